@@ -1,0 +1,77 @@
+# Versions of everything that isn't in go.mod, in one place.
+ENVOY_VERSION    := 1.40.0
+GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+# Nothing here needs a C compiler.
+export CGO_ENABLED := 0
+# A binary of your own stands in for the one that is installed.
+export ENVOY ?= $(CURDIR)/build/tools/envoy/bin/envoy
+export CHROMIUM ?= $(shell command -v chromium 2>/dev/null || echo /usr/bin/chromium)
+
+LINTER := $(CURDIR)/build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI_LINT)))
+
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## Show this help
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo
+	@echo 'ENVOY=/path/to/envoy and CHROMIUM=/path/to/chromium use a binary of your own.'
+
+.PHONY: build
+build: ## Build build/cors.wasm
+	@mkdir -p build
+	GOOS=wasip1 GOARCH=wasm go -C filter/module build -buildmode=c-shared -trimpath -buildvcs=false \
+		-ldflags='-s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)' -o ../../build/cors.wasm .
+	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
+
+.PHONY: run
+run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
+	@go build -o build/demo ./demo
+	@build/demo
+
+.PHONY: test
+test: build envoy chromium ## Run every test: engine, emulator, wazero, Envoy, Chromium
+	go test -timeout 15m ./...
+
+.PHONY: lint
+lint: $(LINTER) ## Run the linters
+	$(LINTER) run ./...
+	cd filter/module && GOOS=wasip1 GOARCH=wasm $(LINTER) run --config ../../.golangci.yml ./...
+
+.PHONY: format
+format: $(LINTER) ## Format the code
+	$(LINTER) fmt ./...
+	cd filter/module && $(LINTER) fmt --config ../../.golangci.yml ./...
+
+# Built for this machine once, so that it can also check code for another.
+$(LINTER):
+	@echo 'building $(GOLANGCI_LINT), which takes a few minutes'
+	GOBIN=$(dir $@) go install $(GOLANGCI_LINT)
+	mv $(dir $@)golangci-lint $@
+
+.PHONY: bench
+bench: ## Run the benchmarks of the engine and the configuration
+	go test -run '^$$' -bench . -benchmem ./cors ./config ./filter
+
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
+	go test -run '^$$' -fuzz FuzzOrigin -fuzztime $(FUZZTIME) ./cors
+	go test -run '^$$' -fuzz FuzzDecide -fuzztime $(FUZZTIME) ./cors
+	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
+
+.PHONY: clean
+clean: ## Remove what was built and installed
+	rm -rf build
+
+.PHONY: envoy
+envoy:
+	@tools/install envoy $(ENVOY_VERSION)
+
+.PHONY: chromium
+chromium:
+	@tools/install chromium

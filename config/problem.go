@@ -1,0 +1,83 @@
+package config
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Problem is one thing wrong, or doubtful, in a document.
+type Problem struct {
+	// Line and Column are where it is, counted from 1; columns count characters.
+	Line, Column int
+	// Path is the field it is about, such as "policies[2].allow_origins[1]";
+	// "configuration" for the document as a whole.
+	Path string
+	// What is wrong.
+	What string
+	// Instead is what to write instead; it may be empty.
+	Instead string
+	// Warning marks what is accepted but probably not meant.
+	Warning bool
+}
+
+// String is the problem in one line: "line:column path: what; instead".
+func (p Problem) String() string {
+	s := strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column) + " " + p.Path + ": " + p.What
+	if p.Instead != "" {
+		s += "; " + p.Instead
+	}
+	return s
+}
+
+// Errors returns the problems that are more than warnings.
+func Errors(problems []Problem) []Problem {
+	return slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return p.Warning })
+}
+
+// problems collects what is wrong with a document, by offset.
+type problems struct {
+	doc    string
+	list   []located
+	errors bool
+}
+
+type located struct {
+	offset int
+	Problem
+}
+
+func (ps *problems) add(offset int, p Problem) {
+	if p.Path == "" {
+		p.Path = "configuration"
+	}
+	ps.errors = ps.errors || !p.Warning
+	ps.list = append(ps.list, located{offset, p})
+}
+
+func (ps *problems) fail(offset int, path, what, instead string) {
+	ps.add(offset, Problem{Path: path, What: what, Instead: instead})
+}
+
+// sorted returns the problems in the order of the document, each once: what is
+// wrong with a default is found again in every policy that inherits it.
+func (ps *problems) sorted() []Problem {
+	slices.SortStableFunc(ps.list, func(a, b located) int {
+		return cmp.Or(cmp.Compare(a.offset, b.offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
+	})
+	list := slices.CompactFunc(ps.list, func(a, b located) bool { return a == b })
+	var sorted []Problem
+	line, start, at := 1, 0, 0 // where the search for the next line is
+	for _, p := range list {
+		for ; at < p.offset; at++ {
+			if ps.doc[at] == '\n' {
+				line, start = line+1, at+1
+			}
+		}
+		p.Line, p.Column = line, utf8.RuneCountInString(ps.doc[start:p.offset])+1
+		sorted = append(sorted, p.Problem)
+	}
+	return sorted
+}

@@ -1,0 +1,252 @@
+package config
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// Limits of a document.
+const (
+	// MaxSize is the longest document in bytes: room for a hundred thousand origins.
+	MaxSize = 16 << 20
+	// MaxDepth is how deep objects and lists may be nested. The format needs six levels.
+	MaxDepth = 32
+)
+
+// A scanner checks that a document is JSON (RFC 8259): gjson reads what is valid,
+// and doesn't say where what isn't goes wrong.
+type scanner struct {
+	doc string
+	pos int
+	// what and instead describe the first error, which is at pos.
+	what, instead string
+}
+
+// checkSyntax returns where and why a document isn't JSON; what is empty if it is.
+func checkSyntax(doc string) (pos int, what, instead string) {
+	s := &scanner{doc: doc}
+	s.space()
+	if s.value(0) {
+		s.space()
+		if s.pos < len(doc) {
+			s.fail("there is more after the end of the configuration", "leave out what follows, or check for a brace too many")
+		}
+	}
+	return s.pos, s.what, s.instead
+}
+
+func (s *scanner) fail(what, instead string) bool {
+	s.what, s.instead = what, instead
+	return false
+}
+
+// unexpected fails at what stands where something else should.
+func (s *scanner) unexpected(expected, instead string) bool {
+	if s.pos >= len(s.doc) {
+		return s.fail("the configuration ends where "+expected+" should stand", "check that nothing is cut off")
+	}
+	r, _ := utf8.DecodeRuneInString(s.doc[s.pos:])
+	return s.fail("unexpected "+strconv.QuoteRune(r)+" where "+expected+" should stand", instead)
+}
+
+func (s *scanner) peek() byte {
+	if s.pos < len(s.doc) {
+		return s.doc[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.doc) {
+		switch s.doc[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) value(depth int) bool {
+	switch c := s.peek(); {
+	case (c == '{' || c == '[') && depth == MaxDepth:
+		return s.fail("objects and lists are nested more than "+strconv.Itoa(MaxDepth)+" levels deep", "no field of the configuration is that deep")
+	case c == '{':
+		return s.object(depth + 1)
+	case c == '[':
+		return s.array(depth + 1)
+	case c == '"':
+		return s.string()
+	case c == '-' || '0' <= c && c <= '9':
+		return s.number()
+	case c == 't':
+		return s.literal("true")
+	case c == 'f':
+		return s.literal("false")
+	case c == 'n':
+		return s.literal("null")
+	}
+	switch {
+	case s.peek() == '\'':
+		return s.unexpected("a value", "write strings in double quotes")
+	case depth == 0:
+		return s.unexpected("a value", "write the configuration as a JSON object, {…}")
+	}
+	return s.unexpected("a value", "write a JSON value: strings stand in double quotes, and the last element has no comma after it")
+}
+
+func (s *scanner) object(depth int) bool {
+	s.pos++
+	s.space()
+	if s.peek() == '}' {
+		s.pos++
+		return true
+	}
+	for {
+		if s.peek() != '"' {
+			return s.unexpected("a field's name", "write names in double quotes, and no comma after the last field")
+		}
+		if !s.string() {
+			return false
+		}
+		s.space()
+		if s.peek() != ':' {
+			return s.unexpected("a colon", `write "name": value`)
+		}
+		s.pos++
+		s.space()
+		if !s.value(depth) {
+			return false
+		}
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+			s.space()
+		case '}':
+			s.pos++
+			return true
+		default:
+			return s.unexpected("a comma or a closing brace", "put a comma between fields")
+		}
+	}
+}
+
+func (s *scanner) array(depth int) bool {
+	s.pos++
+	s.space()
+	if s.peek() == ']' {
+		s.pos++
+		return true
+	}
+	for {
+		if !s.value(depth) {
+			return false
+		}
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+			s.space()
+		case ']':
+			s.pos++
+			return true
+		default:
+			return s.unexpected("a comma or a closing bracket", "put a comma between elements")
+		}
+	}
+}
+
+func (s *scanner) string() bool {
+	s.pos++
+	for s.pos < len(s.doc) {
+		switch c := s.doc[s.pos]; {
+		case c == '"':
+			s.pos++
+			return true
+		case c == '\\':
+			if !s.escape() {
+				return false
+			}
+		case c == '\n' || c == '\r':
+			return s.fail("a string goes over the end of its line", "close it with a double quote")
+		case c < ' ':
+			return s.fail("a string has a control character", "write it as an escape such as "+`\t`)
+		case c < utf8.RuneSelf:
+			s.pos++
+		default:
+			r, size := utf8.DecodeRuneInString(s.doc[s.pos:])
+			if r == utf8.RuneError && size <= 1 {
+				return s.fail("a string is not valid UTF-8", "save the file as UTF-8")
+			}
+			s.pos += size
+		}
+	}
+	return s.unexpected("the end of a string", "")
+}
+
+func (s *scanner) escape() bool {
+	const instead = `write a backslash as \\`
+	s.pos++
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos++
+		return true
+	case 'u':
+		for range 4 {
+			s.pos++
+			switch c := s.peek(); {
+			case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F':
+			default:
+				return s.unexpected(`a hexadecimal digit of a \u escape`, instead)
+			}
+		}
+		s.pos++
+		return true
+	}
+	return s.unexpected("an escape character", instead)
+}
+
+func (s *scanner) digits() bool {
+	start := s.pos
+	for '0' <= s.peek() && s.peek() <= '9' {
+		s.pos++
+	}
+	return s.pos > start || s.unexpected("a digit", "write a decimal number")
+}
+
+func (s *scanner) number() bool {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	if s.peek() == '0' {
+		s.pos++
+		if c := s.peek(); '0' <= c && c <= '9' {
+			return s.fail("a number has a leading zero", "leave the zero out")
+		}
+	} else if !s.digits() {
+		return false
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if !s.digits() {
+			return false
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		return s.digits()
+	}
+	return true
+}
+
+func (s *scanner) literal(word string) bool {
+	if len(s.doc)-s.pos < len(word) || s.doc[s.pos:s.pos+len(word)] != word {
+		return s.unexpected("a value", "write true, false or null, and strings in double quotes")
+	}
+	s.pos += len(word)
+	return true
+}

@@ -1,0 +1,198 @@
+package cors
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/publicsuffix"
+)
+
+// A pattern is an entry of allow_origins: an origin, or a set of origins.
+type pattern struct {
+	kind patternKind
+	// origin is the text's origin, without the wildcards: for https://*.a.example:*
+	// the host is a.example and the port anyPort.
+	origin     origin
+	subdomains bool // the host's subdomains at any depth, and not the host itself
+}
+
+type patternKind uint8
+
+const (
+	tuplePattern patternKind = iota
+	anyPattern               // *
+	nullPattern              // null
+)
+
+// parsePattern parses an entry of allow_origins. If it is wrong, what says why
+// and instead what to write; what is empty if it is right.
+func parsePattern(s string) (p pattern, what, instead string) {
+	switch s {
+	case "*":
+		return pattern{kind: anyPattern}, "", ""
+	case "null":
+		return pattern{kind: nullPattern}, "", ""
+	}
+	scheme, rest, found := strings.Cut(s, "://")
+	if found {
+		rest, p.subdomains = strings.CutPrefix(rest, "*.")
+		rest, p.origin.port = cutAnyPort(rest)
+		if o, ok := parseOrigin(scheme + "://" + rest); ok {
+			if o.port == noPort {
+				o.port = p.origin.port
+			}
+			p.origin = o
+			if p.subdomains && p.depth() > maxDepth {
+				return p, quote(s) + " has more than " + strconv.Itoa(maxDepth) + " labels", "shorten it"
+			}
+			if p.subdomains && (o.host[0] == '[' || canonicalIPv4(o.host)) {
+				return p, quote(s) + " has a wildcard before an IP address, which has no subdomains",
+					"write the address alone"
+			}
+			return p, "", ""
+		}
+	}
+	what, instead = diagnoseOrigin(s)
+	return p, what, instead
+}
+
+func cutAnyPort(s string) (rest string, port int) {
+	if rest, found := strings.CutSuffix(s, ":*"); found {
+		return rest, anyPort
+	}
+	return s, noPort
+}
+
+// diagnoseOrigin says what is wrong with an entry of allow_origins that isn't right.
+func diagnoseOrigin(s string) (what, instead string) {
+	switch {
+	case s == "":
+		return "is empty", `write an origin, such as "https://app.example"`
+	case strings.TrimSpace(s) != s:
+		return quote(s) + " has white space around it", "write " + quote(strings.TrimSpace(s))
+	case strings.Contains(s, ","):
+		return quote(s) + " is a list in one string", "write each origin as a string of its own"
+	case strings.ContainsAny(s, " \t\r\n"):
+		return quote(s) + " contains white space", "write each origin as a string of its own, without spaces"
+	}
+	scheme, rest, found := strings.Cut(s, "://")
+	switch {
+	case !found && strings.EqualFold(s, "null"):
+		return quote(s) + ` is not an origin`, `write "null"`
+	case !found && strings.HasPrefix(s, "//"):
+		return quote(s) + " has no scheme", "write " + quote(withoutPath("https:"+s))
+	case !found:
+		return quote(s) + " has no scheme", "write " + quote(withoutPath("https://"+s))
+	case strings.Contains(scheme, "*"):
+		return quote(s) + " has a wildcard in its scheme", "write one entry for each scheme"
+	case validScheme(strings.ToLower(scheme)) && strings.ToLower(s) != s:
+		return quote(s) + " has upper-case letters, which browsers never send in an origin",
+			"write " + quote(strings.ToLower(withoutPath(s)))
+	case !validScheme(scheme):
+		return quote(s) + " has an invalid scheme", `write a scheme such as "https"`
+	case rest == "" && scheme == "file":
+		return quote(s) + ` is not an origin: pages opened from a file have the origin "null"`,
+			`serve the pages over HTTP, or write "null"`
+	case rest == "":
+		return quote(s) + " has no host", "write " + quote(s+"app.example")
+	}
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		return quote(s) + " has " + map[byte]string{'/': "a path", '?': "a query", '#': "a fragment"}[rest[i]] +
+				slashOnly(rest[i:]) + ", and an origin is only scheme, host and port",
+			"write " + quote(withoutPath(s))
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		return quote(s) + " has user information, which an origin never has", "write " + quote(scheme+"://"+rest[i+1:])
+	}
+	if inner := strings.TrimSuffix(strings.TrimPrefix(rest, "*."), ":*"); strings.Contains(inner, "*") {
+		return quote(s) + " has a wildcard where none can stand",
+			`write "scheme://*.host" for all subdomains, "scheme://host:*" for all ports, or {"regex": "…"}`
+	}
+	return diagnoseHost(s, scheme, rest)
+}
+
+// withoutPath is the part of a URL before its path, query and fragment.
+func withoutPath(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	return scheme + "://" + rest
+}
+
+func slashOnly(path string) string {
+	if path == "/" {
+		return " (a trailing slash)"
+	}
+	return ""
+}
+
+// diagnoseHost says what is wrong with host[:port].
+func diagnoseHost(s, scheme, rest string) (what, instead string) {
+	bare := strings.TrimSuffix(rest, ":*")
+	if strings.Count(bare, ":") > 1 {
+		address := strings.Trim(bare, "[]")
+		tail := ""
+		if i := strings.LastIndex(bare, "]:"); i >= 0 {
+			address, tail = strings.Trim(bare[:i], "[]"), bare[i+1:]
+		}
+		pieces, ok := parseIPv6(address)
+		if !ok {
+			return quote(s) + " has an invalid IPv6 address", `write it as browsers do, such as "http://[::1]:8080"`
+		}
+		short := string(appendIPv6(nil, pieces))
+		if tail += rest[len(bare):]; strings.TrimPrefix(tail, ":") == strconv.Itoa(defaultPort(scheme)) {
+			tail = ""
+		}
+		problem := " has an IPv6 address without brackets"
+		switch {
+		case bare[0] == '[' && address == short:
+			problem = " has a port that is out of range, or the scheme's default, which browsers leave out"
+		case bare[0] == '[':
+			problem = " has an IPv6 address that isn't in its shortest form, in which browsers send it"
+		}
+		return quote(s) + problem, "write " + quote(scheme+"://["+short+"]"+tail)
+	}
+	host, port, hasPort := strings.Cut(bare, ":")
+	if hasPort {
+		n, ok := parseUint(port, 65535)
+		switch {
+		case !ok:
+			return quote(s) + " has an invalid port", `write a number from 0 to 65535, or "*"`
+		case n == defaultPort(scheme):
+			return quote(s) + " has the default port of its scheme, which browsers leave out",
+				"write " + quote(scheme+"://"+host)
+		}
+	}
+	switch {
+	case host == "":
+		return quote(s) + " has no host", "write " + quote(scheme+"://app.example")
+	case len(host) > maxHost:
+		return "the host is longer than the " + strconv.Itoa(maxHost) + " characters that DNS allows", "shorten it"
+	case endsInNumber(host):
+		return quote(s) + " has an invalid IPv4 address", `write four numbers from 0 to 255, such as "http://192.0.2.1"`
+	}
+	for _, r := range host {
+		if r >= 0x80 {
+			return quote(s) + " has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`
+		}
+	}
+	return quote(s) + " has an invalid host", "write letters, digits, hyphens and dots"
+}
+
+// overPublicSuffix reports whether a wildcard spans sites of different owners,
+// such as https://*.co.uk or https://*.github.io.
+func (p pattern) overPublicSuffix() bool {
+	if !p.subdomains || loopback(p.origin.host) {
+		return false
+	}
+	host := strings.TrimSuffix(p.origin.host, ".")
+	// Below kobe.jp every name is a public suffix (*.kobe.jp), but kobe.jp is none.
+	return publicsuffix.Is(host) || publicsuffix.Is("any."+host)
+}
+
+// insecure reports whether the pattern allows an origin that anyone on the
+// network can speak for.
+func (p pattern) insecure() bool {
+	return p.origin.scheme == "http" && !loopback(p.origin.host)
+}

@@ -1,0 +1,143 @@
+package cors
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// compileRegex compiles a regex so that it matches the whole origin.
+func compileRegex(expr string) (*regexp.Regexp, error) {
+	// On its own first: what is only valid inside the brackets, such as "a)|(b", is a mistake.
+	if _, err := regexp.Compile(expr); err != nil {
+		return nil, err
+	}
+	return regexp.Compile(`\A(?:` + expr + `)\z`)
+}
+
+// foreignOrigins are origins that no operator owns, one for each of the
+// alphabets in which a careless regex describes "some host".
+var foreignOrigins = [...]string{
+	"://a.invalid", "://any-site.invalid", "://anysite.invalid:8443", "://a1.b2.c3.invalid",
+	"://192.0.2.1", "://a.com", "://anysite.com", "://any-site.com", "://www.any-site.co.uk", "://localhost.any-site.com:8443",
+}
+
+// matchesEverything reports whether the regex allows sites that have nothing in
+// common: then it doesn't tell origins apart.
+func matchesEverything(re *regexp.Regexp) bool {
+	for _, scheme := range [...]string{"https", "http"} {
+		n := 0
+		for _, rest := range foreignOrigins {
+			if re.MatchString(scheme + rest) {
+				n++
+			}
+		}
+		// Two, because one may be what the operator has in mind.
+		if n >= 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// insecureRegex reports whether the regex can match a plain-http origin beyond
+// the loopback hosts. It walks the regex's automaton along "http://" and then
+// along the host as long as that is literal text.
+func insecureRegex(expr string) bool {
+	parsed, err := syntax.Parse(`\A(?:`+expr+`)\z`, syntax.Perl)
+	if err != nil {
+		return false // compileRegex has refused it
+	}
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return false
+	}
+	states := closure(prog, []uint32{uint32(prog.Start)}, syntax.EmptyBeginText|syntax.EmptyBeginLine)
+	for _, r := range "http://" {
+		states = step(prog, states, r)
+	}
+	budget := 1000
+	return !onlyLoopback(prog, states, "", &budget)
+}
+
+// onlyLoopback reports whether every host that the states lead to is a loopback
+// host. In doubt, as with a character class, it reports false.
+func onlyLoopback(prog *syntax.Prog, states []uint32, host string, budget *int) bool {
+	if *budget--; *budget < 0 || len(host) > maxHost {
+		return false
+	}
+	next := map[rune]bool{}
+	for _, pc := range states {
+		inst := &prog.Inst[pc]
+		switch inst.Op {
+		case syntax.InstMatch:
+			if !loopback(host) {
+				return false
+			}
+		case syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+			return false
+		case syntax.InstRune, syntax.InstRune1:
+			// One literal, which may stand for both cases; or a class.
+			if len(inst.Rune) != 1 && (len(inst.Rune) != 2 || inst.Rune[0] != inst.Rune[1]) {
+				return false
+			}
+			next[inst.Rune[0]] = true
+		}
+	}
+	for r := range next {
+		if r == ':' && !strings.HasPrefix(host, "[") || r == ':' && strings.HasSuffix(host, "]") {
+			if !loopback(host) {
+				return false
+			}
+			continue // what follows is the port
+		}
+		if !onlyLoopback(prog, step(prog, states, r), host+string(r), budget) {
+			return false
+		}
+	}
+	return true
+}
+
+// step returns the states after the rune r.
+func step(prog *syntax.Prog, states []uint32, r rune) []uint32 {
+	var next []uint32
+	for _, pc := range states {
+		switch inst := &prog.Inst[pc]; inst.Op {
+		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+			if inst.MatchRune(r) {
+				next = append(next, inst.Out)
+			}
+		}
+	}
+	return closure(prog, next, 0)
+}
+
+// closure follows the instructions that consume nothing. Assertions about what
+// comes next are taken as true: that can only make the answer stricter.
+func closure(prog *syntax.Prog, todo []uint32, behind syntax.EmptyOp) []uint32 {
+	seen := make([]bool, len(prog.Inst))
+	var states []uint32
+	for len(todo) > 0 {
+		pc := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[pc] {
+			continue
+		}
+		seen[pc] = true
+		switch inst := &prog.Inst[pc]; inst.Op {
+		case syntax.InstAlt, syntax.InstAltMatch:
+			todo = append(todo, inst.Out, inst.Arg)
+		case syntax.InstCapture, syntax.InstNop:
+			todo = append(todo, inst.Out)
+		case syntax.InstEmptyWidth:
+			const begin = syntax.EmptyBeginText | syntax.EmptyBeginLine
+			if syntax.EmptyOp(inst.Arg)&begin&^behind == 0 {
+				todo = append(todo, inst.Out)
+			}
+		case syntax.InstFail:
+		default:
+			states = append(states, pc)
+		}
+	}
+	return states
+}

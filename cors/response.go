@@ -1,0 +1,204 @@
+package cors
+
+import "strings"
+
+// A Header is a header line, its name in lower case.
+type Header struct{ Name, Value string }
+
+// The CORS response headers (https://fetch.spec.whatwg.org/#http-responses), in
+// the order in which they are written.
+const (
+	allowOrigin = iota
+	allowCredentials
+	exposeHeaders
+	allowMethods
+	allowHeaders
+	maxAge
+	allowPrivateNetwork
+
+	responseHeaders
+)
+
+var responseHeaderNames = [responseHeaders]string{
+	allowOrigin:         "access-control-allow-origin",
+	allowCredentials:    "access-control-allow-credentials",
+	exposeHeaders:       "access-control-expose-headers",
+	allowMethods:        "access-control-allow-methods",
+	allowHeaders:        "access-control-allow-headers",
+	maxAge:              "access-control-max-age",
+	allowPrivateNetwork: "access-control-allow-private-network",
+}
+
+// responseHeader is the index of a name in responseHeaderNames, or -1.
+func responseHeader(name string) int {
+	if !strings.HasPrefix(name, "access-control-") {
+		return -1
+	}
+	for i, known := range responseHeaderNames {
+		if name == known {
+			return i
+		}
+	}
+	return -1
+}
+
+// preflightVary is the Vary of every answer to a preflight: all that it depends on
+// (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches).
+const preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+
+// AppendHeaders appends the header lines of the answer to a preflight that is
+// [Decision.Answered]. If the preflight is allowed, the first line is
+// Access-Control-Allow-Origin, and what follows depends on the policy alone if
+// [Decision.Static] says so.
+func (d *Decision) AppendHeaders(dst []Header) []Header {
+	if !d.Allowed() {
+		return append(dst, Header{"vary", preflightVary})
+	}
+	dst = append(dst, Header{responseHeaderNames[allowOrigin], d.origin})
+	return d.policy.appendPreflight(dst, d.methods, d.headers, d.privateNetwork)
+}
+
+// AppendPreflight appends what follows Access-Control-Allow-Origin in the answers
+// to allowed preflights that are [Decision.Static].
+func (p *Policy) AppendPreflight(dst []Header, privateNetwork bool) []Header {
+	return p.appendPreflight(dst, p.allowMethods, p.allowHeaders, privateNetwork)
+}
+
+func (p *Policy) appendPreflight(dst []Header, methods, headers string, privateNetwork bool) []Header {
+	if p.credentials {
+		dst = append(dst, Header{responseHeaderNames[allowCredentials], "true"})
+	}
+	if methods != "" {
+		dst = append(dst, Header{responseHeaderNames[allowMethods], methods})
+	}
+	if headers != "" {
+		dst = append(dst, Header{responseHeaderNames[allowHeaders], headers})
+	}
+	if p.maxAge != "" {
+		dst = append(dst, Header{responseHeaderNames[maxAge], p.maxAge})
+	}
+	if privateNetwork {
+		dst = append(dst, Header{responseHeaderNames[allowPrivateNetwork], "true"})
+	}
+	return append(dst, Header{"vary", preflightVary})
+}
+
+// Static reports whether the answer to an allowed preflight depends on nothing of
+// the request but its origin and the private-network flag.
+func (d *Decision) Static() bool {
+	return !d.policy.credentials || !d.policy.anyMethod && !d.policy.anyHeader
+}
+
+// Origin is the value of Access-Control-Allow-Origin in the answer, or "".
+func (d *Decision) Origin() string { return d.origin }
+
+// PrivateNetwork reports whether the answer to the preflight allows the private network.
+func (d *Decision) PrivateNetwork() bool { return d.privateNetwork }
+
+// AsksPrivateNetwork reports whether a preflight's private-network flag matters to the policy.
+func (p *Policy) AsksPrivateNetwork() bool { return p.privateNetwork }
+
+// An Upstream is what CORS depends on in the answer of the upstream, or of
+// whoever else answers. The zero value is an answer without headers.
+type Upstream struct {
+	lines [responseHeaders]int
+	first [responseHeaders]string
+	vary  bool // Vary covers Origin
+}
+
+// Observe takes note of a header line. The name is in lower case; the value is
+// only kept for comparison, until [Decision.AppendEdits].
+func (u *Upstream) Observe(name, value string) {
+	if name == "vary" {
+		u.vary = u.vary || VaryCoversOrigin(value)
+		return
+	}
+	if i := responseHeader(name); i >= 0 {
+		if u.lines[i] == 0 {
+			u.first[i] = value
+		}
+		u.lines[i]++
+	}
+}
+
+// VaryCoversOrigin reports whether a value of Vary has Origin or "*" in its list
+// (RFC 9110, section 12.5.5).
+func VaryCoversOrigin(value string) bool {
+	for value != "" {
+		var element string
+		element, value, _ = strings.Cut(value, ",")
+		if element = trimOWS(element); element == "*" || strings.EqualFold(element, "origin") {
+			return true
+		}
+	}
+	return false
+}
+
+// An Edit is one change to the headers of an answer.
+type Edit struct {
+	Op    EditOp
+	Name  string // in lower case
+	Value string // empty for Remove
+}
+
+// An EditOp is a kind of [Edit].
+type EditOp uint8
+
+// The kinds of [Edit].
+const (
+	Add     EditOp = iota // one more line
+	Replace               // the value of the only line
+	Remove                // all lines
+)
+
+// MaxEdits is how many edits an answer can need: every header removed and added,
+// and Vary.
+const MaxEdits = 2*responseHeaders + 1
+
+// AppendEdits appends the edits that make an answer right for a request that was
+// forwarded. An answer that is right already needs none.
+func (d *Decision) AppendEdits(dst []Edit, u *Upstream) []Edit {
+	if d.policy.shadow || d.policy.keep && u.lines[allowOrigin] > 0 {
+		return dst
+	}
+	// A request without an origin gets headers only where every request gets the
+	// same, so that a cached answer serves them all. What else the upstream says
+	// to it no browser looks at.
+	if d.Reason != NoOrigin || d.origin != "" {
+		var want [responseHeaders]string
+		if d.origin != "" {
+			want[allowOrigin] = d.origin
+			want[exposeHeaders] = d.policy.exposeHeaders
+			if d.policy.credentials {
+				want[allowCredentials] = "true"
+			}
+		}
+		for i, value := range want {
+			name, lines := responseHeaderNames[i], u.lines[i]
+			switch {
+			case value == "" && lines > 0:
+				dst = append(dst, Edit{Remove, name, ""})
+			case value == "" || lines == 1 && u.first[i] == value:
+			case lines == 0:
+				dst = append(dst, Edit{Add, name, value})
+			case lines == 1:
+				dst = append(dst, Edit{Replace, name, value})
+			default:
+				dst = append(dst, Edit{Remove, name, ""}, Edit{Add, name, value})
+			}
+		}
+	}
+	if d.origin != "*" && !u.vary {
+		dst = append(dst, Edit{Add, "vary", "Origin"})
+	}
+	return dst
+}
+
+// OnlyVary reports whether all that the answer may need is that Vary covers
+// Origin, so that its other headers need not be looked at.
+func (d *Decision) OnlyVary() bool {
+	return d.Reason == NoOrigin && d.origin == "" && !d.policy.keep && !d.policy.shadow
+}
+
+// Untouched reports whether no answer needs an edit.
+func (d *Decision) Untouched() bool { return d.policy.shadow }

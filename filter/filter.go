@@ -1,0 +1,136 @@
+// Package filter is the thin layer between a proxy-wasm host and the CORS engine:
+// it reads a request's facts from the host, asks package cors for a decision, and
+// applies it.
+//
+// Its contexts are those of the Go SDK. What they ask of the proxy goes through a
+// [Host] rather than through the SDK's functions, which would cost each request two
+// maps and a few copies, and the module half a megabyte for fmt.
+package filter
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// A Host is the proxy that hosts the filter. The strings that it returns are valid
+// until the callback returns. Header names are in lower case.
+type Host interface {
+	// Log writes a line to the proxy's log.
+	Log(level Level, line string)
+	// Configuration returns the plugin's configuration.
+	Configuration() string
+	// RequestHeader returns the value of a request header, several lines joined by
+	// commas. ok is false if there is none.
+	RequestHeader(name string) (value string, ok bool)
+	// RouteName returns the name of the request's route, or "".
+	RouteName() string
+	// ResponseHeader is as RequestHeader, for the answer.
+	ResponseHeader(name string) (value string, ok bool)
+	// ResponseHeaders returns all header lines of the answer as a proxy-wasm header
+	// map (see eachHeader).
+	ResponseHeaders() string
+	// AddResponseHeader adds a header line.
+	AddResponseHeader(name, value string)
+	// ReplaceResponseHeader replaces the value of the only line of a header.
+	ReplaceResponseHeader(name, value string)
+	// RemoveResponseHeader removes all lines of a header.
+	RemoveResponseHeader(name string)
+	// Reply answers the request in place of the upstream, with a proxy-wasm header
+	// map and no body. The details go to the access log.
+	Reply(status int, details string, headers []byte)
+}
+
+// A Level is the level of a log line, as proxy-wasm numbers it.
+type Level uint32
+
+// The levels in use.
+const (
+	Info     Level = 2
+	Warn     Level = 3
+	Error    Level = 4
+	Critical Level = 5
+)
+
+// A VM is the context of a Wasm VM. It holds no policies: several plugins with
+// policies of their own share one VM, and an update adds a plugin before the old
+// one goes.
+type VM struct {
+	types.DefaultVMContext
+	// Host serves the streams.
+	Host Host
+	// Version and Revision of the build, for the log.
+	Version, Revision string
+}
+
+// OnVMStart implements types.VMContext.
+func (vm *VM) OnVMStart(int) types.OnVMStartStatus {
+	vm.Host.Log(Info, "proxy-wasm-cors "+vm.Version+" (revision "+vm.Revision+") started")
+	return types.OnVMStartStatusOK
+}
+
+// NewPluginContext implements types.VMContext.
+func (vm *VM) NewPluginContext(uint32) types.PluginContext { return &Plugin{host: vm.Host} }
+
+// A Plugin is the root context of one plugin configuration, and owns its policies.
+type Plugin struct {
+	types.DefaultPluginContext
+	host     Host
+	policies *cors.Set // nil until configured
+	replies  map[*cors.Policy]replies
+	scratch  []byte  // for the header map of one reply
+	free     *Stream // released streams
+}
+
+// OnPluginStart implements types.PluginContext: it reads the configuration. A bad
+// one is refused whole, and what served before goes on.
+func (p *Plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	// A copy, for the policies keep parts of it.
+	c, problems := config.Parse(strings.Clone(p.host.Configuration()))
+	for _, problem := range problems {
+		level := Error
+		if problem.Warning {
+			level = Warn
+		}
+		p.host.Log(level, problem.String())
+	}
+	if c == nil {
+		p.host.Log(Critical, "the configuration is refused: "+count(len(config.Errors(problems)), "error")+", listed above")
+		return types.OnPluginStartStatusFailed
+	}
+	p.use(c.Policies)
+	p.host.Log(Info, "serving "+count(len(c.Policies.Policies()), "policy"))
+	return types.OnPluginStartStatusOK
+}
+
+// use makes the policies those of the streams to come.
+func (p *Plugin) use(set *cors.Set) {
+	p.policies = set
+	p.replies = make(map[*cors.Policy]replies, len(set.Policies()))
+	for _, policy := range set.Policies() {
+		p.replies[policy] = newReplies(policy)
+	}
+}
+
+func count(n int, noun string) string {
+	if n != 1 {
+		if stem, ok := strings.CutSuffix(noun, "y"); ok {
+			noun = stem + "ie"
+		}
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}
+
+// NewHttpContext implements types.PluginContext. It returns a *Stream.
+func (p *Plugin) NewHttpContext(uint32) types.HttpContext {
+	if s := p.free; s != nil {
+		p.free = s.next
+		*s = Stream{plugin: p}
+		return s
+	}
+	return &Stream{plugin: p}
+}

@@ -1,0 +1,106 @@
+package filter
+
+import (
+	"encoding/binary"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// A header map is how proxy-wasm passes header lines (ABI 0.2.0, "Header map"):
+// their number, then for each the sizes of name and value, all as 32-bit
+// little-endian integers, then each name and each value, followed by a zero byte.
+
+// appendHeaderMap appends the header map of headers to b.
+func appendHeaderMap(b []byte, headers []cors.Header) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(headers)))
+	for _, h := range headers {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(h.Name)))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(h.Value)))
+	}
+	for _, h := range headers {
+		b = append(append(b, h.Name...), 0)
+		b = append(append(b, h.Value...), 0)
+	}
+	return b
+}
+
+// eachHeader calls f with each line of a header map. A map that is cut off ends
+// where it is cut off.
+func eachHeader(m string, f func(name, value string)) {
+	n, ok := uint32At(m, 0)
+	data := 4 + 8*int(n)
+	if !ok || n > 1<<20 || data > len(m) {
+		return
+	}
+	for i := range int(n) {
+		nameSize, _ := uint32At(m, 4+8*i)
+		valueSize, _ := uint32At(m, 8+8*i)
+		value := data + int(nameSize) + 1
+		end := value + int(valueSize)
+		if end > len(m) {
+			return
+		}
+		f(m[data:value-1], m[value:end])
+		data = end + 1
+	}
+}
+
+func uint32At(s string, i int) (n uint32, ok bool) {
+	if i+4 > len(s) {
+		return 0, false
+	}
+	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24, true
+}
+
+// replies are the header maps of a policy's answers to allowed preflights, with a
+// hole where the origin goes: without and with the private-network header.
+type replies [2]reply
+
+// A reply is a header map whose first header has an empty value: head goes before
+// the value, and has its size at sizeOffset; tail goes after it.
+type reply struct{ head, tail []byte }
+
+const sizeOffset = 8
+
+func newReplies(policy *cors.Policy) (r replies) {
+	r[0] = newReply(policy, false)
+	if policy.AsksPrivateNetwork() {
+		r[1] = newReply(policy, true)
+	}
+	return r
+}
+
+func newReply(policy *cors.Policy, privateNetwork bool) reply {
+	const name = "access-control-allow-origin"
+	headers := policy.AppendPreflight([]cors.Header{{Name: name}}, privateNetwork)
+	m := appendHeaderMap(nil, headers)
+	hole := 4 + 8*len(headers) + len(name) + 1
+	return reply{m[:hole:hole], m[hole:]}
+}
+
+// with appends the header map with the origin filled in to b.
+func (r reply) with(b []byte, origin string) []byte {
+	start := len(b)
+	b = append(b, r.head...)
+	binary.LittleEndian.PutUint32(b[start+sizeOffset:], uint32(len(origin)))
+	return append(append(b, origin...), r.tail...)
+}
+
+// reply answers a preflight.
+func (p *Plugin) reply(d *cors.Decision) {
+	details := "cors: preflight allowed"
+	if !d.Allowed() {
+		details = "cors: " + d.Explain()
+	}
+	if d.Allowed() && d.Static() {
+		variant := 0
+		if d.PrivateNetwork() {
+			variant = 1
+		}
+		p.scratch = p.replies[d.Policy()][variant].with(p.scratch[:0], d.Origin())
+	} else {
+		var buf [8]cors.Header
+		p.scratch = appendHeaderMap(p.scratch[:0], d.AppendHeaders(buf[:0]))
+	}
+	p.host.Reply(d.Status(), details, p.scratch)
+}

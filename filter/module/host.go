@@ -1,0 +1,104 @@
+package main
+
+import (
+	"unsafe"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
+)
+
+const (
+	requestHeaders  = uint32(internal.MapTypeHttpRequestHeaders)
+	responseHeaders = uint32(internal.MapTypeHttpResponseHeaders)
+	statusOK        = uint32(internal.StatusOK)
+	noGRPCStatus    = -1
+)
+
+// A host is the proxy, for package filter.
+type host struct{}
+
+func (host) Log(level filter.Level, line string) {
+	proxyLog(uint32(level), data(line), size(line))
+}
+
+func (host) Configuration() string {
+	const everything = 1<<32 - 1
+	if proxyGetBufferBytes(uint32(internal.BufferTypePluginConfiguration), 0, everything, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+		return ""
+	}
+	return value()
+}
+
+func (host) RequestHeader(name string) (string, bool) { return header(requestHeaders, name) }
+
+func (host) ResponseHeader(name string) (string, bool) { return header(responseHeaders, name) }
+
+func header(headers uint32, name string) (string, bool) {
+	if proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+		return "", false
+	}
+	return value(), true
+}
+
+func (host) ResponseHeaders() string {
+	if proxyGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+		return ""
+	}
+	return value()
+}
+
+// A property's path is its parts, joined by zero bytes.
+const routeName = "xds\x00route_name"
+
+func (host) RouteName() string {
+	if proxyGetProperty(data(routeName), size(routeName), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+		return ""
+	}
+	return value()
+}
+
+func (host) AddResponseHeader(name, value string) {
+	proxyAddHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))
+}
+
+func (host) ReplaceResponseHeader(name, value string) {
+	proxyReplaceHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))
+}
+
+func (host) RemoveResponseHeader(name string) {
+	proxyRemoveHeaderMapValue(responseHeaders, data(name), size(name))
+}
+
+func (host) Reply(status int, details string, headers []byte) {
+	proxySendLocalResponse(uint32(status), data(details), size(details), nil, 0,
+		unsafe.Pointer(unsafe.SliceData(headers)), uint32(len(headers)), noGRPCStatus)
+}
+
+func data(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s)) }
+
+func size(s string) uint32 { return uint32(len(s)) }
+
+// panicMetric counts panics; it appears as wasmcustom.cors.panics in Envoy's stats.
+const panicMetric = "cors.panics"
+
+var panics int
+
+// panicked counts a panic. Only the VM's first goes to the log, for a request
+// might cause it again and again.
+func panicked(callback string, r any) {
+	if panics++; panics == 1 {
+		reason := "unknown"
+		switch r := r.(type) {
+		case error:
+			reason = r.Error()
+		case string:
+			reason = r
+		}
+		message := "bug: panic in " + callback + ": " + reason + "; further ones are only counted, in " + panicMetric
+		host{}.Log(filter.Critical, message)
+	}
+	var id uint64
+	if proxyDefineMetric(internal.MetricTypeCounter, data(panicMetric), size(panicMetric), unsafe.Pointer(&id)) == statusOK {
+		proxyIncrementMetric(uint32(id), 1)
+	}
+}

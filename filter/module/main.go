@@ -1,0 +1,126 @@
+// Package main is the Wasm module: the bridge between the proxy-wasm ABI 0.2.0
+// (https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.0) and package
+// filter, built by the standard Go toolchain.
+//
+// The SDK dispatches what happens per VM and per plugin; the bridge dispatches what
+// happens per stream, and serves package filter as its host. It is the only place
+// with unsafe.
+package main
+
+import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// Set by the linker.
+var (
+	version  = "dev"
+	revision = "unknown"
+)
+
+// plugins are the root contexts, and streams the stream contexts, by their ids.
+var (
+	plugins = map[uint32]*filter.Plugin{}
+	streams = map[uint32]*filter.Stream{}
+)
+
+// A vm notes the root contexts that the SDK creates.
+type vm struct{ filter.VM }
+
+func (v *vm) NewPluginContext(id uint32) types.PluginContext {
+	p := v.VM.NewPluginContext(id).(*filter.Plugin)
+	plugins[id] = p
+	return p
+}
+
+// The host calls _initialize, which runs init and not main.
+func init() {
+	internal.SetVMContext(&vm{filter.VM{Host: host{}, Version: version, Revision: revision}})
+}
+
+func main() {}
+
+// guard keeps a panic from killing the VM, which would fail every request from
+// then on. It is deferred in every callback.
+func guard(callback string) {
+	if r := recover(); r != nil {
+		panicked(callback, r)
+	}
+}
+
+// guardStream is guard for a stream, whose answer then has no CORS headers.
+func guardStream(callback string, s *filter.Stream) {
+	if r := recover(); r != nil {
+		panicked(callback, r)
+		s.Fail()
+	}
+}
+
+//go:wasmexport proxy_abi_version_0_2_0
+func proxyABIVersion() {}
+
+//go:wasmexport proxy_on_vm_start
+func proxyOnVMStart(rootID, size uint32) (ok bool) {
+	defer guard("proxy_on_vm_start")
+	begin()
+	return bool(internal.ProxyOnVMStart(rootID, int(size)))
+}
+
+//go:wasmexport proxy_on_configure
+func proxyOnConfigure(rootID, size uint32) (ok bool) {
+	defer guard("proxy_on_configure")
+	begin()
+	return bool(internal.ProxyOnConfigure(rootID, int(size)))
+}
+
+//go:wasmexport proxy_on_context_create
+func proxyOnContextCreate(id, rootID uint32) {
+	defer guard("proxy_on_context_create")
+	begin()
+	if rootID == 0 {
+		internal.ProxyOnContextCreate(id, 0)
+		return
+	}
+	// An unknown plugin's stream stays unknown, and goes through untouched.
+	if p := plugins[rootID]; p != nil {
+		streams[id] = p.NewHttpContext(id).(*filter.Stream)
+	}
+}
+
+//go:wasmexport proxy_on_request_headers
+func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
+	s := streams[id]
+	if s == nil {
+		return uint32(types.ActionContinue)
+	}
+	defer guardStream("proxy_on_request_headers", s)
+	begin()
+	return uint32(s.OnHttpRequestHeaders(int(headers), endOfStream != 0))
+}
+
+//go:wasmexport proxy_on_response_headers
+func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
+	s := streams[id]
+	if s == nil {
+		return uint32(types.ActionContinue)
+	}
+	defer guardStream("proxy_on_response_headers", s)
+	begin()
+	return uint32(s.OnHttpResponseHeaders(int(headers), endOfStream != 0))
+}
+
+//go:wasmexport proxy_on_delete
+func proxyOnDelete(id uint32) {
+	defer guard("proxy_on_delete")
+	begin()
+	if s := streams[id]; s != nil {
+		delete(streams, id)
+		s.Release()
+		return
+	}
+	if plugins[id] != nil {
+		delete(plugins, id)
+		internal.ProxyOnDelete(id)
+	}
+}

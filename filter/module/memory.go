@@ -1,0 +1,43 @@
+package main
+
+import "unsafe"
+
+// arena holds what the host hands over during a callback: the values of headers
+// and properties, which it writes into memory that it asks the module for.
+// Addresses in it go to the host, and Go never moves it.
+var (
+	arena [64 << 10]byte
+	used  uintptr
+	// larger are values that don't fit, kept from the collector.
+	larger [][]byte
+)
+
+// begin starts a callback: what the host handed over before is void.
+func begin() {
+	used = 0
+	if larger != nil {
+		larger = nil
+	}
+}
+
+//go:wasmexport proxy_on_memory_allocate
+func proxyOnMemoryAllocate(size uint32) unsafe.Pointer {
+	n := uintptr(size)
+	if n <= uintptr(len(arena))-used {
+		p := unsafe.Pointer(&arena[min(used, uintptr(len(arena)-1))])
+		used += n
+		return p
+	}
+	b := make([]byte, n)
+	larger = append(larger, b)
+	return unsafe.Pointer(&b[0])
+}
+
+// slots are where the host writes the address and the size of a value. Its
+// addresses have 32 bits and Go's have 64, so the upper halves stay zero.
+var slots struct{ data, size uint64 }
+
+// value is what the host has put into the slots.
+func value() string {
+	return unsafe.String((*byte)(unsafe.Add(nil, slots.data)), int(slots.size))
+}

@@ -1,0 +1,178 @@
+package filter
+
+import (
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// A Stream is the context of one request and its answer.
+type Stream struct {
+	types.DefaultHttpContext
+	plugin *Plugin
+	next   *Stream // in the plugin's list of released streams
+
+	state    state
+	decision cors.Decision // if the state is editing or handshake
+}
+
+// A state is what a stream does with the answer.
+type state uint8
+
+const (
+	untouched state = iota // nothing: no policy, shadow, or answered by the filter itself
+	editing                // applies the decision
+	handshake              // as editing, unless the connection becomes a WebSocket
+	failed                 // no CORS headers: something went wrong here
+)
+
+// OnHttpRequestHeaders implements types.HttpContext. It asks first for what most
+// requests don't have, because a missing header costs the host the least.
+func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
+	host := s.plugin.host
+	if s.plugin.policies == nil {
+		return types.ActionContinue
+	}
+	// Only a stream that goes on after its headers can become a WebSocket. Its
+	// handshake carries an Origin, and is no CORS request (Fetch, "CORS protocol").
+	if !endOfStream {
+		if upgrade, ok := host.RequestHeader("upgrade"); ok && strings.EqualFold(upgrade, "websocket") {
+			s.withoutOrigin(handshake)
+			return types.ActionContinue
+		}
+	}
+	origin, ok := host.RequestHeader("origin")
+	if !ok {
+		s.withoutOrigin(editing)
+		return types.ActionContinue
+	}
+	request := cors.Request{Origin: origin, HasOrigin: true}
+	if method, ok := host.RequestHeader("access-control-request-method"); ok && method != "" {
+		request.RequestMethod = method
+		request.Method, _ = host.RequestHeader(":method")
+	}
+	policy := s.lookup()
+	if policy == nil {
+		return types.ActionContinue
+	}
+	if !request.Preflight() {
+		s.keep(editing, policy.Decide(request))
+		return types.ActionContinue
+	}
+	return s.preflight(policy, request)
+}
+
+// preflight answers a preflight, or forwards one that is not allowed if the
+// policy says so.
+func (s *Stream) preflight(policy *cors.Policy, request cors.Request) types.Action {
+	host := s.plugin.host
+	var lines [1]string
+	if names, ok := host.RequestHeader("access-control-request-headers"); ok {
+		lines[0] = names
+		request.RequestHeaders = lines[:]
+	}
+	if policy.AsksPrivateNetwork() {
+		flag, _ := host.RequestHeader("access-control-request-private-network")
+		request.PrivateNetwork = flag == "true"
+	}
+	d := policy.Decide(request)
+	if !d.Answered() {
+		s.keep(editing, d)
+		return types.ActionContinue
+	}
+	s.plugin.reply(&d)
+	return types.ActionPause
+}
+
+// withoutOrigin latches what the answer to a request without an origin needs.
+func (s *Stream) withoutOrigin(next state) {
+	policy := s.plugin.policies.WithoutOrigin()
+	if policy == nil {
+		policy = s.lookup()
+	}
+	if policy != nil {
+		s.keep(next, policy.Decide(cors.Request{}))
+	}
+}
+
+// lookup finds the policy that applies, and asks for no more than it takes.
+func (s *Stream) lookup() *cors.Policy {
+	host, set := s.plugin.host, s.plugin.policies
+	var key cors.Key
+	if set.ByRoute() {
+		key.Route = host.RouteName()
+	}
+	if set.ByHost() {
+		key.Host, _ = host.RequestHeader(":authority")
+	}
+	if set.ByPath() {
+		key.Path, _ = host.RequestHeader(":path")
+	}
+	return set.Lookup(key)
+}
+
+// keep latches a decision for the answer. The request is gone by then, and so may
+// be the plugin.
+func (s *Stream) keep(next state, d cors.Decision) {
+	if d.Untouched() {
+		return
+	}
+	d.Retain()
+	s.state, s.decision = next, d
+}
+
+// OnHttpResponseHeaders implements types.HttpContext.
+func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
+	host := s.plugin.host
+	switch s.state {
+	case untouched:
+		return types.ActionContinue
+	case failed:
+		s.Fail()
+		return types.ActionContinue
+	case handshake:
+		// Only the answer that switches protocols has this header.
+		if _, switched := host.ResponseHeader("upgrade"); switched {
+			return types.ActionContinue
+		}
+	}
+	if s.decision.OnlyVary() {
+		if vary, ok := host.ResponseHeader("vary"); !ok || !cors.VaryCoversOrigin(vary) {
+			host.AddResponseHeader("vary", "Origin")
+		}
+		return types.ActionContinue
+	}
+	var upstream cors.Upstream
+	eachHeader(host.ResponseHeaders(), upstream.Observe)
+	var buf [cors.MaxEdits]cors.Edit
+	for _, edit := range s.decision.AppendEdits(buf[:0], &upstream) {
+		switch edit.Op {
+		case cors.Add:
+			host.AddResponseHeader(edit.Name, edit.Value)
+		case cors.Replace:
+			host.ReplaceResponseHeader(edit.Name, edit.Value)
+		case cors.Remove:
+			host.RemoveResponseHeader(edit.Name)
+		}
+	}
+	return types.ActionContinue
+}
+
+// OnHttpStreamDone implements types.HttpContext.
+func (s *Stream) OnHttpStreamDone() { s.Release() }
+
+// Fail is for when a callback of the stream has failed. Whatever state it left the
+// answer in, no page of another origin may read it.
+func (s *Stream) Fail() {
+	s.state = failed
+	s.plugin.host.RemoveResponseHeader("access-control-allow-origin")
+	s.plugin.host.RemoveResponseHeader("access-control-allow-credentials")
+}
+
+// Release hands the stream back for reuse. It must not be used afterwards.
+func (s *Stream) Release() {
+	p := s.plugin
+	*s = Stream{plugin: p, next: p.free}
+	p.free = s
+}
