@@ -3,6 +3,11 @@
 // compiled module in wazero, and the compiled module in Envoy.
 package cases
 
+import (
+	"slices"
+	"strings"
+)
+
 // A Case is one exchange: a plugin configuration, a request, what the upstream
 // answers if the request reaches it, and what must be seen on either side.
 type Case struct {
@@ -16,6 +21,8 @@ type Case struct {
 	Upstream Upstream
 	// Want is what must be seen.
 	Want Want
+	// BeyondEmulator says why the SDK's emulator can't show the case; empty if it can.
+	BeyondEmulator string
 }
 
 // A Request is what the client sends.
@@ -46,10 +53,104 @@ type Want struct {
 	Forwarded bool
 	// Status is the answer's status; the upstream's if zero.
 	Status int
-	// Headers are all lines of the answer that are CORS response headers or Vary,
-	// each as "name: value" with the name in lower case, in any order.
+	// Headers are the answer's CORS response headers and Vary, in the form of Lines.
 	Headers []string
 	// Reason is the text that response_code_details carries when the filter
 	// answers itself, without the filter's prefix; empty if not checked.
 	Reason string
 }
+
+// Lines returns the lines of an answer that are CORS response headers, each as
+// "name: value" with the name in lower case, sorted; then all that Vary lists, as
+// one line, because proxies may join its lines.
+func Lines(headers [][2]string) []string {
+	var lines, vary []string
+	for _, h := range headers {
+		switch name := strings.ToLower(h[0]); {
+		case name == "vary":
+			for element := range strings.SplitSeq(h[1], ",") {
+				vary = append(vary, strings.TrimSpace(element))
+			}
+		case strings.HasPrefix(name, "access-control-"):
+			lines = append(lines, name+": "+h[1])
+		}
+	}
+	slices.Sort(lines)
+	if vary != nil {
+		lines = append(lines, "vary: "+strings.Join(vary, ", "))
+	}
+	return lines
+}
+
+// All are the cases of all tables.
+var All = flatten(answers, upstreams, preflights, origins, patterns, matches, modes)
+
+// A table is a list of cases that share a configuration.
+type table struct {
+	name   string
+	config string
+	cases  []Case
+}
+
+func flatten(lists ...[]table) (all []Case) {
+	for _, list := range lists {
+		for _, t := range list {
+			for _, c := range t.cases {
+				c.Name = t.name + "-" + c.Name
+				c.Config = t.config
+				slices.Sort(c.Want.Headers) // "vary" comes after "access-control-…"
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+// get is a GET from an origin.
+func get(origin string, headers ...[2]string) Request {
+	return Request{Headers: append([][2]string{{"origin", origin}}, headers...)}
+}
+
+// preflight is a preflight from an origin, for a method and, if not empty, headers.
+func preflight(origin, method, names string, headers ...[2]string) Request {
+	lines := [][2]string{{"origin", origin}, {"access-control-request-method", method}}
+	if names != "" {
+		lines = append(lines, [2]string{"access-control-request-headers", names})
+	}
+	return Request{Method: "OPTIONS", Headers: append(lines, headers...)}
+}
+
+// forwarded is the want of a request that reaches the upstream.
+func forwarded(headers ...string) Want { return Want{Forwarded: true, Headers: headers} }
+
+// answered is the want of a preflight that the filter allows.
+func answered(headers ...string) Want {
+	return Want{Status: 204, Headers: append(headers, preflightVary), Reason: "preflight allowed"}
+}
+
+// rejected is the want of a preflight that the filter rejects.
+func rejected(reason string) Want {
+	return Want{Status: 403, Headers: []string{preflightVary}, Reason: reason}
+}
+
+const (
+	preflightVary = "vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+
+	// One policy for one site, and what its answers have.
+	site = `{
+	  "allow_origins": ["https://app.example"],
+	  "allow_methods": ["PUT", "DELETE", "PATCH"],
+	  "allow_headers": ["Content-Type", "X-Custom"],
+	  "expose_headers": ["X-Request-Id"],
+	  "max_age": 600
+	}`
+	siteOrigin  = "access-control-allow-origin: https://app.example"
+	siteExposed = "access-control-expose-headers: X-Request-Id"
+	siteMethods = "access-control-allow-methods: PUT, DELETE, PATCH"
+	siteHeaders = "access-control-allow-headers: Content-Type, X-Custom"
+	siteMaxAge  = "access-control-max-age: 600"
+
+	varyOrigin  = "vary: Origin"
+	credentials = "access-control-allow-credentials: true"
+	anyOrigin   = "access-control-allow-origin: *"
+)

@@ -1,0 +1,112 @@
+package cors_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+)
+
+// TestCases runs the shared tables on the pure engine.
+func TestCases(t *testing.T) {
+	for _, c := range cases.All {
+		t.Run(c.Name, func(t *testing.T) {
+			got := exchange(t, c)
+			want := c.Want
+			if want.Reason == "" {
+				want.Reason = got.Reason
+			}
+			if want.Status == 0 {
+				want.Status = max(c.Upstream.Status, 200)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// exchange makes of a case what the filter makes of it.
+func exchange(t *testing.T, c cases.Case) cases.Want {
+	parsed, problems := config.Parse(c.Config)
+	if parsed == nil {
+		t.Fatal(problems)
+	}
+	untouched := cases.Want{Forwarded: true, Status: max(c.Upstream.Status, 200), Headers: cases.Lines(c.Upstream.Headers)}
+	host, path := c.Request.Host, c.Request.Path
+	if host == "" {
+		host = "api.example"
+	}
+	if path == "" {
+		path = "/"
+	}
+	policy := parsed.Policies.Lookup(cors.Key{Route: c.Request.Route, Host: host, Path: path})
+	if policy == nil {
+		return untouched
+	}
+	d := policy.Decide(facts(c.Request))
+	if d.Answered() {
+		reason := d.Explain()
+		if d.Allowed() {
+			reason = "preflight allowed"
+		}
+		var headers [][2]string
+		for _, h := range d.AppendHeaders(nil) {
+			headers = append(headers, [2]string{h.Name, h.Value})
+		}
+		return cases.Want{Status: d.Status(), Headers: cases.Lines(headers), Reason: reason}
+	}
+	got := untouched
+	got.Headers = cases.Lines(edit(d, c.Upstream.Headers))
+	return got
+}
+
+// facts are what the engine needs to know of a request.
+func facts(r cases.Request) (facts cors.Request) {
+	var origins, methods []string
+	for _, h := range r.Headers {
+		switch value := strings.Trim(h[1], " \t"); h[0] {
+		case "origin":
+			origins = append(origins, value)
+		case "access-control-request-method":
+			methods = append(methods, value)
+		case "access-control-request-headers":
+			facts.RequestHeaders = append(facts.RequestHeaders, value)
+		case "access-control-request-private-network":
+			facts.PrivateNetwork = value == "true"
+		case "upgrade":
+			return cors.Request{} // a handshake, decided as a request without an origin
+		}
+	}
+	facts.Method = r.Method
+	facts.HasOrigin = origins != nil
+	facts.Origin = strings.Join(origins, ",")
+	facts.RequestMethod = strings.Join(methods, ",")
+	return facts
+}
+
+// edit applies a decision's edits to an upstream's headers.
+func edit(d cors.Decision, headers [][2]string) [][2]string {
+	headers = slices.Clone(headers)
+	var upstream cors.Upstream
+	for _, h := range headers {
+		upstream.Observe(h[0], h[1])
+	}
+	for _, e := range d.AppendEdits(nil, &upstream) {
+		at := slices.IndexFunc(headers, func(h [2]string) bool { return h[0] == e.Name })
+		switch e.Op {
+		case cors.Add:
+			headers = append(headers, [2]string{e.Name, e.Value})
+		case cors.Replace:
+			headers[at][1] = e.Value
+		case cors.Remove:
+			headers = slices.DeleteFunc(headers, func(h [2]string) bool { return h[0] == e.Name })
+		}
+	}
+	return headers
+}

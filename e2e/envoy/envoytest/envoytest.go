@@ -1,0 +1,99 @@
+// Package envoytest runs real Envoys for tests: a process on a bootstrap, an
+// upstream that answers as told and remembers what reached it, and clients
+// that send header lines exactly as given and lose none of the answer's.
+//
+//	up := envoytest.NewUpstream(t)
+//	envoy := envoytest.Start(t, envoytest.Bootstrap{
+//		Upstream: up.Addr(),
+//		Listeners: []envoytest.Listener{{
+//			Name:    "main",
+//			Filters: []any{envoytest.Plugin{Module: module, Config: config}.Filter()},
+//		}},
+//	}.String(), envoytest.Options{})
+//	got, err := up.Exchange(envoytest.HTTP1, envoy.Addr(t, "main"), request, answer)
+//
+// All ports are chosen by the kernel when they are bound, so that any number of
+// tests and Envoys can run at the same time.
+package envoytest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rootModule tells the root's go.mod from those of nested modules.
+const rootModule = "\nmodule github.com/proxy-wasm-cors/proxy-wasm-cors\n"
+
+// Root returns the repository's root folder, looking upwards from the working
+// directory, which for a test is its package's folder.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if mod, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && strings.Contains("\n"+string(mod), rootModule) {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("the working directory is outside of the repository")
+		}
+		dir = parent
+	}
+}
+
+// Binary returns the path of the Envoy to test with: $ENVOY, else the one that
+// the Makefile installs, else the one in PATH.
+func Binary() (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	const advice = `run "make test", which installs Envoy, or set ENVOY to an Envoy binary`
+	if env := os.Getenv("ENVOY"); env != "" {
+		path, err := exec.LookPath(env)
+		if err != nil {
+			return "", fmt.Errorf("ENVOY: %w; %s", err, advice)
+		}
+		return path, nil
+	}
+	if path, err := exec.LookPath(filepath.Join(root, "build/tools/envoy/bin/envoy")); err == nil {
+		return path, nil
+	}
+	path, err := exec.LookPath("envoy")
+	if err != nil {
+		return "", fmt.Errorf("%w; %s", err, advice)
+	}
+	return path, nil
+}
+
+// Module returns the path of the compiled filter.
+func Module() (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, "build/cors.wasm")
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf(`%w; run "make build"`, err)
+	}
+	return path, nil
+}
+
+// Eventually polls cond until it holds, and fails the test if it does not
+// within timeout.
+func Eventually(tb testing.TB, timeout time.Duration, what string, cond func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(timeout); !cond(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("waited %s in vain: %s", timeout, what)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package filter
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+)
+
+// A sdkHost is a Host over the SDK's functions, as the emulator serves them.
+type sdkHost struct{ details string }
+
+func (*sdkHost) Log(level Level, line string) {
+	switch level {
+	case Info:
+		proxywasm.LogInfo(line)
+	case Warn:
+		proxywasm.LogWarn(line)
+	case Error:
+		proxywasm.LogError(line)
+	case Critical:
+		proxywasm.LogCritical(line)
+	}
+}
+
+func (*sdkHost) Configuration() string {
+	data, err := proxywasm.GetPluginConfiguration()
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+func (*sdkHost) RequestHeader(name string) (string, bool) {
+	value, err := proxywasm.GetHttpRequestHeader(name)
+	return value, err == nil
+}
+
+func (*sdkHost) ResponseHeader(name string) (string, bool) {
+	value, err := proxywasm.GetHttpResponseHeader(name)
+	return value, err == nil
+}
+
+func (*sdkHost) ResponseHeaders() string {
+	lines, err := proxywasm.GetHttpResponseHeaders()
+	if err != nil {
+		return ""
+	}
+	headers := make([]cors.Header, len(lines))
+	for i, line := range lines {
+		headers[i] = cors.Header{Name: line[0], Value: line[1]}
+	}
+	return string(appendHeaderMap(nil, headers))
+}
+
+func (*sdkHost) RouteName() string {
+	name, err := proxywasm.GetProperty([]string{"xds", "route_name"})
+	if err != nil {
+		return ""
+	}
+	return string(name)
+}
+
+func (*sdkHost) AddResponseHeader(name, value string) {
+	must(proxywasm.AddHttpResponseHeader(name, value))
+}
+
+func (*sdkHost) ReplaceResponseHeader(name, value string) {
+	must(proxywasm.ReplaceHttpResponseHeader(name, value))
+}
+
+func (*sdkHost) RemoveResponseHeader(name string) { must(proxywasm.RemoveHttpResponseHeader(name)) }
+
+func (h *sdkHost) Reply(status int, details string, headers []byte) {
+	h.details = details // the SDK has no way to pass them on
+	var lines [][2]string
+	eachHeader(string(headers), func(name, value string) { lines = append(lines, [2]string{name, value}) })
+	must(proxywasm.SendHttpResponse(uint32(status), lines, nil, -1))
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// start starts the filter with a configuration in the emulator.
+func start(t *testing.T, config string, properties map[string]string) (proxytest.HostEmulator, *sdkHost, types.OnPluginStartStatus) {
+	t.Helper()
+	host := &sdkHost{}
+	options := proxytest.NewEmulatorOption().
+		WithVMContext(&VM{Host: host, Version: "v1.2.3", Revision: "abc"}).
+		WithPluginConfiguration([]byte(config))
+	for name, value := range properties {
+		options = options.WithProperty(strings.Split(name, "."), []byte(value))
+	}
+	emulator, reset := proxytest.NewHostEmulator(options)
+	t.Cleanup(reset)
+	if emulator.StartVM() != types.OnVMStartStatusOK {
+		t.Fatal("the VM didn't start")
+	}
+	return emulator, host, emulator.StartPlugin()
+}
+
+// TestCases runs the shared tables in the SDK's emulator, all that it can show.
+func TestCases(t *testing.T) {
+	n := 0
+	for _, c := range cases.All {
+		if c.BeyondEmulator != "" {
+			continue
+		}
+		n++
+		t.Run(c.Name, func(t *testing.T) {
+			properties := map[string]string{}
+			if c.Request.Route != "" {
+				properties["xds.route_name"] = c.Request.Route
+			}
+			emulator, host, status := start(t, c.Config, properties)
+			if status != types.OnPluginStartStatusOK {
+				t.Fatal(emulator.GetErrorLogs())
+			}
+			id := emulator.InitializeHttpContext()
+			request := requestHeaders(c.Request)
+			action := emulator.CallOnRequestHeaders(id, request, !upgrades(c.Request))
+			want := c.Want
+			if reply := emulator.GetSentLocalResponse(id); reply != nil {
+				if action != types.ActionPause {
+					t.Error("the filter answered, and let the request through")
+				}
+				got := cases.Want{Status: int(reply.StatusCode), Headers: cases.Lines(reply.Headers), Reason: strings.TrimPrefix(host.details, "cors: ")}
+				// The answer passes the filter's own response callback.
+				if emulator.CallOnResponseHeaders(id, reply.Headers, true); !cmp.Equal(emulator.GetCurrentResponseHeaders(id), reply.Headers) {
+					t.Error("the filter changed its own answer")
+				}
+				if want.Reason == "" {
+					want.Reason = got.Reason
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("answered (-want +got):\n%s", diff)
+				}
+				return
+			}
+			emulator.CallOnResponseHeaders(id, append([][2]string{{":status", "200"}}, c.Upstream.Headers...), true)
+			got := cases.Want{Forwarded: true, Headers: cases.Lines(emulator.GetCurrentResponseHeaders(id))}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("forwarded (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(request, emulator.GetCurrentRequestHeaders(id)); diff != "" {
+				t.Errorf("the request was changed:\n%s", diff)
+			}
+			emulator.CompleteHttpContext(id)
+		})
+	}
+	if n < len(cases.All)*9/10 {
+		t.Errorf("only %d of %d cases ran", n, len(cases.All))
+	}
+}
+
+// requestHeaders are a request's header lines as Envoy hands them over: several
+// lines of a header joined by commas.
+func requestHeaders(r cases.Request) [][2]string {
+	method, host, path := r.Method, r.Host, r.Path
+	if method == "" {
+		method = "GET"
+	}
+	if host == "" {
+		host = "api.example"
+	}
+	if path == "" {
+		path = "/"
+	}
+	headers := [][2]string{{":method", method}, {":authority", host}, {":path", path}}
+lines:
+	for _, h := range r.Headers {
+		for i := range headers {
+			if headers[i][0] == h[0] {
+				headers[i][1] += "," + h[1]
+				continue lines
+			}
+		}
+		headers = append(headers, h)
+	}
+	return headers
+}
+
+func upgrades(r cases.Request) bool {
+	for _, h := range r.Headers {
+		if h[0] == "upgrade" {
+			return true
+		}
+	}
+	return false
+}
