@@ -12,8 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/tidwall/gjson"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 )
 
 // A Config is what a document says. It is immutable.

@@ -33,6 +33,7 @@ func TestCases(t *testing.T) {
 
 // exchange makes of a case what the filter makes of it.
 func exchange(t *testing.T, c cases.Case) cases.Want {
+	t.Helper()
 	parsed, problems := config.Parse(c.Config)
 	if parsed == nil {
 		t.Fatal(problems)

@@ -4,29 +4,29 @@ package cors
 type Reason uint8
 
 const (
-	// Allowed: the policy allows the origin and, for a preflight, the requested
+	// Allowed means that the policy allows the origin and, for a preflight, the requested
 	// method and every requested header.
 	Allowed Reason = iota
-	// NoOrigin: the request has no Origin header, so it is no CORS request.
+	// NoOrigin means that the request has no Origin header, so it is no CORS request.
 	NoOrigin
-	// OriginMalformed: Origin is empty, repeated, or not a serialized origin.
+	// OriginMalformed means that Origin is empty, repeated, or not a serialized origin.
 	OriginMalformed
-	// OriginNotAllowed: the origin is not in allow_origins.
+	// OriginNotAllowed means that the origin is not in allow_origins.
 	OriginNotAllowed
-	// MethodMalformed: Access-Control-Request-Method is not a method.
+	// MethodMalformed means that Access-Control-Request-Method is not a method.
 	MethodMalformed
-	// MethodForbidden: the requested method is one that browsers never send
+	// MethodForbidden means that the requested method is one that browsers never send
 	// (https://fetch.spec.whatwg.org/#forbidden-method).
 	MethodForbidden
-	// MethodNotAllowed: the requested method is not in allow_methods.
+	// MethodNotAllowed means that the requested method is not in allow_methods.
 	MethodNotAllowed
-	// HeadersMalformed: Access-Control-Request-Headers has an element that is no header name.
+	// HeadersMalformed means that Access-Control-Request-Headers has an element that is no header name.
 	HeadersMalformed
-	// HeadersTooLong: Access-Control-Request-Headers is longer than MaxRequestHeaders.
+	// HeadersTooLong means that Access-Control-Request-Headers is longer than MaxRequestHeaders.
 	HeadersTooLong
-	// HeaderNotAllowed: a requested header is not in allow_headers.
+	// HeaderNotAllowed means that a requested header is not in allow_headers.
 	HeaderNotAllowed
-	// AuthorizationNotAllowed: the request asks for Authorization, which "*" doesn't cover
+	// AuthorizationNotAllowed means that the request asks for Authorization, which "*" doesn't cover
 	// (https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name).
 	AuthorizationNotAllowed
 

@@ -77,11 +77,16 @@ func onlyLoopback(prog *syntax.Prog, states []uint32, host string, budget *int) 
 		case syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
 			return false
 		case syntax.InstRune, syntax.InstRune1:
-			// One literal, which may stand for both cases; or a class.
-			if len(inst.Rune) != 1 && (len(inst.Rune) != 2 || inst.Rune[0] != inst.Rune[1]) {
-				return false
+			// A literal, which stands alone, or the pairs of a class.
+			for i := 0; i < len(inst.Rune); i += 2 {
+				first, last := inst.Rune[i], inst.Rune[min(i+1, len(inst.Rune)-1)]
+				if last-first > 16 {
+					return false
+				}
+				for r := first; r <= last; r++ {
+					next[r] = true
+				}
 			}
-			next[inst.Rune[0]] = true
 		}
 	}
 	for r := range next {

@@ -67,14 +67,17 @@ type segment struct {
 }
 
 // NewSet arranges rules by what they match. It reports everything that is wrong at
-// once; the set is nil if there is any.
+// once; the set is nil if there is any. A rule without a policy, one that didn't
+// compile, is checked all the same, and makes the set nil.
 func NewSet(rules []Rule) (*Set, []Problem) {
 	b := &setBuilder{set: &Set{}, claims: map[string]int{}}
+	incomplete := false
 	for i, rule := range rules {
 		b.rule, b.policy = i, rule.Policy
 		b.add(rule.Match)
+		incomplete = incomplete || rule.Policy == nil
 	}
-	if len(b.problems) > 0 {
+	if incomplete || len(b.problems) > 0 {
 		return nil, b.problems
 	}
 	b.set.findUniform()

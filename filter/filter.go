@@ -11,9 +11,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
 // A Host is the proxy that hosts the filter. The strings that it returns are valid
@@ -23,8 +24,9 @@ type Host interface {
 	Log(level Level, line string)
 	// Configuration returns the plugin's configuration.
 	Configuration() string
-	// RequestHeader returns the value of a request header, several lines joined by
-	// commas. ok is false if there is none.
+	// RequestHeader returns the value of a request header, or ok false if there is
+	// none. Several lines of a header that CORS knows arrive joined by commas; of
+	// others only the first counts.
 	RequestHeader(name string) (value string, ok bool)
 	// RouteName returns the name of the request's route, or "".
 	RouteName() string

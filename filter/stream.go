@@ -3,8 +3,9 @@ package filter
 import (
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 )
 
 // A Stream is the context of one request and its answer.

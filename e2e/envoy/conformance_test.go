@@ -96,6 +96,7 @@ func TestFetchConformance(t *testing.T) {
 // readRows reads the table, and refuses what it does not know: an expectation
 // must not be ignored because its name is new.
 func readRows(t *testing.T) (rows []row) {
+	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(fetchCases))
 	decoder.DisallowUnknownFields()
 	for {
@@ -128,6 +129,7 @@ func readRows(t *testing.T) (rows []row) {
 
 // judge reports everything in which the exchange is not as expected.
 func (r row) judge(t *testing.T, got envoytest.Exchange) {
+	t.Helper()
 	resp, expect := got.Response, r.Expect
 	include := r.Request.CredentialsMode == "include"
 	// What the browser is about to do, and asks for in its preflight.

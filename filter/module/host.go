@@ -3,8 +3,9 @@ package main
 import (
 	"unsafe"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
 )
 
 const (

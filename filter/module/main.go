@@ -8,9 +8,10 @@
 package main
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
 )
 
 // Set by the linker.

@@ -1,0 +1,236 @@
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+)
+
+// TestProblems: every problem, each with its place and what to write instead.
+// Those that the engine finds are in the engine's tests; here they are for their place.
+func TestProblems(t *testing.T) {
+	const ok = `"allow_origins": ["*"]`
+	for _, test := range []struct {
+		name, doc string
+		want      []string
+	}{
+		// Syntax (RFC 8259).
+		{"empty", "", []string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
+		{"blank", " \n\t", []string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
+		{"not an object", `["*"]`, []string{`1:1 configuration: is a list, not an object; write {…}`}},
+		{"a word", `allow_origins: ["*"]`, []string{`1:1 configuration: unexpected 'a' where a value should stand; write the configuration as a JSON object, {…}`}},
+		{"cut off", `{"allow_origins": ["*"`, []string{`1:23 configuration: the configuration ends where a comma or a closing bracket should stand; check that nothing is cut off`}},
+		{"cut off in a string", `{"allow_`, []string{`1:9 configuration: the configuration ends where the end of a string should stand; check that nothing is cut off`}},
+		{"trailing comma", "{\n  " + ok + ",\n}", []string{`3:1 configuration: unexpected '}' where a field's name should stand; write names in double quotes, and no comma after the last field`}},
+		{"trailing comma in a list", `{"allow_origins": ["*",]}`, []string{`1:24 configuration: unexpected ']' where a value should stand; write a JSON value: strings stand in double quotes, and the last element has no comma after it`}},
+		{"no comma", `{"a": 1 "b": 2}`, []string{`1:9 configuration: unexpected '"' where a comma or a closing brace should stand; put a comma between fields`}},
+		{"no colon", `{"a" 1}`, []string{`1:6 configuration: unexpected '1' where a colon should stand; write "name": value`}},
+		{"single quotes", `{"a": 'b'}`, []string{`1:7 configuration: unexpected '\'' where a value should stand; write strings in double quotes`}},
+		{"comment", "{ // why\n" + ok + "}", []string{`1:3 configuration: unexpected '/' where a field's name should stand; write names in double quotes, and no comma after the last field`}},
+		{"two documents", "{" + ok + "}\n{}", []string{`2:1 configuration: there is more after the end of the configuration; leave out what follows, or check for a brace too many`}},
+		{"literal", `{"a": True}`, []string{`1:7 configuration: unexpected 'T' where a value should stand; write a JSON value: strings stand in double quotes, and the last element has no comma after it`}},
+		{"half a literal", `{"a": nul}`, []string{`1:7 configuration: unexpected 'n' where a value should stand; write true, false or null, and strings in double quotes`}},
+		{"leading zero", `{"max_age": 0600}`, []string{`1:14 configuration: a number has a leading zero; leave the zero out`}},
+		{"no digit", `{"max_age": -}`, []string{`1:14 configuration: unexpected '}' where a digit should stand; write a decimal number`}},
+		{"no fraction", `{"max_age": 1.}`, []string{`1:15 configuration: unexpected '}' where a digit should stand; write a decimal number`}},
+		{"no exponent", `{"max_age": 1e+}`, []string{`1:16 configuration: unexpected '}' where a digit should stand; write a decimal number`}},
+		{"line in a string", "{\"a\nb\": 1}", []string{`1:4 configuration: a string goes over the end of its line; close it with a double quote`}},
+		{"control character", "{\"a\x01\": 1}", []string{`1:4 configuration: a string has a control character; write it as an escape such as \t`}},
+		{"bad escape", `{"regex": "\d"}`, []string{`1:13 configuration: unexpected 'd' where an escape character should stand; write a backslash as \\`}},
+		{"bad unicode escape", `{"a": "\u12g4"}`, []string{`1:12 configuration: unexpected 'g' where a hexadecimal digit of a \u escape should stand; write a backslash as \\`}},
+		{"not UTF-8", "{\"a\": \"\xff\"}", []string{`1:8 configuration: a string is not valid UTF-8; save the file as UTF-8`}},
+		{"column counts characters", `{"ä": "ö", x}`, []string{`1:12 configuration: unexpected 'x' where a field's name should stand; write names in double quotes, and no comma after the last field`}},
+		{"too deep", strings.Repeat("[", 100), []string{`1:33 configuration: objects and lists are nested more than 32 levels deep; no field of the configuration is that deep`}},
+		{"too long", strings.Repeat(" ", config.MaxSize+1), []string{`1:1 configuration: is 16777217 bytes long; write at most 16777216 bytes`}},
+
+		// Fields.
+		{"unknown field", `{` + ok + `, "allow_orgins": []}`, []string{`1:26 allow_orgins: is not a field; write "allow_origins"`}},
+		{"unknown camel field", `{` + ok + `, "allowCredential": true}`, []string{`1:26 allowCredential: is not a field; write "allow_credentials"`}},
+		{"hyphens", `{` + ok + `, "max-age": 1}`, []string{`1:26 max-age: is not a field; write "max_age"`}},
+		{"quite unknown field", `{` + ok + `, "a\"b": 1}`, []string{`1:26 "a\"b": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`}},
+		{"field twice", `{` + ok + `, "max_age": 1, "max_age": 2}`, []string{`1:40 max_age: is given twice; leave one out`}},
+		{"field in both spellings", `{` + ok + `, "maxAge": 1, "max_age": 2}`, []string{`1:39 max_age: is given twice; leave one out`}},
+		{"field twice by an escape", `{` + ok + `, "allow\u005forigins": ["*"]}`, []string{`1:26 allow_origins: is given twice; leave one out`}},
+		{"missing origins", "{\n}", []string{`1:1 allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`}},
+		{"empty origins", `{"allow_origins": []}`, []string{`1:19 allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`}},
+		{"null origins", `{"allow_origins": null}`, []string{`1:19 allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`}},
+		{"all problems at once", "{\n \"allow_origins\": [\"https://a.example/\", 1],\n \"max_age\": -1,\n \"mode\": \"on\"\n}", []string{
+			`2:20 allow_origins[0]: "https://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`,
+			`2:42 allow_origins[1]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
+			`3:13 max_age: -1 seconds are out of range; write 0 to 86400, or leave it out`,
+			`4:10 mode: "on" is not one of enforce, shadow; write "enforce" or "shadow"`}},
+		{"place after an element of a wrong type", `{"allow_origins": [1, "a"]}`, []string{
+			`1:20 allow_origins[0]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
+			`1:23 allow_origins[1]: "a" has no scheme; write "https://a"`}},
+
+		// Types and values.
+		{"origins not a list", `{"allow_origins": "*"}`, []string{`1:19 allow_origins: is the string "*", not a list; write ["*"]`}},
+		{"origin object", `{"allow_origins": [{"exact": "https://a.example"}]}`, []string{
+			`1:20 allow_origins[0]: has no regex; write a string such as "https://app.example", or {"regex": "…"}`,
+			`1:21 allow_origins[0].exact: is not a field; leave it out; the fields are regex`}},
+		{"regex not a string", `{"allow_origins": [{"regex": 1}]}`, []string{`1:30 allow_origins[0].regex: is the number 1, not a string; write a string`}},
+		{"methods not strings", `{` + ok + `, "allow_methods": ["PUT", null, ["x"]]}`, []string{
+			`1:51 allow_methods[1]: is null, not a string; write a string`, `1:57 allow_methods[2]: is a list, not a string; write a string`}},
+		{"headers an object", `{` + ok + `, "allow_headers": {}}`, []string{`1:43 allow_headers: is an object, not a list; write [{}]`}},
+		{"credentials a string", `{` + ok + `, "allow_credentials": "true"}`, []string{`1:47 allow_credentials: is the string "true", not true or false; write true or false, without quotes`}},
+		{"private network a number", `{` + ok + `, "allow_private_network": 1}`, []string{`1:51 allow_private_network: is the number 1, not true or false; write true or false, without quotes`}},
+		{"max age a boolean", `{` + ok + `, "max_age": true}`, []string{`1:37 max_age: is true, not a number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
+		{"max age a fraction", `{` + ok + `, "max_age": 1.5}`, []string{`1:37 max_age: 1.5 is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
+		{"max age an exponent", `{` + ok + `, "max_age": 1e2}`, []string{`1:37 max_age: 1e2 is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
+		{"max age huge", `{` + ok + `, "max_age": 99999999999999999999}`, []string{`1:37 max_age: 99999999999999999999 seconds are out of range; write 0 to 86400, or leave it out`}},
+		{"max age above", `{` + ok + `, "max_age": 86401}`, []string{`1:37 max_age: 86401 seconds are out of range; write 0 to 86400, or leave it out`}},
+		{"max age a number in a string", `{` + ok + `, "max_age": "600"}`, []string{`1:37 max_age: "600" is not a duration; write seconds, such as 600, or a duration, such as "10m"`}},
+		{"max age a duration of milliseconds", `{` + ok + `, "max_age": "1500ms"}`, []string{`1:37 max_age: "1500ms" is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
+		{"max age a long duration", `{` + ok + `, "max_age": "25h"}`, []string{`1:37 max_age: 90000 seconds are out of range; write 0 to 86400, or leave it out`}},
+		{"max age warning", `{` + ok + `, "max_age": "24h"}`, []string{`1:37 max_age: 86400 seconds are more than Chromium remembers; write at most 7200 to have the same in all browsers`}},
+		{"unmatched preflights", `{` + ok + `, "unmatched_preflights": "UNSPECIFIED"}`, []string{`1:50 unmatched_preflights: "UNSPECIFIED" is not one of reject, forward; write "reject" or "forward"`}},
+		{"preflight status", `{` + ok + `, "preflight_status": 201}`, []string{`1:46 preflight_status: 201 is out of range; write 200 or 204`}},
+		{"preflight status a string", `{` + ok + `, "preflight_status": "204"}`, []string{`1:46 preflight_status: is the string "204", not a number; write a number`}},
+		{"upstream headers", `{` + ok + `, "upstream_cors_headers": "Keep"}`, []string{`1:51 upstream_cors_headers: "Keep" is not one of replace, keep; write "replace" or "keep"`}},
+		{"name", `{` + ok + `, "name": "a b"}`, []string{`1:34 name: "a b" is not a name; write 1 to 64 letters, digits, dots, hyphens and underscores`}},
+		{"name a number", `{` + ok + `, "name": 1}`, []string{`1:34 name: is the number 1, not a string; write a string`}},
+
+		// Policies and defaults.
+		{"policies empty", `{"policies": []}`, []string{`1:14 policies: is empty; write at least one policy`}},
+		{"policies an object", `{"policies": {}}`, []string{`1:14 policies: is an object, not a list; write [{}]`}},
+		{"defaults alone", `{"defaults": {}}`, []string{`1:1 policies: is missing beside defaults; write the list of policies`}},
+		{"defaults a list", `{"policies": [{"name": "a", ` + ok + `}], "defaults": []}`, []string{`1:67 defaults: is a list, not an object; write an object`}},
+		{"defaults with a name and a match", `{"policies": [{"name": "a", ` + ok + `}], "defaults": {"name": "b", "match": {}}}`, []string{
+			`1:68 defaults.name: is not a field; leave it out; the fields are allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`,
+			`1:81 defaults.match: is not a field; leave it out; the fields are allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`}},
+		{"policy's field on top", `{"policies": [{"name": "a", ` + ok + `}], "max_age": 1}`, []string{`1:66 max_age: is a policy's field, beside "policies" or "defaults"; move it into a policy, or into defaults`}},
+		{"policy not an object", `{"policies": ["a"]}`, []string{`1:15 policies[0]: is the string "a", not an object; write {"name": …, "allow_origins": […]}`}},
+		{"no name", `{"policies": [{` + ok + `}]}`, []string{`1:15 policies[0].name: is missing; give the policy a name, such as "shop"`}},
+		{"null name", `{"policies": [{"name": null, ` + ok + `}]}`, []string{`1:15 policies[0].name: is missing; give the policy a name, such as "shop"`}},
+		{"name twice", `{"policies": [{"name": "a", ` + ok + `, "match": {"hosts": ["a.test"]}}, {"name": "a", ` + ok + `}]}`, []string{`1:95 policies[1].name: "a" is the name of policies[0] too; give each policy a name of its own`}},
+		{"problem in a policy", "{\"policies\": [{\"name\": \"a\", " + ok + "},\n{\"name\": \"b\", \"allow_origins\": [\"x\"], \"match\": {\"hosts\": [\"b.test\"]}}]}", []string{
+			`2:33 policies[1].allow_origins[0]: "x" has no scheme; write "https://x"`}},
+		{"problem in the defaults, once", `{"policies": [{"name": "a", "match": {"hosts": ["a.test"]}}, {"name": "b"}], "defaults": {"allow_origins": ["x"]}}`, []string{
+			`1:109 defaults.allow_origins[0]: "x" has no scheme; write "https://x"`}},
+		{"problem in defaults that nobody inherits", `{"policies": [{"name": "a", ` + ok + `}], "defaults": {"allow_origins": ["x"]}}`, []string{
+			`1:86 defaults.allow_origins[0]: "x" has no scheme; write "https://x"`}},
+		{"inherited credentials", `{"policies": [{"name": "a", ` + ok + `}], "defaults": {"allow_credentials": true}}`, []string{
+			`1:47 policies[0].allow_origins[0]: "*" with allow_credentials would let every site act as the visitor; list the origins, or leave out allow_credentials`}},
+		{"origins not inherited", `{"policies": [{"name": "a", "allow_origins": null}], "defaults": {` + ok + `}}`, []string{
+			`1:46 policies[0].allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`}},
+		{"match a list", `{` + ok + `, "match": []}`, []string{`1:35 match: is a list, not an object; write {"hosts": […], "paths": […]}`}},
+		{"match", `{` + ok + `, "match": {"host": [], "paths": ["/", {}, {"exact": "/", "prefix": "/"}, {"prefix": 1}, {"prefix": "v1"}], "hosts": ["*"], "routes": [1]}}`, []string{
+			`1:36 match.host: is not a field; write "hosts"`,
+			`1:58 match.paths[0]: is the string "/", not a path match; write {"exact": "/path"} or {"prefix": "/path"}`,
+			`1:63 match.paths[1]: has neither an exact path nor a prefix; write {"exact": "/path"} or {"prefix": "/path"}`,
+			`1:67 match.paths[2]: has an exact path and a prefix; write two entries`,
+			`1:109 match.paths[3].prefix: is the number 1, not a string; write a string`,
+			`1:113 match.paths[4]: the path "v1" doesn't begin with a slash; write "/v1"`,
+			`1:142 match.hosts[0]: "*" is not a host; leave out match.hosts for every host`,
+			`1:159 match.routes[0]: is the number 1, not a string; write a string`}},
+		// A policy that doesn't compile once crashed the check of what the others match.
+		{"problem in one policy, match in another", `{"policies": [{"name": "a", "allow_origins": {}}, {"name": "b", "match": {"hosts": ["b.test"]}, ` + ok + `}]}`, []string{
+			`1:46 policies[0].allow_origins: is an object, not a list; write [{}]`}},
+		{"conflict", `{"policies": [{"name": "a", ` + ok + `}, {"name": "b", ` + ok + `}]}`, []string{
+			`1:54 policies[1].match: claims every host and every path, as policies[0] does; give the two policies different matches, or make them one`}},
+		{"conflict of hosts", `{"policies": [{"name": "a", "match": {"hosts": ["a.test"]}, ` + ok + `}, {"name": "b", "match": {"hosts": ["b.test", "A.test"]}, ` + ok + `}]}`, []string{
+			`1:130 policies[1].match.hosts[1]: claims the host a.test and every path, as policies[0] does; give the two policies different matches, or make them one`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, problems := config.Parse(test.doc)
+			got := []string(nil)
+			for _, p := range problems {
+				got = append(got, p.String())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if (c == nil) != (len(config.Errors(problems)) > 0) {
+				t.Errorf("configuration %v with problems %v", c, got)
+			}
+		})
+	}
+}
+
+// TestSpellings: what other tools write reads the same.
+func TestSpellings(t *testing.T) {
+	for _, doc := range []string{
+		`{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"], "allow_headers": ["X-A"], "expose_headers": ["X-B"], "allow_credentials": true, "max_age": 600, "unmatched_preflights": "forward"}`,
+		`{"allowOrigins": ["https://app.example"], "allowMethods": ["PUT"], "allowHeaders": ["X-A"], "exposeHeaders": ["X-B"], "allowCredentials": true, "maxAge": "10m", "unmatchedPreflights": "FORWARD"}`,
+		`{"allowOrigins": ["https:\/\/app.example"], "allow_methods": ["put"], "allowHeaders": ["X-A"], "exposeHeaders": ["X-B"], "allowCredentials": true, "maxAge": "600s", "unmatchedPreflights": "Forward", "allow_private_network": null, "mode": null, "match": null, "name": null, "preflight_status": null}`,
+	} {
+		c, problems := config.Parse(doc)
+		if c == nil || len(problems) > 0 {
+			t.Error(problems)
+			continue
+		}
+		p := c.Policies.Lookup(cors.Key{})
+		d := p.Decide(cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"x-a"}})
+		want := "[{access-control-allow-origin https://app.example} {access-control-allow-credentials true} {access-control-allow-methods PUT} " +
+			"{access-control-allow-headers X-A} {access-control-max-age 600} {vary Origin, Access-Control-Request-Method, Access-Control-Request-Headers}]"
+		if got := fmt.Sprint(d.AppendHeaders(nil)); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", doc, got, want)
+		}
+		d = p.Decide(cors.Request{Method: "OPTIONS", Origin: "https://evil.test", HasOrigin: true, RequestMethod: "PUT"})
+		if d.Answered() {
+			t.Errorf("%s: an unmatched preflight isn't forwarded", doc)
+		}
+	}
+}
+
+// TestPrefixes: a document that is cut off anywhere is refused, with a place in it.
+func TestPrefixes(t *testing.T) {
+	for _, c := range cases.All {
+		for n := range c.Config {
+			parsed, problems := config.Parse(c.Config[:n])
+			if parsed != nil || len(problems) != 1 || problems[0].Line < 1 || problems[0].Column < 1 {
+				t.Fatalf("%q: %v", c.Config[:n], problems)
+			}
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, c := range cases.All {
+		f.Add(c.Config)
+	}
+	f.Fuzz(func(t *testing.T, doc string) {
+		c, problems := config.Parse(doc)
+		if (c == nil) != (len(config.Errors(problems)) > 0) {
+			t.Fatalf("configuration %v with problems %v", c, problems)
+		}
+		lines := strings.Split(doc, "\n")
+		for _, p := range problems {
+			if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len(lines[p.Line-1])+1 {
+				t.Errorf("no such place: %s", p)
+			}
+			if strings.ContainsAny(p.String(), "\n\r") {
+				t.Errorf("more than a line: %q", p)
+			}
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	for _, n := range []int{1, 1000, 10_000} {
+		var doc strings.Builder
+		doc.WriteString(`{"defaults": {"allow_methods": ["PUT"]}, "policies": [`)
+		for i := range n {
+			if i > 0 {
+				doc.WriteString(",\n")
+			}
+			fmt.Fprintf(&doc, `{"name": "p%d", "match": {"hosts": ["h%d.example.com"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app-%d.example", "https://*.t%d.example.com"]}`, i, i, i, i)
+		}
+		doc.WriteString("]}")
+		b.Run(fmt.Sprintf("policies=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(doc.Len()))
+			for b.Loop() {
+				if c, problems := config.Parse(doc.String()); c == nil {
+					b.Fatal(problems[0])
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,329 @@
+package cors_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+func origins(list ...string) (entries []cors.OriginEntry) {
+	for _, s := range list {
+		entries = append(entries, cors.OriginEntry{Text: s})
+	}
+	return entries
+}
+
+func compile(tb testing.TB, c cors.Config) *cors.Policy {
+	tb.Helper()
+	policy, problems := cors.Compile(c)
+	if policy == nil {
+		tb.Fatal(problems)
+	}
+	return policy
+}
+
+// TestProblems: what Compile refuses, and what it warns about.
+func TestProblems(t *testing.T) {
+	seconds := func(n int) *int { return &n }
+	for _, test := range []struct {
+		name   string
+		config cors.Config
+		want   []string // "error" or "warning", and how the problem begins
+	}{
+		{"nothing", cors.Config{}, []string{`error allow_origins: is required`}},
+		{"any with credentials", cors.Config{AllowOrigins: origins("*"), AllowCredentials: true}, []string{`error allow_origins[0]: "*" with allow_credentials`}},
+		{"regex for everything", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: ".*", Regex: true}}}, nil},
+		{"regex for everything with credentials", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: ".*", Regex: true}}, AllowCredentials: true},
+			[]string{`error allow_origins[0]: the regex ".*" matches every site`}},
+		{"regex for plain http with credentials", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: `https?://app\.example`, Regex: true}}, AllowCredentials: true},
+			[]string{`error allow_origins[0]: the regex "https?://app\\.example" matches plain-http origins`}},
+		{"bad regex", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "(", Regex: true}, {Text: "a)|(b", Regex: true}, {Text: "", Regex: true}}}, []string{
+			`error allow_origins[0]: the regex "(" is invalid: missing closing )`,
+			`error allow_origins[1]: the regex "a)|(b" is invalid: unexpected )`,
+			`error allow_origins[2]: the regex is empty`}},
+		{"plain http with credentials", cors.Config{AllowOrigins: origins("http://app.example", "http://*.app.example", "http://localhost.evil.test:*"), AllowCredentials: true}, []string{
+			`error allow_origins[0]: "http://app.example" with allow_credentials trusts whoever is on the network`,
+			`error allow_origins[1]: "http://*.app.example" with allow_credentials`,
+			`error allow_origins[2]: "http://localhost.evil.test:*" with allow_credentials`}},
+		{"loopback with credentials", cors.Config{AllowOrigins: origins("http://localhost", "http://localhost:3000", "http://app.localhost:*", "http://*.localhost",
+			"http://127.0.0.1:8080", "http://127.1.2.3", "http://[::1]:8080"), AllowCredentials: true}, nil},
+		{"plain http", cors.Config{AllowOrigins: origins("http://app.example")}, nil},
+		{"public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.com", "https://*.co.uk", "https://*.github.io:*", "https://*.kobe.jp", "https://*.com."), AllowCredentials: true}, []string{
+			`error allow_origins[0]: "https://*.com" with allow_credentials trusts everyone who can register a name under the public suffix com`,
+			`error allow_origins[1]: "https://*.co.uk" with`, `error allow_origins[2]: "https://*.github.io:*" with`,
+			`error allow_origins[3]: "https://*.kobe.jp" with`, `error allow_origins[4]: "https://*.com." with`}},
+		{"public suffix", cors.Config{AllowOrigins: origins("https://*.com")}, nil},
+		{"null with credentials", cors.Config{AllowOrigins: origins("null"), AllowCredentials: true}, []string{`warning allow_origins[0]: "null" is the origin of every sandboxed frame`}},
+		{"beside any", cors.Config{AllowOrigins: origins("https://app.example", "*", "null")}, []string{
+			`warning allow_origins[0]: "https://app.example" adds nothing beside "*"`, `warning allow_origins[2]: "null" adds nothing`}},
+		{"duplicates", cors.Config{AllowOrigins: origins("https://app.example", "https://app.example"), AllowMethods: []string{"put", "PUT"}, AllowHeaders: []string{"X-A", "x-a"}, ExposeHeaders: []string{"a", "A"}}, []string{
+			`warning allow_origins[1]: "https://app.example" is already allow_origins[0]`, `warning allow_methods[1]: "PUT" is listed twice`,
+			`warning allow_headers[1]: "x-a" is listed twice`, `warning expose_headers[1]: "A" is listed twice`}},
+		{"subsumed", cors.Config{AllowOrigins: append(origins("https://a.example.com", "https://*.example.com", "https://*.b.example.com", "https://example.com", "http://localhost:*", "http://localhost:1", "https://*.example.com:8443"),
+			cors.OriginEntry{Text: `https://r[0-9]\.test`, Regex: true}, cors.OriginEntry{Text: "https://r1.test"})}, []string{
+			`warning allow_origins[0]: "https://a.example.com" is covered by another entry`, `warning allow_origins[2]: "https://*.b.example.com" is covered`,
+			`warning allow_origins[5]: "http://localhost:1" is covered`, `warning allow_origins[8]: "https://r1.test" is covered`}},
+		{"methods", cors.Config{AllowOrigins: origins("*"), AllowMethods: []string{"patch", "CONNECT", "trace", "TRACK", "", "A B", "*"}}, []string{
+			`warning allow_methods[0]: "patch" is not PATCH`, `warning allow_methods[0]: "patch" adds nothing beside "*"`,
+			`error allow_methods[1]: CONNECT is a method that browsers never send`, `error allow_methods[2]: trace is`, `error allow_methods[3]: TRACK is`,
+			`error allow_methods[4]: "" is not a method`, `error allow_methods[5]: "A B" is not a method`}},
+		{"headers", cors.Config{AllowOrigins: origins("*"), AllowHeaders: []string{"Cookie", "Sec-Fetch-Mode", "proxy-x", "Origin", "Access-Control-Allow-Origin", "a:b", "X-Fine"}}, []string{
+			`error allow_headers[0]: "Cookie" is a header that pages can't set`, `error allow_headers[1]: "Sec-Fetch-Mode" is`, `error allow_headers[2]: "proxy-x" is`,
+			`error allow_headers[3]: "Origin" is`, `error allow_headers[4]: "Access-Control-Allow-Origin" is a response header`, `error allow_headers[5]: "a:b" is not a header name`}},
+		{"headers beside any", cors.Config{AllowOrigins: origins("*"), AllowHeaders: []string{"*", "authorization", "X-A"}}, []string{`warning allow_headers[2]: "X-A" adds nothing beside "*"`}},
+		{"exposed", cors.Config{AllowOrigins: origins("https://app.example"), AllowCredentials: true, ExposeHeaders: []string{"*", "Set-Cookie", "set-cookie2", ""}}, []string{
+			`error expose_headers[1]: "Set-Cookie" can't be exposed`, `error expose_headers[2]: "set-cookie2" can't be exposed`, `error expose_headers[3]: "" is not a header name`,
+			`error expose_headers[0]: "*" means a header named "*"`}},
+		{"max age below", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(-1)}, []string{`error max_age: -1 seconds are out of range`}},
+		{"max age above", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(86401)}, []string{`error max_age: 86401 seconds are out of range`}},
+		{"max age above Chromium's", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(7201)}, []string{`warning max_age: 7201 seconds are more than Chromium remembers`}},
+		{"max age at Chromium's", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(7200)}, nil},
+		{"preflight status", cors.Config{AllowOrigins: origins("*"), PreflightStatus: 201}, []string{`error preflight_status: 201 is out of range`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			policy, problems := cors.Compile(test.config)
+			refused := false
+			for i, p := range problems {
+				got := "error " + p.Error()
+				if p.Warning {
+					got = "warning " + p.Error()
+				}
+				refused = refused || !p.Warning
+				if i >= len(test.want) || !strings.HasPrefix(got, test.want[i]) {
+					t.Errorf("problem %d: %s", i, got)
+				}
+			}
+			if len(problems) < len(test.want) {
+				t.Errorf("%d problems, want %d", len(problems), len(test.want))
+			}
+			if refused != (policy == nil) {
+				t.Errorf("policy %v for problems %v", policy, problems)
+			}
+		})
+	}
+}
+
+func TestSetProblems(t *testing.T) {
+	policy := compile(t, cors.Config{AllowOrigins: origins("*")})
+	for _, test := range []struct {
+		name    string
+		matches []cors.Match
+		want    []string // rule, path and the beginning of what
+	}{
+		{"everything twice", []cors.Match{{}, {}}, []string{`1 match: claims every host and every path, as policies[0] does`}},
+		{"host twice", []cors.Match{{Hosts: []string{"a.test"}}, {Hosts: []string{"b.test", "A.test"}}}, []string{`1 match.hosts[1]: claims the host a.test and every path, as policies[0]`}},
+		{"host and path twice", []cors.Match{
+			{Hosts: []string{"a.test"}, Paths: []cors.PathMatch{{Path: "/x"}, {Path: "/x", Prefix: true}}},
+			{Hosts: []string{"a.test"}, Paths: []cors.PathMatch{{Path: "/y"}, {Path: "/x/", Prefix: true}}},
+		}, []string{`1 match.paths[1]: claims the host a.test and the paths below "/x/", as policies[0]`}},
+		{"route twice", []cors.Match{{Routes: []string{"r"}}, {Routes: []string{"q", "r"}}}, []string{`1 match.routes[1]: claims the route "r", as policies[0]`}},
+		{"in one policy", []cors.Match{{Hosts: []string{"a.test", "a.test"}}}, []string{`0 match.hosts[1]: the host a.test and every path is listed twice`}},
+		{"no conflict", []cors.Match{{}, {Hosts: []string{"a.test"}}, {Hosts: []string{"*.a.test"}}, {Hosts: []string{"a.test:1"}}, {Paths: []cors.PathMatch{{Path: "/"}}}, {Routes: []string{"r"}}}, nil},
+		{"bad hosts", []cors.Match{{Hosts: []string{"", "*", "https://a.test/", "a.test/x", "*a.test", "a.*.test", "a.test:99999", "a..test", "*.127.0.0.1", "[::1]:80", "*.a.test:8443"}}}, []string{
+			`0 match.hosts[0]: is empty`, `0 match.hosts[1]: "*" is not a host`, `0 match.hosts[2]: "https://a.test/" is a URL`, `0 match.hosts[3]: "a.test/x" has a path`,
+			`0 match.hosts[4]: "*a.test" has a wildcard`, `0 match.hosts[5]: "a.*.test" has a wildcard`, `0 match.hosts[6]: "a.test:99999" has an invalid port`,
+			`0 match.hosts[7]: "a..test" is not a host`, `0 match.hosts[8]: "*.127.0.0.1" has a wildcard before an IP address`}},
+		{"bad paths", []cors.Match{{Paths: []cors.PathMatch{{Path: ""}, {Path: "x"}, {Path: "/x?y"}, {Path: "/x/*"}, {Path: "/ä"}, {Path: "/a b"}}}}, []string{
+			`0 match.paths[0]: the path is empty`, `0 match.paths[1]: the path "x" doesn't begin with a slash`, `0 match.paths[2]: the path "/x?y" has a query`,
+			`0 match.paths[3]: the path "/x/*" has a wildcard`, `0 match.paths[4]: the path "/ä" has characters`, `0 match.paths[5]: the path "/a b" has characters`}},
+		{"bad route", []cors.Match{{Routes: []string{""}}}, []string{`0 match.routes[0]: is empty`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var rules []cors.Rule
+			for _, m := range test.matches {
+				rules = append(rules, cors.Rule{Match: m, Policy: policy})
+			}
+			set, problems := cors.NewSet(rules)
+			if (set == nil) != (len(test.want) > 0) || len(problems) != len(test.want) {
+				t.Errorf("%d problems, want %d: %v", len(problems), len(test.want), problems)
+			}
+			for i := range min(len(problems), len(test.want)) {
+				if got := fmt.Sprint(problems[i].Rule, " ", problems[i]); !strings.HasPrefix(got, test.want[i]) {
+					t.Errorf("problem %d: %s, want %s", i, got, test.want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestAsterisk: a request for "*" as a whole has no path that a prefix covers.
+func TestAsterisk(t *testing.T) {
+	root, every := compile(t, cors.Config{Name: "root", AllowOrigins: origins("*")}), compile(t, cors.Config{Name: "every", AllowOrigins: origins("*")})
+	set, problems := cors.NewSet([]cors.Rule{{Match: cors.Match{Paths: []cors.PathMatch{{Path: "/", Prefix: true}}}, Policy: root}, {Policy: every}})
+	if set == nil {
+		t.Fatal(problems)
+	}
+	for path, want := range map[string]string{"/": "root", "/x": "root", "//": "root", "/?x": "root", "*": "every", "": "every", "x": "every"} {
+		if got := set.Lookup(cors.Key{Path: path}).Name(); got != want {
+			t.Errorf("path %q: policy %s, want %s", path, got, want)
+		}
+	}
+}
+
+// TestMethodsCompareByCase: a request that isn't OPTIONS to the letter is no preflight.
+func TestMethodsCompareByCase(t *testing.T) {
+	for method, want := range map[string]bool{"OPTIONS": true, "options": false, "Options": false, "GET": false, "": false} {
+		r := cors.Request{Method: method, Origin: "https://app.example", HasOrigin: true, RequestMethod: "PUT"}
+		if r.Preflight() != want {
+			t.Errorf("method %q: preflight %t, want %t", method, r.Preflight(), want)
+		}
+	}
+}
+
+// TestRetain: a retained decision survives the request's memory.
+func TestRetain(t *testing.T) {
+	policy := compile(t, cors.Config{AllowOrigins: origins("https://*.example.com")})
+	memory := []byte("https://a.example.com")
+	d := policy.Decide(cors.Request{Origin: string(memory), HasOrigin: true})
+	d.Retain()
+	if got := d.AppendEdits(nil, &cors.Upstream{}); got[0].Value != "https://a.example.com" {
+		t.Error(got)
+	}
+}
+
+// big is a policy in which nothing is found at the first try.
+func big(tb testing.TB, n int) *cors.Policy {
+	c := cors.Config{AllowMethods: []string{"PUT", "DELETE", "PATCH"}, AllowHeaders: []string{"content-type", "x-custom"}, ExposeHeaders: []string{"x-id"}, AllowCredentials: true}
+	for i := range n {
+		c.AllowOrigins = append(c.AllowOrigins, origins(fmt.Sprintf("https://app-%d.example", i), fmt.Sprintf("https://*.tenant-%d.example.com", i))...)
+	}
+	return compile(tb, c)
+}
+
+var requests = map[string]cors.Request{
+	"no-origin":    {},
+	"exact":        {Origin: "https://app-0.example", HasOrigin: true},
+	"wildcard":     {Origin: "https://a.b.tenant-0.example.com", HasOrigin: true},
+	"denied":       {Origin: "https://www.evil.test", HasOrigin: true},
+	"malformed":    {Origin: "https://www.evil.test/" + strings.Repeat("a", 50_000), HasOrigin: true},
+	"many-labels":  {Origin: "https://" + strings.Repeat("a.", 120) + "com", HasOrigin: true},
+	"preflight":    {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"content-type,x-custom"}},
+	"upper-case":   {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"Content-Type, X-Custom"}},
+	"not-method":   {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PURGE"},
+	"not-header":   {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"x-other"}},
+	"many-headers": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{strings.Repeat("content-type,", 600)}},
+	"many-commas":  {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{strings.Repeat(",", 50_000)}},
+}
+
+func TestDecisionDoesNotAllocate(t *testing.T) {
+	policy := big(t, 100)
+	for name, r := range requests {
+		allocs := testing.AllocsPerRun(100, func() {
+			d := policy.Decide(r)
+			var headers [8]cors.Header
+			var edits [cors.MaxEdits]cors.Edit
+			var upstream cors.Upstream
+			upstream.Observe("access-control-allow-origin", "*")
+			upstream.Observe("vary", "accept-encoding")
+			if d.Answered() {
+				_ = d.AppendHeaders(headers[:0])
+			} else {
+				_ = d.AppendEdits(edits[:0], &upstream)
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("%s: %v allocations", name, allocs)
+		}
+	}
+}
+
+func TestLookupDoesNotAllocate(t *testing.T) {
+	policy := compile(t, cors.Config{AllowOrigins: origins("*")})
+	set, problems := cors.NewSet([]cors.Rule{
+		{Match: cors.Match{Hosts: []string{"*.example.com"}, Paths: []cors.PathMatch{{Path: "/v1", Prefix: true}}}, Policy: policy},
+		{Match: cors.Match{Hosts: []string{"api.example.com:8443"}, Routes: []string{"route"}}, Policy: policy},
+	})
+	if set == nil {
+		t.Fatal(problems)
+	}
+	for _, k := range []cors.Key{{Host: "A.Example.com:1", Path: "/v1/x?y"}, {Host: "api.example.com:8443", Path: "/"}, {Route: "route"}, {Host: strings.Repeat("a.", 100), Path: "/v2"}} {
+		if allocs := testing.AllocsPerRun(100, func() { set.Lookup(k) }); allocs != 0 {
+			t.Errorf("%+v: %v allocations", k, allocs)
+		}
+	}
+}
+
+// FuzzDecide: whatever a request says, no answer allows an origin that isn't
+// allowed, and no line of it breaks into two.
+func FuzzDecide(f *testing.F) {
+	policies := []*cors.Policy{
+		big(f, 3),
+		compile(f, cors.Config{AllowOrigins: append(origins("null", "http://localhost:*"), cors.OriginEntry{Text: `https://[a-z]+\.test`, Regex: true}), AllowMethods: []string{"*"}, AllowHeaders: []string{"*", "authorization"}, AllowCredentials: true}),
+		compile(f, cors.Config{AllowOrigins: origins("*"), AllowMethods: []string{"*"}, AllowHeaders: []string{"*"}}),
+	}
+	for _, r := range requests {
+		f.Add(r.Method, r.Origin, r.RequestMethod, strings.Join(r.RequestHeaders, ","), "", r.HasOrigin)
+	}
+	f.Fuzz(func(t *testing.T, method, origin, requestMethod, line1, line2 string, hasOrigin bool) {
+		for _, p := range policies {
+			d := p.Decide(cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin, RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}})
+			if why := d.Explain(); len(why) > 1000 || strings.ContainsAny(why, "\r\n\x00") {
+				t.Errorf("the explanation is %q", why)
+			}
+			var headers []cors.Header
+			if d.Answered() {
+				headers = d.AppendHeaders(nil)
+			}
+			for _, e := range d.AppendEdits(nil, &cors.Upstream{}) {
+				headers = append(headers, cors.Header{Name: e.Name, Value: e.Value})
+			}
+			for _, h := range headers {
+				if h.Value == "" || strings.ContainsAny(h.Value, "\r\n\x00") {
+					t.Errorf("header %q: %q", h.Name, h.Value)
+				}
+				if h.Name == "access-control-allow-origin" && (!d.Allowed() && hasOrigin || h.Value != "*" && h.Value != origin) {
+					t.Errorf("origin %q got %q", origin, h.Value)
+				}
+			}
+		}
+	})
+}
+
+func ExamplePolicy_Decide() {
+	policy, problems := cors.Compile(cors.Config{
+		AllowOrigins: []cors.OriginEntry{{Text: "https://app.example"}},
+		AllowMethods: []string{"PUT", "DELETE"},
+	})
+	if policy == nil {
+		fmt.Println(problems)
+		return
+	}
+	d := policy.Decide(cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PATCH"})
+	fmt.Println(d.Status(), d.Explain())
+	// Output: 403 method PATCH is not in allow_methods (allowed: PUT, DELETE)
+}
+
+// A mistake that most CORS libraries let pass: any site could act as the visitor.
+func ExampleCompile_incorrect() {
+	_, problems := cors.Compile(cors.Config{
+		AllowOrigins:     []cors.OriginEntry{{Text: "*"}},
+		AllowCredentials: true,
+	})
+	fmt.Println(problems[0].Error())
+	// Output: allow_origins[0]: "*" with allow_credentials would let every site act as the visitor; list the origins, or leave out allow_credentials
+}
+
+func BenchmarkDecide(b *testing.B) {
+	policies := map[string]*cors.Policy{"1": big(b, 1), "100000": big(b, 50_000)}
+	names := []string{}
+	for name := range requests {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, size := range []string{"1", "100000"} {
+		for _, name := range names {
+			b.Run(name+"/origins="+size, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					d := policies[size].Decide(requests[name])
+					if d.Policy() == nil {
+						b.Fatal("no policy")
+					}
+				}
+			})
+		}
+	}
+}

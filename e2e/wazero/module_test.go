@@ -1,0 +1,671 @@
+// Package wazero_test runs the compiled module, build/cors.wasm, in a host that
+// shows every host call.
+package wazero_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/wazero/wasmhost"
+)
+
+// Two policies that no answer can be confused between.
+const (
+	policyA = `{"allow_origins": ["https://a.example"], "allow_methods": ["PUT"], "allow_headers": ["X-A"], "expose_headers": ["X-Seen"], "max_age": 600}`
+	policyB = `{"allow_origins": ["https://b.example"], "allow_credentials": true}`
+)
+
+var (
+	plain    = cases.Request{}
+	actualA  = cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}}}
+	actualB  = cases.Request{Headers: [][2]string{{"Origin", "https://b.example"}}}
+	allowedA = cases.Request{Method: "OPTIONS", Headers: [][2]string{
+		{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "PUT"}, {"Access-Control-Request-Headers", "x-a"},
+	}}
+	rejectedA = cases.Request{Method: "OPTIONS", Headers: [][2]string{
+		{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "DELETE"},
+	}}
+)
+
+// exactCalls holds every callback and host call of some exchanges, in order:
+// each costs time in every request of its kind, so one more is a decision.
+var exactCalls = []struct {
+	name    string
+	config  string
+	request cases.Request
+	up      cases.Upstream
+	calls   []string
+	// allocations are the host's calls for memory, one for each value found.
+	allocations int
+}{{
+	name:    "no origin",
+	config:  policyA,
+	request: plain,
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		"get request origin -> missing",
+		"call proxy_on_response_headers",
+		"get response vary -> missing",
+		"add response vary: Origin",
+		"call proxy_on_delete",
+	},
+}, {
+	name:    "actual request allowed",
+	config:  policyA,
+	request: actualA,
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://a.example"`,
+		"get request access-control-request-method -> missing",
+		"call proxy_on_response_headers",
+		"pairs response",
+		"add response access-control-allow-origin: https://a.example",
+		"add response access-control-expose-headers: X-Seen",
+		"add response vary: Origin",
+		"call proxy_on_delete",
+	},
+	allocations: 2,
+}, {
+	name:    "actual request allowed, the upstream speaks CORS",
+	config:  policyA,
+	request: actualA,
+	up: cases.Upstream{Headers: [][2]string{
+		{"Access-Control-Allow-Origin", "*"}, {"Access-Control-Expose-Headers", "X-Seen"}, {"Access-Control-Max-Age", "5"}, {"Vary", "Accept, Origin"},
+	}},
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://a.example"`,
+		"get request access-control-request-method -> missing",
+		"call proxy_on_response_headers",
+		"pairs response",
+		"replace response access-control-allow-origin: https://a.example",
+		"remove response access-control-max-age",
+		"call proxy_on_delete",
+	},
+	allocations: 2,
+}, {
+	name:    "preflight allowed",
+	config:  policyA,
+	request: allowedA,
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://a.example"`,
+		`get request access-control-request-method -> "PUT"`,
+		`get request :method -> "OPTIONS"`,
+		`get request access-control-request-headers -> "x-a"`,
+		"reply 204 details=cors: preflight allowed headers=[access-control-allow-origin: https://a.example, " +
+			"access-control-allow-methods: PUT, access-control-allow-headers: X-A, access-control-max-age: 600, " +
+			"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers]",
+		"call proxy_on_response_headers",
+		"call proxy_on_delete",
+	},
+	allocations: 4,
+}, {
+	name:    "preflight rejected",
+	config:  policyA,
+	request: rejectedA,
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://a.example"`,
+		`get request access-control-request-method -> "DELETE"`,
+		`get request :method -> "OPTIONS"`,
+		"get request access-control-request-headers -> missing",
+		"reply 403 details=cors: method DELETE is not in allow_methods (allowed: PUT) " +
+			"headers=[vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers]",
+		"call proxy_on_response_headers",
+		"call proxy_on_delete",
+	},
+	allocations: 3,
+}, {
+	name:    "post with a body",
+	config:  policyA,
+	request: cases.Request{Method: "POST", Headers: [][2]string{{"Origin", "https://evil.example"}, {"Transfer-Encoding", "chunked"}}},
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		"get request upgrade -> missing",
+		`get request origin -> "https://evil.example"`,
+		"get request access-control-request-method -> missing",
+		"call proxy_on_response_headers",
+		"pairs response",
+		"add response vary: Origin",
+		"call proxy_on_delete",
+	},
+	allocations: 2,
+}, {
+	name:    "no origin, every origin allowed",
+	config:  `{"allow_origins": ["*"]}`,
+	request: cases.Request{},
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		"get request origin -> missing",
+		"call proxy_on_response_headers",
+		"pairs response",
+		"add response access-control-allow-origin: *",
+		"call proxy_on_delete",
+	},
+	allocations: 1,
+}, {
+	name:    "no origin, many policies of one kind",
+	config:  `{"policies": [{"name": "a", "allow_origins": ["https://a.example"]}, {"name": "b", "match": {"hosts": ["b.test"]}, "allow_origins": ["https://b.example"]}]}`,
+	request: cases.Request{},
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		"get request origin -> missing",
+		"call proxy_on_response_headers",
+		"get response vary -> missing",
+		"add response vary: Origin",
+		"call proxy_on_delete",
+	},
+}, {
+	name:    "policies by host",
+	config:  `{"policies": [{"name": "b", "match": {"hosts": ["b.test"]}, "allow_origins": ["https://b.example"]}]}`,
+	request: cases.Request{Host: "other.test", Headers: [][2]string{{"Origin", "https://b.example"}}},
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://b.example"`,
+		"get request access-control-request-method -> missing",
+		`get request :authority -> "other.test"`,
+		"call proxy_on_response_headers",
+		"call proxy_on_delete",
+	},
+	allocations: 2,
+}, {
+	name:    "policies by route, host and path",
+	config:  `{"policies": [{"name": "b", "match": {"routes": ["r"], "hosts": ["b.test"], "paths": [{"prefix": "/b"}]}, "allow_origins": ["https://b.example"]}]}`,
+	request: cases.Request{Host: "b.test", Path: "/b/c", Headers: [][2]string{{"Origin", "https://b.example"}}},
+	up:      cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "https://b.example"}, {"Vary", "Origin"}}},
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://b.example"`,
+		"get request access-control-request-method -> missing",
+		`property xds.route_name -> ""`,
+		`get request :authority -> "b.test"`,
+		`get request :path -> "/b/c"`,
+		"call proxy_on_response_headers",
+		"pairs response",
+		"call proxy_on_delete",
+	},
+	allocations: 4,
+}, {
+	name:    "shadow",
+	config:  `{"allow_origins": ["https://a.example"], "mode": "shadow"}`,
+	request: actualA,
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://a.example"`,
+		"get request access-control-request-method -> missing",
+		"call proxy_on_response_headers",
+		"call proxy_on_delete",
+	},
+	allocations: 1,
+}}
+
+// compiled is the module, compiled once for all tests.
+var compiled = sync.OnceValues(func() (*wasmhost.Module, error) {
+	root, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if parent := filepath.Dir(root); parent != root {
+			root = parent
+			continue
+		}
+		return nil, errors.New("no go.mod above the test")
+	}
+	module, err := wasmhost.Compile(filepath.Join(root, "build", "cors.wasm"))
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w: run make build", err)
+	}
+	return module, err
+})
+
+func newVM(t *testing.T) *wasmhost.VM {
+	t.Helper()
+	module, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm, err := module.NewVM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if vm.Err() != nil {
+			t.Errorf("the module died: %v", vm.Err())
+		}
+		vm.Close()
+	})
+	return vm
+}
+
+func newRoot(t *testing.T, vm *wasmhost.VM, config string) *wasmhost.Root {
+	t.Helper()
+	root, err := vm.NewRoot(config)
+	if err != nil {
+		t.Fatalf("configuration %s: %v\n%s", config, err, strings.Join(vm.Logs(), "\n"))
+	}
+	return root
+}
+
+func exchange(t *testing.T, vm *wasmhost.VM, root *wasmhost.Root, request cases.Request, up cases.Upstream) wasmhost.Result {
+	t.Helper()
+	result, err := vm.Exchange(root, request, up)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// serves checks that root answers by policyA or policyB, as origin says.
+func serves(t *testing.T, vm *wasmhost.VM, root *wasmhost.Root, origin string) {
+	t.Helper()
+	for _, request := range []cases.Request{actualA, actualB} {
+		want := ""
+		if request.Headers[0][1] == origin {
+			want = origin
+		}
+		result := exchange(t, vm, root, request, cases.Upstream{})
+		if got := header(result, "access-control-allow-origin"); got != want || !result.Forwarded {
+			t.Errorf("request from %s: %+v, want access-control-allow-origin %q", request.Headers[0][1], result, want)
+		}
+	}
+}
+
+func header(result wasmhost.Result, name string) string {
+	for _, line := range result.Headers {
+		if line[0] == name {
+			return line[1]
+		}
+	}
+	return ""
+}
+
+// TestImports keeps the module from using what an Envoy may not have, or what a
+// filter on every request should not use.
+func TestImports(t *testing.T) {
+	module, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of WASI, what the Go runtime imports and Envoy has.
+	allowed := strings.Fields(`
+		env.proxy_log env.proxy_get_buffer_bytes env.proxy_get_property
+		env.proxy_get_header_map_value env.proxy_get_header_map_pairs
+		env.proxy_add_header_map_value env.proxy_replace_header_map_value env.proxy_remove_header_map_value
+		env.proxy_send_local_response env.proxy_define_metric env.proxy_increment_metric
+		wasi_snapshot_preview1.args_get wasi_snapshot_preview1.args_sizes_get
+		wasi_snapshot_preview1.clock_time_get
+		wasi_snapshot_preview1.environ_get wasi_snapshot_preview1.environ_sizes_get
+		wasi_snapshot_preview1.fd_fdstat_get wasi_snapshot_preview1.fd_fdstat_set_flags
+		wasi_snapshot_preview1.fd_prestat_dir_name wasi_snapshot_preview1.fd_prestat_get
+		wasi_snapshot_preview1.fd_write wasi_snapshot_preview1.poll_oneoff
+		wasi_snapshot_preview1.proc_exit wasi_snapshot_preview1.random_get
+		wasi_snapshot_preview1.sched_yield`)
+	for _, name := range module.Imports() {
+		if !slices.Contains(allowed, name) {
+			t.Errorf("the module imports %s", name)
+		}
+	}
+	exports := strings.Fields(`
+		_initialize memory proxy_abi_version_0_2_0
+		proxy_on_configure proxy_on_context_create proxy_on_delete proxy_on_memory_allocate
+		proxy_on_request_headers proxy_on_response_headers proxy_on_vm_start`)
+	if diff := cmp.Diff(exports, module.Exports()); diff != "" {
+		t.Errorf("exports: %s", diff)
+	}
+}
+
+// TestCases runs the tables that the engine, the filter and Envoy are tested
+// with, all in one VM, a root for each.
+func TestCases(t *testing.T) {
+	vm := newVM(t)
+	for _, c := range cases.All {
+		t.Run(c.Name, func(t *testing.T) {
+			root := newRoot(t, vm, c.Config)
+			result := exchange(t, vm, root, c.Request, c.Upstream)
+			if result.Forwarded != c.Want.Forwarded {
+				t.Errorf("forwarded: %v, want %v", result.Forwarded, c.Want.Forwarded)
+			}
+			want := c.Want.Status
+			if want == 0 {
+				want = c.Upstream.Status
+			}
+			if want == 0 {
+				want = 200
+			}
+			if result.Status != want {
+				t.Errorf("status %d, want %d", result.Status, want)
+			}
+			if got := cases.Lines(result.Headers); !slices.Equal(got, c.Want.Headers) {
+				t.Errorf("headers: %s", cmp.Diff(c.Want.Headers, got))
+			}
+			// Envoy makes white space underscores.
+			if reason := strings.ReplaceAll(c.Want.Reason, " ", "_"); !strings.Contains(result.Details, reason) {
+				t.Errorf("details %q, want %q in it", result.Details, reason)
+			}
+			if err := root.Delete(); err != nil {
+				t.Error(err)
+			}
+			if t.Failed() {
+				t.Log(strings.Join(result.Calls, "\n"))
+			}
+		})
+	}
+}
+
+func TestExactCalls(t *testing.T) {
+	for _, c := range exactCalls {
+		t.Run(c.name, func(t *testing.T) {
+			vm := newVM(t)
+			root := newRoot(t, vm, c.config)
+			result := exchange(t, vm, root, c.request, c.up)
+			if diff := cmp.Diff(c.calls, result.Calls); diff != "" {
+				t.Error(diff)
+			}
+			if result.Allocations != c.allocations {
+				t.Errorf("%d allocations, want %d", result.Allocations, c.allocations)
+			}
+		})
+	}
+}
+
+// TestStartLog checks that an operator can see what runs.
+func TestStartLog(t *testing.T) {
+	vm := newVM(t)
+	newRoot(t, vm, policyA)
+	pattern := regexp.MustCompile(`^info proxy-wasm-cors \S+ \(\S.*\)`)
+	if !slices.ContainsFunc(vm.Logs(), pattern.MatchString) {
+		t.Errorf("no line with version and revision in %q", vm.Logs())
+	}
+}
+
+// TestRoots serves two plugins that share a VM, by their own policies.
+func TestRoots(t *testing.T) {
+	vm := newVM(t)
+	a, b := newRoot(t, vm, policyA), newRoot(t, vm, policyB)
+	serves(t, vm, a, "https://a.example")
+	serves(t, vm, b, "https://b.example")
+	if err := a.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	serves(t, vm, b, "https://b.example")
+}
+
+// TestInterleaved has the requests of several streams before the first of their
+// responses: each must get its own origin back, whatever the host has written
+// since to where it was.
+func TestInterleaved(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"allow_origins": ["https://*.example"]}`)
+	var streams []*wasmhost.Stream
+	origins := []string{"https://a.example", "https://b.example", "https://c.example"}
+	for _, origin := range origins {
+		s := root.Begin(cases.Request{Headers: [][2]string{{"Origin", origin}}})
+		streams = append(streams, s)
+		if err := s.Request(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range streams {
+		if err := errors.Join(s.Response(cases.Upstream{}), s.End()); err != nil {
+			t.Fatal(err)
+		}
+		if got := header(s.Result(), "access-control-allow-origin"); got != origins[i] {
+			t.Errorf("request from %s: allow-origin %q", origins[i], got)
+		}
+	}
+}
+
+// TestUpdate replaces a policy as Envoy does: a new root, then the end of the
+// old one, which here comes before, in and after the life of a stream.
+func TestUpdate(t *testing.T) {
+	for _, deleted := range []string{"before the request", "before the response", "before the end", "after the end"} {
+		t.Run(deleted, func(t *testing.T) {
+			vm := newVM(t)
+			old := newRoot(t, vm, policyA)
+			serves(t, vm, old, "https://a.example")
+			stream := old.Begin(actualA)
+			replacement := newRoot(t, vm, policyB)
+			for _, step := range []struct {
+				name string
+				run  func() error
+			}{
+				{"before the request", stream.Request},
+				{"before the response", func() error { return stream.Response(cases.Upstream{}) }},
+				{"before the end", stream.End},
+				{"after the end", func() error { return nil }},
+			} {
+				if step.name == deleted {
+					if err := old.Delete(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := step.run(); err != nil {
+					t.Fatalf("%s: %v", step.name, err)
+				}
+				serves(t, vm, replacement, "https://b.example")
+			}
+			got := header(stream.Result(), "access-control-allow-origin")
+			if orphan := deleted == "before the request"; !orphan && got != "https://a.example" {
+				t.Errorf("the stream got allow-origin %q, want its own policy's", got)
+			} else if orphan && got != "" {
+				t.Errorf("a stream without policy got allow-origin %q", got)
+			}
+		})
+	}
+}
+
+// TestBadConfiguration checks that a bad configuration is refused with all its
+// problems, each in a line of its own, and harms nobody.
+func TestBadConfiguration(t *testing.T) {
+	vm := newVM(t)
+	good := newRoot(t, vm, policyA)
+	problem := regexp.MustCompile(`^log error .*\b\d+:\d+ [^:]*: .+`)
+	for config, problems := range map[string]int{
+		``:  1,
+		`{`: 1,
+		`{"allow_origins": ["https://a.example/"], "allow_methods": ["TRACE"], "max_age": -1}`: 3,
+		`{"allow_origins": 1, "unknown": 2}`:                                                   2,
+	} {
+		before := len(vm.Logs())
+		root, err := vm.NewRoot(config)
+		if !errors.Is(err, wasmhost.ErrRefused) {
+			t.Fatalf("%q: %v", config, err)
+		}
+		lines := 0
+		for _, call := range root.Calls() {
+			if problem.MatchString(call) {
+				lines++
+			}
+		}
+		if lines != problems {
+			t.Errorf("%q: %d lines with a problem, want %d: %q", config, lines, problems, vm.Logs()[before:])
+		}
+		serves(t, vm, good, "https://a.example")
+		if err := root.Delete(); err != nil {
+			t.Fatal(err)
+		}
+		serves(t, vm, good, "https://a.example")
+	}
+}
+
+// TestUnknownContexts makes calls that no Envoy makes, or only in a bug of its
+// own: traffic goes on, and so does the filter.
+func TestUnknownContexts(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, policyA)
+	const stranger, orphan, noRoot = 7001, 7002, 7003
+	for _, call := range []struct {
+		name      string
+		arguments []uint64
+	}{
+		{"proxy_on_request_headers", []uint64{stranger, 4, 1}},
+		{"proxy_on_response_headers", []uint64{stranger, 1, 1}},
+		{"proxy_on_delete", []uint64{stranger}},
+		{"proxy_on_delete", []uint64{stranger}},
+		{"proxy_on_context_create", []uint64{orphan, noRoot}},
+		{"proxy_on_request_headers", []uint64{orphan, 4, 1}},
+		{"proxy_on_response_headers", []uint64{orphan, 1, 1}},
+		{"proxy_on_delete", []uint64{orphan}},
+		{"proxy_on_delete", []uint64{orphan}},
+		{"proxy_on_configure", []uint64{noRoot, 0}},
+		{"proxy_on_vm_start", []uint64{noRoot, 0}},
+		{"proxy_on_context_create", []uint64{uint64(root.ID()), 0}},
+		{"proxy_on_context_create", []uint64{orphan, orphan}},
+		{"proxy_on_delete", []uint64{0}},
+		{"proxy_on_request_headers", []uint64{uint64(root.ID()), 4, 1}},
+	} {
+		result, err := vm.Call(call.name, call.arguments...)
+		if err != nil {
+			t.Fatalf("%s%v: %v", call.name, call.arguments, err)
+		}
+		if strings.HasSuffix(call.name, "_headers") && result != 0 {
+			t.Errorf("%s%v stops the traffic: %d", call.name, call.arguments, result)
+		}
+		if call.name == "proxy_on_context_create" && call.arguments[0] == uint64(root.ID()) {
+			continue // That made a new root of it, without a configuration.
+		}
+		if r := exchange(t, vm, newRoot(t, vm, policyB), actualB, cases.Upstream{}); header(r, "access-control-allow-origin") == "" {
+			t.Errorf("after %s%v: %+v", call.name, call.arguments, r)
+		}
+	}
+}
+
+// TestAllocate asks for memory as a host may: for nothing, for much, and for
+// nothing where all that was set aside is taken.
+func TestAllocate(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, policyA)
+	if _, err := vm.Call("proxy_on_delete", 7001); err != nil { // Frees what it can.
+		t.Fatal(err)
+	}
+	for _, size := range append(slices.Repeat([]uint64{1 << 10, 0}, 1_000), 0, 1, 1<<20, 0) {
+		if pointer, err := vm.Call("proxy_on_memory_allocate", size); err != nil || pointer == 0 && size > 0 {
+			t.Fatalf("%d bytes: %d, %v", size, pointer, err)
+		}
+	}
+	serves(t, vm, root, "https://a.example")
+}
+
+// TestMemory runs many exchanges, some of them left early by the client, and
+// expects the memory of the first half to do for the second: so many that even a
+// few bytes left by each would show.
+func TestMemory(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, policyA)
+	requests := []cases.Request{plain, actualA, actualB, allowedA, rejectedA}
+	// A stream leaves so little garbage that the collector would hardly run.
+	garbage := [][2]string{{"vary", strings.Repeat("a", 100_000)}}
+	var sizes []uint32
+	const exchanges = 200_000
+	for i := range exchanges {
+		request, up := requests[i%len(requests)], cases.Upstream{Headers: [][2]string{{"vary", "Accept"}}}
+		if i%500 == 1 {
+			up.Headers = garbage
+		}
+		if i%3 > 0 {
+			exchange(t, vm, root, request, up)
+		} else {
+			s := root.Begin(request)
+			if err := errors.Join(s.Request(), s.End()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if (i+1)%(exchanges/4) == 0 {
+			sizes = append(sizes, vm.MemorySize())
+		}
+	}
+	if sizes[3] > sizes[1]+1<<20 { // The collector may be a little later.
+		t.Errorf("after each quarter of the exchanges, the module has %d bytes", sizes)
+	}
+	if vm.Streams() != 0 {
+		t.Errorf("%d streams are left", vm.Streams())
+	}
+}
+
+// TestHostile sends what no browser would. Whatever comes, the module neither
+// dies nor lets a client write to the log.
+func TestHostile(t *testing.T) {
+	long := strings.Repeat("a", 60<<10)
+	values := map[string]string{
+		"empty":        "",
+		"long":         long,
+		"long origin":  "https://" + long + ".example",
+		"long port":    "https://a.example:" + strings.Repeat("9", 60<<10),
+		"commas":       strings.Repeat(",", 10_000),
+		"many names":   strings.Repeat("x-a,", 15_000),
+		"spaces":       "x" + strings.Repeat(" ", 60_000) + "x",
+		"not UTF-8":    "https://\xff\xfe\x80.example",
+		"control":      "https://a.example\x01\x7f",
+		"markup":       "\"><script>%n%s{{.}}",
+		"right prefix": "https://a.example" + long,
+		"list":         "https://a.example, https://b.example",
+	}
+	const anyHeader = `{"allow_origins": ["https://a.example"], "allow_methods": ["*"], "allow_headers": ["*"], "allow_credentials": true}`
+	vm := newVM(t)
+	for _, config := range []string{policyA, anyHeader} {
+		root := newRoot(t, vm, config)
+		logged := len(vm.Logs())
+		for name, value := range values {
+			for _, hostile := range []string{"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network", ":path", ":authority"} {
+				for _, method := range []string{"GET", "OPTIONS", long} {
+					request := cases.Request{Method: method}
+					switch hostile {
+					case ":path":
+						request.Path = "/" + value
+					case ":authority":
+						request.Host = value
+					}
+					for _, h := range [][2]string{{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "PUT"}, {"Access-Control-Request-Headers", "x-a"}, {"Access-Control-Request-Private-Network", "true"}} {
+						if h[0] == hostile {
+							h[1] = value
+						}
+						request.Headers = append(request.Headers, h)
+					}
+					up := cases.Upstream{Headers: [][2]string{
+						{"Vary", value}, {"Access-Control-Allow-Origin", value}, {"Access-Control-Max-Age", value}, {"X-Other", value},
+					}}
+					result, err := vm.Exchange(root, request, up)
+					if err != nil {
+						t.Fatalf("%s %s as %s: %v", method[:3], hostile, name, err)
+					}
+					got := header(result, "access-control-allow-origin")
+					if hostile == "Origin" && got != "" || got != "" && got != "https://a.example" {
+						t.Errorf("%s %s as %s: allow-origin %.99q", method[:3], hostile, name, got)
+					}
+					if !result.Forwarded && (method != "OPTIONS" || len(result.Details) > 1000) {
+						t.Errorf("%s %s as %s: answered, details %.99q", method[:3], hostile, name, result.Details)
+					}
+				}
+			}
+		}
+		if lines := vm.Logs()[logged:]; len(lines) > 0 {
+			t.Errorf("requests wrote %d lines to the log, such as %.99q", len(lines), lines[0])
+		}
+	}
+}

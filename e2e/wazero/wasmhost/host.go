@@ -1,0 +1,165 @@
+package wasmhost
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// A status is a host call's result.
+type status uint32
+
+const (
+	success             status = 0
+	notFound            status = 1
+	badArgument         status = 2
+	invalidMemoryAccess status = 6
+	casMismatch         status = 8
+	unimplemented       status = 12
+)
+
+func (s status) String() string {
+	switch s {
+	case notFound:
+		return "missing"
+	case badArgument:
+		return "bad argument"
+	case invalidMemoryAccess:
+		return "invalid memory access"
+	case casMismatch:
+		return "cas mismatch"
+	case unimplemented:
+		return "unimplemented"
+	}
+	return fmt.Sprintf("status %d", uint32(s))
+}
+
+// A function is one that the module can import.
+type function struct {
+	// signature has one letter a parameter: i for 32 bits, I for 64. A function
+	// without result has a "!" before them.
+	signature string
+	call      func(*call) status
+}
+
+// A call is one call of a function by the module.
+type call struct {
+	vm *VM
+	// scope is the context it is for.
+	scope *scope
+	stack []uint64
+	// text is the call as recorded, and what was got, if that says something.
+	text  string
+	value *string
+}
+
+func (f function) handler() api.GoModuleFunction {
+	return api.GoModuleFunc(func(ctx context.Context, module api.Module, stack []uint64) {
+		vm := ctx.Value(vmKey{}).(*VM)
+		if vm.module == nil { // In _initialize.
+			vm.module = module
+		}
+		c := &call{vm: vm, scope: vm.current, stack: stack}
+		if vm.effective != nil {
+			c.scope = vm.effective
+		}
+		result := f.run(c)
+		if c.text != "" {
+			if result != success {
+				c.text += " -> " + result.String()
+			} else if c.value != nil {
+				c.text += fmt.Sprintf(" -> %q", *c.value)
+			}
+			vm.current.calls = append(vm.current.calls, c.text)
+		}
+		if f.signature == "" || f.signature[0] != '!' {
+			stack[0] = uint64(result)
+		}
+	})
+}
+
+// run runs the function's own code, which panics with a status where it finds
+// that the module gave an address outside of its memory.
+func (f function) run(c *call) (result status) {
+	defer func() {
+		if r := recover(); r != nil {
+			var ok bool
+			if result, ok = r.(status); !ok {
+				panic(r) // The module's trap while it allocated, or its exit.
+			}
+		}
+	}()
+	return f.call(c)
+}
+
+// types returns the types of the parameters and results.
+func (f function) types() (parameters, results []api.ValueType) {
+	letters, void := strings.CutPrefix(f.signature, "!")
+	for _, letter := range letters {
+		t := api.ValueTypeI32
+		if letter == 'I' {
+			t = api.ValueTypeI64
+		}
+		parameters = append(parameters, t)
+	}
+	if !void {
+		results = []api.ValueType{api.ValueTypeI32}
+	}
+	return parameters, results
+}
+
+func (c *call) u32(i int) uint32 { return uint32(c.stack[i]) }
+
+// read returns the size bytes at pointer.
+func (c *call) read(pointer, size uint32) string {
+	b, ok := c.vm.module.Memory().Read(pointer, size)
+	if !ok {
+		panic(invalidMemoryAccess)
+	}
+	return string(b)
+}
+
+// str returns the text whose pointer and size are parameters i and i+1.
+func (c *call) str(i int) string { return c.read(c.u32(i), c.u32(i+1)) }
+
+// put writes a 32-bit value at the address that is parameter i, put64 a 64-bit
+// one.
+func (c *call) put(i int, v uint32) status {
+	if !c.vm.module.Memory().WriteUint32Le(c.u32(i), v) {
+		panic(invalidMemoryAccess)
+	}
+	return success
+}
+
+func (c *call) put64(i int, v uint64) status {
+	if !c.vm.module.Memory().WriteUint64Le(c.u32(i), v) {
+		panic(invalidMemoryAccess)
+	}
+	return success
+}
+
+func (c *call) putString(i int, v string) status {
+	if !c.vm.module.Memory().WriteString(c.u32(i), v) {
+		panic(invalidMemoryAccess)
+	}
+	return success
+}
+
+// give copies a value into memory that the module allocates, and its pointer
+// and size to the addresses that are parameters i and i+1. An empty value needs
+// no memory.
+func (c *call) give(i int, value string) status {
+	pointer := uint32(0)
+	if value != "" {
+		pointer = c.vm.allocate(len(value))
+		if pointer == 0 || !c.vm.module.Memory().WriteString(pointer, value) {
+			return invalidMemoryAccess
+		}
+	}
+	c.put(i, pointer)
+	return c.put(i+1, uint32(len(value)))
+}
+
+func (c *call) note(format string, arguments ...any) { c.text = fmt.Sprintf(format, arguments...) }

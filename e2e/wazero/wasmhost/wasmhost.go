@@ -1,0 +1,264 @@
+// Package wasmhost runs a proxy-wasm module (ABI 0.2.0) in wazero as Envoy 1.40
+// runs it in V8, for tests of the compiled module that see every host call.
+//
+// What Envoy does was read in its source and measured with the module in
+// testdata/echo, whose answers from Envoy 1.40 are the expectations of this
+// package's tests. Where the two differ on purpose:
+//   - poll_oneoff answers ENOSYS, as every Envoy before mid-2026 does;
+//   - proc_exit fails the VM at once, where Envoy returns and lets the module
+//     run into a trap;
+//   - nothing is added to a message: no x-request-id, x-forwarded-proto, date
+//     or server;
+//   - gRPC calls, shared queues, foreign functions, bodies, trailers and the
+//     resuming of stopped streams are missing: their functions answer 12,
+//     Unimplemented.
+//
+// A [Module] is compiled once and instantiated as often as wanted. A [VM] holds
+// any number of root contexts, [Root], one for each plugin configuration, and a
+// Root any number of HTTP streams, [Stream]. [VM.Exchange] runs a stream from
+// request to end; its steps can be called one by one to interleave streams or to
+// leave one early. Neither a VM nor what belongs to it may be used by several
+// goroutines at once.
+package wasmhost
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+const allocator = "proxy_on_memory_allocate"
+
+// hostModules returns the functions that a module can import.
+func hostModules() map[string]map[string]function {
+	return map[string]map[string]function{"env": envFunctions(), "wasi_snapshot_preview1": wasiFunctions()}
+}
+
+// A Module is a compiled module.
+type Module struct {
+	runtime wazero.Runtime
+	code    wazero.CompiledModule
+}
+
+// cache lets several Modules of one process share the compiled code.
+var cache = wazero.NewCompilationCache()
+
+// Compile compiles the module in the file at path. Close the result.
+func Compile(path string) (*Module, error) {
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))}
+	for module, functions := range hostModules() {
+		builder := m.runtime.NewHostModuleBuilder(module)
+		for name, f := range functions {
+			parameters, results := f.types()
+			builder.NewFunctionBuilder().WithGoModuleFunction(f.handler(), parameters, results).Export(name)
+		}
+		if _, err = builder.Instantiate(ctx); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		m.code, err = m.runtime.CompileModule(ctx, binary)
+	}
+	if err != nil {
+		m.Close()
+		return nil, fmt.Errorf("compile %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// Close frees the module and all its VMs.
+func (m *Module) Close() error { return m.runtime.Close(context.Background()) }
+
+// Imports returns the functions that the module imports, each as
+// "module.name", sorted, without repetitions.
+func (m *Module) Imports() []string {
+	var names []string
+	for _, f := range m.code.ImportedFunctions() {
+		module, name, _ := f.Import()
+		names = append(names, module+"."+name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Exports returns the names of the functions and memories that the module
+// exports, sorted.
+func (m *Module) Exports() []string {
+	names := slices.Collect(maps.Keys(m.code.ExportedFunctions()))
+	names = slices.AppendSeq(names, maps.Keys(m.code.ExportedMemories()))
+	slices.Sort(names)
+	return names
+}
+
+// A VM is one instance of a module, as each of Envoy's workers has one.
+type VM struct {
+	ctx     context.Context
+	module  api.Module
+	exports map[string]api.Function
+	err     error
+
+	// own is the VM's own context, the one of code that runs for no other.
+	own      scope
+	current  *scope
+	contexts map[uint32]*scope
+	lastID   uint32
+	// effective is the context that host calls are for, if the module chose one.
+	effective *scope
+
+	allocations int
+	logs        []string
+	stderr      strings.Builder
+	metrics     []metric
+	values      map[string]uint64
+	shared      map[string]sharedValue
+	lastToken   uint32
+}
+
+// A scope is what Envoy calls a context: of the VM itself, of a root, or of
+// a stream.
+type scope struct {
+	id     uint32
+	vm     *VM
+	root   *Root
+	stream *Stream
+	calls  []string
+}
+
+// Calls returns what happened in this context so far, in order: the callbacks
+// that the host entered ("call proxy_on_request_headers") and the host calls
+// made there ("get request origin -> missing").
+func (c *scope) Calls() []string { return slices.Clone(c.calls) }
+
+// ID returns the context's id.
+func (c *scope) ID() uint32 { return c.id }
+
+type vmKey struct{}
+
+// NewVM instantiates the module and runs its _initialize. Close the result.
+func (m *Module) NewVM() (*VM, error) {
+	offered := hostModules()
+	for _, wanted := range m.Imports() {
+		module, name, _ := strings.Cut(wanted, ".")
+		if _, ok := offered[module][name]; !ok {
+			return nil, fmt.Errorf("the module imports %s, which this host does not have", wanted)
+		}
+	}
+	for _, name := range []string{"proxy_abi_version_0_2_0", allocator} {
+		if m.code.ExportedFunctions()[name] == nil {
+			return nil, fmt.Errorf("the module does not export %s", name)
+		}
+	}
+	vm := &VM{
+		exports:  map[string]api.Function{},
+		contexts: map[uint32]*scope{},
+		values:   map[string]uint64{},
+		shared:   map[string]sharedValue{},
+	}
+	vm.own.vm, vm.current = vm, &vm.own
+	vm.ctx = context.WithValue(context.Background(), vmKey{}, vm)
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize")
+	module, err := m.runtime.InstantiateModule(vm.ctx, m.code, config)
+	if err != nil {
+		return nil, fmt.Errorf("instantiate: %w\n%s", err, strings.Join(vm.logs, "\n"))
+	}
+	vm.module = module
+	for name := range m.code.ExportedFunctions() {
+		vm.exports[name] = module.ExportedFunction(name)
+	}
+	return vm, nil
+}
+
+// Close frees the VM.
+func (vm *VM) Close() error { return vm.module.Close(vm.ctx) }
+
+// Err returns what killed the VM: a trap, or an exit. It is nil while the VM
+// lives. Envoy answers 503 to every request of a VM that died.
+func (vm *VM) Err() error { return vm.err }
+
+// Logs returns the lines logged so far by any context, each with its level
+// before it ("warn …"). What the module writes to its standard output is of
+// level info, to its standard error of level error.
+func (vm *VM) Logs() []string { return slices.Clone(vm.logs) }
+
+// Metrics returns the value of each metric defined so far. A histogram's value
+// is the sum of what was recorded.
+func (vm *VM) Metrics() map[string]uint64 { return maps.Clone(vm.values) }
+
+// MemorySize returns the size of the module's memory in bytes.
+func (vm *VM) MemorySize() uint32 { return vm.module.Memory().Size() }
+
+// Allocations returns how often the host has called proxy_on_memory_allocate.
+func (vm *VM) Allocations() int { return vm.allocations }
+
+// Calls returns what happened outside of any root or stream: in _initialize and
+// in [VM.Call].
+func (vm *VM) Calls() []string { return vm.own.Calls() }
+
+// Call calls an export with these arguments, whatever Envoy would do. There is
+// no stream in it, and no configuration. A function without result returns 0.
+func (vm *VM) Call(name string, arguments ...uint64) (uint64, error) {
+	if vm.exports[name] == nil {
+		return 0, fmt.Errorf("%s is not exported", name)
+	}
+	return vm.enter(&vm.own, name, 0, arguments...)
+}
+
+// enter calls an export for a context. What isn't exported isn't called, and
+// its result is missing.
+func (vm *VM) enter(c *scope, name string, missing uint64, arguments ...uint64) (uint64, error) {
+	f := vm.exports[name]
+	switch {
+	case vm.err != nil:
+		return 0, fmt.Errorf("%s: the VM is dead: %w", name, vm.err)
+	case f == nil:
+		return missing, nil
+	}
+	caller, effective := vm.current, vm.effective
+	vm.current, vm.effective = c, nil
+	defer func() { vm.current, vm.effective = caller, effective }()
+	c.calls = append(c.calls, "call "+name)
+	results, err := f.Call(vm.ctx, arguments...)
+	if err != nil {
+		vm.err = fmt.Errorf("%s: %w\n%.1000s", name, err, vm.stderr.String())
+		return 0, vm.err
+	}
+	return append(results, 0)[0], nil
+}
+
+// allocate asks the module for memory, from within a host call.
+func (vm *VM) allocate(size int) (pointer uint32) {
+	// Counted, not recorded as a call: the record would be twice as long, and say
+	// no more than that a value was found.
+	vm.allocations++
+	results, err := vm.exports[allocator].Call(vm.ctx, uint64(size))
+	if err != nil {
+		panic(fmt.Errorf("%s: %w", allocator, err))
+	}
+	return uint32(results[0])
+}
+
+// newID returns an id for a context: they count up from 1, roots and streams
+// alike.
+func (vm *VM) newID() uint32 {
+	vm.lastID++
+	return vm.lastID
+}
+
+func (vm *VM) log(level uint32, text string) {
+	line := levels[level] + " " + text
+	vm.logs = append(vm.logs, line)
+	vm.current.calls = append(vm.current.calls, "log "+line)
+}
+
+var levels = []string{"trace", "debug", "info", "warn", "error", "critical"}
