@@ -186,6 +186,7 @@ func TestRetain(t *testing.T) {
 
 // big is a policy in which nothing is found at the first try.
 func big(tb testing.TB, n int) *cors.Policy {
+	tb.Helper()
 	c := cors.Config{AllowMethods: []string{"PUT", "DELETE", "PATCH"}, AllowHeaders: []string{"content-type", "x-custom"}, ExposeHeaders: []string{"x-id"}, AllowCredentials: true}
 	for i := range n {
 		c.AllowOrigins = append(c.AllowOrigins, origins(fmt.Sprintf("https://app-%d.example", i), fmt.Sprintf("https://*.tenant-%d.example.com", i))...)

@@ -223,6 +223,7 @@ func (r row) judge(t *testing.T, got envoytest.Exchange) {
 // header reports whether the answer has exactly one line of that name with
 // that value, or none if want is nil and the header is not optional.
 func header(t *testing.T, resp *envoytest.Response, name string, want *string, optional bool) {
+	t.Helper()
 	got := resp.Values(name)
 	switch {
 	case want != nil && !slices.Equal(got, []string{*want}):

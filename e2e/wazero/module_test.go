@@ -290,15 +290,15 @@ func serves(t *testing.T, vm *wasmhost.VM, root *wasmhost.Root, origin string) {
 			want = origin
 		}
 		result := exchange(t, vm, root, request, cases.Upstream{})
-		if got := header(result, "access-control-allow-origin"); got != want || !result.Forwarded {
+		if got := allowedOrigin(result); got != want || !result.Forwarded {
 			t.Errorf("request from %s: %+v, want access-control-allow-origin %q", request.Headers[0][1], result, want)
 		}
 	}
 }
 
-func header(result wasmhost.Result, name string) string {
+func allowedOrigin(result wasmhost.Result) string {
 	for _, line := range result.Headers {
-		if line[0] == name {
+		if line[0] == "access-control-allow-origin" {
 			return line[1]
 		}
 	}
@@ -435,7 +435,7 @@ func TestInterleaved(t *testing.T) {
 		if err := errors.Join(s.Response(cases.Upstream{}), s.End()); err != nil {
 			t.Fatal(err)
 		}
-		if got := header(s.Result(), "access-control-allow-origin"); got != origins[i] {
+		if got := allowedOrigin(s.Result()); got != origins[i] {
 			t.Errorf("request from %s: allow-origin %q", origins[i], got)
 		}
 	}
@@ -470,7 +470,7 @@ func TestUpdate(t *testing.T) {
 				}
 				serves(t, vm, replacement, "https://b.example")
 			}
-			got := header(stream.Result(), "access-control-allow-origin")
+			got := allowedOrigin(stream.Result())
 			if orphan := deleted == "before the request"; !orphan && got != "https://a.example" {
 				t.Errorf("the stream got allow-origin %q, want its own policy's", got)
 			} else if orphan && got != "" {
@@ -550,7 +550,7 @@ func TestUnknownContexts(t *testing.T) {
 		if call.name == "proxy_on_context_create" && call.arguments[0] == uint64(root.ID()) {
 			continue // That made a new root of it, without a configuration.
 		}
-		if r := exchange(t, vm, newRoot(t, vm, policyB), actualB, cases.Upstream{}); header(r, "access-control-allow-origin") == "" {
+		if r := exchange(t, vm, newRoot(t, vm, policyB), actualB, cases.Upstream{}); allowedOrigin(r) == "" {
 			t.Errorf("after %s%v: %+v", call.name, call.arguments, r)
 		}
 	}
@@ -654,7 +654,7 @@ func TestHostile(t *testing.T) {
 					if err != nil {
 						t.Fatalf("%s %s as %s: %v", method[:3], hostile, name, err)
 					}
-					got := header(result, "access-control-allow-origin")
+					got := allowedOrigin(result)
 					if hostile == "Origin" && got != "" || got != "" && got != "https://a.example" {
 						t.Errorf("%s %s as %s: allow-origin %.99q", method[:3], hostile, name, got)
 					}

@@ -1,0 +1,152 @@
+// Command demo runs the CORS filter where a visitor can see it work: Envoy on
+// envoy.yaml, a page on one origin, an API on another, and for every request
+// the page sends, what Envoy and the API's upstream saw of it.
+//
+// `make run` starts it, from the root of the repository.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+const usage = `Usage: demo [flags]
+
+Starts Envoy with the CORS filter, an app page and an API, until Ctrl-C.
+Run it from the root of the repository; "make run" builds what it needs.
+
+Envoy is $ENVOY, else ` + builtEnvoy + `, else envoy in PATH.
+
+Flags:
+`
+
+// options are the command's flags.
+type options struct {
+	config      string
+	appUpstream string
+	apiUpstream string
+	logLevel    string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.config, "config", "envoy.yaml", "Envoy's configuration `file`")
+	flag.StringVar(&o.appUpstream, "app-upstream", "127.0.0.1:10002", "`address` of the app's page, as in the configuration's cluster app")
+	flag.StringVar(&o.apiUpstream, "api-upstream", "127.0.0.1:10003", "`address` of the API's upstream, as in the configuration's cluster api")
+	flag.StringVar(&o.logLevel, "log-level", "warning", "Envoy's log `level`: trace, debug, info, warning, error, critical, off")
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "demo: unexpected argument %q; see demo -help\n", flag.Arg(0))
+		os.Exit(2)
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done, which is no error, or Envoy stops.
+func run(ctx context.Context, o options, out io.Writer) error {
+	binary, err := findEnvoy()
+	if err != nil {
+		return err
+	}
+	appListener, err := listen("-app-upstream", o.appUpstream)
+	if err != nil {
+		return err
+	}
+	apiListener, err := listen("-api-upstream", o.apiUpstream)
+	if err != nil {
+		return err
+	}
+	if err := checkPorts(o.config); err != nil {
+		return err
+	}
+
+	rec := newRecorder()
+	app := newApp(rec)
+	serve(appListener, app)
+	serve(apiListener, api{rec})
+
+	fmt.Fprintf(out, "Starting %s on %s\n", binary, o.config)
+	envoy, err := startEnvoy(binary, o.config, o.logLevel, func(line []byte) {
+		if r, ok := parseAccess(line); ok {
+			rec.addAccess(r)
+			fmt.Fprintln(out, r)
+			return
+		}
+		fmt.Fprintf(os.Stderr, "%s", line)
+	})
+	if err != nil {
+		return err
+	}
+	defer envoy.stop()
+
+	ready := make(chan error, 1)
+	go func() {
+		facts, err := envoy.describe(ctx)
+		if err == nil {
+			app.publish(facts)
+			banner(out, facts)
+		}
+		ready <- err
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(out, "\nStopping Envoy")
+			return nil
+		case <-envoy.exited:
+			return fmt.Errorf("envoy stopped by itself (%w); its last lines above say why", envoy.err)
+		case err := <-ready:
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}
+
+// listen opens one of the demo's own ports, named by its flag.
+func listen(flag, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		_, port, _ := net.SplitHostPort(address)
+		return nil, fmt.Errorf("%w\nIs another demo running? If not, choose another port in envoy.yaml and with %s", portTaken(address, port), flag)
+	}
+	return l, err
+}
+
+// serve answers with h until the process ends.
+func serve(l net.Listener, h http.Handler) {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.Serve(l) }()
+}
+
+func banner(out io.Writer, f facts) {
+	fmt.Fprintf(out, `
+  The app          %s     open this page
+  Another origin   %s     the same page, from an origin the policy does not allow
+  The API          %s
+  Envoy's admin    http://%s
+
+  Ctrl-C stops the demo. Requests to the API:
+
+`, f.App, f.Other, f.API, f.admin)
+}

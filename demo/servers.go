@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed web
+var web embed.FS
+
+// cookieName names the cookie that proves a credentialed request. Cookies know
+// no ports: what the app sets for localhost, the browser sends to the API too.
+const cookieName = "cors_demo"
+
+// app serves the page, and tells it what Envoy and the upstream saw.
+type app struct {
+	rec   *recorder
+	mux   http.ServeMux
+	facts facts
+	ready chan struct{} // closed once facts are known
+}
+
+func newApp(rec *recorder) *app {
+	a := &app{rec: rec, ready: make(chan struct{})}
+	files, err := fs.Sub(web, "web")
+	if err != nil {
+		panic(err)
+	}
+	a.mux.Handle("GET /", http.FileServerFS(files))
+	a.mux.HandleFunc("GET /facts", a.serveFacts)
+	a.mux.HandleFunc("GET /observed", a.serveObserved)
+	return a
+}
+
+// publish lets the page know of the running Envoy.
+func (a *app) publish(f facts) {
+	a.facts = f
+	close(a.ready)
+}
+
+func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if _, err := r.Cookie(cookieName); err != nil && r.URL.Path == "/" {
+		http.SetCookie(w, &http.Cookie{
+			Name: cookieName, Value: strings.ToLower(rand.Text()[:8]), Path: "/",
+			HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		})
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+func (a *app) serveFacts(w http.ResponseWriter, r *http.Request) {
+	select {
+	case <-a.ready:
+		writeJSON(w, a.facts)
+	case <-r.Context().Done():
+	}
+}
+
+// serveObserved answers what was seen of an exchange of so many fetch calls. It
+// waits for the end of the exchange, since the access log comes after the answer.
+func (a *app) serveObserved(w http.ResponseWriter, r *http.Request) {
+	fetches, err := strconv.Atoi(r.FormValue("fetches"))
+	if err != nil || r.FormValue("exchange") == "" {
+		http.Error(w, "want ?exchange=id&fetches=number", http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+	defer cancel()
+	writeJSON(w, a.rec.observe(ctx, r.FormValue("exchange"), fetches))
+}
+
+// api is the API's upstream. It knows nothing of CORS: it answers what reached it.
+type api struct {
+	rec *recorder
+}
+
+func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	id := r.Header.Get("X-Request-Id")
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Request-Id", id)    // the policy exposes this one to scripts
+	h.Set("X-Served-By", "demo") // and not this one
+	seen := headerLines(r.Header)
+	a.rec.addVisit(visit{RequestID: id, Request: seen, Answer: headerLines(h)})
+	writeJSON(w, map[string]any{
+		"method":  r.Method,
+		"path":    r.URL.Path,
+		"headers": seen,
+		"body":    string(body),
+	})
+}
+
+// headerLines returns headers as lines in the order of their lower-case names.
+func headerLines(h http.Header) [][2]string {
+	lines := [][2]string{}
+	for name, values := range h {
+		for _, value := range values {
+			lines = append(lines, [2]string{strings.ToLower(name), value})
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return lines
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	_ = json.NewEncoder(w).Encode(v) // fails for a visitor who has left
+}

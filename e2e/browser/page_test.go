@@ -1,0 +1,445 @@
+package browser_test
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"iter"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// A card is what the page shows of one scenario.
+type card struct {
+	State    string
+	Verdict  string
+	Expected map[string]string
+	Seen     map[string]string
+	Requests []string // the exchange, one line for each request
+	Because  []string // the reasons, in the same order
+}
+
+// readCards collects the cards by scenario.
+const readCards = `Object.fromEntries([...document.querySelectorAll('[data-scenario]')].map((card) => {
+	const facts = (kind) => Object.fromEntries([...card.querySelectorAll('[data-fact]')].map(
+		(row) => [row.dataset.fact, row.querySelector(kind).textContent]));
+	const texts = (selector) => [...card.querySelectorAll(selector)].map((node) => node.textContent.trim());
+	return [card.dataset.scenario, {
+		state: card.dataset.state,
+		verdict: card.querySelector('.verdict').textContent,
+		expected: facts('.expected'),
+		seen: facts('.seen'),
+		requests: texts('.exchange h3'),
+		because: texts('.because'),
+	}];
+}))`
+
+// The page's own expectations are not trusted here: this is what must be seen.
+func seenFrom(app, other string, allowed bool) map[string]map[string]string {
+	if allowed {
+		return map[string]map[string]string{
+			"simple-get": {
+				"page": "reads 200", "envoy": "GET 200", "upstream": "GET",
+				"allowOrigin": app, "cookie": "not sent", "exposed": "X-Request-Id",
+			},
+			"preflighted-post": {
+				"page": "reads 200", "envoy": "OPTIONS 204, POST 200", "upstream": "POST",
+				"allowOrigin": app, "maxAge": "86400",
+			},
+			"cached-preflight": {
+				"page": "reads 200, reads 200", "envoy": "OPTIONS 204, POST 200, POST 200", "upstream": "POST, POST",
+				"allowOrigin": app, "maxAge": "86400",
+			},
+			"credentialed": {
+				"page": "reads 200", "envoy": "GET 200", "upstream": "GET",
+				"allowOrigin": app, "cookie": "sent",
+			},
+			"method-not-allowed": {
+				"page": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none",
+				"reason": "method DELETE is not in allow_methods (allowed: PUT, PATCH)",
+			},
+			"header-not-allowed": {
+				"page": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none",
+				"reason": "header x-requested-with is not in allow_headers (allowed: Content-Type, X-PINGOTHER)",
+			},
+			"origin-not-allowed": {
+				"page": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET", "allowOrigin": "none",
+				"reason": "origin " + other + " is not in allow_origins",
+			},
+			"error-answer": {
+				"page": "reads 503", "envoy": "GET 503", "upstream": "nothing",
+				"allowOrigin": app, "body": "no healthy upstream",
+			},
+		}
+	}
+	reason := "origin " + other + " is not in allow_origins"
+	refused := map[string]string{
+		"page": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none", "reason": reason,
+	}
+	refusedWith := func(facts map[string]string) map[string]string {
+		all := maps.Clone(refused)
+		maps.Copy(all, facts)
+		return all
+	}
+	return map[string]map[string]string{
+		"simple-get": {
+			"page": "network error", "envoy": "GET 200", "upstream": "GET",
+			"allowOrigin": "none", "cookie": "not sent", "exposed": "none",
+		},
+		"preflighted-post": refusedWith(map[string]string{"maxAge": "none"}),
+		"cached-preflight": refusedWith(map[string]string{
+			"page": "network error, network error", "envoy": "OPTIONS 403, OPTIONS 403", "maxAge": "none",
+		}),
+		"credentialed": {
+			"page": "network error", "envoy": "GET 200", "upstream": "GET",
+			"allowOrigin": "none", "cookie": "not sent",
+		},
+		"method-not-allowed": refused,
+		"header-not-allowed": refused,
+		"origin-not-allowed": refusedWith(map[string]string{
+			"page": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET",
+		}),
+		"error-answer": {
+			"page": "network error", "envoy": "GET 503", "upstream": "nothing",
+			"allowOrigin": "none", "body": "none",
+		},
+	}
+}
+
+func TestPage(t *testing.T) {
+	d := startDemo(t)
+	for _, test := range []struct {
+		name    string
+		origin  string
+		allowed bool
+	}{
+		{"allowed", d.app, true},
+		{"other", d.other, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := openBrowser(t)
+			console := b.console()
+			b.open(test.origin)
+
+			want := seenFrom(d.app, d.other, test.allowed)
+			b.checkCards(want)
+			if hidden := evaluate[bool](b, `document.getElementById('notice').hidden`); hidden != test.allowed {
+				t.Errorf("the notice is hidden: %t, want %t", hidden, test.allowed)
+			}
+			if policy := evaluate[string](b, `document.getElementById('policy').textContent`); !strings.Contains(policy, `"allow_origins": ["`+d.app+`"]`) {
+				t.Errorf("the page does not show the policy, but %q", policy)
+			}
+			foreign := evaluate[[]string](b, fmt.Sprintf(
+				`performance.getEntriesByType('resource').map((e) => e.name).filter((url) => ![%q, %q, %q].includes(new URL(url).origin))`,
+				d.app, d.other, d.api))
+			if len(foreign) > 0 {
+				t.Errorf("the page loads from elsewhere: %q", foreign)
+			}
+
+			// A click runs one card again, another runs all.
+			b.run(chromedp.Click(chromedp.CSS(`#cached-preflight .run`)))
+			b.settle()
+			b.checkCards(want)
+			b.run(chromedp.Click(chromedp.CSS(`#run-all`)))
+			b.settle()
+			b.checkCards(want)
+
+			link := map[bool]string{true: `#origin-not-allowed .aside`, false: `#to-app`}[test.allowed]
+			to := map[bool]string{true: d.other, false: d.app}[test.allowed]
+			if origin := evaluate[string](b, `new URL(document.querySelector('`+link+`').href).origin`); origin != to {
+				t.Errorf("%s leads to %s, want %s", link, origin, to)
+			}
+			console.check(t)
+			b.screenshots(test.name)
+		})
+	}
+	t.Run("reasons", func(t *testing.T) { checkReasons(t, d) })
+	t.Run("looks", func(t *testing.T) { checkLooks(t, d) })
+}
+
+// checkReasons checks what the page says of each request of an exchange.
+func checkReasons(t *testing.T, d *demo) {
+	t.Helper()
+	b := openBrowser(t)
+	b.open(d.app)
+	cards := b.cards()
+	for _, test := range []struct {
+		scenario string
+		requests []string
+		because  []string
+	}{
+		{"simple-get", []string{"GET /greeting"}, []string{
+			"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+		}},
+		{"preflighted-post", []string{"OPTIONS /people preflight", "POST /people"}, []string{
+			"Allowed by Envoy, which did not ask the API.",
+			"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+		}},
+		{"cached-preflight", []string{"OPTIONS /people preflight", "POST /people", "POST /people"}, []string{
+			"Allowed by Envoy, which did not ask the API.",
+			"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+			"Sent without a preflight, since the browser kept the answer to the first. " +
+				"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+		}},
+		{"method-not-allowed", []string{"OPTIONS /people/1 preflight"}, []string{
+			"Refused by Envoy: method DELETE is not in allow_methods (allowed: PUT, PATCH).",
+		}},
+		{"origin-not-allowed", []string{"GET /greeting", "OPTIONS /people/1 preflight"}, []string{
+			"The API’s answer, without Access-Control-Allow-Origin: the browser withholds it from the script.",
+			"Refused by Envoy: origin " + d.other + " is not in allow_origins.",
+		}},
+		{"error-answer", []string{"GET /down"}, []string{
+			"Envoy’s own answer (no healthy upstream), with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+		}},
+	} {
+		got := cards[test.scenario]
+		if !slices.Equal(got.Requests, test.requests) {
+			t.Errorf("%s: requests %q, want %q", test.scenario, got.Requests, test.requests)
+		}
+		if !slices.Equal(got.Because, test.because) {
+			t.Errorf("%s: because %q, want %q", test.scenario, got.Because, test.because)
+		}
+	}
+}
+
+// postTwice sends one preflighted POST after the other, to the same URL.
+const postTwice = `(async () => {
+	for (let i = 0; i < 2; i++) {
+		const response = await fetch('%s/people?exchange=%s', {
+			method: 'POST', headers: {'Content-Type': 'application/xml', 'X-PINGOTHER': 'pingpong'}, body: '<person/>',
+		});
+		await response.text();
+	}
+	return true;
+})()`
+
+func TestPreflightIsCachedForMaxAge(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		maxAge string
+		want   []string
+		state  string // of the page's card
+	}{
+		{"a day", `"max_age": 86400`, []string{"OPTIONS 204", "POST 200", "POST 200"}, "pass"},
+		{"zero", `"max_age": 0`, []string{"OPTIONS 204", "POST 200", "OPTIONS 204", "POST 200"}, "fail"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := startDemo(t, `"max_age": 86400`, test.maxAge)
+			b := openBrowser(t)
+			b.open(d.app)
+			b.run(ignore(chromedp.Evaluate[bool](fmt.Sprintf(postTwice, d.api, "twice"), chromedp.EvalAwaitPromise)))
+			if got := d.observed(t, "twice", 2); !slices.Equal(got, test.want) {
+				t.Errorf("Envoy logged %q, want %q", got, test.want)
+			}
+			// The page notices a policy that is not what it expects.
+			if got := b.cards()["cached-preflight"]; got.State != test.state {
+				t.Errorf("the page's card says %+v, want %s", got, test.state)
+			}
+		})
+	}
+}
+
+// checkLooks checks that the page is readable in light and dark, and fits a phone.
+func checkLooks(t *testing.T, d *demo) {
+	t.Helper()
+	b := openBrowser(t)
+	b.open(d.app)
+	grounds := map[string]string{}
+	for _, scheme := range []string{"light", "dark"} {
+		b.prefer(scheme)
+		grounds[scheme] = evaluate[string](b, `getComputedStyle(document.body).backgroundColor`)
+		if poor := evaluate[[]string](b, contrastScript); len(poor) > 0 {
+			t.Errorf("%s: contrast below 4.5:\n%s", scheme, strings.Join(poor, "\n"))
+		}
+	}
+	if grounds["light"] == grounds["dark"] {
+		t.Errorf("light and dark have the same ground: %s", grounds["light"])
+	}
+	for _, width := range []int64{360, 768, 1280} {
+		b.run(chromedp.EmulateViewport(width, 900))
+		if over := evaluate[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+			t.Errorf("at a width of %d the page is %d pixels too wide", width, over)
+		}
+	}
+}
+
+//go:embed contrast.js
+var contrastScript string
+
+// A browser is Chromium with a fresh profile, for one test.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+func openBrowser(t *testing.T) *browser {
+	t.Helper()
+	path := os.Getenv("CHROMIUM")
+	if path == "" {
+		found, err := exec.LookPath("chromium")
+		if err != nil {
+			t.Fatal("no Chromium in $CHROMIUM or PATH; run make test")
+		}
+		path = found
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900))...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	b := &browser{t, ctx}
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal("start Chromium:", err)
+	}
+	return b
+}
+
+// open loads the page and waits until all its scenarios have run.
+func (b *browser) open(url string) {
+	b.t.Helper()
+	b.run(chromedp.Navigate(url))
+	b.settle()
+}
+
+func (b *browser) settle() {
+	b.t.Helper()
+	b.run(ignore(chromedp.Poll[bool](`document.documentElement.dataset.state !== 'running'`)))
+}
+
+func (b *browser) run(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// evaluate returns the value of a JavaScript expression.
+func evaluate[T any](b *browser, expression string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+// ignore makes a step of an action whose value does not matter.
+func ignore[T any](a chromedp.Action[T]) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := a(ctx, t)
+		return chromedp.Void{}, err
+	}
+}
+
+func (b *browser) cards() map[string]card {
+	b.t.Helper()
+	return evaluate[map[string]card](b, readCards)
+}
+
+// checkCards compares what the page shows with what must be seen.
+func (b *browser) checkCards(want map[string]map[string]string) {
+	b.t.Helper()
+	cards := b.cards()
+	for scenario, facts := range want {
+		got, ok := cards[scenario]
+		if !ok {
+			b.t.Errorf("%s: no such card", scenario)
+			continue
+		}
+		if got.State != "pass" || got.Verdict != "As expected" {
+			b.t.Errorf("%s: %s, %q", scenario, got.State, got.Verdict)
+		}
+		if !maps.Equal(got.Seen, facts) {
+			b.t.Errorf("%s: seen\n\t%q, want\n\t%q", scenario, got.Seen, facts)
+		}
+		for fact, expected := range got.Expected {
+			if !strings.HasPrefix(facts[fact], expected) {
+				b.t.Errorf("%s: the page expects %s %q, want %q", scenario, fact, expected, facts[fact])
+			}
+		}
+	}
+	if len(cards) != len(want) {
+		b.t.Errorf("the page has %d cards, want %d", len(cards), len(want))
+	}
+}
+
+// prefer sets the visitor's colour scheme.
+func (b *browser) prefer(scheme string) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// screenshots saves the page in light and dark, if $DEMO_SCREENSHOTS names a directory.
+func (b *browser) screenshots(name string) {
+	b.t.Helper()
+	dir := os.Getenv("DEMO_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.prefer(scheme)
+			b.run(chromedp.EmulateViewport(width, 900))
+			b.run(ignore(chromedp.Evaluate[chromedp.Void](`scrollTo({top: 0, behavior: 'instant'})`)))
+			image, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			file := filepath.Join(dir, fmt.Sprintf("%s-%s-%d.png", name, scheme, width))
+			if err := os.WriteFile(file, image, 0o666); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A console is what the browser has written to it since it was subscribed.
+type console struct {
+	messages iter.Seq2[chromedp.ConsoleMessage, error]
+	end      context.CancelFunc
+}
+
+func (b *browser) console() console {
+	ctx, end := context.WithCancel(b.ctx)
+	return console{chromedp.Console(ctx), end}
+}
+
+// check accepts what a browser writes about the scenarios' refusals and the 503, and nothing else.
+func (c console) check(t *testing.T) {
+	t.Helper()
+	time.AfterFunc(500*time.Millisecond, c.end)
+	blocked := 0
+	for m, err := range c.messages {
+		if err != nil {
+			break
+		}
+		switch {
+		case strings.Contains(m.Text, "has been blocked by CORS policy"):
+			blocked++
+		case strings.Contains(m.Text, "net::ERR_FAILED"), strings.Contains(m.Text, "status of 503"):
+		default:
+			t.Errorf("on the console: %s %q (%s:%d)", m.Type, m.Text, m.URL, m.Line)
+		}
+	}
+	if blocked == 0 {
+		t.Error("the browser's console tells of no refusal")
+	}
+}
