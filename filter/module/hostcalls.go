@@ -3,7 +3,8 @@ package main
 import "unsafe"
 
 // The host's functions, as Envoy exports them to a module of ABI 0.2.0. None may be
-// go:noescape: the host re-enters the module to allocate memory.
+// marked as not letting its arguments escape: the host re-enters the module to
+// allocate memory.
 
 //go:wasmimport env proxy_log
 func proxyLog(level uint32, message unsafe.Pointer, size uint32) uint32
