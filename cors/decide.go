@@ -57,14 +57,10 @@ type Decision struct {
 // Decide decides a request. It does not allocate, but where the answer has to
 // repeat requested headers that came in an unusual form.
 func (p *Policy) Decide(r Request) Decision {
-	d := Decision{policy: p, Preflight: r.Preflight()}
 	if !r.HasOrigin {
-		d.Reason = NoOrigin
-		if p.origins.any {
-			d.origin = "*"
-		}
-		return d
+		return p.withoutOrigin
 	}
+	d := Decision{policy: p, Preflight: r.Preflight()}
 	kept, reason := p.origins.match(r.Origin)
 	if reason == Allowed && d.Preflight {
 		reason = d.preflight(&r)
@@ -81,6 +77,16 @@ func (p *Policy) Decide(r Request) Decision {
 		d.origin, d.borrowed = r.Origin, true
 	}
 	return d
+}
+
+// WithoutOrigin is the decision on every request without an Origin header.
+func (p *Policy) WithoutOrigin() *Decision { return &p.withoutOrigin }
+
+func (p *Policy) decideWithoutOrigin() {
+	p.withoutOrigin = Decision{policy: p, Reason: NoOrigin}
+	if p.origins.any {
+		p.withoutOrigin.origin = "*"
+	}
 }
 
 // preflight checks the requested method and headers in the order of the

@@ -93,6 +93,8 @@ type Policy struct {
 	allowHeaders  string
 	exposeHeaders string
 	maxAge        string
+
+	withoutOrigin Decision // on every request without an origin
 }
 
 // Name is the policy's name, or "".
@@ -128,6 +130,7 @@ func Compile(c Config) (*Policy, []Problem) {
 			return nil, b.problems
 		}
 	}
+	b.policy.decideWithoutOrigin()
 	return b.policy, b.problems
 }
 

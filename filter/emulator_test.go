@@ -80,7 +80,9 @@ func (*sdkHost) RemoveResponseHeader(name string) { must(proxywasm.RemoveHttpRes
 func (h *sdkHost) Reply(status int, details string, headers []byte) {
 	h.details = details // the SDK has no way to pass them on
 	var lines [][2]string
-	eachHeader(string(headers), func(name, value string) { lines = append(lines, [2]string{name, value}) })
+	for r := readHeaders(string(headers)); r.next(); {
+		lines = append(lines, [2]string{r.name, r.value})
+	}
 	must(proxywasm.SendHttpResponse(uint32(status), lines, nil, -1))
 }
 

@@ -33,7 +33,7 @@ type Host interface {
 	// ResponseHeader is as RequestHeader, for the answer.
 	ResponseHeader(name string) (value string, ok bool)
 	// ResponseHeaders returns all header lines of the answer as a proxy-wasm header
-	// map (see eachHeader).
+	// map (see headerReader).
 	ResponseHeaders() string
 	// AddResponseHeader adds a header line.
 	AddResponseHeader(name, value string)
@@ -130,8 +130,7 @@ func count(n int, noun string) string {
 // NewHttpContext implements types.PluginContext. It returns a *Stream.
 func (p *Plugin) NewHttpContext(uint32) types.HttpContext {
 	if s := p.free; s != nil {
-		p.free = s.next
-		*s = Stream{plugin: p}
+		p.free, s.next = s.next, nil
 		return s
 	}
 	return &Stream{plugin: p}

@@ -24,25 +24,38 @@ func appendHeaderMap(b []byte, headers []cors.Header) []byte {
 	return b
 }
 
-// eachHeader calls f with each line of a header map. A map that is cut off ends
-// where it is cut off.
-func eachHeader(m string, f func(name, value string)) {
+// A headerReader reads the lines of a header map. A map that is cut off ends where
+// it is cut off.
+type headerReader struct {
+	m           string
+	sizes, data int // where the sizes and the bytes of the next line are
+	lines       int // lines left
+	name, value string
+}
+
+func readHeaders(m string) headerReader {
 	n, ok := uint32At(m, 0)
-	data := 4 + 8*int(n)
-	if !ok || n > 1<<20 || data > len(m) {
-		return
+	if !ok || int(n) > len(m)/8 {
+		return headerReader{}
 	}
-	for i := range int(n) {
-		nameSize, _ := uint32At(m, 4+8*i)
-		valueSize, _ := uint32At(m, 8+8*i)
-		value := data + int(nameSize) + 1
-		end := value + int(valueSize)
-		if end > len(m) {
-			return
-		}
-		f(m[data:value-1], m[value:end])
-		data = end + 1
+	return headerReader{m: m, sizes: 4, data: 4 + 8*int(n), lines: int(n)}
+}
+
+// next reads the next line into name and value.
+func (r *headerReader) next() bool {
+	if r.lines == 0 {
+		return false
 	}
+	nameSize, _ := uint32At(r.m, r.sizes)
+	valueSize, _ := uint32At(r.m, r.sizes+4)
+	value := r.data + int(nameSize) + 1
+	end := value + int(valueSize)
+	if end > len(r.m) {
+		return false
+	}
+	r.name, r.value = r.m[r.data:value-1], r.m[value:end]
+	r.lines, r.sizes, r.data = r.lines-1, r.sizes+8, end+1
+	return true
 }
 
 func uint32At(s string, i int) (n uint32, ok bool) {

@@ -14,8 +14,10 @@ type Stream struct {
 	plugin *Plugin
 	next   *Stream // in the plugin's list of released streams
 
-	state    state
-	decision cors.Decision // if the state is editing or handshake
+	state     state
+	handshake bool           // may become a WebSocket
+	decision  *cors.Decision // if the state is editing
+	own       cors.Decision  // where decision may point
 }
 
 // A state is what a stream does with the answer.
@@ -23,9 +25,9 @@ type state uint8
 
 const (
 	untouched state = iota // nothing: no policy, shadow, or answered by the filter itself
+	adding                 // adds Origin to Vary
 	editing                // applies the decision
-	handshake              // as editing, unless the connection becomes a WebSocket
-	failed                 // no CORS headers: something went wrong here
+	failed                 // removes CORS headers: something went wrong here
 )
 
 // OnHttpRequestHeaders implements types.HttpContext. It asks first for what most
@@ -39,13 +41,14 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	// handshake carries an Origin, and is no CORS request (Fetch, "CORS protocol").
 	if !endOfStream {
 		if upgrade, ok := host.RequestHeader("upgrade"); ok && strings.EqualFold(upgrade, "websocket") {
-			s.withoutOrigin(handshake)
+			s.handshake = true
+			s.withoutOrigin()
 			return types.ActionContinue
 		}
 	}
 	origin, ok := host.RequestHeader("origin")
 	if !ok {
-		s.withoutOrigin(editing)
+		s.withoutOrigin()
 		return types.ActionContinue
 	}
 	request := cors.Request{Origin: origin, HasOrigin: true}
@@ -58,7 +61,7 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		return types.ActionContinue
 	}
 	if !request.Preflight() {
-		s.keep(editing, policy.Decide(request))
+		s.keep(policy.Decide(request))
 		return types.ActionContinue
 	}
 	return s.preflight(policy, request)
@@ -79,7 +82,7 @@ func (s *Stream) preflight(policy *cors.Policy, request cors.Request) types.Acti
 	}
 	d := policy.Decide(request)
 	if !d.Answered() {
-		s.keep(editing, d)
+		s.keep(d)
 		return types.ActionContinue
 	}
 	s.plugin.reply(&d)
@@ -87,13 +90,19 @@ func (s *Stream) preflight(policy *cors.Policy, request cors.Request) types.Acti
 }
 
 // withoutOrigin latches what the answer to a request without an origin needs.
-func (s *Stream) withoutOrigin(next state) {
+func (s *Stream) withoutOrigin() {
 	policy := s.plugin.policies.WithoutOrigin()
 	if policy == nil {
 		policy = s.lookup()
 	}
-	if policy != nil {
-		s.keep(next, policy.Decide(cors.Request{}))
+	if policy == nil {
+		return
+	}
+	switch d := policy.WithoutOrigin(); {
+	case d.OnlyVary():
+		s.state = adding
+	case !d.Untouched():
+		s.state, s.decision = editing, d
 	}
 }
 
@@ -115,37 +124,47 @@ func (s *Stream) lookup() *cors.Policy {
 
 // keep latches a decision for the answer. The request is gone by then, and so may
 // be the plugin.
-func (s *Stream) keep(next state, d cors.Decision) {
+func (s *Stream) keep(d cors.Decision) {
 	if d.Untouched() {
 		return
 	}
 	d.Retain()
-	s.state, s.decision = next, d
+	s.own = d
+	s.state, s.decision = editing, &s.own
 }
 
 // OnHttpResponseHeaders implements types.HttpContext.
 func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
+	if s.state == untouched {
+		return types.ActionContinue
+	}
 	host := s.plugin.host
-	switch s.state {
-	case untouched:
-		return types.ActionContinue
-	case failed:
-		s.Fail()
-		return types.ActionContinue
-	case handshake:
+	if s.handshake {
 		// Only the answer that switches protocols has this header.
 		if _, switched := host.ResponseHeader("upgrade"); switched {
 			return types.ActionContinue
 		}
 	}
-	if s.decision.OnlyVary() {
+	switch s.state {
+	case adding:
 		if vary, ok := host.ResponseHeader("vary"); !ok || !cors.VaryCoversOrigin(vary) {
 			host.AddResponseHeader("vary", "Origin")
 		}
-		return types.ActionContinue
+	case editing:
+		s.edit()
+	case failed:
+		s.Fail()
 	}
+	return types.ActionContinue
+}
+
+// edit applies the decision to the answer.
+func (s *Stream) edit() {
+	host := s.plugin.host
 	var upstream cors.Upstream
-	eachHeader(host.ResponseHeaders(), upstream.Observe)
+	for r := readHeaders(host.ResponseHeaders()); r.next(); {
+		upstream.Observe(r.name, r.value)
+	}
 	var buf [cors.MaxEdits]cors.Edit
 	for _, edit := range s.decision.AppendEdits(buf[:0], &upstream) {
 		switch edit.Op {
@@ -157,7 +176,6 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 			host.RemoveResponseHeader(edit.Name)
 		}
 	}
-	return types.ActionContinue
 }
 
 // OnHttpStreamDone implements types.HttpContext.

@@ -20,10 +20,10 @@ var (
 	revision = "unknown"
 )
 
-// plugins are the root contexts, and streams the stream contexts, by their ids.
+// The root contexts, and the stream contexts, by their ids.
 var (
 	plugins = map[uint32]*filter.Plugin{}
-	streams = map[uint32]*filter.Stream{}
+	streams table
 )
 
 // A vm notes the root contexts that the SDK creates.
@@ -85,13 +85,13 @@ func proxyOnContextCreate(id, rootID uint32) {
 	}
 	// An unknown plugin's stream stays unknown, and goes through untouched.
 	if p := plugins[rootID]; p != nil {
-		streams[id] = p.NewHttpContext(id).(*filter.Stream)
+		streams.put(id, p.NewHttpContext(id).(*filter.Stream))
 	}
 }
 
 //go:wasmexport proxy_on_request_headers
 func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
-	s := streams[id]
+	s := streams.get(id)
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
@@ -102,7 +102,7 @@ func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
 
 //go:wasmexport proxy_on_response_headers
 func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
-	s := streams[id]
+	s := streams.get(id)
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
@@ -115,8 +115,7 @@ func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
 func proxyOnDelete(id uint32) {
 	defer guard("proxy_on_delete")
 	begin()
-	if s := streams[id]; s != nil {
-		delete(streams, id)
+	if s := streams.remove(id); s != nil {
 		s.Release()
 		return
 	}
