@@ -19,31 +19,48 @@ import (
 
 // A Config is what a document says. It is immutable.
 type Config struct {
-	// Policies finds the policy that applies to a request.
+	// Policies finds the policy that applies to a request. It may have none if
+	// there is a PolicySource.
 	Policies *cors.Set
+	// PolicySource is where to fetch policies while the filter runs, or nil.
+	PolicySource *PolicySource
 }
 
 // The fields of the format. Each may also be written in lowerCamelCase, as in
 // protobuf's JSON.
 var (
-	topFields     = []string{"policies", "defaults"}
+	topFields     = []string{"policies", "defaults", "policy_source"}
 	policyFields  = []string{"name", "match", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "max_age", "allow_private_network", "unmatched_preflights", "preflight_status", "upstream_cors_headers", "mode"}
 	defaultFields = policyFields[2:]
 	matchFields   = []string{"hosts", "paths", "routes"}
 )
 
-// Parse reads a document. It returns all that is wrong or doubtful with it, in the
-// document's order; the configuration is nil if any of it is more than a warning.
+// Parse reads a plugin configuration. It returns all that is wrong or doubtful with
+// it, in the document's order; the configuration is nil if any of it is more than a
+// warning.
 func Parse(doc string) (*Config, []Problem) {
-	r := &reader{problems: problems{doc: doc}}
+	return (&reader{problems: problems{doc: doc}}).parse()
+}
+
+// ParseFetched reads a document that a policy source has served. It is as Parse,
+// but for policy_source, which is an error in it.
+func ParseFetched(doc string) (*Config, []Problem) {
+	return (&reader{problems: problems{doc: doc}, fetched: true}).parse()
+}
+
+type reader struct {
+	problems
+	fetched bool // the document comes from a policy source
+	from    *PolicySource
+}
+
+func (r *reader) parse() (*Config, []Problem) {
 	set := r.read()
 	if r.errors {
 		return nil, r.sorted()
 	}
-	return &Config{Policies: set}, r.sorted()
+	return &Config{Policies: set, PolicySource: r.from}, r.sorted()
 }
-
-type reader struct{ problems }
 
 // members are the fields of an object, by their snake_case names.
 type members map[string]member
@@ -103,7 +120,7 @@ func (r *reader) readMany(root gjson.Result) (list []*policy) {
 	fields := r.members(root, "", append(slices.Clone(topFields), policyFields...))
 	for _, name := range policyFields {
 		if m, ok := fields[name]; ok {
-			r.fail(m.Index, m.path, `is a policy's field, beside "policies" or "defaults"`, "move it into a policy, or into defaults")
+			r.fail(m.Index, m.path, `is a policy's field, beside "policies", "defaults" or "policy_source"`, "move it into a policy, or into defaults")
 		}
 	}
 	var defaults members
@@ -111,9 +128,22 @@ func (r *reader) readMany(root gjson.Result) (list []*policy) {
 		defaults = r.members(m.Result, "defaults", defaultFields)
 		r.checkDefaults(m.Index, defaults)
 	}
+	source, ok := fields["policy_source"]
+	switch {
+	case ok && r.fetched:
+		r.fail(source.Index, source.path, "stands in a document that a policy source serves", "leave it out")
+	case ok:
+		r.from = r.source(source)
+	}
 	m, ok := fields["policies"]
-	if !ok {
+	switch _, given := fields["defaults"]; {
+	case !ok && given:
 		r.fail(root.Index, "policies", "is missing beside defaults", "write the list of policies")
+		return nil
+	case !ok && r.from == nil:
+		r.fail(root.Index, "policies", "is missing", "write the list of policies")
+		return nil
+	case !ok:
 		return nil
 	}
 	elements, ok := r.list(m)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -104,7 +105,7 @@ func TestProblems(t *testing.T) {
 		{"defaults with a name and a match", `{"policies": [{"name": "a", ` + ok + `}], "defaults": {"name": "b", "match": {}}}`, []string{
 			`1:68 defaults.name: is not a field; leave it out; the fields are allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`,
 			`1:81 defaults.match: is not a field; leave it out; the fields are allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`}},
-		{"policy's field on top", `{"policies": [{"name": "a", ` + ok + `}], "max_age": 1}`, []string{`1:66 max_age: is a policy's field, beside "policies" or "defaults"; move it into a policy, or into defaults`}},
+		{"policy's field on top", `{"policies": [{"name": "a", ` + ok + `}], "max_age": 1}`, []string{`1:66 max_age: is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`}},
 		{"policy not an object", `{"policies": ["a"]}`, []string{`1:15 policies[0]: is the string "a", not an object; write {"name": …, "allow_origins": […]}`}},
 		{"no name", `{"policies": [{` + ok + `}]}`, []string{`1:15 policies[0].name: is missing; give the policy a name, such as "shop"`}},
 		{"null name", `{"policies": [{"name": null, ` + ok + `}]}`, []string{`1:15 policies[0].name: is missing; give the policy a name, such as "shop"`}},
@@ -129,6 +130,21 @@ func TestProblems(t *testing.T) {
 			`1:113 match.paths[4]: the path "v1" doesn't begin with a slash; write "/v1"`,
 			`1:142 match.hosts[0]: "*" is not a host; leave out match.hosts for every host`,
 			`1:159 match.routes[0]: is the number 1, not a string; write a string`}},
+		{"policy source", `{"policy_source": {"cluster": "", "path": "cors.json", "authority": "a b", "interval": "10ms", "timeout": true, "retries": 1}}`, []string{
+			`1:31 policy_source.cluster: is empty; write the name of the cluster to fetch the policies from`,
+			`1:43 policy_source.path: is not a path; write a path such as "/cors.json"`,
+			`1:69 policy_source.authority: is not a host; write a host such as "policies.internal"`,
+			`1:88 policy_source.interval: "10ms" is out of range; write 100ms to 24h0m0s`,
+			`1:107 policy_source.timeout: is true, not a duration; write a duration, such as "2s"`,
+			`1:113 policy_source.retries: is not a field; leave it out; the fields are cluster, path, authority, interval, timeout`}},
+		{"policy source without a cluster", `{"policySource": {"interval": 90000}}`, []string{
+			`1:18 policy_source.cluster: is missing; write the name of the cluster to fetch the policies from`,
+			`1:31 policy_source.interval: 90000 is out of range; write 100ms to 24h0m0s`}},
+		{"policy source beside a policy's fields", `{"policy_source": {"cluster": "c"}, "allow_origins": ["*"]}`, []string{
+			`1:54 allow_origins: is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`}},
+		{"null policy source", `{"policy_source": null}`, []string{`1:1 policies: is missing; write the list of policies`}},
+		{"policy source a string", `{"policy_source": "c"}`, []string{
+			`1:1 policies: is missing; write the list of policies`, `1:19 policy_source: is the string "c", not an object; write an object`}},
 		// A policy that doesn't compile once crashed the check of what the others match.
 		{"problem in one policy, match in another", `{"policies": [{"name": "a", "allow_origins": {}}, {"name": "b", "match": {"hosts": ["b.test"]}, ` + ok + `}]}`, []string{
 			`1:46 policies[0].allow_origins: is an object, not a list; write [{}]`}},
@@ -176,6 +192,29 @@ func TestSpellings(t *testing.T) {
 		if d.Answered() {
 			t.Errorf("%s: an unmatched preflight isn't forwarded", doc)
 		}
+	}
+}
+
+func TestPolicySource(t *testing.T) {
+	c, problems := config.Parse(`{"policy_source": {"cluster": "policies", "path": "/cors.json?x", "authority": "policies.internal", "interval": "10s", "timeout": 0.5}}`)
+	if c == nil || c.Policies == nil || len(c.Policies.Policies()) > 0 {
+		t.Fatal(c, problems)
+	}
+	want := config.PolicySource{Cluster: "policies", Path: "/cors.json?x", Authority: "policies.internal", Interval: 10 * time.Second, Timeout: 500 * time.Millisecond}
+	if diff := cmp.Diff(want, *c.PolicySource); diff != "" {
+		t.Error(diff)
+	}
+	c, problems = config.Parse(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
+	if c == nil || len(c.Policies.Policies()) != 1 {
+		t.Fatal(c, problems)
+	}
+	want = config.PolicySource{Cluster: "policies", Path: "/", Authority: "policies", Interval: 10 * time.Second, Timeout: 2 * time.Second}
+	if diff := cmp.Diff(want, *c.PolicySource); diff != "" {
+		t.Error(diff)
+	}
+	c, problems = config.ParseFetched(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
+	if c != nil || len(problems) != 1 || problems[0].String() != "1:71 policy_source: stands in a document that a policy source serves; leave it out" {
+		t.Error(c, problems)
 	}
 }
 

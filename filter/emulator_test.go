@@ -3,6 +3,7 @@ package filter
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -84,6 +85,36 @@ func (h *sdkHost) Reply(status int, details string, headers []byte) {
 		lines = append(lines, [2]string{r.name, r.value})
 	}
 	must(proxywasm.SendHttpResponse(uint32(status), lines, nil, -1))
+}
+
+func (*sdkHost) Count(counter string) { proxywasm.DefineCounterMetric(counter).Increment(1) }
+
+func (*sdkHost) SetTickPeriod(period time.Duration) {
+	must(proxywasm.SetTickPeriodMilliSeconds(uint32(period.Milliseconds())))
+}
+
+func (*sdkHost) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
+	var lines [][2]string
+	for r := readHeaders(string(headers)); r.next(); {
+		lines = append(lines, [2]string{r.name, r.value})
+	}
+	_, err := proxywasm.DispatchHttpCall(cluster, lines, nil, nil, uint32(timeout.Milliseconds()), func(headers, size, _ int) { answered(size, headers > 0) })
+	return err == nil
+}
+
+func (*sdkHost) FetchedHeader(name string) (string, bool) {
+	headers, _ := proxywasm.GetHttpCallResponseHeaders()
+	for _, h := range headers {
+		if h[0] == name {
+			return h[1], true
+		}
+	}
+	return "", false
+}
+
+func (*sdkHost) FetchedBody(size int) string {
+	body, _ := proxywasm.GetHttpCallResponseBody(0, size)
+	return string(body)
 }
 
 func must(err error) {

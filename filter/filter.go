@@ -10,6 +10,7 @@ package filter
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
@@ -44,6 +45,19 @@ type Host interface {
 	// Reply answers the request in place of the upstream, with a proxy-wasm header
 	// map and no body. The details go to the access log.
 	Reply(status int, details string, headers []byte)
+
+	// Count adds one to a counter.
+	Count(counter string)
+	// SetTickPeriod has the plugin's OnTick called again and again, first after a
+	// period.
+	SetTickPeriod(period time.Duration)
+	// Fetch sends a request without a body, given as a proxy-wasm header map, to a
+	// cluster, and calls answered once: with the size of the answer's body, or with
+	// ok false if there is no answer in time. It returns false if it can't send.
+	Fetch(cluster string, headers []byte, timeout time.Duration, answered func(size int, ok bool)) bool
+	// FetchedHeader and FetchedBody are for use in answered.
+	FetchedHeader(name string) (value string, ok bool)
+	FetchedBody(size int) string
 }
 
 // A Level is the level of a log line, as proxy-wasm numbers it.
@@ -83,6 +97,7 @@ type Plugin struct {
 	host     Host
 	policies *cors.Set // nil until configured
 	replies  map[*cors.Policy]replies
+	source   *source // nil if the configuration has no policy source
 	scratch  []byte  // for the header map of one reply
 	free     *Stream // released streams
 }
@@ -93,19 +108,47 @@ func (p *Plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	// A copy, for the policies keep parts of it.
 	c, problems := config.Parse(strings.Clone(p.host.Configuration()))
 	for _, problem := range problems {
-		level := Error
-		if problem.Warning {
-			level = Warn
-		}
-		p.host.Log(level, problem.String())
+		p.logProblem("", problem)
 	}
 	if c == nil {
 		p.host.Log(Critical, "the configuration is refused: "+count(len(config.Errors(problems)), "error")+", listed above")
 		return types.OnPluginStartStatusFailed
 	}
 	p.use(c.Policies)
-	p.host.Log(Info, "serving "+count(len(c.Policies.Policies()), "policy"))
+	if c.PolicySource == nil {
+		p.host.Log(Info, p.serving("now"))
+		return types.OnPluginStartStatusOK
+	}
+	p.host.Log(Info, p.serving("now")+", until the policy source answers")
+	p.source = &source{plugin: p, from: c.PolicySource}
+	p.source.start()
 	return types.OnPluginStartStatusOK
+}
+
+// OnTick implements types.PluginContext.
+func (p *Plugin) OnTick() {
+	if p.source != nil {
+		p.source.fetch()
+	}
+}
+
+// logProblem logs a problem of the configuration, on a line of its own.
+func (p *Plugin) logProblem(prefix string, problem config.Problem) {
+	level := Error
+	if problem.Warning {
+		level = Warn
+	}
+	p.host.Log(level, prefix+problem.String())
+}
+
+// serving says how many policies serve.
+func (p *Plugin) serving(when string) string {
+	switch n := len(p.policies.Policies()); n {
+	case 0:
+		return when + " serving no policies: traffic is untouched"
+	default:
+		return when + " serving " + count(n, "policy")
+	}
 }
 
 // use makes the policies those of the streams to come.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -318,6 +319,7 @@ func TestImports(t *testing.T) {
 		env.proxy_get_header_map_value env.proxy_get_header_map_pairs
 		env.proxy_add_header_map_value env.proxy_replace_header_map_value env.proxy_remove_header_map_value
 		env.proxy_send_local_response env.proxy_define_metric env.proxy_increment_metric
+		env.proxy_set_tick_period_milliseconds env.proxy_http_call
 		wasi_snapshot_preview1.args_get wasi_snapshot_preview1.args_sizes_get
 		wasi_snapshot_preview1.clock_time_get
 		wasi_snapshot_preview1.environ_get wasi_snapshot_preview1.environ_sizes_get
@@ -333,8 +335,9 @@ func TestImports(t *testing.T) {
 	}
 	exports := strings.Fields(`
 		_initialize memory proxy_abi_version_0_2_0
-		proxy_on_configure proxy_on_context_create proxy_on_delete proxy_on_memory_allocate
-		proxy_on_request_headers proxy_on_response_headers proxy_on_vm_start`)
+		proxy_on_configure proxy_on_context_create proxy_on_delete proxy_on_http_call_response
+		proxy_on_memory_allocate proxy_on_request_headers proxy_on_response_headers proxy_on_tick
+		proxy_on_vm_start`)
 	if diff := cmp.Diff(exports, module.Exports()); diff != "" {
 		t.Errorf("exports: %s", diff)
 	}
@@ -402,6 +405,75 @@ func TestStartLog(t *testing.T) {
 	if !slices.ContainsFunc(vm.Logs(), pattern.MatchString) {
 		t.Errorf("no line with version and revision in %q", vm.Logs())
 	}
+}
+
+// TestPolicySource fetches policies, with one host call after the other, and serves
+// them from the next request on.
+func TestPolicySource(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies", "path": "/cors.json", "authority": "policies.internal", "interval": "10s", "timeout": "2s"}}`)
+	if period := root.TickPeriod(); period <= 0 || period > time.Second {
+		t.Errorf("the first fetch is in %s", period)
+	}
+	if len(root.HTTPCalls()) > 0 {
+		t.Error("the plugin fetches while it is configured")
+	}
+	if result := exchange(t, vm, root, actualA, cases.Upstream{}); cases.Lines(result.Headers) != nil {
+		t.Errorf("without policies: %+v", result)
+	}
+	before := len(root.Calls())
+	if err := root.Tick(); err != nil {
+		t.Fatal(err)
+	}
+	calls := root.HTTPCalls()
+	if len(calls) != 1 || calls[0].Cluster != "policies" || calls[0].Timeout != 2*time.Second || calls[0].Body != "" {
+		t.Fatalf("fetches: %+v", calls)
+	}
+	want := [][2]string{{":method", "GET"}, {":path", "/cors.json"}, {":authority", "policies.internal"}, {":scheme", "http"}, {"accept", "application/json"}, {"user-agent", "proxy-wasm-cors"}}
+	if diff := cmp.Diff(want, calls[0].Headers); diff != "" {
+		t.Error(diff)
+	}
+	// A document larger than the bridge's arena.
+	policies := strings.Repeat(" ", 100_000) + policyA
+	if err := root.AnswerHTTPCall(calls[0].Token, 200, [][2]string{{"etag", `"1"`}}, policies); err != nil {
+		t.Fatal(err)
+	}
+	serves(t, vm, root, "https://a.example")
+	if period := root.TickPeriod(); period < 9*time.Second || period > 11*time.Second {
+		t.Errorf("the next fetch is in %s", period)
+	}
+	if vm.Metrics()["cors.policy_source.updated"] != 1 {
+		t.Errorf("metrics: %v", vm.Metrics())
+	}
+	entered := root.Calls()[before:]
+	if diff := cmp.Diff([]string{
+		"call proxy_on_tick",
+		"http call policies [:method: GET, :path: /cors.json, :authority: policies.internal, :scheme: http, accept: application/json, user-agent: proxy-wasm-cors]",
+		"call proxy_on_http_call_response",
+		`get http call response :status -> "200"`,
+		"buffer http call response body",
+		`get http call response etag -> "\"1\""`,
+		"define counter cors.policy_source.updated",
+		"count cors.policy_source.updated +1",
+		"log info policy_source: a new document, now serving 1 policy",
+	}, entered[:len(entered)-1]); diff != "" { // the last is the next tick, after a random time
+		t.Error(diff)
+	}
+	// A plugin that goes with a fetch in flight: the answer finds nobody.
+	if err := root.Tick(); err != nil {
+		t.Fatal(err)
+	}
+	calls = root.HTTPCalls()
+	if last := calls[0].Headers[len(calls[0].Headers)-1]; last != [2]string{"if-none-match", `"1"`} {
+		t.Errorf("the second fetch has %q", last)
+	}
+	if err := root.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vm.Call("proxy_on_http_call_response", uint64(root.ID()), uint64(calls[0].Token), 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	serves(t, vm, newRoot(t, vm, policyB), "https://b.example")
 }
 
 // TestRoots serves two plugins that share a VM, by their own policies.

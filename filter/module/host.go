@@ -1,6 +1,7 @@
 package main
 
 import (
+	"time"
 	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
@@ -79,6 +80,61 @@ func data(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s))
 
 func size(s string) uint32 { return uint32(len(s)) }
 
+func (host) Count(counter string) {
+	id, ok := counters[counter]
+	if !ok {
+		var slot uint64
+		if proxyDefineMetric(uint32(internal.MetricTypeCounter), data(counter), size(counter), unsafe.Pointer(&slot)) != statusOK {
+			return
+		}
+		id = uint32(slot)
+		counters[counter] = id
+	}
+	proxyIncrementMetric(id, 1)
+}
+
+// counters are the ids of the VM's counters.
+var counters = map[string]uint32{}
+
+func (host) SetTickPeriod(period time.Duration) {
+	proxySetTickPeriodMilliseconds(uint32(period.Milliseconds()))
+}
+
+func (host) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
+	// No trailers, as a header map.
+	var none, call uint64
+	status := proxyHTTPCall(data(cluster), size(cluster), unsafe.Pointer(unsafe.SliceData(headers)), uint32(len(headers)), nil, 0,
+		unsafe.Pointer(&none), 4, uint32(timeout.Milliseconds()), unsafe.Pointer(&call))
+	if status != statusOK {
+		return false
+	}
+	fetches[uint32(call)] = fetch{ticking, answered}
+	return true
+}
+
+// fetches are the calls that are not answered yet, by their ids. Those of a plugin
+// that goes never are.
+var fetches = map[uint32]fetch{}
+
+type fetch struct {
+	rootID   uint32
+	answered func(size int, ok bool)
+}
+
+// ticking is the plugin whose tick it is, the only time at which plugins fetch.
+var ticking uint32
+
+func (host) FetchedHeader(name string) (string, bool) {
+	return header(uint32(internal.MapTypeHttpCallResponseHeaders), name)
+}
+
+func (host) FetchedBody(length int) string {
+	if length == 0 || proxyGetBufferBytes(uint32(internal.BufferTypeHttpCallResponseBody), 0, uint32(length), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+		return ""
+	}
+	return value()
+}
+
 // panicMetric counts panics; it appears as wasmcustom.cors.panics in Envoy's stats.
 const panicMetric = "cors.panics"
 
@@ -98,8 +154,5 @@ func panicked(callback string, r any) {
 		message := "bug: panic in " + callback + ": " + reason + "; further ones are only counted, in " + panicMetric
 		host{}.Log(filter.Critical, message)
 	}
-	var id uint64
-	if proxyDefineMetric(internal.MetricTypeCounter, data(panicMetric), size(panicMetric), unsafe.Pointer(&id)) == statusOK {
-		proxyIncrementMetric(uint32(id), 1)
-	}
+	host{}.Count(panicMetric)
 }

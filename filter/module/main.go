@@ -8,6 +8,8 @@
 package main
 
 import (
+	"maps"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
@@ -111,6 +113,25 @@ func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
 	return uint32(s.OnHttpResponseHeaders(int(headers), endOfStream != 0))
 }
 
+//go:wasmexport proxy_on_tick
+func proxyOnTick(rootID uint32) {
+	defer guard("proxy_on_tick")
+	begin()
+	ticking = rootID
+	internal.ProxyOnTick(rootID)
+}
+
+//go:wasmexport proxy_on_http_call_response
+func proxyOnHTTPCallResponse(_, call, headers, size, _ uint32) {
+	defer guard("proxy_on_http_call_response")
+	begin()
+	if f, ok := fetches[call]; ok {
+		delete(fetches, call)
+		// Without headers there is no answer: a timeout, or a connection that broke.
+		f.answered(int(size), headers > 0)
+	}
+}
+
 //go:wasmexport proxy_on_delete
 func proxyOnDelete(id uint32) {
 	defer guard("proxy_on_delete")
@@ -121,6 +142,7 @@ func proxyOnDelete(id uint32) {
 	}
 	if plugins[id] != nil {
 		delete(plugins, id)
+		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.rootID == id })
 		internal.ProxyOnDelete(id)
 	}
 }

@@ -1,0 +1,164 @@
+package filter
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// A source keeps a plugin's policies those of a document that some server has. Each
+// worker polls on its own.
+type source struct {
+	plugin *Plugin
+	from   *config.PolicySource
+
+	inFlight bool
+	etag     string // of doc
+	doc      string // what serves, "" if nothing of the source does yet
+	refused  string // what was refused last, if trouble says so
+	failures int    // in a row
+	trouble  string // the last problem that was logged, "" if there is none
+}
+
+// The counters of a source.
+const (
+	countUpdated   = "cors.policy_source.updated"
+	countUnchanged = "cors.policy_source.unchanged"
+	countRefused   = "cors.policy_source.refused"
+	countFailed    = "cors.policy_source.failed"
+)
+
+// The first fetch comes within firstFetch, for there may be no policies before. A
+// source that fails is asked after twice the time again and again, up to
+// slowestPoll intervals, but not beyond slowest if the interval is shorter.
+const (
+	firstFetch  = time.Second
+	slowestPoll = 16
+	slowest     = time.Minute
+)
+
+// troubleRefused is the trouble of a document that was refused.
+const troubleRefused = "refused"
+
+// start begins polling. It fetches nothing yet: a host configures plugins also in
+// VMs that it throws away.
+func (s *source) start() {
+	s.plugin.host.SetTickPeriod(spread(0, min(firstFetch, s.from.Interval)))
+}
+
+// spread returns a duration from least to most, so that workers and proxies that
+// start together don't poll together.
+func spread(least, most time.Duration) time.Duration {
+	return max(time.Millisecond, least+time.Duration(rand.Float64()*float64(most-least)))
+}
+
+// fetch asks for the document, one request at a time.
+func (s *source) fetch() {
+	if s.inFlight {
+		return
+	}
+	headers := []cors.Header{
+		{Name: ":method", Value: "GET"}, {Name: ":path", Value: s.from.Path}, {Name: ":authority", Value: s.from.Authority},
+		{Name: ":scheme", Value: "http"}, {Name: "accept", Value: "application/json"}, {Name: "user-agent", Value: "proxy-wasm-cors"},
+	}
+	if s.etag != "" {
+		headers = append(headers, cors.Header{Name: "if-none-match", Value: s.etag})
+	}
+	s.inFlight = s.plugin.host.Fetch(s.from.Cluster, appendHeaderMap(nil, headers), s.from.Timeout, s.answered)
+	if !s.inFlight {
+		s.failed("there is no cluster " + strconv.Quote(s.from.Cluster))
+	}
+}
+
+// answered takes the answer to a fetch. ok is false if there is none.
+func (s *source) answered(size int, ok bool) {
+	s.inFlight = false
+	status, _ := s.plugin.host.FetchedHeader(":status")
+	switch {
+	case !ok:
+		s.failed("no answer within " + s.from.Timeout.String())
+	case status == "304" && s.etag != "":
+		s.unchanged()
+	case status != "200":
+		s.failed("status " + status)
+	case size > config.MaxDocument:
+		s.failed("the document has " + strconv.Itoa(size) + " bytes, and may have " + strconv.Itoa(config.MaxDocument))
+	default:
+		s.take(s.plugin.host.FetchedBody(size))
+	}
+}
+
+// take makes the policies those of a document, if it is good.
+func (s *source) take(body string) {
+	switch {
+	case body == s.doc && body != "":
+		s.keepETag()
+		s.unchanged()
+		return
+	case body == s.refused && s.trouble == troubleRefused:
+		s.plugin.host.Count(countRefused)
+		s.again(0)
+		return
+	}
+	doc := strings.Clone(body) // the policies keep parts of it
+	c, problems := config.ParseFetched(doc)
+	for _, problem := range problems {
+		s.plugin.logProblem("policy_source: ", problem)
+	}
+	if c == nil {
+		s.refused, s.trouble = doc, troubleRefused
+		s.plugin.host.Count(countRefused)
+		s.plugin.host.Log(Error, "policy_source: the document is refused: "+count(len(config.Errors(problems)), "error")+", listed above; "+s.plugin.serving("still"))
+		s.again(0)
+		return
+	}
+	s.plugin.use(c.Policies)
+	s.doc, s.refused, s.trouble = doc, "", ""
+	s.keepETag()
+	s.plugin.host.Count(countUpdated)
+	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
+	s.again(0)
+}
+
+func (s *source) keepETag() {
+	etag, _ := s.plugin.host.FetchedHeader("etag")
+	s.etag = strings.Clone(etag)
+}
+
+// unchanged is for when what serves is what the source has.
+func (s *source) unchanged() {
+	s.plugin.host.Count(countUnchanged)
+	if s.trouble != "" {
+		s.plugin.host.Log(Info, "policy_source: answers again with the same document, "+s.plugin.serving("still"))
+	}
+	s.trouble, s.refused = "", ""
+	s.again(0)
+}
+
+// failed is for when there is no document. It logs what it hasn't logged yet.
+func (s *source) failed(why string) {
+	s.plugin.host.Count(countFailed)
+	if s.trouble != why {
+		s.trouble = why
+		s.plugin.host.Log(Warn, "policy_source: "+why+"; "+s.plugin.serving("still"))
+	}
+	s.again(s.failures + 1)
+}
+
+// again sets the time of the next fetch, after so many failures in a row.
+func (s *source) again(failures int) {
+	s.failures = failures
+	delay := s.from.Interval
+	for range failures {
+		if delay >= min(slowestPoll*s.from.Interval, slowest) {
+			break
+		}
+		delay *= 2
+	}
+	delay = min(delay, max(s.from.Interval, slowest))
+	s.plugin.host.SetTickPeriod(spread(delay*9/10, delay*11/10))
+}
