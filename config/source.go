@@ -23,8 +23,12 @@ type PolicySource struct {
 
 // Limits and defaults of a PolicySource.
 const (
-	MinInterval, DefaultInterval, MaxInterval = 100 * time.Millisecond, 10 * time.Second, 24 * time.Hour
-	MinTimeout, DefaultTimeout, MaxTimeout    = 10 * time.Millisecond, 2 * time.Second, time.Minute
+	MinInterval     = 100 * time.Millisecond
+	DefaultInterval = 10 * time.Second
+	MaxInterval     = 24 * time.Hour
+	MinTimeout      = 10 * time.Millisecond
+	DefaultTimeout  = 2 * time.Second
+	MaxTimeout      = time.Minute
 )
 
 // MaxDocument is the longest document in bytes that is fetched: the proxy holds it
