@@ -101,7 +101,7 @@ func (r *reader) read() *cors.Set {
 	if many := r.has(root, topFields); many {
 		list = r.readMany(root)
 	} else {
-		list = []*policy{{offset: root.Index, fields: r.members(root, "", policyFields)}}
+		list = []*policy{{offset: root.Index, fields: r.members(root, "", policyFields, topFields...)}}
 	}
 	return r.compile(list)
 }
@@ -120,7 +120,11 @@ func (r *reader) readMany(root gjson.Result) (list []*policy) {
 	fields := r.members(root, "", append(slices.Clone(topFields), policyFields...))
 	for _, name := range policyFields {
 		if m, ok := fields[name]; ok {
-			r.fail(m.Index, m.path, `is a policy's field, beside "policies", "defaults" or "policy_source"`, "move it into a policy, or into defaults")
+			instead := "move it into a policy"
+			if slices.Contains(defaultFields, name) {
+				instead += ", or into defaults"
+			}
+			r.fail(m.Index, m.path, `is a policy's field, beside "policies", "defaults" or "policy_source"`, instead)
 		}
 	}
 	var defaults members
@@ -147,7 +151,7 @@ func (r *reader) readMany(root gjson.Result) (list []*policy) {
 		return nil
 	}
 	elements, ok := r.list(m)
-	if ok && len(elements) == 0 {
+	if (ok || m.Type == gjson.Null) && len(elements) == 0 {
 		r.fail(m.Index, "policies", "is empty", "write at least one policy")
 	}
 	names := map[string]string{}
@@ -200,19 +204,42 @@ func (r *reader) checkDefaults(offset int, defaults members) {
 
 // compile compiles the policies and arranges them in a set.
 func (r *reader) compile(list []*policy) *cors.Set {
-	rules := make([]cors.Rule, len(list))
-	for i, p := range list {
-		compiled, found := cors.Compile(r.policy(p))
+	var rules []cors.Rule
+	shared := map[inherited]*cors.Policy{}
+	for _, p := range list {
+		c := r.policy(p)
+		origins := inherited{p.fields["allow_origins"].Index, c.AllowCredentials}
+		first, twice := shared[origins]
+		if twice {
+			// The default's origins have been compiled, and their problems reported.
+			if c.AllowOriginsOf = first; first != nil {
+				c.AllowOrigins = nil
+			} else {
+				c.AllowOrigins = placeholder
+			}
+		}
+		compiled, found := cors.Compile(c)
 		for _, problem := range found {
 			r.locate(p, problem)
 		}
-		rules[i] = cors.Rule{Match: r.match(p), Policy: compiled}
+		if !twice && origins.offset > 0 {
+			shared[origins] = compiled
+		}
+		match, ok := r.match(p)
+		rules = append(rules, cors.Rule{Name: strings.TrimSuffix(p.path, "."), Match: match, Policy: compiled, Incomplete: !ok})
 	}
 	set, found := cors.NewSet(rules)
 	for _, problem := range found {
 		r.locate(list[problem.Rule], problem)
 	}
 	return set
+}
+
+// inherited identifies origins that several policies may have: by where they
+// stand, and by whether they are used with credentials.
+type inherited struct {
+	offset      int
+	credentials bool
 }
 
 // locate adds a problem of the engine at its place in the document.
@@ -250,7 +277,7 @@ func (r *reader) policy(p *policy) (c cors.Config) {
 	}
 	if wrong := !ok && origins.Exists() && origins.Type != gjson.Null; wrong || len(elements) > 0 && len(c.AllowOrigins) == 0 {
 		// That is reported: don't report as well that there is none.
-		c.AllowOrigins = []cors.OriginEntry{{Text: "https://placeholder.invalid"}}
+		c.AllowOrigins = placeholder
 		p.at["allow_origins"] = []member{origins}
 	}
 	c.AllowMethods = r.strings(p, "allow_methods")
@@ -261,15 +288,19 @@ func (r *reader) policy(p *policy) (c cors.Config) {
 	c.AllowPrivateNetwork = r.bool(p.fields["allow_private_network"])
 	c.ForwardUnmatchedPreflights = r.choice(p.fields["unmatched_preflights"], true, "reject", "forward", "ignore") == "forward"
 	if m := p.fields["preflight_status"]; m.Exists() && m.Type != gjson.Null && r.is(m, gjson.Number, "a number") {
-		c.PreflightStatus, _ = strconv.Atoi(m.Raw)
-		if c.PreflightStatus == 0 {
-			c.PreflightStatus = -1 // no status is 0, and Config means the default by it
+		if m.Raw == "200" || m.Raw == "204" {
+			c.PreflightStatus = int(m.Num)
+		} else {
+			r.fail(m.Index, m.path, shorten(m.Raw)+" is out of range", "write 200 or 204")
 		}
 	}
 	c.KeepUpstreamHeaders = r.choice(p.fields["upstream_cors_headers"], false, "replace", "keep") == "keep"
 	c.Shadow = r.choice(p.fields["mode"], false, "enforce", "shadow") == "shadow"
 	return c
 }
+
+// placeholder stands for origins that are wrong, and reported.
+var placeholder = []cors.OriginEntry{{Text: "https://placeholder.invalid"}}
 
 func validName(s string) bool {
 	for i := 0; i < len(s); i++ {
@@ -303,16 +334,18 @@ func (r *reader) origin(m member) (entry cors.OriginEntry, ok bool) {
 	return cors.OriginEntry{Text: regex.Str, Regex: true}, true
 }
 
-// match reads a policy's match.
-func (r *reader) match(p *policy) (match cors.Match) {
+// match reads a policy's match. One that is wrong in itself says nothing about
+// what the policy matches: ok is false then.
+func (r *reader) match(p *policy) (match cors.Match, ok bool) {
 	m := p.fields["match"]
 	if !m.Exists() || m.Type == gjson.Null {
-		return match
+		return match, true
 	}
 	if !m.IsObject() {
 		r.fail(m.Index, m.path, "is "+kind(m.Result)+", not an object", `write {"hosts": […], "paths": […]}`)
-		return match
+		return match, false
 	}
+	before := len(r.found)
 	for name, field := range r.members(m.Result, m.path, matchFields) {
 		p.fields["match."+name] = field
 	}
@@ -325,7 +358,7 @@ func (r *reader) match(p *policy) (match cors.Match) {
 			p.at["match.paths"] = append(p.at["match.paths"], e)
 		}
 	}
-	return match
+	return match, len(r.found) == before
 }
 
 func (r *reader) path(m member) (path cors.PathMatch, ok bool) {
@@ -353,8 +386,8 @@ func (r *reader) path(m member) (path cors.PathMatch, ok bool) {
 }
 
 // members reads the fields of an object, and reports those that are unknown or
-// given twice.
-func (r *reader) members(object gjson.Result, path string, known []string) members {
+// given twice. Some of the unknown ones may be meant to be others.
+func (r *reader) members(object gjson.Result, path string, known []string, others ...string) members {
 	if path != "" {
 		path += "."
 	}
@@ -364,7 +397,7 @@ func (r *reader) members(object gjson.Result, path string, known []string) membe
 		switch _, twice := fields[name]; {
 		case name == "":
 			instead := "leave it out; the fields are " + strings.Join(known, ", ")
-			if near := nearest(key.Str, known); near != "" {
+			if near := nearest(key.Str, slices.Concat(known, others)); near != "" {
 				instead = "write " + strconv.Quote(near)
 			}
 			r.fail(key.Index, path+printable(key.Str), "is not a field", instead)
@@ -422,7 +455,11 @@ func (r *reader) list(m member) (elements []member, ok bool) {
 		return nil, false
 	}
 	if !m.IsArray() {
-		r.fail(m.Index, m.path, "is "+kind(m.Result)+", not a list", "write ["+shorten(m.Raw)+"]")
+		instead := "write a list, […]"
+		if m.Type != gjson.JSON {
+			instead = "write [" + shorten(m.Raw) + "]"
+		}
+		r.fail(m.Index, m.path, "is "+kind(m.Result)+", not a list", instead)
 		return nil, false
 	}
 	m.ForEach(func(_, value gjson.Result) bool {
@@ -537,8 +574,10 @@ func kind(v gjson.Result) string {
 
 func shorten(s string) string {
 	const limit = 60
-	if len(s) > limit {
-		return s[:limit] + "…"
+	for i := range s {
+		if i > limit {
+			return s[:i] + "…"
+		}
 	}
 	return s
 }

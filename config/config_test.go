@@ -78,7 +78,7 @@ func TestProblems(t *testing.T) {
 		{"regex not a string", `{"allow_origins": [{"regex": 1}]}`, []string{`1:30 allow_origins[0].regex: is the number 1, not a string; write a string`}},
 		{"methods not strings", `{` + ok + `, "allow_methods": ["PUT", null, ["x"]]}`, []string{
 			`1:51 allow_methods[1]: is null, not a string; write a string`, `1:57 allow_methods[2]: is a list, not a string; write a string`}},
-		{"headers an object", `{` + ok + `, "allow_headers": {}}`, []string{`1:43 allow_headers: is an object, not a list; write [{}]`}},
+		{"headers an object", `{` + ok + `, "allow_headers": {}}`, []string{`1:43 allow_headers: is an object, not a list; write a list, […]`}},
 		{"credentials a string", `{` + ok + `, "allow_credentials": "true"}`, []string{`1:47 allow_credentials: is the string "true", not true or false; write true or false, without quotes`}},
 		{"private network a number", `{` + ok + `, "allow_private_network": 1}`, []string{`1:51 allow_private_network: is the number 1, not true or false; write true or false, without quotes`}},
 		{"max age a boolean", `{` + ok + `, "max_age": true}`, []string{`1:37 max_age: is true, not a number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
@@ -92,6 +92,7 @@ func TestProblems(t *testing.T) {
 		{"max age warning", `{` + ok + `, "max_age": "24h"}`, []string{`1:37 max_age: 86400 seconds are more than Chromium remembers; write at most 7200 to have the same in all browsers`}},
 		{"unmatched preflights", `{` + ok + `, "unmatched_preflights": "UNSPECIFIED"}`, []string{`1:50 unmatched_preflights: "UNSPECIFIED" is not one of reject, forward; write "reject" or "forward"`}},
 		{"preflight status", `{` + ok + `, "preflight_status": 201}`, []string{`1:46 preflight_status: 201 is out of range; write 200 or 204`}},
+		{"preflight status zero", `{` + ok + `, "preflight_status": 0}`, []string{`1:46 preflight_status: 0 is out of range; write 200 or 204`}},
 		{"preflight status a string", `{` + ok + `, "preflight_status": "204"}`, []string{`1:46 preflight_status: is the string "204", not a number; write a number`}},
 		{"upstream headers", `{` + ok + `, "upstream_cors_headers": "Keep"}`, []string{`1:51 upstream_cors_headers: "Keep" is not one of replace, keep; write "replace" or "keep"`}},
 		{"name", `{` + ok + `, "name": "a b"}`, []string{`1:34 name: "a b" is not a name; write 1 to 64 letters, digits, dots, hyphens and underscores`}},
@@ -99,7 +100,21 @@ func TestProblems(t *testing.T) {
 
 		// Policies and defaults.
 		{"policies empty", `{"policies": []}`, []string{`1:14 policies: is empty; write at least one policy`}},
-		{"policies an object", `{"policies": {}}`, []string{`1:14 policies: is an object, not a list; write [{}]`}},
+		{"policies an object", `{"policies": {}}`, []string{`1:14 policies: is an object, not a list; write a list, […]`}},
+		{"policies null", `{"policies": null}`, []string{`1:14 policies: is empty; write at least one policy`}},
+		{"policies an object over several lines", "{\"policies\": {\n\"name\": \"a\"}}", []string{`1:14 policies: is an object, not a list; write a list, […]`}},
+		{"meant to be policies", `{"polices": []}`, []string{
+			`1:1 allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
+			`1:2 polices: is not a field; write "policies"`}},
+		{"match of a wrong type is no conflict", `{"policies": [{"name": "a", ` + ok + `, "match": {"hosts": "a.test"}}, {"name": "b", ` + ok + `}]}`, []string{
+			`1:72 policies[0].match.hosts: is the string "a.test", not a list; write ["a.test"]`}},
+		{"conflict after what is no policy", `{"policies": [1, {"name": "a", ` + ok + `}, {"name": "b", ` + ok + `}]}`, []string{
+			`1:15 policies[0]: is the number 1, not an object; write {"name": …, "allow_origins": […]}`,
+			`1:57 policies[2].match: claims every host and every path, as policies[1] does; give the two policies different matches, or make them one`}},
+		{"duplicates in a match", `{` + ok + `, "match": {"hosts": ["a.test", "A.test"], "paths": [{"prefix": "/x"}, {"prefix": "/x/"}], "routes": ["r", "r"]}}`, []string{
+			`1:56 match.hosts[1]: "a.test" is listed twice; leave one out`,
+			`1:95 match.paths[1]: "/x" is listed twice; leave one out`,
+			`1:131 match.routes[1]: "r" is listed twice; leave one out`}},
 		{"defaults alone", `{"defaults": {}}`, []string{`1:1 policies: is missing beside defaults; write the list of policies`}},
 		{"defaults a list", `{"policies": [{"name": "a", ` + ok + `}], "defaults": []}`, []string{`1:67 defaults: is a list, not an object; write an object`}},
 		{"defaults with a name and a match", `{"policies": [{"name": "a", ` + ok + `}], "defaults": {"name": "b", "match": {}}}`, []string{
@@ -147,7 +162,7 @@ func TestProblems(t *testing.T) {
 			`1:1 policies: is missing; write the list of policies`, `1:19 policy_source: is the string "c", not an object; write an object`}},
 		// A policy that doesn't compile once crashed the check of what the others match.
 		{"problem in one policy, match in another", `{"policies": [{"name": "a", "allow_origins": {}}, {"name": "b", "match": {"hosts": ["b.test"]}, ` + ok + `}]}`, []string{
-			`1:46 policies[0].allow_origins: is an object, not a list; write [{}]`}},
+			`1:46 policies[0].allow_origins: is an object, not a list; write a list, […]`}},
 		{"conflict", `{"policies": [{"name": "a", ` + ok + `}, {"name": "b", ` + ok + `}]}`, []string{
 			`1:54 policies[1].match: claims every host and every path, as policies[0] does; give the two policies different matches, or make them one`}},
 		{"conflict of hosts", `{"policies": [{"name": "a", "match": {"hosts": ["a.test"]}, ` + ok + `}, {"name": "b", "match": {"hosts": ["b.test", "A.test"]}, ` + ok + `}]}`, []string{
@@ -182,13 +197,13 @@ func TestSpellings(t *testing.T) {
 			continue
 		}
 		p := c.Policies.Lookup(cors.Key{})
-		d := p.Decide(cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"x-a"}})
+		d := p.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"x-a"}})
 		want := "[{access-control-allow-origin https://app.example} {access-control-allow-credentials true} {access-control-allow-methods PUT} " +
 			"{access-control-allow-headers X-A} {access-control-max-age 600} {vary Origin, Access-Control-Request-Method, Access-Control-Request-Headers}]"
 		if got := fmt.Sprint(d.AppendHeaders(nil)); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", doc, got, want)
 		}
-		d = p.Decide(cors.Request{Method: "OPTIONS", Origin: "https://evil.test", HasOrigin: true, RequestMethod: "PUT"})
+		d = p.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://evil.test", HasOrigin: true, RequestMethod: "PUT"})
 		if d.Answered() {
 			t.Errorf("%s: an unmatched preflight isn't forwarded", doc)
 		}

@@ -40,7 +40,7 @@ func Errors(problems []Problem) []Problem {
 // problems collects what is wrong with a document, by offset.
 type problems struct {
 	doc    string
-	list   []located
+	found  []located
 	errors bool
 }
 
@@ -54,7 +54,7 @@ func (ps *problems) add(offset int, p Problem) {
 		p.Path = "configuration"
 	}
 	ps.errors = ps.errors || !p.Warning
-	ps.list = append(ps.list, located{offset, p})
+	ps.found = append(ps.found, located{offset, p})
 }
 
 func (ps *problems) fail(offset int, path, what, instead string) {
@@ -64,19 +64,22 @@ func (ps *problems) fail(offset int, path, what, instead string) {
 // sorted returns the problems in the order of the document, each once: what is
 // wrong with a default is found again in every policy that inherits it.
 func (ps *problems) sorted() []Problem {
-	slices.SortStableFunc(ps.list, func(a, b located) int {
+	slices.SortStableFunc(ps.found, func(a, b located) int {
 		return cmp.Or(cmp.Compare(a.offset, b.offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
 	})
-	list := slices.CompactFunc(ps.list, func(a, b located) bool { return a == b })
+	list := slices.CompactFunc(ps.found, func(a, b located) bool { return a == b })
 	var sorted []Problem
-	line, start, at := 1, 0, 0 // where the search for the next line is
+	line, column, at := 1, 1, 0 // of what comes next
 	for _, p := range list {
 		for ; at < p.offset; at++ {
-			if ps.doc[at] == '\n' {
-				line, start = line+1, at+1
+			switch c := ps.doc[at]; {
+			case c == '\n':
+				line, column = line+1, 1
+			case utf8.RuneStart(c):
+				column++
 			}
 		}
-		p.Line, p.Column = line, utf8.RuneCountInString(ps.doc[start:p.offset])+1
+		p.Line, p.Column = line, column
 		sorted = append(sorted, p.Problem)
 	}
 	return sorted

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 )
@@ -52,7 +53,7 @@ func TestProblems(t *testing.T) {
 			"http://127.0.0.1:8080", "http://127.1.2.3", "http://[::1]:8080"), AllowCredentials: true}, nil},
 		{"plain http", cors.Config{AllowOrigins: origins("http://app.example")}, nil},
 		{"public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.com", "https://*.co.uk", "https://*.github.io:*", "https://*.kobe.jp", "https://*.com."), AllowCredentials: true}, []string{
-			`error allow_origins[0]: "https://*.com" with allow_credentials trusts everyone who can register a name under the public suffix com`,
+			`error allow_origins[0]: "https://*.com" with allow_credentials trusts sites of different owners, because com is a public suffix`,
 			`error allow_origins[1]: "https://*.co.uk" with`, `error allow_origins[2]: "https://*.github.io:*" with`,
 			`error allow_origins[3]: "https://*.kobe.jp" with`, `error allow_origins[4]: "https://*.com." with`}},
 		{"public suffix", cors.Config{AllowOrigins: origins("https://*.com")}, nil},
@@ -120,7 +121,7 @@ func TestSetProblems(t *testing.T) {
 			{Hosts: []string{"a.test"}, Paths: []cors.PathMatch{{Path: "/y"}, {Path: "/x/", Prefix: true}}},
 		}, []string{`1 match.paths[1]: claims the host a.test and the paths below "/x/", as policies[0]`}},
 		{"route twice", []cors.Match{{Routes: []string{"r"}}, {Routes: []string{"q", "r"}}}, []string{`1 match.routes[1]: claims the route "r", as policies[0]`}},
-		{"in one policy", []cors.Match{{Hosts: []string{"a.test", "a.test"}}}, []string{`0 match.hosts[1]: the host a.test and every path is listed twice`}},
+		{"in one policy", []cors.Match{{Hosts: []string{"a.test", "a.test"}}}, []string{`0 match.hosts[1]: "a.test" is listed twice`}},
 		{"no conflict", []cors.Match{{}, {Hosts: []string{"a.test"}}, {Hosts: []string{"*.a.test"}}, {Hosts: []string{"a.test:1"}}, {Paths: []cors.PathMatch{{Path: "/"}}}, {Routes: []string{"r"}}}, nil},
 		{"bad hosts", []cors.Match{{Hosts: []string{"", "*", "https://a.test/", "a.test/x", "*a.test", "a.*.test", "a.test:99999", "a..test", "*.127.0.0.1", "[::1]:80", "*.a.test:8443"}}}, []string{
 			`0 match.hosts[0]: is empty`, `0 match.hosts[1]: "*" is not a host`, `0 match.hosts[2]: "https://a.test/" is a URL`, `0 match.hosts[3]: "a.test/x" has a path`,
@@ -134,10 +135,10 @@ func TestSetProblems(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var rules []cors.Rule
 			for _, m := range test.matches {
-				rules = append(rules, cors.Rule{Match: m, Policy: policy})
+				rules = append(rules, cors.Rule{Name: fmt.Sprintf("policies[%d]", len(rules)), Match: m, Policy: policy})
 			}
 			set, problems := cors.NewSet(rules)
-			if (set == nil) != (len(test.want) > 0) || len(problems) != len(test.want) {
+			if warned := test.name == "in one policy"; (set == nil) != (len(test.want) > 0 && !warned) || len(problems) != len(test.want) {
 				t.Errorf("%d problems, want %d: %v", len(problems), len(test.want), problems)
 			}
 			for i := range min(len(problems), len(test.want)) {
@@ -177,8 +178,9 @@ func TestMethodsCompareByCase(t *testing.T) {
 func TestRetain(t *testing.T) {
 	policy := compile(t, cors.Config{AllowOrigins: origins("https://*.example.com")})
 	memory := []byte("https://a.example.com")
-	d := policy.Decide(cors.Request{Origin: string(memory), HasOrigin: true})
+	d := policy.Decide(&cors.Request{Origin: unsafe.String(&memory[0], len(memory)), HasOrigin: true})
 	d.Retain()
+	clear(memory)
 	if got := d.AppendEdits(nil, &cors.Upstream{}); got[0].Value != "https://a.example.com" {
 		t.Error(got)
 	}
@@ -213,7 +215,7 @@ func TestDecisionDoesNotAllocate(t *testing.T) {
 	policy := big(t, 100)
 	for name, r := range requests {
 		allocs := testing.AllocsPerRun(100, func() {
-			d := policy.Decide(r)
+			d := policy.Decide(&r)
 			var headers [8]cors.Header
 			var edits [cors.MaxEdits]cors.Edit
 			var upstream cors.Upstream
@@ -260,7 +262,7 @@ func FuzzDecide(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, origin, requestMethod, line1, line2 string, hasOrigin bool) {
 		for _, p := range policies {
-			d := p.Decide(cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin, RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}})
+			d := p.Decide(&cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin, RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}})
 			if why := d.Explain(); len(why) > 1000 || strings.ContainsAny(why, "\r\n\x00") {
 				t.Errorf("the explanation is %q", why)
 			}
@@ -292,7 +294,7 @@ func ExamplePolicy_Decide() {
 		fmt.Println(problems)
 		return
 	}
-	d := policy.Decide(cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PATCH"})
+	d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PATCH"})
 	fmt.Println(d.Status(), d.Explain())
 	// Output: 403 method PATCH is not in allow_methods (allowed: PUT, DELETE)
 }
@@ -318,8 +320,9 @@ func BenchmarkDecide(b *testing.B) {
 		for _, name := range names {
 			b.Run(name+"/origins="+size, func(b *testing.B) {
 				b.ReportAllocs()
+				r := requests[name]
 				for b.Loop() {
-					d := policies[size].Decide(requests[name])
+					d := policies[size].Decide(&r)
 					if d.Policy() == nil {
 						b.Fatal("no policy")
 					}

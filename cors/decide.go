@@ -56,14 +56,14 @@ type Decision struct {
 
 // Decide decides a request. It does not allocate, but where the answer has to
 // repeat requested headers that came in an unusual form.
-func (p *Policy) Decide(r Request) Decision {
+func (p *Policy) Decide(r *Request) Decision {
 	if !r.HasOrigin {
 		return p.withoutOrigin
 	}
 	d := Decision{policy: p, Preflight: r.Preflight()}
 	kept, reason := p.origins.match(r.Origin)
 	if reason == Allowed && d.Preflight {
-		reason = d.preflight(&r)
+		reason = d.preflight(r)
 	}
 	switch d.Reason = reason; {
 	case reason == OriginNotAllowed:
@@ -81,13 +81,6 @@ func (p *Policy) Decide(r Request) Decision {
 
 // WithoutOrigin is the decision on every request without an Origin header.
 func (p *Policy) WithoutOrigin() *Decision { return &p.withoutOrigin }
-
-func (p *Policy) decideWithoutOrigin() {
-	p.withoutOrigin = Decision{policy: p, Reason: NoOrigin}
-	if p.origins.any {
-		p.withoutOrigin.origin = "*"
-	}
-}
 
 // preflight checks the requested method and headers in the order of the
 // CORS-preflight fetch (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7).

@@ -58,6 +58,12 @@ func FuzzOrigin(f *testing.F) {
 		}
 		if p, what, instead := parsePattern(s); what == "" && p.kind == tuplePattern && !strings.Contains(s, "*") && p.origin.serialize() != s {
 			t.Errorf("parsePattern(%q) = %+v", s, p)
+		} else if quoted, ok := strings.CutPrefix(instead, "write \""); ok && what != "" && strings.HasSuffix(quoted, "\"") && !strings.Contains(quoted, "…") {
+			if entry, err := strconv.Unquote(`"` + quoted); err == nil && strings.Contains(entry, "://") {
+				if _, wrong, _ := parsePattern(entry); wrong != "" && !strings.Contains(wrong, "labels") && !strings.Contains(wrong, "IP address") {
+					t.Errorf("%q: the suggestion %q is wrong itself: %s", s, entry, wrong)
+				}
+			}
 		} else if strings.ContainsAny(what+instead, "\n\r") {
 			t.Errorf("parsePattern(%q): %q; %q is more than a line", s, what, instead)
 		}
@@ -108,6 +114,21 @@ func TestPatternProblems(t *testing.T) {
 		{"https://a_b$.example", "has an invalid host", ""},
 		{"https://*." + strings.Repeat("a.", 70) + "example", "has more than 63 labels", ""},
 		{"https://" + strings.Repeat("a", 300), "longer than the 254 characters", "shorten it"},
+		{"https://app.example:443/", "has a path", `write "https://app.example"`},
+		{"https://App.example:443", "has upper-case letters", `write "https://app.example"`},
+		{"App.example:443", "has no scheme", `write "https://app.example"`},
+		{"https://user@app.example:443/", "has a path", `write "https://app.example"`},
+		{"https:/app.example", "has one slash", `write "https://app.example"`},
+		{"http:app.example", "has no scheme", `write "https://app.example"`},
+		{"http://[::1]:99999", "has a port that is out of range", `write "http://[::1]"`},
+		{"http://[::1]:", "has a port that is out of range", `write "http://[::1]"`},
+		{"https://:443", "has the default port", `write "https://app.example"`},
+		{"https://app.example/ ", "has white space", `write "https://app.example"`},
+		{"https://a;https://b", "is a list", "write each origin"},
+		{"http://2001:DB8::1", "has upper-case letters", `write "http://[2001:db8::1]"`},
+		{"bücher.example", "has no scheme", `"xn--"`},
+		{"file:///", "is not an origin", `or write "null"`},
+		{"https://app.example:443:*", "has the default port", ""},
 	} {
 		_, what, instead := parsePattern(test.entry)
 		if what == "" || !strings.Contains(what, test.what) || !strings.Contains(instead, test.instead) {
@@ -130,6 +151,8 @@ func TestInsecureRegex(t *testing.T) {
 		`http://localhost`:                                   false,
 		`http://localhost:[0-9]+`:                            false,
 		`http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?`:  false,
+		`(?i)http://localhost(:[0-9]+)?`:                     false,
+		`\Qhttp://localhost`:                                 false,
 		`http://(a|b)\.localhost`:                            false,
 		`^http://localhost$`:                                 false,
 		`(http://localhost|https://app\.example)(:\d+)?`:     false,
@@ -146,7 +169,11 @@ func TestInsecureRegex(t *testing.T) {
 		`http://(localhost|app\.example)`:                    true,
 		`http://` + strings.Repeat(`(a|b)`, 20) + `.example`: true,
 	} {
-		if got := insecureRegex(expr); got != want {
+		re, err := compileRegex(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := insecureRegex(re); got != want {
 			t.Errorf("insecureRegex(%q) = %t, want %t", expr, got, want)
 		}
 	}
@@ -155,7 +182,7 @@ func TestInsecureRegex(t *testing.T) {
 func TestMatchesEverything(t *testing.T) {
 	for expr, want := range map[string]bool{
 		`.*`: true, `https://.*`: true, `https?://.+`: true, `https://[^/]+`: true, `https://[a-z.]+`: true, `https://[a-z-]+\.com`: true,
-		`https://\w+\.\w+`: true, `https://.*:8443`: true, `http://.*`: true,
+		`https://\w+\.\w+`: true, `https://.*:8443`: true, `https://.*:3000`: true, `https://.*:[0-9]+`: true, `http://.*`: true, `https://.*\.net`: true,
 		`https://.*\.example\.com`: false, `https://app-[0-9]+\.example`: false, `https://(.*\.)?example\.org`: false, `chrome-extension://[a-p]{32}`: false,
 	} {
 		re, err := compileRegex(expr)

@@ -89,15 +89,11 @@ func (set *origins) addPattern(p pattern) {
 	}
 	set.pattern[patternKey{p.origin.scheme, p.origin.host, p.origin.port, p.subdomains}] = struct{}{}
 	if p.subdomains {
-		set.depths |= 1 << p.depth()
+		set.depths |= 1 << labels(p.origin.host)
 	} else {
 		set.anyPort = true
 	}
 }
-
-// depth is the number of labels of the pattern's host. A trailing dot counts as
-// a label's end, as it does in the look-up.
-func (p pattern) depth() int { return strings.Count(p.origin.host, ".") + 1 }
 
 // subsumed reports whether the set allows all that p allows by another pattern.
 func (set *origins) subsumed(p pattern, s string) bool {

@@ -23,6 +23,11 @@ type Config struct {
 	// "https://App.example", "https://app.example:443" (what browsers never send),
 	// "https://app-*.example" (a wildcard within a label).
 	AllowOrigins []OriginEntry
+	// AllowOriginsOf is a policy whose origins are to be used in place of
+	// AllowOrigins, which must be empty then. It must have been compiled with the
+	// same AllowCredentials. Policies that share thousands of origins so share
+	// their memory.
+	AllowOriginsOf *Policy
 	// AllowMethods are the methods that pages may use beside GET, HEAD and POST,
 	// or "*". Methods compare by case.
 	AllowMethods []string
@@ -95,6 +100,7 @@ type Policy struct {
 	maxAge        string
 
 	withoutOrigin Decision // on every request without an origin
+	allowedEdits  []Edit   // of an allowed request's answer that has no CORS headers, after its origin
 }
 
 // Name is the policy's name, or "".
@@ -113,7 +119,11 @@ func Compile(c Config) (*Policy, []Problem) {
 		shadow:         c.Shadow,
 		status:         c.PreflightStatus,
 	}}
-	b.origins(c.AllowOrigins)
+	if c.AllowOriginsOf != nil {
+		b.policy.origins = c.AllowOriginsOf.origins
+	} else {
+		b.origins(c.AllowOrigins)
+	}
 	b.methods(c.AllowMethods)
 	b.allowHeaders(c.AllowHeaders)
 	b.exposeHeaders(c.ExposeHeaders)
@@ -130,8 +140,22 @@ func Compile(c Config) (*Policy, []Problem) {
 			return nil, b.problems
 		}
 	}
-	b.policy.decideWithoutOrigin()
+	b.policy.prepare()
 	return b.policy, b.problems
+}
+
+// prepare builds what depends on the policy alone.
+func (p *Policy) prepare() {
+	p.withoutOrigin = Decision{policy: p, Reason: NoOrigin}
+	if p.origins.any {
+		p.withoutOrigin.origin = "*"
+	}
+	if p.credentials {
+		p.allowedEdits = append(p.allowedEdits, Edit{Add, responseHeaderNames[allowCredentials], "true"})
+	}
+	if p.exposeHeaders != "" {
+		p.allowedEdits = append(p.allowedEdits, Edit{Add, responseHeaderNames[exposeHeaders], p.exposeHeaders})
+	}
 }
 
 // A builder collects the problems of a Config on the way to a Policy.
@@ -197,7 +221,7 @@ func (b *builder) origins(entries []OriginEntry) {
 	}
 	for i, entry := range entries {
 		switch p := patterns[i]; {
-		case set.any && (!usable[i] || p.kind != anyPattern) && first[entry] == i:
+		case set.any && (usable[i] && p.kind != anyPattern || entry.Regex) && first[entry] == i:
 			b.warn(field, i, quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`)
 		case usable[i] && p.kind == tuplePattern && set.subsumed(p, entry.Text):
 			b.warn(field, i, quote(entry.Text)+" is covered by another entry", "leave it out")
@@ -214,11 +238,11 @@ func (b *builder) insecure(p pattern, text string) (what, instead string) {
 		return `"*" with allow_credentials would let every site act as the visitor`,
 			"list the origins, or leave out allow_credentials"
 	case p.overPublicSuffix():
-		return quote(text) + " with allow_credentials trusts everyone who can register a name under the public suffix " +
-			p.origin.host, "list the origins, or the wildcard of a domain of your own"
+		return quote(text) + " with allow_credentials trusts sites of different owners, because " + p.origin.host +
+			" is a public suffix", "list the origins, or the wildcard of a domain of your own"
 	case p.insecure():
 		return quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
-			"write " + quote("https"+strings.TrimPrefix(text, "http")) + ", or leave out allow_credentials"
+			"have the pages served over https, or leave out allow_credentials"
 	}
 	return "", ""
 }
@@ -235,10 +259,13 @@ func (b *builder) regex(i int, expr string) *regexp.Regexp {
 	case b.policy.credentials && matchesEverything(re):
 		b.fail(field, i, "the regex "+quote(expr)+" matches every site, and with allow_credentials all could act as the visitor",
 			"name the domain in the regex, or leave out allow_credentials")
-	case b.policy.credentials && insecureRegex(expr):
+	case b.policy.credentials && insecureRegex(re):
 		b.fail(field, i, "the regex "+quote(expr)+" matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
 			`begin it with "https://", or leave out allow_credentials`)
 	default:
+		if re.MatchString("null") && !re.MatchString("https://any.invalid") {
+			b.warn(field, i, "the regex "+quote(expr)+` matches "null", and a regex never allows that`, `add the entry "null"`)
+		}
 		return re
 	}
 	return nil

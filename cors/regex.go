@@ -3,61 +3,99 @@ package cors
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // compileRegex compiles a regex so that it matches the whole origin.
 func compileRegex(expr string) (*regexp.Regexp, error) {
-	// On its own first: what is only valid inside the brackets, such as "a)|(b", is a mistake.
-	if _, err := regexp.Compile(expr); err != nil {
+	// Parsed on its own, so that what is only valid inside the brackets, such as
+	// "a)|(b", is a mistake, and \Q doesn't swallow the closing one.
+	parsed, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
 		return nil, err
 	}
-	return regexp.Compile(`\A(?:` + expr + `)\z`)
-}
-
-// foreignOrigins are origins that no operator owns, one for each of the
-// alphabets in which a careless regex describes "some host".
-var foreignOrigins = [...]string{
-	"://a.invalid", "://any-site.invalid", "://anysite.invalid:8443", "://a1.b2.c3.invalid",
-	"://192.0.2.1", "://a.com", "://anysite.com", "://any-site.com", "://www.any-site.co.uk", "://localhost.any-site.com:8443",
+	return regexp.Compile(`\A(?:` + parsed.String() + `)\z`)
 }
 
 // matchesEverything reports whether the regex allows sites that have nothing in
-// common: then it doesn't tell origins apart.
+// common: then it doesn't tell origins apart. It is tried on hosts that no operator
+// owns, in the alphabets in which a careless regex describes "some host", under
+// several top-level domains, on any port.
 func matchesEverything(re *regexp.Regexp) bool {
-	for _, scheme := range [...]string{"https", "http"} {
-		n := 0
-		for _, rest := range foreignOrigins {
-			if re.MatchString(scheme + rest) {
-				n++
+	prog := program(re.String())
+	for _, domain := range [...]string{"invalid", "com", "net", "org", "io", "dev", "app", "de", "co.uk"} {
+		for _, scheme := range [...]string{"https://", "http://"} {
+			n := 0
+			for _, name := range [...]string{"a.", "anysite.", "any-site.", "any_site.", "a1.b2.", "www.any-site."} {
+				if matchesHost(prog, scheme+name+domain) {
+					n++
+				}
+			}
+			// Two, because one may be what the operator has in mind.
+			if n >= 2 {
+				return true
 			}
 		}
-		// Two, because one may be what the operator has in mind.
-		if n >= 2 {
+	}
+	return false
+}
+
+// program compiles a regex to its automaton.
+func program(expr string) *syntax.Prog {
+	parsed, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return nil // it was compiled before
+	}
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return nil
+	}
+	return prog
+}
+
+// matchesHost reports whether the automaton matches an origin without a port, or
+// with some port.
+func matchesHost(prog *syntax.Prog, s string) bool {
+	states := after(prog, s)
+	if matched(prog, states) {
+		return true
+	}
+	states = step(prog, states, ':')
+	for range len("65535") {
+		var next []uint32
+		for digit := '0'; digit <= '9'; digit++ {
+			next = append(next, step(prog, states, digit)...)
+		}
+		slices.Sort(next)
+		if states = slices.Compact(next); matched(prog, states) {
 			return true
 		}
 	}
 	return false
 }
 
+func matched(prog *syntax.Prog, states []uint32) bool {
+	return slices.ContainsFunc(states, func(pc uint32) bool { return prog.Inst[pc].Op == syntax.InstMatch })
+}
+
+// after returns the states after s.
+func after(prog *syntax.Prog, s string) []uint32 {
+	states := closure(prog, []uint32{uint32(prog.Start)}, syntax.EmptyBeginText|syntax.EmptyBeginLine)
+	for _, r := range s {
+		states = step(prog, states, r)
+	}
+	return states
+}
+
 // insecureRegex reports whether the regex can match a plain-http origin beyond
 // the loopback hosts. It walks the regex's automaton along "http://" and then
 // along the host as long as that is literal text.
-func insecureRegex(expr string) bool {
-	parsed, err := syntax.Parse(`\A(?:`+expr+`)\z`, syntax.Perl)
-	if err != nil {
-		return false // compileRegex has refused it
-	}
-	prog, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
-		return false
-	}
-	states := closure(prog, []uint32{uint32(prog.Start)}, syntax.EmptyBeginText|syntax.EmptyBeginLine)
-	for _, r := range "http://" {
-		states = step(prog, states, r)
-	}
+func insecureRegex(re *regexp.Regexp) bool {
+	prog := program(re.String())
 	budget := 1000
-	return !onlyLoopback(prog, states, "", &budget)
+	return !onlyLoopback(prog, after(prog, "http://"), "", &budget)
 }
 
 // onlyLoopback reports whether every host that the states lead to is a loopback
@@ -84,7 +122,8 @@ func onlyLoopback(prog *syntax.Prog, states []uint32, host string, budget *int) 
 					return false
 				}
 				for r := first; r <= last; r++ {
-					next[r] = true
+					// A literal that ignores case is in upper case, and origins never are.
+					next[unicode.ToLower(r)] = true
 				}
 			}
 		}

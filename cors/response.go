@@ -101,22 +101,35 @@ func (p *Policy) AsksPrivateNetwork() bool { return p.privateNetwork }
 // An Upstream is what CORS depends on in the answer of the upstream, or of
 // whoever else answers. The zero value is an answer without headers.
 type Upstream struct {
+	seen  uint8 // bit i is set if header i is there, and lines and first tell of it
+	vary  bool  // Vary covers Origin
 	lines [responseHeaders]int
 	first [responseHeaders]string
-	vary  bool // Vary covers Origin
+}
+
+// Reset makes it an answer without headers again.
+func (u *Upstream) Reset() { u.seen, u.vary = 0, false }
+
+// Observed reports whether a name of this length may be one that Observe takes note
+// of: most header lines need not be looked at any further.
+func Observed(nameLength int) bool {
+	return nameLength == len("vary") || nameLength >= len("access-control-max-age")
 }
 
 // Observe takes note of a header line. The name is in lower case; the value is
 // only kept for comparison, until [Decision.AppendEdits].
 func (u *Upstream) Observe(name, value string) {
-	if name == "vary" {
-		u.vary = u.vary || VaryCoversOrigin(value)
+	if len(name) == len("vary") {
+		u.vary = u.vary || name == "vary" && VaryCoversOrigin(value)
 		return
 	}
-	if i := responseHeader(name); i >= 0 {
-		if u.lines[i] == 0 {
-			u.first[i] = value
-		}
+	i := responseHeader(name)
+	switch {
+	case i < 0:
+	case u.seen>>i&1 == 0:
+		u.seen |= 1 << i
+		u.lines[i], u.first[i] = 1, value
+	default:
 		u.lines[i]++
 	}
 }
@@ -124,6 +137,9 @@ func (u *Upstream) Observe(name, value string) {
 // VaryCoversOrigin reports whether a value of Vary has Origin or "*" in its list
 // (RFC 9110, section 12.5.5).
 func VaryCoversOrigin(value string) bool {
+	if value == "Origin" {
+		return true // as this filter writes it
+	}
 	for value != "" {
 		var element string
 		element, value, _ = strings.Cut(value, ",")
@@ -158,38 +174,54 @@ const MaxEdits = 2*responseHeaders + 1
 // AppendEdits appends the edits that make an answer right for a request that was
 // forwarded. An answer that is right already needs none.
 func (d *Decision) AppendEdits(dst []Edit, u *Upstream) []Edit {
-	if d.policy.shadow || d.policy.keep && u.lines[allowOrigin] > 0 {
+	p := d.policy
+	if p.shadow || p.keep && u.seen>>allowOrigin&1 != 0 {
 		return dst
 	}
-	// A request without an origin gets headers only where every request gets the
-	// same, so that a cached answer serves them all. What else the upstream says
-	// to it no browser looks at.
-	if d.Reason != NoOrigin || d.origin != "" {
-		var want [responseHeaders]string
-		if d.origin != "" {
-			want[allowOrigin] = d.origin
-			want[exposeHeaders] = d.policy.exposeHeaders
-			if d.policy.credentials {
-				want[allowCredentials] = "true"
-			}
-		}
-		for i, value := range want {
-			name, lines := responseHeaderNames[i], u.lines[i]
-			switch {
-			case value == "" && lines > 0:
-				dst = append(dst, Edit{Remove, name, ""})
-			case value == "" || lines == 1 && u.first[i] == value:
-			case lines == 0:
-				dst = append(dst, Edit{Add, name, value})
-			case lines == 1:
-				dst = append(dst, Edit{Replace, name, value})
-			default:
-				dst = append(dst, Edit{Remove, name, ""}, Edit{Add, name, value})
-			}
-		}
+	switch {
+	case u.seen == 0 && d.origin != "":
+		dst = append(dst, Edit{Add, responseHeaderNames[allowOrigin], d.origin})
+		dst = append(dst, p.allowedEdits...)
+	case u.seen == 0:
+	case d.Reason != NoOrigin || d.origin != "":
+		dst = d.appendReplacing(dst, u)
+	default:
+		// A request without an origin gets headers only where every request gets the
+		// same, so that a cached answer serves them all. What else the upstream says
+		// to it no browser looks at.
 	}
 	if d.origin != "*" && !u.vary {
 		dst = append(dst, Edit{Add, "vary", "Origin"})
+	}
+	return dst
+}
+
+// appendReplacing appends the edits for an answer that has CORS headers already.
+func (d *Decision) appendReplacing(dst []Edit, u *Upstream) []Edit {
+	var want [responseHeaders]string
+	if d.origin != "" {
+		want[allowOrigin] = d.origin
+		want[exposeHeaders] = d.policy.exposeHeaders
+		if d.policy.credentials {
+			want[allowCredentials] = "true"
+		}
+	}
+	for i, value := range want {
+		name, lines := responseHeaderNames[i], 0
+		if u.seen>>i&1 != 0 {
+			lines = u.lines[i]
+		}
+		switch {
+		case value == "" && lines > 0:
+			dst = append(dst, Edit{Remove, name, ""})
+		case value == "" || lines == 1 && u.first[i] == value:
+		case lines == 0:
+			dst = append(dst, Edit{Add, name, value})
+		case lines == 1:
+			dst = append(dst, Edit{Replace, name, value})
+		default:
+			dst = append(dst, Edit{Remove, name, ""}, Edit{Add, name, value})
+		}
 	}
 	return dst
 }

@@ -1,14 +1,16 @@
 package cors
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // A Rule says to which requests a policy applies.
 type Rule struct {
+	// Name is what messages call the rule, such as "policies[2]".
+	Name   string
 	Match  Match
 	Policy *Policy
+	// Incomplete says that Match lacks something that couldn't be read: what is
+	// there is checked, but it isn't said to conflict with other rules.
+	Incomplete bool
 }
 
 // A Match selects requests. The zero value matches every request.
@@ -39,12 +41,12 @@ type PathMatch struct {
 // look-up costs the same whatever the number of rules.
 type Set struct {
 	routes map[string]*Policy
-	hosts  map[string]*paths // exact, in lower case, with or without a port
+	hosts  map[string]*pathTable // exact, in lower case, with or without a port
 	// suffixes are the hosts after "*."; depths has bit n set where one has n labels.
-	suffixes map[string]*paths
+	suffixes map[string]*pathTable
 	depths   uint64
 	ports    bool // a host has a port
-	every    *paths
+	every    *pathTable
 
 	policies []*Policy
 	byHost   bool
@@ -53,8 +55,8 @@ type Set struct {
 	uniform *Policy
 }
 
-// paths finds the policy for a path of a host.
-type paths struct {
+// A pathTable finds the policy for a path of a host.
+type pathTable struct {
 	exact  map[string]*Policy
 	prefix *segment
 	any    *Policy
@@ -66,26 +68,30 @@ type segment struct {
 	next   map[string]*segment
 }
 
-// NewSet arranges rules by what they match. It reports everything that is wrong at
-// once; the set is nil if there is any. A rule without a policy, one that didn't
+// NewSet arranges rules by what they match. It reports everything that is wrong or
+// doubtful at once; the set is nil if any of it is more than a warning. A rule without a policy, one that didn't
 // compile, is checked all the same, and makes the set nil.
 func NewSet(rules []Rule) (*Set, []Problem) {
-	b := &setBuilder{set: &Set{}, claims: map[string]int{}}
+	b := &setBuilder{set: &Set{}, rules: rules, claims: map[string]int{}}
 	incomplete := false
 	for i, rule := range rules {
 		b.rule, b.policy = i, rule.Policy
 		b.add(rule.Match)
-		incomplete = incomplete || rule.Policy == nil
+		incomplete = incomplete || rule.Policy == nil || rule.Incomplete
 	}
-	if incomplete || len(b.problems) > 0 {
+	for _, p := range b.problems {
+		incomplete = incomplete || !p.Warning
+	}
+	if incomplete {
 		return nil, b.problems
 	}
 	b.set.findUniform()
-	return b.set, nil
+	return b.set, b.problems
 }
 
 type setBuilder struct {
 	set      *Set
+	rules    []Rule
 	problems []Problem
 	claims   map[string]int // what is claimed, to the rule that claims it
 
@@ -101,25 +107,56 @@ func (b *setBuilder) fail(field string, index int, what, instead string) {
 func (b *setBuilder) claim(key, words, field string, index int) bool {
 	other, taken := b.claims[key]
 	switch {
+	case b.rules[b.rule].Incomplete:
+		return false
 	case !taken:
 		b.claims[key] = b.rule
 		return true
-	case other == b.rule:
-		b.fail(field, index, words+" is listed twice", "leave one out")
 	default:
-		owner := "policies[" + strconv.Itoa(other) + "]"
-		b.fail(field, index, "claims "+words+", as "+owner+" does", "give the two policies different matches, or make them one")
+		b.fail(field, index, "claims "+words+", as "+b.rules[other].Name+" does", "give the two policies different matches, or make them one")
 	}
 	return false
+}
+
+// twice reports whether an entry of a list is there already.
+func (b *setBuilder) twice(seen map[string]bool, key, field string, index int) bool {
+	if seen[key] {
+		b.problems = append(b.problems, Problem{Rule: b.rule, Field: field, Index: index, What: quote(key) + " is listed twice", Instead: "leave one out", Warning: true})
+		return true
+	}
+	seen[key] = true
+	return false
+}
+
+// withoutDuplicates are the paths that differ in what they match.
+func (b *setBuilder) withoutDuplicates(matches []PathMatch) (paths []indexedPath) {
+	exact, prefix := map[string]bool{}, map[string]bool{}
+	for i, m := range matches {
+		seen, key := exact, m.Path
+		if m.Prefix {
+			seen, key = prefix, strings.TrimSuffix(m.Path, "/")
+		}
+		if !b.twice(seen, key, "match.paths", i) {
+			paths = append(paths, indexedPath{m, i})
+		}
+	}
+	return paths
+}
+
+// An indexedPath is a path and its index in the list.
+type indexedPath struct {
+	PathMatch
+	index int
 }
 
 func (b *setBuilder) add(m Match) {
 	s := b.set
 	s.policies = append(s.policies, b.policy)
+	seen := map[string]bool{}
 	for i, route := range m.Routes {
 		if route == "" {
 			b.fail("match.routes", i, "is empty", "write the name of a route")
-		} else if b.claim("route "+route, "the route "+quote(route), "match.routes", i) {
+		} else if !b.twice(seen, route, "match.routes", i) && b.claim("route "+route, "the route "+quote(route), "match.routes", i) {
 			if s.routes == nil {
 				s.routes = map[string]*Policy{}
 			}
@@ -136,20 +173,22 @@ func (b *setBuilder) add(m Match) {
 			pathsOK = false
 		}
 	}
+	paths := b.withoutDuplicates(m.Paths)
 	if len(m.Hosts) == 0 {
 		if pathsOK {
-			b.addPaths(&s.every, "every host", "match.paths", -1, m.Paths)
+			b.addPaths(&s.every, "every host", "match.paths", -1, paths)
 		}
 		return
 	}
 	s.byHost = true
+	seen = map[string]bool{}
 	for i, host := range m.Hosts {
 		pattern, what, instead := parseHostPattern(host)
 		if what != "" {
 			b.fail("match.hosts", i, what, instead)
 			continue
 		}
-		if !pathsOK {
+		if b.twice(seen, strings.ToLower(host), "match.hosts", i) || !pathsOK {
 			continue
 		}
 		table := &s.hosts
@@ -158,18 +197,18 @@ func (b *setBuilder) add(m Match) {
 			s.depths |= 1 << labels(pattern.host)
 		}
 		if *table == nil {
-			*table = map[string]*paths{}
+			*table = map[string]*pathTable{}
 		}
 		s.ports = s.ports || pattern.port
 		at := (*table)[pattern.host]
-		b.addPaths(&at, "the host "+strings.ToLower(host), "match.hosts", i, m.Paths)
+		b.addPaths(&at, "the host "+strings.ToLower(host), "match.hosts", i, paths)
 		(*table)[pattern.host] = at
 	}
 }
 
-func (b *setBuilder) addPaths(at **paths, host, field string, index int, matches []PathMatch) {
+func (b *setBuilder) addPaths(at **pathTable, host, field string, index int, matches []indexedPath) {
 	if *at == nil {
-		*at = &paths{}
+		*at = &pathTable{}
 	}
 	p := *at
 	if len(matches) == 0 {
@@ -183,7 +222,7 @@ func (b *setBuilder) addPaths(at **paths, host, field string, index int, matches
 		return
 	}
 	b.set.byPath = true
-	for i, m := range matches {
+	for _, m := range matches {
 		words := host + " and the path " + quote(m.Path)
 		path := m.Path
 		if m.Prefix {
@@ -194,7 +233,7 @@ func (b *setBuilder) addPaths(at **paths, host, field string, index int, matches
 		if m.Prefix {
 			key = host + " prefix " + path
 		}
-		if !b.claim(key, words, "match.paths", i) {
+		if !b.claim(key, words, "match.paths", m.index) {
 			continue
 		}
 		if !m.Prefix {
@@ -237,12 +276,12 @@ func checkPath(path string) (what, instead string) {
 	case path == "":
 		return "the path is empty", `write a path such as "/v1", or leave out match.paths for every path`
 	case path[0] != '/':
-		return "the path " + quote(path) + " doesn't begin with a slash", "write " + quote("/"+strings.TrimSuffix(path, "*"))
+		return "the path " + quote(path) + " doesn't begin with a slash", "write " + quote("/"+before(path, "?#*"))
 	case strings.ContainsAny(path, "?#"):
 		return "the path " + quote(path) + " has a query or a fragment, and paths are compared without",
-			"write " + quote(path[:strings.IndexAny(path, "?#")])
+			"write " + quote(before(path, "?#"))
 	case strings.Contains(path, "*"):
-		return "the path " + quote(path) + " has a wildcard, and paths have none", `write {"prefix": ` + quote(strings.TrimRight(path[:strings.IndexByte(path, '*')], "/")) + `}`
+		return "the path " + quote(path) + " has a wildcard, and paths have none", `write {"prefix": ` + quote("/"+strings.Trim(before(path, "*"), "/")) + `}`
 	}
 	for i := 0; i < len(path); i++ {
 		if path[i] <= ' ' || path[i] >= 0x7f {
@@ -269,13 +308,14 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 		return p, `"*" is not a host`, "leave out match.hosts for every host"
 	case strings.Contains(s, "://"):
 		_, rest, _ := strings.Cut(s, "://")
-		return p, quote(s) + " is a URL, and a host has no scheme", "write " + quote(strings.TrimRight(rest, "/"))
+		rest, _, _ = strings.Cut(rest, "/")
+		return p, quote(s) + " is a URL, and a host has no scheme", "write " + quote(rest)
 	case strings.Contains(s, "/"):
 		return p, quote(s) + " has a path", "write the path in match.paths"
 	case strings.Contains(host, "*"):
 		return p, quote(s) + " has a wildcard where none can stand", `write "*." before a domain, as in "*.example.com"`
 	case !ok:
-		return p, quote(s) + " has an invalid port", "write a number from 1 to 65535, or no port for every port"
+		return p, quote(s) + " has an invalid port", "write a number from 0 to 65535, or no port for every port"
 	case !validHost("", host):
 		return p, quote(s) + " is not a host", `write a host such as "api.example.com"`
 	case p.subdomains && labels(host) > maxDepth:
@@ -286,6 +326,8 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	return p, "", ""
 }
 
+// labels is the number of labels of a host. A trailing dot counts as a label's end,
+// as it does in the look-ups.
 func labels(host string) int { return strings.Count(host, ".") + 1 }
 
 // Policies are the policies of the set, in the order of the rules.
@@ -397,7 +439,7 @@ func (s *Set) lookupHost(authority, path string) *Policy {
 	return nil
 }
 
-func (t *paths) lookup(path string) *Policy {
+func (t *pathTable) lookup(path string) *Policy {
 	if t == nil {
 		return nil
 	}

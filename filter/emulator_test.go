@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -48,16 +49,14 @@ func (*sdkHost) ResponseHeader(name string) (string, bool) {
 	return value, err == nil
 }
 
-func (*sdkHost) ResponseHeaders() string {
+func (*sdkHost) ObserveResponse(upstream *cors.Upstream) {
 	lines, err := proxywasm.GetHttpResponseHeaders()
-	if err != nil {
-		return ""
+	must(err)
+	for _, line := range lines {
+		if cors.Observed(len(line[0])) {
+			upstream.Observe(line[0], line[1])
+		}
 	}
-	headers := make([]cors.Header, len(lines))
-	for i, line := range lines {
-		headers[i] = cors.Header{Name: line[0], Value: line[1]}
-	}
-	return string(appendHeaderMap(nil, headers))
 }
 
 func (*sdkHost) RouteName() string {
@@ -81,8 +80,8 @@ func (*sdkHost) RemoveResponseHeader(name string) { must(proxywasm.RemoveHttpRes
 func (h *sdkHost) Reply(status int, details string, headers []byte) {
 	h.details = details // the SDK has no way to pass them on
 	var lines [][2]string
-	for r := readHeaders(string(headers)); r.next(); {
-		lines = append(lines, [2]string{r.name, r.value})
+	for _, h := range readHeaderMap(headers) {
+		lines = append(lines, [2]string{h.Name, h.Value})
 	}
 	must(proxywasm.SendHttpResponse(uint32(status), lines, nil, -1))
 }
@@ -95,8 +94,8 @@ func (*sdkHost) SetTickPeriod(period time.Duration) {
 
 func (*sdkHost) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
 	var lines [][2]string
-	for r := readHeaders(string(headers)); r.next(); {
-		lines = append(lines, [2]string{r.name, r.value})
+	for _, h := range readHeaderMap(headers) {
+		lines = append(lines, [2]string{h.Name, h.Value})
 	}
 	_, err := proxywasm.DispatchHttpCall(cluster, lines, nil, nil, uint32(timeout.Milliseconds()), func(headers, size, _ int) { answered(size, headers > 0) })
 	return err == nil
@@ -115,6 +114,27 @@ func (*sdkHost) FetchedHeader(name string) (string, bool) {
 func (*sdkHost) FetchedBody(size int) string {
 	body, _ := proxywasm.GetHttpCallResponseBody(0, size)
 	return string(body)
+}
+
+// readHeaderMap reads what appendHeaderMap writes.
+func readHeaderMap(m []byte) (headers []cors.Header) {
+	number := func(i int) int { return int(binary.LittleEndian.Uint32(m[i:])) }
+	data := 4 + 8*number(0)
+	next := func(size int) string {
+		s := string(m[data : data+size])
+		if m[data+size] != 0 {
+			panic("no zero byte after " + s)
+		}
+		data += size + 1
+		return s
+	}
+	for i := range number(0) {
+		headers = append(headers, cors.Header{Name: next(number(4 + 8*i)), Value: next(number(8 + 8*i))})
+	}
+	if data != len(m) {
+		panic("more after the last value")
+	}
+	return headers
 }
 
 func must(err error) {

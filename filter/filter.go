@@ -33,9 +33,9 @@ type Host interface {
 	RouteName() string
 	// ResponseHeader is as RequestHeader, for the answer.
 	ResponseHeader(name string) (value string, ok bool)
-	// ResponseHeaders returns all header lines of the answer as a proxy-wasm header
-	// map (see headerReader).
-	ResponseHeaders() string
+	// ObserveResponse tells upstream of all header lines of the answer that it may
+	// want to know.
+	ObserveResponse(upstream *cors.Upstream)
 	// AddResponseHeader adds a header line.
 	AddResponseHeader(name, value string)
 	// ReplaceResponseHeader replaces the value of the only line of a header.
@@ -98,8 +98,12 @@ type Plugin struct {
 	policies *cors.Set // nil until configured
 	replies  map[*cors.Policy]replies
 	source   *source // nil if the configuration has no policy source
-	scratch  []byte  // for the header map of one reply
 	free     *Stream // released streams
+
+	// For the callback that runs, kept to be used again.
+	scratch  []byte
+	upstream cors.Upstream
+	edits    []cors.Edit
 }
 
 // OnPluginStart implements types.PluginContext: it reads the configuration. A bad

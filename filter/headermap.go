@@ -24,47 +24,6 @@ func appendHeaderMap(b []byte, headers []cors.Header) []byte {
 	return b
 }
 
-// A headerReader reads the lines of a header map. A map that is cut off ends where
-// it is cut off.
-type headerReader struct {
-	m           string
-	sizes, data int // where the sizes and the bytes of the next line are
-	lines       int // lines left
-	name, value string
-}
-
-func readHeaders(m string) headerReader {
-	n, ok := uint32At(m, 0)
-	if !ok || int(n) > len(m)/8 {
-		return headerReader{}
-	}
-	return headerReader{m: m, sizes: 4, data: 4 + 8*int(n), lines: int(n)}
-}
-
-// next reads the next line into name and value.
-func (r *headerReader) next() bool {
-	if r.lines == 0 {
-		return false
-	}
-	nameSize, _ := uint32At(r.m, r.sizes)
-	valueSize, _ := uint32At(r.m, r.sizes+4)
-	value := r.data + int(nameSize) + 1
-	end := value + int(valueSize)
-	if end > len(r.m) {
-		return false
-	}
-	r.name, r.value = r.m[r.data:value-1], r.m[value:end]
-	r.lines, r.sizes, r.data = r.lines-1, r.sizes+8, end+1
-	return true
-}
-
-func uint32At(s string, i int) (n uint32, ok bool) {
-	if i+4 > len(s) {
-		return 0, false
-	}
-	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24, true
-}
-
 // replies are the header maps of a policy's answers to allowed preflights, with a
 // hole where the origin goes: without and with the private-network header.
 type replies [2]reply

@@ -70,7 +70,7 @@ func (s *source) fetch() {
 	}
 	s.inFlight = s.plugin.host.Fetch(s.from.Cluster, appendHeaderMap(nil, headers), s.from.Timeout, s.answered)
 	if !s.inFlight {
-		s.failed("there is no cluster " + strconv.Quote(s.from.Cluster))
+		s.failed("can't ask the cluster " + strconv.Quote(s.from.Cluster) + ": it is unknown, or has no endpoint")
 	}
 }
 

@@ -41,8 +41,10 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	// handshake carries an Origin, and is no CORS request (Fetch, "CORS protocol").
 	if !endOfStream {
 		if upgrade, ok := host.RequestHeader("upgrade"); ok && strings.EqualFold(upgrade, "websocket") {
+			if s.withoutOrigin(); s.state == editing {
+				s.state = untouched
+			}
 			s.handshake = true
-			s.withoutOrigin()
 			return types.ActionContinue
 		}
 	}
@@ -61,15 +63,15 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		return types.ActionContinue
 	}
 	if !request.Preflight() {
-		s.keep(policy.Decide(request))
+		s.keep(policy.Decide(&request))
 		return types.ActionContinue
 	}
-	return s.preflight(policy, request)
+	return s.preflight(policy, &request)
 }
 
 // preflight answers a preflight, or forwards one that is not allowed if the
 // policy says so.
-func (s *Stream) preflight(policy *cors.Policy, request cors.Request) types.Action {
+func (s *Stream) preflight(policy *cors.Policy, request *cors.Request) types.Action {
 	host := s.plugin.host
 	var lines [1]string
 	if names, ok := host.RequestHeader("access-control-request-headers"); ok {
@@ -140,7 +142,7 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 	}
 	host := s.plugin.host
 	if s.handshake {
-		// Only the answer that switches protocols has this header.
+		// The answer that switches protocols has this header.
 		if _, switched := host.ResponseHeader("upgrade"); switched {
 			return types.ActionContinue
 		}
@@ -160,14 +162,12 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 
 // edit applies the decision to the answer.
 func (s *Stream) edit() {
-	host := s.plugin.host
-	var upstream cors.Upstream
-	for r := readHeaders(host.ResponseHeaders()); r.next(); {
-		upstream.Observe(r.name, r.value)
-	}
-	var buf [cors.MaxEdits]cors.Edit
-	for _, edit := range s.decision.AppendEdits(buf[:0], &upstream) {
-		switch edit.Op {
+	p, host := s.plugin, s.plugin.host
+	p.upstream.Reset()
+	host.ObserveResponse(&p.upstream)
+	p.edits = s.decision.AppendEdits(p.edits[:0], &p.upstream)
+	for i := range p.edits {
+		switch edit := &p.edits[i]; edit.Op {
 		case cors.Add:
 			host.AddResponseHeader(edit.Name, edit.Value)
 		case cors.Replace:
@@ -191,7 +191,9 @@ func (s *Stream) Fail() {
 
 // Release hands the stream back for reuse. It must not be used afterwards.
 func (s *Stream) Release() {
-	p := s.plugin
-	*s = Stream{plugin: p, next: p.free}
-	p.free = s
+	if s.decision == &s.own {
+		s.own = cors.Decision{} // which may be the last to hold a policy
+	}
+	s.state, s.handshake, s.decision = untouched, false, nil
+	s.next, s.plugin.free = s.plugin.free, s
 }

@@ -78,6 +78,23 @@ var matches = []table{
 		{Name: "other-host", Request: at("shop", "other.test", "/api"), Upstream: upstreamCORS, Want: forwarded(Lines(upstreamCORS.Headers)...)},
 		{Name: "other-host-preflight", Request: Request{Method: "OPTIONS", Host: "other.test", Headers: preflight("https://evil.test", "PUT", "").Headers}, Want: forwarded()},
 	}},
+	// Without an origin too each request gets what its own policy says.
+	{"mixed", `{"policies": [
+	    {"name": "default", "allow_origins": ["https://default.example"]},
+	    {"name": "open", "allow_origins": ["*"], "match": {"hosts": ["open.test"]}},
+	    {"name": "keep", "allow_origins": ["https://keep.example"], "upstream_cors_headers": "keep", "match": {"hosts": ["keep.test"]}},
+	    {"name": "shadow", "allow_origins": ["https://shadow.example"], "mode": "shadow", "match": {"hosts": ["*.shadow.test:8443", "[::1]"]}}
+	  ]}`, []Case{
+		{Name: "default-no-origin", Request: Request{Host: "any.test"}, Want: forwarded(varyOrigin)},
+		{Name: "open-no-origin", Request: Request{Host: "open.test"}, Want: forwarded(anyOrigin)},
+		{Name: "keep-no-origin", Request: Request{Host: "keep.test"}, Upstream: upstreamCORS, Want: forwarded(Lines(upstreamCORS.Headers)...)},
+		{Name: "shadow-no-origin", Request: Request{Host: "a.b.shadow.test:8443"}, Want: forwarded()},
+		{Name: "wildcard-host-other-port", Request: Request{Host: "a.shadow.test:8444"}, Want: forwarded(varyOrigin)},
+		{Name: "wildcard-host-no-port", Request: Request{Host: "a.shadow.test"}, Want: forwarded(varyOrigin)},
+		{Name: "ipv6-host", Request: Request{Host: "[::1]"}, Want: forwarded()},
+		{Name: "ipv6-host-any-port", Request: Request{Host: "[::1]:8080"}, Want: forwarded()},
+		{Name: "ipv6-other-host", Request: Request{Host: "[::2]"}, Want: forwarded(varyOrigin)},
+	}},
 	{"inherit", `{
 	  "defaults": {"allow_origins": ["https://app.example"], "allow_methods": ["PUT"], "allowCredentials": true, "max_age": "10m"},
 	  "policies": [

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
 )
 
@@ -42,11 +43,24 @@ func header(headers uint32, name string) (string, bool) {
 	return value(), true
 }
 
-func (host) ResponseHeaders() string {
-	if proxyGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
-		return ""
+func (host) ObserveResponse(upstream *cors.Upstream) {
+	if proxyGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK || slots.size < 4 {
+		return
 	}
-	return value()
+	// A header map is the number of lines, then for each the sizes of name and
+	// value, all in 32 bits, then each name and each value with a zero byte after it.
+	sizes := unsafe.Add(nil, slots.data)
+	lines := uintptr(*(*uint32)(sizes))
+	sizes = unsafe.Add(sizes, 4)
+	name := unsafe.Add(sizes, lines*8)
+	for range lines {
+		nameSize, valueSize := uintptr(*(*uint32)(sizes)), uintptr(*(*uint32)(unsafe.Add(sizes, 4)))
+		value := unsafe.Add(name, nameSize+1)
+		if cors.Observed(int(nameSize)) {
+			upstream.Observe(unsafe.String((*byte)(name), nameSize), unsafe.String((*byte)(value), valueSize))
+		}
+		sizes, name = unsafe.Add(sizes, 8), unsafe.Add(value, valueSize+1)
+	}
 }
 
 // A property's path is its parts, joined by zero bytes.
