@@ -8,8 +8,13 @@ REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 # Nothing here needs a C compiler.
 export CGO_ENABLED := 0
 # A binary of your own stands in for the one that is installed.
-export ENVOY ?= $(CURDIR)/build/tools/envoy/bin/envoy
-export CHROMIUM ?= $(shell command -v chromium 2>/dev/null || echo /usr/bin/chromium)
+ENVOY    ?= build/tools/envoy/bin/envoy
+CHROMIUM ?= chromium
+# Tests run in folders of their own, and need the whole path.
+whole = $(abspath $(or $(shell command -v $(1) 2>/dev/null),$(2)))
+override ENVOY    := $(call whole,$(ENVOY),$(ENVOY))
+override CHROMIUM := $(call whole,$(CHROMIUM),$(if $(filter chromium,$(CHROMIUM)),/usr/bin/chromium,$(CHROMIUM)))
+export ENVOY CHROMIUM
 
 LINTER := $(CURDIR)/build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI_LINT)))
 
@@ -55,8 +60,10 @@ $(LINTER):
 	mv $(dir $@)golangci-lint $@
 
 .PHONY: bench
-bench: ## Run the benchmarks of the engine and the configuration
-	go test -run '^$$' -bench . -benchmem ./cors ./config ./filter
+bench: build envoy wabt ## Measure what CORS costs in Envoy; BENCHFLAGS=-help tells more
+	@go -C bench test .
+	@go -C bench build -o ../build/bench/bench .
+	@build/bench/bench $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
@@ -75,3 +82,7 @@ envoy:
 .PHONY: chromium
 chromium:
 	@tools/install chromium
+
+.PHONY: wabt
+wabt:
+	@tools/install wabt

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -433,11 +434,13 @@ func TestPolicySource(t *testing.T) {
 	if diff := cmp.Diff(want, calls[0].Headers); diff != "" {
 		t.Error(diff)
 	}
-	// A document larger than the bridge's arena.
-	policies := strings.Repeat(" ", 100_000) + policyA
+	policies := policyA
 	if err := root.AnswerHTTPCall(calls[0].Token, 200, [][2]string{{"etag", `"1"`}}, policies); err != nil {
 		t.Fatal(err)
 	}
+	serves(t, vm, root, "https://a.example")
+	// What came in the arena is gone with the next callback.
+	exchange(t, vm, root, cases.Request{Headers: [][2]string{{"Origin", strings.Repeat("x", 60_000)}}}, cases.Upstream{})
 	serves(t, vm, root, "https://a.example")
 	if period := root.TickPeriod(); period < 9*time.Second || period > 11*time.Second {
 		t.Errorf("the next fetch is in %s", period)
@@ -474,6 +477,58 @@ func TestPolicySource(t *testing.T) {
 		t.Fatal(err)
 	}
 	serves(t, vm, newRoot(t, vm, policyB), "https://b.example")
+}
+
+// TestPanics: a panic is counted and logged once, the request goes through, and no
+// page may read its answer; what comes after is served as ever. The module is built
+// with faults in it, because none is known.
+func TestPanics(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "faults.wasm")
+	build := exec.Command("go", "build", "-tags", "faults", "-buildmode=c-shared", "-o", path, ".")
+	build.Dir = filepath.Join("..", "..", "filter", "module")
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the module: %v\n%s", err, out)
+	}
+	module, err := wasmhost.Compile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer module.Close()
+	for _, at := range []string{"origin", "access-control-request-method", "access-control-allow-origin", "access-control-expose-headers", "vary"} {
+		t.Run(at, func(t *testing.T) {
+			vm, err := module.NewVM()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer vm.Close()
+			root := newRoot(t, vm, policyA)
+			faulty := cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}, {"X-Fault", at}}}
+			permissive := cases.Upstream{}
+			if at == "origin" || at == "access-control-request-method" {
+				permissive.Headers = [][2]string{{"Access-Control-Allow-Origin", "*"}, {"Access-Control-Allow-Credentials", "true"}}
+			}
+			for range 2 {
+				result := exchange(t, vm, root, faulty, permissive)
+				for _, h := range result.Headers {
+					if h[0] == "access-control-allow-origin" || h[0] == "access-control-allow-credentials" {
+						t.Errorf("the answer has %q", h)
+					}
+				}
+				if !result.Forwarded || result.Status != 200 {
+					t.Errorf("forwarded %t, status %d", result.Forwarded, result.Status)
+				}
+			}
+			exchange(t, vm, root, cases.Request{Headers: [][2]string{{"X-Fault", "none"}}}, cases.Upstream{})
+			serves(t, vm, root, "https://a.example")
+			if n := vm.Metrics()["cors.panics"]; n != 2 {
+				t.Errorf("%d panics are counted, want 2", n)
+			}
+			if n := strings.Count(strings.Join(vm.Logs(), "\n"), "bug: panic in "); n != 1 {
+				t.Errorf("%d panics are logged, want 1: %q", n, vm.Logs())
+			}
+		})
+	}
 }
 
 // TestRoots serves two plugins that share a VM, by their own policies.

@@ -32,9 +32,15 @@ func (host) Configuration() string {
 	return value()
 }
 
-func (host) RequestHeader(name string) (string, bool) { return header(requestHeaders, name) }
+func (host) RequestHeader(name string) (string, bool) {
+	fault(name)
+	return header(requestHeaders, name)
+}
 
-func (host) ResponseHeader(name string) (string, bool) { return header(responseHeaders, name) }
+func (host) ResponseHeader(name string) (string, bool) {
+	fault(name)
+	return header(responseHeaders, name)
+}
 
 func header(headers uint32, name string) (string, bool) {
 	if proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
@@ -74,6 +80,7 @@ func (host) RouteName() string {
 }
 
 func (host) AddResponseHeader(name, value string) {
+	fault(name)
 	proxyAddHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))
 }
 
@@ -111,6 +118,7 @@ func (host) Count(counter string) {
 var counters = map[string]uint32{}
 
 func (host) SetTickPeriod(period time.Duration) {
+	fault("tick")
 	proxySetTickPeriodMilliseconds(uint32(period.Milliseconds()))
 }
 
