@@ -99,23 +99,28 @@ func facts(r cases.Request) *cors.Request {
 	return &facts
 }
 
-// edit applies a decision's edits to an upstream's headers.
+// edit applies a decision to an upstream's headers.
 func edit(d cors.Decision, headers [][2]string) [][2]string {
-	headers = slices.Clone(headers)
+	e := editor(slices.Clone(headers))
 	var upstream cors.Upstream
 	for _, h := range headers {
-		upstream.Observe(h[0], h[1])
-	}
-	for _, e := range d.AppendEdits(nil, &upstream) {
-		at := slices.IndexFunc(headers, func(h [2]string) bool { return h[0] == e.Name })
-		switch e.Op {
-		case cors.Add:
-			headers = append(headers, [2]string{e.Name, e.Value})
-		case cors.Replace:
-			headers[at][1] = e.Value
-		case cors.Remove:
-			headers = slices.DeleteFunc(headers, func(h [2]string) bool { return h[0] == e.Name })
+		if cors.Observed(len(h[0])) {
+			upstream.Observe(h[0], h[1])
 		}
 	}
-	return headers
+	d.Edit(&upstream, &e)
+	return e
+}
+
+// An editor edits header lines.
+type editor [][2]string
+
+func (e *editor) AddResponseHeader(name, value string) { *e = append(*e, [2]string{name, value}) }
+
+func (e *editor) ReplaceResponseHeader(name, value string) {
+	(*e)[slices.IndexFunc(*e, func(h [2]string) bool { return h[0] == name })][1] = value
+}
+
+func (e *editor) RemoveResponseHeader(name string) {
+	*e = slices.DeleteFunc(*e, func(h [2]string) bool { return h[0] == name })
 }

@@ -8,9 +8,13 @@ import (
 // origins is the compiled allow_origins: a set of origins in which a look-up
 // costs the same for one entry as for a hundred thousand.
 type origins struct {
-	any     bool
-	null    bool
-	exact   map[string]string // the serialization, to the one kept here
+	any  bool
+	null bool
+	// few has the exact origins if there are no more than fewOrigins, which are found
+	// faster one by one than by their hashes; exact has them otherwise, from the
+	// serialization to the one kept here.
+	few     []string
+	exact   map[string]string
 	pattern map[patternKey]struct{}
 	// depths has bit n set where a wildcard stands before a host of n labels, so
 	// that only as many suffixes of a host are looked up as the wildcards need.
@@ -26,14 +30,23 @@ type patternKey struct {
 	subdomains   bool
 }
 
+const fewOrigins = 4
+
 // maxDepth bounds the labels after a wildcard, and so the look-ups for an origin.
 const maxDepth = 63
 
 // match reports whether the set has an origin, given its serialization. kept is
 // the serialization in memory of the set, or "" if the set has none.
 func (set *origins) match(s string) (kept string, reason Reason) {
-	if kept, ok := set.exact[s]; ok {
-		return kept, Allowed
+	for _, kept := range set.few {
+		if kept == s {
+			return kept, Allowed
+		}
+	}
+	if set.exact != nil {
+		if kept, ok := set.exact[s]; ok {
+			return kept, Allowed
+		}
 	}
 	if s == "null" {
 		if set.null || set.any {

@@ -100,7 +100,7 @@ type Policy struct {
 	maxAge        string
 
 	withoutOrigin Decision // on every request without an origin
-	allowedEdits  []Edit   // of an allowed request's answer that has no CORS headers, after its origin
+	allowed       []Header // after the origin, of an allowed request's answer
 }
 
 // Name is the policy's name, or "".
@@ -151,10 +151,10 @@ func (p *Policy) prepare() {
 		p.withoutOrigin.origin = "*"
 	}
 	if p.credentials {
-		p.allowedEdits = append(p.allowedEdits, Edit{Add, responseHeaderNames[allowCredentials], "true"})
+		p.allowed = append(p.allowed, Header{responseHeaderNames[allowCredentials], "true"})
 	}
 	if p.exposeHeaders != "" {
-		p.allowedEdits = append(p.allowedEdits, Edit{Add, responseHeaderNames[exposeHeaders], p.exposeHeaders})
+		p.allowed = append(p.allowed, Header{responseHeaderNames[exposeHeaders], p.exposeHeaders})
 	}
 }
 
@@ -218,6 +218,14 @@ func (b *builder) origins(entries []OriginEntry) {
 		default:
 			set.exact[entry.Text] = entry.Text
 		}
+	}
+	if len(set.exact) <= fewOrigins {
+		for _, entry := range entries {
+			if kept, ok := set.exact[entry.Text]; ok && !slices.Contains(set.few, kept) {
+				set.few = append(set.few, kept)
+			}
+		}
+		set.exact = nil
 	}
 	for i, entry := range entries {
 		switch p := patterns[i]; {

@@ -117,7 +117,7 @@ func Observed(nameLength int) bool {
 }
 
 // Observe takes note of a header line. The name is in lower case; the value is
-// only kept for comparison, until [Decision.AppendEdits].
+// only kept for comparison, until [Decision.Edit].
 func (u *Upstream) Observe(name, value string) {
 	if len(name) == len("vary") {
 		u.vary = u.vary || name == "vary" && VaryCoversOrigin(value)
@@ -150,54 +150,44 @@ func VaryCoversOrigin(value string) bool {
 	return false
 }
 
-// An Edit is one change to the headers of an answer.
-type Edit struct {
-	Op    EditOp
-	Name  string // in lower case
-	Value string // empty for Remove
+// An Editor changes the headers of an answer. Names are in lower case.
+type Editor interface {
+	// AddResponseHeader adds a line.
+	AddResponseHeader(name, value string)
+	// ReplaceResponseHeader replaces the value of the only line.
+	ReplaceResponseHeader(name, value string)
+	// RemoveResponseHeader removes all lines.
+	RemoveResponseHeader(name string)
 }
 
-// An EditOp is a kind of [Edit].
-type EditOp uint8
-
-// The kinds of [Edit].
-const (
-	Add     EditOp = iota // one more line
-	Replace               // the value of the only line
-	Remove                // all lines
-)
-
-// MaxEdits is how many edits an answer can need: every header removed and added,
-// and Vary.
-const MaxEdits = 2*responseHeaders + 1
-
-// AppendEdits appends the edits that make an answer right for a request that was
-// forwarded. An answer that is right already needs none.
-func (d *Decision) AppendEdits(dst []Edit, u *Upstream) []Edit {
+// Edit makes an answer right for a request that was forwarded. An answer that is
+// right already is left alone.
+func (d *Decision) Edit(u *Upstream, e Editor) {
 	p := d.policy
 	if p.shadow || p.keep && u.seen>>allowOrigin&1 != 0 {
-		return dst
+		return
 	}
 	switch {
 	case u.seen == 0 && d.origin != "":
-		dst = append(dst, Edit{Add, responseHeaderNames[allowOrigin], d.origin})
-		dst = append(dst, p.allowedEdits...)
+		e.AddResponseHeader(responseHeaderNames[allowOrigin], d.origin)
+		for i := range p.allowed {
+			e.AddResponseHeader(p.allowed[i].Name, p.allowed[i].Value)
+		}
 	case u.seen == 0:
 	case d.Reason != NoOrigin || d.origin != "":
-		dst = d.appendReplacing(dst, u)
+		d.replace(u, e)
 	default:
 		// A request without an origin gets headers only where every request gets the
 		// same, so that a cached answer serves them all. What else the upstream says
 		// to it no browser looks at.
 	}
 	if d.origin != "*" && !u.vary {
-		dst = append(dst, Edit{Add, "vary", "Origin"})
+		e.AddResponseHeader("vary", "Origin")
 	}
-	return dst
 }
 
-// appendReplacing appends the edits for an answer that has CORS headers already.
-func (d *Decision) appendReplacing(dst []Edit, u *Upstream) []Edit {
+// replace edits an answer that has CORS headers already.
+func (d *Decision) replace(u *Upstream, e Editor) {
 	var want [responseHeaders]string
 	if d.origin != "" {
 		want[allowOrigin] = d.origin
@@ -213,17 +203,17 @@ func (d *Decision) appendReplacing(dst []Edit, u *Upstream) []Edit {
 		}
 		switch {
 		case value == "" && lines > 0:
-			dst = append(dst, Edit{Remove, name, ""})
+			e.RemoveResponseHeader(name)
 		case value == "" || lines == 1 && u.first[i] == value:
 		case lines == 0:
-			dst = append(dst, Edit{Add, name, value})
+			e.AddResponseHeader(name, value)
 		case lines == 1:
-			dst = append(dst, Edit{Replace, name, value})
+			e.ReplaceResponseHeader(name, value)
 		default:
-			dst = append(dst, Edit{Remove, name, ""}, Edit{Add, name, value})
+			e.RemoveResponseHeader(name)
+			e.AddResponseHeader(name, value)
 		}
 	}
-	return dst
 }
 
 // OnlyVary reports whether all that the answer may need is that Vary covers

@@ -370,6 +370,15 @@ func (s *Set) findUniform() {
 	s.uniform = every.any
 }
 
+// Everywhere is the policy that applies to every request; nil if that depends on
+// the request.
+func (s *Set) Everywhere() *Policy {
+	if len(s.policies) == 1 && s.every != nil && len(s.routes) == 0 {
+		return s.every.any
+	}
+	return nil
+}
+
 // Lookup returns the policy that applies to a request, nil if there is none: the
 // policy of its route; or else of its host, of the longest wildcard over its host,
 // of every host; and for each of these of its path, of the longest prefix, of every

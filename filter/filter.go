@@ -36,12 +36,8 @@ type Host interface {
 	// ObserveResponse tells upstream of all header lines of the answer that it may
 	// want to know.
 	ObserveResponse(upstream *cors.Upstream)
-	// AddResponseHeader adds a header line.
-	AddResponseHeader(name, value string)
-	// ReplaceResponseHeader replaces the value of the only line of a header.
-	ReplaceResponseHeader(name, value string)
-	// RemoveResponseHeader removes all lines of a header.
-	RemoveResponseHeader(name string)
+	// The answer's headers are changed through this.
+	cors.Editor
 	// Reply answers the request in place of the upstream, with a proxy-wasm header
 	// map and no body. The details go to the access log.
 	Reply(status int, details string, headers []byte)
@@ -96,14 +92,18 @@ type Plugin struct {
 	types.DefaultPluginContext
 	host     Host
 	policies *cors.Set // nil until configured
-	replies  map[*cors.Policy]replies
-	source   *source // nil if the configuration has no policy source
-	free     *Stream // released streams
+	// What applies to every request, and what decides on all without an origin; nil
+	// if that depends on the request.
+	everywhere, withoutOrigin *cors.Policy
+
+	replies map[*cors.Policy]replies
+	source  *source // nil if the configuration has no policy source
+	free    *Stream // released streams
 
 	// For the callback that runs, kept to be used again.
 	scratch  []byte
 	upstream cors.Upstream
-	edits    []cors.Edit
+	lines    [1]string
 }
 
 // OnPluginStart implements types.PluginContext: it reads the configuration. A bad
@@ -157,7 +157,7 @@ func (p *Plugin) serving(when string) string {
 
 // use makes the policies those of the streams to come.
 func (p *Plugin) use(set *cors.Set) {
-	p.policies = set
+	p.policies, p.everywhere, p.withoutOrigin = set, set.Everywhere(), set.WithoutOrigin()
 	p.replies = make(map[*cors.Policy]replies, len(set.Policies()))
 	for _, policy := range set.Policies() {
 		p.replies[policy] = newReplies(policy)
@@ -174,8 +174,11 @@ func count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
-// NewHttpContext implements types.PluginContext. It returns a *Stream.
-func (p *Plugin) NewHttpContext(uint32) types.HttpContext {
+// NewHttpContext implements types.PluginContext.
+func (p *Plugin) NewHttpContext(uint32) types.HttpContext { return p.NewStream() }
+
+// NewStream returns a stream for a request to come.
+func (p *Plugin) NewStream() *Stream {
 	if s := p.free; s != nil {
 		p.free, s.next = s.next, nil
 		return s

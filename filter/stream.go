@@ -73,10 +73,9 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 // policy says so.
 func (s *Stream) preflight(policy *cors.Policy, request *cors.Request) types.Action {
 	host := s.plugin.host
-	var lines [1]string
 	if names, ok := host.RequestHeader("access-control-request-headers"); ok {
-		lines[0] = names
-		request.RequestHeaders = lines[:]
+		s.plugin.lines[0] = names
+		request.RequestHeaders = s.plugin.lines[:]
 	}
 	if policy.AsksPrivateNetwork() {
 		flag, _ := host.RequestHeader("access-control-request-private-network")
@@ -93,7 +92,7 @@ func (s *Stream) preflight(policy *cors.Policy, request *cors.Request) types.Act
 
 // withoutOrigin latches what the answer to a request without an origin needs.
 func (s *Stream) withoutOrigin() {
-	policy := s.plugin.policies.WithoutOrigin()
+	policy := s.plugin.withoutOrigin
 	if policy == nil {
 		policy = s.lookup()
 	}
@@ -110,6 +109,9 @@ func (s *Stream) withoutOrigin() {
 
 // lookup finds the policy that applies, and asks for no more than it takes.
 func (s *Stream) lookup() *cors.Policy {
+	if policy := s.plugin.everywhere; policy != nil {
+		return policy
+	}
 	host, set := s.plugin.host, s.plugin.policies
 	var key cors.Key
 	if set.ByRoute() {
@@ -165,17 +167,7 @@ func (s *Stream) edit() {
 	p, host := s.plugin, s.plugin.host
 	p.upstream.Reset()
 	host.ObserveResponse(&p.upstream)
-	p.edits = s.decision.AppendEdits(p.edits[:0], &p.upstream)
-	for i := range p.edits {
-		switch edit := &p.edits[i]; edit.Op {
-		case cors.Add:
-			host.AddResponseHeader(edit.Name, edit.Value)
-		case cors.Replace:
-			host.ReplaceResponseHeader(edit.Name, edit.Value)
-		case cors.Remove:
-			host.RemoveResponseHeader(edit.Name)
-		}
-	}
+	s.decision.Edit(&p.upstream, host)
 }
 
 // OnHttpStreamDone implements types.HttpContext.

@@ -26,6 +26,12 @@ var (
 var (
 	plugins = map[uint32]*filter.Plugin{}
 	streams table
+
+	// The plugin that the last stream was for, most likely the next one's too.
+	lastRoot struct {
+		id     uint32
+		plugin *filter.Plugin
+	}
 )
 
 // A vm notes the root contexts that the SDK creates.
@@ -34,6 +40,7 @@ type vm struct{ filter.VM }
 func (v *vm) NewPluginContext(id uint32) types.PluginContext {
 	p := v.VM.NewPluginContext(id).(*filter.Plugin)
 	plugins[id] = p
+	lastRoot.id = 0
 	return p
 }
 
@@ -44,19 +51,27 @@ func init() {
 
 func main() {}
 
-// guard keeps a panic from killing the VM, which would fail every request from
-// then on. It is deferred in every callback.
-func guard(callback string) {
-	if r := recover(); r != nil {
-		panicked(callback, r)
-	}
+// The callback that runs, and the stream that it is for, if it is for one.
+var (
+	entered string
+	serving *filter.Stream
+)
+
+// enter begins a callback. What the host handed over before is void.
+func enter(callback string, s *filter.Stream) {
+	entered, serving = callback, s
+	freeMemory()
 }
 
-// guardStream is guard for a stream, whose answer then has no CORS headers.
-func guardStream(callback string, s *filter.Stream) {
+// guard keeps a panic from killing the VM, which would fail every request from
+// then on. It is deferred in every callback. A stream's answer then has no CORS
+// headers.
+func guard() {
 	if r := recover(); r != nil {
-		panicked(callback, r)
-		s.Fail()
+		panicked(entered, r)
+		if serving != nil {
+			serving.Fail()
+		}
 	}
 }
 
@@ -65,29 +80,32 @@ func proxyABIVersion() {}
 
 //go:wasmexport proxy_on_vm_start
 func proxyOnVMStart(rootID, size uint32) (ok bool) {
-	defer guard("proxy_on_vm_start")
-	begin()
+	defer guard()
+	enter("proxy_on_vm_start", nil)
 	return bool(internal.ProxyOnVMStart(rootID, int(size)))
 }
 
 //go:wasmexport proxy_on_configure
 func proxyOnConfigure(rootID, size uint32) (ok bool) {
-	defer guard("proxy_on_configure")
-	begin()
+	defer guard()
+	enter("proxy_on_configure", nil)
 	return bool(internal.ProxyOnConfigure(rootID, int(size)))
 }
 
 //go:wasmexport proxy_on_context_create
 func proxyOnContextCreate(id, rootID uint32) {
-	defer guard("proxy_on_context_create")
-	begin()
+	defer guard()
+	enter("proxy_on_context_create", nil)
 	if rootID == 0 {
 		internal.ProxyOnContextCreate(id, 0)
 		return
 	}
+	if rootID != lastRoot.id {
+		lastRoot.id, lastRoot.plugin = rootID, plugins[rootID]
+	}
 	// An unknown plugin's stream stays unknown, and goes through untouched.
-	if p := plugins[rootID]; p != nil {
-		streams.put(id, p.NewHttpContext(id).(*filter.Stream))
+	if p := lastRoot.plugin; p != nil {
+		streams.put(id, p.NewStream())
 	}
 }
 
@@ -97,8 +115,8 @@ func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
-	defer guardStream("proxy_on_request_headers", s)
-	begin()
+	defer guard()
+	enter("proxy_on_request_headers", s)
 	return uint32(s.OnHttpRequestHeaders(int(headers), endOfStream != 0))
 }
 
@@ -108,23 +126,23 @@ func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
-	defer guardStream("proxy_on_response_headers", s)
-	begin()
+	defer guard()
+	enter("proxy_on_response_headers", s)
 	return uint32(s.OnHttpResponseHeaders(int(headers), endOfStream != 0))
 }
 
 //go:wasmexport proxy_on_tick
 func proxyOnTick(rootID uint32) {
-	defer guard("proxy_on_tick")
-	begin()
+	defer guard()
+	enter("proxy_on_tick", nil)
 	ticking = rootID
 	internal.ProxyOnTick(rootID)
 }
 
 //go:wasmexport proxy_on_http_call_response
 func proxyOnHTTPCallResponse(_, call, headers, size, _ uint32) {
-	defer guard("proxy_on_http_call_response")
-	begin()
+	defer guard()
+	enter("proxy_on_http_call_response", nil)
 	if f, ok := fetches[call]; ok {
 		delete(fetches, call)
 		// Without headers there is no answer: a timeout, or a connection that broke.
@@ -134,14 +152,15 @@ func proxyOnHTTPCallResponse(_, call, headers, size, _ uint32) {
 
 //go:wasmexport proxy_on_delete
 func proxyOnDelete(id uint32) {
-	defer guard("proxy_on_delete")
-	begin()
+	defer guard()
+	enter("proxy_on_delete", nil)
 	if s := streams.remove(id); s != nil {
 		s.Release()
 		return
 	}
 	if plugins[id] != nil {
 		delete(plugins, id)
+		lastRoot.id = 0
 		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.rootID == id })
 		internal.ProxyOnDelete(id)
 	}

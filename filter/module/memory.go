@@ -12,8 +12,8 @@ var (
 	larger [][]byte
 )
 
-// begin starts a callback: what the host handed over before is void.
-func begin() {
+// freeMemory makes room for what the host hands over next.
+func freeMemory() {
 	used = 0
 	if larger != nil {
 		larger = nil
