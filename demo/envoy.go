@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -42,24 +43,52 @@ func findEnvoy() (string, error) {
 // envoyProcess is a running Envoy.
 type envoyProcess struct {
 	cmd    *exec.Cmd
-	dir    string        // holds adminFile
+	dir    string        // holds adminFile, and the two files of a split
+	text   []byte        // the configuration, if Envoy runs on a split of it, else nil
+	admin  string        // the admin interface's address, once describe has returned
 	exited chan struct{} // closed when the process is gone
 	err    error         // why it went, once exited is closed
 }
 
 const adminFile = "admin-address"
 
-// startEnvoy starts Envoy and hands each line of its standard output to line.
-// Its standard error is the demo's.
-func startEnvoy(binary, config, logLevel string, line func([]byte)) (*envoyProcess, error) {
+// startEnvoy starts Envoy on a configuration, and hands each line of its output to
+// stdout or stderr.
+func startEnvoy(binary, config, logLevel string, stdout, stderr func([]byte)) (*envoyProcess, error) {
 	dir, err := os.MkdirTemp("", "cors-demo-")
 	if err != nil {
 		return nil, err
 	}
+	e := &envoyProcess{dir: dir, exited: make(chan struct{})}
+	if err := e.launch(binary, config, logLevel, stdout, stderr); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *envoyProcess) filterFile() string { return filepath.Join(e.dir, "cors.yaml") }
+
+func (e *envoyProcess) launch(binary, config, logLevel string, stdout, stderr func([]byte)) error {
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	if s, ok := splitFilter(string(text)); ok {
+		e.text = text
+		config = filepath.Join(e.dir, "envoy.yaml")
+		if err := os.WriteFile(config, []byte(s.bootstrap(e.filterFile())), 0o600); err != nil {
+			return err
+		}
+		if err := writeAtOnce(e.filterFile(), s.resource()); err != nil {
+			return err
+		}
+	}
 	args := []string{
 		"--config-path", config,
 		"--use-dynamic-base-id",
-		"--admin-address-path", filepath.Join(dir, adminFile),
+		"--service-node", "demo", "--service-cluster", "demo", // wanted where configuration is discovered
+		"--admin-address-path", filepath.Join(e.dir, adminFile),
 		"--file-flush-interval-msec", "25", // the page waits for the access log
 		"--log-level", logLevel,
 	}
@@ -67,27 +96,32 @@ func startEnvoy(binary, config, logLevel string, line func([]byte)) (*envoyProce
 		// Envoy's usual two warnings, at its start and at its end, say nothing here.
 		args = append(args, "--component-log-level", "main:error")
 	}
-	e := &envoyProcess{cmd: exec.Command(binary, args...), dir: dir, exited: make(chan struct{})}
-	e.cmd.Stderr = os.Stderr
+	e.cmd = exec.Command(binary, args...)
 	e.cmd.SysProcAttr = childAttributes()
-	stdout, err := e.cmd.StdoutPipe()
-	if err == nil {
-		err = e.start()
-	}
+	out, err := e.cmd.StdoutPipe()
 	if err != nil {
-		os.RemoveAll(dir)
-		return nil, err
+		return err
+	}
+	log, err := e.cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := e.start(); err != nil {
+		return err
 	}
 	go func() {
 		defer close(e.exited)
-		readLines(stdout, line)
+		var readers sync.WaitGroup
+		readers.Go(func() { readLines(out, stdout) })
+		readers.Go(func() { readLines(log, stderr) })
+		readers.Wait()
 		e.err = e.cmd.Wait()
 		if e.err == nil {
 			e.err = errors.New("exit status 0")
 		}
-		os.RemoveAll(dir)
+		os.RemoveAll(e.dir)
 	}()
-	return e, nil
+	return nil
 }
 
 // start starts the process from a thread that lives as long as the demo: the
@@ -119,7 +153,11 @@ type facts struct {
 	Other  string `json:"other"` // the same server under a name that is another origin
 	API    string `json:"api"`
 	Policy string `json:"policy"` // the filter's configuration, as Envoy holds it
-	admin  string
+	// File is where to edit the policy, or "" if Envoy doesn't take it while it runs.
+	File string `json:"file"`
+	// Refused tells that Envoy has refused what is in File now, and Reasons says why.
+	Refused bool     `json:"refused"`
+	Reasons []string `json:"reasons"`
 }
 
 // describe waits until Envoy serves, and asks its admin interface for the facts.
@@ -137,12 +175,12 @@ func (e *envoyProcess) describe(ctx context.Context) (facts, error) {
 		if err != nil {
 			continue
 		}
-		f.admin = string(address)
-		if _, err := adminGet(ctx, f.admin, "/ready"); err == nil {
+		if _, err := adminGet(ctx, string(address), "/ready"); err == nil {
+			e.admin = string(address)
 			break
 		}
 	}
-	listeners, err := adminGet(ctx, f.admin, "/listeners?format=json")
+	listeners, err := adminGet(ctx, e.admin, "/listeners?format=json")
 	if err != nil {
 		return f, err
 	}
@@ -158,12 +196,16 @@ func (e *envoyProcess) describe(ctx context.Context) (facts, error) {
 	f.App = fmt.Sprintf("http://localhost:%d", ports["app"])
 	f.Other = fmt.Sprintf("http://127.0.0.1:%d", ports["app"])
 	f.API = fmt.Sprintf("http://localhost:%d", ports["api"])
-	dump, err := adminGet(ctx, f.admin, "/config_dump?resource=static_listeners")
-	if err != nil {
-		return f, err
+	if e.text != nil {
+		// Envoy starts without the filter's configuration if it is bad.
+		if u, err := e.updates(ctx); err != nil {
+			return f, err
+		} else if u.success == 0 {
+			return f, errors.New("envoy refuses the configuration of the filter cors; the lines above say why")
+		}
 	}
-	f.Policy = pluginConfiguration(dump)
-	return f, nil
+	_, f.Policy, err = e.filter(ctx)
+	return f, err
 }
 
 // adminGet returns the body of a 200 from Envoy's admin interface.

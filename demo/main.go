@@ -93,6 +93,11 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			return
 		}
 		fmt.Fprintf(os.Stderr, "%s", line)
+	}, func(line []byte) {
+		if m := filterError.FindSubmatch(line); m != nil {
+			app.change(func(f *facts) { f.Reasons = append(f.Reasons, string(m[1])) })
+		}
+		fmt.Fprintf(os.Stderr, "%s", line)
 	})
 	if err != nil {
 		return err
@@ -101,10 +106,13 @@ func run(ctx context.Context, o options, out io.Writer) error {
 
 	ready := make(chan error, 1)
 	go func() {
-		facts, err := envoy.describe(ctx)
+		f, err := envoy.describe(ctx)
 		if err == nil {
-			app.publish(facts)
-			banner(out, facts)
+			if envoy.text != nil {
+				f.File = o.config
+			}
+			app.publish(f)
+			banner(out, f, envoy.admin)
 		}
 		ready <- err
 	}()
@@ -119,8 +127,38 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			if err != nil && ctx.Err() == nil {
 				return err
 			}
+			if err == nil && envoy.text != nil {
+				go reloadEdits(ctx, envoy, o.config, app, out)
+			}
 		}
 	}
+}
+
+// reloadEdits hands every edit of the policy to Envoy.
+func reloadEdits(ctx context.Context, envoy *envoyProcess, config string, app *app, out io.Writer) {
+	r := newReloader(envoy)
+	follow(ctx, config, envoy.text, func(text []byte) {
+		var reasons []string
+		app.change(func(f *facts) { reasons, f.Reasons = f.Reasons, nil })
+		result, err := r.take(ctx, string(text))
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			fmt.Fprintf(out, "\n%s has changed, but: %v\n\n", config, err)
+			return
+		}
+		app.change(func(f *facts) {
+			f.Refused = result.refused
+			if result.policy != "" {
+				f.Policy = result.policy
+			}
+			if result.refused && f.Reasons == nil { // Envoy doesn't repeat them
+				f.Reasons = reasons
+			}
+		})
+		fmt.Fprintf(out, "\n%s has changed: %s\n\n", config, result.says)
+	})
 }
 
 // listen opens one of the demo's own ports, named by its flag.
@@ -139,14 +177,19 @@ func serve(l net.Listener, h http.Handler) {
 	go func() { _ = s.Serve(l) }()
 }
 
-func banner(out io.Writer, f facts) {
+func banner(out io.Writer, f facts, admin string) {
 	fmt.Fprintf(out, `
   The app          %s     open this page
   Another origin   %s     the same page, from an origin the policy does not allow
   The API          %s
   Envoy's admin    http://%s
-
+`, f.App, f.Other, f.API, admin)
+	if f.File != "" {
+		fmt.Fprintf(out, `  The policy       is in %s: edit it, and run the page's requests again
+`, f.File)
+	}
+	fmt.Fprint(out, `
   Ctrl-C stops the demo. Requests to the API:
 
-`, f.App, f.Other, f.API, f.admin)
+`)
 }

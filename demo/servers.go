@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,8 +26,10 @@ const cookieName = "cors_demo"
 type app struct {
 	rec   *recorder
 	mux   http.ServeMux
-	facts facts
 	ready chan struct{} // closed once facts are known
+
+	mu    sync.Mutex
+	facts facts
 }
 
 func newApp(rec *recorder) *app {
@@ -47,6 +50,13 @@ func (a *app) publish(f facts) {
 	close(a.ready)
 }
 
+// change lets the page know that something about the running Envoy has changed.
+func (a *app) change(change func(*facts)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.facts)
+}
+
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if _, err := r.Cookie(cookieName); err != nil && r.URL.Path == "/" {
@@ -61,7 +71,10 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *app) serveFacts(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-a.ready:
-		writeJSON(w, a.facts)
+		a.mu.Lock()
+		f := a.facts
+		a.mu.Unlock()
+		writeJSON(w, f)
 	case <-r.Context().Done():
 	}
 }

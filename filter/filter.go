@@ -85,13 +85,16 @@ func (vm *VM) OnVMStart(int) types.OnVMStartStatus {
 }
 
 // NewPluginContext implements types.VMContext.
-func (vm *VM) NewPluginContext(uint32) types.PluginContext { return &Plugin{host: vm.Host} }
+func (vm *VM) NewPluginContext(uint32) types.PluginContext {
+	return &Plugin{host: vm.Host, editor: vm.Host}
+}
 
 // A Plugin is the root context of one plugin configuration, and owns its policies.
 type Plugin struct {
 	types.DefaultPluginContext
 	host     Host
-	policies *cors.Set // nil until configured
+	editor   cors.Editor // the host, which need not be converted for each answer
+	policies *cors.Set   // nil until configured
 	// What applies to every request, and what decides on all without an origin; nil
 	// if that depends on the request.
 	everywhere, withoutOrigin *cors.Policy

@@ -167,7 +167,7 @@ func (s *Stream) edit() {
 	p, host := s.plugin, s.plugin.host
 	p.upstream.Reset()
 	host.ObserveResponse(&p.upstream)
-	s.decision.Edit(&p.upstream, host)
+	s.decision.Edit(&p.upstream, p.editor)
 }
 
 // OnHttpStreamDone implements types.HttpContext.

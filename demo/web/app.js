@@ -5,7 +5,7 @@ import { scenarios } from './scenarios.js';
 import { send } from './send.js';
 import { code, el, exchangeItem } from './view.js';
 
-const facts = await (await fetch('/facts')).json();
+let facts = await (await fetch('/facts')).json();
 const page = location.origin;
 const allowed = page === facts.app;
 const cards = new Map();
@@ -17,13 +17,17 @@ for (const [name, text] of Object.entries({ page, api: facts.api, app: facts.app
     node.textContent = text;
   }
 }
-$('policy').textContent = facts.policy;
+for (const node of document.querySelectorAll('[data-file]')) {
+  node.textContent = facts.file;
+}
+$('edit').hidden = !facts.file;
 $('notice').hidden = allowed;
 $('to-app').href = facts.app;
 $('run-all').addEventListener('click', runAll);
 for (const scenario of scenarios) {
   addCard(scenario);
 }
+addEventListener('focus', takeOver);
 await runAll();
 
 function addCard(scenario) {
@@ -41,10 +45,32 @@ function addCard(scenario) {
   $('index').append(el('a', { href: `#${scenario.id}`, title: scenario.title }, el('span', {}, scenario.title)));
 }
 
+// takeOver runs all again if the policy was edited while the visitor was away.
+async function takeOver() {
+  const before = facts.policy;
+  await showPolicy();
+  if (facts.policy !== before && !$('run-all').disabled) {
+    await runAll();
+  }
+}
+
+async function showPolicy() {
+  try {
+    facts = await (await fetch('/facts')).json();
+  } catch {
+    // The demo has stopped; the cards will say so.
+  }
+  $('policy').textContent = facts.policy;
+  $('refused').hidden = !facts.refused;
+  $('refused').querySelector('ul').replaceChildren(...(facts.reasons ?? []).map((reason) => el('li', {}, reason)));
+  $('refused').querySelector('span').hidden = Boolean(facts.reasons?.length);
+}
+
 async function runAll() {
   for (const scenario of scenarios) {
     setState(scenario, 'running');
   }
+  await showPolicy();
   for (const scenario of scenarios) {
     await run(scenario);
   }

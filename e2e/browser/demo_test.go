@@ -52,6 +52,7 @@ type demo struct {
 	api   string
 	admin string
 
+	config string // the file that the demo runs on
 	cmd    *exec.Cmd
 	exited chan struct{}
 	output buffer // standard output and standard error
@@ -94,6 +95,7 @@ func newDemo(t *testing.T, replacements ...string) (*demo, *exec.Cmd) {
 		other:  "http://127.0.0.1:" + ports[0],
 		api:    "http://localhost:" + ports[1],
 		admin:  "http://127.0.0.1:" + ports[4],
+		config: config,
 		exited: make(chan struct{}),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -295,7 +297,15 @@ func TestDemoFailsWithABadPolicy(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("%v, want exit code 1", err)
 	}
-	wantOutput(t, string(out), "allow_credentials", "envoy stopped by itself")
+	wantOutput(t, string(out), "allow_credentials: is a number", "envoy refuses the configuration of the filter cors")
+}
+
+// A configuration without the filter runs too; its policy just can't be edited.
+func TestDemoRunsWithoutTheFilter(t *testing.T) {
+	d := startDemo(t, "- name: cors\n", "- name: another-name\n")
+	if out := d.output.String(); strings.Contains(out, "edit it") {
+		t.Errorf("the demo offers to edit the policy:\n%s", out)
+	}
 }
 
 func wantOutput(t *testing.T, out string, texts ...string) {
