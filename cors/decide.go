@@ -100,6 +100,10 @@ func (d *Decision) preflight(r *Request) Reason {
 	plain := len(r.RequestHeaders) <= 1
 	for _, line := range r.RequestHeaders {
 		for line != "" {
+			if line[0] == ',' { // of what is hostile, mostly
+				line, plain = line[1:], false
+				continue
+			}
 			var element string
 			element, line, _ = strings.Cut(line, ",")
 			name := trimOWS(element)

@@ -62,4 +62,12 @@ func forbiddenResponseHeader(name string) bool {
 func corsResponseHeader(name string) bool { return responseHeader(name) >= 0 }
 
 // trimOWS trims optional white space (RFC 9110, section 5.6.3).
-func trimOWS(s string) string { return strings.Trim(s, " \t") }
+func trimOWS(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -251,74 +251,66 @@ func TestPreflightIsCachedForMaxAge(t *testing.T) {
 // TestPolicyIsReloaded: who edits the policy of the running demo sees the page change.
 func TestPolicyIsReloaded(t *testing.T) {
 	d := startDemo(t)
-	b := openBrowser(t)
-	b.open(d.app)
-	text := func(id string) string {
-		t.Helper()
-		return evaluate[string](b, `document.getElementById('`+id+`').innerText`)
-	}
-	hidden := func(id string) bool { t.Helper(); return evaluate[bool](b, `document.getElementById('`+id+`').hidden`) }
-	check := func(page, state string, refused bool, policy string) {
-		t.Helper()
-		b.settle()
-		if c := b.cards()["method-not-allowed"]; c.Seen["page"] != page || c.State != state {
-			t.Errorf("the DELETE: %+v, want %q and %s", c, page, state)
-		}
-		if hidden("refused") == refused {
-			t.Errorf("the page says that the policy is refused: %t, want %t", !refused, refused)
-		}
-		if got := text("policy"); !strings.Contains(got, policy) {
-			t.Errorf("the page shows the policy %q, want %q in it", got, policy)
-		}
-	}
-	original, err := os.ReadFile(d.config)
+	content, err := os.ReadFile(d.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	edited := func(old, new string) []byte { return []byte(strings.Replace(string(original), old, new, 1)) }
-	runAll := chromedp.Click(chromedp.CSS(`#run-all`))
-	if got := text("edit"); !strings.Contains(got, d.config) || hidden("edit") {
+	shipped := string(content)
+	const methods = `"allow_methods": ["PUT", "PATCH"]`
+	more := strings.Replace(shipped, methods, `"allow_methods": ["PUT", "DELETE"]`, 1)
+	bad := strings.Replace(shipped, methods, `"allow_methods": ["PUT", "TRACE"]`, 1)
+	badStill := strings.Replace(bad, "# failure_policy", "# The failure_policy", 1)
+
+	b := openBrowser(t)
+	b.open(d.app)
+	if got := evaluate[string](b, `document.getElementById('edit').innerText`); !strings.Contains(got, d.config) {
 		t.Errorf("the page doesn't say where to edit the policy: %q", got)
 	}
-	const shipped = `"allow_methods": ["PUT", "PATCH"]`
-	check("network error", "pass", false, shipped)
-
-	// As editors do that write the file anew.
-	d.edit(t, "Envoy serves the new policy", func() error {
-		return os.WriteFile(d.config, edited(`"PATCH"]`, `"PATCH", "DELETE"]`), 0o600)
-	})
-	b.run(runAll)
-	check("reads 200", "fail", false, `["PUT", "PATCH", "DELETE"]`)
-
-	// And as those do that move a new file to its place.
-	d.edit(t, "Envoy refuses the new policy", func() error {
-		if err := os.WriteFile(d.config+".new", edited(`"PATCH"]`, `"TRACE"]`), 0o600); err != nil {
-			return err
+	for _, step := range []struct {
+		name    string
+		text    string
+		says    string // the demo, on the terminal
+		serves  string
+		refused bool
+	}{
+		{"more methods", more, "Envoy serves the new policy", more, false},
+		{"bad", bad, "Envoy refuses the new policy", more, true},
+		// Envoy takes what it has refused for good when it gets the same again.
+		{"bad, with another comment", badStill, "Envoy refuses the new policy", more, true},
+		{"elsewhere", badStill + "# The end.\n", "it takes only the configuration of the filter", more, true},
+		{"as shipped", shipped, "Envoy serves the new policy", shipped, false},
+	} {
+		d.edit(t, step.text, step.says)
+		if step.name == "as shipped" { // Coming back to the page is enough.
+			b.run(ignore(chromedp.Evaluate[chromedp.Void](`dispatchEvent(new Event('focus'))`)))
+			b.run(ignore(chromedp.Poll[bool](`document.getElementById('refused').hidden`)))
+		} else {
+			b.run(chromedp.Click(chromedp.CSS(`#run-all`)))
 		}
-		return os.Rename(d.config+".new", d.config)
-	})
-	b.run(runAll)
-	check("reads 200", "fail", true, `["PUT", "PATCH", "DELETE"]`)
-	if got := text("refused"); !strings.Contains(got, "allow_methods[1]") {
-		t.Errorf("the page doesn't say why the policy is refused: %q", got)
+		b.settle()
+		page, state, policy := "network error", "pass", methods
+		if step.serves == more {
+			page, state, policy = "reads 200", "fail", `"allow_methods": ["PUT", "DELETE"]`
+		}
+		if c := b.cards()["method-not-allowed"]; c.Seen["page"] != page || c.State != state {
+			t.Errorf("%s: of the DELETE is seen %q (%s), want %q (%s)", step.name, c.Seen["page"], c.State, page, state)
+		}
+		if got := evaluate[string](b, `document.getElementById('policy').textContent`); !strings.Contains(got, policy) {
+			t.Errorf("%s: the page shows the policy %q, want %q in it", step.name, got, policy)
+		}
+		if got := evaluate[string](b, `document.querySelector('#refused:not([hidden]) ul')?.innerText ?? ''`); strings.Contains(got, "allow_methods[1]: TRACE") != step.refused {
+			t.Errorf("%s: the page says what is wrong with the policy: %q; want it: %t", step.name, got, step.refused)
+		}
+		b.screenshots("edited-" + strings.ReplaceAll(step.name, " ", "-"))
 	}
-
-	d.edit(t, "takes only the configuration of the filter", func() error {
-		return os.WriteFile(d.config, edited(`"PATCH"]`, `"TRACE"] # `), 0o600)
-	})
-
-	// Coming back to the page is enough.
-	d.edit(t, "Envoy serves the new policy", func() error { return os.WriteFile(d.config, original, 0o600) })
-	b.run(ignore(chromedp.Evaluate[chromedp.Void](`dispatchEvent(new Event('focus'))`)))
-	b.run(ignore(chromedp.Poll[bool](`document.getElementById('refused').hidden`)))
-	check("network error", "pass", false, shipped)
 }
 
-// edit changes the demo's configuration, and waits until the demo says what came of it.
-func (d *demo) edit(t *testing.T, says string, change func() error) {
+// edit saves the demo's configuration as an editor does that writes the file anew, and
+// waits until the demo says what came of it.
+func (d *demo) edit(t *testing.T, text, says string) {
 	t.Helper()
 	before := strings.Count(d.output.String(), says)
-	if err := change(); err != nil {
+	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(30 * time.Second); strings.Count(d.output.String(), says) == before; time.Sleep(10 * time.Millisecond) {
