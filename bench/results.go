@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// results are what a run finds.
+type results struct {
+	Machine  machine         `json:"machine"`
+	Settings settings        `json:"settings"`
+	CPU      []cpuFigure     `json:"cpu,omitempty"`
+	Latency  []latencyFigure `json:"latency,omitempty"`
+	Start    []startFigure   `json:"start,omitempty"`
+	Scale    []scaleFigure   `json:"scale,omitempty"`
+	Engine   []engineFigure  `json:"engine,omitempty"`
+
+	chapters []chapter
+	charts   map[string]string // SVG, by file name
+}
+
+// A machine is where and of what the figures are.
+type machine struct {
+	Date        string `json:"date"`
+	CPU         string `json:"cpu"`
+	Cores       int    `json:"cores"`
+	Kernel      string `json:"kernel"`
+	Envoy       string `json:"envoy"`
+	Go          string `json:"go"`
+	ModuleBytes int64  `json:"module_bytes"`
+}
+
+type settings struct {
+	Rounds      int `json:"rounds"`
+	Burst       int `json:"burst"`
+	Connections int `json:"connections"`
+	Rate        int `json:"rate"`
+}
+
+func describe(f *files) machine {
+	m := machine{Date: time.Now().UTC().Format(time.DateOnly), CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version()}
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if found := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(text); found != nil {
+			m.CPU = string(found[1])
+		}
+	}
+	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = strings.TrimSpace(string(text))
+	}
+	if text, err := exec.Command(f.envoy, "--version").Output(); err == nil {
+		if found := regexp.MustCompile(`version: \w+/([^/]+)`).FindSubmatch(text); found != nil {
+			m.Envoy = string(found[1])
+		}
+	}
+	if info, err := os.Stat(f.cors); err == nil {
+		m.ModuleBytes = info.Size()
+	}
+	return m
+}
+
+// A chapter is a part of the report: words and a table.
+type chapter struct {
+	title, text string
+	rows        [][]string // the first one has the names of the columns
+}
+
+// add appends a chapter, and shows it on the terminal.
+func (r *results) add(c chapter) {
+	r.chapters = append(r.chapters, c)
+	fmt.Printf("\n%s\n\n%s\n", c.title, c.table())
+}
+
+// chart keeps a chart to be written.
+func (r *results) chart(file, svg string) {
+	if r.charts == nil {
+		r.charts = map[string]string{}
+	}
+	r.charts[file] = svg
+}
+
+// table is the chapter's table in Markdown, aligned for the terminal: names to the
+// left, figures to the right.
+func (c *chapter) table() string {
+	widths := make([]int, len(c.rows[0]))
+	for _, row := range c.rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for n, row := range c.rows {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				b.WriteString("| " + cell + pad + " |")
+			} else {
+				b.WriteString(" " + pad + cell + " |")
+			}
+		}
+		b.WriteByte('\n')
+		if n == 0 {
+			for i, width := range widths {
+				if i == 0 {
+					b.WriteString("|-" + strings.Repeat("-", width) + "-|")
+				} else {
+					b.WriteString(strings.Repeat("-", width+1) + ":|")
+				}
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// write writes the results, if there are any, into a folder.
+func (r *results) write(dir string) error {
+	if len(r.chapters) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	m, s := r.Machine, r.Settings
+	var b strings.Builder
+	fmt.Fprintf(&b, "# What CORS costs\n\nWritten by `make bench`.\n\n")
+	fmt.Fprintf(&b, "%s: %s, %d cores, Linux %s; Envoy %s with one worker; module of %s by %s.\n", m.Date, m.CPU, m.Cores, m.Kernel, m.Envoy, amount(float64(m.ModuleBytes)), m.Go)
+	fmt.Fprintf(&b, "%d rounds of bursts of %d requests over %d connections of HTTP/1.1, answered by Envoy\nitself. Requests have Host, User-Agent, Accept, and what their kind needs.\n", s.Rounds, s.Burst, s.Connections)
+	for _, c := range r.chapters {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", c.title, c.text, c.table())
+	}
+	encoded, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	all := map[string]string{"results.md": b.String(), "results.json": string(encoded) + "\n"}
+	for name, svg := range r.charts {
+		all[name] = svg
+	}
+	for name, text := range all {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	say("results are in %s", dir)
+	return nil
+}
+
+func amount(bytes float64) string {
+	if bytes < 100_000 {
+		return fmt.Sprintf("%.1f kB", bytes/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", bytes/1e6)
+}

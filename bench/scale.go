@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+)
+
+// byWildcard is the kind of actual requests whose origin a wildcard allows.
+const byWildcard = "actual, wildcard"
+
+// A scaleFigure is what one size of configuration takes.
+type scaleFigure struct {
+	Size        string `json:"size"`
+	ConfigBytes int    `json:"config_bytes"`
+	// ReadyMillis and RSSBytes are as those of a startFigure.
+	ReadyMillis float64 `json:"ready_millis"`
+	RSSBytes    float64 `json:"rss_bytes"`
+	// Requests are what the kinds of requests cost.
+	Requests []cpuFigure `json:"requests"`
+}
+
+// A size is a configuration of some size, and a request that it allows.
+type size struct {
+	name   string
+	config string
+	// host and path are a request's, exact and wildcard its origins, "" for none.
+	host, path, exact, wildcard string
+}
+
+// common are the fields of all policies.
+func common(more object) object {
+	fields := object{"allow_methods": []string{"GET", "POST"}, "allow_headers": []string{"x-pingother"}, "max_age": 86400}
+	maps.Copy(fields, more)
+	return fields
+}
+
+// sizes are the configurations to measure.
+func sizes() (all []size) {
+	for _, n := range []int{1, 100, 10_000} {
+		var policies []object
+		// Ten paths to a host.
+		for i := range n {
+			policies = append(policies, object{
+				"name":  fmt.Sprintf("policy-%d", i),
+				"match": object{"hosts": []string{fmt.Sprintf("host-%d.example.com", i/10)}, "paths": []object{{"prefix": fmt.Sprintf("/part-%d", i%10)}}},
+			})
+		}
+		middle := n / 2
+		all = append(all, size{
+			name: plural(n, "policy", "policies"), config: encode(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies}),
+			host: fmt.Sprintf("host-%d.example.com", middle/10), path: fmt.Sprintf("/part-%d/items", middle%10), exact: origin,
+		})
+	}
+	for _, n := range []int{1, 1000, 100_000} {
+		var origins []string
+		// Exact ones and wildcards in turn.
+		for i := range n {
+			entry := fmt.Sprintf("https://app-%d.example", i)
+			if i%2 == 1 {
+				entry = fmt.Sprintf("https://*.tenant-%d.example.com", i)
+			}
+			origins = append(origins, entry)
+		}
+		s := size{
+			name: plural(n, "origin", "origins"), config: encode(common(object{"allow_origins": origins})),
+			host: "api.example", path: "/items", exact: origins[n/2],
+		}
+		if n > 1 {
+			s.wildcard = fmt.Sprintf("https://www.tenant-%d.example.com", n/2+1)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func plural(n int, one, many string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case n < 1000:
+		return fmt.Sprintf("%d %s", n, many)
+	}
+	return fmt.Sprintf("%d,%03d %s", n/1000, n%1000, many)
+}
+
+func encode(config object) string {
+	text, err := json.Marshal(config)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// queries are what a size is measured with.
+func (s *size) queries() (all []query) {
+	for _, kind := range kinds {
+		all = append(all, ask(kind, s.host, s.path, s.exact))
+	}
+	if s.wildcard != "" {
+		all = append(all, ask(byWildcard, s.host, s.path, s.wildcard))
+	}
+	return all
+}
+
+// measureScale starts an Envoy for each size, and then measures the requests of all
+// sizes in one Envoy.
+func measureScale(o *options, f *files, r *results) error {
+	listeners := []listener{{name: none, routes: []any{direct(nil)}}}
+	all := sizes()
+	var starts []*start
+	for _, s := range all {
+		l := listener{name: s.name, filters: copies(1, wasm(f.cors, s.config)), routes: []any{direct(nil)}}
+		listeners = append(listeners, l)
+		starts = append(starts, &start{listener: l, workers: 1, work: varies, query: s.queries()[1]})
+	}
+	if err := startInTurn(o, f, "scale", starts); err != nil {
+		return err
+	}
+	for i, s := range starts {
+		r.Scale = append(r.Scale, scaleFigure{Size: all[i].name, ConfigBytes: len(all[i].config), ReadyMillis: quantile(s.ready, 0.5), RSSBytes: quantile(s.rss, 0.5)})
+	}
+	say("scale: starting with all of them")
+	e, err := startEnvoy(f, 1, listeners)
+	if err != nil {
+		return err
+	}
+	defer e.stop()
+	var probes []*probe
+	for _, s := range all {
+		for _, name := range []string{none, s.name} {
+			t, err := dial(e.addrs[name], o.connections)
+			if err != nil {
+				return err
+			}
+			defer t.close()
+			p := probe{variant: none + ", " + s.name, copies: 1}
+			w := nothing
+			if name == s.name {
+				p.variant, p.base, w = s.name, p.variant, varies
+			}
+			for _, q := range s.queries() {
+				p := p
+				p.kind = q.kind
+				if p.exchange, err = t.learn(w, q); err != nil {
+					return fmt.Errorf("%s: %s: %w", name, q.kind, err)
+				}
+				probes = append(probes, &p)
+			}
+		}
+	}
+	if err := interleave(o, "scale", e, probes); err != nil {
+		return err
+	}
+	r.reportScale(cpuFigures(probes))
+	return nil
+}
+
+// reportScale makes the table and the chart.
+func (r *results) reportScale(figures []cpuFigure) {
+	columns := []string{noOrigin, actual, byWildcard, preflight}
+	c := chapter{title: "Scale", text: `What the size of the configuration costs: µs of CPU added to a request (as above), time from
+the start of the process until Envoy is ready, and Envoy's resident memory. Policies are
+by host and path, ten paths to a host. Origins are exact ones and wildcards in turn.
+
+![The table as a chart](scale.svg)`,
+		rows: [][]string{append(append([]string{"size"}, columns...), "configuration", "ready", "resident")}}
+	panels := make([]panel, len(columns))
+	ready, memory := panel{title: "ready, s"}, panel{title: "resident, MB"}
+	var labels []string
+	for i := range r.Scale {
+		s := &r.Scale[i]
+		row := []string{s.Size}
+		for n, kind := range columns {
+			panels[n].title = kind + ", µs"
+			cell, value, err := "–", math.NaN(), 0.0
+			if f := find(figures, s.Size, 1, kind); f != nil {
+				s.Requests = append(s.Requests, *f)
+				cell, value, err = f.Added.String(), f.Added.Value, f.Added.Error
+			}
+			row = append(row, cell)
+			panels[n].values, panels[n].errors = append(panels[n].values, value), append(panels[n].errors, err)
+		}
+		c.rows = append(c.rows, append(row, amount(float64(s.ConfigBytes)), fmt.Sprintf("%.0f ms", s.ReadyMillis), amount(s.RSSBytes)))
+		ready.values, memory.values = append(ready.values, s.ReadyMillis/1000), append(memory.values, s.RSSBytes/1e6)
+		labels = append(labels, s.Size)
+	}
+	r.add(c)
+	sameScale(panels)
+	r.chart("scale.svg", bar("What the size of the configuration costs", "CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals", "", labels, append(panels, ready, memory)))
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// quantile interpolates the q-quantile of samples, which needn't be sorted.
+func quantile(samples []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(samples))
+	at := q * float64(len(sorted)-1)
+	low := int(at)
+	high := min(low+1, len(sorted)-1)
+	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
+}
+
+// A spread describes samples.
+type spread struct {
+	LowerQuartile float64 `json:"lower_quartile"`
+	Median        float64 `json:"median"`
+	IQR           float64 `json:"interquartile_range"`
+}
+
+func spreadOf(samples []float64) spread {
+	low := quantile(samples, 0.25)
+	return spread{round(low), round(quantile(samples, 0.5)), round(quantile(samples, 0.75) - low)}
+}
+
+// A difference is between the lower quartiles of two sets of samples.
+type difference struct {
+	Value float64 `json:"value"`
+	// Error is half of the interval that the value is in with 90 % probability,
+	// by resampling.
+	Error float64 `json:"error"`
+}
+
+func (d *difference) String() string { return fmt.Sprintf("%.2f ± %.2f", d.Value, d.Error) }
+
+func differenceOf(samples, base []float64, divisor float64) *difference {
+	between := func(a, b []float64) float64 { return (quantile(a, 0.25) - quantile(b, 0.25)) / divisor }
+	random := rand.New(rand.NewPCG(1, 2))
+	resample := func(from []float64) []float64 {
+		to := make([]float64, len(from))
+		for i := range to {
+			to[i] = from[random.IntN(len(from))]
+		}
+		return to
+	}
+	var values []float64
+	for range 400 {
+		values = append(values, between(resample(samples), resample(base)))
+	}
+	return &difference{round(between(samples, base)), round((quantile(values, 0.95) - quantile(values, 0.05)) / 2)}
+}
+
+// round keeps three decimals, more than there is to know.
+func round(x float64) float64 { return math.Round(x*1000) / 1000 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+// The kinds of requests.
+const (
+	noOrigin  = "no Origin"
+	actual    = "actual"
+	preflight = "preflight"
+)
+
+var kinds = []string{noOrigin, actual, preflight}
+
+const origin = "https://foo.example"
+
+// A query is a request, and what is known about it.
+type query struct {
+	kind    string
+	text    string // as it goes over the wire
+	allowed string // the origin that its answer should allow, "" for none
+}
+
+// ask is a query of a kind from a page of an origin that is allowed.
+func ask(kind, host, path, origin string) query {
+	q := query{kind: kind}
+	method, headers := "GET", "User-Agent: bench\r\nAccept: */*\r\n"
+	if kind != noOrigin {
+		headers += "Origin: " + origin + "\r\n"
+		q.allowed = origin
+	}
+	if kind == preflight {
+		method = "OPTIONS"
+		headers += "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-pingother\r\n"
+	}
+	q.text = fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, path, host, headers)
+	return q
+}
+
+// A work is what a variant does about CORS.
+type work int
+
+const (
+	nothing work = iota // adds no headers
+	allows              // allows origin, and answers its preflights
+	varies              // and tells caches that answers depend on the origin
+)
+
+// A variant is one thing to measure.
+type variant struct {
+	name string
+	base string // the variant that it adds to, "" if it is a base itself
+	work work
+	// listener makes a listener with n copies of the variant's filter.
+	listener func(n int) listener
+	// module is the path of the variant's module, if its size and start count.
+	module string
+}
+
+// The variants that come with the benchmark.
+const (
+	none       = "no filter"
+	again      = "no filter, again"
+	nativeBase = "no filter, fault"
+	native     = "native CORS"
+	script     = "Lua"
+	empty      = "WAT, empty"
+	floor      = "WAT, same work"
+	ours       = "ours"
+	routed     = "ours, header route"
+)
+
+//go:embed cors.lua
+var luaScript string
+
+// policy is the policy of all variants.
+const policy = `{"allow_origins": ["` + origin + `"], "allow_methods": ["GET", "POST"], "allow_headers": ["x-pingother"], "max_age": 86400}`
+
+// variants are all that is measured.
+func variants(f *files) []variant {
+	chain := func(config object) func(int) listener {
+		return func(n int) listener {
+			l := listener{routes: []any{direct(nil)}}
+			if config != nil {
+				l.filters = copies(n, config)
+			}
+			return l
+		}
+	}
+	all := []variant{
+		{none, "", nothing, chain(nil), ""},
+		{again, none, nothing, chain(nil), ""},
+		{nativeBase, "", nothing, func(int) listener { return nativeListener(0) }, ""},
+		{native, nativeBase, allows, nativeListener, ""},
+		{script, none, varies, chain(typed("filters.http.lua.v3.Lua", object{"default_source_code": object{"inline_string": luaScript}})), ""},
+		{empty, none, nothing, chain(wasm(f.empty, "")), ""},
+		{floor, none, varies, chain(wasm(f.floor, "")), ""},
+		{ours, none, varies, chain(wasm(f.cors, policy)), f.cors},
+		{routed, none, varies, func(n int) listener { return headerRoute(n, wasm(f.cors, policy)) }, ""},
+	}
+	for _, m := range f.more {
+		all = append(all, variant{m.name, none, varies, chain(wasm(m.path, m.configuration)), m.path})
+	}
+	return all
+}
+
+// chains reports whether chains of copies of the variant's filter are measured.
+func (v *variant) chains() bool { return v.base != "" && v.name != again }
+
+// nativeListener has Envoy's own CORS filter. It ignores direct responses, so that
+// its route goes to a cluster, and a fault filter behind it answers.
+func nativeListener(n int) listener {
+	fields := object{}
+	if n > 0 {
+		fields = perCopy(n, typed("filters.http.cors.v3.CorsPolicy", object{
+			"allow_origin_string_match": []any{object{"exact": origin}},
+			"allow_methods":             "GET, POST",
+			"allow_headers":             "x-pingother",
+			"max_age":                   "86400",
+		}))
+	}
+	fields["match"], fields["route"] = object{"prefix": "/"}, object{"cluster": "nobody"}
+	fault := typed("filters.http.fault.v3.HTTPFault", object{"abort": object{"http_status": 200, "percentage": object{"numerator": 100}}})
+	return listener{
+		filters: append(copies(n, typed("filters.http.cors.v3.Cors", nil)), filter("fault", fault)),
+		routes:  []any{fields},
+	}
+}
+
+// headerRoute has a filter that is disabled, but on the route of requests with an
+// Origin. The route of the others adds their Vary.
+func headerRoute(n int, config object) listener {
+	filters := copies(n, config)
+	for _, f := range filters {
+		f.(object)["disabled"] = true
+	}
+	enabled := perCopy(n, object{"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": object{}})
+	enabled["match"] = object{"prefix": "/", "headers": []any{object{"name": "origin", "present_match": true}}}
+	vary := object{"response_headers_to_add": []any{object{"header": object{"key": "vary", "value": "Origin"}}}}
+	return listener{filters: filters, routes: []any{direct(enabled), direct(vary)}}
+}
+
+// A module is a further Wasm module to measure.
+type module struct{ name, path, configuration string }
+
+// parseModule reads name=path or name=path=configuration.
+func parseModule(s string) (module, error) {
+	parts := append(strings.SplitN(s, "=", 3), "", "")
+	if parts[0] == "" || parts[1] == "" {
+		return module{}, fmt.Errorf("module %q isn't name=path or name=path=configuration", s)
+	}
+	return module{parts[0], parts[1], parts[2]}, nil
+}
