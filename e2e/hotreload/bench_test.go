@@ -1,0 +1,64 @@
+package hotreload_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// BenchmarkXDS measures how long a policy takes from the control plane to the last of
+// all workers, under load.
+func BenchmarkXDS(b *testing.B) {
+	benchmark(b, byXDS, func(f *fleet, document string) { f.push(b, document) })
+}
+
+// BenchmarkPolicySource measures how long a policy takes from the policy source to the
+// last of all workers, under load. Compare it with sourceInterval.
+func BenchmarkPolicySource(b *testing.B) {
+	benchmark(b, bySource, func(f *fleet, document string) { f.source.publish(document) })
+}
+
+func benchmark(b *testing.B, listener string, update func(f *fleet, document string)) {
+	b.Helper()
+	f := startFleet(b)
+	load := startLoad(b, f.proxies, listener)
+	for _, p := range f.proxies {
+		p.checkWorkers(b)
+	}
+	var took durations
+	n := 1
+	for b.Loop() {
+		n++
+		took.measure(func() { update(f, document(n)) }, load.awaiting(b, listener, n))
+	}
+	load.check(b)
+	for _, percent := range []int{50, 95, 100} {
+		b.ReportMetric(float64(took.quantile(percent).Microseconds())/1000, fmt.Sprintf("ms/p%d", percent))
+	}
+}
+
+// durations are how long the same thing took, again and again.
+type durations []time.Duration
+
+// measure adds the time from the begin of change to the moment that reached returns.
+func (d *durations) measure(change func(), reached func() time.Time) {
+	start := time.Now()
+	change()
+	*d = append(*d, reached().Sub(start))
+}
+
+// quantile returns the shortest duration that so many percent are not longer than.
+func (d durations) quantile(percent int) time.Duration {
+	sorted := slices.Sorted(slices.Values(d))
+	return sorted[(len(sorted)*percent+99)/100-1]
+}
+
+// String returns the distribution.
+func (d durations) String() string {
+	text := fmt.Sprintf("%d updates", len(d))
+	for _, percent := range []int{50, 95, 100} {
+		text += fmt.Sprintf(", %d %% within %s", percent, d.quantile(percent).Round(time.Millisecond))
+	}
+	return text
+}

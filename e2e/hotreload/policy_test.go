@@ -1,0 +1,88 @@
+package hotreload_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+)
+
+// app is the origin that every version of the policies allows.
+const app = "https://app.example"
+
+// document returns version n of the policies, from 1 to 86400. Each answer has the
+// version in several places, so that one which mixes two versions is noticed.
+func document(n int) string { return documentWith(n, "") }
+
+// documentWith is document, with further fields at the top.
+func documentWith(n int, fields string) string {
+	return fmt.Sprintf(`{
+  %[3]s"defaults": {
+    "allow_origins": ["%[2]s"],
+    "allow_methods": ["VERSION-%[1]d"],
+    "allow_headers": ["X-Version-%[1]d"],
+    "expose_headers": ["X-Version-%[1]d", "X-Again-%[1]d"],
+    "allow_credentials": %[4]t,
+    "max_age": %[1]d
+  },
+  "policies": [
+    {"name": "one-%[1]d", "match": {"hosts": ["one.example"]}},
+    {"name": "any-%[1]d"}
+  ]
+}`, n, app, fields, credentials(n))
+}
+
+// version returns the number of a version as text.
+func version(n int) string { return strconv.Itoa(n) }
+
+// credentials tells whether version n allows credentials.
+func credentials(n int) bool { return n%2 == 1 }
+
+// requests are what a client sends in turn: requests and preflights, to two policies.
+var requests = []cases.Request{
+	{Host: "any.example", Headers: [][2]string{{"origin", app}}},
+	{Host: "any.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app}, {"access-control-request-method", "GET"}}},
+	{Host: "one.example", Headers: [][2]string{{"origin", app}}},
+	{Host: "one.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app}, {"access-control-request-method", "GET"}}},
+}
+
+// versionOf returns the version of the policies that an answer is from, or an error
+// if it isn't, line by line, what one version answers.
+func versionOf(request cases.Request, response *envoytest.Response) (int, error) {
+	status, header, prefix := 200, "access-control-expose-headers", "X-Version-"
+	if request.Method == "OPTIONS" {
+		status, header, prefix = 204, "access-control-max-age", ""
+	}
+	value := strings.Join(response.Values(header), ",")
+	first, _, _ := strings.Cut(strings.TrimPrefix(value, prefix), ",")
+	n, err := strconv.Atoi(first)
+	if err != nil || response.Status != status {
+		return 0, fmt.Errorf("status %d and %s %q, which no version answers; body %q", response.Status, header, value, response.Body)
+	}
+	if got, want := envoytest.CORSLines(response), linesOf(request, n); !slices.Equal(got, want) {
+		return 0, fmt.Errorf("a mix of versions: got %q, version %d answers %q", got, n, want)
+	}
+	return n, nil
+}
+
+// linesOf returns the CORS headers that version n answers.
+func linesOf(request cases.Request, n int) []string {
+	lines := []string{"access-control-allow-origin: " + app}
+	if credentials(n) {
+		lines = append(lines, "access-control-allow-credentials: true")
+	}
+	if request.Method == "OPTIONS" {
+		lines = append(lines,
+			fmt.Sprintf("access-control-allow-methods: VERSION-%d", n),
+			fmt.Sprintf("access-control-allow-headers: X-Version-%d", n),
+			fmt.Sprintf("access-control-max-age: %d", n),
+			"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+	} else {
+		lines = append(lines, fmt.Sprintf("access-control-expose-headers: X-Version-%[1]d, X-Again-%[1]d", n), "vary: Origin")
+	}
+	slices.Sort(lines)
+	return lines
+}
