@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
@@ -85,4 +86,40 @@ func linesOf(request cases.Request, n int) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// TestVersionOf: an answer that is made of two versions is noticed, whichever line is
+// the other's.
+func TestVersionOf(t *testing.T) {
+	for _, request := range requests {
+		of := func(n int) *envoytest.Response {
+			response := &envoytest.Response{Status: 200}
+			if request.Method == "OPTIONS" {
+				response.Status = 204
+			}
+			for _, line := range linesOf(request, n) {
+				name, value, _ := strings.Cut(line, ": ")
+				response.Headers = append(response.Headers, [2]string{name, value})
+			}
+			return response
+		}
+		if n, err := versionOf(request, of(3)); n != 3 || err != nil {
+			t.Errorf("version 3: got %d, %v", n, err)
+		}
+		for i, line := range of(5).Headers {
+			response := of(3)
+			if response.Headers[i] == line {
+				continue
+			}
+			response.Headers[i] = line
+			if n, err := versionOf(request, response); err == nil {
+				t.Errorf("version 3 with %q of version 5 passes as version %d", line, n)
+			}
+		}
+		for _, response := range []*envoytest.Response{{Status: of(3).Status}, {Status: 503, Headers: of(3).Headers}} {
+			if n, err := versionOf(request, response); err == nil {
+				t.Errorf("%+v passes as version %d", response, n)
+			}
+		}
+	}
 }
