@@ -297,7 +297,7 @@ func TestDemoFailsWithABadPolicy(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("%v, want exit code 1", err)
 	}
-	wantOutput(t, string(out), "allow_credentials: is a number", "envoy refuses the configuration of the filter cors")
+	wantOutput(t, string(out), "allow_credentials: is the number 1", "envoy refuses the configuration of the filter cors")
 }
 
 // A configuration without the filter runs too; its policy just can't be edited.
