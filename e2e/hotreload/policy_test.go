@@ -112,6 +112,9 @@ func TestVersionOf(t *testing.T) {
 				continue
 			}
 			response.Headers[i] = line
+			if slices.Equal(response.Headers, of(5).Headers) {
+				continue // no other line tells the versions apart
+			}
 			if n, err := versionOf(request, response); err == nil {
 				t.Errorf("version 3 with %q of version 5 passes as version %d", line, n)
 			}
