@@ -76,10 +76,16 @@ type VM struct {
 	Host Host
 	// Version and Revision of the build, for the log.
 	Version, Revision string
+
+	started bool
 }
 
-// OnVMStart implements types.VMContext.
+// OnVMStart implements types.VMContext. Envoy calls it for every plugin of the VM.
 func (vm *VM) OnVMStart(int) types.OnVMStartStatus {
+	if vm.started {
+		return types.OnVMStartStatusOK
+	}
+	vm.started = true
 	vm.Host.Log(Info, "proxy-wasm-cors "+vm.Version+" (revision "+vm.Revision+") started")
 	return types.OnVMStartStatusOK
 }

@@ -80,7 +80,7 @@ func (s *source) answered(size int, ok bool) {
 	status, _ := s.plugin.host.FetchedHeader(":status")
 	switch {
 	case !ok:
-		s.failed("no answer within " + s.from.Timeout.String())
+		s.failed("no whole answer within " + s.from.Timeout.String())
 	case status == "304" && s.etag != "":
 		s.unchanged()
 	case status != "200":

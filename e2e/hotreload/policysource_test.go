@@ -73,9 +73,9 @@ func TestBadDocuments(t *testing.T) {
 		{"500", failing(http.StatusInternalServerError, document(91)), "failed", "policy_source: status 500; still serving 2 policies"},
 		{"404", failing(http.StatusNotFound, document(92)), "failed", "policy_source: status 404; still serving 2 policies"},
 		{"slow", slow(document(93)), "failed", "policy_source: status 504; still serving 2 policies"}, // is what Envoy answers
-		{"cut off", cutOff(document(94)), "failed", "policy_source: no answer within 300ms; still serving 2 policies"},
-		{"cut off, chunked", cutOffChunked(document(95)), "failed", "policy_source: no answer within 300ms; still serving 2 policies"},
-		{"trickling", trickling(document(96)), "failed", "policy_source: no answer within 300ms; still serving 2 policies"},
+		{"cut off", cutOff(document(94)), "failed", "policy_source: no whole answer within 300ms; still serving 2 policies"},
+		{"cut off, chunked", cutOffChunked(document(95)), "failed", "policy_source: no whole answer within 300ms; still serving 2 policies"},
+		{"trickling", trickling(document(96)), "failed", "policy_source: no whole answer within 300ms; still serving 2 policies"},
 	} {
 		before, lines := f.counts(t), f.linesSince(test.log, nil)
 		f.source.serve(test.answer)
