@@ -110,12 +110,8 @@ func (set *origins) addPattern(p pattern) {
 
 // subsumed reports whether the set allows all that p allows by another pattern.
 func (set *origins) subsumed(p pattern, s string) bool {
-	if p.origin.port != anyPort {
-		wider := p
-		wider.origin.port = anyPort
-		if set.has(wider.origin, wider.origin.host, anyPort, p.subdomains) {
-			return true
-		}
+	if p.origin.port != anyPort && set.has(p.origin, p.origin.host, anyPort, p.subdomains) {
+		return true
 	}
 	host := p.origin.host
 	for {

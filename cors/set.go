@@ -176,7 +176,7 @@ func (b *setBuilder) add(m Match) {
 	paths := b.withoutDuplicates(m.Paths)
 	if len(m.Hosts) == 0 {
 		if pathsOK {
-			b.addPaths(&s.every, "every host", "match.paths", -1, paths)
+			b.addPaths(&s.every, "every host", "match", -1, paths)
 		}
 		return
 	}
@@ -212,10 +212,6 @@ func (b *setBuilder) addPaths(at **pathTable, host, field string, index int, mat
 	}
 	p := *at
 	if len(matches) == 0 {
-		field := field
-		if index < 0 {
-			field = "match"
-		}
 		if b.claim(host, host+" and every path", field, index) {
 			p.any = b.policy
 		}
@@ -223,15 +219,11 @@ func (b *setBuilder) addPaths(at **pathTable, host, field string, index int, mat
 	}
 	b.set.byPath = true
 	for _, m := range matches {
-		words := host + " and the path " + quote(m.Path)
 		path := m.Path
+		words, key := host+" and the path "+quote(path), host+" exact "+path
 		if m.Prefix {
-			words = host + " and the paths below " + quote(m.Path)
 			path = strings.TrimSuffix(path, "/")
-		}
-		key := host + " exact " + path
-		if m.Prefix {
-			key = host + " prefix " + path
+			words, key = host+" and the paths below "+quote(m.Path), host+" prefix "+path
 		}
 		if !b.claim(key, words, "match.paths", m.index) {
 			continue

@@ -4,7 +4,6 @@ package wazero_test
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/wazero/wasmhost"
 )
 
@@ -225,25 +225,11 @@ var exactCalls = []struct {
 
 // compiled is the module, compiled once for all tests.
 var compiled = sync.OnceValues(func() (*wasmhost.Module, error) {
-	root, err := os.Getwd()
+	path, err := envoytest.Module()
 	if err != nil {
 		return nil, err
 	}
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		if parent := filepath.Dir(root); parent != root {
-			root = parent
-			continue
-		}
-		return nil, errors.New("no go.mod above the test")
-	}
-	module, err := wasmhost.Compile(filepath.Join(root, "build", "cors.wasm"))
-	if errors.Is(err, os.ErrNotExist) {
-		err = fmt.Errorf("%w: run make build", err)
-	}
-	return module, err
+	return wasmhost.Compile(path)
 })
 
 func newVM(t *testing.T) *wasmhost.VM {
