@@ -51,7 +51,9 @@ func ParseFetched(doc string) (*Config, []Problem) {
 type reader struct {
 	problems
 	fetched bool // the document comes from a policy source
+	keep    bool // keeps the rules
 	from    *PolicySource
+	rules   []Rule
 }
 
 func (r *reader) parse() (*Config, []Problem) {
@@ -88,7 +90,7 @@ func (r *reader) read() *cors.Set {
 		r.fail(0, "", "is empty", `write at least {"allow_origins": ["https://app.example"]}`)
 		return nil
 	}
-	if pos, what, instead := checkSyntax(r.doc); what != "" {
+	if pos, what, instead := CheckSyntax(r.doc); what != "" {
 		r.fail(pos, "", what, instead)
 		return nil
 	}
@@ -208,6 +210,7 @@ func (r *reader) compile(list []*policy) *cors.Set {
 	shared := map[inherited]*cors.Policy{}
 	for _, p := range list {
 		c := r.policy(p)
+		all := c.AllowOrigins
 		origins := inherited{p.fields["allow_origins"].Index, c.AllowCredentials}
 		first, twice := shared[origins]
 		if twice {
@@ -227,6 +230,10 @@ func (r *reader) compile(list []*policy) *cors.Set {
 		}
 		match, ok := r.match(p)
 		rules = append(rules, cors.Rule{Name: strings.TrimSuffix(p.path, "."), Match: match, Policy: compiled, Incomplete: !ok})
+		if r.keep {
+			c.AllowOrigins, c.AllowOriginsOf = all, nil
+			r.rules = append(r.rules, Rule{Path: strings.TrimSuffix(p.path, "."), Offset: p.offset, Match: match, Config: c, fields: p.fields})
+		}
 	}
 	set, found := cors.NewSet(rules)
 	for _, problem := range found {

@@ -10,6 +10,8 @@ import (
 
 // A Problem is one thing wrong, or doubtful, in a document.
 type Problem struct {
+	// Offset is where it is, in bytes from the document's beginning.
+	Offset int
 	// Line and Column are where it is, counted from 1; columns count characters.
 	Line, Column int
 	// Path is the field it is about, such as "policies[2].allow_origins[1]";
@@ -40,13 +42,8 @@ func Errors(problems []Problem) []Problem {
 // problems collects what is wrong with a document, by offset.
 type problems struct {
 	doc    string
-	found  []located
+	found  []Problem
 	errors bool
-}
-
-type located struct {
-	offset int
-	Problem
 }
 
 func (ps *problems) add(offset int, p Problem) {
@@ -54,7 +51,8 @@ func (ps *problems) add(offset int, p Problem) {
 		p.Path = "configuration"
 	}
 	ps.errors = ps.errors || !p.Warning
-	ps.found = append(ps.found, located{offset, p})
+	p.Offset = offset
+	ps.found = append(ps.found, p)
 }
 
 func (ps *problems) fail(offset int, path, what, instead string) {
@@ -64,14 +62,14 @@ func (ps *problems) fail(offset int, path, what, instead string) {
 // sorted returns the problems in the order of the document, each once: what is
 // wrong with a default is found again in every policy that inherits it.
 func (ps *problems) sorted() []Problem {
-	slices.SortStableFunc(ps.found, func(a, b located) int {
-		return cmp.Or(cmp.Compare(a.offset, b.offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
+	slices.SortStableFunc(ps.found, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
 	})
-	list := slices.CompactFunc(ps.found, func(a, b located) bool { return a == b })
-	var sorted []Problem
+	sorted := slices.Compact(ps.found)
 	line, column, at := 1, 1, 0 // of what comes next
-	for _, p := range list {
-		for ; at < p.offset; at++ {
+	for i := range sorted {
+		p := &sorted[i]
+		for ; at < p.Offset; at++ {
 			switch c := ps.doc[at]; {
 			case c == '\n':
 				line, column = line+1, 1
@@ -80,7 +78,6 @@ func (ps *problems) sorted() []Problem {
 			}
 		}
 		p.Line, p.Column = line, column
-		sorted = append(sorted, p.Problem)
 	}
 	return sorted
 }

@@ -22,8 +22,9 @@ type scanner struct {
 	what, instead string
 }
 
-// checkSyntax returns where and why a document isn't JSON; what is empty if it is.
-func checkSyntax(doc string) (pos int, what, instead string) {
+// CheckSyntax returns where (as an offset in bytes) and why a document isn't JSON
+// (RFC 8259), and what to do about it; what is empty if it is.
+func CheckSyntax(doc string) (pos int, what, instead string) {
 	s := &scanner{doc: doc}
 	s.space()
 	if s.value(0) {
