@@ -28,11 +28,12 @@ help: ## Show this help
 	@echo 'ENVOY=/path/to/envoy and CHROMIUM=/path/to/chromium use a binary of your own.'
 
 .PHONY: build
-build: ## Build build/cors.wasm
+build: ## Build build/cors.wasm and build/corsctl
 	@mkdir -p build
 	GOOS=wasip1 GOARCH=wasm go -C filter/module build -buildmode=c-shared -trimpath -buildvcs=false \
 		-ldflags='-s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)' -o ../../build/cors.wasm .
 	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
+	go build -trimpath -ldflags='-s -w' -o build/corsctl ./cmd/corsctl
 
 .PHONY: run
 run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
@@ -76,6 +77,7 @@ fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzOrigin -fuzztime $(FUZZTIME) ./cors
 	go test -run '^$$' -fuzz FuzzDecide -fuzztime $(FUZZTIME) ./cors
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/manifest
 
 .PHONY: clean
 clean: ## Remove what was built and installed

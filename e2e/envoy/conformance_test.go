@@ -13,7 +13,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 //go:embed testdata/fetch-cases.jsonl

@@ -1,0 +1,256 @@
+// Package document reads JSON and YAML files into trees that know where each value
+// stands in the file, so that what is said about a value can be shown where its
+// author wrote it: also where the value is a document of its own, a string in
+// another one.
+package document
+
+import (
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// A File is a text that a person wrote, and the documents in it.
+type File struct {
+	// Name is what messages call the file.
+	Name string
+	// Text is the content.
+	Text string
+	// Documents are the documents of the file: one of JSON, any number of YAML.
+	// Empty ones are left out.
+	Documents []*Node
+
+	json  bool  // the file is JSON
+	lines []int // the offset of each line
+}
+
+// A Position is a place in a file, counted from 1; columns count characters.
+type Position struct{ Line, Column int }
+
+// A Kind is the type of a value, as in JSON.
+type Kind uint8
+
+// The kinds of values.
+const (
+	Null Kind = iota
+	Bool
+	Number
+	String
+	List
+	Object
+)
+
+// A Node is a value and where it stands.
+type Node struct {
+	// Kind is the type of the value.
+	Kind Kind
+	// Text is the value of a string, or a number, true, false or null as JSON has them.
+	Text string
+	// Offset is where the value begins in the file, in bytes.
+	Offset int
+	// Members are the fields of an object, in the file's order. A name may occur twice.
+	Members []Member
+	// Elements are the elements of a list.
+	Elements []*Node
+
+	file *File
+	// style tells how Text is written in the file, if it is a string.
+	style style
+}
+
+// A Member is a field of an object.
+type Member struct {
+	Name string
+	// Offset is where the name begins in the file, in bytes.
+	Offset int
+	Value  *Node
+}
+
+// A Finding is something wrong, or doubtful, at a place in a file.
+type Finding struct {
+	// File is where it was found.
+	File *File
+	// Offset is where in the file it is, in bytes.
+	Offset int
+	// Path is the field it is about, such as "policies[2].allow_origins[1]".
+	Path string
+	// What is wrong.
+	What string
+	// Instead is what to write instead; it may be empty.
+	Instead string
+	// Warning marks what is accepted but probably not meant.
+	Warning bool
+}
+
+// Position is where it is.
+func (f *Finding) Position() Position { return f.File.Position(f.Offset) }
+
+// Error is the finding in one line: "file:line:column: path: what; instead".
+func (f *Finding) Error() string {
+	s := f.File.Name + ":" + f.Position().String() + ": "
+	if f.Path != "" {
+		s += f.Path + ": "
+	}
+	s += f.What
+	if f.Instead != "" {
+		s += "; " + f.Instead
+	}
+	return s
+}
+
+// String is the position as "line:column".
+func (p Position) String() string { return strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column) }
+
+// Parse reads a file. It is JSON if its name ends in ".json", or if it begins as JSON
+// and its name doesn't end in ".yaml" or ".yml"; otherwise it is YAML. The file is
+// never nil, so that what an error is about can be shown.
+func Parse(name, text string) (*File, *Finding) {
+	f := &File{Name: name, Text: text}
+	f.index()
+	if f.json = f.isJSON(); f.json {
+		return f, f.parseJSON()
+	}
+	return f, f.parseYAML()
+}
+
+func (f *File) isJSON() bool {
+	switch {
+	case strings.HasSuffix(f.Name, ".json"):
+		return true
+	case strings.HasSuffix(f.Name, ".yaml"), strings.HasSuffix(f.Name, ".yml"):
+		return false
+	}
+	first := strings.TrimLeft(f.Text, " \t\r\n")
+	return strings.HasPrefix(first, "{") || strings.HasPrefix(first, "[")
+}
+
+func (f *File) index() {
+	f.lines = []int{0}
+	for i := 0; i < len(f.Text); i++ {
+		if f.Text[i] == '\n' {
+			f.lines = append(f.lines, i+1)
+		}
+	}
+}
+
+func (f *File) fail(offset int, what, instead string) *Finding {
+	return &Finding{File: f, Offset: min(max(offset, 0), len(f.Text)), Path: "configuration", What: what, Instead: instead}
+}
+
+// Position is the place of an offset.
+func (f *File) Position(offset int) Position {
+	offset = min(max(offset, 0), len(f.Text))
+	line := sort.SearchInts(f.lines, offset+1) - 1
+	return Position{line + 1, utf8.RuneCountInString(f.Text[f.lines[line]:offset]) + 1}
+}
+
+// Line is the text of a line, counted from 1, without its end.
+func (f *File) Line(line int) string {
+	if line < 1 || line > len(f.lines) {
+		return ""
+	}
+	text := f.Text[f.lines[line-1]:]
+	text, _, _ = strings.Cut(text, "\n")
+	return strings.TrimSuffix(text, "\r")
+}
+
+// offset is the offset of a position; of the line's end if the line is shorter.
+func (f *File) offset(line, column int) int {
+	if line < 1 || line > len(f.lines) {
+		return len(f.Text)
+	}
+	at := f.lines[line-1]
+	for ; column > 1 && at < len(f.Text) && f.Text[at] != '\n'; column-- {
+		_, size := utf8.DecodeRuneInString(f.Text[at:])
+		at += size
+	}
+	return at
+}
+
+// File is the file that the value stands in.
+func (n *Node) File() *File { return n.file }
+
+// Position is where the value begins.
+func (n *Node) Position() Position { return n.file.Position(n.Offset) }
+
+// Get returns a field of an object by its name in snake_case, lowerCamelCase too; of
+// several the last. It is nil if there is none, or if n is nil or no object. More
+// names lead further down.
+func (n *Node) Get(names ...string) *Node {
+	for _, name := range names {
+		if n == nil {
+			return nil
+		}
+		i := -1
+		for j, m := range n.Members {
+			if m.Name == name || m.Name == Camel(name) {
+				i = j
+			}
+		}
+		if i < 0 {
+			return nil
+		}
+		n = n.Members[i].Value
+	}
+	return n
+}
+
+// String is the value of a string, or "" of anything else. n may be nil.
+func (n *Node) String() string {
+	if n == nil || n.Kind != String {
+		return ""
+	}
+	return n.Text
+}
+
+// List are the elements of a list, or none of anything else. n may be nil.
+func (n *Node) List() []*Node {
+	if n == nil {
+		return nil
+	}
+	return n.Elements
+}
+
+// Has reports whether an object has a field of one of the names, in either spelling.
+func (n *Node) Has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return n.Get(name) != nil })
+}
+
+// Walk calls visit for the value and all in it, from the outside in, in the file's
+// order, until visit returns false: then it leaves out what is in that value.
+func (n *Node) Walk(visit func(*Node) bool) {
+	if n == nil || !visit(n) {
+		return
+	}
+	for _, m := range n.Members {
+		m.Value.Walk(visit)
+	}
+	for _, e := range n.Elements {
+		e.Walk(visit)
+	}
+}
+
+// Camel is a snake_case name in lowerCamelCase.
+func Camel(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c == '_' && i+1 < len(name) {
+			i++
+			c = name[i]
+			if 'a' <= c && c <= 'z' {
+				c -= 'a' - 'A'
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// IsWholeFile reports whether the value is a JSON file's only one, so that the file's
+// text is the value's.
+func (n *Node) IsWholeFile() bool {
+	return n.file.json && len(n.file.Documents) == 1 && n.file.Documents[0] == n
+}

@@ -1,0 +1,143 @@
+package document_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+)
+
+// TestJSON: a tree is written as JSON, and each of its parts knows where it comes from.
+func TestJSON(t *testing.T) {
+	for _, test := range []struct {
+		name, file, text string
+		want             string
+	}{
+		{"json", "a.json", `{"a": [1, "ä", null, true, -1.5e3, {}], "a": "\u00e9"}`, `{"a": [1, "ä", null, true, -1.5e3, {}], "a": "é"}`},
+		{"json by its first character", "-", ` {"a": 1}`, `{"a": 1}`},
+		{"yaml by its name", "a.yaml", `{a: 1}`, `{"a": 1}`},
+		{"block", "a.yaml", "a:\n- b\n- 'c'\n- \"d\\n\"\n", `{"a": ["b", "c", "d\n"]}`},
+		{"scalars", "a.yaml", "[~, null, True, FALSE, yes, 0x1F, 1_000, .5, 1e3, .inf, 2001-01-01, !!str 1, '1']",
+			`[null, null, true, false, "yes", 31, 1000, 0.5, 1000, ".inf", "2001-01-01", "1", "1"]`},
+		{"literal", "a.yaml", "a: |\n  x\n   y\n", `{"a": "x\n y\n"}`},
+		{"aliases", "a.yaml", "a: &x [1]\nb: *x\n", `{"a": [1], "b": [1]}`},
+		{"merge", "a.yaml", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n", `{"a": {"p": 1, "q": 2}, "b": {"q": 3, "p": 1}}`},
+		{"merge of several", "a.yaml", "- &x {p: 1}\n- &y {p: 2, q: 2}\n- <<: [*x, *y]\n", `[{"p": 1}, {"p": 2, "q": 2}, {"p": 1, "q": 2}]`},
+		{"twice", "a.yaml", "a: 1\na: 2\n", `{"a": 1, "a": 2}`},
+		{"a key that is no string", "a.yaml", "1: a\ntrue: b\n", `{"1": "a", "true": "b"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file, failed := document.Parse(test.file, test.text)
+			if failed != nil {
+				t.Fatal(failed)
+			}
+			if got, _ := file.Documents[0].JSON(); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestOffsets: whatever YAML does to a string, each of its characters is found where
+// the file has it. The mark ⟨ stands before the character that the offset is of.
+func TestOffsets(t *testing.T) {
+	for _, test := range []struct{ name, text string }{
+		{"plain", "a: x ⟨@ y"},
+		{"plain over lines", "a: x\n   y\n   ⟨@ z"},
+		{"single-quoted", "a: 'it''s ⟨@'"},
+		{"single-quoted over lines", "a: 'it''s\n\n    so ⟨@'"},
+		{"double-quoted", `a: "x ⟨@"`},
+		{"escapes", `a: "\"\\\n\t\x41\u00e4\U0001F600 ⟨@"`},
+		{"a line that goes on", "a: \"x \\\n    y\\\n   ⟨@\""},
+		{"folded double-quoted", "a: \"x\n    y\n   ⟨@\""},
+		{"literal", "a: |\n  x\n    y ⟨@\n"},
+		{"literal, stripped, with a comment", "a: |-   # why\n\n    x\n\n    y ⟨@"},
+		{"literal, indented", "a: |2\n    x\n  ⟨@"},
+		{"folded", "a: >\n  x\n  y\n\n  z\n    ⟨@\n"},
+		{"an anchor and a tag", "a: &anchor !!str\n  'x ⟨@'"},
+		{"a long character", "a: 'ä€😀 ⟨@'"},
+		{"in a list", "- [1, {a: 'x'}, 'y ⟨@']"},
+		{"carriage returns", "a: |\r\n  x\r\n  y ⟨@\r\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			want := strings.Index(test.text, "⟨")
+			file, failed := document.Parse("test.yaml", strings.Replace(test.text, "⟨", "", 1))
+			if failed != nil {
+				t.Fatal(failed)
+			}
+			found := false
+			file.Documents[0].Walk(func(n *document.Node) bool {
+				if i := strings.IndexByte(n.String(), '@'); i >= 0 {
+					found = true
+					if got := n.TextMap().Offset(i); got != want {
+						t.Errorf("the character is at %v, want %v", file.Position(got), file.Position(want))
+					}
+				}
+				return true
+			})
+			if !found {
+				t.Error("the character isn't in the tree")
+			}
+		})
+	}
+}
+
+// TestFailures: what can't be read is an error with a place.
+func TestFailures(t *testing.T) {
+	for _, test := range []struct{ name, file, text, want string }{
+		{"json cut off", "a.json", `{"a": [1`, "a.json:1:9: configuration: the configuration ends where a comma or a closing bracket should stand; check that nothing is cut off"},
+		{"json with a comma too many", "-", "{\"a\": 1,\n}", "-:2:1: configuration: unexpected '}' where a field's name should stand; write names in double quotes, and no comma after the last field"},
+		{"a tab", "a.yaml", "a:\n\tb: 1", "a.yaml:2:1: configuration: found character that cannot start any token while scanning for the next token; indent with spaces, not with tabs"},
+		{"an indentation", "a.yaml", "a:\n  - x\n b: 1", "a.yaml:3:2: configuration: did not find expected key while parsing a block mapping; check the indentation"},
+		{"a colon", "a.yaml", "a: b: c", "a.yaml:1:5: configuration: mapping values are not allowed in this context; put a value with a colon in quotes, and check the indentation"},
+		{"a wildcard", "a.yaml", "a: [*.example]", "a.yaml:1:5: configuration: unknown anchor '.example' referenced; put a value that begins with a star in quotes"},
+		{"an end", "a.yaml", "a: 'b", "a.yaml:1:6: configuration: found unexpected end of stream while scanning a quoted scalar; check that nothing is cut off"},
+		{"no anchor", "a.yaml", "a: *b", "a.yaml:1:4: configuration: unknown anchor 'b' referenced; put a value that begins with a star in quotes"},
+		{"not UTF-8", "a.yaml", "a: b\nc: \xff", "a.yaml:2:4: configuration: the file is not valid UTF-8; save it as UTF-8"},
+		{"a control character", "a.yaml", "a: \x00", `a.yaml:1:4: configuration: the file has a control character, '\x00'; leave it out`},
+		{"a list as a name", "a.yaml", "a:\n  ? [b]\n  : c\n", "a.yaml:2:5: configuration: a field's name is a list or an object; write a string"},
+		{"an alias of itself", "a.yaml", "a: &x [*x]", "a.yaml:1:4: configuration: values are nested more than 1000 levels deep; check the aliases"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, failed := document.Parse(test.file, test.text)
+			if failed == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(test.want, failed.Error()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestAliasesAreBounded: a small file can't be a large tree.
+func TestAliasesAreBounded(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("a0: &a0 [x]\n")
+	for i := range 30 {
+		name, before := "a"+strconv.Itoa(i+1), "a0"
+		if i > 0 {
+			before = "a" + strconv.Itoa(i)
+		}
+		b.WriteString(name + ": &" + name + " [*" + before + ", *" + before + "]\n")
+	}
+	if _, failed := document.Parse("bomb.yaml", b.String()); failed == nil || !strings.Contains(failed.What, "values, aliases counted") {
+		t.Errorf("got %v", failed)
+	}
+}
+
+// TestPosition: lines and columns count from 1, and columns count characters.
+func TestPosition(t *testing.T) {
+	file, _ := document.Parse("a.yaml", "ä: 1\n\nb: 2")
+	for _, test := range []struct {
+		offset int
+		want   string
+	}{{0, "1:1"}, {2, "1:2"}, {5, "1:5"}, {6, "2:1"}, {7, "3:1"}, {99, "3:5"}, {-1, "1:1"}} {
+		if got := file.Position(test.offset).String(); got != test.want {
+			t.Errorf("%d is at %s, want %s", test.offset, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package document
+
+import (
+	"encoding/json"
+	"sort"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+)
+
+func (f *File) parseJSON() *Finding {
+	if offset, what, instead := config.CheckSyntax(f.Text); what != "" {
+		return f.fail(offset, what, instead)
+	}
+	f.Documents = []*Node{f.fromJSON(gjson.Parse(f.Text))}
+	return nil
+}
+
+// fromJSON makes a tree of a value of the file.
+func (f *File) fromJSON(v gjson.Result) *Node {
+	n := &Node{file: f, Offset: v.Index, Text: v.Raw}
+	switch {
+	case v.IsObject():
+		n.Kind, n.Text = Object, ""
+		v.ForEach(func(key, value gjson.Result) bool {
+			n.Members = append(n.Members, Member{Name: key.Str, Offset: key.Index, Value: f.fromJSON(value)})
+			return true
+		})
+	case v.IsArray():
+		n.Kind, n.Text = List, ""
+		v.ForEach(func(_, value gjson.Result) bool {
+			n.Elements = append(n.Elements, f.fromJSON(value))
+			return true
+		})
+	case v.Type == gjson.String:
+		n.Kind, n.Text, n.style = String, v.Str, doubleQuoted
+	case v.Type == gjson.Number:
+		n.Kind = Number
+	case v.Type == gjson.True, v.Type == gjson.False:
+		n.Kind = Bool
+	}
+	return n
+}
+
+// A Map leads from the offsets of a text back to those of the file that it comes from.
+type Map struct {
+	at, from []int
+}
+
+func (m *Map) add(at, from int) {
+	m.at, m.from = append(m.at, at), append(m.from, from)
+}
+
+// Offset is the offset in the file of an offset in the text: of what begins there,
+// or of the last thing that begins before.
+func (m *Map) Offset(offset int) int {
+	i := sort.SearchInts(m.at, offset+1) - 1
+	if i < 0 {
+		return 0
+	}
+	return m.from[i]
+}
+
+// JSON is the value as JSON, and where its parts come from. A value of a JSON file
+// is as it is written there, with its mistakes.
+func (n *Node) JSON() (string, *Map) {
+	e := &encoder{}
+	e.value(n)
+	return string(e.text), &e.from
+}
+
+type encoder struct {
+	text []byte
+	from Map
+}
+
+func (e *encoder) value(n *Node) {
+	e.from.add(len(e.text), n.Offset)
+	switch n.Kind {
+	case Object:
+		e.text = append(e.text, '{')
+		for i, m := range n.Members {
+			if i > 0 {
+				e.text = append(e.text, ", "...)
+			}
+			e.from.add(len(e.text), m.Offset)
+			e.string(m.Name)
+			e.text = append(e.text, ": "...)
+			e.value(m.Value)
+		}
+		e.text = append(e.text, '}')
+	case List:
+		e.text = append(e.text, '[')
+		for i, element := range n.Elements {
+			if i > 0 {
+				e.text = append(e.text, ", "...)
+			}
+			e.value(element)
+		}
+		e.text = append(e.text, ']')
+	case String:
+		e.string(n.Text)
+	default:
+		e.text = append(e.text, n.Text...)
+	}
+}
+
+func (e *encoder) string(s string) {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a string is always JSON
+	}
+	e.text = append(e.text, quoted...)
+}

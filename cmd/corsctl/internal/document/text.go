@@ -1,0 +1,130 @@
+package document
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// A style is how a string is written in a file.
+type style uint8
+
+const (
+	plain style = iota // also literal, folded and single-quoted: as it is, but for space
+	singleQuoted
+	doubleQuoted
+)
+
+func styleOf(s yaml.Style) style {
+	switch {
+	case s&yaml.DoubleQuotedStyle != 0:
+		return doubleQuoted
+	case s&yaml.SingleQuotedStyle != 0:
+		return singleQuoted
+	}
+	return plain
+}
+
+// TextMap leads from the offsets of a string's value back to the file, so that a
+// document that is written as a string in another one can be spoken of.
+func (n *Node) TextMap() *Map {
+	source, at := n.file.Text, n.Offset
+	if n.style == plain {
+		at = n.skipProperties(at)
+	} else if i := strings.IndexAny(source[at:], `"'`); i >= 0 {
+		at += i + 1 // after an anchor or a tag, which have no quotes
+	}
+	m := &Map{}
+	for i, r := range n.Text {
+		at = n.next(at, r)
+		m.add(i, at)
+		at = n.after(at)
+	}
+	m.add(len(n.Text), min(at, len(source)))
+	return m
+}
+
+// skipProperties skips what may stand before a scalar: an anchor, a tag, and the
+// header of a block scalar with its comment.
+func (n *Node) skipProperties(at int) int {
+	source := n.file.Text
+	for at < len(source) {
+		switch c := source[at]; {
+		case c == '&' || c == '!':
+			for at < len(source) && !strings.ContainsRune(" \t\r\n", rune(source[at])) {
+				at++
+			}
+		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+			at++
+		case c == '|' || c == '>':
+			if end := strings.IndexByte(source[at:], '\n'); end >= 0 {
+				return at + end
+			}
+			return len(source)
+		default:
+			return at
+		}
+	}
+	return at
+}
+
+// next is where a character of the value is written: here, or after what isn't part
+// of the value, such as the indentation of a line.
+func (n *Node) next(at int, r rune) int {
+	source := n.file.Text
+	if n.style == doubleQuoted && at < len(source) && source[at] == '\\' {
+		if at+1 < len(source) && (source[at+1] == '\n' || source[at+1] == '\r') { // a line that goes on
+			return n.next(n.skipSpace(at+1), r)
+		}
+		return at
+	}
+	here, _ := utf8.DecodeRuneInString(source[at:])
+	if here == r {
+		return at
+	}
+	skipped := n.skipSpace(at)
+	if r == ' ' || r == '\n' {
+		return at // lines that are folded
+	}
+	return skipped
+}
+
+func (n *Node) skipSpace(at int) int {
+	for at < len(n.file.Text) && strings.IndexByte(" \t\r\n", n.file.Text[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+// after is where what follows the character at an offset is written.
+func (n *Node) after(at int) int {
+	source := n.file.Text
+	if at >= len(source) {
+		return at
+	}
+	switch {
+	case n.style == doubleQuoted && source[at] == '\\' && at+1 < len(source):
+		switch source[at+1] {
+		case 'x':
+			at += 4
+		case 'u':
+			at += 6
+			// The second half of a character outside of the basic plane, in JSON.
+			if high := source[min(at-4, len(source)):min(at, len(source))]; len(high) == 4 && strings.EqualFold(high[:1], "d") &&
+				strings.ContainsAny(high[1:2], "89abAB") && strings.HasPrefix(source[min(at, len(source)):], `\u`) {
+				at += 6
+			}
+		case 'U':
+			at += 10
+		default:
+			_, size := utf8.DecodeRuneInString(source[at+1:])
+			at += 1 + size
+		}
+		return min(at, len(source))
+	case n.style == singleQuoted && strings.HasPrefix(source[at:], "''"):
+		return at + 2
+	}
+	_, size := utf8.DecodeRuneInString(source[at:])
+	return at + size
+}

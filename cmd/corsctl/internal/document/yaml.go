@@ -1,0 +1,212 @@
+package document
+
+import (
+	"errors"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxNodes bounds the tree of a YAML file, in which aliases repeat what is written once.
+const maxNodes = 1 << 20
+
+// maxDepth bounds how deep values are nested, which in an alias may be without an end.
+const maxDepth = 1000
+
+func (f *File) parseYAML() *Finding {
+	// The library doesn't say where.
+	if i := invalidUTF8(f.Text); i >= 0 {
+		return f.fail(i, "the file is not valid UTF-8", "save it as UTF-8")
+	}
+	for i, r := range f.Text {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
+			return f.fail(i, "the file has a control character, "+strconv.QuoteRune(r), "leave it out")
+		}
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(f.Text))
+	y := &yamlReader{file: f}
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return f.yamlError(err)
+		}
+		if len(document.Content) == 0 {
+			continue
+		}
+		root := document.Content[0]
+		n := y.node(root, 0)
+		if y.failed != nil {
+			return y.failed
+		}
+		if n.Kind == Null && n.Text == "null" && root.Value == "" {
+			continue // nothing between two "---"
+		}
+		f.Documents = append(f.Documents, n)
+	}
+}
+
+func invalidUTF8(s string) int {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+func (f *File) yamlError(err error) *Finding {
+	var load *yaml.LoadError
+	if !errors.As(err, &load) || load.Mark.Line < 1 {
+		return f.fail(0, "the file is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
+	}
+	what, instead := load.Message, ""
+	if load.ContextMsg != "" {
+		what += " " + load.ContextMsg
+	}
+	line := f.Line(load.Mark.Line)
+	switch at := strings.TrimLeft(line, " "); {
+	case strings.HasPrefix(at, "\t"):
+		instead = "indent with spaces, not with tabs"
+	case strings.Contains(load.Message, "unknown anchor"):
+		instead = "put a value that begins with a star in quotes"
+	case strings.Contains(load.Message, "start any token"):
+		instead = "put the value in quotes"
+	case strings.Contains(load.Message, "mapping values are not allowed"):
+		instead = "put a value with a colon in quotes, and check the indentation"
+	case strings.Contains(load.Message, "unexpected end of stream"):
+		instead = "check that nothing is cut off"
+	case strings.Contains(load.Message, "expected key"), strings.Contains(load.Message, "expected '-' indicator"):
+		instead = "check the indentation"
+	}
+	return f.fail(f.offset(load.Mark.Line, load.Mark.Column), what, instead)
+}
+
+type yamlReader struct {
+	file   *File
+	nodes  int
+	failed *Finding
+}
+
+func (y *yamlReader) fail(n *yaml.Node, what, instead string) *Node {
+	offset := y.file.offset(n.Line, n.Column)
+	if y.failed == nil {
+		y.failed = y.file.fail(offset, what, instead)
+	}
+	return &Node{file: y.file, Offset: offset, Text: "null"}
+}
+
+func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
+	y.nodes++
+	switch {
+	case y.failed != nil:
+		return &Node{file: y.file, Text: "null"}
+	case y.nodes > maxNodes:
+		return y.fail(n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", "use fewer aliases")
+	case depth > maxDepth:
+		return y.fail(n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep", "check the aliases")
+	}
+	value := &Node{file: y.file, Offset: y.file.offset(n.Line, n.Column)}
+	switch n.Kind {
+	case yaml.AliasNode:
+		return y.node(n.Alias, depth+1)
+	case yaml.SequenceNode:
+		value.Kind = List
+		for _, element := range n.Content {
+			value.Elements = append(value.Elements, y.node(element, depth+1))
+		}
+	case yaml.MappingNode:
+		value.Kind = Object
+		y.members(value, n, depth)
+	case yaml.ScalarNode:
+		value.Kind, value.Text, value.style = y.scalar(n), n.Value, styleOf(n.Style)
+		switch value.Kind {
+		case Null:
+			value.Text = "null"
+		case Bool:
+			value.Text = strings.ToLower(value.Text)
+		case Number:
+			value.Text = y.number(n)
+			if value.Text == "" {
+				value.Kind, value.Text = String, n.Value
+			}
+		}
+	default:
+		return y.fail(n, "there is something that is no value", "leave it out")
+	}
+	return value
+}
+
+// members reads the fields of a mapping; those that it merges in ("<<") after its own,
+// which win over them.
+func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
+	own := map[string]bool{}
+	var merged []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, content := n.Content[i], n.Content[i+1]
+		for key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		switch {
+		case key.ShortTag() == "!!merge":
+			merged = append(merged, content)
+			continue
+		case key.Kind != yaml.ScalarNode:
+			y.fail(key, "a field's name is a list or an object", "write a string")
+			return
+		}
+		own[key.Value] = true
+		value.Members = append(value.Members, Member{
+			Name: key.Value, Offset: y.file.offset(key.Line, key.Column), Value: y.node(content, depth+1),
+		})
+	}
+	for _, content := range merged {
+		from := y.node(content, depth+1)
+		sources := []*Node{from}
+		if from.Kind == List {
+			sources = from.Elements
+		}
+		for _, source := range sources {
+			for _, m := range source.Members {
+				if !own[m.Name] {
+					own[m.Name] = true
+					value.Members = append(value.Members, m)
+				}
+			}
+		}
+	}
+}
+
+func (y *yamlReader) scalar(n *yaml.Node) Kind {
+	switch n.ShortTag() {
+	case "!!null":
+		return Null
+	case "!!bool":
+		return Bool
+	case "!!int", "!!float":
+		return Number
+	}
+	return String
+}
+
+// number is a number as JSON has it, or "" if JSON has no such number.
+func (y *yamlReader) number(n *yaml.Node) string {
+	var i int64
+	if n.ShortTag() == "!!int" && n.Decode(&i) == nil {
+		return strconv.FormatInt(i, 10)
+	}
+	var x float64
+	if n.Decode(&x) != nil || math.IsInf(x, 0) || math.IsNaN(x) {
+		return ""
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
+}

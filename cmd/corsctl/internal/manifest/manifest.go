@@ -1,0 +1,273 @@
+// Package manifest finds the filter's configuration in the files that people have it
+// in: on its own, or within an Envoy configuration or a Kubernetes manifest.
+package manifest
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+)
+
+// A Plugin is a configuration of the filter, and where it stands.
+type Plugin struct {
+	// Name says which of a file's configurations it is, such as "WasmPlugin cors";
+	// empty if the file is the configuration.
+	Name string
+	// Configuration is what Envoy would hand to the filter.
+	Configuration string
+
+	file *document.File
+	// offset leads from the configuration back to the file.
+	offset func(int) int
+}
+
+// Parse reads the configuration as the filter does. What it finds stands at its place
+// in the file. The configuration is nil if any of it is more than a warning.
+func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
+	c, problems := config.Parse(p.Configuration)
+	var findings []*document.Finding
+	for _, problem := range problems {
+		findings = append(findings, &document.Finding{
+			File: p.file, Offset: p.offset(problem.Offset), Path: problem.Path,
+			What: problem.What, Instead: problem.Instead, Warning: problem.Warning,
+		})
+	}
+	return c, findings
+}
+
+// Position is the place in the file of an offset in the configuration.
+func (p *Plugin) Position(offset int) document.Position { return p.file.Position(p.offset(offset)) }
+
+// File is the file that the configuration stands in.
+func (p *Plugin) File() *document.File { return p.file }
+
+// Find reads a file and returns the configurations in it. There is none if there is a
+// finding that is not a warning.
+func Find(name, text string) ([]*Plugin, []*document.Finding) {
+	file, failed := document.Parse(name, text)
+	if failed != nil {
+		return nil, []*document.Finding{failed}
+	}
+	s := &search{file: file}
+	if strings.TrimSpace(text) == "" {
+		s.plugins = append(s.plugins, s.whole())
+	}
+	for _, d := range file.Documents {
+		s.document(d)
+	}
+	s.choose()
+	return s.plugins, s.findings
+}
+
+type search struct {
+	file       *document.File
+	candidates []*candidate
+	plugins    []*Plugin
+	findings   []*document.Finding
+}
+
+// A candidate is a Wasm filter in a larger configuration: this filter, or another.
+type candidate struct {
+	name string
+	// at is the filter, value its configuration or nil.
+	at, value *document.Node
+	// module has the names that tell which module it is.
+	module []string
+}
+
+func (s *search) document(d *document.Node) {
+	kind := d.Get("kind").String()
+	switch {
+	case d.Kind != document.Object || kind == "" && isConfiguration(d):
+		s.plugins = append(s.plugins, s.bare(d))
+	case kind == "List" && d.Has("items"):
+		for _, item := range d.Get("items").List() {
+			s.document(item)
+		}
+	case kind == "WasmPlugin":
+		s.candidate(kind+" "+d.Get("metadata", "name").String(), d.Get("spec"), d.Get("spec", "plugin_config"))
+	case kind == "TrafficExtension":
+		if wasm := d.Get("spec", "wasm"); wasm != nil {
+			s.candidate(kind+" "+d.Get("metadata", "name").String(), wasm, wasm.Get("plugin_config"))
+		}
+	case kind == "EnvoyExtensionPolicy":
+		for _, wasm := range d.Get("spec", "wasm").List() {
+			s.candidate(kind+" "+d.Get("metadata", "name").String(), wasm, wasm.Get("config"))
+		}
+	default:
+		before := len(s.candidates)
+		d.Walk(s.filter)
+		if kind == "" && before == len(s.candidates) && !isEnvoy(d) {
+			s.plugins = append(s.plugins, s.bare(d)) // and its fields are unknown
+		}
+	}
+}
+
+// configurationFields are fields that tell the filter's configuration from others.
+var configurationFields = []string{"policies", "defaults", "policy_source", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "unmatched_preflights"}
+
+func isConfiguration(d *document.Node) bool { return d.Has(configurationFields...) }
+
+// isEnvoy reports whether an object is Envoy's own configuration, with or without a
+// Wasm filter in it.
+func isEnvoy(d *document.Node) bool {
+	return d.Has("@type", "static_resources", "dynamic_resources", "resources", "admin", "node", "filter_chains", "virtual_hosts", "typed_config")
+}
+
+// bare is a configuration that is a document.
+func (s *search) bare(d *document.Node) *Plugin {
+	if d.IsWholeFile() {
+		return s.whole()
+	}
+	return s.plugin("", d)
+}
+
+// whole is a configuration that is the file, with all its mistakes.
+func (s *search) whole() *Plugin {
+	return &Plugin{Configuration: s.file.Text, file: s.file, offset: func(offset int) int { return offset }}
+}
+
+// plugin is a configuration that is a value in a larger document, or YAML.
+func (s *search) plugin(name string, d *document.Node) *Plugin {
+	text, from := d.JSON()
+	return &Plugin{Name: name, Configuration: text, file: s.file, offset: from.Offset}
+}
+
+// wasmTypes are the messages that configure a Wasm filter in Envoy.
+var wasmTypes = []string{
+	"envoy.extensions.filters.http.wasm.v3.Wasm",
+	"envoy.config.filter.http.wasm.v2.Wasm",
+}
+
+// filter looks at a value of an Envoy configuration, and reports whether to look further.
+func (s *search) filter(n *document.Node) bool {
+	typed := n.Get("typed_config")
+	if typed == nil {
+		if typed = n; !isWasm(n.Get("@type").String()) {
+			return true
+		}
+	}
+	config := typed.Get("config")
+	switch {
+	case isWasm(typed.Get("@type").String()):
+	case isWasm(typed.Get("type_url").String()): // xds.type.v3.TypedStruct
+		config = typed.Get("value", "config")
+	default:
+		return true
+	}
+	if config == nil {
+		config = &document.Node{}
+	}
+	name := n.Get("name").String()
+	if name == "" {
+		name = config.Get("name").String()
+	}
+	label := "the Wasm filter"
+	if name != "" {
+		label = "filter " + name
+	}
+	s.candidates = append(s.candidates, &candidate{
+		name: label, at: typed, value: config.Get("configuration"), module: append(texts(config.Get("vm_config")), name, config.Get("name").String()),
+	})
+	return false
+}
+
+func isWasm(url string) bool {
+	return slices.Contains(wasmTypes, url[strings.LastIndexByte(url, '/')+1:])
+}
+
+func (s *search) candidate(name string, at, value *document.Node) {
+	if at != nil {
+		module := []string{name, at.Get("url").String(), at.Get("plugin_name").String(), at.Get("name").String()}
+		s.candidates = append(s.candidates, &candidate{name: name, at: at, value: value, module: append(module, texts(at.Get("code"))...)})
+	}
+}
+
+// texts are all strings in a value.
+func texts(n *document.Node) (list []string) {
+	n.Walk(func(n *document.Node) bool {
+		list = append(list, n.String())
+		return true
+	})
+	return list
+}
+
+// choose makes plugins of the Wasm filters that are this one: those that look like
+// it, or the only one that there is.
+func (s *search) choose() {
+	if len(s.plugins)+len(s.candidates) == 0 {
+		s.fail(nil, "has no Wasm filter and no configuration of one",
+			"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy")
+		return
+	}
+	for _, c := range s.candidates {
+		if len(s.candidates) == 1 || c.ours() {
+			s.unwrap(c)
+		}
+	}
+	if len(s.plugins)+len(s.findings) == 0 {
+		s.fail(s.candidates[0].at, "none of the file's Wasm filters looks like this one", `name the filter "cors"`)
+	}
+}
+
+// ours reports whether a Wasm filter looks like this one, by its module or by its fields.
+func (c *candidate) ours() bool {
+	if slices.ContainsFunc(c.module, func(s string) bool { return strings.Contains(strings.ToLower(s), "cors") }) {
+		return true
+	}
+	return c.value != nil && (isConfiguration(c.value) || isConfiguration(c.value.Get("value")) ||
+		slices.ContainsFunc(configurationFields, func(field string) bool {
+			text := c.value.Get("value").String()
+			return strings.Contains(text, `"`+field+`"`) || strings.Contains(text, `"`+document.Camel(field)+`"`)
+		}))
+}
+
+// unwrap takes the configuration out of the message that Envoy has it in.
+func (s *search) unwrap(c *candidate) {
+	value := c.value
+	if value == nil {
+		s.fail(c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
+		return
+	}
+	inner := value.Get("value")
+	switch url := value.Get("@type").String(); url[strings.LastIndexByte(url, '/')+1:] {
+	case "": // a Kubernetes manifest's
+		if value.Kind == document.String {
+			s.fail(value, c.name+" has its configuration as a string", "write it as an object")
+			return
+		}
+		s.plugins = append(s.plugins, s.plugin(c.name, value))
+	case "google.protobuf.Struct":
+		if inner == nil {
+			s.fail(value, c.name+" has a Struct without a value", "write the configuration in the field \"value\"")
+			return
+		}
+		s.plugins = append(s.plugins, s.plugin(c.name, inner))
+	case "google.protobuf.StringValue":
+		if inner == nil || inner.Kind != document.String {
+			s.fail(value, c.name+" has a StringValue without a string", `write the configuration in the field "value", as a string: "value: |"`)
+			return
+		}
+		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: inner.Text, file: s.file, offset: inner.TextMap().Offset})
+	case "google.protobuf.BytesValue":
+		text, err := base64.StdEncoding.DecodeString(inner.String())
+		if err != nil || inner == nil {
+			s.fail(value, c.name+" has a BytesValue without bytes", `write the configuration in the field "value", in base64`)
+			return
+		}
+		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: string(text), file: s.file, offset: func(int) int { return inner.Offset }})
+	default:
+		s.fail(value, c.name+" has a configuration of the type "+url, "write google.protobuf.StringValue, or Struct")
+	}
+}
+
+func (s *search) fail(at *document.Node, what, instead string) {
+	f := &document.Finding{File: s.file, Path: "configuration", What: what, Instead: instead}
+	if at != nil {
+		f.Offset = at.Offset
+	}
+	s.findings = append(s.findings, f)
+}

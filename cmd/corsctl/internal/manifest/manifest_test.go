@@ -1,0 +1,176 @@
+package manifest_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/manifest"
+)
+
+const wasm = `"@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm`
+
+// TestFind: configurations are found wherever people have them, and what is wrong is
+// shown where it stands.
+func TestFind(t *testing.T) {
+	for _, test := range []struct {
+		name, file, text string
+		// want has a line for each configuration, then one for each finding.
+		want []string
+	}{
+		{"json", "-", `{"allow_origins": ["*"]}`, []string{`"" {"allow_origins": ["*"]}`}},
+		{"json with a mistake", "-", `{"allow_orgins": ["*"]}`, []string{
+			`"" {"allow_orgins": ["*"]}`,
+			`-:1:1: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
+			`-:1:2: allow_orgins: is not a field; write "allow_origins"`,
+		}},
+		{"yaml", "a.yaml", "allowOrigins:\n  - '*'\n  - http\n", []string{
+			`"" {"allowOrigins": ["*", "http"]}`,
+			`a.yaml:3:5: allow_origins[1]: "http" has no scheme; write "https://http"`,
+		}},
+		{"two in a file", "a.yaml", "allow_origins: ['*']\n---\npolicies: []\n", []string{
+			`"" {"allow_origins": ["*"]}`, `"" {"policies": []}`, `a.yaml:3:11: policies: is empty; write at least one policy`,
+		}},
+		{"nothing", "a.yaml", " \n", []string{`"" ` + " \n", `a.yaml:1:1: configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
+		{"no object", "a.yaml", "# no\n- a\n", []string{`"" ["a"]`, `a.yaml:2:1: configuration: is a list, not an object; write {…}`}},
+		{"other manifests only", "a.yaml", "kind: Deployment\n---\nkind: Service\n", []string{
+			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+		}},
+
+		{"WasmPlugin", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec:\n  pluginConfig:\n    allow_origins: '*'\n", []string{
+			`"WasmPlugin x" {"allow_origins": "*"}`, `a.yaml:5:20: allow_origins: is the string "*", not a list; write ["*"]`,
+		}},
+		{"WasmPlugin without a configuration", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec:\n  url: oci://x\n", []string{
+			`a.yaml:4:3: configuration: WasmPlugin x has no configuration, and without a policy the filter doesn't start; write one, with at least allow_origins`,
+		}},
+		{"WasmPlugin with a string", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: '{}'}\n", []string{
+			`a.yaml:3:22: configuration: WasmPlugin x has its configuration as a string; write it as an object`,
+		}},
+		{"one of two WasmPlugins", "a.yaml", "kind: WasmPlugin\nmetadata: {name: waf}\nspec: {pluginConfig: {rules: []}}\n---\nkind: WasmPlugin\nmetadata: {name: x}\nspec:\n  url: oci://example/proxy-wasm-cors:1\n  pluginConfig: {}\n", []string{
+			`"WasmPlugin x" {}`, `a.yaml:9:17: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
+		}},
+		{"TrafficExtension", "a.yaml", "kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  wasm:\n    pluginConfig: {allow_origins: ['*']}\n", []string{`"TrafficExtension x" {"allow_origins": ["*"]}`}},
+		{"TrafficExtension in Lua", "a.yaml", "kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  lua: {inlineCode: ''}\n", []string{
+			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+		}},
+		{"EnvoyExtensionPolicy", "a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec:\n  wasm:\n  - name: waf\n    config: {}\n  - name: CORS\n    config: {allow_origins: ['*']}\n", []string{`"EnvoyExtensionPolicy x" {"allow_origins": ["*"]}`}},
+		{"a list of manifests", "a.json", `{"kind": "List", "items": [{"kind": "WasmPlugin", "metadata": {"name": "x"}, "spec": {"pluginConfig": {"allow_origins": ["*"]}}}]}`, []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
+
+		{"Envoy, a string", "a.yaml", "http_filters:\n- name: cors\n  typed_config:\n    " + wasm + "\n    config:\n      configuration:\n        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: |\n          {\"allow_origins\":\n            [\"*\", 1]}\n", []string{
+			`"filter cors" {"allow_origins":` + "\n  [\"*\", 1]}\n", `a.yaml:10:19: allow_origins[1]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
+		}},
+		{"Envoy, a struct", "a.json", `{"httpFilters": [{"name": "cors", "typedConfig": {` + strings.ReplaceAll(wasm, ": ", `: "`) + `", "config": {"configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"allowOrigins": []}}}}}]}`, []string{
+			`"filter cors" {"allowOrigins": []}`, `a.json:1:236: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
+		}},
+		{"Envoy, bytes", "a.yaml", "typed_config:\n  " + wasm + "\n  config:\n    configuration:\n      '@type': type.googleapis.com/google.protobuf.BytesValue\n      value: eyJhbGxvd19vcmlnaW5zIjogW119\n", []string{
+			`"the Wasm filter" {"allow_origins": []}`, `a.yaml:6:14: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
+		}},
+		{"Envoy, a typed struct", "a.yaml", "resources:\n- name: cors\n  typed_config:\n    '@type': type.googleapis.com/xds.type.v3.TypedStruct\n    type_url: type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    value:\n      config:\n        configuration:\n          '@type': type.googleapis.com/google.protobuf.StringValue\n          value: '{\"allow_origins\": [\"*\"]}'\n", []string{
+			`"filter cors" {"allow_origins": ["*"]}`,
+		}},
+		{"Envoy, a message of another type", "a.yaml", "typed_config:\n  " + wasm + "\n  config:\n    configuration:\n      '@type': type.googleapis.com/google.protobuf.Empty\n", []string{
+			`a.yaml:5:7: configuration: the Wasm filter has a configuration of the type type.googleapis.com/google.protobuf.Empty; write google.protobuf.StringValue, or Struct`,
+		}},
+		{"Envoy, two others", "a.yaml", "http_filters:\n- typed_config:\n    " + wasm + "\n- typed_config:\n    " + wasm + "\n    config: {configuration: {'@type': x/google.protobuf.Struct, value: {}}}\n", []string{
+			`a.yaml:3:5: configuration: none of the file's Wasm filters looks like this one; name the filter "cors"`,
+		}},
+		{"Envoy without a filter", "a.yaml", "static_resources: {}\n", []string{
+			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plugins, findings := manifest.Find(test.file, test.text)
+			var got []string
+			for _, p := range plugins {
+				got = append(got, fmt.Sprintf("%q %s", p.Name, p.Configuration))
+				_, found := p.Parse()
+				findings = append(findings, found...)
+			}
+			for _, f := range findings {
+				got = append(got, f.Error())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// check reads what may be anything: it must not panic, and every finding has a place
+// in the file.
+func check(t *testing.T, name, text string) (wrong bool) {
+	t.Helper()
+	plugins, findings := manifest.Find(name, text)
+	for _, p := range plugins {
+		_, found := p.Parse()
+		findings = append(findings, found...)
+	}
+	for _, f := range findings {
+		p := f.Position()
+		if p.Line < 1 || p.Column < 1 || f.Offset > len(text) || f.What == "" {
+			t.Fatalf("%.100q: a finding without a place: %+v", text, f)
+		}
+		wrong = wrong || !f.Warning
+	}
+	if !wrong && len(plugins) == 0 {
+		t.Fatalf("%.100q: neither a configuration nor an error", text)
+	}
+	return wrong
+}
+
+// TestPrefixes: every prefix of a good file is an error with a place, or good itself,
+// as YAML that ends between two lines may be.
+func TestPrefixes(t *testing.T) {
+	root := "../../../.."
+	files, err := filepath.Glob(root + "/deploy/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range append(files, root+"/envoy.yaml") {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range len(content) {
+			check(t, "a.yaml", string(content[:n]))
+		}
+	}
+	const good = `{"defaults": {"max_age": "10m"}, "policies": [{"name": "a", "match": {"hosts": ["*.example"]}, "allow_origins": ["https://ä.example", {"regex": "https://[a-z]+\\.example"}], "allow_credentials": true}]}`
+	for n := range len(good) {
+		if !check(t, "a.json", good[:n]) {
+			t.Errorf("%s: no error", good[:n])
+		}
+	}
+}
+
+// TestRandomBytes: what isn't text at all is an error with a place.
+func TestRandomBytes(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 6))
+	for _, name := range []string{"-", "a.json", "a.yaml"} {
+		for _, alphabet := range []string{"", "{}[]:,\"'\n -&*!|>%@`#a1\\u\t", "{\"allow_origins\":[]}, \n"} {
+			b := make([]byte, 100_000)
+			for i := range b {
+				if b[i] = byte(random.Uint32()); alphabet != "" {
+					b[i] = alphabet[int(b[i])%len(alphabet)]
+				}
+			}
+			if !check(t, name, string(b)) {
+				t.Errorf("%s of %q: no error", name, alphabet)
+			}
+		}
+	}
+}
+
+func FuzzFind(f *testing.F) {
+	f.Add("kind: WasmPlugin\nspec:\n  pluginConfig: &x {allow_origins: ['*'], a: *x}\n")
+	f.Add("typed_config:\n  " + wasm + "\n  config:\n    configuration:\n      '@type': x/google.protobuf.StringValue\n      value: \"{\\\"allow_origins\\\": \\\n  [\\\"\\u00e4\\\"]}\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		check(t, "a.yaml", text)
+		check(t, "-", text)
+	})
+}

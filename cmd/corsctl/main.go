@@ -1,0 +1,74 @@
+// Command corsctl answers a policy's author before Envoy does: it checks the filter's
+// configuration, explains what a browser makes of a request, converts what other
+// tools call a CORS policy, and runs tests of policies.
+//
+// It decides with the packages that the filter itself is made of.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes.
+const (
+	exitGood     = 0
+	exitFindings = 1 // there is something to mend in what the user gave
+	exitUsage    = 2 // the command couldn't do its work
+)
+
+// errFindings ends a command that has printed what it found.
+var errFindings = errors.New("there are findings")
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run runs a command and returns its exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	command, err := root.ExecuteC()
+	switch {
+	case err == nil:
+		return exitGood
+	case errors.Is(err, errFindings):
+		return exitFindings
+	}
+	fmt.Fprintf(stderr, "corsctl: %v\n", err)
+	if _, ok := errors.AsType[*os.PathError](err); !ok {
+		fmt.Fprintf(stderr, "Run %q to see how it is used.\n", command.CommandPath()+" --help")
+	}
+	return exitUsage
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "corsctl",
+		Short: "Check, explain, convert and test CORS policies of proxy-wasm-cors",
+		Long: `corsctl answers a policy's author before Envoy does. It decides with the code that
+runs in the filter, so what it says is what Envoy will do.
+
+Wherever it reads a configuration, that may be a file on its own (JSON or YAML), an
+Envoy bootstrap or a resource of LDS or ECDS, an Istio WasmPlugin or
+TrafficExtension, or an Envoy Gateway EnvoyExtensionPolicy; "-" is standard input.
+
+It exits with 0 if all is well, 1 if there is something to mend, and 2 if it was
+used wrongly or couldn't do its work.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Version:       version(),
+	}
+	root.SetVersionTemplate("corsctl {{.Version}}\n")
+	root.AddCommand(newValidate(), newExplain(), newConvert(), newSchema(), newTest())
+	return root
+}

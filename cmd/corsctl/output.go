@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+)
+
+// version is the version that the command was built from.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown version)"
+}
+
+// A format is the value of the flag --output: one of several words.
+type format struct {
+	value string
+	among []string
+}
+
+// outputFlag gives a command the flag --output. The first format is the default.
+func outputFlag(c *cobra.Command, among ...string) *format {
+	f := &format{among[0], among}
+	c.Flags().VarP(f, "output", "o", "how to print: "+strings.Join(among, ", "))
+	if err := c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(among, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is there
+	}
+	return f
+}
+
+// String implements pflag.Value.
+func (f *format) String() string { return f.value }
+
+// Type implements pflag.Value.
+func (f *format) Type() string { return "format" }
+
+// Set implements pflag.Value.
+func (f *format) Set(value string) error {
+	if !slices.Contains(f.among, value) {
+		return fmt.Errorf("write one of %s", strings.Join(f.among, ", "))
+	}
+	f.value = value
+	return nil
+}
+
+// printJSON prints a value as indented JSON.
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
+
+// read reads a file, or standard input if the name is "-".
+func read(c *cobra.Command, name string) (display, text string, err error) {
+	var content []byte
+	if name == "-" {
+		name = "<stdin>"
+		content, err = io.ReadAll(c.InOrStdin())
+	} else {
+		content, err = os.ReadFile(name)
+	}
+	return name, string(content), err
+}
+
+// A painter colours text for a terminal, and only for one.
+type painter struct{ on bool }
+
+// paint is the painter for what is printed to w.
+func paint(w io.Writer) painter {
+	f, ok := w.(*os.File)
+	return painter{ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+// The colours, as parameters of the control sequence SGR (ECMA-48).
+const (
+	bold   = "1"
+	faint  = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+func (p painter) in(colour, s string) string {
+	if !p.on || s == "" {
+		return s
+	}
+	return "\x1b[" + colour + "m" + s + "\x1b[0m"
+}
+
+// printFindings prints findings, each with the line it is about.
+func printFindings(w io.Writer, findings []*document.Finding) {
+	p := paint(w)
+	for _, f := range findings {
+		colour, suffix := red, ""
+		if f.Warning {
+			colour, suffix = yellow, " (warning)"
+		}
+		place, rest, _ := strings.Cut(printable(f.Error()), ": ")
+		fmt.Fprintf(w, "%s: %s%s\n", p.in(bold, place), p.in(colour, rest), p.in(faint, suffix))
+		position := f.Position()
+		line, caret := excerpt(f.File.Line(position.Line), position.Column)
+		if strings.TrimSpace(line) != "" {
+			fmt.Fprintf(w, "    %s\n    %s\n", line, p.in(colour, caret))
+		}
+	}
+}
+
+// excerpt is the part of a line around a column that fits on a terminal, and a line
+// with a caret that points to the column.
+func excerpt(line string, column int) (part, caret string) {
+	const before, width = 60, 100
+	runes := []rune(strings.ToValidUTF8(line, "\uFFFD"))
+	column = min(max(column-1, 0), len(runes))
+	from := 0
+	if column > before+10 {
+		from = column - before
+		runes = append([]rune("…"), runes[from+1:]...)
+		column -= from
+	}
+	if len(runes) > width {
+		runes = append(runes[:width-1:width-1], '…')
+	}
+	for i, r := range runes {
+		switch {
+		case r == '\t':
+			runes[i] = ' '
+		case !unicode.IsPrint(r):
+			runes[i] = '\uFFFD'
+		}
+	}
+	return strings.TrimRight(string(runes), " "), strings.Repeat(" ", column) + "^"
+}
+
+// printable makes sure that what a file has in it can't control the terminal.
+func printable(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
+}
+
+// A finding is a finding as JSON.
+type finding struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Path     string `json:"path"`
+	Severity string `json:"severity"`
+	What     string `json:"what"`
+	Instead  string `json:"instead,omitempty"`
+}
+
+func asJSON(findings []*document.Finding) []finding {
+	list := []finding{}
+	for _, f := range findings {
+		position := f.Position()
+		severity := "error"
+		if f.Warning {
+			severity = "warning"
+		}
+		list = append(list, finding{f.File.Name, position.Line, position.Column, f.Path, severity, f.What, f.Instead})
+	}
+	return list
+}
+
+// count is the number of errors and of warnings.
+func count(findings []*document.Finding) (errors, warnings int) {
+	for _, f := range findings {
+		if f.Warning {
+			warnings++
+		} else {
+			errors++
+		}
+	}
+	return errors, warnings
+}
+
+// plural is a number of things in words.
+func plural(n int, one, many string) string {
+	switch n {
+	case 0:
+		return "no " + many
+	case 1:
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
