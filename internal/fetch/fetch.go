@@ -1,17 +1,20 @@
-// Package fetch is the browser's side of CORS: the checks that the Fetch
-// standard makes on a response, over plain data. Tests use it as the oracle:
-// what counts is not which headers a server sent, but whether a browser that
-// follows the standard lets the script have the response.
+// Package fetch is the browser's side of CORS: which requests need a preflight,
+// what that preflight asks, and the checks that the Fetch standard makes on the
+// answers, over plain data. It is the tests' oracle: what counts is not which
+// headers a server sent, but whether a browser that follows the standard lets the
+// script have the response. It is also the model by which corsctl explains a
+// browser's verdict to people, so that what it says is what the tests check.
 //
 // The code runs in the standard's order of steps and uses its words. Header
 // lists are name and value pairs, one per line of the message, as received.
+//
+// The verdict is the standard's. What Chromium writes to its console goes with
+// it; where Chromium does otherwise than the standard is said at [ChromiumError].
 //
 // See https://fetch.spec.whatwg.org/.
 package fetch
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -42,29 +45,64 @@ func SafelistedMethod(method string) bool {
 //
 // See https://fetch.spec.whatwg.org/#cors-safelisted-request-header.
 func SafelistedRequestHeader(name, value string) bool {
-	if len(value) > 128 {
-		return false
+	return unsafeBecause(name, value) == ""
+}
+
+// unsafeBecause is the rule because of which a header is not a CORS-safelisted
+// request-header, in words that follow the value; "" if it is one.
+func unsafeBecause(name, value string) string {
+	name = asciiLower(name)
+	switch name {
+	case "accept", "accept-language", "content-language", "content-type", "range":
+	default:
+		return "is not a CORS-safelisted request-header name, whatever its value"
 	}
-	switch asciiLower(name) {
+	if len(value) > 128 {
+		return "has a value of " + strconv.Itoa(len(value)) + " bytes, and only 128 are safelisted"
+	}
+	switch name {
 	case "accept":
-		return !strings.ContainsFunc(value, unsafeByte)
+		return unsafeByteIn(value)
 	case "accept-language", "content-language":
-		return !strings.ContainsFunc(value, func(r rune) bool {
-			return !alphanumeric(r) && !strings.ContainsRune(" *,-.;=", r)
-		})
+		if i := strings.IndexFunc(value, notLanguage); i >= 0 {
+			return "contains " + quoteRune(value[i:]) + ", and only letters, digits, space and *,-.;= are safelisted"
+		}
 	case "content-type":
-		if strings.ContainsFunc(value, unsafeByte) {
-			return false
+		if because := unsafeByteIn(value); because != "" {
+			return because
 		}
 		switch essence(value) {
 		case "application/x-www-form-urlencoded", "multipart/form-data", "text/plain":
-			return true
+			return ""
+		case "":
+			return "is not a MIME type, and so none of the three safelisted ones (" + safelistedTypes + ")"
 		}
-		return false
+		return "is not one of the three safelisted types (" + safelistedTypes + ")"
 	case "range":
-		return startedRange(value)
+		if !startedRange(value) {
+			return "is not a single range with a start, such as bytes=0-99"
+		}
 	}
-	return false
+	return ""
+}
+
+const safelistedTypes = "application/x-www-form-urlencoded, multipart/form-data, text/plain"
+
+// unsafeByteIn names the first CORS-unsafe request-header byte of value, if any.
+func unsafeByteIn(value string) string {
+	i := strings.IndexFunc(value, unsafeByte)
+	if i < 0 {
+		return ""
+	}
+	return "contains " + quoteRune(value[i:]) + ", which is a CORS-unsafe request-header byte"
+}
+
+// quoteRune quotes the character that s starts with.
+func quoteRune(s string) string {
+	for _, r := range s {
+		return strconv.QuoteRune(r)
+	}
+	return ""
 }
 
 // UnsafeRequestHeaderNames returns the CORS-unsafe request-header names of a
@@ -91,89 +129,150 @@ func UnsafeRequestHeaderNames(headers [][2]string) []string {
 }
 
 // CORSCheck is the standard's CORS check of a response with these header lines
-// to a request from origin, a serialized origin. It tells why the check fails.
+// to a request from origin, a serialized origin. It tells why the check fails,
+// as a *[Blocked].
 //
 // See https://fetch.spec.whatwg.org/#concept-cors-check.
 func CORSCheck(origin string, credentialsInclude bool, headers [][2]string) error {
+	if blocked := corsCheck(origin, credentialsInclude, headers); blocked != nil {
+		return blocked
+	}
+	return nil
+}
+
+func corsCheck(origin string, credentialsInclude bool, headers [][2]string) *Blocked {
 	allowOrigin, ok := get(headers, "access-control-allow-origin")
 	if !ok {
-		return errors.New("CORS check: no Access-Control-Allow-Origin")
+		return &Blocked{Reason: MissingAllowOrigin, Header: "Access-Control-Allow-Origin", Missing: true, Name: origin}
 	}
 	if !credentialsInclude && allowOrigin == "*" {
 		return nil
 	}
 	if allowOrigin != origin {
-		return fmt.Errorf("CORS check: Access-Control-Allow-Origin is %q, the origin %q", allowOrigin, origin)
+		return &Blocked{Reason: notTheOrigin(allowOrigin), Header: "Access-Control-Allow-Origin", Value: allowOrigin, Name: origin}
 	}
 	if !credentialsInclude {
 		return nil
 	}
-	if credentials, _ := get(headers, "access-control-allow-credentials"); credentials != "true" {
-		return fmt.Errorf("CORS check: Access-Control-Allow-Credentials is %q, not \"true\"", credentials)
+	if credentials, ok := get(headers, "access-control-allow-credentials"); credentials != "true" {
+		return &Blocked{Reason: AllowCredentialsNotTrue, Header: "Access-Control-Allow-Credentials", Value: credentials, Missing: !ok, Name: origin}
 	}
 	return nil
 }
 
-// A Request is the request for whose sake a preflight is made: what a script
-// asked for, not the preflight itself.
-type Request struct {
-	// Origin is the serialized origin.
-	Origin string
-	// Method is the normalized method.
-	Method string
-	// Headers is the request's header list.
-	Headers [][2]string
-	// CredentialsInclude tells whether the credentials mode is "include".
-	CredentialsInclude bool
-	// UseCORSPreflight is the use-CORS-preflight flag: the preflight is made
-	// although method and headers do not ask for one.
-	UseCORSPreflight bool
+// notTheOrigin tells what is wrong with an Access-Control-Allow-Origin that does
+// not equal the origin. To the standard all is one; to people it is not.
+func notTheOrigin(allowOrigin string) BlockReason {
+	switch {
+	case allowOrigin == "*":
+		return WildcardWithCredentials
+	case strings.ContainsAny(allowOrigin, " ,"):
+		return MultipleAllowOrigins
+	case allowOrigin != "null" && !validURL(allowOrigin):
+		return InvalidAllowOrigin
+	}
+	return AllowOriginMismatch
 }
 
 // PreflightCheck is what CORS-preflight fetch does with the preflight's
-// response, step 7: nil means that the request may follow, an error is the
+// response, step 7: nil means that the request may follow, a *[Blocked] is the
 // standard's network error.
 //
 // See https://fetch.spec.whatwg.org/#cors-preflight-fetch.
 func PreflightCheck(req Request, status int, headers [][2]string) error {
+	if blocked := preflightCheck(req, status, headers); blocked != nil {
+		blocked.Preflight, blocked.Status = true, status
+		return blocked
+	}
+	return nil
+}
+
+func preflightCheck(req Request, status int, headers [][2]string) *Blocked {
+	// A preflight does not follow redirects, so that the standard fails by the
+	// status after the CORS check. That it is a redirect is what people need to
+	// know, whether it has CORS headers or not, and Chromium says so first, too.
+	if location, ok := get(headers, "location"); ok && location != "" && redirectStatus(status) {
+		return &Blocked{Reason: PreflightRedirect, Header: "Location", Value: location}
+	}
 	// The standard runs the check on the request, not on the preflight: the
 	// preflight goes without credentials, and yet must allow them.
-	if err := CORSCheck(req.Origin, req.CredentialsInclude, headers); err != nil {
-		return err
+	if blocked := corsCheck(req.Origin, req.CredentialsInclude, headers); blocked != nil {
+		return blocked
 	}
 	if status < 200 || status > 299 {
-		return fmt.Errorf("preflight: %d is not an ok status", status)
+		return &Blocked{Reason: PreflightStatus}
 	}
-	methods, hasMethods, err := tokens(headers, "access-control-allow-methods")
-	if err != nil {
-		return err
+	if req.PrivateNetwork {
+		allow, ok := get(headers, "access-control-allow-private-network")
+		if allow != "true" {
+			return &Blocked{Reason: PrivateNetworkNotAllowed, Header: "Access-Control-Allow-Private-Network", Value: allow, Missing: !ok}
+		}
 	}
-	headerNames, _, err := tokens(headers, "access-control-allow-headers")
-	if err != nil {
-		return err
+	methods, headerNames, blocked := allowLists(headers)
+	if blocked != nil {
+		return blocked
 	}
-	if !hasMethods && req.UseCORSPreflight {
+	if methods == nil && req.UseCORSPreflight {
 		methods = []string{req.Method}
 	}
 	if !slices.Contains(methods, req.Method) && !SafelistedMethod(req.Method) &&
 		(req.CredentialsInclude || !slices.Contains(methods, "*")) {
-		return fmt.Errorf("preflight: method %q is not in Access-Control-Allow-Methods %q", req.Method, methods)
+		value, ok := get(headers, "access-control-allow-methods")
+		return &Blocked{Reason: MethodNotAllowed, Header: "Access-Control-Allow-Methods", Value: value, Missing: !ok, Name: req.Method}
 	}
+	return req.headersCheck(headerNames, headers)
+}
+
+// allowLists are the methods, nil without the header, and the header names of a
+// preflight's response. It fails where either is not a list of tokens.
+func allowLists(headers [][2]string) (methods, headerNames []string, _ *Blocked) {
+	methods, ok := tokens(headers, "access-control-allow-methods")
+	if !ok {
+		value, _ := get(headers, "access-control-allow-methods")
+		return nil, nil, &Blocked{Reason: InvalidAllowMethods, Header: "Access-Control-Allow-Methods", Value: value}
+	}
+	headerNames, ok = tokens(headers, "access-control-allow-headers")
+	if !ok {
+		value, _ := get(headers, "access-control-allow-headers")
+		return nil, nil, &Blocked{Reason: InvalidAllowHeaders, Header: "Access-Control-Allow-Headers", Value: value}
+	}
+	return methods, headerNames, nil
+}
+
+// headersCheck is the part of CORS-preflight fetch about the request's headers,
+// steps 7.6 and 7.7.
+func (r Request) headersCheck(headerNames []string, headers [][2]string) *Blocked {
 	listed := func(name string) bool {
-		return slices.ContainsFunc(headerNames, func(n string) bool { return asciiLower(n) == asciiLower(name) })
+		return slices.ContainsFunc(headerNames, func(n string) bool { return asciiLower(n) == name })
 	}
-	for _, h := range req.Headers {
-		// Authorization is the only CORS non-wildcard request-header name.
-		if asciiLower(h[0]) == "authorization" && !listed(h[0]) {
-			return fmt.Errorf("preflight: Authorization must be listed by name in Access-Control-Allow-Headers %q", headerNames)
+	star := !r.CredentialsInclude && slices.Contains(headerNames, "*")
+	var not []string
+	for _, name := range r.unsafeNames() {
+		switch {
+		case listed(name):
+		case name == "authorization": // The only CORS non-wildcard request-header name.
+			not = slices.Insert(not, 0, name) // It comes first, by step 7.6.
+		case !star:
+			not = append(not, name)
 		}
 	}
-	for _, name := range UnsafeRequestHeaderNames(req.Headers) {
-		if !listed(name) && (req.CredentialsInclude || !slices.Contains(headerNames, "*")) {
-			return fmt.Errorf("preflight: header %q is not in Access-Control-Allow-Headers %q", name, headerNames)
-		}
+	if not == nil {
+		return nil
 	}
-	return nil
+	blocked := &Blocked{Reason: HeaderNotAllowed, Header: "Access-Control-Allow-Headers", Name: not[0], Names: not}
+	if star && not[0] == "authorization" {
+		blocked.Reason = AuthorizationNotListed
+	}
+	value, ok := get(headers, "access-control-allow-headers")
+	blocked.Value, blocked.Missing = value, !ok
+	return blocked
+}
+
+// redirectStatus reports whether status is a redirect status.
+//
+// See https://fetch.spec.whatwg.org/#redirect-status.
+func redirectStatus(status int) bool {
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308
 }
 
 // MaxAge is for how many seconds the answer to a preflight may be cached,
@@ -206,14 +305,30 @@ func Exposed(headers [][2]string, name string, credentialsInclude bool) bool {
 	case "set-cookie", "set-cookie2": // Forbidden response-header names.
 		return false
 	}
-	exposed, _, err := tokens(headers, "access-control-expose-headers")
-	if err != nil {
+	exposed, ok := tokens(headers, "access-control-expose-headers")
+	if !ok {
 		return false
 	}
 	if !credentialsInclude && slices.Contains(exposed, "*") {
 		return true
 	}
 	return slices.ContainsFunc(exposed, func(n string) bool { return asciiLower(n) == name })
+}
+
+// ExposedHeaders splits the names of a response's header lines into those that a
+// script sees and those that it does not, lower-case, sorted, each once.
+func ExposedHeaders(headers [][2]string, credentialsInclude bool) (visible, hidden []string) {
+	for _, h := range headers {
+		name := asciiLower(h[0])
+		if Exposed(headers, name, credentialsInclude) {
+			visible = append(visible, name)
+		} else {
+			hidden = append(hidden, name)
+		}
+	}
+	slices.Sort(visible)
+	slices.Sort(hidden)
+	return slices.Compact(visible), slices.Compact(hidden)
 }
 
 // values returns the values of all lines called name, which is lower-case.
@@ -234,28 +349,37 @@ func get(headers [][2]string, name string) (value string, ok bool) {
 }
 
 // tokens is the standard's "extract header list values" for a header whose
-// ABNF is #method or #field-name, that is a list of tokens. Empty elements are
-// no error (RFC 9110, section 5.6.1.2).
-func tokens(headers [][2]string, name string) (list []string, ok bool, err error) {
+// ABNF is #method or #field-name, that is a list of tokens: nil without such a
+// header, and not ok if it is something else. Empty elements are no error (RFC
+// 9110, section 5.6.1.2).
+func tokens(headers [][2]string, name string) (list []string, ok bool) {
 	for _, value := range values(headers, name) {
-		ok = true
+		if list == nil {
+			list = []string{}
+		}
 		for element := range strings.SplitSeq(value, ",") {
 			element = strings.Trim(element, " \t")
 			if element == "" {
 				continue
 			}
 			if !token(element) {
-				return nil, true, fmt.Errorf("%s: %q is not a token", name, element)
+				return nil, false
 			}
 			list = append(list, element)
 		}
 	}
-	return list, ok, nil
+	return list, true
 }
 
 // unsafeByte reports whether r is a CORS-unsafe request-header byte.
 func unsafeByte(r rune) bool {
 	return r < 0x20 && r != '\t' || r == 0x7f || strings.ContainsRune(`"():<>?@[\]{}`, r)
+}
+
+// notLanguage reports whether r is none of the characters that a safelisted
+// Accept-Language or Content-Language consists of.
+func notLanguage(r rune) bool {
+	return !alphanumeric(r) && !strings.ContainsRune(" *,-.;=", r)
 }
 
 // essence is the essence of a MIME type, "" if value is none.

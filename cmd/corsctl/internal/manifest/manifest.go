@@ -122,7 +122,7 @@ func (s *search) bare(d *document.Node) *Plugin {
 	if d.IsWholeFile() {
 		return s.whole()
 	}
-	return s.plugin("", d)
+	return Of("", d)
 }
 
 // whole is a configuration that is the file, with all its mistakes.
@@ -130,10 +130,10 @@ func (s *search) whole() *Plugin {
 	return &Plugin{Configuration: s.file.Text, file: s.file, offset: func(offset int) int { return offset }}
 }
 
-// plugin is a configuration that is a value in a larger document, or YAML.
-func (s *search) plugin(name string, d *document.Node) *Plugin {
-	text, from := d.JSON()
-	return &Plugin{Name: name, Configuration: text, file: s.file, offset: from.Offset}
+// Of is the configuration that a value is.
+func Of(name string, value *document.Node) *Plugin {
+	text, from := value.JSON()
+	return &Plugin{Name: name, Configuration: text, file: value.File(), offset: from.Offset}
 }
 
 // wasmTypes are the messages that configure a Wasm filter in Envoy.
@@ -239,13 +239,13 @@ func (s *search) unwrap(c *candidate) {
 			s.fail(value, c.name+" has its configuration as a string", "write it as an object")
 			return
 		}
-		s.plugins = append(s.plugins, s.plugin(c.name, value))
+		s.plugins = append(s.plugins, Of(c.name, value))
 	case "google.protobuf.Struct":
 		if inner == nil {
 			s.fail(value, c.name+" has a Struct without a value", "write the configuration in the field \"value\"")
 			return
 		}
-		s.plugins = append(s.plugins, s.plugin(c.name, inner))
+		s.plugins = append(s.plugins, Of(c.name, inner))
 	case "google.protobuf.StringValue":
 		if inner == nil || inner.Kind != document.String {
 			s.fail(value, c.name+" has a StringValue without a string", `write the configuration in the field "value", as a string: "value: |"`)

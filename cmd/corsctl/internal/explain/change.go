@@ -1,0 +1,246 @@
+package explain
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+)
+
+// A Change is an edit of the configuration, or, without a path, why none helps.
+type Change struct {
+	// Path is the field to edit, such as "policies[1].allow_methods".
+	Path string `json:"path,omitempty"`
+	// Offset is where in the configuration it stands, or the policy if it lacks it.
+	Offset int `json:"-"`
+	// Edit is what to do.
+	Edit string `json:"edit"`
+}
+
+// maxEdits is above the number of edits that any request needs: the filter takes no
+// more requested headers than its limit on their length has room for.
+const maxEdits = cors.MaxRequestHeaders
+
+// change finds the smallest change that allows the request: it edits the policy
+// until the browser lets the answer through.
+func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key cors.Key) {
+	if fetch.ForbiddenMethod(e.Request.Method) || e.Preflight == nil && e.Actual == nil {
+		e.Changes = []Change{{Edit: "no policy can allow it: the browser doesn't make the request"}}
+		return
+	}
+	if rule == nil {
+		e.changeMatch(rules, key)
+		return
+	}
+	ed := &editor{rule: rule, config: clone(rule.Config), request: e.Request}
+	for exchange := e.Exchange; exchange.Blocked != nil; {
+		if !ed.next(exchange) || len(ed.changes) > maxEdits {
+			e.Changes = []Change{{Edit: ed.impossible}}
+			return
+		}
+		policy := ed.compile()
+		if policy == nil {
+			e.Changes = []Change{{Edit: ed.impossible}}
+			return
+		}
+		exchange = Run(policy, e.Request)
+	}
+	e.Changes = ed.summarize()
+}
+
+func clone(c cors.Config) cors.Config {
+	c.AllowOrigins = slices.Clone(c.AllowOrigins)
+	c.AllowMethods = slices.Clone(c.AllowMethods)
+	c.AllowHeaders = slices.Clone(c.AllowHeaders)
+	c.ExposeHeaders = slices.Clone(c.ExposeHeaders)
+	return c
+}
+
+// An editor edits a policy.
+type editor struct {
+	rule       *config.Rule
+	config     cors.Config
+	request    fetch.Request
+	changes    []edit
+	impossible string // why no edit helps
+}
+
+// An edit of a field: words that are added to its list, or what else to do.
+type edit struct {
+	field string
+	add   string
+	other string
+}
+
+// next makes the edit that mends what a request has failed by.
+func (ed *editor) next(e *Exchange) bool {
+	d := e.Decision()
+	c := &ed.config
+	if c.Shadow {
+		c.Shadow = false
+		return ed.set("mode", `write "enforce"`)
+	}
+	switch d.Reason {
+	case cors.OriginNotAllowed:
+		c.AllowOrigins = append(c.AllowOrigins, cors.OriginEntry{Text: ed.request.Origin})
+		return ed.add("allow_origins", ed.request.Origin)
+	case cors.MethodNotAllowed:
+		c.AllowMethods = append(c.AllowMethods, ed.request.Method)
+		return ed.add("allow_methods", ed.request.Method)
+	case cors.HeaderNotAllowed, cors.AuthorizationNotAllowed:
+		name := ed.missingHeader()
+		c.AllowHeaders = append(c.AllowHeaders, name)
+		return ed.add("allow_headers", name)
+	case cors.Allowed:
+		return ed.browser(e.Blocked)
+	}
+	ed.impossible = "no policy can allow it: " + d.Explain()
+	return false
+}
+
+// missingHeader is the first header that the preflight asks for and the policy lacks.
+func (ed *editor) missingHeader() string {
+	for name := range strings.SplitSeq(requestedHeaders(ed.request.Preflight()), ",") {
+		listed := slices.ContainsFunc(ed.config.AllowHeaders, func(h string) bool { return strings.EqualFold(h, name) })
+		covered := slices.Contains(ed.config.AllowHeaders, "*") && name != "authorization"
+		if !listed && !covered {
+			return http.CanonicalHeaderKey(name)
+		}
+	}
+	return ""
+}
+
+func requestedHeaders(lines [][2]string) string {
+	for _, line := range lines {
+		if line[0] == "Access-Control-Request-Headers" {
+			return line[1]
+		}
+	}
+	return ""
+}
+
+// browser mends what the filter allows, and the browser blocks all the same.
+func (ed *editor) browser(b *fetch.Blocked) bool {
+	c := &ed.config
+	switch b.Reason {
+	case fetch.WildcardWithCredentials, fetch.AllowCredentialsNotTrue:
+		if i := slices.IndexFunc(c.AllowOrigins, func(o cors.OriginEntry) bool { return !o.Regex && o.Text == "*" }); i >= 0 {
+			c.AllowOrigins[i] = cors.OriginEntry{Text: ed.request.Origin}
+			ed.set("allow_origins", `write the origins that may send credentials instead of "*", such as `+strconv.Quote(ed.request.Origin))
+		}
+		if slices.Contains(c.ExposeHeaders, "*") {
+			c.ExposeHeaders = nil
+			ed.set("expose_headers", `write the names of the headers instead of "*", which counts for nothing with credentials`)
+		}
+		c.AllowCredentials = true
+		return ed.set("allow_credentials", "write true")
+	case fetch.PrivateNetworkNotAllowed:
+		c.AllowPrivateNetwork = true
+		return ed.set("allow_private_network", "write true")
+	case fetch.AuthorizationNotListed:
+		c.AllowHeaders = append(c.AllowHeaders, "Authorization")
+		return ed.add("allow_headers", "Authorization")
+	}
+	ed.impossible = "no change of the policy helps: " + b.Error()
+	return false
+}
+
+func (ed *editor) add(field, word string) bool {
+	ed.changes = append(ed.changes, edit{field: field, add: word})
+	return true
+}
+
+func (ed *editor) set(field, words string) bool {
+	ed.changes = append(ed.changes, edit{field: field, other: words})
+	return true
+}
+
+// compile compiles the edited policy. It is nil, and says why, if the filter refuses it.
+func (ed *editor) compile() *cors.Policy {
+	policy, problems := cors.Compile(ed.config)
+	for _, p := range problems {
+		if !p.Warning {
+			ed.impossible = "no change of the policy helps, because the filter refuses it: " + p.What + "; " + p.Instead
+			break
+		}
+	}
+	return policy
+}
+
+// summarize makes one change of the edits of each field.
+func (ed *editor) summarize() (changes []Change) {
+	for i, first := range ed.changes {
+		if slices.ContainsFunc(ed.changes[:i], func(other edit) bool { return other.field == first.field }) {
+			continue
+		}
+		words, added := first.other, []string(nil)
+		for _, other := range ed.changes[i:] {
+			if other.field == first.field && other.add != "" {
+				added = append(added, strconv.Quote(other.add))
+			}
+		}
+		path, offset, given := ed.rule.Field(first.field)
+		if list := strings.Join(added, ", "); list != "" && given {
+			words = "add " + list
+		} else if list != "" {
+			words = "write [" + list + "]"
+		}
+		if strings.HasPrefix(path, "defaults.") {
+			words += " (every policy without the field inherits it)"
+		}
+		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
+	}
+	return changes
+}
+
+// changeMatch finds a policy that would allow the request, if it covered it.
+func (e *Explanation) changeMatch(rules []config.Rule, key cors.Key) {
+	for i := range rules {
+		rule := &rules[i]
+		policy, _ := cors.Compile(rule.Config)
+		if Run(policy, e.Request).Blocked != nil || len(rule.Match.Hosts) == 0 || key.Host == "" {
+			continue
+		}
+		match := rule.Match
+		match.Hosts = append(slices.Clone(match.Hosts), key.Host)
+		if _, ok := match.Fit(key); ok && valid(rules, i, match) {
+			path, offset, _ := rule.Field("match.hosts")
+			e.Changes = []Change{{Path: path, Offset: offset, Edit: "add " + strconv.Quote(key.Host)}}
+			return
+		}
+	}
+	where := "host " + strconv.Quote(key.Host)
+	if key.Host == "" {
+		where = "every host"
+	}
+	e.Changes = []Change{{Path: "policies", Edit: "add a policy for the " + where + " and the path " + strconv.Quote(pathOf(key)) + ", with allow_origins [" + strconv.Quote(e.Request.Origin) + "]"}}
+}
+
+// valid reports whether the filter accepts the rules, if one has another match.
+func valid(rules []config.Rule, index int, match cors.Match) bool {
+	list := make([]cors.Rule, len(rules))
+	for i, rule := range rules {
+		policy, _ := cors.Compile(rule.Config)
+		list[i] = cors.Rule{Name: rule.Path, Match: rule.Match, Policy: policy}
+	}
+	list[index].Match = match
+	set, _ := cors.NewSet(list)
+	return set != nil
+}
+
+func pathOf(key cors.Key) string {
+	path, _, _ := strings.Cut(key.Path, "?")
+	return path
+}
+
+// upperMethod is the method that a page probably means with one in lower case, or "".
+func upperMethod(method string) string {
+	if upper := strings.ToUpper(method); upper != method {
+		return upper
+	}
+	return ""
+}

@@ -1,0 +1,212 @@
+package fetch
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// SerializeOrigin returns the serialized origin of a URL, as it stands in an
+// Origin header: scheme, host and a port that is not the scheme's own, or null
+// for a URL such as file:///, whose origin is opaque. The origins of browsers'
+// extensions are serialized too, as browsers do.
+//
+// See https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin.
+func SerializeOrigin(rawURL string) (string, error) {
+	if inner, ok := strings.CutPrefix(rawURL, "blob:"); ok {
+		return SerializeOrigin(inner)
+	}
+	u, ok := parseURL(rawURL)
+	switch {
+	case !ok:
+		return "", fmt.Errorf("%q is not a URL; write scheme, host and path, such as https://api.example.com/v1", rawURL)
+	case !u.tuple:
+		return "null", nil
+	case !ascii(u.host):
+		return "", fmt.Errorf("the host of %q is not ASCII; write it as a browser sends it, with xn--", rawURL)
+	case u.port == "":
+		return u.scheme + "://" + u.host, nil
+	}
+	return u.scheme + "://" + u.host + ":" + u.port, nil
+}
+
+// SameOrigin reports whether a URL is of that origin, a serialized one. Nothing
+// is of the origin null.
+//
+// See https://html.spec.whatwg.org/multipage/browsers.html#same-origin.
+func SameOrigin(origin, rawURL string) bool {
+	serialized, err := SerializeOrigin(rawURL)
+	return err == nil && serialized != "null" && serialized == origin
+}
+
+// httpScheme reports whether a URL's scheme is an HTTP(S) scheme.
+func httpScheme(rawURL string) bool {
+	u, ok := parseURL(rawURL)
+	return ok && (u.scheme == "http" || u.scheme == "https")
+}
+
+// validURL reports whether a browser's parser of URLs takes s.
+func validURL(s string) bool {
+	_, ok := parseURL(s)
+	return ok
+}
+
+// A tupleURL is what of a URL makes its origin.
+type tupleURL struct {
+	scheme, host, port string
+	tuple              bool // The origin is a tuple of these, and not opaque.
+}
+
+// defaultPorts are the ports of the special schemes but file.
+//
+// See https://url.spec.whatwg.org/#special-scheme.
+var defaultPorts = map[string]string{"ftp": "21", "http": "80", "https": "443", "ws": "80", "wss": "443"}
+
+// parseURL is as much of the URL standard's parser as origins need. It is strict
+// where that one is; of the mapping of host names to ASCII it does the case.
+//
+// See https://url.spec.whatwg.org/#concept-basic-url-parser.
+func parseURL(s string) (u tupleURL, ok bool) {
+	s = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }))
+	scheme, rest, ok := strings.Cut(s, ":")
+	if !ok || !validScheme(scheme) || !utf8.ValidString(s) {
+		return u, false
+	}
+	u.scheme = asciiLower(scheme)
+	defaultPort, special := defaultPorts[u.scheme]
+	switch {
+	case special:
+		rest = strings.TrimLeft(rest, `/\`)
+	case strings.HasSuffix(u.scheme, "-extension") && strings.HasPrefix(rest, "//"):
+		rest = rest[2:]
+	default:
+		return u, true
+	}
+	u.tuple = true
+	if end := strings.IndexAny(rest, `/\?#`); end >= 0 {
+		rest = rest[:end]
+	}
+	rest = rest[strings.LastIndexByte(rest, '@')+1:] // Without user name and password.
+	host, port := rest, ""
+	if colon := strings.LastIndexByte(rest, ':'); colon > strings.LastIndexByte(rest, ']') {
+		host, port = rest[:colon], rest[colon+1:]
+	}
+	if u.port, ok = parsePort(port, defaultPort); !ok {
+		return u, false
+	}
+	u.host, ok = parseHost(host)
+	return u, ok
+}
+
+func validScheme(s string) bool {
+	for i, r := range s {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		if !letter && (i == 0 || !alphanumeric(r) && !strings.ContainsRune("+-.", r)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// parsePort returns the port without leading zeros, and "" for the default port.
+func parsePort(port, defaultPort string) (string, bool) {
+	if port == "" {
+		return "", true
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", false
+	}
+	if port = strconv.FormatUint(n, 10); port == defaultPort {
+		return "", true
+	}
+	return port, true
+}
+
+// parseHost is the host parser, for the host of a special URL.
+//
+// See https://url.spec.whatwg.org/#concept-host-parser.
+func parseHost(host string) (string, bool) {
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		if !ok || err != nil || !addr.Is6() || addr.Zone() != "" {
+			return "", false
+		}
+		return "[" + serializeIPv6(addr) + "]", true
+	}
+	host, err := url.PathUnescape(host)
+	if err != nil || host == "" || !utf8.ValidString(host) {
+		return "", false
+	}
+	for _, r := range host {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune(`#/:<>?@[\]^|%`, r) {
+			return "", false
+		}
+	}
+	host = asciiLower(host)
+	if addr, numeric, ok := parseIPv4(host); numeric {
+		return addr, ok
+	}
+	return host, true
+}
+
+// serializeIPv6 differs from [netip.Addr.String] in that the standard knows no
+// dots at the end.
+func serializeIPv6(addr netip.Addr) string {
+	if !addr.Is4In6() {
+		return addr.String()
+	}
+	b := addr.As16()
+	return fmt.Sprintf("::ffff:%x:%x", int(b[12])<<8|int(b[13]), int(b[14])<<8|int(b[15]))
+}
+
+// parseIPv4 is the IPv4 parser, for a host that ends in a number: 127.1 and
+// 0x7f000001 are 127.0.0.1.
+//
+// See https://url.spec.whatwg.org/#concept-ipv4-parser.
+func parseIPv4(host string) (addr string, numeric, ok bool) {
+	parts := strings.Split(strings.TrimSuffix(host, "."), ".")
+	last := parts[len(parts)-1]
+	if _, isNumber := ipv4Number(last); !isNumber && (last == "" || strings.Trim(last, "0123456789") != "") {
+		return "", false, false
+	}
+	if len(parts) > 4 {
+		return "", true, false
+	}
+	var ip uint64
+	for i, part := range parts {
+		n, isNumber := ipv4Number(part)
+		if !isNumber || i < len(parts)-1 && n > 255 || n >= 1<<(8*(5-len(parts))) && i == len(parts)-1 {
+			return "", true, false
+		}
+		if i < len(parts)-1 {
+			n <<= 8 * (3 - i)
+		}
+		ip += n
+	}
+	return netip.AddrFrom4([4]byte{byte(ip >> 24), byte(ip >> 16), byte(ip >> 8), byte(ip)}).String(), true, true
+}
+
+// ipv4Number parses a decimal, octal (0...) or hexadecimal (0x...) number.
+func ipv4Number(s string) (uint64, bool) {
+	base := 10
+	switch {
+	case strings.HasPrefix(s, "0x"):
+		s, base = s[2:], 16
+		if s == "" {
+			return 0, true
+		}
+	case len(s) > 1 && s[0] == '0':
+		s, base = s[1:], 8
+	}
+	n, err := strconv.ParseUint(s, base, 32)
+	return n, err == nil
+}
+
+func ascii(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
