@@ -13,14 +13,17 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
 )
 
-// TestProblems: every problem, each with its place and what to write instead.
+// A problemTest is a document and its problems.
+type problemTest struct {
+	name, doc string
+	want      []string
+}
+
+// problemTests have every problem, each with its place and what to write instead.
 // Those that the engine finds are in the engine's tests; here they are for their place.
-func TestProblems(t *testing.T) {
+func problemTests() []problemTest {
 	const ok = `"allow_origins": ["*"]`
-	for _, test := range []struct {
-		name, doc string
-		want      []string
-	}{
+	return []problemTest{
 		// Syntax (RFC 8259).
 		{"empty", "", []string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
 		{"blank", " \n\t", []string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
@@ -155,6 +158,8 @@ func TestProblems(t *testing.T) {
 		{"policy source without a cluster", `{"policySource": {"interval": 90000}}`, []string{
 			`1:18 policy_source.cluster: is missing; write the name of the cluster to fetch the policies from`,
 			`1:31 policy_source.interval: 90000 is out of range; write 100ms to 24h0m0s`}},
+		{"policy source with an interval just above a day", `{"policy_source": {"cluster": "c", "interval": 86400.0000000001}}`, []string{
+			`1:48 policy_source.interval: 86400.0000000001 is out of range; write 100ms to 24h0m0s`}},
 		{"policy source beside a policy's fields", `{"policy_source": {"cluster": "c"}, "allow_origins": ["*"]}`, []string{
 			`1:54 allow_origins: is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`}},
 		{"null policy source", `{"policy_source": null}`, []string{`1:1 policies: is missing; write the list of policies`}},
@@ -167,7 +172,11 @@ func TestProblems(t *testing.T) {
 			`1:54 policies[1].match: claims every host and every path, as policies[0] does; give the two policies different matches, or make them one`}},
 		{"conflict of hosts", `{"policies": [{"name": "a", "match": {"hosts": ["a.test"]}, ` + ok + `}, {"name": "b", "match": {"hosts": ["b.test", "A.test"]}, ` + ok + `}]}`, []string{
 			`1:130 policies[1].match.hosts[1]: claims the host a.test and every path, as policies[0] does; give the two policies different matches, or make them one`}},
-	} {
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, test := range problemTests() {
 		t.Run(test.name, func(t *testing.T) {
 			c, problems := config.Parse(test.doc)
 			got := []string(nil)

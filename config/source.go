@@ -94,7 +94,7 @@ func (r *reader) duration(m member, least, otherwise, most time.Duration) time.D
 		r.fail(m.Index, m.path, "is "+kind(m.Result)+", not a duration", `write a duration, such as "`+otherwise.String()+`"`)
 		return otherwise
 	}
-	if d < least || d > most {
+	if d < least || d > most || m.Num > most.Seconds() {
 		r.fail(m.Index, m.path, shorten(m.Raw)+" is out of range", "write "+least.String()+" to "+most.String())
 	}
 	return d

@@ -127,6 +127,9 @@ func TestSetProblems(t *testing.T) {
 			`0 match.hosts[0]: is empty`, `0 match.hosts[1]: "*" is not a host`, `0 match.hosts[2]: "https://a.test/" is a URL`, `0 match.hosts[3]: "a.test/x" has a path`,
 			`0 match.hosts[4]: "*a.test" has a wildcard`, `0 match.hosts[5]: "a.*.test" has a wildcard`, `0 match.hosts[6]: "a.test:99999" has an invalid port`,
 			`0 match.hosts[7]: "a..test" is not a host`, `0 match.hosts[8]: "*.127.0.0.1" has a wildcard before an IP address`}},
+		// The Kelvin sign is a k in lower case, but no host that DNS knows has one.
+		{"hosts outside ASCII", []cors.Match{{Hosts: []string{"\u212aelvin.test", "*.b\u00fccher.test"}}}, []string{
+			`0 match.hosts[0]: "Kelvin.test" has characters outside ASCII`, `0 match.hosts[1]: "*.bücher.test" has characters outside ASCII`}},
 		{"bad paths", []cors.Match{{Paths: []cors.PathMatch{{Path: ""}, {Path: "x"}, {Path: "/x?y"}, {Path: "/x/*"}, {Path: "/ä"}, {Path: "/a b"}}}}, []string{
 			`0 match.paths[0]: the path is empty`, `0 match.paths[1]: the path "x" doesn't begin with a slash`, `0 match.paths[2]: the path "/x?y" has a query`,
 			`0 match.paths[3]: the path "/x/*" has a wildcard`, `0 match.paths[4]: the path "/ä" has characters`, `0 match.paths[5]: the path "/a b" has characters`}},

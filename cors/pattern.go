@@ -206,11 +206,8 @@ func diagnoseHost(s, scheme, rest string) (what, mended, instead string) {
 		return "the host is longer than the " + strconv.Itoa(maxHost) + " characters that DNS allows", "", "shorten it"
 	case endsInNumber(host):
 		return quote(s) + " has an invalid IPv4 address", "", `write four numbers from 0 to 255, such as "http://192.0.2.1"`
-	}
-	for _, r := range host {
-		if r >= 0x80 {
-			return quote(s) + " has characters outside ASCII, which browsers send as Punycode", "", `write the host's "xn--" form`
-		}
+	case !isASCII(host):
+		return quote(s) + " has characters outside ASCII, which browsers send as Punycode", "", `write the host's "xn--" form`
 	}
 	return quote(s) + " has an invalid host", "", "write letters, digits, hyphens and dots"
 }

@@ -296,6 +296,8 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	switch {
 	case s == "":
 		return p, "is empty", `write a host such as "api.example.com"`
+	case !isASCII(s): // before lower case makes another letter of one
+		return p, quote(s) + " has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`
 	case s == "*":
 		return p, `"*" is not a host`, "leave out match.hosts for every host"
 	case strings.Contains(s, "://"):

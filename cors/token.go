@@ -71,3 +71,13 @@ func trimOWS(s string) string {
 	}
 	return s
 }
+
+// isASCII reports whether s has no character outside ASCII.
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,155 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Tables are the names of the documentation's tables.
+var Tables = []string{"top", "policy", "allow_origins", "policy_source"}
+
+// Markdown is the documentation of the format: all tables, each after a line that
+// says what it is of.
+func Markdown() string {
+	var b strings.Builder
+	for i, intro := range []string{
+		"At the top are either one policy's fields, or:",
+		"A policy:",
+		"An entry of `allow_origins`:",
+		"A `policy_source`:",
+	} {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(intro + "\n\n" + table(Tables[i]))
+	}
+	return b.String()
+}
+
+// table is one of the Tables.
+func table(name string) string {
+	switch name {
+	case "top":
+		return fieldTable(Top)
+	case "policy":
+		return fieldTable(policyRows())
+	case "allow_origins":
+		rows := [][]string{{"entry", "allows"}}
+		for _, e := range Entries {
+			rows = append(rows, []string{"`" + e.Example + "`", e.Allows})
+		}
+		return rowTable(rows)
+	}
+	return fieldTable(Source)
+}
+
+// policyRows are the fields of a policy, those of its match in place of the match.
+func policyRows() (fields []Field) {
+	for _, f := range Policy {
+		if f.Name != "match" {
+			fields = append(fields, f)
+			continue
+		}
+		for _, m := range Match {
+			m.Name = "match." + m.Name
+			fields = append(fields, m)
+		}
+	}
+	return fields
+}
+
+// fieldTable is a table of fields, without the columns that are empty.
+func fieldTable(fields []Field) string {
+	required, byDefault := false, false
+	for _, f := range fields {
+		required = required || f.Required != ""
+		byDefault = byDefault || f.Default+f.Otherwise != ""
+	}
+	header := []string{"field"}
+	if required {
+		header = append(header, "required")
+	}
+	if byDefault {
+		header = append(header, "default")
+	}
+	rows := [][]string{append(header, "meaning")}
+	for _, f := range fields {
+		row := []string{"`" + f.Name + "`"}
+		if required {
+			row = append(row, orNo(f.Required))
+		}
+		if byDefault {
+			row = append(row, without(f))
+		}
+		rows = append(rows, append(row, f.Description))
+	}
+	return rowTable(rows)
+}
+
+func orNo(required string) string {
+	if required == "" {
+		return "no"
+	}
+	return required
+}
+
+// without says what goes without the field.
+func without(f Field) string {
+	if f.Default != "" {
+		return "`" + f.Default + "`"
+	}
+	return f.Otherwise
+}
+
+func rowTable(rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		b.WriteByte('|')
+		for _, cell := range row {
+			if cell != "" {
+				b.WriteByte(' ')
+			}
+			b.WriteString(strings.ReplaceAll(cell, "|", `\|`) + " |")
+		}
+		b.WriteByte('\n')
+		if i == 0 {
+			b.WriteString(strings.Repeat("|---", len(row)) + "|\n")
+		}
+	}
+	return b.String()
+}
+
+// Fill returns a Markdown document with the Tables in their places: each between its
+// marker, "<!-- begin: NAME (go generate ./config/schema) -->", and "<!-- end -->".
+func Fill(doc string) (string, error) {
+	const last = "<!-- end -->"
+	for _, name := range Tables {
+		begin := "<!-- begin: " + name + " (go generate ./config/schema) -->\n"
+		before, rest, found := strings.Cut(doc, begin)
+		if !found {
+			return "", fmt.Errorf("there is no line %s; write it before the table, and %s after it", strings.TrimSpace(begin), last)
+		}
+		_, after, found := strings.Cut(rest, last)
+		if !found {
+			return "", fmt.Errorf("the table %s has no end; write %s after it", name, last)
+		}
+		doc = before + begin + "\n" + table(name) + "\n" + last + after
+	}
+	return doc, nil
+}
+
+// entryList has a line for each of the Entries.
+func entryList() string {
+	var b strings.Builder
+	for _, e := range Entries {
+		b.WriteString("\n- `" + e.Example + "`: " + e.Allows)
+	}
+	return b.String()
+}
+
+func entryExamples() (list []raw) {
+	for _, e := range Entries {
+		list = append(list, raw(e.Example))
+	}
+	return list
+}
