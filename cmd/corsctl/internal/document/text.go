@@ -50,14 +50,14 @@ func (n *Node) TextMap() *Map {
 func (n *Node) skipProperties(at int) int {
 	source := n.file.Text
 	for at < len(source) {
-		switch c := source[at]; {
-		case c == '&' || c == '!':
+		switch source[at] {
+		case '&', '!':
 			for at < len(source) && !strings.ContainsRune(" \t\r\n", rune(source[at])) {
 				at++
 			}
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		case ' ', '\t', '\r', '\n':
 			at++
-		case c == '|' || c == '>':
+		case '|', '>':
 			if end := strings.IndexByte(source[at:], '\n'); end >= 0 {
 				return at + end
 			}
