@@ -41,7 +41,7 @@ run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 	@build/demo
 
 .PHONY: test
-test: build envoy chromium ## Run every test: engine, emulator, wazero, Envoy, Chromium
+test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Envoy, Chromium
 	go test -timeout 15m ./...
 	go -C e2e/hotreload test -timeout 10m ./...
 	go -C bench test ./...
@@ -78,6 +78,8 @@ fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzDecide -fuzztime $(FUZZTIME) ./cors
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/manifest
+	go test -run '^$$' -fuzz FuzzCurl -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/capture
+	go test -run '^$$' -fuzz FuzzHAR -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cmd/corsctl/internal/capture
 
 .PHONY: clean
 clean: ## Remove what was built and installed
@@ -90,6 +92,10 @@ envoy:
 .PHONY: chromium
 chromium:
 	@tools/install chromium
+
+.PHONY: curl
+curl:
+	@tools/install curl
 
 .PHONY: wabt
 wabt:

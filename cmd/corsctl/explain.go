@@ -1,5 +1,440 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
 
-func newExplain() *cobra.Command { return &cobra.Command{Use: "explain"} }
+	"github.com/spf13/cobra"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/capture"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/manifest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+)
+
+// explainFlags are the flags of explain.
+type explainFlags struct {
+	config, origin, method, url, route string
+	headers                            []string
+	credentials, all                   bool
+	curl, har                          string
+	output                             *format
+}
+
+func newExplain() *cobra.Command {
+	f := &explainFlags{}
+	c := &cobra.Command{
+		Use:   "explain -c FILE --origin ORIGIN [--method METHOD] [--url URL]",
+		Short: "Say what the filter and a browser make of a request, and why",
+		Long: `explain tells of a request that a page makes: which policy applies and why that one,
+whether a browser asks first with a preflight and why, what the filter answers, and
+whether the page gets the answer. If it doesn't, explain says why, in Chromium's words
+too, and what the smallest change of the policy is that would let it.
+
+The request may also come from what you have at hand: a command that was copied from
+the browser's developer tools as cURL, or a HAR file that was exported from them, of
+which each failing CORS request is explained.
+
+It exits with 0 if the page gets the answer, and 1 if the browser blocks it.`,
+		Example: `  corsctl explain -c envoy.yaml --origin https://app.example.com --method PUT \
+      --header 'Content-Type: application/json' --url https://api.example.com/v1/users
+  corsctl explain -c cors.json --from-curl "$(pbpaste)"
+  corsctl explain -c cors.json --har localhost.har`,
+		Args: cobra.NoArgs,
+	}
+	flags := c.Flags()
+	flags.StringVarP(&f.config, "config", "c", "", `the file with the configuration, "-" for standard input`)
+	flags.StringVar(&f.origin, "origin", "", `the page's origin, such as https://app.example.com, or "null"`)
+	flags.StringVar(&f.method, "method", "GET", "the request's method")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, `a header that the page sets, as "name: value", or the name of one that needs a preflight; may be repeated`)
+	flags.StringVar(&f.url, "url", "", "the request's URL; without it, only policies for every host and path match")
+	flags.StringVar(&f.route, "route", "", "the name of Envoy's route for the request")
+	flags.BoolVar(&f.credentials, "credentials", false, `the credentials mode is "include": the page sends cookies`)
+	flags.StringVar(&f.curl, "from-curl", "", `take the request from a curl command, "-" for standard input`)
+	flags.StringVar(&f.har, "har", "", `take the failing requests from a HAR file, "-" for standard input`)
+	flags.BoolVar(&f.all, "all", false, "of a HAR file, explain the CORS requests that didn't fail, too")
+	f.output = outputFlag(c, "text", "json")
+	if err := c.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag is there
+	}
+	c.MarkFlagsMutuallyExclusive("from-curl", "har")
+	c.MarkFlagsMutuallyExclusive("har", "url")
+	c.RunE = func(c *cobra.Command, _ []string) error { return f.run(c) }
+	return c
+}
+
+// A captured request is one to explain, and what is known of where it comes from.
+type captured struct {
+	fetch.Request
+	source string
+	notes  []string
+	// failed tells that a browser made the request, and withheld the answer.
+	failed bool
+}
+
+func (f *explainFlags) run(c *cobra.Command) error {
+	requests, err := f.requests(c)
+	if err != nil {
+		return err
+	}
+	plugin, rules, err := load(c, f.config)
+	if err != nil {
+		return err
+	}
+	var explanations []*explanation
+	isBlocked := false
+	for _, r := range requests {
+		e := newExplanation(plugin, rules, r, f.route)
+		explanations = append(explanations, e)
+		isBlocked = isBlocked || e.Blocked != nil
+	}
+	out := c.OutOrStdout()
+	switch {
+	case f.output.value == "json" && f.har != "":
+		err = printJSON(out, explanations)
+	case f.output.value == "json":
+		err = printJSON(out, explanations[0])
+	default:
+		for i, e := range explanations {
+			if i > 0 {
+				fmt.Fprintln(out)
+			}
+			e.print(out)
+		}
+	}
+	if err == nil && isBlocked {
+		return errFindings
+	}
+	return err
+}
+
+// requests are the requests to explain.
+func (f *explainFlags) requests(c *cobra.Command) ([]captured, error) {
+	switch {
+	case f.har != "":
+		return f.fromHAR(c)
+	case f.curl != "":
+		return f.fromCurl(c)
+	case f.origin == "":
+		return nil, errors.New(`explain needs --origin, the origin of the page; or take the request from --from-curl or --har`)
+	}
+	r := captured{Request: fetch.Request{Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials}}
+	return []captured{r}, f.complete(&r.Request, &r)
+}
+
+// complete adds what the flags say to a request.
+func (f *explainFlags) complete(r *fetch.Request, into *captured) error {
+	for _, line := range f.headers {
+		name, value, ok := strings.Cut(line, ":")
+		name = strings.TrimSpace(name)
+		switch {
+		case name == "" || strings.ContainsAny(name, " \t"):
+			return fmt.Errorf(`--header %q is no header; write it as "name: value"`, line)
+		case ok:
+			r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
+		default:
+			r.UnsafeNames = append(r.UnsafeNames, name)
+		}
+	}
+	if r.URL != "" && !strings.Contains(r.URL, "://") {
+		return fmt.Errorf("the URL %q has no scheme; write it whole, such as https://api.example.com/v1", r.URL)
+	}
+	into.Request = *r
+	return nil
+}
+
+func (f *explainFlags) fromCurl(c *cobra.Command) ([]captured, error) {
+	command := f.curl
+	if command == "-" {
+		_, text, err := read(c, "-")
+		if err != nil {
+			return nil, err
+		}
+		command = text
+	}
+	found, warnings, err := capture.FromCurl(command)
+	if err != nil {
+		return nil, fmt.Errorf("--from-curl: %w", err)
+	}
+	r := f.captured(found)
+	r.notes = append(r.notes, warnings...)
+	if r.Origin == "" {
+		return nil, errors.New("the curl command has no Origin header; give the page's origin with --origin")
+	}
+	return []captured{r}, f.complete(&r.Request, &r)
+}
+
+func (f *explainFlags) fromHAR(c *cobra.Command) ([]captured, error) {
+	name, text, err := read(c, f.har)
+	if err != nil {
+		return nil, err
+	}
+	found, err := capture.FromHAR([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	failing := found
+	if !f.all {
+		failing = capture.Failing(found)
+	}
+	if len(failing) == 0 {
+		return nil, fmt.Errorf("%s has no failing CORS request, and %s that succeeded; record the failure with the developer tools open, or explain all with --all", name, plural(len(found), "request", "requests"))
+	}
+	var list []captured
+	for _, request := range failing {
+		r := f.captured(request)
+		if r.Origin == "" {
+			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: the page's origin isn't recorded; give it with --origin\n", name, r.source)
+			continue
+		}
+		list = append(list, r)
+	}
+	if list == nil {
+		return nil, fmt.Errorf("no request of %s says which page made it; give the page's origin with --origin", name)
+	}
+	return list, nil
+}
+
+// captured is a captured request, with what the flags say in place of what isn't known.
+func (f *explainFlags) captured(found capture.Request) captured {
+	r := captured{Request: found.Fetch(), source: found.Source, failed: found.Failed()}
+	if found.Error != "" {
+		r.notes = append(r.notes, "the browser recorded "+found.Error)
+	}
+	if err := found.Verdict(); err != nil {
+		r.notes = append(r.notes, "of what it recorded the standard says: "+err.Error())
+	} else if found.Error != "" && found.Error != "net::ERR_FAILED" { // Chromium's for CORS
+		r.notes = append(r.notes, "the failure may have nothing to do with CORS")
+	}
+	if f.origin != "" {
+		r.Origin = f.origin
+	} else if found.OriginFrom != "" && found.OriginFrom != "the Origin header" {
+		r.notes = append(r.notes, "the origin is taken from "+found.OriginFrom)
+	}
+	switch {
+	case f.credentials:
+		r.CredentialsInclude = true
+	case found.Credentials:
+		r.notes = append(r.notes, `the credentials mode is taken to be "include", because of `+found.CredentialsFrom)
+	default:
+		r.notes = append(r.notes, `the credentials mode isn't recorded; if the page sends cookies, add --credentials`)
+	}
+	return r
+}
+
+// An explanation is an explanation with the places in the user's file.
+type explanation struct {
+	*explain.Explanation
+	plugin   *manifest.Plugin
+	captured captured
+}
+
+func newExplanation(plugin *manifest.Plugin, rules []config.Rule, r captured, route string) *explanation {
+	e := &explanation{explain.Explain(rules, r.Request, route), plugin, r}
+	if r.failed && e.Blocked == nil {
+		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: see that the proxy has this configuration, that the filter is the first in its chain, and that the request reaches that proxy")
+	}
+	return e
+}
+
+// place is the place in the user's file of an offset in the configuration.
+func (e *explanation) place(offset int) string {
+	return e.plugin.File().Name + ":" + e.plugin.Position(offset).String()
+}
+
+// print prints the explanation for people.
+func (e *explanation) print(w io.Writer) {
+	p := &printer{w: w, painter: paint(w)}
+	r := e.Request
+	url := r.URL
+	if url == "" {
+		url = "a URL that isn't given"
+	}
+	p.section("Request")
+	if e.captured.source != "" && e.captured.source != "curl" {
+		p.line("%s", p.in(bold, e.captured.source))
+	}
+	p.line("%s %s", r.Method, url)
+	mode := "without credentials"
+	if r.CredentialsInclude {
+		mode = `with credentials (mode "include")`
+	}
+	p.line("by a page of %s, %s", r.Origin, mode)
+	for _, h := range r.Headers {
+		p.line("%s: %s", h[0], h[1])
+	}
+	for _, note := range e.captured.notes {
+		p.line("%s", p.in(faint, note))
+	}
+
+	p.section("Policy")
+	e.printChoices(p)
+
+	p.section("Preflight")
+	if reasons := r.PreflightReasons(); len(reasons) == 0 {
+		p.line("none: the method and the headers are such as any page may send")
+	} else {
+		for _, reason := range reasons {
+			p.line("because %s", printable(reason.String()))
+		}
+		p.gap()
+		p.line("%s", p.in(faint, "OPTIONS "+url))
+		for _, h := range r.Preflight() {
+			p.line("%s", p.in(faint, h[0]+": "+h[1]))
+		}
+		p.gap()
+		printAnswer(p, e.Preflight)
+	}
+
+	p.section("Actual")
+	if e.Actual == nil {
+		p.line("the browser never makes the request")
+	} else {
+		printAnswer(p, e.Actual)
+	}
+
+	p.section("Verdict")
+	e.printVerdict(p)
+
+	if len(e.Hints) > 0 {
+		p.section("Note")
+		for _, hint := range e.Hints {
+			p.line("%s", hint)
+		}
+	}
+}
+
+func (e *explanation) printChoices(p *printer) {
+	shown := 0
+	for _, c := range e.Choices {
+		name := c.Path
+		if name == "" {
+			name = "the configuration"
+		}
+		if c.Name != "" {
+			name += " " + c.Name
+		}
+		switch {
+		case c.Applies:
+			p.line("%s applies (%s): %s", p.in(bold, name), e.place(c.Offset), c.Why)
+		case c.Matches:
+			p.line("%s doesn't apply: %s", name, c.Why)
+		case shown < 10:
+			p.line("%s", p.in(faint, name+" doesn't apply: "+c.Why))
+			shown++
+		case shown == 10:
+			p.line("%s", p.in(faint, "… and more that don't match"))
+			shown++
+		}
+	}
+	if e.Policy == nil {
+		p.line("%s", p.in(yellow, "no policy applies"))
+	}
+}
+
+func printAnswer(p *printer, a *explain.Answer) {
+	switch {
+	case !a.Forwarded:
+		p.line("the filter answers %d:", a.Status)
+	case len(a.Headers) == 0:
+		p.line("forwarded, and the filter leaves the answer as it is")
+	default:
+		p.line("forwarded, and the filter adds to the answer:")
+	}
+	for _, h := range a.Headers {
+		p.line("%s: %s", h[0], h[1])
+	}
+}
+
+func (e *explanation) printVerdict(p *printer) {
+	r := e.Request
+	if e.Blocked == nil {
+		p.line("%s", p.in(green, "allowed: the page gets the answer"))
+		if names := e.exposed(); names != "" && r.CORS() {
+			p.line("it can read the CORS-safelisted response headers, and %s", names)
+		}
+		return
+	}
+	p.line("%s", p.in(red, "blocked: "+printable(e.Because())))
+	if chromium := e.chromium(); chromium.Message != "" {
+		p.gap()
+		p.line("Chromium's console says:")
+		p.line("  %s", printable(chromium.Message))
+		if chromium.Name != "" {
+			p.line("and its network panel %s", chromium.Name)
+		}
+	}
+	if details := e.details(); details != "" {
+		p.line("Envoy's access log says (response_code_details):")
+		p.line("  %s", printable(details))
+	}
+	p.section("Change")
+	for _, c := range e.Changes {
+		if c.Path == "" {
+			p.line("%s", c.Edit)
+			continue
+		}
+		p.line("%s: %s: %s", e.place(c.Offset), p.in(bold, c.Path), p.in(green, c.Edit))
+	}
+}
+
+// chromium is how Chromium reports what it blocks.
+func (e *explanation) chromium() fetch.ChromiumError {
+	r := e.Request
+	if r.URL == "" {
+		r.URL = "…"
+	}
+	return fetch.Chromium(r, e.Blocked)
+}
+
+// details is what the filter hands to Envoy for its access log.
+func (e *explanation) details() string {
+	if d := e.PreflightDecision; d != nil && d.Answered() && !d.Allowed() {
+		return strings.ReplaceAll("cors: "+d.Explain(), " ", "_")
+	}
+	return ""
+}
+
+// exposed are the response headers that the policy lets the page read.
+func (e *explanation) exposed() string {
+	for _, h := range e.Actual.Headers {
+		if h[0] == "access-control-expose-headers" {
+			if h[1] == "*" {
+				return "all others"
+			}
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (e *explanation) MarshalJSON() ([]byte, error) { return e.json() }
+
+// A printer prints sections with a heading at their left.
+type printer struct {
+	painter
+	w       io.Writer
+	heading string
+	some    bool
+}
+
+const headingWidth = 11
+
+func (p *printer) section(heading string) {
+	if p.some {
+		fmt.Fprintln(p.w)
+	}
+	p.heading, p.some = heading, true
+}
+
+func (p *printer) line(format string, args ...any) {
+	heading := p.heading + strings.Repeat(" ", headingWidth-len(p.heading))
+	fmt.Fprintln(p.w, p.in(bold, heading)+fmt.Sprintf(format, args...))
+	p.heading = ""
+}
+
+func (p *printer) gap() { fmt.Fprintln(p.w) }

@@ -111,12 +111,26 @@ func printFindings(w io.Writer, findings []*document.Finding) {
 		}
 		place, rest, _ := strings.Cut(printable(f.Error()), ": ")
 		fmt.Fprintf(w, "%s: %s%s\n", p.in(bold, place), p.in(colour, rest), p.in(faint, suffix))
-		position := f.Position()
-		line, caret := excerpt(f.File.Line(position.Line), position.Column)
-		if strings.TrimSpace(line) != "" {
+		if line, caret := excerpt(underneath(f)); line != "" {
 			fmt.Fprintf(w, "    %s\n    %s\n", line, p.in(colour, caret))
 		}
 	}
+}
+
+// underneath is the line that a finding is about, and the column to point at. What is
+// missing after the end of a file is pointed at where the last line ends.
+func underneath(f *document.Finding) (line string, column int) {
+	p := f.Position()
+	line = f.File.Line(p.Line)
+	if strings.TrimSpace(f.File.Text[f.Offset:]) != "" {
+		return line, p.Column
+	}
+	for strings.TrimSpace(line) == "" && p.Line > 1 {
+		p.Line--
+		line = f.File.Line(p.Line)
+		p.Column = utf8.RuneCountInString(line) + 1
+	}
+	return line, p.Column
 }
 
 // excerpt is the part of a line around a column that fits on a terminal, and a line
@@ -125,9 +139,8 @@ func excerpt(line string, column int) (part, caret string) {
 	const before, width = 60, 100
 	runes := []rune(strings.ToValidUTF8(line, "\uFFFD"))
 	column = min(max(column-1, 0), len(runes))
-	from := 0
 	if column > before+10 {
-		from = column - before
+		from := column - before
 		runes = append([]rune("…"), runes[from+1:]...)
 		column -= from
 	}

@@ -10,7 +10,8 @@ import (
 // panel of its developer tools has for it, and the message on the console.
 //
 // Chromium follows the standard in most, and blocks nearly the same. These are the
-// differences that matter to who compares the two; e2e/browser has a test of each:
+// differences that matter to who compares the two; e2e/browser has tests of all but
+// the last:
 //
 //   - The * of Access-Control-Allow-Headers covers Authorization as long as the
 //     credentials mode is not "include". By the standard it never does. Chromium
@@ -21,7 +22,7 @@ import (
 //   - The headers of client hints (DPR, Save-Data, Device-Memory, Width,
 //     Viewport-Width and others) count as safelisted.
 //   - Lines of the same name are joined before they are judged: two Accept lines
-//     of 100 bytes each need a preflight, and so do two of Content-Type.
+//     of 100 bytes each need a preflight.
 //   - Which of several headers that are not allowed is named is a matter of its
 //     hash table. [Blocked] names the first in the standard's order.
 type ChromiumError struct {
@@ -67,6 +68,7 @@ var chromiumErrors = map[BlockReason]struct{ name, preflightName, words string }
 	// Chromium leaves the location out.
 	RedirectWithCredentials: {"RedirectContainsCredentials", "",
 		"Redirect location '%s' contains a username and password, which is disallowed for cross-origin requests."},
+	// The list is that of this version.
 	SchemeNotHTTP: {"CorsDisabledScheme", "",
 		"Cross origin requests are only supported for protocol schemes: chrome, chrome-experimental-site-token-provider, chrome-extension, chrome-untrusted, data, http, https, isolated-app."},
 }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+)
+
+// json is the explanation for machines.
+func (e *explanation) json() ([]byte, error) {
+	type place struct {
+		Line   int `json:"line"`
+		Column int `json:"column"`
+	}
+	type choice struct {
+		explain.Choice
+		place
+	}
+	type change struct {
+		explain.Change
+		*place // nil if there is nothing to edit
+	}
+	type blocked struct {
+		Reason   fetch.BlockReason `json:"reason"`
+		Because  string            `json:"because"`
+		Step     string            `json:"step"`
+		Section  string            `json:"section"`
+		Filter   string            `json:"filter,omitempty"`
+		Details  string            `json:"response_code_details,omitempty"`
+		Chromium struct {
+			Name    string `json:"cors_error,omitempty"`
+			Message string `json:"message,omitempty"`
+		} `json:"chromium"`
+	}
+	at := func(offset int) place {
+		p := e.plugin.Position(offset)
+		return place{p.Line, p.Column}
+	}
+	var result struct {
+		Source  string `json:"source,omitempty"`
+		Request struct {
+			Method      string      `json:"method"`
+			URL         string      `json:"url,omitempty"`
+			Origin      string      `json:"origin"`
+			Credentials bool        `json:"credentials"`
+			Headers     [][2]string `json:"headers"`
+		} `json:"request"`
+		File      string   `json:"file"`
+		Policies  []choice `json:"policies"`
+		Preflight struct {
+			Needed  bool            `json:"needed"`
+			Reasons []string        `json:"reasons"`
+			Request [][2]string     `json:"request"`
+			Answer  *explain.Answer `json:"answer,omitempty"`
+		} `json:"preflight"`
+		Actual  *explain.Answer `json:"actual,omitempty"`
+		Allowed bool            `json:"allowed"`
+		Blocked *blocked        `json:"blocked,omitempty"`
+		Changes []change        `json:"changes"`
+		Notes   []string        `json:"notes"`
+	}
+	r := e.Request
+	result.Source, result.File = e.captured.source, e.plugin.File().Name
+	result.Request.Method, result.Request.URL, result.Request.Origin = r.Method, r.URL, r.Origin
+	result.Request.Credentials, result.Request.Headers = r.CredentialsInclude, append([][2]string{}, r.Headers...)
+	for _, c := range e.Choices {
+		result.Policies = append(result.Policies, choice{c, at(c.Offset)})
+	}
+	result.Preflight.Reasons = []string{}
+	for _, reason := range r.PreflightReasons() {
+		result.Preflight.Needed = true
+		result.Preflight.Reasons = append(result.Preflight.Reasons, reason.String())
+	}
+	result.Preflight.Request, result.Preflight.Answer = append([][2]string{}, r.Preflight()...), e.Preflight
+	result.Actual, result.Allowed = e.Actual, e.Blocked == nil
+	if e.Blocked != nil {
+		b := &blocked{Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(), Details: e.details()}
+		if d := e.Decision(); d != nil {
+			b.Filter = d.Reason.String()
+		}
+		chromium := e.chromium()
+		b.Chromium.Name, b.Chromium.Message = chromium.Name, chromium.Message
+		result.Blocked = b
+	}
+	result.Changes = []change{}
+	for _, c := range e.Changes {
+		made := change{Change: c}
+		if c.Path != "" {
+			where := at(c.Offset)
+			made.place = &where
+		}
+		result.Changes = append(result.Changes, made)
+	}
+	result.Notes = append(append([]string{}, e.captured.notes...), e.Hints...)
+	return json.Marshal(result)
+}

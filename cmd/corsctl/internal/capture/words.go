@@ -1,0 +1,177 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// shellArguments returns the arguments of the first curl command of a script for
+// bash or another shell. It may stand behind other words, such as sudo or a prompt.
+func shellArguments(script string) (args, warnings []string, err error) {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(script), "")
+	if err != nil {
+		return nil, nil, fmt.Errorf("a shell does not read this: %w; copy the whole command, with 'Copy as cURL (bash)'", err)
+	}
+	var calls [][]*syntax.Word
+	syntax.Walk(file, func(node syntax.Node) bool {
+		if call, ok := node.(*syntax.CallExpr); ok {
+			for i, word := range call.Args {
+				if isCurl(word.Lit()) {
+					calls = append(calls, call.Args[i+1:])
+					break
+				}
+			}
+		}
+		_, ok := node.(*syntax.Word) // Commands inside of words are not run.
+		return !ok
+	})
+	if calls == nil {
+		return nil, nil, errors.New("no curl command in this; copy a request with 'Copy as cURL'")
+	}
+	if len(calls) > 1 {
+		warnings = append(warnings, onlyFirst(len(calls)))
+	}
+	for _, word := range calls[0] {
+		text := unquote(script, word.Parts, false, &warnings)
+		args = append(args, text)
+	}
+	return args, warnings, nil
+}
+
+func onlyFirst(n int) string {
+	return fmt.Sprintf("only the first of %d curl commands is looked at", n)
+}
+
+// unquote returns the text of the parts of a word. What a shell would put in, such
+// as a variable's value, stays as it is written.
+func unquote(script string, parts []syntax.WordPart, quoted bool, warnings *[]string) string {
+	var text strings.Builder
+	for _, part := range parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			text.WriteString(unescape(part.Value, quoted))
+		case *syntax.SglQuoted:
+			text.WriteString(ansiC(part))
+		case *syntax.DblQuoted:
+			text.WriteString(unquote(script, part.Parts, true, warnings))
+		default:
+			source := script[part.Pos().Offset():part.End().Offset()]
+			*warnings = append(*warnings, fmt.Sprintf("%s is taken as it stands; write its value, if it matters", source))
+			text.WriteString(source)
+		}
+	}
+	return text.String()
+}
+
+// ansiC returns the text of a string in single quotes, with the escapes of $'...'.
+func ansiC(part *syntax.SglQuoted) string {
+	if !part.Dollar {
+		return part.Value
+	}
+	text, _, err := expand.Format(nil, part.Value, nil)
+	if err != nil {
+		return part.Value
+	}
+	text, _, _ = strings.Cut(text, "\x00") // As the shell does.
+	return text
+}
+
+// unescape removes the backslashes that a shell removes, outside of quotes or
+// inside of double quotes.
+func unescape(s string, quoted bool) string {
+	var text strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) && (!quoted || strings.IndexByte("$`\"\\\n", s[i+1]) >= 0) {
+			if i++; s[i] == '\n' {
+				continue
+			}
+		}
+		text.WriteByte(s[i])
+	}
+	return text.String()
+}
+
+// cmdArguments returns the arguments of the first curl command that is written for
+// Windows' cmd, in the two steps in which it is read there.
+func cmdArguments(command string) (args, warnings []string, err error) {
+	line, more := cmdLine(command)
+	if more {
+		warnings = append(warnings, "only the first of several commands is looked at")
+	}
+	args = cmdWords(line)
+	for i, arg := range args {
+		if isCurl(arg) {
+			return args[i+1:], warnings, nil
+		}
+	}
+	return nil, nil, errors.New("no curl command in this; copy a request with 'Copy as cURL'")
+}
+
+// cmdLine is the step of cmd.exe: a caret takes the next character for what it is,
+// and disappears with a line's end. An & ends the command. Browsers have not always
+// known that carets are no escapes in quotes, and mean them as such there, too.
+func cmdLine(command string) (line string, more bool) {
+	var b strings.Builder
+	command = strings.ReplaceAll(command, "\r\n", "\n")
+	quoted := false
+	for i := 0; i < len(command); i++ {
+		switch c := command[i]; {
+		case c == '^' && i+1 < len(command):
+			if i++; command[i] == '\n' {
+				if i++; i == len(command) {
+					break
+				}
+			}
+			b.WriteByte(command[i])
+		case c == '&' && !quoted || c == '\n' && !quoted:
+			return b.String(), strings.Contains(command[i:], "curl")
+		default:
+			quoted = quoted != (c == '"')
+			b.WriteByte(c)
+		}
+	}
+	return b.String(), false
+}
+
+// cmdWords is the step of Microsoft's C runtime: words are separated by white
+// space outside of quotes, and a backslash escapes a quote. By the book it escapes
+// another backslash only before a quote; browsers double all that they write, and
+// mean one.
+//
+// See https://learn.microsoft.com/en-us/cpp/c-language/parsing-c-command-line-arguments.
+func cmdWords(line string) (words []string) {
+	var word strings.Builder
+	quoted, started := false, false
+	for i := 0; i < len(line); i++ {
+		c, next := line[i], byte(0)
+		if i+1 < len(line) {
+			next = line[i+1]
+		}
+		if !quoted && (c == ' ' || c == '\t' || c == '\n') {
+			if started {
+				words = append(words, word.String())
+				word.Reset()
+				started = false
+			}
+			continue
+		}
+		started = true
+		switch {
+		case c == '\\' && (next == '\\' || next == '"'), c == '"' && quoted && next == '"':
+			i++
+			word.WriteByte(next)
+		case c == '"':
+			quoted = !quoted
+		default:
+			word.WriteByte(c)
+		}
+	}
+	if started {
+		words = append(words, word.String())
+	}
+	return words
+}

@@ -1,0 +1,236 @@
+// Package convert turns what other tools call a CORS policy into the filter's
+// configuration, and says what couldn't be carried over and what was unsafe there.
+//
+// Each format has a source, which reads documents and adds the policies that it finds,
+// as they stand there. What is common to all follows in [Convert]: what the filter
+// refuses is left out or repaired, policies that match the same are told apart, and
+// the configuration is written. The result never lets more sites act as the visitor
+// than the source did.
+package convert
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// A source reads the documents of a file and adds the policies that it finds.
+type source func(c *conversion, documents []*document.Node)
+
+// sources are the formats.
+var sources = map[string]source{
+	"envoy":         fromEnvoy,
+	"istio":         fromIstio,
+	"gateway-api":   fromGatewayAPI,
+	"envoy-gateway": fromEnvoyGateway,
+	"higress":       fromHigress,
+	"nginx-ingress": fromNginxIngress,
+}
+
+// lookFor says what each source looks for in a file.
+var lookFor = map[string]string{
+	"envoy":         "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own",
+	"istio":         "a VirtualService with a corsPolicy",
+	"gateway-api":   "an HTTPRoute or GRPCRoute with a filter of the type CORS",
+	"envoy-gateway": "a SecurityPolicy with cors",
+	"higress":       "an Ingress with CORS annotations, or the configuration of the cors plugin",
+	"nginx-ingress": "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors",
+}
+
+// Sources are the names of the formats that can be read.
+func Sources() []string { return slices.Sorted(maps.Keys(sources)) }
+
+// A Result is a configuration, and what its user should know of it.
+type Result struct {
+	// Configuration is the plugin configuration, JSON; empty if there is no policy in
+	// the file, or none that can be carried over.
+	Configuration string
+	// Policies is how many policies it has.
+	Policies int
+	// Findings say what wasn't carried over, and what was unsafe, in the file's order.
+	// All are warnings if there is a configuration.
+	Findings []*document.Finding
+}
+
+// Convert reads a file of a format that is one of [Sources].
+func Convert(from string, file *document.File) (*Result, error) {
+	read, ok := sources[from]
+	if !ok {
+		return nil, fmt.Errorf("there is no format %q; the formats are %s", from, strings.Join(Sources(), ", "))
+	}
+	c := &conversion{file: file}
+	read(c, file.Documents)
+	if len(c.rules) == 0 && len(c.findings) == 0 {
+		c.fail("has no policy of the format "+from, "give a file with "+lookFor[from])
+	}
+	return c.finish(), nil
+}
+
+// A conversion collects policies.
+type conversion struct {
+	file     *document.File
+	rules    []*rule
+	findings []*document.Finding
+
+	paths map[*document.Node]string // made when needed
+}
+
+// A rule is a policy on its way into the configuration.
+type rule struct {
+	// Match is what the policy is for.
+	Match cors.Match
+	// Config is the policy. Names are made unique and valid later.
+	cors.Config
+	// from is where the policy stands.
+	from *document.Node
+	// at has where each entry of a list comes from, by the list's field name, such as
+	// "allow_origins"; entries without one stand where the policy does.
+	at map[string][]*document.Node
+}
+
+// add adds a policy. Of two that match the same, the first counts.
+func (c *conversion) add(r *rule) { c.rules = append(c.rules, r) }
+
+// warn adds a warning about a value; path is its place in the document, such as
+// "spec.http[0].corsPolicy.allowOrigins[1]", and found if it is empty.
+func (c *conversion) warn(at *document.Node, path, what, instead string) {
+	if path == "" {
+		path = c.path(at)
+	}
+	c.findings = append(c.findings, &document.Finding{
+		File: c.file, Offset: at.Offset, Path: path, What: what, Instead: instead, Warning: true,
+	})
+}
+
+// fail adds what stands in the way of any configuration.
+func (c *conversion) fail(what, instead string) {
+	c.findings = append(c.findings, &document.Finding{File: c.file, Path: "configuration", What: what, Instead: instead})
+}
+
+// nobody is an origin that no page has, for policies that allow none: a policy must
+// have one.
+const nobody = "https://nobody.invalid"
+
+// exemption is a policy that leaves alone what it matches, where a policy for more
+// would apply otherwise.
+func exemption(match cors.Match, from *document.Node) *rule {
+	return &rule{Match: match, from: from, Config: cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}, Shadow: true}}
+}
+
+// place is where an entry of one of the rule's lists comes from.
+func (r *rule) place(field string, index int) *document.Node {
+	if at := r.at[field]; index >= 0 && index < len(at) && at[index] != nil {
+		return at[index]
+	}
+	return r.from
+}
+
+// path is the place of a value in its document, such as "spec.http[0].corsPolicy".
+func (c *conversion) path(n *document.Node) string {
+	if c.paths == nil {
+		c.paths = map[*document.Node]string{}
+		for _, d := range c.file.Documents {
+			c.enter(d, "")
+		}
+	}
+	return c.paths[n]
+}
+
+func (c *conversion) enter(n *document.Node, path string) {
+	c.paths[n] = path
+	for _, m := range n.Members {
+		switch {
+		case !plainName(m.Name):
+			c.enter(m.Value, path+"["+quote(m.Name)+"]")
+		case path == "":
+			c.enter(m.Value, m.Name)
+		default:
+			c.enter(m.Value, path+"."+m.Name)
+		}
+	}
+	for i, e := range n.Elements {
+		c.enter(e, fmt.Sprintf("%s[%d]", path, i))
+	}
+}
+
+// plainName reports whether a field's name needs no quotes in a path.
+func plainName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
+}
+
+// finish checks the policies, leaves out what the filter refuses, with a warning at
+// its place, and writes the configuration.
+func (c *conversion) finish() *Result {
+	found := len(c.rules) > 0
+	for _, r := range c.rules {
+		r.detach()
+	}
+	c.keep((*conversion).checkMatch)
+	for _, r := range c.rules {
+		c.repair(r)
+	}
+	c.separate()
+	c.keepOrigins()
+	c.name()
+	if found && len(c.rules) == 0 {
+		c.fail("no policy is left that can be carried over", "see the warnings")
+	}
+	result := &Result{Policies: len(c.rules), Findings: c.sorted()}
+	if len(c.rules) > 0 {
+		result.Configuration = write(c.rules)
+	}
+	return result
+}
+
+// keep keeps the rules that pass a check.
+func (c *conversion) keep(check func(*conversion, *rule) bool) {
+	c.rules = slices.DeleteFunc(c.rules, func(r *rule) bool { return !check(c, r) })
+}
+
+// sorted are the findings in the order of the file, each once: several policies may
+// have inherited the value that it is about.
+func (c *conversion) sorted() []*document.Finding {
+	order := func(a, b *document.Finding) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What), strings.Compare(a.Instead, b.Instead))
+	}
+	slices.SortStableFunc(c.findings, order)
+	return slices.CompactFunc(c.findings, func(a, b *document.Finding) bool { return order(a, b) == 0 })
+}
+
+// name gives every policy a name that is valid and its own.
+func (c *conversion) name() {
+	taken := map[string]bool{}
+	for _, r := range c.rules {
+		base := validName(r.Name)
+		r.Name = base
+		for i := 2; taken[r.Name]; i++ {
+			number := fmt.Sprintf("-%d", i)
+			r.Name = base[:min(len(base), maxName-len(number))] + number
+		}
+		taken[r.Name] = true
+	}
+}
+
+const maxName = 64
+
+// validName makes a policy's name of what it is called in the source.
+func validName(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s) && b.Len() < maxName; i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
+			b.WriteByte(c)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	if name := strings.Trim(b.String(), "-"); name != "" {
+		return name
+	}
+	return "policy"
+}

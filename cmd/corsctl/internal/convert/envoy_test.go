@@ -1,0 +1,5 @@
+package convert
+
+import "testing"
+
+func TestEnvoy(t *testing.T) { testGolden(t, "envoy") }

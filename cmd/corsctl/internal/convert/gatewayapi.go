@@ -1,0 +1,241 @@
+package convert
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+const gatewayGroup = "gateway.networking.k8s.io"
+
+// gatewayRemedy is what to do where a match of Gateway API has no counterpart.
+const gatewayRemedy = "add a policy that matches by the name that the Gateway gives the route in Envoy"
+
+// fromGatewayAPI reads the CORS filters of HTTPRoutes.
+func fromGatewayAPI(c *conversion, documents []*document.Node) {
+	t := newRouting(c, "the Gateway", gatewayRemedy, true)
+	var routes []*resource
+	for _, r := range resources(documents) {
+		if r.is("HTTPRoute", gatewayGroup) {
+			routes = append(routes, r)
+		}
+	}
+	sections := sectionsOf(routes)
+	for _, r := range routes {
+		policies := map[*document.Node]*envoyPolicy{}
+		for _, rule := range r.Get("spec", "rules").List() {
+			policies[rule] = policyOf(c.filterPolicy(r, rule))
+		}
+		for _, p := range parentsOf(r, sections) {
+			t.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return policies[rule] }, nil)
+		}
+	}
+	t.addRules()
+}
+
+// A parent is what a route is attached to: a Gateway, or one of its listeners.
+type parent struct {
+	namespace, name, section string
+}
+
+// key is the table of the parent's routes.
+func (p parent) key() string { return p.namespace + "/" + p.name + " " + p.section }
+
+// gateway is the parent without its section.
+func (p parent) gateway() parent { return parent{namespace: p.namespace, name: p.name} }
+
+// refsOf are the parents that a route names.
+func refsOf(r *resource) (list []parent) {
+	for _, ref := range r.Get("spec", "parent_refs").List() {
+		p := parent{ref.Get("namespace").String(), ref.Get("name").String(), ref.Get("section_name").String()}
+		if p.namespace == "" {
+			p.namespace = r.namespace
+		}
+		list = append(list, p)
+	}
+	if list == nil {
+		list = []parent{{}}
+	}
+	return list
+}
+
+// sectionsOf are the listeners of Gateways that routes are attached to one by one.
+func sectionsOf(routes []*resource) map[parent][]string {
+	sections := map[parent][]string{}
+	for _, r := range routes {
+		for _, p := range refsOf(r) {
+			if of := p.gateway(); p.section != "" && !slices.Contains(sections[of], p.section) {
+				sections[of] = append(sections[of], p.section)
+			}
+		}
+	}
+	return sections
+}
+
+// parentsOf are the parents of a route: for a whole Gateway, all of its listeners that
+// are known.
+func parentsOf(r *resource, sections map[parent][]string) (list []parent) {
+	for _, p := range refsOf(r) {
+		list = append(list, p.listeners(sections)...)
+	}
+	return list
+}
+
+// listeners are the listeners of a parent that are known, or it alone.
+func (p parent) listeners(sections map[parent][]string) (list []parent) {
+	known := sections[p.gateway()]
+	if p.section != "" || len(known) == 0 {
+		return []parent{p}
+	}
+	for _, section := range known {
+		list = append(list, parent{p.namespace, p.name, section})
+	}
+	return list
+}
+
+// httpRoute adds the rules of an HTTPRoute or a GRPCRoute to one of its parents. policy
+// tells the policy of a rule, and name, which may be nil, what the proxy calls one of
+// its matches for a host.
+func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *envoyPolicy, name func(rule, match int, host string) string) {
+	hosts := t.reader.c.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
+	for i, rule := range r.Get("spec", "rules").List() {
+		applies := policy(rule)
+		matches, first := rule.Get("matches").List(), 0
+		if len(matches) == 0 {
+			matches, first = []*document.Node{nil}, -1
+		}
+		for j, match := range matches {
+			for _, host := range hosts {
+				one := &envoyRoute{from: rule, policy: applies, path: envoyPath{kind: everyPath}}
+				if match != nil {
+					one.gatewayMatch(r.kind, match)
+				}
+				if name != nil {
+					one.name = name(i, first+j, host.names[0])
+				}
+				t.route(p.key(), r, []routedHost{host}, one)
+			}
+		}
+	}
+}
+
+// gatewayMatch reads a match of an HTTPRoute or a GRPCRoute.
+func (r *envoyRoute) gatewayMatch(kind string, match *document.Node) {
+	r.from = match
+	for _, condition := range []struct{ field, words string }{{"headers", "headers"}, {"query_params", "query parameters"}, {"method", "method"}} {
+		if n := match.Get(condition.field); given(n) && n.Kind != document.Object && (n.Kind != document.List || len(n.Elements) > 0) {
+			r.conditions = append(r.conditions, condition.words)
+		}
+	}
+	method := match.Get("method").String()
+	r.noPreflight = len(match.Get("headers").List()) > 0 || method != "" && method != "OPTIONS"
+	if kind == "GRPCRoute" {
+		r.path = grpcPath(match.Get("method"))
+	} else {
+		r.path = gatewayPath(match.Get("path"))
+	}
+}
+
+// gatewayPath is an HTTPPathMatch; without one it is every path.
+func gatewayPath(n *document.Node) envoyPath {
+	value := n.Get("value").String()
+	switch kind := n.Get("type").String(); {
+	case kind == "Exact":
+		return envoyPath{kind: exactPath, text: value}
+	case kind == "RegularExpression":
+		return pathRegex(value)
+	case kind != "" && kind != "PathPrefix":
+		return envoyPath{kind: regexPath, text: value} // of a kind that isn't known here
+	case value == "" || value == "/":
+		return envoyPath{kind: everyPath}
+	}
+	return envoyPath{kind: segmentPrefix, text: value}
+}
+
+// grpcPath is a GRPCMethodMatch: the path of a call is /SERVICE/METHOD.
+func grpcPath(n *document.Node) envoyPath {
+	service, method := n.Get("service").String(), n.Get("method").String()
+	switch {
+	case n.Get("type").String() == "RegularExpression" || service == "" && method != "":
+		if service == "" {
+			service = "[^/]+"
+		}
+		if method == "" {
+			method = "[^/]+"
+		}
+		return pathRegex("/" + service + "/" + method)
+	case service == "":
+		return envoyPath{kind: everyPath}
+	case method == "":
+		return envoyPath{kind: segmentPrefix, text: "/" + service}
+	}
+	return envoyPath{kind: exactPath, text: "/" + service + "/" + method}
+}
+
+// filterPolicy is the policy of a rule by its filter; it is nil if there is none.
+func (c *conversion) filterPolicy(of *resource, rule *document.Node) *rule {
+	for _, backend := range rule.Get("backend_refs").List() {
+		if filter := routeFilter(backend); filter != nil {
+			c.warn(filter, "", "is the filter of one of the backends, and the filter here doesn't know which one answers",
+				"left out; move it to the filters of the rule if it is for all of them")
+		}
+	}
+	n := routeFilter(rule)
+	if n == nil {
+		return nil
+	}
+	r := newGatewayPolicy(of, n, rule)
+	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
+	texts, at := c.texts(n.Get("allow_origins"))
+	for i, text := range texts {
+		r.addOrigin(wildcardOrigin(withoutDefaultPort(text), "[^:]+"), at[i])
+	}
+	if maxAge := n.Get("max_age"); given(maxAge) {
+		c.setMaxAge(r, maxAge)
+	} else {
+		r.age(n, defaultGatewayAge)
+	}
+	return r
+}
+
+// defaultGatewayAge is what the API server sets for maxAge.
+const defaultGatewayAge = 5
+
+func newGatewayPolicy(of *resource, n, section *document.Node) *rule {
+	r := &rule{from: n}
+	r.Name = strings.TrimSuffix(of.name+"-"+section.Get("name").String(), "-")
+	return r
+}
+
+// routeFilter is the CORS filter among a rule's or a backend's filters, or nil.
+func routeFilter(of *document.Node) *document.Node {
+	for _, filter := range of.Get("filters").List() {
+		if n := filter.Get("cors"); given(n) && filter.Get("type").String() == "CORS" {
+			return n
+		}
+	}
+	return nil
+}
+
+// wildcardOrigin is an origin of Gateway API or of Envoy Gateway. They are written as
+// here, but for scheme://*, which is any host; hosts is a regex of what it stands for.
+func wildcardOrigin(text, hosts string) cors.OriginEntry {
+	scheme, port, found := strings.Cut(text, "://*")
+	if found && (port == "" || port[0] == ':' && port != ":*") {
+		return cors.OriginEntry{Text: scheme + "://" + hosts + port, Regex: true}
+	}
+	return cors.OriginEntry{Text: text}
+}
+
+// withoutDefaultPort is an origin without its scheme's port, which Gateway API takes for
+// the same one.
+func withoutDefaultPort(origin string) string {
+	for scheme, port := range map[string]string{"http://": ":80", "https://": ":443"} {
+		if strings.HasPrefix(origin, scheme) {
+			return strings.TrimSuffix(origin, port)
+		}
+	}
+	return origin
+}

@@ -1,0 +1,191 @@
+package convert
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+)
+
+// fromIstio reads the corsPolicy of the routes of VirtualServices.
+func fromIstio(c *conversion, documents []*document.Node) {
+	t := newRouting(c, "Istio", "give the route a name of its own (http.name) and convert again, so that the policy can match by it", false)
+	for _, r := range resources(documents) {
+		if r.is("VirtualService", "networking.istio.io") {
+			t.virtualService(r)
+		}
+	}
+	t.addRules()
+}
+
+func (t *routing) virtualService(r *resource) {
+	c := t.reader.c
+	routes := r.Get("spec", "http").List()
+	if len(r.Get("spec", "hosts").List()) == 0 {
+		for _, http := range routes {
+			if policy := http.Get("cors_policy"); given(policy) {
+				c.warn(policy, "", "belongs to a VirtualService without hosts, to which another one delegates",
+					"left out; convert it with the hosts of the other one")
+			}
+		}
+		return
+	}
+	gateways, _ := c.texts(r.Get("spec", "gateways"))
+	if len(gateways) == 0 {
+		gateways = []string{"mesh"}
+	}
+	hosts := c.istioHosts(r)
+	for _, http := range routes {
+		policy := policyOf(c.istioPolicy(r, http))
+		if delegate := http.Get("delegate"); given(delegate) {
+			c.warn(delegate, "", "the VirtualService that this one delegates to may have a policy of its own",
+				"it isn't carried over; convert it with the hosts of this one")
+		}
+		matches := http.Get("match").List()
+		if len(matches) == 0 {
+			matches = []*document.Node{nil}
+		}
+		for _, match := range matches {
+			one := &envoyRoute{from: http, name: http.Get("name").String(), policy: policy, path: envoyPath{kind: everyPath}}
+			of := hosts
+			if match != nil {
+				of = one.istioMatch(match, hosts)
+			}
+			for _, gateway := range gateways {
+				t.route(gateway, r, of, one)
+			}
+		}
+	}
+}
+
+// istioConditions are the fields of a match beside the URI and the authority.
+var istioConditions = []struct{ field, words string }{
+	{"headers", "headers"},
+	{"without_headers", "headers"},
+	{"method", "method"},
+	{"query_params", "query parameters"},
+	{"scheme", "scheme"},
+	{"port", "port"},
+	{"gateways", "gateway"},
+	{"source_labels", "source"},
+	{"source_namespace", "source"},
+}
+
+// istioMatch reads an HTTPMatchRequest of a VirtualService, and returns the hosts that
+// it is for.
+func (r *envoyRoute) istioMatch(match *document.Node, hosts []routedHost) []routedHost {
+	r.from = match
+	if name := match.Get("name").String(); name != "" {
+		r.name += "." + name // as Istio calls Envoy's route
+	}
+	for _, condition := range istioConditions {
+		if given(match.Get(condition.field)) && !slices.Contains(r.conditions, condition.words) {
+			r.conditions = append(r.conditions, condition.words)
+		}
+	}
+	kind, method := stringMatch(match.Get("method"))
+	r.noPreflight = given(match.Get("headers")) || kind == exactMatcher && method.Text != "OPTIONS"
+	if kind, text := stringMatch(match.Get("uri")); text != nil {
+		r.path = istioPath(kind, text.Text)
+		r.path.anyCase = isTrue(match.Get("ignore_uri_case")) && kind != regexMatcher
+	}
+	switch kind, text := stringMatch(match.Get("authority")); {
+	case text == nil:
+	case kind == exactMatcher:
+		return []routedHost{{text, []string{text.Text}}}
+	default:
+		r.conditions = append(r.conditions, "authority")
+	}
+	return hosts
+}
+
+// istioPath is the path of a match of the URI.
+func istioPath(kind matcherKind, text string) envoyPath {
+	switch {
+	case kind == regexMatcher:
+		return pathRegex(text)
+	case kind == exactMatcher:
+		return envoyPath{kind: exactPath, text: text}
+	case text == "" || text == "/":
+		return envoyPath{kind: everyPath}
+	}
+	return envoyPath{kind: textPrefix, text: text}
+}
+
+// stringMatch is what a StringMatch compares with, and how; nil if it has nothing.
+func stringMatch(n *document.Node) (kind matcherKind, text *document.Node) {
+	for _, kind := range []matcherKind{exactMatcher, prefixMatcher, regexMatcher} {
+		if text := n.Get(string(kind)); text != nil && text.Kind == document.String {
+			return kind, text
+		}
+	}
+	return "", nil
+}
+
+// istioPolicy reads the policy of a route; it is nil if there is none.
+func (c *conversion) istioPolicy(of *resource, http *document.Node) *rule {
+	n := http.Get("cors_policy")
+	if !given(n) || n.Kind != document.Object {
+		return nil
+	}
+	r := &rule{from: n}
+	r.Name = strings.TrimSuffix(of.name+"-"+http.Get("name").String(), "-")
+	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
+	c.setDuration(r, n.Get("max_age"))
+	// What Istio calls unspecified, and what nothing is said of, it forwards.
+	unmatched := n.Get("unmatched_preflights").String()
+	r.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched, "IGNORE")
+	origins, deprecated := n.Get("allow_origins").List(), n.Get("allow_origin")
+	for _, origin := range origins {
+		if kind, text := stringMatch(origin); text != nil {
+			c.matchOrigin(r, text, originMatcher{kind: kind, text: text.Text})
+		} else {
+			c.warn(origin, "", "has neither exact nor prefix nor regex", "left out")
+		}
+	}
+	if len(origins) > 0 && given(deprecated) {
+		c.warn(deprecated, "", "has no effect beside allowOrigins", "left out")
+		return r
+	}
+	texts, at := c.texts(deprecated)
+	for i, text := range texts {
+		c.matchOrigin(r, at[i], originMatcher{kind: exactMatcher, text: text})
+	}
+	return r
+}
+
+// istioHosts are the hosts of a VirtualService.
+func (c *conversion) istioHosts(r *resource) (hosts []routedHost) {
+	texts, at := c.texts(r.Get("spec", "hosts"))
+	for i, host := range texts {
+		if !strings.Contains(host, ".") && host != "*" {
+			what, instead := quote(host)+" is the short name of a service", "carried over as the names by which it is called in the namespace "+quote(r.namespace)
+			if r.namespace == "" {
+				what += ", and its namespace isn't in the file"
+				instead = "carried over as it is; add the other names by which it is called, such as " + quote(host+".NAMESPACE"+clusterDomain)
+			}
+			c.warn(at[i], "", what, instead)
+		}
+		hosts = append(hosts, routedHost{at[i], serviceNames(host, r.namespace)})
+	}
+	return hosts
+}
+
+const clusterDomain = ".svc.cluster.local"
+
+// serviceNames are the names by which a service is called: with Istio, in Host they all
+// mean the same. Of another host it is that host.
+func serviceNames(host, namespace string) []string {
+	service, known := strings.CutSuffix(host, clusterDomain)
+	switch _, err := netip.ParseAddr(host); {
+	case err == nil || host == "*":
+		return []string{host}
+	case known && strings.Count(service, ".") == 1 && !strings.HasPrefix(service, "*"):
+		return []string{host, service + ".svc", service}
+	case strings.Contains(host, ".") || namespace == "":
+		return []string{host}
+	}
+	service = host + "." + namespace
+	return []string{host, service, service + ".svc", service + clusterDomain}
+}
