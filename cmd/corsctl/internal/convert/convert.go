@@ -65,7 +65,7 @@ func Convert(from string, file *document.File) (*Result, error) {
 	}
 	c := &conversion{file: file}
 	read(c, file.Documents)
-	if len(c.rules) == 0 && len(c.findings) == 0 {
+	if len(c.rules)+len(c.findings) == 0 {
 		c.fail("has no policy of the format "+from, "give a file with "+lookFor[from])
 	}
 	return c.finish(), nil
@@ -77,7 +77,9 @@ type conversion struct {
 	rules    []*rule
 	findings []*document.Finding
 
-	paths map[*document.Node]string // made when needed
+	// paths and steps say where values stand, when that is needed.
+	paths map[*document.Node]string
+	steps map[*document.Node]step
 }
 
 // A rule is a policy on its way into the configuration.
@@ -98,9 +100,9 @@ func (c *conversion) add(r *rule) { c.rules = append(c.rules, r) }
 
 // warn adds a warning about a value; path is its place in the document, such as
 // "spec.http[0].corsPolicy.allowOrigins[1]", and found if it is empty.
-func (c *conversion) warn(at *document.Node, path, what, instead string) {
+func (c *conversion) warn(at *document.Node, path, what, instead string) { //nolint:unparam // a source may know a better path
 	if path == "" {
-		path = c.path(at)
+		path = cmp.Or(c.path(at), "configuration")
 	}
 	c.findings = append(c.findings, &document.Finding{
 		File: c.file, Offset: at.Offset, Path: path, What: what, Instead: instead, Warning: true,
@@ -133,28 +135,46 @@ func (r *rule) place(field string, index int) *document.Node {
 // path is the place of a value in its document, such as "spec.http[0].corsPolicy".
 func (c *conversion) path(n *document.Node) string {
 	if c.paths == nil {
-		c.paths = map[*document.Node]string{}
+		c.paths, c.steps = map[*document.Node]string{}, map[*document.Node]step{}
 		for _, d := range c.file.Documents {
-			c.enter(d, "")
+			c.enter(d)
 		}
 	}
-	return c.paths[n]
+	if path, known := c.paths[n]; known {
+		return path
+	}
+	var names []string
+	for {
+		s, inside := c.steps[n]
+		if !inside {
+			break
+		}
+		names, n = append(names, s.name), s.from
+	}
+	slices.Reverse(names)
+	return strings.TrimPrefix(strings.Join(names, ""), ".")
 }
 
-func (c *conversion) enter(n *document.Node, path string) {
-	c.paths[n] = path
+// A step leads from a value to one in it.
+type step struct {
+	from *document.Node
+	// name is the step in a path, such as ".hosts" or "[0]".
+	name string
+}
+
+// enter notes how to get to all that is in a value.
+func (c *conversion) enter(n *document.Node) {
 	for _, m := range n.Members {
-		switch {
-		case !plainName(m.Name):
-			c.enter(m.Value, path+"["+quote(m.Name)+"]")
-		case path == "":
-			c.enter(m.Value, m.Name)
-		default:
-			c.enter(m.Value, path+"."+m.Name)
+		name := "." + m.Name
+		if !plainName(m.Name) {
+			name = "[" + quote(m.Name) + "]"
 		}
+		c.steps[m.Value] = step{n, name}
+		c.enter(m.Value)
 	}
 	for i, e := range n.Elements {
-		c.enter(e, fmt.Sprintf("%s[%d]", path, i))
+		c.steps[e] = step{n, fmt.Sprintf("[%d]", i)}
+		c.enter(e)
 	}
 }
 
@@ -166,7 +186,6 @@ func plainName(s string) bool {
 // finish checks the policies, leaves out what the filter refuses, with a warning at
 // its place, and writes the configuration.
 func (c *conversion) finish() *Result {
-	found := len(c.rules) > 0
 	for _, r := range c.rules {
 		r.detach()
 	}
@@ -177,7 +196,7 @@ func (c *conversion) finish() *Result {
 	c.separate()
 	c.keepOrigins()
 	c.name()
-	if found && len(c.rules) == 0 {
+	if len(c.rules) == 0 && !slices.ContainsFunc(c.findings, func(f *document.Finding) bool { return !f.Warning }) {
 		c.fail("no policy is left that can be carried over", "see the warnings")
 	}
 	result := &Result{Policies: len(c.rules), Findings: c.sorted()}
@@ -229,7 +248,7 @@ func validName(s string) string {
 			b.WriteByte('-')
 		}
 	}
-	if name := strings.Trim(b.String(), "-"); name != "" {
+	if name := strings.Trim(b.String(), "-."); name != "" {
 		return name
 	}
 	return "policy"

@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // convertText converts a text as the file of that name.
-func convertText(t testing.TB, from, name, text string) *Result {
+func convertText(t *testing.T, from, name, text string) *Result {
 	t.Helper()
 	file, failed := document.Parse(name, text)
 	if failed != nil {

@@ -267,8 +267,14 @@ func (e *envoyReader) patchRoute(value, match, filter *document.Node) {
 }
 
 func (e *envoyReader) patch(own level, match cors.Match, filter *document.Node) {
-	if p := e.leafPolicy(own); p != nil {
-		e.c.add(p.ruleFor(match, filter.Get("metadata", "name").String()))
+	name := filter.Get("metadata", "name").String()
+	switch p := e.leafPolicy(own); {
+	case p != nil:
+		e.c.add(p.ruleFor(match, name))
+	case own.off() && len(match.Hosts)+len(match.Routes) > 0:
+		r := exemption(match, filter)
+		r.Name = name + "-without-cors"
+		e.c.add(r)
 	}
 }
 

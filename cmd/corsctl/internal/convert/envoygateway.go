@@ -15,6 +15,7 @@ const envoyGatewayGroup = "gateway.envoyproxy.io"
 // Gateways of the same file that they are attached to.
 func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	e := &envoyGateway{c: c, table: newRouting(c, "Envoy Gateway", gatewayRemedy, true)}
+	e.table.unnamed = nil
 	for _, r := range resources(documents) {
 		switch {
 		case r.is("SecurityPolicy", envoyGatewayGroup):
@@ -28,6 +29,9 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	e.sections = sectionsOf(e.routes)
 	for _, p := range e.policies {
 		e.learnSections(p)
+	}
+	for _, gateway := range e.gateways {
+		e.learnListeners(gateway)
 	}
 	for _, r := range e.routes {
 		for _, p := range parentsOf(r, e.sections) {
@@ -62,14 +66,27 @@ func (e *envoyGateway) learnSections(p *securityPolicy) {
 	}
 }
 
+// learnListeners notes all listeners of a Gateway of which one is told apart.
+func (e *envoyGateway) learnListeners(gateway *resource) {
+	of := parent{namespace: gateway.namespace, name: gateway.name}
+	for _, listener := range gateway.Get("spec", "listeners").List() {
+		if name := listener.Get("name").String(); len(e.sections[of]) > 0 && !slices.Contains(e.sections[of], name) {
+			e.sections[of] = append(e.sections[of], name)
+		}
+	}
+}
+
 // routeName tells what Envoy Gateway calls the matches of a route in Envoy; it is nil if
-// the route's namespace isn't known.
+// that can't be known.
 func routeName(r *resource) func(rule, match int, host string) string {
-	if r.namespace == "" {
+	if r.namespace == "" || r.kind != "HTTPRoute" {
 		return nil
 	}
 	return func(rule, match int, host string) string {
-		return fmt.Sprintf("%s/%s/%s/rule/%d/match/%d/%s", strings.ToLower(r.kind), r.namespace, r.name, rule, match, strings.ReplaceAll(host, ".", "_"))
+		if strings.Contains(host, "*") {
+			return "" // the listener may have a host that is narrower
+		}
+		return fmt.Sprintf("httproute/%s/%s/rule/%d/match/%d/%s", r.namespace, r.name, rule, match, strings.ReplaceAll(host, ".", "_"))
 	}
 }
 
@@ -264,7 +281,7 @@ func (e *envoyGateway) addListeners(p *securityPolicy, t target, gateway *resour
 		}
 		hosts := everyHost(t.at)
 		if host.String() != "" {
-			hosts = []routedHost{{host, []string{host.String()}}}
+			hosts = []routedHost{{at: host, names: []string{host.String()}}}
 		}
 		of := parent{gateway.namespace, gateway.name, ""}
 		if slices.Contains(e.sections[of], name) {

@@ -25,8 +25,12 @@ type envoyTable struct {
 	hosts  []*virtualHost
 	rules  []*tableRule
 
+	// What index makes of the rules.
 	set    *cors.Set
 	byHook map[*cors.Policy]*tableRule
+	own    map[*virtualHost][]*tableRule
+	wide   []*tableRule            // those for more hosts than are named
+	byHost map[string][]*tableRule // those for a host
 }
 
 // A virtualHost is one of Envoy's.
@@ -267,9 +271,21 @@ func width(path cors.PathMatch) int {
 // index makes a set of the rules, to ask it as the filter would.
 func (t *envoyTable) index() {
 	t.byHook = map[*cors.Policy]*tableRule{}
+	t.own, t.byHost, t.wide = map[*virtualHost][]*tableRule{}, map[string][]*tableRule{}, nil
 	var rules []cors.Rule
 	taken := map[string]bool{}
 	for _, r := range t.rules {
+		t.own[r.host] = append(t.own[r.host], r)
+		if len(r.match.Hosts) == 0 {
+			t.wide = append(t.wide, r)
+		}
+		for _, host := range r.match.Hosts {
+			if strings.HasPrefix(host, "*") {
+				t.wide = append(t.wide, r)
+			} else {
+				t.byHost[host] = append(t.byHost[host], r)
+			}
+		}
 		hook, _ := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}})
 		one := cors.Rule{Match: r.match, Policy: hook}
 		if _, problems := cors.NewSet([]cors.Rule{one}); slices.ContainsFunc(problems, func(p cors.Problem) bool { return !p.Warning }) {
@@ -368,13 +384,12 @@ func (t *envoyTable) samples(v *virtualHost, d domain) []string {
 			paths[path] = true
 		}
 	}
-	for _, r := range t.rules {
-		wide := len(r.match.Hosts) == 0 || slices.ContainsFunc(r.match.Hosts, func(host string) bool { return hostCovers(host, d.sample) })
-		if r.host == v || !wide {
-			continue
-		}
-		for _, path := range r.match.Paths {
-			paths[path.Path], paths[samplePath(path)] = true, true
+	host, _, _ := strings.Cut(d.sample, ":") // the filter's hosts are for any port
+	for _, r := range slices.Concat(t.wide, t.byHost[host]) {
+		if r.host != v && (len(r.match.Hosts) == 0 || slices.ContainsFunc(r.match.Hosts, func(pattern string) bool { return hostCovers(pattern, host) })) {
+			for _, path := range r.match.Paths {
+				paths[path.Path], paths[samplePath(path)] = true, true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(paths))
@@ -390,15 +405,21 @@ func (t *envoyTable) exempt() (changed bool) {
 			continue
 		}
 		done[d.host], changed = true, true
-		t.rules = append(t.rules, &tableRule{match: cors.Match{Hosts: hosts}, host: d.host})
+		t.place(&tableRule{match: cors.Match{Hosts: hosts}, host: d.host})
 	}
 	return changed
 }
 
+// place adds a rule after index has seen the others.
+func (t *envoyTable) place(r *tableRule) {
+	t.rules = append(t.rules, r)
+	t.own[r.host] = append(t.own[r.host], r)
+}
+
 // placed reports whether a rule of the virtual host is for just that path.
 func (t *envoyTable) placed(v *virtualHost, path cors.PathMatch) bool {
-	return slices.ContainsFunc(t.rules, func(r *tableRule) bool {
-		if r.host != v || len(r.match.Hosts)+len(r.match.Paths) == 0 && len(r.match.Routes) > 0 {
+	return slices.ContainsFunc(t.own[v], func(r *tableRule) bool {
+		if len(r.match.Hosts)+len(r.match.Paths) == 0 && len(r.match.Routes) > 0 {
 			return false
 		}
 		return slices.ContainsFunc(orEveryPath(r.match.Paths), func(p cors.PathMatch) bool { return claimKey("", p) == claimKey("", path) })
@@ -418,7 +439,7 @@ func (t *envoyTable) repairPoints() (changed bool) {
 			continue
 		}
 		changed = true
-		t.rules = append(t.rules, &tableRule{
+		t.place(&tableRule{
 			match: cors.Match{Hosts: hosts, Paths: []cors.PathMatch{exact}}, policy: d.route.policy, host: d.host, name: d.host.name + "-" + strings.Trim(d.path, "/"),
 		})
 	}
@@ -438,15 +459,16 @@ func (t *envoyTable) byName() (changed bool) {
 			t.reader.c.warn(r.match, "", "no preflight meets the route's conditions, so preflights take another route and its policy, in Envoy as here",
 				"match by host and path to have one policy for both")
 		}
-		i := slices.IndexFunc(t.rules, func(rule *tableRule) bool {
+		own := t.own[d.host]
+		i := slices.IndexFunc(own, func(rule *tableRule) bool {
 			// A match of everything would become one of the route alone.
-			return rule.host == d.host && rule.policy.key() == r.policy.key() && len(rule.match.Hosts)+len(rule.match.Paths) > 0
+			return rule.policy.key() == r.policy.key() && len(rule.match.Hosts)+len(rule.match.Paths) > 0
 		})
 		if i >= 0 {
-			t.rules[i].match.Routes = append(t.rules[i].match.Routes, r.name)
+			own[i].match.Routes = append(own[i].match.Routes, r.name)
 			continue
 		}
-		t.rules = append(t.rules, &tableRule{match: cors.Match{Routes: []string{r.name}}, policy: r.policy, host: d.host, name: r.name})
+		t.place(&tableRule{match: cors.Match{Routes: []string{r.name}}, policy: r.policy, host: d.host, name: r.name})
 	}
 	return changed
 }
@@ -473,7 +495,8 @@ func (t *envoyTable) unique(r *envoyRoute) bool {
 func (t *envoyTable) report() {
 	said := map[*document.Node]bool{}
 	for _, d := range t.differences() {
-		at, what := d.route.matchNode(), ""
+		at := d.route.matchNode()
+		var what string
 		switch {
 		case !d.domain.known:
 			at, what = d.domain.at, "the filter can't match hosts by "+quote(d.domain.text)
@@ -494,8 +517,8 @@ func (t *envoyTable) report() {
 		}
 		if d.rule != nil && !d.rule.withoutCredentials && lenient(d.rule.policy, d.route.policy) {
 			d.rule.withoutCredentials = true
-			t.reader.c.warn(d.rule.policy.rule.from, "", "would apply to requests for which Envoy allows fewer sites to act as the visitor, see line "+line(at)+
-				", so the policy is carried over without allow_credentials", "give that route a name and convert again")
+			t.reader.c.warn(d.rule.policy.rule.from, "", "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
+				"carried over without allow_credentials; give that route a name and convert again")
 		}
 	}
 }
@@ -553,40 +576,48 @@ func (t *envoyTable) join() {
 func compareTables(tables []*envoyTable) {
 	for _, t := range tables {
 		for _, other := range tables {
-			if t != other {
-				t.compare(other)
+			if t == other {
+				continue
+			}
+			if rules := t.others(other); len(rules) > 0 {
+				t.reader.c.warn(t.from, "", "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
+					"convert each on its own, and give the filter of each listener its own configuration")
+				t.restrict(rules)
 			}
 		}
 	}
 }
 
-// compare says so if another table's rules are for requests of this one, and other
-// than its own.
-func (t *envoyTable) compare(other *envoyTable) {
-	said := false
+// others are the rules of another table that are for requests of this one, with other
+// policies than these have here; for each, one of those.
+func (t *envoyTable) others(other *envoyTable) map[*tableRule][]*envoyPolicy {
+	rules := map[*tableRule][]*envoyPolicy{}
 	for _, v := range t.hosts {
 		for _, d := range v.domains {
-			for _, path := range t.samples(v, d) {
+			for _, path := range slices.Concat(t.samples(v, d), other.samples(v, d)) {
 				routes := v.candidates(path)
 				rule := other.lookup("", d.sample, path)
 				if len(routes) == 0 || rule == nil {
 					continue
 				}
 				policy := routes[len(routes)-1].policy
-				if rule.policy.key() == policy.key() {
-					continue
-				}
-				if !said {
-					said = true
-					t.reader.c.warn(t.from, "", "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
-						"convert each on its own, and give the filter of each listener its own configuration")
-				}
-				if !rule.withoutCredentials && lenient(rule.policy, policy) {
-					rule.withoutCredentials = true
-					t.reader.c.warn(rule.policy.rule.from, "", "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+
-						" does, so the policy is carried over without allow_credentials", "convert each route configuration on its own")
+				if rule.policy.key() != policy.key() && !slices.Contains(rules[rule], policy) {
+					rules[rule] = append(rules[rule], policy)
 				}
 			}
+		}
+	}
+	return rules
+}
+
+// restrict takes the credentials from the rules that would let somebody act as the
+// visitor who may not in this table.
+func (t *envoyTable) restrict(rules map[*tableRule][]*envoyPolicy) {
+	for rule, policies := range rules {
+		if !rule.withoutCredentials && slices.ContainsFunc(policies, func(p *envoyPolicy) bool { return lenient(rule.policy, p) }) {
+			rule.withoutCredentials = true
+			t.reader.c.warn(rule.policy.rule.from, "", "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
+				"carried over without allow_credentials; convert each route configuration on its own")
 		}
 	}
 }

@@ -55,6 +55,16 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 	return l
 }
 
+// off reports whether the level switches CORS off.
+func (l level) off() bool {
+	policy := l.typed
+	if policy == nil {
+		policy = l.legacy
+	}
+	enabled, _, _ := fraction(policy.Get("filter_enabled"), 1)
+	return l.disabled || enabled <= 0
+}
+
 // An envoyPolicy is what applies to a route's requests. A nil one stands for nothing.
 type envoyPolicy struct {
 	// rule has the policy, without a match.

@@ -102,9 +102,9 @@ func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.No
 	hosts := t.reader.c.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
 	for i, rule := range r.Get("spec", "rules").List() {
 		applies := policy(rule)
-		matches, first := rule.Get("matches").List(), 0
+		matches := rule.Get("matches").List()
 		if len(matches) == 0 {
-			matches, first = []*document.Node{nil}, -1
+			matches = []*document.Node{nil} // every path, as the API server fills in
 		}
 		for j, match := range matches {
 			for _, host := range hosts {
@@ -113,7 +113,7 @@ func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.No
 					one.gatewayMatch(r.kind, match)
 				}
 				if name != nil {
-					one.name = name(i, first+j, host.names[0])
+					one.name = name(i, j, host.names[0])
 				}
 				t.route(p.key(), r, []routedHost{host}, one)
 			}
@@ -130,7 +130,8 @@ func (r *envoyRoute) gatewayMatch(kind string, match *document.Node) {
 		}
 	}
 	method := match.Get("method").String()
-	r.noPreflight = len(match.Get("headers").List()) > 0 || method != "" && method != "OPTIONS"
+	r.noPreflight = method != "" && method != "OPTIONS" ||
+		slices.ContainsFunc(match.Get("headers").List(), func(header *document.Node) bool { return notInPreflights(header.Get("name").String()) })
 	if kind == "GRPCRoute" {
 		r.path = grpcPath(match.Get("method"))
 	} else {

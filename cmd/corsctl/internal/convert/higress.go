@@ -19,7 +19,7 @@ func fromHigress(c *conversion, documents []*document.Node) {
 			c.higressPlugin(r)
 		case r.is("Ingress", ingressGroups...):
 			ingresses.ingress(r, higressAnnotations)
-		case r.kind == "" && r.Kind == document.Object && (len(r.Members) == 0 || r.Has(higressFields...) || r.Has("_rules_")):
+		case r.kind == "" && r.Kind == document.Object && (r.Has(higressFields...) || r.Has("_rules_")):
 			c.path(r.Node)
 			c.paths[r.Node] = "configuration" // which has no name of its own
 			p := &higressPlugin{c: c, name: "cors"}
@@ -47,6 +47,8 @@ type higressRule struct {
 	policy            *envoyPolicy
 	hosts, routes     []string
 	hostsAt, routesAt []*document.Node
+	// lost tells that the filter can't match by what the rule does.
+	lost bool
 }
 
 // higressPlugin reads a WasmPlugin, if its plugin is cors.
@@ -105,10 +107,10 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 	switch {
 	case len(service.List()) > 0 && (len(r.routes) > 0 || len(domains) == 0):
 		c.warn(service, "", "the filter can't match by a service", "the rule is left out; write a policy for its hosts or routes")
-		return
+		r.lost = true
 	case len(r.routes)+len(domains) == 0 && len(prefix.List()) > 0:
 		c.warn(prefix, "", "the filter can't match by the beginning of a route's name", "the rule is left out; write a policy with the names of the routes")
-		return
+		r.lost = true
 	case len(r.routes) > 0 && len(domains) > 0:
 		c.warn(match["domain"], "", "has no effect beside routes", "left out")
 		domains = nil
@@ -116,12 +118,18 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 		c.warn(from, "", "matches nothing, so Higress refuses the configuration", "left out")
 		return
 	}
+	r.policy = policyOf(c.higressPolicy(config, from, p.name))
 	for i, domain := range domains {
 		for _, host := range higressHosts(domain) {
+			if !newDomain(domainsAt[i], host, false).known {
+				c.warn(domainsAt[i], "", "the filter can't match hosts by "+quote(host), "left out; list the hosts")
+				p.rules = append(p.rules, &higressRule{from: from, policy: r.policy, lost: true})
+				continue
+			}
 			r.hosts, r.hostsAt = append(r.hosts, host), append(r.hostsAt, domainsAt[i])
 		}
 	}
-	r.policy = policyOf(c.higressPolicy(config, from, p.name))
+	r.lost = r.lost || len(domains) > 0 && len(r.hosts) == 0
 	p.rules = append(p.rules, r)
 }
 
@@ -136,31 +144,39 @@ func higressHosts(domain string) []string {
 // add adds the rules, as far as requests reach them.
 func (p *higressPlugin) add() {
 	for i, r := range p.rules {
-		one := r.policy.ruleFor(cors.Match{Routes: r.routes}, p.name)
-		one.at["match.routes"] = r.routesAt
-		if len(r.routes) > 0 {
-			p.afterHosts(i, one)
-			p.c.add(one)
+		if r.lost {
 			continue
 		}
-		reached := false
-		for j, host := range orEvery(r.hosts) {
-			earlier := p.covering(i, host)
-			switch {
-			case earlier == nil && host == "":
-				reached = true
-			case earlier == nil:
-				reached = true
-				one.Match.Hosts, one.at["match.hosts"] = append(one.Match.Hosts, host), append(one.at["match.hosts"], r.hostsAt[j])
-			case earlier.policy.key() != r.policy.key():
-				p.c.warn(r.from, "", "no request gets here that is for "+strings.TrimPrefix(claimWords(host, cors.PathMatch{}), "the ")+", because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+
-					" comes first and matches them all", "left out for it; put it first if it is meant to apply")
-			}
-		}
-		if reached {
+		one := r.policy.ruleFor(cors.Match{Routes: r.routes}, p.name)
+		one.at["match.routes"] = r.routesAt
+		if len(r.routes) > 0 || p.addHosts(i, one) {
+			p.compare(i, one)
 			p.c.add(one)
 		}
 	}
+}
+
+// addHosts adds a rule's hosts to its match, and reports whether requests reach it.
+func (p *higressPlugin) addHosts(i int, one *rule) (reached bool) {
+	r := p.rules[i]
+	for j, host := range orEvery(r.hosts) {
+		earlier := p.covering(i, host)
+		switch {
+		case earlier == nil && host == "":
+			reached = true
+		case earlier == nil:
+			reached = true
+			one.Match.Hosts, one.at["match.hosts"] = append(one.Match.Hosts, host), append(one.at["match.hosts"], r.hostsAt[j])
+		case earlier.policy.key() != r.policy.key():
+			requests := "no request"
+			if host != "" {
+				requests += " for " + host
+			}
+			p.c.warn(r.from, "", requests+" gets here, because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+" comes first and matches them all",
+				"left out; put it first if it is meant to apply")
+		}
+	}
+	return reached
 }
 
 // covering is the first rule before another one that has all requests of a host, "" for
@@ -174,22 +190,28 @@ func (p *higressPlugin) covering(i int, host string) *higressRule {
 	return nil
 }
 
-// afterHosts says where the order of the rules makes a difference that the filter can't
-// make: a route's policy applies before a host's.
-func (p *higressPlugin) afterHosts(i int, one *rule) {
+// compare says where the order of the rules makes a difference that the filter can't
+// make: a route's policy applies before a host's there only if it comes first, and
+// rules that are lost leave their requests to those that follow.
+func (p *higressPlugin) compare(i int, one *rule) {
 	r := p.rules[i]
+	said := false
 	for _, earlier := range p.rules[:i] {
-		if len(earlier.hosts) == 0 || earlier.policy.key() == r.policy.key() {
+		before := len(r.routes) > 0 && len(earlier.hosts) > 0
+		if earlier.policy.key() == r.policy.key() || !before && !earlier.lost {
 			continue
 		}
-		instead := "carried over; check which hosts its routes have"
-		if lenient(r.policy, earlier.policy) {
-			one.AllowCredentials = false
-			instead = "carried over without allow_credentials; check which hosts its routes have"
+		place := p.c.path(earlier.from) + " in line " + line(earlier.from)
+		if before && !said {
+			said = true
+			p.c.warn(r.from, "", "comes after the hosts of "+place+", which there apply to requests that both match, and here the route's policy does",
+				"carried over; check which hosts its routes have")
 		}
-		p.c.warn(r.from, "", "comes after the hosts of "+p.c.path(earlier.from)+" in line "+line(earlier.from)+
-			", which there apply to requests that both match, and here the route's policy does", instead)
-		return
+		if one.AllowCredentials && lenient(r.policy, earlier.policy) {
+			one.AllowCredentials = false
+			p.c.warn(r.from, "", "may apply to requests of "+place+", for which Higress lets fewer sites act as the visitor",
+				"carried over without allow_credentials; see there")
+		}
 	}
 }
 
@@ -205,20 +227,22 @@ var (
 func (c *conversion) higressPolicy(n, from *document.Node, name string) *rule {
 	r := &rule{from: from}
 	r.Name = name
-	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
+	r.AllowCredentials = c.boolean(n.Get("allow_credentials"), false)
+	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
+		texts, at := c.texts(n.Get(field))
+		if i := slices.Index(texts, "*"); i >= 0 {
+			texts, at = c.star(r, field, texts[i:i+1], at[i:i+1]) // which makes the others superfluous
+		}
+		r.set(field, texts, at)
+	}
 	for i, method := range r.AllowMethods {
 		r.AllowMethods[i] = strings.ToUpper(method) // as the plugin does
 	}
 	if len(r.AllowMethods) == 0 {
 		r.set("allow_methods", higressMethods, nil)
 	}
-	switch {
-	case len(r.AllowHeaders) == 0:
+	if len(r.AllowHeaders) == 0 {
 		r.set("allow_headers", higressHeaders, nil)
-	case slices.Contains(r.AllowHeaders, "*"):
-		// The plugin answers with whatever was asked for.
-		at := r.at["allow_headers"][slices.Index(r.AllowHeaders, "*")]
-		r.set("allow_headers", []string{"*", "Authorization"}, []*document.Node{at, at})
 	}
 	c.higressOrigins(r, n)
 	c.setMaxAge(r, n.Get("max_age"))
@@ -281,9 +305,9 @@ func (c *conversion) higressPattern(r *rule, at *document.Node, pattern string) 
 			c.higressOrigin(r, at, scheme, host, port)
 		}
 	}
-	if host != "*" && len(r.AllowOrigins) > before {
+	if host != "*" && len(r.AllowOrigins) > before && !strings.Contains(schemes[0], "*") {
 		c.warn(at, "", quote(pattern)+" matches "+quote(schemes[0]+"://"+strings.ReplaceAll(host, "*", "a")+".evil.example")+
-			" too in the releases of the plugin before alibaba/higress#1743 was fixed", "carried over for what it says")
+			" too in releases of the plugin before alibaba/higress#1743 was fixed", "carried over for what it says")
 	}
 }
 

@@ -36,6 +36,12 @@ func (t *routing) virtualService(r *resource) {
 		gateways = []string{"mesh"}
 	}
 	hosts := c.istioHosts(r)
+	last := false
+	for _, http := range routes {
+		for _, match := range http.Get("match").List() {
+			hosts = withAuthority(hosts, match)
+		}
+	}
 	for _, http := range routes {
 		policy := policyOf(c.istioPolicy(r, http))
 		if delegate := http.Get("delegate"); given(delegate) {
@@ -50,13 +56,48 @@ func (t *routing) virtualService(r *resource) {
 			one := &envoyRoute{from: http, name: http.Get("name").String(), policy: policy, path: envoyPath{kind: everyPath}}
 			of := hosts
 			if match != nil {
-				of = one.istioMatch(match, hosts)
+				one.istioMatch(match)
+				of = hostsOf(match, hosts)
 			}
+			// Istio puts the routes that match everything behind those of other
+			// VirtualServices with the same host.
+			last = last || one.path.kind == everyPath && len(one.conditions) == 0 && !given(match.Get("authority"))
+			t.last[one] = last
 			for _, gateway := range gateways {
 				t.route(gateway, r, of, one)
 			}
 		}
 	}
+}
+
+// withAuthority adds the host that a match names to those of its VirtualService, if it
+// is one of them by a wildcard: the routes for it are others than for the rest.
+func withAuthority(hosts []routedHost, match *document.Node) []routedHost {
+	kind, text := stringMatch(match.Get("authority"))
+	if kind != exactMatcher || len(hostsOf(match, hosts)) > 0 {
+		return hosts
+	}
+	name, _, _ := strings.Cut(text.Text, ":")
+	if slices.ContainsFunc(hosts, func(host routedHost) bool {
+		return slices.ContainsFunc(host.names, func(pattern string) bool { return hostCovers(pattern, name) })
+	}) {
+		return append(hosts, routedHost{at: text, names: []string{text.Text}, part: true})
+	}
+	return hosts
+}
+
+// hostsOf are the hosts that a match is for.
+func hostsOf(match *document.Node, hosts []routedHost) (list []routedHost) {
+	kind, text := stringMatch(match.Get("authority"))
+	if kind != exactMatcher {
+		return hosts
+	}
+	for _, host := range hosts {
+		if slices.ContainsFunc(host.names, func(name string) bool { return strings.EqualFold(name, text.Text) }) {
+			list = append(list, host)
+		}
+	}
+	return list
 }
 
 // istioConditions are the fields of a match beside the URI and the authority.
@@ -72,9 +113,8 @@ var istioConditions = []struct{ field, words string }{
 	{"source_namespace", "source"},
 }
 
-// istioMatch reads an HTTPMatchRequest of a VirtualService, and returns the hosts that
-// it is for.
-func (r *envoyRoute) istioMatch(match *document.Node, hosts []routedHost) []routedHost {
+// istioMatch reads an HTTPMatchRequest of a VirtualService, but for its hosts.
+func (r *envoyRoute) istioMatch(match *document.Node) {
 	r.from = match
 	if name := match.Get("name").String(); name != "" {
 		r.name += "." + name // as Istio calls Envoy's route
@@ -85,19 +125,17 @@ func (r *envoyRoute) istioMatch(match *document.Node, hosts []routedHost) []rout
 		}
 	}
 	kind, method := stringMatch(match.Get("method"))
-	r.noPreflight = given(match.Get("headers")) || kind == exactMatcher && method.Text != "OPTIONS"
+	r.noPreflight = kind == exactMatcher && method.Text != "OPTIONS"
+	if headers := match.Get("headers"); headers != nil {
+		r.noPreflight = r.noPreflight || slices.ContainsFunc(headers.Members, func(m document.Member) bool { return notInPreflights(m.Name) })
+	}
 	if kind, text := stringMatch(match.Get("uri")); text != nil {
 		r.path = istioPath(kind, text.Text)
 		r.path.anyCase = isTrue(match.Get("ignore_uri_case")) && kind != regexMatcher
 	}
-	switch kind, text := stringMatch(match.Get("authority")); {
-	case text == nil:
-	case kind == exactMatcher:
-		return []routedHost{{text, []string{text.Text}}}
-	default:
+	if kind, text := stringMatch(match.Get("authority")); text != nil && kind != exactMatcher {
 		r.conditions = append(r.conditions, "authority")
 	}
-	return hosts
 }
 
 // istioPath is the path of a match of the URI.
@@ -167,7 +205,7 @@ func (c *conversion) istioHosts(r *resource) (hosts []routedHost) {
 			}
 			c.warn(at[i], "", what, instead)
 		}
-		hosts = append(hosts, routedHost{at[i], serviceNames(host, r.namespace)})
+		hosts = append(hosts, routedHost{at: at[i], names: serviceNames(host, r.namespace)})
 	}
 	return hosts
 }

@@ -132,13 +132,31 @@ func (r *rule) set(field string, texts []string, at []*document.Node) {
 }
 
 // commonFields reads the fields of a policy that have the same names and meanings in
-// Istio, Gateway API, Envoy Gateway and Higress.
+// Istio, Gateway API and Envoy Gateway.
 func (c *conversion) commonFields(r *rule, get func(field string) *document.Node) {
+	r.AllowCredentials = c.boolean(get("allow_credentials"), false)
 	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
 		texts, at := c.joined(get(field))
+		if field != "expose_headers" {
+			texts, at = c.star(r, field, texts, at)
+		}
 		r.set(field, texts, at)
 	}
-	r.AllowCredentials = c.boolean(get("allow_credentials"), false)
+}
+
+// star reads a "*" in a list as Envoy does: alone it allows whatever is asked for, and
+// so Authorization too; beside names it is what browsers make of it.
+func (c *conversion) star(r *rule, field string, texts []string, at []*document.Node) ([]string, []*document.Node) {
+	i := slices.Index(texts, "*")
+	switch {
+	case i < 0:
+	case len(texts) == 1 && field == "allow_headers":
+		return []string{"*", "Authorization"}, []*document.Node{at[0], at[0]}
+	case len(texts) > 1 && r.AllowCredentials:
+		c.warn(at[i], "", `"*" in a list means a name "*" when the request has credentials`, `left out; list the names, or write "*" alone`)
+		return slices.Delete(texts, i, i+1), slices.Delete(at, i, i+1)
+	}
+	return texts, at
 }
 
 // boolean is the value of true or false, or the default.

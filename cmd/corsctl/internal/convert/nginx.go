@@ -146,7 +146,11 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	}
 	one.age(enable, cors.MaxMaxAge) // the default is 20 days, which no browser remembers
 	if n := r.annotation("cors-max-age"); text(n) != "" {
-		c.setMaxAge(one, n)
+		if _, err := strconv.Atoi(text(n)); err != nil {
+			c.warn(n, "", quote(n.Text)+" isn't a number of seconds, and means the default there", "carried over as "+strconv.Itoa(cors.MaxMaxAge))
+		} else {
+			c.setMaxAge(one, n)
+		}
 	}
 	c.ingressOrigins(one, r, enable, credentials, d)
 	return one
@@ -165,6 +169,9 @@ func (c *conversion) ingressNames(one *rule, r *resource, enable *document.Node,
 		return
 	}
 	texts, at := c.joined(n)
+	if i := slices.Index(texts, "*"); i >= 0 {
+		texts, at = c.star(one, field, texts[i:i+1], at[i:i+1]) // which makes the others superfluous
+	}
 	one.set(field, texts, at)
 }
 
@@ -259,7 +266,7 @@ func (t *routing) ingressRoutes(r *resource, policy *envoyPolicy) {
 	for _, rule := range rules {
 		hosts := everyHost(rule)
 		if host := rule.Get("host"); text(host) != "" {
-			hosts = append([]routedHost{{host, []string{text(host)}}}, aliases...)
+			hosts = append([]routedHost{{at: host, names: []string{text(host)}}}, aliases...)
 		}
 		paths := rule.Get("http", "paths").List()
 		if len(paths) == 0 {
@@ -283,7 +290,7 @@ func (c *conversion) serverAliases(r *resource) (hosts []routedHost) {
 		case strings.HasPrefix(part, "~"):
 			c.warn(at[i], "", "the filter can't match hosts by a regex", "left out; add the hosts to match.hosts")
 		case part != "":
-			hosts = append(hosts, routedHost{at[i], []string{part}})
+			hosts = append(hosts, routedHost{at: at[i], names: []string{part}})
 		}
 	}
 	return hosts
@@ -312,5 +319,9 @@ func ingressRegex(expr string) envoyPath {
 	if p := pathRegex(expr); strings.HasSuffix(expr, "$") || p.kind != regexPath && p.kind != exactPath {
 		return p
 	}
-	return pathRegex(expr + ".*")
+	p := pathRegex(expr + ".*")
+	if p.kind == regexPath {
+		p.text = expr
+	}
+	return p
 }

@@ -221,11 +221,16 @@ func (t *translation) part(m originMatcher) {
 	if m.kind != prefixMatcher {
 		switch {
 		case strings.Contains(rest, "://"):
-			// A suffix with a scheme is a whole origin, or nearly so.
-			if scheme, host, _ := strings.Cut(rest, "://"); scheme != "" {
-				s.schemes, rest = []string{scheme}, host
-			} else {
-				rest = host
+			// With the end of a scheme, it is a whole origin, or nearly so.
+			scheme, host, _ := strings.Cut(rest, "://")
+			s.schemes, rest = nil, host
+			for _, one := range bothSchemes {
+				if strings.HasSuffix(one, scheme) {
+					s.schemes = append(s.schemes, one)
+				}
+			}
+			if s.schemes == nil {
+				s.schemes = []string{scheme}
 			}
 		case strings.HasPrefix(rest, "/"):
 			rest = strings.TrimPrefix(strings.TrimPrefix(rest, "/"), "/")
@@ -311,6 +316,16 @@ func (t *translation) regex(expr string) {
 		t.addRegex(expr) // the engine says what is wrong
 		return
 	}
+	if list := alternatives(expr); len(list) > 1 {
+		for _, one := range list {
+			t.regex(one)
+		}
+		return
+	}
+	if expr == "null" {
+		t.add(expr) // which no regex of the filter allows
+		return
+	}
 	matcher := "the regex " + quote(expr)
 	expr = strings.NewReplacer(`\/`, "/", `\:`, ":").Replace(strings.TrimPrefix(expr, "^"))
 	if strings.HasSuffix(expr, "$") && !strings.HasSuffix(expr, `\$`) {
@@ -329,6 +344,76 @@ func (t *translation) regex(expr string) {
 		expr = t.httpsOnly(expr, matcher)
 	}
 	t.addRegex(expr)
+}
+
+// alternatives are the parts of a regex that stand beside each other, such as those of
+// "a|b" and of "^(a|b)$"; or the regex alone.
+func alternatives(expr string) []string {
+	if strings.Contains(strings.ReplaceAll(expr, "(?:", ""), "(?") || strings.Contains(expr, `\Q`) {
+		return []string{expr} // flags, which are for all that follows
+	}
+	inner := strings.TrimSuffix(strings.TrimPrefix(expr, "^"), "$")
+	if strings.HasPrefix(inner, "(") && closing(inner) == len(inner)-1 {
+		if list := split(strings.TrimPrefix(inner[1:len(inner)-1], "?:")); len(list) > 1 {
+			return list
+		}
+	}
+	return split(expr)
+}
+
+// split splits a regex at the bars that are in no group.
+func split(expr string) (list []string) {
+	from, depth := 0, 0
+	scan(expr, func(i int) bool {
+		switch expr[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case '|':
+			if depth == 0 {
+				list, from = append(list, expr[from:i]), i+1
+			}
+		}
+		return true
+	})
+	return append(list, expr[from:])
+}
+
+// closing is where the group ends that a regex begins with, or -1.
+func closing(expr string) (at int) {
+	at = -1
+	depth := 0
+	scan(expr, func(i int) bool {
+		switch expr[i] {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				at = i
+			}
+		}
+		return at < 0
+	})
+	return at
+}
+
+// scan visits the characters of a regex that are no part of an escape or a class, as
+// long as visit wants more.
+func scan(expr string, visit func(i int) bool) {
+	class := false
+	for i := 0; i < len(expr); i++ {
+		switch c := expr[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case !visit(i):
+			return
+		}
+	}
 }
 
 // regexShape finds the domain in a regex that is written in one of the usual ways.
@@ -394,29 +479,23 @@ func (t *translation) httpsOnly(expr, matcher string) string {
 // escapeDots escapes the dots of a regex that stand between parts of a domain, where
 // they are meant as dots. It returns one of the domains, too.
 func escapeDots(expr string) (escaped, domain string) {
-	var b strings.Builder
-	class := false
-	for i := 0; i < len(expr); i++ {
-		switch c := expr[i]; {
-		case c == '\\' && i+1 < len(expr):
-			if expr[i+1] == 'Q' {
-				return expr, ""
-			}
-			b.WriteByte(c)
-			i++
-		case c == '[':
-			class = true
-		case c == ']':
-			class = false
-		case c == '.' && !class && i > 0 && i+1 < len(expr) && alphanumeric(expr[i+1]) && (alphanumeric(expr[i-1]) || strings.IndexByte("*+)]?}", expr[i-1]) >= 0):
-			b.WriteByte('\\')
-			if domain == "" {
-				domain = domainAround(expr, i)
-			}
-		}
-		b.WriteByte(expr[i])
+	if strings.Contains(expr, `\Q`) {
+		return expr, ""
 	}
-	return b.String(), domain
+	var b strings.Builder
+	from := 0
+	scan(expr, func(i int) bool {
+		if expr[i] != '.' || i == 0 || i+1 == len(expr) || !alphanumeric(expr[i+1]) || !alphanumeric(expr[i-1]) && strings.IndexByte("*+)]?}", expr[i-1]) < 0 {
+			return true
+		}
+		b.WriteString(expr[from:i] + `\`)
+		from = i
+		if domain == "" {
+			domain = domainAround(expr, i)
+		}
+		return true
+	})
+	return b.String() + expr[from:], domain
 }
 
 // domainAround is the text of letters, digits, hyphens and dots around an offset.
