@@ -272,11 +272,9 @@ func (t *routing) merge(tables []*envoyTable) {
 	all.index()
 	for _, table := range tables {
 		said := map[*document.Node]bool{}
-		own := table.rules
-		table.rules = all.rules // for their paths
-		requests := table.requests()
-		table.rules = own
-		for _, before := range requests {
+		alone := *table
+		alone.wide, alone.byHost = all.wide, all.byHost // for samples of their paths
+		for _, before := range alone.requests() {
 			after := before
 			after.rule = all.lookup(before.route.name, before.domain.sample, before.path)
 			if at := after.route.from; after.rule != nil && after.differs() && !before.differs() {
@@ -362,6 +360,14 @@ func (t *routing) report(table *envoyTable) {
 			t.reader.c.warn(at, "", t.difference(r.difference)+", so "+r.inWords(), t.remedy)
 		}
 		t.dropCredentials(r, t.remedy)
+	}
+	for _, v := range table.hosts {
+		for _, r := range v.routes {
+			if r.path.kind == regexPath && !said[r.from] && !slices.ContainsFunc(r.path.samples(), r.path.matches) {
+				said[r.from] = true
+				t.reader.c.warn(r.from, "", "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
+			}
+		}
 	}
 }
 
