@@ -78,6 +78,8 @@ fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzDecide -fuzztime $(FUZZTIME) ./cors
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/manifest
+	go test -run '^$$' -fuzz FuzzConvert -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cmd/corsctl/internal/convert
+	go test -run '^$$' -fuzz FuzzMatchers -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/convert
 	go test -run '^$$' -fuzz FuzzCurl -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/capture
 	go test -run '^$$' -fuzz FuzzHAR -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cmd/corsctl/internal/capture
 

@@ -36,7 +36,7 @@ var sources = map[string]source{
 var lookFor = map[string]string{
 	"envoy":         "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own",
 	"istio":         "a VirtualService with a corsPolicy",
-	"gateway-api":   "an HTTPRoute or GRPCRoute with a filter of the type CORS",
+	"gateway-api":   "an HTTPRoute with a filter of the type CORS",
 	"envoy-gateway": "a SecurityPolicy with cors",
 	"higress":       "an Ingress with CORS annotations, or the configuration of the cors plugin",
 	"nginx-ingress": "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors",

@@ -376,6 +376,18 @@ func (t *envoyTable) differences() (list []difference) {
 	return list
 }
 
+// unsampled are the routes whose requests can't be told from others by a sample.
+func (t *envoyTable) unsampled() (list []difference) {
+	for _, v := range t.hosts {
+		for _, r := range v.routes {
+			if rule := t.lookup(r.name, "", ""); len(v.domains) > 0 && r.path.unsampled() && rule.policyOf().key() != r.policy.key() {
+				list = append(list, difference{route: r, host: v, domain: v.domains[0], rule: rule})
+			}
+		}
+	}
+	return list
+}
+
 // samples are paths in all places where routes and rules of the domain can differ.
 func (t *envoyTable) samples(v *virtualHost, d domain) []string {
 	paths := map[string]bool{"/": true, "/any-path": true}
@@ -449,7 +461,7 @@ func (t *envoyTable) repairPoints() (changed bool) {
 // byName adds rules by the names of the routes for which host and path aren't enough.
 func (t *envoyTable) byName() (changed bool) {
 	done := map[string]bool{}
-	for _, d := range t.differences() {
+	for _, d := range append(t.differences(), t.unsampled()...) {
 		r := d.route
 		if done[r.name] || !t.unique(r) {
 			continue
@@ -494,7 +506,7 @@ func (t *envoyTable) unique(r *envoyRoute) bool {
 // let somebody act as the visitor, the policy loses its credentials.
 func (t *envoyTable) report() {
 	said := map[*document.Node]bool{}
-	for _, d := range t.differences() {
+	for _, d := range append(t.differences(), t.unsampled()...) {
 		at := d.route.matchNode()
 		var what string
 		switch {
@@ -808,19 +820,37 @@ func (p envoyPath) samples() (paths []string) {
 	return slices.DeleteFunc(paths, func(path string) bool { return !strings.HasPrefix(path, "/") })
 }
 
+// memberOf is a character of a class, of those that paths have if there is one.
+func memberOf(class []rune) string {
+	for i := 0; i+1 < len(class); i += 2 {
+		for _, r := range "a1A_-/." {
+			if class[i] <= r && r <= class[i+1] {
+				return string(r)
+			}
+		}
+	}
+	for i := 0; i+1 < len(class); i += 2 {
+		for r := max(class[i], '!'); r <= min(class[i+1], '~'); r++ {
+			if r != '?' && r != '#' {
+				return string(r)
+			}
+		}
+	}
+	return ""
+}
+
+// unsampled reports whether no path is known that it matches.
+func (p envoyPath) unsampled() bool {
+	return p.kind == regexPath && !slices.ContainsFunc(p.samples(), p.matches)
+}
+
 // sampleOf is a text that a regex matches, as a rule: the shortest, or a longer one.
 func sampleOf(re *syntax.Regexp, longer bool) string {
 	switch re.Op {
 	case syntax.OpLiteral:
 		return string(re.Rune)
 	case syntax.OpCharClass:
-		for i := 0; i+1 < len(re.Rune); i += 2 {
-			for _, r := range "a1A_-/." {
-				if re.Rune[i] <= r && r <= re.Rune[i+1] {
-					return string(r)
-				}
-			}
-		}
+		return memberOf(re.Rune)
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		return "x"
 	case syntax.OpStar, syntax.OpQuest:
@@ -830,7 +860,7 @@ func sampleOf(re *syntax.Regexp, longer bool) string {
 	case syntax.OpPlus, syntax.OpCapture:
 		return sampleOf(re.Sub[0], longer)
 	case syntax.OpRepeat:
-		return strings.Repeat(sampleOf(re.Sub[0], longer), min(re.Min, 100))
+		return strings.Repeat(sampleOf(re.Sub[0], longer), re.Min)
 	case syntax.OpConcat:
 		var b strings.Builder
 		for _, sub := range re.Sub {

@@ -363,7 +363,7 @@ func (t *routing) report(table *envoyTable) {
 	}
 	for _, v := range table.hosts {
 		for _, r := range v.routes {
-			if r.path.kind == regexPath && !said[r.from] && !slices.ContainsFunc(r.path.samples(), r.path.matches) {
+			if !said[r.from] && r.path.unsampled() {
 				said[r.from] = true
 				t.reader.c.warn(r.from, "", "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
 			}
