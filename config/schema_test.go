@@ -286,6 +286,15 @@ func validDocs(tb testing.TB) (docs []string) {
 		}
 		docs = append(docs, string(c.Policy))
 	}
+	converted, err := filepath.Glob("../cmd/corsctl/internal/convert/testdata/*/*.golden.json")
+	if err != nil || converted == nil {
+		tb.Fatal(err)
+	}
+	for _, name := range converted {
+		if doc := string(read(tb, name)); doc != "" {
+			docs = append(docs, doc)
+		}
+	}
 	slices.Sort(docs)
 	return slices.Compact(docs)
 }
