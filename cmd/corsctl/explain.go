@@ -19,7 +19,7 @@ import (
 type explainFlags struct {
 	config, origin, method, url, route string
 	headers                            []string
-	credentials, all                   bool
+	credentials, private, all          bool
 	curl, har                          string
 	output                             *format
 }
@@ -38,7 +38,8 @@ The request may also come from what you have at hand: a command that was copied 
 the browser's developer tools as cURL, or a HAR file that was exported from them, of
 which each failing CORS request is explained.
 
-It exits with 0 if the page gets the answer, and 1 if the browser blocks it.`,
+It exits with 0 if the page gets the answer, and 1 if the browser blocks it or the
+configuration is wrong.`,
 		Example: `  corsctl explain -c envoy.yaml --origin https://app.example.com --method PUT \
       --header 'Content-Type: application/json' --url https://api.example.com/v1/users
   corsctl explain -c cors.json --from-curl "$(pbpaste)"
@@ -53,6 +54,7 @@ It exits with 0 if the page gets the answer, and 1 if the browser blocks it.`,
 	flags.StringVar(&f.url, "url", "", "the request's URL; without it, only policies for every host and path match")
 	flags.StringVar(&f.route, "route", "", "the name of Envoy's route for the request")
 	flags.BoolVar(&f.credentials, "credentials", false, `the credentials mode is "include": the page sends cookies`)
+	flags.BoolVar(&f.private, "private-network", false, "the browser asks for access to a private network, as Chromium did for some versions")
 	flags.StringVar(&f.curl, "from-curl", "", `take the request from a curl command, "-" for standard input`)
 	flags.StringVar(&f.har, "har", "", `take the failing requests from a HAR file, "-" for standard input`)
 	flags.BoolVar(&f.all, "all", false, "of a HAR file, explain the CORS requests that didn't fail, too")
@@ -61,7 +63,11 @@ It exits with 0 if the page gets the answer, and 1 if the browser blocks it.`,
 		panic(err) // the flag is there
 	}
 	c.MarkFlagsMutuallyExclusive("from-curl", "har")
-	c.MarkFlagsMutuallyExclusive("har", "url")
+	for _, given := range []string{"url", "method", "private-network"} {
+		c.MarkFlagsMutuallyExclusive("from-curl", given)
+		c.MarkFlagsMutuallyExclusive("har", given)
+	}
+	c.MarkFlagsMutuallyExclusive("har", "header")
 	c.RunE = func(c *cobra.Command, _ []string) error { return f.run(c) }
 	return c
 }
@@ -76,6 +82,9 @@ type captured struct {
 }
 
 func (f *explainFlags) run(c *cobra.Command) error {
+	if f.config == "-" && (f.curl == "-" || f.har == "-") {
+		return errors.New("standard input can't be two things; give one of them as a file")
+	}
 	requests, err := f.requests(c)
 	if err != nil {
 		return err
@@ -121,29 +130,39 @@ func (f *explainFlags) requests(c *cobra.Command) ([]captured, error) {
 	case f.origin == "":
 		return nil, errors.New(`explain needs --origin, the origin of the page; or take the request from --from-curl or --har`)
 	}
-	r := captured{Request: fetch.Request{Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials}}
-	return []captured{r}, f.complete(&r.Request, &r)
+	r := captured{Request: fetch.Request{Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials, PrivateNetwork: f.private}}
+	return f.complete(r)
 }
 
-// complete adds what the flags say to a request.
-func (f *explainFlags) complete(r *fetch.Request, into *captured) error {
+// complete adds the headers of the flags to a request, and checks it.
+func (f *explainFlags) complete(r captured) ([]captured, error) {
 	for _, line := range f.headers {
 		name, value, ok := strings.Cut(line, ":")
 		name = strings.TrimSpace(name)
 		switch {
 		case name == "" || strings.ContainsAny(name, " \t"):
-			return fmt.Errorf(`--header %q is no header; write it as "name: value"`, line)
+			return nil, fmt.Errorf(`--header %q is no header; write it as "name: value"`, line)
+		case fetch.ForbiddenRequestHeader(name, strings.TrimSpace(value)):
+			r.notes = append(r.notes, "a page can't set the header "+name+": the browser leaves it out, or sends its own")
+			continue
 		case ok:
 			r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
 		default:
 			r.UnsafeNames = append(r.UnsafeNames, name)
 		}
+		if err := capture.CheckHeader(name, value); err != nil {
+			return nil, fmt.Errorf("--header: %w", err)
+		}
 	}
-	if r.URL != "" && !strings.Contains(r.URL, "://") {
-		return fmt.Errorf("the URL %q has no scheme; write it whole, such as https://api.example.com/v1", r.URL)
+	return []captured{r}, check(r)
+}
+
+// check says what is wrong with a request that no page can make.
+func check(r captured) error {
+	if err := errors.Join(capture.CheckOrigin(r.Origin), capture.CheckMethod(r.Method)); err != nil || r.URL == "" {
+		return err
 	}
-	into.Request = *r
-	return nil
+	return capture.CheckURL(r.URL)
 }
 
 func (f *explainFlags) fromCurl(c *cobra.Command) ([]captured, error) {
@@ -164,7 +183,7 @@ func (f *explainFlags) fromCurl(c *cobra.Command) ([]captured, error) {
 	if r.Origin == "" {
 		return nil, errors.New("the curl command has no Origin header; give the page's origin with --origin")
 	}
-	return []captured{r}, f.complete(&r.Request, &r)
+	return f.complete(r)
 }
 
 func (f *explainFlags) fromHAR(c *cobra.Command) ([]captured, error) {
@@ -187,7 +206,11 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]captured, error) {
 	for _, request := range failing {
 		r := f.captured(request)
 		if r.Origin == "" {
-			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: the page's origin isn't recorded; give it with --origin\n", name, r.source)
+			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: the page's origin isn't recorded; give it with --origin\n", printable(name), printable(r.source))
+			continue
+		}
+		if err := check(r); err != nil {
+			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: %s\n", printable(name), printable(r.source), printable(err.Error()))
 			continue
 		}
 		list = append(list, r)
@@ -230,10 +253,11 @@ type explanation struct {
 	*explain.Explanation
 	plugin   *manifest.Plugin
 	captured captured
+	route    string
 }
 
 func newExplanation(plugin *manifest.Plugin, rules []config.Rule, r captured, route string) *explanation {
-	e := &explanation{explain.Explain(rules, r.Request, route), plugin, r}
+	e := &explanation{explain.Explain(rules, r.Request, route), plugin, r, route}
 	if r.failed && e.Blocked == nil {
 		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: see that the proxy has this configuration, that the filter is the first in its chain, and that the request reaches that proxy")
 	}
@@ -266,6 +290,9 @@ func (e *explanation) print(w io.Writer) {
 	for _, h := range r.Headers {
 		p.line("%s: %s", h[0], h[1])
 	}
+	for _, name := range r.UnsafeNames {
+		p.line("%s: …", name)
+	}
 	for _, note := range e.captured.notes {
 		p.line("%s", p.in(faint, note))
 	}
@@ -278,7 +305,7 @@ func (e *explanation) print(w io.Writer) {
 		p.line("none: the method and the headers are such as any page may send")
 	} else {
 		for _, reason := range reasons {
-			p.line("because %s", printable(reason.String()))
+			p.line("because %s", reason.String())
 		}
 		p.gap()
 		p.line("%s", p.in(faint, "OPTIONS "+url))
@@ -358,18 +385,18 @@ func (e *explanation) printVerdict(p *printer) {
 		}
 		return
 	}
-	p.line("%s", p.in(red, "blocked: "+printable(e.Because())))
+	p.line("%s", p.in(red, "blocked: "+e.Because()))
 	if chromium := e.chromium(); chromium.Message != "" {
 		p.gap()
 		p.line("Chromium's console says:")
-		p.line("  %s", printable(chromium.Message))
+		p.line("  %s", chromium.Message)
 		if chromium.Name != "" {
 			p.line("and its network panel %s", chromium.Name)
 		}
 	}
 	if details := e.details(); details != "" {
 		p.line("Envoy's access log says (response_code_details):")
-		p.line("  %s", printable(details))
+		p.line("  %s", details)
 	}
 	p.section("Change")
 	for _, c := range e.Changes {
@@ -431,9 +458,15 @@ func (p *printer) section(heading string) {
 	p.heading, p.some = heading, true
 }
 
+// line prints a line. What is not painted may come from anybody.
 func (p *printer) line(format string, args ...any) {
+	for i, arg := range args {
+		if s, ok := arg.(string); ok {
+			args[i] = printable(s)
+		}
+	}
 	heading := p.heading + strings.Repeat(" ", headingWidth-len(p.heading))
-	fmt.Fprintln(p.w, p.in(bold, heading)+fmt.Sprintf(format, args...))
+	fmt.Fprintln(p.w, string(p.in(bold, heading))+fmt.Sprintf(format, args...))
 	p.heading = ""
 }
 

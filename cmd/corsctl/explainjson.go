@@ -45,6 +45,8 @@ func (e *explanation) json() ([]byte, error) {
 			Origin      string      `json:"origin"`
 			Credentials bool        `json:"credentials"`
 			Headers     [][2]string `json:"headers"`
+			HeaderNames []string    `json:"header_names"`
+			Route       string      `json:"route,omitempty"`
 		} `json:"request"`
 		File      string   `json:"file"`
 		Policies  []choice `json:"policies"`
@@ -64,6 +66,7 @@ func (e *explanation) json() ([]byte, error) {
 	result.Source, result.File = e.captured.source, e.plugin.File().Name
 	result.Request.Method, result.Request.URL, result.Request.Origin = r.Method, r.URL, r.Origin
 	result.Request.Credentials, result.Request.Headers = r.CredentialsInclude, append([][2]string{}, r.Headers...)
+	result.Request.HeaderNames, result.Request.Route = append([]string{}, r.UnsafeNames...), e.route
 	for _, c := range e.Choices {
 		result.Policies = append(result.Policies, choice{c, at(c.Offset)})
 	}

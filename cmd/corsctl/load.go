@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,14 +21,13 @@ func load(c *cobra.Command, arg string) (*manifest.Plugin, []config.Rule, error)
 		printFindings(c.ErrOrStderr(), findings)
 		return nil, nil, errFindings
 	}
-	if len(plugins) > 1 {
-		var names []string
-		for _, p := range plugins {
-			names = append(names, p.Name)
-		}
-		return nil, nil, fmt.Errorf("%s has %d configurations (%s); give a file with one", name, len(plugins), strings.Join(names, ", "))
-	}
 	plugin := plugins[0]
+	for _, p := range plugins[1:] {
+		if p.Configuration != plugin.Configuration {
+			return nil, nil, fmt.Errorf("%s has several configurations (at %s %s, and at %s %s); give a file with one",
+				name, plugin.Position(0), plugin.Name, p.Position(0), p.Name)
+		}
+	}
 	if configuration, findings := plugin.Parse(); configuration == nil {
 		printFindings(c.ErrOrStderr(), findings)
 		return nil, nil, errFindings

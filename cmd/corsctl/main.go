@@ -30,19 +30,23 @@ func main() {
 
 // run runs a command and returns its exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	out := &writer{Writer: stdout}
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	command, err := root.ExecuteC()
+	if out.err != nil {
+		err = &os.PathError{Op: "write", Path: "standard output", Err: out.err}
+	}
 	switch {
 	case err == nil:
 		return exitGood
 	case errors.Is(err, errFindings):
 		return exitFindings
 	}
-	fmt.Fprintf(stderr, "corsctl: %v\n", err)
+	fmt.Fprintf(stderr, "corsctl: %s\n", printable(err.Error()))
 	if _, ok := errors.AsType[*os.PathError](err); !ok {
 		fmt.Fprintf(stderr, "Run %q to see how it is used.\n", command.CommandPath()+" --help")
 	}

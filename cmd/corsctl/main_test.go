@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -49,3 +50,18 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("the exit code is %d, want %d", got, want)
 	}
 }
+
+// TestWriteFails: what could not be written is not good.
+func TestWriteFails(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"schema"}, {"validate", "../../envoy.yaml"}} {
+		var stderr strings.Builder
+		if code := run(args, strings.NewReader(""), full{}, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "no space") {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr.String())
+		}
+	}
+}
+
+// full is a disk that is full.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"golang.org/x/text/width"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
 )
@@ -76,11 +77,29 @@ func read(c *cobra.Command, name string) (display, text string, err error) {
 	return name, string(content), err
 }
 
+// A writer remembers the first failure to write, which else nobody would see.
+type writer struct {
+	io.Writer
+	err error
+}
+
+// Write implements [io.Writer].
+func (w *writer) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
 // A painter colours text for a terminal, and only for one.
 type painter struct{ on bool }
 
 // paint is the painter for what is printed to w.
 func paint(w io.Writer) painter {
+	if remembering, ok := w.(*writer); ok {
+		w = remembering.Writer
+	}
 	f, ok := w.(*os.File)
 	return painter{ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
@@ -94,11 +113,14 @@ const (
 	yellow = "33"
 )
 
-func (p painter) in(colour, s string) string {
-	if !p.on || s == "" {
-		return s
+// painted is text that may control the terminal, because it was made here.
+type painted string
+
+func (p painter) in(colour, s string) painted {
+	if s = printable(s); !p.on || s == "" {
+		return painted(s)
 	}
-	return "\x1b[" + colour + "m" + s + "\x1b[0m"
+	return painted("\x1b[" + colour + "m" + s + "\x1b[0m")
 }
 
 // printFindings prints findings, each with the line it is about.
@@ -117,45 +139,66 @@ func printFindings(w io.Writer, findings []*document.Finding) {
 	}
 }
 
-// underneath is the line that a finding is about, and the column to point at. What is
-// missing after the end of a file is pointed at where the last line ends.
-func underneath(f *document.Finding) (line string, column int) {
-	p := f.Position()
-	line = f.File.Line(p.Line)
-	if strings.TrimSpace(f.File.Text[f.Offset:]) != "" {
-		return line, p.Column
+// underneath is the line that a finding is about, and where in it the finding is, in
+// bytes. What is missing after the end of a file is pointed at where the last line ends.
+func underneath(f *document.Finding) (line string, at int) {
+	text, at := f.File.Text, f.Offset
+	if strings.TrimSpace(text[at:]) == "" {
+		text = strings.TrimRight(text, " \t\r\n")
+		at = min(at, len(text))
 	}
-	for strings.TrimSpace(line) == "" && p.Line > 1 {
-		p.Line--
-		line = f.File.Line(p.Line)
-		p.Column = utf8.RuneCountInString(line) + 1
-	}
-	return line, p.Column
+	start := strings.LastIndexByte(text[:at], '\n') + 1
+	line, _, _ = strings.Cut(text[start:], "\n")
+	return strings.TrimSuffix(line, "\r"), at - start
 }
 
-// excerpt is the part of a line around a column that fits on a terminal, and a line
-// with a caret that points to the column.
-func excerpt(line string, column int) (part, caret string) {
-	const before, width = 60, 100
-	runes := []rune(strings.ToValidUTF8(line, "\uFFFD"))
-	column = min(max(column-1, 0), len(runes))
-	if column > before+10 {
-		from := column - before
-		runes = append([]rune("…"), runes[from+1:]...)
-		column -= from
+// excerpt is the part of a line around a place that fits on a terminal, and a line with
+// a caret that points to the place.
+func excerpt(line string, at int) (part, caret string) {
+	const before, columns = 60, 100
+	from := at
+	for n := 0; from > 0 && n < before; n++ {
+		_, size := utf8.DecodeLastRuneInString(line[:from])
+		from -= size
 	}
-	if len(runes) > width {
-		runes = append(runes[:width-1:width-1], '…')
+	if utf8.RuneCountInString(line[:min(from, 4*before)]) <= 10 {
+		from = 0 // little would be saved
 	}
-	for i, r := range runes {
+	var text, spaces strings.Builder
+	if from > 0 {
+		text.WriteRune('…')
+		spaces.WriteByte(' ')
+	}
+	n := 0
+	for i, r := range line[from:] {
+		if n++; n > columns {
+			text.WriteRune('…')
+			break
+		}
 		switch {
 		case r == '\t':
-			runes[i] = ' '
+			r = ' '
 		case !unicode.IsPrint(r):
-			runes[i] = '\uFFFD'
+			r = '\uFFFD'
+		}
+		text.WriteRune(r)
+		if from+i < at {
+			spaces.WriteString(strings.Repeat(" ", cells(r)))
 		}
 	}
-	return strings.TrimRight(string(runes), " "), strings.Repeat(" ", column) + "^"
+	return strings.TrimRight(text.String(), " "), spaces.String() + "^"
+}
+
+// cells is how many columns of a terminal a character takes
+// (https://www.unicode.org/reports/tr11/).
+func cells(r rune) int {
+	switch kind := width.LookupRune(r).Kind(); {
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
 }
 
 // printable makes sure that what a file has in it can't control the terminal.

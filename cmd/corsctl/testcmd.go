@@ -56,10 +56,12 @@ It exits with 0 if all tests pass, and 1 if not.`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		var reports []policytest.Report
 		wrong := false
+		var unread error
 		for _, arg := range args {
 			name, text, err := read(c, arg)
 			if err != nil {
-				return err
+				unread = errors.Join(unread, err)
+				continue
 			}
 			file, failed := document.Parse(name, text)
 			report := policytest.Run(file, failed, readText)
@@ -68,6 +70,9 @@ It exits with 0 if all tests pass, and 1 if not.`,
 		}
 		if err := printReports(c.OutOrStdout(), output.value, reports); err != nil {
 			return err
+		}
+		if unread != nil {
+			return unread
 		}
 		if wrong {
 			return errFindings

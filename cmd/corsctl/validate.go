@@ -39,6 +39,7 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 	output := outputFlag(c, "text", "json")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		var all []*document.Finding
+		var unread error
 		type summary struct {
 			File     string `json:"file"`
 			Name     string `json:"name,omitempty"`
@@ -48,7 +49,8 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 		for _, arg := range args {
 			name, text, err := read(c, arg)
 			if err != nil {
-				return err
+				unread = errors.Join(unread, err)
+				continue
 			}
 			plugins, findings := manifest.Find(name, text)
 			all = append(all, findings...)
@@ -64,11 +66,12 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 				}
 			}
 		}
+		all = withoutRepeats(all)
 		wrong, warnings := count(all)
 		out := c.OutOrStdout()
 		if output.value == "json" {
 			if err := printJSON(out, map[string]any{
-				"valid": wrong == 0, "configurations": summaries, "findings": asJSON(all),
+				"valid": wrong == 0 && unread == nil, "configurations": summaries, "findings": asJSON(all),
 			}); err != nil {
 				return err
 			}
@@ -85,10 +88,26 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 				fmt.Fprintf(out, "%s, %s\n", plural(wrong, "error", "errors"), plural(warnings, "warning", "warnings"))
 			}
 		}
+		if unread != nil {
+			return unread
+		}
 		if wrong > 0 || *strict && warnings > 0 {
 			return errFindings
 		}
 		return nil
 	}
 	return c
+}
+
+// withoutRepeats leaves out findings that are there already: a value that aliases repeat
+// is wrong once.
+func withoutRepeats(findings []*document.Finding) (list []*document.Finding) {
+	seen := map[document.Finding]bool{}
+	for _, f := range findings {
+		if !seen[*f] {
+			seen[*f] = true
+			list = append(list, f)
+		}
+	}
+	return list
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 // expectFields are the fields of what is expected, in the order in which they are checked.
@@ -49,15 +51,15 @@ func (l *loader) expectation(name string, value *document.Node, path string) fun
 		}
 		return func(e *explain.Explanation) string { return verdict(e, value.Text == "allowed") }
 	case "reason":
-		if value.Kind != document.String {
-			return fail("is not a text", `write a reason such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`)
+		if value.Kind != document.String || !slices.Contains(reasons(), value.Text) {
+			return fail("is not a reason", `write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`)
 		}
 		return func(e *explain.Explanation) string { return reason(e, value.Text) }
 	case "policy":
 		if value.Kind != document.String && value.Kind != document.Null {
 			return fail("is not a name", "write the name of the policy, or null for none")
 		}
-		return func(e *explain.Explanation) string { return policy(e, scalar(value)) }
+		return func(e *explain.Explanation) string { return policy(e, value) }
 	case "preflight":
 		if value.Kind != document.Bool {
 			return fail("is not true or false", "write whether a browser asks first")
@@ -81,6 +83,9 @@ func (l *loader) expectation(name string, value *document.Node, path string) fun
 	}
 	if value.Kind != document.Object {
 		return fail("is not an object", `write each header as "name: value", and null for one that must not be there`)
+	}
+	for _, m := range value.Members {
+		l.header(m, path+"."+m.Name)
 	}
 	return func(e *explain.Explanation) string {
 		answer, what := e.Actual, "the request is never made"
@@ -112,32 +117,45 @@ func verdict(e *explain.Explanation, allowed bool) string {
 	return "a browser allows it"
 }
 
+// reasons are the filter's and the browser's.
+func reasons() (list []string) {
+	for r := cors.Reason(0); r.String() != "unknown"; r++ {
+		list = append(list, r.String())
+	}
+	for _, r := range fetch.BlockReasons() {
+		list = append(list, string(r))
+	}
+	return list
+}
+
 func reason(e *explain.Explanation, want string) string {
 	if e.Blocked == nil {
 		return "a browser allows it"
 	}
-	reasons := []string{string(e.Blocked.Reason)}
+	got := []string{string(e.Blocked.Reason)}
 	if d := e.Decision(); d != nil && !d.Allowed() {
-		reasons = append(reasons, d.Reason.String())
+		got = append(got, d.Reason.String())
 	}
-	if slices.Contains(reasons, want) {
+	if slices.Contains(got, want) {
 		return ""
 	}
-	return fmt.Sprintf("got %s (%s), want %s", strings.Join(reasons, ", "), e.Because(), want)
+	return fmt.Sprintf("got %s (%s), want %s", strings.Join(got, ", "), e.Because(), want)
 }
 
-func policy(e *explain.Explanation, want string) string {
-	got := ""
-	if e.Policy != nil {
+func policy(e *explain.Explanation, want *document.Node) string {
+	got := "none"
+	switch {
+	case e.Policy == nil && want.Kind == document.Null || e.Policy != nil && want.Kind == document.String && e.Policy.Name() == want.Text:
+		return ""
+	case e.Policy != nil && e.Policy.Name() == "":
+		got = "one without a name"
+	case e.Policy != nil:
 		got = e.Policy.Name()
 	}
-	none := func(name string) string {
-		if name == "" {
-			return "none"
-		}
-		return name
+	if want.Kind == document.Null {
+		return differs("the policy", got, "none")
 	}
-	return differs("the policy", none(got), none(want))
+	return differs("the policy", got, want.Text)
 }
 
 // headers compares the headers that are expected with those that are there: others may

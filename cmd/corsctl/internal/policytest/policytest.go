@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/manifest"
@@ -31,8 +32,6 @@ type Suite struct {
 type Test struct {
 	// Name is unique in the suite.
 	Name string
-	// Line is the line of the file in which it begins.
-	Line int
 
 	request fetch.Request
 	browser bool // an origin is given, so a browser makes the request
@@ -179,7 +178,8 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 		return
 	}
 	for _, p := range plugins {
-		if configuration, findings := p.Parse(); configuration == nil {
+		configuration, findings := p.Parse()
+		if configuration == nil {
 			for _, f := range findings {
 				if !f.Warning {
 					l.findings = append(l.findings, f)
@@ -187,6 +187,9 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 			}
 		}
 		l.suite.rules = config.Rules(p.Configuration)
+		if n := root.Get("configuration"); configuration != nil && len(l.suite.rules) == 0 {
+			l.fail(n, path, "has no policies of its own", "give the document that its policy source serves")
+		}
 	}
 }
 
@@ -197,7 +200,7 @@ func (l *loader) test(n *document.Node, path string, names map[string]bool) {
 		return
 	}
 	l.fields(n, path, "name", "request", "expect")
-	t := &Test{Name: n.Get("name").String(), Line: n.Position().Line}
+	t := &Test{Name: n.Get("name").String()}
 	switch {
 	case t.Name == "":
 		l.fail(n, path+".name", "is missing", "say what the test is about")
@@ -243,9 +246,15 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 		Origin: text("origin", ""), Method: text("method", "GET"), URL: text("url", ""),
 		CredentialsInclude: flag("credentials"), PrivateNetwork: flag("private_network"),
 	}
-	if u := t.request.URL; u != "" && !strings.Contains(u, "://") {
-		l.fail(n.Get("url"), path+".url", strconv.Quote(u)+" has no scheme", "write the whole URL, such as https://api.example.com/v1")
+	check := func(name string, err error) {
+		if value := n.Get(name); value != nil && err != nil {
+			what, instead, _ := strings.Cut(err.Error(), "; ")
+			l.fail(value, path+"."+name, what, instead)
+		}
 	}
+	check("origin", capture.CheckOrigin(t.request.Origin))
+	check("method", capture.CheckMethod(t.request.Method))
+	check("url", capture.CheckURL(t.request.URL))
 	headers := n.Get("headers")
 	if headers != nil && headers.Kind != document.Object {
 		l.fail(headers, path+".headers", "is not an object", `write each header as "name: value"`)
@@ -253,8 +262,20 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 	}
 	if headers != nil {
 		for _, m := range headers.Members {
+			l.header(m, path+".headers."+m.Name)
+			if err := capture.CheckHeader(m.Name, scalar(m.Value)); err != nil {
+				what, instead, _ := strings.Cut(err.Error(), "; ")
+				l.fail(m.Value, path+".headers."+m.Name, what, instead)
+			}
 			t.request.Headers = append(t.request.Headers, [2]string{m.Name, scalar(m.Value)})
 		}
+	}
+}
+
+// header reports a header whose value is no text.
+func (l *loader) header(m document.Member, path string) {
+	if m.Value.Kind == document.List || m.Value.Kind == document.Object {
+		l.fail(m.Value, path, "is not a text", "write the value in quotes, several joined by commas")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
 )
@@ -27,7 +28,7 @@ func Run(file *document.File, failed *document.Finding, read func(name string) (
 	if suite != nil {
 		return Report{suite, suite.Run()}
 	}
-	broken := &Test{Name: "the file can be run", Line: findings[0].Position().Line}
+	broken := &Test{Name: "the file can be run"}
 	return Report{&Suite{Name: file.Name}, []Result{{broken, findings}}}
 }
 
@@ -44,6 +45,7 @@ func (r *Report) Failed() (n int) {
 // JUnit writes reports in the XML of JUnit, as continuous integration reads it.
 func JUnit(w io.Writer, reports []Report) error {
 	type failure struct {
+		Type    string `xml:"type,attr"`
 		Message string `xml:"message,attr"`
 		Text    string `xml:",chardata"`
 	}
@@ -51,7 +53,7 @@ func JUnit(w io.Writer, reports []Report) error {
 		Name      string   `xml:"name,attr"`
 		ClassName string   `xml:"classname,attr"`
 		File      string   `xml:"file,attr"`
-		Line      int      `xml:"line,attr"`
+		Time      string   `xml:"time,attr"`
 		Failure   *failure `xml:"failure"`
 	}
 	type testSuite struct {
@@ -59,6 +61,7 @@ func JUnit(w io.Writer, reports []Report) error {
 		Tests    int        `xml:"tests,attr"`
 		Failures int        `xml:"failures,attr"`
 		Errors   int        `xml:"errors,attr"`
+		Time     string     `xml:"time,attr"`
 		Cases    []testCase `xml:"testcase"`
 	}
 	type testSuites struct {
@@ -69,11 +72,11 @@ func JUnit(w io.Writer, reports []Report) error {
 	}
 	var all testSuites
 	for _, r := range reports {
-		suite := testSuite{Name: r.Suite.Name, Tests: len(r.Results), Failures: r.Failed()}
+		suite := testSuite{Name: r.Suite.Name, Tests: len(r.Results), Failures: r.Failed(), Time: "0"}
 		for _, result := range r.Results {
-			c := testCase{Name: result.Name, ClassName: r.Suite.Name, File: r.Suite.Name, Line: result.Line}
+			c := testCase{Name: result.Name, ClassName: r.Suite.Name, File: r.Suite.Name, Time: "0"}
 			if len(result.Failures) > 0 {
-				c.Failure = &failure{Message: result.Failures[0].What, Text: strings.Join(result.lines(), "\n")}
+				c.Failure = &failure{Type: "expectation", Message: result.Failures[0].What, Text: strings.Join(result.lines(), "\n")}
 			}
 			suite.Cases = append(suite.Cases, c)
 		}
@@ -111,7 +114,7 @@ func TAP(w io.Writer, reports []Report) error {
 	for _, r := range reports {
 		for _, result := range r.Results {
 			n++
-			name := strings.NewReplacer(`\`, `\\`, "#", `\#`, "\n", " ").Replace(r.Suite.Name + ": " + result.Name)
+			name := escapeTAP.Replace(printable(r.Suite.Name + ": " + result.Name))
 			if len(result.Failures) == 0 {
 				fmt.Fprintf(&b, "ok %d - %s\n", n, name)
 				continue
@@ -125,4 +128,16 @@ func TAP(w io.Writer, reports []Report) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+var escapeTAP = strings.NewReplacer(`\`, `\\`, "#", `\#`)
+
+// printable is one line, whatever the name of a test has in it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
 }

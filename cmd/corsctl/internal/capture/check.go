@@ -1,0 +1,79 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+)
+
+// CheckOrigin says what is wrong with what a person wrote for the origin of a page: a
+// mistyped one would be blocked for the wrong reason.
+func CheckOrigin(origin string) error {
+	if origin == "null" {
+		return nil
+	}
+	if _, err := fetch.SerializeOrigin(origin); err != nil {
+		return fmt.Errorf("the origin %s; write scheme and host, such as %s, or null", before(err.Error(), ";"), withScheme(origin, "https://app.example.com"))
+	}
+	return nil
+}
+
+// CheckURL says what is wrong with what a person wrote for a URL, if a page can't
+// fetch it.
+func CheckURL(url string) error {
+	origin, err := fetch.SerializeOrigin(url)
+	switch scheme, rest, _ := strings.Cut(url, "://"); {
+	case err != nil:
+		return fmt.Errorf("the URL %s; write it whole, such as %s", before(err.Error(), ";"), withScheme(url, "https://api.example.com/v1"))
+	case !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") || origin == "null":
+		return fmt.Errorf("the URL %q is not of the scheme http or https; write it whole, such as https://api.example.com/v1", url)
+	case strings.Contains(before(rest, `/\?#`), "@"):
+		return errors.New("the URL has a user name, which no page may fetch; leave it out")
+	}
+	return nil
+}
+
+// withScheme is the text as a URL of https, if that is all that it lacks.
+func withScheme(text, otherwise string) string {
+	if !strings.Contains(text, "://") {
+		if _, err := fetch.SerializeOrigin("https://" + text); err == nil {
+			return "https://" + text
+		}
+	}
+	return otherwise
+}
+
+// CheckMethod says what is wrong with a method that no page can use
+// (https://fetch.spec.whatwg.org/#concept-method).
+func CheckMethod(method string) error {
+	if !httpguts.ValidHeaderFieldName(method) { // a token, too
+		return fmt.Errorf("%q is no method; write one such as PUT", method)
+	}
+	return nil
+}
+
+// CheckHeader says what is wrong with a header that no page can set
+// (https://fetch.spec.whatwg.org/#dom-headers-append).
+func CheckHeader(name, value string) error {
+	switch {
+	case !httpguts.ValidHeaderFieldName(name):
+		return fmt.Errorf("%q is no header name; write one such as Content-Type", name)
+	case strings.ContainsAny(value, "\x00\r\n"):
+		return fmt.Errorf("the value of %s goes over the end of its line; write it on one", name)
+	case fetch.ForbiddenRequestHeader(name, value):
+		return fmt.Errorf("a page can't set the header %s: the browser leaves it out, or sends its own; leave it out", name)
+	}
+	return nil
+}
+
+// before is what stands before the first of some characters.
+func before(s, characters string) string {
+	if i := strings.IndexAny(s, characters); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
