@@ -18,6 +18,10 @@ const (
 type scanner struct {
 	doc string
 	pos int
+	// depth is how deep objects and lists may be nested, and tooDeep and shallower what
+	// is said where they are deeper.
+	depth              int
+	tooDeep, shallower string
 	// what and instead describe the first error, which is at pos.
 	what, instead string
 }
@@ -25,11 +29,28 @@ type scanner struct {
 // CheckSyntax returns where (as an offset in bytes) and why a document isn't JSON
 // (RFC 8259), and what to do about it; what is empty if it is.
 func CheckSyntax(doc string) (pos int, what, instead string) {
-	s := &scanner{doc: doc}
+	s := &scanner{
+		doc: doc, depth: MaxDepth, tooDeep: "objects and lists are nested more than " + strconv.Itoa(MaxDepth) + " levels deep",
+		shallower: "no field of the configuration is that deep",
+	}
+	return s.document()
+}
+
+// CheckSyntaxDepth is CheckSyntax for a document of another kind, whose objects and
+// lists may be nested as deep as depth says.
+func CheckSyntaxDepth(doc string, depth int) (pos int, what, instead string) {
+	s := &scanner{
+		doc: doc, depth: depth, tooDeep: "values are nested more than " + strconv.Itoa(depth) + " levels deep",
+		shallower: "check the brackets",
+	}
+	return s.document()
+}
+
+func (s *scanner) document() (pos int, what, instead string) {
 	s.space()
 	if s.value(0) {
 		s.space()
-		if s.pos < len(doc) {
+		if s.pos < len(s.doc) {
 			s.fail("there is more after the end of the configuration", "leave out what follows, or check for a brace too many")
 		}
 	}
@@ -70,8 +91,8 @@ func (s *scanner) space() {
 
 func (s *scanner) value(depth int) bool {
 	switch c := s.peek(); {
-	case (c == '{' || c == '[') && depth == MaxDepth:
-		return s.fail("objects and lists are nested more than "+strconv.Itoa(MaxDepth)+" levels deep", "no field of the configuration is that deep")
+	case (c == '{' || c == '[') && depth == s.depth:
+		return s.fail(s.tooDeep, s.shallower)
 	case c == '{':
 		return s.object(depth + 1)
 	case c == '[':

@@ -301,9 +301,14 @@ func (e *explanation) print(w io.Writer) {
 	e.printChoices(p)
 
 	p.section("Preflight")
-	if reasons := r.PreflightReasons(); len(reasons) == 0 {
+	switch reasons := r.PreflightReasons(); {
+	case e.Preflight == nil && e.Actual == nil:
+		p.line("none: the browser doesn't make the request at all")
+	case !r.CORS():
+		p.line("none: the request isn't subject to CORS")
+	case e.Preflight == nil:
 		p.line("none: the method and the headers are such as any page may send")
-	} else {
+	default:
 		for _, reason := range reasons {
 			p.line("because %s", reason.String())
 		}
@@ -378,7 +383,14 @@ func printAnswer(p *printer, a *explain.Answer) {
 
 func (e *explanation) printVerdict(p *printer) {
 	r := e.Request
-	if e.Blocked == nil {
+	switch {
+	case e.Blocked == nil && r.Mode == fetch.ModeNoCORS:
+		p.line("%s", p.in(yellow, "not blocked, and not readable: the request's mode is no-cors"))
+		return
+	case e.Blocked == nil && r.Mode != fetch.ModeCORS && r.Mode != "cors" && r.Mode != fetch.ModeSameOrigin:
+		p.line("%s", p.in(green, "not blocked: CORS has no say in requests of the mode "+string(r.Mode)))
+		return
+	case e.Blocked == nil:
 		p.line("%s", p.in(green, "allowed: the page gets the answer"))
 		if names := e.exposed(); names != "" && r.CORS() {
 			p.line("it can read the CORS-safelisted response headers, and %s", names)

@@ -72,10 +72,13 @@ func (e *explanation) json() ([]byte, error) {
 	}
 	result.Preflight.Reasons = []string{}
 	for _, reason := range r.PreflightReasons() {
-		result.Preflight.Needed = true
+		result.Preflight.Needed = e.Preflight != nil
 		result.Preflight.Reasons = append(result.Preflight.Reasons, reason.String())
 	}
-	result.Preflight.Request, result.Preflight.Answer = append([][2]string{}, r.Preflight()...), e.Preflight
+	result.Preflight.Request, result.Preflight.Answer = [][2]string{}, e.Preflight
+	if e.Preflight != nil {
+		result.Preflight.Request = r.Preflight()
+	}
 	result.Actual, result.Allowed = e.Actual, e.Blocked == nil
 	if e.Blocked != nil {
 		b := &blocked{Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(), Details: e.details()}

@@ -17,7 +17,7 @@ func load(c *cobra.Command, arg string) (*manifest.Plugin, []config.Rule, error)
 		return nil, nil, err
 	}
 	plugins, findings := manifest.Find(name, text)
-	if wrong, _ := count(findings); wrong > 0 {
+	if len(plugins) == 0 {
 		printFindings(c.ErrOrStderr(), findings)
 		return nil, nil, errFindings
 	}

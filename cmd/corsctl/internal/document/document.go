@@ -24,6 +24,9 @@ type File struct {
 
 	json  bool  // the file is JSON
 	lines []int // the offset of each line
+	// runes has the number of characters before each block of the text, so that a place
+	// in a long line is found without counting from the line's start.
+	runes []int
 }
 
 // A Position is a place in a file, counted from 1; columns count characters.
@@ -54,6 +57,9 @@ type Node struct {
 	Members []Member
 	// Elements are the elements of a list.
 	Elements []*Node
+	// Merges is where the object's merge keys (<<) stand in the file, in bytes: not
+	// everything that reads YAML knows them.
+	Merges []int
 
 	file *File
 	// style tells how Text is written in the file, if it is a string.
@@ -109,6 +115,9 @@ func (p Position) String() string { return strconv.Itoa(p.Line) + ":" + strconv.
 func Parse(name, text string) (*File, *Finding) {
 	f := &File{Name: name, Text: text}
 	f.index()
+	if strings.HasPrefix(text, "\ufeff") {
+		return f, f.fail(0, "begins with a byte order mark", "save it without")
+	}
 	if f.json = f.isJSON(); f.json {
 		return f, f.parseJSON()
 	}
@@ -126,13 +135,37 @@ func (f *File) isJSON() bool {
 	return strings.HasPrefix(first, "{") || strings.HasPrefix(first, "[")
 }
 
+// blockSize is how many bytes there are between two places whose characters are
+// counted in advance.
+const blockSize = 256
+
 func (f *File) index() {
-	f.lines = []int{0}
+	f.lines, f.runes = []int{0}, nil
+	runes := 0
 	for i := 0; i < len(f.Text); i++ {
+		if i%blockSize == 0 {
+			f.runes = append(f.runes, runes)
+		}
 		if f.Text[i] == '\n' {
 			f.lines = append(f.lines, i+1)
 		}
+		if utf8.RuneStart(f.Text[i]) {
+			runes++
+		}
 	}
+	f.runes = append(f.runes, runes)
+}
+
+// before is the number of characters that begin before an offset.
+func (f *File) before(offset int) int {
+	block := min(offset/blockSize, len(f.runes)-1)
+	runes := f.runes[block]
+	for i := min(block*blockSize, offset); i < offset; i++ {
+		if utf8.RuneStart(f.Text[i]) {
+			runes++
+		}
+	}
+	return runes
 }
 
 func (f *File) fail(offset int, what, instead string) *Finding {
@@ -143,7 +176,7 @@ func (f *File) fail(offset int, what, instead string) *Finding {
 func (f *File) Position(offset int) Position {
 	offset = min(max(offset, 0), len(f.Text))
 	line := sort.SearchInts(f.lines, offset+1) - 1
-	return Position{line + 1, utf8.RuneCountInString(f.Text[f.lines[line]:offset]) + 1}
+	return Position{line + 1, f.before(offset) - f.before(f.lines[line]) + 1}
 }
 
 // Line is the text of a line, counted from 1, without its end.
@@ -162,6 +195,23 @@ func (f *File) offset(line, column int) int {
 		return len(f.Text)
 	}
 	at := f.lines[line-1]
+	if column > blockSize {
+		// The last block that begins no later than the position is where to count from,
+		// unless it begins before the line does.
+		before := f.before(at) + column - 1
+		block := sort.Search(len(f.runes), func(i int) bool { return f.runes[i] > before }) - 1
+		if start := block * blockSize; start > at && start < len(f.Text) {
+			end := len(f.Text)
+			if line < len(f.lines) {
+				end = f.lines[line] - 1
+			}
+			at = min(start, end)
+			for at < end && !utf8.RuneStart(f.Text[at]) {
+				at++
+			}
+			column = before - f.before(at) + 1
+		}
+	}
 	for ; column > 1 && at < len(f.Text) && f.Text[at] != '\n'; column-- {
 		_, size := utf8.DecodeRuneInString(f.Text[at:])
 		at += size

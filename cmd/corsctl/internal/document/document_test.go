@@ -26,6 +26,7 @@ func TestJSON(t *testing.T) {
 		{"aliases", "a.yaml", "a: &x [1]\nb: *x\n", `{"a": [1], "b": [1]}`},
 		{"merge", "a.yaml", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n", `{"a": {"p": 1, "q": 2}, "b": {"q": 3, "p": 1}}`},
 		{"merge of several", "a.yaml", "- &x {p: 1}\n- &y {p: 2, q: 2}\n- <<: [*x, *y]\n", `[{"p": 1}, {"p": 2, "q": 2}, {"p": 1, "q": 2}]`},
+		{"deep json", "a.json", strings.Repeat("[", 900) + strings.Repeat("]", 900), strings.Repeat("[", 900) + strings.Repeat("]", 900)},
 		{"twice", "a.yaml", "a: 1\na: 2\n", `{"a": 1, "a": 2}`},
 		{"a key that is no string", "a.yaml", "1: a\ntrue: b\n", `{"1": "a", "true": "b"}`},
 	} {
@@ -57,6 +58,16 @@ func TestOffsets(t *testing.T) {
 		{"literal, stripped, with a comment", "a: |-   # why\n\n    x\n\n    y ⟨@"},
 		{"literal, indented", "a: |2\n    x\n  ⟨@"},
 		{"folded", "a: >\n  x\n  y\n\n  z\n    ⟨@\n"},
+		{"literal, of tabs", "a: |\n  {\n  \t\"a\": ⟨@"},
+		{"literal, of tabs only", "a: |\n  \t⟨@\n"},
+		{"literal, indented with tabs", "a: |1\n  x\n \t ⟨@\n"},
+		{"literal, with lines of space", "a: |\n  x\n     \n\n \n   ⟨@"},
+		{"literal, with space at the ends of lines", "a: |\n  x  \n  y\t\n  ⟨@"},
+		{"literal, in a list, after empty lines", "- - |+\n\n\n    x\n\n    ⟨@\n\n"},
+		{"folded, of tabs", "a: >-\n  x\n  \ty\n\n  \t⟨@"},
+		{"folded, with more indented lines", "a: >\n  x\n    y\n\n\n    z\n  v\n  w ⟨@\n"},
+		{"folded, with space at the ends of lines", "a: >\n  x \n  y\n  ⟨@"},
+		{"folded, with carriage returns", "a: >\r\n  x\r\n\r\n  y\r\n  z ⟨@\r\n"},
 		{"an anchor and a tag", "a: &anchor !!str\n  'x ⟨@'"},
 		{"a long character", "a: 'ä€😀 ⟨@'"},
 		{"in a list", "- [1, {a: 'x'}, 'y ⟨@']"},
@@ -99,6 +110,12 @@ func TestFailures(t *testing.T) {
 		{"not UTF-8", "a.yaml", "a: b\nc: \xff", "a.yaml:2:4: configuration: the file is not valid UTF-8; save it as UTF-8"},
 		{"a control character", "a.yaml", "a: \x00", `a.yaml:1:4: configuration: the file has a control character, '\x00'; leave it out`},
 		{"a list as a name", "a.yaml", "a:\n  ? [b]\n  : c\n", "a.yaml:2:5: configuration: a field's name is a list or an object; write a string"},
+		{"a merge of a number", "a.yaml", "<<: 5\na: 1", "a.yaml:1:5: configuration: a merge (<<) needs an object; merge an alias of one, or a list of such aliases"},
+		{"a merge of a number in a list", "a.yaml", "<<: [{b: 1}, 5]\na: 1", "a.yaml:1:5: configuration: a merge (<<) needs an object; merge an alias of one, or a list of such aliases"},
+		{"a byte order mark", "a.json", "\ufeff{}", "a.json:1:1: configuration: begins with a byte order mark; save it without"},
+		{"too deep json", "a.json", strings.Repeat("[", 2000), "a.json:1:1001: configuration: values are nested more than 1000 levels deep; check the brackets"},
+		{"too deep yaml", "a.yaml", strings.Repeat("- ", 2000), "a.yaml:1:2003: configuration: values are nested more than 1000 levels deep; check the brackets"},
+		{"too many values", "a.yaml", strings.Repeat("- \n", 1<<20), "a.yaml:1048576:2: configuration: the file has more than 1048576 values, aliases counted where they are used; split the file"},
 		{"an alias of itself", "a.yaml", "a: &x [*x]", "a.yaml:1:4: configuration: values are nested more than 1000 levels deep; check the aliases"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -139,5 +156,46 @@ func TestPosition(t *testing.T) {
 		if got := file.Position(test.offset).String(); got != test.want {
 			t.Errorf("%d is at %s, want %s", test.offset, got, test.want)
 		}
+	}
+}
+
+// TestLongLine: a place is found in a long line as it is in short ones, and not by
+// counting from the line's start for each.
+func TestLongLine(t *testing.T) {
+	const count = 100_000
+	text := "# ä\nx: 1\na: [" + strings.Repeat(`"https://€.example", `, count) + "1]\nb: 2\n"
+	file, failed := document.Parse("a.yaml", text)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	elements := file.Documents[0].Get("a").List()
+	for i, n := range elements {
+		if want := strings.Index(text, "a: [") + 4 + i*len(`"https://€.example", `); n.Offset != want {
+			t.Fatalf("element %d is at the byte %d, want %d", i, n.Offset, want)
+		}
+		if got, want := n.Position(), (document.Position{Line: 3, Column: 5 + 21*i}); got != want {
+			t.Fatalf("element %d is at %v, want %v", i, got, want)
+		}
+	}
+	if len(elements) != count+1 {
+		t.Errorf("got %d elements", len(elements))
+	}
+	if got, want := file.Documents[0].Get("b").Position(), (document.Position{Line: 4, Column: 4}); got != want {
+		t.Errorf("what follows is at %v, want %v", got, want)
+	}
+}
+
+// TestMerges: an object knows where its merge keys stand.
+func TestMerges(t *testing.T) {
+	file, failed := document.Parse("a.yaml", "a: &a {<<: {x: 1}}\nb: *a\nc: {'<<': {}}\n")
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	var got [][]int
+	for _, m := range file.Documents[0].Members {
+		got = append(got, m.Value.Merges)
+	}
+	if diff := cmp.Diff([][]int{{7}, {7}, nil}, got); diff != "" {
+		t.Error(diff)
 	}
 }

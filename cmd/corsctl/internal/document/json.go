@@ -10,7 +10,7 @@ import (
 )
 
 func (f *File) parseJSON() *Finding {
-	if offset, what, instead := config.CheckSyntax(f.Text); what != "" {
+	if offset, what, instead := config.CheckSyntaxDepth(f.Text, maxDepth); what != "" {
 		return f.fail(offset, what, instead)
 	}
 	f.Documents = []*Node{f.fromJSON(gjson.Parse(f.Text))}

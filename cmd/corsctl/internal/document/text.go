@@ -11,9 +11,10 @@ import (
 type style uint8
 
 const (
-	plain style = iota // also literal, folded and single-quoted: as it is, but for space
+	plain style = iota
 	singleQuoted
 	doubleQuoted
+	block // literal or folded
 )
 
 func styleOf(s yaml.Style) style {
@@ -22,6 +23,8 @@ func styleOf(s yaml.Style) style {
 		return doubleQuoted
 	case s&yaml.SingleQuotedStyle != 0:
 		return singleQuoted
+	case s&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		return block
 	}
 	return plain
 }
@@ -30,10 +33,15 @@ func styleOf(s yaml.Style) style {
 // document that is written as a string in another one can be spoken of.
 func (n *Node) TextMap() *Map {
 	source, at := n.file.Text, n.Offset
-	if n.style == plain {
+	switch n.style {
+	case block:
+		return n.blockMap(n.skipProperties(at))
+	case plain:
 		at = n.skipProperties(at)
-	} else if i := strings.IndexAny(source[at:], `"'`); i >= 0 {
-		at += i + 1 // after an anchor or a tag, which have no quotes
+	default:
+		if i := strings.IndexAny(source[at:], `"'`); i >= 0 {
+			at += i + 1 // after an anchor or a tag, which have no quotes
+		}
 	}
 	m := &Map{}
 	for i, r := range n.Text {
@@ -43,6 +51,68 @@ func (n *Node) TextMap() *Map {
 	}
 	m.add(len(n.Text), min(at, len(source)))
 	return m
+}
+
+// blockMap is the map of a block scalar, whose header ends at an offset. Of a line's
+// space only the indentation isn't part of the value.
+func (n *Node) blockMap(at int) *Map {
+	source := n.file.Text
+	at = skipBreak(source, at)
+	// The first line with more than spaces tells how far the lines are indented, also
+	// where the header does, which says it relative to what is around.
+	indentation := max(0, firstSpaces(source[at:])-firstSpaces(n.Text))
+	margin := func(at int) int {
+		for i := 0; i < indentation && at < len(source) && source[at] == ' '; i++ {
+			at++
+		}
+		return at
+	}
+	m := &Map{}
+	at = margin(at)
+	for i, r := range n.Text {
+		if r != ' ' && r != '\n' {
+			for end := skipBreak(source, at); end > at; end = skipBreak(source, at) {
+				at = margin(end) // lines that are folded
+			}
+		}
+		m.add(i, at)
+		if end := skipBreak(source, at); end > at {
+			at = margin(end)
+		} else if at < len(source) {
+			_, size := utf8.DecodeRuneInString(source[at:])
+			at += size
+		}
+	}
+	m.add(len(n.Text), at)
+	return m
+}
+
+// firstSpaces is the number of spaces at the start of the first line that has more.
+func firstSpaces(text string) int {
+	spaces := 0
+	for i := range len(text) {
+		switch text[i] {
+		case ' ':
+			spaces++
+		case '\r', '\n':
+			spaces = 0
+		default:
+			return spaces
+		}
+	}
+	return 0
+}
+
+// skipBreak is the offset after the end of a line that stands at an offset, or the
+// same offset.
+func skipBreak(source string, at int) int {
+	switch rest := source[at:]; {
+	case strings.HasPrefix(rest, "\r\n"):
+		return at + 2
+	case strings.HasPrefix(rest, "\n"), strings.HasPrefix(rest, "\r"):
+		return at + 1
+	}
+	return at
 }
 
 // skipProperties skips what may stand before a scalar: an anchor, a tag, and the
@@ -58,7 +128,7 @@ func (n *Node) skipProperties(at int) int {
 		case ' ', '\t', '\r', '\n':
 			at++
 		case '|', '>':
-			if end := strings.IndexByte(source[at:], '\n'); end >= 0 {
+			if end := strings.IndexAny(source[at:], "\r\n"); end >= 0 {
 				return at + end
 			}
 			return len(source)

@@ -92,9 +92,11 @@ func (f *File) yamlError(err error) *Finding {
 }
 
 type yamlReader struct {
-	file   *File
-	nodes  int
-	failed *Finding
+	file  *File
+	nodes int
+	// aliases is whether there are any: if not, they are not why a file is too large.
+	aliases bool
+	failed  *Finding
 }
 
 func (y *yamlReader) fail(n *yaml.Node, what, instead string) *Node {
@@ -105,19 +107,28 @@ func (y *yamlReader) fail(n *yaml.Node, what, instead string) *Node {
 	return &Node{file: y.file, Offset: offset, Text: "null"}
 }
 
+// either is the first of two advices if the file has aliases, and else the second.
+func (y *yamlReader) either(aliases, none string) string {
+	if y.aliases {
+		return aliases
+	}
+	return none
+}
+
 func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 	y.nodes++
 	switch {
 	case y.failed != nil:
 		return &Node{file: y.file, Text: "null"}
 	case y.nodes > maxNodes:
-		return y.fail(n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", "use fewer aliases")
+		return y.fail(n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", y.either("use fewer aliases", "split the file"))
 	case depth > maxDepth:
-		return y.fail(n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep", "check the aliases")
+		return y.fail(n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep", y.either("check the aliases", "check the brackets"))
 	}
 	value := &Node{file: y.file, Offset: y.file.offset(n.Line, n.Column)}
 	switch n.Kind {
 	case yaml.AliasNode:
+		y.aliases = true
 		return y.node(n.Alias, depth+1)
 	case yaml.SequenceNode:
 		value.Kind = List
@@ -159,6 +170,7 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 		switch {
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, content)
+			value.Merges = append(value.Merges, y.file.offset(key.Line, key.Column))
 			continue
 		case key.Kind != yaml.ScalarNode:
 			y.fail(key, "a field's name is a list or an object", "write a string")
@@ -176,6 +188,10 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 			sources = from.Elements
 		}
 		for _, source := range sources {
+			if source.Kind != Object && y.failed == nil {
+				y.fail(content, "a merge (<<) needs an object", "merge an alias of one, or a list of such aliases")
+				return
+			}
 			for _, m := range source.Members {
 				if !own[m.Name] {
 					own[m.Name] = true

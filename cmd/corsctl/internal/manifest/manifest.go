@@ -4,7 +4,9 @@ package manifest
 
 import (
 	"encoding/base64"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
@@ -45,10 +47,15 @@ func (p *Plugin) Position(offset int) document.Position { return p.file.Position
 func (p *Plugin) File() *document.File { return p.file }
 
 // Find reads a file and returns the configurations in it. There is none if there is a
-// finding that is not a warning.
+// finding that is not a warning, or if Envoy gets the configuration from elsewhere,
+// of which a warning tells.
 func Find(name, text string) ([]*Plugin, []*document.Finding) {
 	file, failed := document.Parse(name, text)
 	if failed != nil {
+		if strings.Contains(text, "{{") {
+			// What a template breaks in YAML is no mistake of its author's.
+			failed.Instead = "render it first: helm template … | corsctl validate -"
+		}
 		return nil, []*document.Finding{failed}
 	}
 	s := &search{file: file}
@@ -56,7 +63,7 @@ func Find(name, text string) ([]*Plugin, []*document.Finding) {
 		s.plugins = append(s.plugins, s.whole())
 	}
 	for _, d := range file.Documents {
-		s.document(d)
+		s.document(d, d.Get("kind").String())
 	}
 	s.choose()
 	return s.plugins, s.findings
@@ -76,16 +83,26 @@ type candidate struct {
 	at, value *document.Node
 	// module has the names that tell which module it is.
 	module []string
+	// envoy is whether Envoy reads it, and not a controller that writes it for Envoy.
+	envoy bool
+	// discovered is whether the file only says that ECDS configures the filter.
+	discovered bool
+	// merge is where a merge key stands that Envoy meets, or -1.
+	merge int
 }
 
-func (s *search) document(d *document.Node) {
-	kind := d.Get("kind").String()
+// document looks at a document of a kind, which is empty if it has none.
+func (s *search) document(d *document.Node, kind string) {
 	switch {
 	case d.Kind != document.Object || kind == "" && isConfiguration(d):
 		s.plugins = append(s.plugins, s.bare(d))
-	case kind == "List" && d.Has("items"):
+	case strings.HasSuffix(kind, "List") && d.Has("items"):
 		for _, item := range d.Get("items").List() {
-			s.document(item)
+			itemKind := item.Get("kind").String()
+			if itemKind == "" {
+				itemKind = strings.TrimSuffix(kind, "List") // which the API leaves out
+			}
+			s.document(item, itemKind)
 		}
 	case kind == "WasmPlugin":
 		s.candidate(kind+" "+d.Get("metadata", "name").String(), d.Get("spec"), d.Get("spec", "plugin_config"))
@@ -99,7 +116,7 @@ func (s *search) document(d *document.Node) {
 		}
 	default:
 		before := len(s.candidates)
-		d.Walk(s.filter)
+		s.envoy(d, kind == "", -1)
 		if kind == "" && before == len(s.candidates) && !isEnvoy(d) {
 			s.plugins = append(s.plugins, s.bare(d)) // and its fields are unknown
 		}
@@ -114,7 +131,7 @@ func isConfiguration(d *document.Node) bool { return d.Has(configurationFields..
 // isEnvoy reports whether an object is Envoy's own configuration, with or without a
 // Wasm filter in it.
 func isEnvoy(d *document.Node) bool {
-	return d.Has("@type", "static_resources", "dynamic_resources", "resources", "admin", "node", "filter_chains", "virtual_hosts", "typed_config")
+	return d.Has("@type", "static_resources", "dynamic_resources", "resources", "configs", "admin", "node", "filter_chains", "http_filters", "virtual_hosts", "typed_config")
 }
 
 // bare is a configuration that is a document.
@@ -142,9 +159,59 @@ var wasmTypes = []string{
 	"envoy.config.filter.http.wasm.v2.Wasm",
 }
 
+// envoy looks for filters in a value of an Envoy configuration and in all that is in
+// it. If Envoy itself reads the file, merge is where it meets the first merge key on
+// the way to the value, or -1: where a controller does, as it does Istio's EnvoyFilter,
+// merges are its own matter.
+func (s *search) envoy(n *document.Node, direct bool, merge int) {
+	if direct && merge < 0 && len(n.Merges) > 0 {
+		merge = n.Merges[0]
+	}
+	before := len(s.candidates)
+	if further := s.filter(n); !further {
+		for _, c := range s.candidates[before:] {
+			if c.merge = merge; direct && merge < 0 {
+				c.merge = firstMerge(n)
+			}
+		}
+		return
+	}
+	for _, m := range n.Members {
+		s.envoy(m.Value, direct, merge)
+	}
+	for _, e := range n.Elements {
+		s.envoy(e, direct, merge)
+	}
+}
+
+// firstMerge is where the first merge key in a value stands, or -1.
+func firstMerge(n *document.Node) int {
+	first := -1
+	n.Walk(func(n *document.Node) bool {
+		if first < 0 && len(n.Merges) > 0 {
+			first = n.Merges[0]
+		}
+		return first < 0
+	})
+	return first
+}
+
 // filter looks at a value of an Envoy configuration, and reports whether to look further.
 func (s *search) filter(n *document.Node) bool {
+	discovery := n.Get("config_discovery")
+	if discovery != nil && !isWasm(discovery.Get("default_config", "@type").String()) {
+		if name := n.Get("name").String(); slices.ContainsFunc(texts(discovery.Get("type_urls")), isWasm) {
+			s.candidates = append(s.candidates, &candidate{
+				name: label(name), at: n, module: []string{name}, envoy: true, discovered: true,
+			})
+			return false
+		}
+		return true
+	}
 	typed := n.Get("typed_config")
+	if discovery != nil {
+		typed = discovery.Get("default_config") // which Envoy has until it gets another
+	}
 	if typed == nil {
 		if typed = n; !isWasm(n.Get("@type").String()) {
 			return true
@@ -165,14 +232,19 @@ func (s *search) filter(n *document.Node) bool {
 	if name == "" {
 		name = config.Get("name").String()
 	}
-	label := "the Wasm filter"
-	if name != "" {
-		label = "filter " + name
-	}
 	s.candidates = append(s.candidates, &candidate{
-		name: label, at: typed, value: config.Get("configuration"), module: append(texts(config.Get("vm_config")), name, config.Get("name").String()),
+		name: label(name), at: typed, value: config.Get("configuration"), envoy: true,
+		module: append(texts(config.Get("vm_config")), name, config.Get("name").String()),
 	})
 	return false
+}
+
+// label is what messages call a filter of a name.
+func label(name string) string {
+	if name == "" {
+		return "the Wasm filter"
+	}
+	return "filter " + name
 }
 
 func isWasm(url string) bool {
@@ -182,7 +254,7 @@ func isWasm(url string) bool {
 func (s *search) candidate(name string, at, value *document.Node) {
 	if at != nil {
 		module := []string{name, at.Get("url").String(), at.Get("plugin_name").String(), at.Get("name").String()}
-		s.candidates = append(s.candidates, &candidate{name: name, at: at, value: value, module: append(module, texts(at.Get("code"))...)})
+		s.candidates = append(s.candidates, &candidate{name: name, at: at, value: value, module: append(module, texts(at.Get("code"))...), merge: -1})
 	}
 }
 
@@ -203,19 +275,29 @@ func (s *search) choose() {
 			"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy")
 		return
 	}
-	for _, c := range s.candidates {
-		if len(s.candidates) == 1 || c.ours() {
-			s.unwrap(c)
+	ours := func(c *candidate) bool { return len(s.candidates) == 1 || c.ours() }
+	if len(s.plugins) == 0 && !slices.ContainsFunc(s.candidates, ours) {
+		if slices.ContainsFunc(s.candidates, func(c *candidate) bool { return !c.discovered }) {
+			s.fail(s.candidates[0].at, "none of the file's Wasm filters looks like this one", `name the filter "cors"`)
+			return
 		}
+		ours = func(*candidate) bool { return true }
 	}
-	if len(s.plugins)+len(s.findings) == 0 {
-		s.fail(s.candidates[0].at, "none of the file's Wasm filters looks like this one", `name the filter "cors"`)
+	for _, c := range s.candidates {
+		if ours(c) {
+			s.unwrap(c)
+			continue
+		}
+		s.warn(c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked", `name it "cors" if it is this one`)
 	}
 }
 
+// cors is the word that a name of the filter has: "corsair" is another one's.
+var cors = regexp.MustCompile(`(?i)(^|[^a-z])cors([^a-z]|$)`)
+
 // ours reports whether a Wasm filter looks like this one, by its module or by its fields.
 func (c *candidate) ours() bool {
-	if slices.ContainsFunc(c.module, func(s string) bool { return strings.Contains(strings.ToLower(s), "cors") }) {
+	if slices.ContainsFunc(c.module, cors.MatchString) {
 		return true
 	}
 	return c.value != nil && (isConfiguration(c.value) || isConfiguration(c.value.Get("value")) ||
@@ -228,24 +310,38 @@ func (c *candidate) ours() bool {
 // unwrap takes the configuration out of the message that Envoy has it in.
 func (s *search) unwrap(c *candidate) {
 	value := c.value
-	if value == nil {
+	switch {
+	case c.merge >= 0:
+		s.findings = append(s.findings, &document.Finding{
+			File: s.file, Offset: c.merge, Path: "configuration",
+			What: "Envoy doesn't read merge keys (<<)", Instead: "write the fields out, or use an alias of the whole value",
+		})
+		return
+	case c.discovered:
+		s.warn(c.at, c.name+" is configured by ECDS", "give that resource")
+		return
+	case value == nil:
 		s.fail(c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
 		return
-	}
-	inner := value.Get("value")
-	switch url := value.Get("@type").String(); url[strings.LastIndexByte(url, '/')+1:] {
-	case "": // a Kubernetes manifest's
-		if value.Kind == document.String {
-			s.fail(value, c.name+" has its configuration as a string", "write it as an object")
-			return
-		}
+	case !c.envoy && value.Kind == document.String:
+		s.fail(value, c.name+" has its configuration as a string", "write it as an object")
+		return
+	case !c.envoy:
 		s.plugins = append(s.plugins, Of(c.name, value))
+		return
+	}
+	inner, url := value.Get("value"), value.Get("@type").String()
+	slash := strings.LastIndexByte(url, '/')
+	if url != "" && slash < 0 {
+		s.fail(value.Get("@type"), "has the @type "+strconv.Quote(url)+", which has no slash", "write type.googleapis.com/google.protobuf.StringValue")
+		return
+	}
+	switch url[slash+1:] {
+	case "":
+		s.fail(value, "has no @type", `write {"@type": type.googleapis.com/google.protobuf.StringValue, value: …}`)
 	case "google.protobuf.Struct":
-		if inner == nil {
-			s.fail(value, c.name+" has a Struct without a value", "write the configuration in the field \"value\"")
-			return
-		}
-		s.plugins = append(s.plugins, Of(c.name, inner))
+		s.fail(value, "Envoy hands a Struct to the filter in binary, which it refuses",
+			"write google.protobuf.StringValue, with the configuration as a string: value: |")
 	case "google.protobuf.StringValue":
 		if inner == nil || inner.Kind != document.String {
 			s.fail(value, c.name+" has a StringValue without a string", `write the configuration in the field "value", as a string: "value: |"`)
@@ -253,15 +349,21 @@ func (s *search) unwrap(c *candidate) {
 		}
 		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: inner.Text, file: s.file, offset: inner.TextMap().Offset})
 	case "google.protobuf.BytesValue":
-		text, err := base64.StdEncoding.DecodeString(inner.String())
+		// As in protobuf's JSON, of either alphabet and with or without padding.
+		text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(inner.String()), "="))
 		if err != nil || inner == nil {
 			s.fail(value, c.name+" has a BytesValue without bytes", `write the configuration in the field "value", in base64`)
 			return
 		}
 		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: string(text), file: s.file, offset: func(int) int { return inner.Offset }})
 	default:
-		s.fail(value, c.name+" has a configuration of the type "+url, "write google.protobuf.StringValue, or Struct")
+		s.fail(value, c.name+" has a configuration of the type "+url, "write google.protobuf.StringValue")
 	}
+}
+
+func (s *search) warn(at *document.Node, what, instead string) {
+	s.fail(at, what, instead)
+	s.findings[len(s.findings)-1].Warning = true
 }
 
 func (s *search) fail(at *document.Node, what, instead string) {

@@ -52,20 +52,84 @@ func TestFind(t *testing.T) {
 			`a.yaml:3:22: configuration: WasmPlugin x has its configuration as a string; write it as an object`,
 		}},
 		{"one of two WasmPlugins", "a.yaml", "kind: WasmPlugin\nmetadata: {name: waf}\nspec: {pluginConfig: {rules: []}}\n---\nkind: WasmPlugin\nmetadata: {name: x}\nspec:\n  url: oci://example/proxy-wasm-cors:1\n  pluginConfig: {}\n", []string{
-			`"WasmPlugin x" {}`, `a.yaml:9:17: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
+			`"WasmPlugin x" {}`,
+			`a.yaml:3:7: configuration: WasmPlugin waf is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
+			`a.yaml:9:17: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
 		}},
 		{"TrafficExtension", "a.yaml", "kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  wasm:\n    pluginConfig: {allow_origins: ['*']}\n", []string{`"TrafficExtension x" {"allow_origins": ["*"]}`}},
 		{"TrafficExtension in Lua", "a.yaml", "kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  lua: {inlineCode: ''}\n", []string{
 			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
 		}},
-		{"EnvoyExtensionPolicy", "a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec:\n  wasm:\n  - name: waf\n    config: {}\n  - name: CORS\n    config: {allow_origins: ['*']}\n", []string{`"EnvoyExtensionPolicy x" {"allow_origins": ["*"]}`}},
+		{"EnvoyExtensionPolicy", "a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec:\n  wasm:\n  - name: waf\n    config: {}\n  - name: CORS\n    config: {allow_origins: ['*']}\n", []string{
+			`"EnvoyExtensionPolicy x" {"allow_origins": ["*"]}`,
+			`a.yaml:5:5: configuration: EnvoyExtensionPolicy x is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
+		}},
+		{"WasmPlugin with a type", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {'@type': x/google.protobuf.StringValue, allow_origins: ['*']}}\n", []string{
+			`"WasmPlugin x" {"@type": "x/google.protobuf.StringValue", "allow_origins": ["*"]}`,
+			`a.yaml:3:23: "@type": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`,
+		}},
+		{"a word with cors in it", "a.yaml", "kind: WasmPlugin\nmetadata: {name: corsair}\nspec: {pluginConfig: {}}\n---\nkind: WasmPlugin\nmetadata: {name: my_CORS-2}\nspec: {pluginConfig: {allow_origins: ['*']}}\n", []string{
+			`"WasmPlugin my_CORS-2" {"allow_origins": ["*"]}`,
+			`a.yaml:3:7: configuration: WasmPlugin corsair is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
+		}},
+		{"a list of a kind", "a.yaml", "kind: WasmPluginList\nitems:\n- metadata: {name: x}\n  spec: {pluginConfig: {allow_origins: ['*']}}\n", []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
+		{"merges in a manifest", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {<<: {allow_origins: ['*']}}}\n", []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
+		{"a template", "a.yaml", "kind: WasmPlugin\nmetadata:\n  name: {{ .Release.Name }}-cors\n", []string{
+			`a.yaml:3:28: configuration: did not find expected key while parsing a block mapping; render it first: helm template … | corsctl validate -`,
+		}},
+		{"a byte order mark", "a.yaml", "\ufeffallow_origins: ['*']\n", []string{`a.yaml:1:1: configuration: begins with a byte order mark; save it without`}},
+		{"a byte order mark in JSON", "-", "\ufeff{}", []string{`-:1:1: configuration: begins with a byte order mark; save it without`}},
 		{"a list of manifests", "a.json", `{"kind": "List", "items": [{"kind": "WasmPlugin", "metadata": {"name": "x"}, "spec": {"pluginConfig": {"allow_origins": ["*"]}}}]}`, []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
 
 		{"Envoy, a string", "a.yaml", "http_filters:\n- name: cors\n  typed_config:\n    " + wasm + "\n    config:\n      configuration:\n        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: |\n          {\"allow_origins\":\n            [\"*\", 1]}\n", []string{
 			`"filter cors" {"allow_origins":` + "\n  [\"*\", 1]}\n", `a.yaml:10:19: allow_origins[1]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
 		}},
 		{"Envoy, a struct", "a.json", `{"httpFilters": [{"name": "cors", "typedConfig": {` + strings.ReplaceAll(wasm, ": ", `: "`) + `", "config": {"configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"allowOrigins": []}}}}}]}`, []string{
-			`"filter cors" {"allowOrigins": []}`, `a.json:1:236: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
+			`a.json:1:154: configuration: Envoy hands a Struct to the filter in binary, which it refuses; write google.protobuf.StringValue, with the configuration as a string: value: |`,
+		}},
+		{"Envoy, no type", "a.yaml", "typed_config:\n  " + wasm + "\n  config:\n    configuration: {allow_origins: ['*']}\n", []string{
+			`a.yaml:4:20: configuration: has no @type; write {"@type": type.googleapis.com/google.protobuf.StringValue, value: …}`,
+		}},
+		{"Envoy, a type without a slash", "a.yaml", "typed_config:\n  " + wasm + "\n  config:\n    configuration: {'@type': google.protobuf.StringValue, value: '{}'}\n", []string{
+			`a.yaml:4:30: configuration: has the @type "google.protobuf.StringValue", which has no slash; write type.googleapis.com/google.protobuf.StringValue`,
+		}},
+		{"EnvoyFilter, a struct", "a.yaml", "kind: EnvoyFilter\nspec:\n  typed_config:\n    " + wasm + "\n    config:\n      configuration: {'@type': x/google.protobuf.Struct, value: {}}\n", []string{
+			`a.yaml:6:22: configuration: Envoy hands a Struct to the filter in binary, which it refuses; write google.protobuf.StringValue, with the configuration as a string: value: |`,
+		}},
+		{"Envoy, merges on the way", "a.yaml", "http_filters:\n- <<: {name: cors}\n  typed_config:\n    " + wasm + "\n    config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{}'}}\n", []string{
+			`a.yaml:2:3: configuration: Envoy doesn't read merge keys (<<); write the fields out, or use an alias of the whole value`,
+		}},
+		{"Envoy, merges within", "a.yaml", "a: &a {value: '{}'}\nhttp_filters:\n- typed_config:\n    " + wasm + "\n    config: {configuration: {'@type': x/google.protobuf.StringValue, <<: *a}}\n", []string{
+			`a.yaml:5:70: configuration: Envoy doesn't read merge keys (<<); write the fields out, or use an alias of the whole value`,
+		}},
+		{"Envoy, merges elsewhere", "a.yaml", "clusters:\n- {<<: {name: a}}\nhttp_filters:\n- typed_config:\n    " + wasm + "\n    config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n", []string{
+			`"the Wasm filter" {"allow_origins": ["*"]}`,
+		}},
+		{"EnvoyFilter, merges", "a.yaml", "kind: EnvoyFilter\nspec:\n  <<: {a: b}\n  typed_config:\n    " + wasm + "\n    config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n", []string{
+			`"the Wasm filter" {"allow_origins": ["*"]}`,
+		}},
+		{"Envoy, ECDS", "a.yaml", "http_filters:\n- name: cors\n  config_discovery:\n    type_urls: [type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm]\n", []string{
+			`a.yaml:2:3: configuration: filter cors is configured by ECDS; give that resource`,
+		}},
+		{"Envoy, ECDS of two", "a.yaml", "http_filters:\n- name: a\n  config_discovery: &x {type_urls: [x/envoy.extensions.filters.http.wasm.v3.Wasm]}\n- name: b\n  config_discovery: *x\n", []string{
+			`a.yaml:2:3: configuration: filter a is configured by ECDS; give that resource`,
+			`a.yaml:4:3: configuration: filter b is configured by ECDS; give that resource`,
+		}},
+		{"Envoy, ECDS of another type", "a.yaml", "http_filters:\n- name: cors\n  config_discovery: {type_urls: [x/envoy.extensions.filters.http.lua.v3.Lua]}\n", []string{
+			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+		}},
+		{"Envoy, ECDS with a default", "a.yaml", "http_filters:\n- name: cors\n  config_discovery:\n    type_urls: [x/envoy.extensions.filters.http.wasm.v3.Wasm]\n    default_config:\n      " + wasm + "\n      config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n", []string{
+			`"filter cors" {"allow_origins": ["*"]}`,
+		}},
+		{"Envoy, another filter", "a.yaml", "http_filters:\n- name: cors\n  typed_config:\n    " + wasm + "\n    config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n- name: gateway\n  typed_config:\n    " + wasm + "\n", []string{
+			`"filter cors" {"allow_origins": ["*"]}`,
+			`a.yaml:8:5: configuration: filter gateway is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
+		}},
+		{"Envoy, bytes of the other alphabet", "a.yaml", "typed_config:\n  " + wasm + "\n  config: {configuration: {'@type': x/google.protobuf.BytesValue, value: eyJhbGxvd19vcmlnaW5zIjogWyIqIl0sICJuYW1lIjogImE_Pz4-fn4ifQ}}\n", []string{
+			`"the Wasm filter" {"allow_origins": ["*"], "name": "a??>>~~"}`, `a.yaml:3:74: name: "a??>>~~" is not a name; write 1 to 64 letters, digits, dots, hyphens and underscores`,
+		}},
+		{"Envoy without a filter, from the admin interface", "a.json", `{"configs": []}`, []string{
+			`a.json:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
 		}},
 		{"Envoy, bytes", "a.yaml", "typed_config:\n  " + wasm + "\n  config:\n    configuration:\n      '@type': type.googleapis.com/google.protobuf.BytesValue\n      value: eyJhbGxvd19vcmlnaW5zIjogW119\n", []string{
 			`"the Wasm filter" {"allow_origins": []}`, `a.yaml:6:14: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
@@ -74,7 +138,7 @@ func TestFind(t *testing.T) {
 			`"filter cors" {"allow_origins": ["*"]}`,
 		}},
 		{"Envoy, a message of another type", "a.yaml", "typed_config:\n  " + wasm + "\n  config:\n    configuration:\n      '@type': type.googleapis.com/google.protobuf.Empty\n", []string{
-			`a.yaml:5:7: configuration: the Wasm filter has a configuration of the type type.googleapis.com/google.protobuf.Empty; write google.protobuf.StringValue, or Struct`,
+			`a.yaml:5:7: configuration: the Wasm filter has a configuration of the type type.googleapis.com/google.protobuf.Empty; write google.protobuf.StringValue`,
 		}},
 		{"Envoy, two others", "a.yaml", "http_filters:\n- typed_config:\n    " + wasm + "\n- typed_config:\n    " + wasm + "\n    config: {configuration: {'@type': x/google.protobuf.Struct, value: {}}}\n", []string{
 			`a.yaml:3:5: configuration: none of the file's Wasm filters looks like this one; name the filter "cors"`,
@@ -117,8 +181,8 @@ func check(t *testing.T, name, text string) (wrong bool) {
 		}
 		wrong = wrong || !f.Warning
 	}
-	if !wrong && len(plugins) == 0 {
-		t.Fatalf("%.100q: neither a configuration nor an error", text)
+	if len(plugins)+len(findings) == 0 {
+		t.Fatalf("%.100q: neither a configuration nor a word on why there is none", text)
 	}
 	return wrong
 }

@@ -172,7 +172,9 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 			l.fail(n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(found)), "name a file with one")
 			return
 		}
-		plugins, l.findings = found, append(l.findings, findings...)
+		if plugins = found; len(found) == 0 {
+			l.findings = append(l.findings, findings...)
+		}
 	default:
 		l.fail(n, path, "is neither a name nor an object", "write the name of the file with the policies, or the policies")
 		return
