@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 )
 
@@ -37,5 +39,18 @@ func (r *Rule) Field(name string) (path string, offset int, given bool) {
 	if m, ok := r.fields[name]; ok {
 		return m.path, m.Index, true
 	}
-	return strings.TrimPrefix(r.Path+"."+name, "."), r.Offset, false
+	return r.own(name), r.Offset, false
 }
+
+// OwnField is the place of a field in the policy itself, whatever it inherits: its
+// path, and its offset or, if the policy doesn't have it, the policy's. set tells
+// that the policy has it, with another value than null.
+func (r *Rule) OwnField(name string) (path string, offset int, set bool) {
+	path = r.own(name)
+	if m, ok := r.fields[name]; ok && m.path == path {
+		return path, m.Index, m.Type != gjson.Null
+	}
+	return path, r.Offset, false
+}
+
+func (r *Rule) own(name string) string { return strings.TrimPrefix(r.Path+"."+name, ".") }

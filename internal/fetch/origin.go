@@ -57,7 +57,8 @@ func validURL(s string) bool {
 // A tupleURL is what of a URL makes its origin.
 type tupleURL struct {
 	scheme, host, port string
-	tuple              bool // The origin is a tuple of these, and not opaque.
+	tuple              bool   // The origin is a tuple of these, and not opaque.
+	rest               string // What follows the port.
 }
 
 // defaultPorts are the ports of the special schemes but file.
@@ -65,12 +66,15 @@ type tupleURL struct {
 // See https://url.spec.whatwg.org/#special-scheme.
 var defaultPorts = map[string]string{"ftp": "21", "http": "80", "https": "443", "ws": "80", "wss": "443"}
 
+// withoutTabs removes what the parser ignores wherever it stands.
+var withoutTabs = strings.NewReplacer("\t", "", "\n", "", "\r", "")
+
 // parseURL is as much of the URL standard's parser as origins need. It is strict
 // where that one is; of the mapping of host names to ASCII it does the case.
 //
 // See https://url.spec.whatwg.org/#concept-basic-url-parser.
 func parseURL(s string) (u tupleURL, ok bool) {
-	s = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }))
+	s = withoutTabs.Replace(strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }))
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || !validScheme(scheme) || !utf8.ValidString(s) {
 		return u, false
@@ -87,7 +91,7 @@ func parseURL(s string) (u tupleURL, ok bool) {
 	}
 	u.tuple = true
 	if end := strings.IndexAny(rest, `/\?#`); end >= 0 {
-		rest = rest[:end]
+		rest, u.rest = rest[:end], rest[end:]
 	}
 	rest = rest[strings.LastIndexByte(rest, '@')+1:] // Without user name and password.
 	host, port := rest, ""

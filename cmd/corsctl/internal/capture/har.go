@@ -66,7 +66,17 @@ func FromHAR(data []byte) ([]Request, error) {
 	}
 	r := reader{entries: *file.Log.Entries, pages: map[string]string{}}
 	for _, page := range file.Log.Pages {
-		r.pages[page.ID] = page.Title
+		// Chromium has the page's URL for the title.
+		if delete(r.pages, page.ID); schemed.MatchString(page.Title) {
+			r.pages[page.ID] = page.Title
+		}
+	}
+	for i := range r.entries {
+		// Otherwise it is that of the page's first document.
+		e := &r.entries[i]
+		if _, known := r.pages[e.PageRef]; !known && e.isDocument() {
+			r.pages[e.PageRef] = e.Request.URL
+		}
 	}
 	return r.requests(), nil
 }
@@ -94,7 +104,7 @@ func harError(data []byte, err error) error {
 // A reader turns entries into requests.
 type reader struct {
 	entries []entry
-	pages   map[string]string // the titles, by id
+	pages   map[string]string // the URLs, by id
 }
 
 // requests returns the CORS requests in the order of the entries.
@@ -219,23 +229,9 @@ func (r *reader) bare(i int) Request {
 // fallBack makes the page's URL tell the origin, if nothing else does: Chromium
 // leaves out most headers of a request that it did not send.
 func (r *reader) fallBack(req *Request, e *entry) {
-	if origin, err := fetch.SerializeOrigin(r.pageURL(e.PageRef)); err == nil && origin != "null" {
+	if origin, err := fetch.SerializeOrigin(r.pages[e.PageRef]); err == nil && origin != "null" {
 		req.setOrigin(origin, "the page's URL")
 	}
-}
-
-// pageURL is the URL of a page: Chromium has it for the title, and otherwise it
-// is that of the page's first document.
-func (r *reader) pageURL(page string) string {
-	if title := r.pages[page]; schemed.MatchString(title) {
-		return title
-	}
-	for i := range r.entries {
-		if e := &r.entries[i]; e.PageRef == page && e.isDocument() {
-			return e.Request.URL
-		}
-	}
-	return ""
 }
 
 var httpURL = regexp.MustCompile(`^(?i:https?:)`)

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -78,7 +79,7 @@ type edit struct {
 
 // next makes the edit that mends what a request has failed by.
 func (ed *editor) next(e *Exchange) bool {
-	d := e.Decision()
+	d := e.decision()
 	c := &ed.config
 	if c.Shadow {
 		c.Shadow = false
@@ -128,8 +129,12 @@ func (ed *editor) browser(b *fetch.Blocked) bool {
 	c := &ed.config
 	switch b.Reason {
 	case fetch.WildcardWithCredentials, fetch.AllowCredentialsNotTrue:
-		if i := slices.IndexFunc(c.AllowOrigins, func(o cors.OriginEntry) bool { return !o.Regex && o.Text == "*" }); i >= 0 {
-			c.AllowOrigins[i] = cors.OriginEntry{Text: ed.request.Origin}
+		own := cors.OriginEntry{Text: ed.request.Origin}
+		if every := (cors.OriginEntry{Text: "*"}); slices.Contains(c.AllowOrigins, every) {
+			c.AllowOrigins = slices.DeleteFunc(c.AllowOrigins, func(o cors.OriginEntry) bool { return o == every })
+			if !slices.Contains(c.AllowOrigins, own) {
+				c.AllowOrigins = append(c.AllowOrigins, own)
+			}
 			ed.set("allow_origins", `write the origins that may send credentials instead of "*", such as `+strconv.Quote(ed.request.Origin))
 		}
 		if slices.Contains(c.ExposeHeaders, "*") {
@@ -163,12 +168,25 @@ func (ed *editor) set(field, words string) bool {
 func (ed *editor) compile() *cors.Policy {
 	policy, problems := cors.Compile(ed.config)
 	for _, p := range problems {
-		if !p.Warning {
+		switch {
+		case p.Warning:
+			continue
+		case p.Field == "allow_origins" && p.Index >= 0 && p.Index < len(ed.config.AllowOrigins) && ed.config.AllowOrigins[p.Index].Text != ed.request.Origin:
+			// The request's own origin would do, but another entry stands in its way.
+			ed.impossible = "no change helps without removing " + ed.place(ed.config.AllowOrigins[p.Index]) + ": " + p.What
+		default:
 			ed.impossible = "no change of the policy helps, because the filter refuses it: " + p.What + "; " + p.Instead
-			break
 		}
+		break
 	}
 	return policy
+}
+
+// place is where the configuration has an entry of allow_origins. The edited list is
+// no measure of it, as "*" may be gone from that.
+func (ed *editor) place(entry cors.OriginEntry) string {
+	path, _, _ := ed.rule.Field("allow_origins")
+	return path + "[" + strconv.Itoa(slices.Index(ed.rule.Config.AllowOrigins, entry)) + "]"
 }
 
 // summarize makes one change of the edits of each field.
@@ -183,18 +201,54 @@ func (ed *editor) summarize() (changes []Change) {
 				added = append(added, strconv.Quote(other.add))
 			}
 		}
-		path, offset, given := ed.rule.Field(first.field)
-		if list := strings.Join(added, ", "); list != "" && given {
-			words = "add " + list
-		} else if list != "" {
-			words = "write [" + list + "]"
-		}
-		if strings.HasPrefix(path, "defaults.") {
-			words += " (every policy without the field inherits it)"
+		// What is inherited is others' too: they are none of this request's business,
+		// so that the edit is one of the policy itself.
+		path, offset, own := ed.rule.OwnField(first.field)
+		if whole := ed.whole(first.field); whole != nil && !own {
+			words = "write [" + strings.Join(whole, ", ") + "]"
+		} else if added != nil {
+			words = "add " + strings.Join(added, ", ")
 		}
 		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
 	}
 	return changes
+}
+
+// whole is the whole list that a field has after the edits, or nothing if it is no
+// list whose entries are known.
+func (ed *editor) whole(field string) (list []string) {
+	c := ed.config
+	switch field {
+	case "allow_origins":
+		for _, o := range c.AllowOrigins {
+			if o.Regex {
+				list = append(list, `{"regex": `+quoteJSON(o.Text)+"}")
+			} else {
+				list = append(list, quoteJSON(o.Text))
+			}
+		}
+	case "allow_methods":
+		return quoteAll(c.AllowMethods)
+	case "allow_headers":
+		return quoteAll(c.AllowHeaders)
+	}
+	return list
+}
+
+func quoteAll(words []string) (quoted []string) {
+	for _, word := range words {
+		quoted = append(quoted, quoteJSON(word))
+	}
+	return quoted
+}
+
+// quoteJSON quotes as JSON does, which a regex and Go's rules differ in.
+func quoteJSON(s string) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // It is for people to read.
+	_ = encoder.Encode(s)        // A string can't fail.
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // changeMatch finds a policy that would allow the request, if it covered it.
@@ -213,11 +267,11 @@ func (e *Explanation) changeMatch(rules []config.Rule, key cors.Key) {
 			return
 		}
 	}
-	where := "host " + strconv.Quote(key.Host)
+	where := "the host " + strconv.Quote(key.Host)
 	if key.Host == "" {
 		where = "every host"
 	}
-	e.Changes = []Change{{Path: "policies", Edit: "add a policy for the " + where + " and the path " + strconv.Quote(pathOf(key)) + ", with allow_origins [" + strconv.Quote(e.Request.Origin) + "]"}}
+	e.Changes = []Change{{Path: "policies", Edit: "add a policy for " + where + " and the path " + strconv.Quote(pathOf(key)) + ", with allow_origins [" + strconv.Quote(e.Request.Origin) + "]"}}
 }
 
 // valid reports whether the filter accepts the rules, if one has another match.

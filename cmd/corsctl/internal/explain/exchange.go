@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
@@ -38,8 +37,17 @@ type Exchange struct {
 }
 
 // Decision is the decision that the browser's verdict depends on: the preflight's if
-// it fails, or else the actual request's; nil without a policy.
+// it fails, or else the actual request's; nil without a policy, and for one in shadow
+// mode, whose decision changes nothing and so is no cause of the verdict.
 func (e *Exchange) Decision() *cors.Decision {
+	if d := e.decision(); d != nil && !d.Untouched() {
+		return d
+	}
+	return nil
+}
+
+// decision is as Decision, in shadow mode too.
+func (e *Exchange) decision() *cors.Decision {
 	if e.Blocked != nil && e.Blocked.Preflight || e.Actual == nil {
 		return e.PreflightDecision
 	}
@@ -49,11 +57,8 @@ func (e *Exchange) Decision() *cors.Decision {
 // Key is what the filter looks the request's policy up by.
 func Key(rawURL, route string) cors.Key {
 	key := cors.Key{Route: route, Path: "/"}
-	if u, err := url.Parse(rawURL); err == nil {
-		key.Host = u.Host
-		if path := u.RequestURI(); strings.HasPrefix(path, "/") {
-			key.Path = path
-		}
+	if host, path, err := fetch.Target(rawURL); err == nil {
+		key.Host, key.Path = host, path
 	}
 	return key
 }
@@ -61,6 +66,9 @@ func Key(rawURL, route string) cors.Key {
 // Run sends a request through a policy, nil for none, as a browser does.
 func Run(policy *cors.Policy, r fetch.Request) *Exchange {
 	e := &Exchange{Policy: policy}
+	if e.Blocked = blocked(fetch.Verdict(r, nil, nil)); e.Blocked != nil {
+		return e // The browser makes no request at all, and so no preflight.
+	}
 	var preflight, actual *fetch.Response
 	if lines := r.Preflight(); lines != nil {
 		e.Preflight, e.PreflightDecision = answer(policy, "OPTIONS", lines)

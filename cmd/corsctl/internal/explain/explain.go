@@ -86,11 +86,15 @@ func (e *Explanation) Because() string {
 	return e.Blocked.Error()
 }
 
+// SubjectToCORS reports whether CORS has a say in the request: it is for another
+// origin, and in a mode in which answers are checked.
+func (e *Explanation) SubjectToCORS() bool { return e.Request.CORS() }
+
 // normalize makes of what a person wrote what a browser would send.
 func (e *Explanation) normalize() {
 	r := &e.Request
 	r.Method = fetch.NormalizeMethod(r.Method)
-	if origin, err := fetch.SerializeOrigin(r.Origin); err == nil && origin != r.Origin && origin != "null" {
+	if origin, err := fetch.SerializeOrigin(r.Origin); err == nil && origin != r.Origin {
 		e.Hints = append(e.Hints, fmt.Sprintf("a browser sends the origin %s as %s", r.Origin, origin))
 		r.Origin = origin
 	}
@@ -190,9 +194,22 @@ func noMatch(m cors.Match, key cors.Key) string {
 func (e *Explanation) hint(rule *config.Rule) {
 	r := e.Request
 	add := func(format string, args ...any) { e.Hints = append(e.Hints, fmt.Sprintf(format, args...)) }
-	if !r.CORS() {
-		add("the page and the URL have the same origin, so CORS has no say")
+	if !e.SubjectToCORS() {
+		switch {
+		case e.Blocked != nil: // It isn't sent, and the verdict says why.
+		case r.Mode == fetch.ModeNoCORS:
+			add("the request's mode is no-cors: nothing is blocked, and the page can't read the answer")
+		case r.Mode == "navigate":
+			add("a navigation: CORS has no say")
+		case r.URL != "" && fetch.SameOrigin(r.Origin, r.URL):
+			add("the page and the URL have the same origin, so CORS has no say")
+		default:
+			add("the request's mode is %s, so CORS has no say", r.Mode)
+		}
 		return
+	}
+	if e.Actual == nil && e.Preflight == nil {
+		return // The browser never sends it, whatever the policy says.
 	}
 	if rule == nil {
 		add("no policy applies, so that the filter does nothing: what the upstream answers counts, and is taken to have no CORS headers")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
@@ -83,13 +84,13 @@ func asked(c cases.Case) (r fetch.Request, ok bool) {
 		for i := range sent {
 			sent[i][0] = strings.ToLower(sent[i][0])
 		}
-		return r, slices.Equal(sent, preflight)
+		return r, slices.Equal(sent, preflight) && !fetch.ForbiddenMethod(r.Method)
 	}
 	return r, (c.Request.Method == "" || c.Request.Method == "GET") && len(c.Request.Headers) == 1 && r.CORS()
 }
 
 // edits are what the tests understand of the words of a change.
-var edits = regexp.MustCompile(`^(add|write) (.*?)(?: \(every.*\))?$`)
+var edits = regexp.MustCompile(`^(add|write) (.*?)$`)
 
 // apply makes a change in a document, as a person would.
 func apply(t *testing.T, doc string, c explain.Change) string {
@@ -181,7 +182,21 @@ func TestChange(t *testing.T) {
 		{"a preflight that is forwarded", `{"allow_origins": ["*"], "unmatched_preflights": "forward"}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Edit: `write ["PUT"]`}}},
 		{"an inherited field", `{"defaults": {"allow_origins": ["*"], "allow_methods": ["PUT"]}, "policies": [{"name": "a"}]}`, with(func(r *fetch.Request) { r.Method = "DELETE" }),
-			[]explain.Change{{Path: "defaults.allow_methods", Offset: 55, Edit: `add "DELETE" (every policy without the field inherits it)`}}},
+			[]explain.Change{{Path: "policies[0].allow_methods", Offset: 78, Edit: `write ["PUT", "DELETE"]`}}},
+		{"an inherited wildcard with credentials", `{"defaults": {"allow_origins": ["https://b.example", {"regex": "https://r\\.example"}, "*"]}, "policies": [{"name": "a"}]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			[]explain.Change{
+				{Path: "policies[0].allow_origins", Offset: 107, Edit: `write ["https://b.example", {"regex": "https://r\\.example"}, "https://app.example"]`},
+				{Path: "policies[0].allow_credentials", Offset: 107, Edit: "write true"},
+			}},
+		{"a null", `{"allow_origins": ["*"], "allow_methods": null}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
+			[]explain.Change{{Path: "allow_methods", Offset: 42, Edit: `write ["PUT"]`}}},
+		{"two wildcards with credentials", `{"allow_origins": ["*", "*"]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			[]explain.Change{
+				{Path: "allow_origins", Offset: 18, Edit: `write the origins that may send credentials instead of "*", such as "https://app.example"`},
+				{Path: "allow_credentials", Edit: "write true"},
+			}},
+		{"an entry that credentials forbid", `{"allow_origins": ["https://app.example", "http://b.example"]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			[]explain.Change{{Edit: `no change helps without removing allow_origins[1]: "http://b.example" with allow_credentials trusts whoever is on the network between, because plain http can be forged`}}},
 		{"a field of one policy", `{"policies": [{"name": "b", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}, {"name": "a", "allow_origins": ["*"]}]}`, with(func(r *fetch.Request) { r.Method = "DELETE" }),
 			[]explain.Change{{Path: "policies[1].allow_methods", Offset: 88, Edit: `write ["DELETE"]`}}},
 		{"another host", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}]}`, get,
@@ -303,5 +318,62 @@ func TestChoices(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestNeverSent: of what the browser never sends, there are no answers, and no hints.
+func TestNeverSent(t *testing.T) {
+	for name, r := range map[string]fetch.Request{
+		"forbidden method": {Origin: page, URL: "https://api.example/", Method: "trace"},
+		"same-origin mode": {Origin: page, URL: "https://api.example/", Method: "PUT", Mode: fetch.ModeSameOrigin},
+		"scheme":           {Origin: page, URL: "ftp://api.example/", Method: "PUT"},
+	} {
+		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`), r, "")
+		if e.Blocked == nil || e.Preflight != nil || e.PreflightDecision != nil || e.Actual != nil || e.Decision() != nil || e.Hints != nil {
+			t.Errorf("%s: blocked %v, preflight %v, actual %v, hints %q", name, e.Blocked, e.Preflight, e.Actual, e.Hints)
+		}
+	}
+}
+
+// TestShadow: the reason is the browser's, as the filter changes nothing.
+func TestShadow(t *testing.T) {
+	r := fetch.Request{Origin: page, URL: "https://api.example/", Method: "PUT"}
+	e := explain.Explain(config.Rules(`{"allow_origins": ["https://b.example"], "mode": "shadow"}`), r, "")
+	if e.Decision() != nil || e.Because() != e.Blocked.Error() {
+		t.Errorf("because %s", e.Because())
+	}
+}
+
+// TestHints: what is said of requests in which CORS has no say, and of the origin.
+func TestHints(t *testing.T) {
+	for _, test := range []struct {
+		origin string
+		mode   fetch.Mode
+		want   string
+	}{
+		{page, fetch.ModeNoCORS, "the request's mode is no-cors: nothing is blocked, and the page can't read the answer"},
+		{page, "navigate", "a navigation: CORS has no say"},
+		{"https://api.example", fetch.ModeCORS, "the page and the URL have the same origin, so CORS has no say"},
+		{"https://api.example:443", fetch.ModeCORS, "a browser sends the origin https://api.example:443 as https://api.example"},
+		{"file:///x", fetch.ModeCORS, "a browser sends the origin file:///x as null"},
+		{"null", fetch.ModeCORS, ""},
+	} {
+		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`), fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
+		if test.want == "" && e.Hints != nil || test.want != "" && !slices.Contains(e.Hints, test.want) {
+			t.Errorf("%s, mode %q: got %q, want %q", test.origin, test.mode, e.Hints, test.want)
+		}
+		if isSubject := e.SubjectToCORS(); isSubject != (test.origin == "file:///x" || test.origin == "null") {
+			t.Errorf("%s, mode %q: subject to CORS: %v", test.origin, test.mode, isSubject)
+		}
+	}
+}
+
+// TestKey: a URL is looked up as browsers send it.
+func TestKey(t *testing.T) {
+	if got := explain.Key(`https:///API.example:443\x/../v1/100%?q#f`, "r"); got != (cors.Key{Route: "r", Host: "api.example", Path: "/v1/100%?q"}) {
+		t.Errorf("got %+v", got)
+	}
+	if got := explain.Key("x", ""); got != (cors.Key{Path: "/"}) {
+		t.Errorf("got %+v of no URL", got)
 	}
 }
