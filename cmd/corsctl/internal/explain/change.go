@@ -38,19 +38,26 @@ func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key cors.Ke
 		return
 	}
 	ed := &editor{rule: rule, config: clone(rule.Config), request: e.Request}
-	for exchange := e.Exchange; exchange.Blocked != nil; {
+	if !ed.edit(e.Exchange) {
+		e.Changes = []Change{{Edit: ed.impossible}}
+		return
+	}
+	e.Changes = ed.summarize()
+}
+
+// edit makes edits until the browser lets the answer through, and reports whether it does.
+func (ed *editor) edit(exchange *Exchange) bool {
+	for exchange.Blocked != nil {
 		if !ed.next(exchange) || len(ed.changes) > maxEdits {
-			e.Changes = []Change{{Edit: ed.impossible}}
-			return
+			return false
 		}
 		policy := ed.compile()
 		if policy == nil {
-			e.Changes = []Change{{Edit: ed.impossible}}
-			return
+			return false
 		}
-		exchange = Run(policy, e.Request)
+		exchange = Run(policy, ed.request)
 	}
-	e.Changes = ed.summarize()
+	return true
 }
 
 func clone(c cors.Config) cors.Config {
@@ -267,11 +274,71 @@ func (e *Explanation) changeMatch(rules []config.Rule, key cors.Key) {
 			return
 		}
 	}
-	where := "the host " + strconv.Quote(key.Host)
-	if key.Host == "" {
-		where = "every host"
+	e.Changes = []Change{e.newPolicy(rules, key)}
+}
+
+// newPolicy is a policy for the request's host and path, beside those that there are.
+func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
+	ed := &editor{
+		rule:    &config.Rule{},
+		config:  cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}},
+		request: e.Request,
 	}
-	e.Changes = []Change{{Path: "policies", Edit: "add a policy for " + where + " and the path " + strconv.Quote(pathOf(key)) + ", with allow_origins [" + strconv.Quote(e.Request.Origin) + "]"}}
+	policy := ed.compile()
+	if policy == nil || !ed.edit(Run(policy, e.Request)) {
+		return Change{Edit: ed.impossible}
+	}
+	var match cors.Match
+	if key.Host != "" {
+		match.Hosts = []string{key.Host}
+	}
+	if path := pathOf(key); path != "/" {
+		match.Paths = []cors.PathMatch{{Path: path, Prefix: true}}
+	}
+	if !valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), match) {
+		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
+	}
+	words := "add " + asPolicy(ed.config, match)
+	if rules[0].Path == "" {
+		words = "write the policy as the first of a list of policies, and " + words
+	}
+	return Change{Path: "policies", Edit: words}
+}
+
+// asPolicy is a policy as it is written.
+func asPolicy(c cors.Config, m cors.Match) string {
+	list := func(words []string) string {
+		quoted := make([]string, len(words))
+		for i, word := range words {
+			quoted[i] = strconv.Quote(word)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	fields := []string{`{"name": "new"`}
+	var match []string
+	if len(m.Hosts) > 0 {
+		match = append(match, `"hosts": `+list(m.Hosts))
+	}
+	if len(m.Paths) > 0 {
+		match = append(match, `"paths": [{"prefix": `+strconv.Quote(m.Paths[0].Path)+`}]`)
+	}
+	if match != nil {
+		fields = append(fields, `"match": {`+strings.Join(match, ", ")+"}")
+	}
+	fields = append(fields, `"allow_origins": `+list([]string{c.AllowOrigins[0].Text}))
+	if len(c.AllowMethods) > 0 {
+		fields = append(fields, `"allow_methods": `+list(c.AllowMethods))
+	}
+	if len(c.AllowHeaders) > 0 {
+		fields = append(fields, `"allow_headers": `+list(c.AllowHeaders))
+	}
+	if c.AllowCredentials {
+		fields = append(fields, `"allow_credentials": true`)
+	}
+	if c.AllowPrivateNetwork {
+		fields = append(fields, `"allow_private_network": true`)
+	}
+	return strings.Join(fields, ", ") + "}"
 }
 
 // valid reports whether the filter accepts the rules, if one has another match.

@@ -202,7 +202,13 @@ func TestChange(t *testing.T) {
 		{"another host", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}]}`, get,
 			[]explain.Change{{Path: "policies[0].match.hosts", Offset: 47, Edit: `add "api.example"`}}},
 		{"no policy that would do", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`, get,
-			[]explain.Change{{Path: "policies", Edit: `add a policy for the host "api.example" and the path "/v1", with allow_origins ["https://app.example"]`}}},
+			[]explain.Change{{Path: "policies", Edit: `add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
+		{"no policy, and all is missing", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`, with(func(r *fetch.Request) {
+			r.Method, r.CredentialsInclude, r.PrivateNetwork, r.URL = "PUT", true, true, "https://api.example/"
+			r.Headers = [][2]string{{"authorization", "x"}}
+		}), []explain.Change{{Path: "policies", Edit: `add {"name": "new", "match": {"hosts": ["api.example"]}, "allow_origins": ["https://app.example"], "allow_methods": ["PUT"], "allow_headers": ["Authorization"], "allow_credentials": true, "allow_private_network": true}`}}},
+		{"no policy, and one that isn't a list", `{"match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}`, get,
+			[]explain.Change{{Path: "policies", Edit: `write the policy as the first of a list of policies, and add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
 		{"what the filter refuses", `{"allow_origins": ["https://app.example"], "allow_credentials": true}`, with(func(r *fetch.Request) { r.Origin = "http://app.example" }),
 			[]explain.Change{{Edit: `no change of the policy helps, because the filter refuses it: "http://app.example" with allow_credentials trusts whoever is on the network between, because plain http can be forged; have the pages served over https, or leave out allow_credentials`}}},
 		{"a forbidden method", `{"allow_origins": ["*"]}`, with(func(r *fetch.Request) { r.Method = "TRACE" }),
@@ -223,7 +229,7 @@ func TestChange(t *testing.T) {
 			if diff := cmp.Diff(test.want, e.Changes); diff != "" {
 				t.Fatalf("(-want +got)\n%s", diff)
 			}
-			if c := e.Changes[0]; c.Path == "" || strings.HasPrefix(c.Edit, "add a policy") {
+			if c := e.Changes[0]; c.Path == "" || strings.HasPrefix(c.Edit, "write the policy as") {
 				return
 			}
 			// Without any one of the changes, the request is blocked still.
