@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
@@ -52,7 +53,7 @@ func (p *Plugin) File() *document.File { return p.file }
 func Find(name, text string) ([]*Plugin, []*document.Finding) {
 	file, failed := document.Parse(name, text)
 	if failed != nil {
-		if strings.Contains(text, "{{") {
+		if utf8.ValidString(text) && strings.Contains(text, "{{") {
 			// What a template breaks in YAML is no mistake of its author's.
 			failed.Instead = "render it first: helm template … | corsctl validate -"
 		}

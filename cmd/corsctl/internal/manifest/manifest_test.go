@@ -36,6 +36,7 @@ func TestFind(t *testing.T) {
 		{"two in a file", "a.yaml", "allow_origins: ['*']\n---\npolicies: []\n", []string{
 			`"" {"allow_origins": ["*"]}`, `"" {"policies": []}`, `a.yaml:3:11: policies: is empty; write at least one policy`,
 		}},
+		{"bytes that look like a template", "a.yaml", "{{\xff", []string{`a.yaml:1:3: configuration: the file is not valid UTF-8; save it as UTF-8`}},
 		{"nothing", "a.yaml", " \n", []string{`"" ` + " \n", `a.yaml:1:1: configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
 		{"no object", "a.yaml", "# no\n- a\n", []string{`"" ["a"]`, `a.yaml:2:1: configuration: is a list, not an object; write {…}`}},
 		{"other manifests only", "a.yaml", "kind: Deployment\n---\nkind: Service\n", []string{
