@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 )
 
 // A Problem is one thing wrong, or doubtful, in a document.
@@ -39,36 +41,97 @@ func Errors(problems []Problem) []Problem {
 	return slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return p.Warning })
 }
 
-// problems collects what is wrong with a document, by offset.
-type problems struct {
-	doc    string
-	found  []Problem
-	errors bool
+// A path is a place in a document, put into words only for a problem. Nil is the
+// document itself.
+type path struct {
+	parent *path
+	name   string
+	index  int // of an element plus one, or zero
 }
 
-func (ps *problems) add(offset int, p Problem) {
+// field is the path of a field of an object.
+func (p *path) field(name string) *path { return &path{parent: p, name: name} }
+
+// element is the path of an element of a list.
+func (p *path) element(index int) *path { return &path{parent: p, index: index + 1} }
+
+// String is the path as in "policies[2].allow_origins[1]".
+func (p *path) String() string {
+	if p == nil {
+		return ""
+	}
+	s := p.parent.String()
+	if s != "" && p.name != "" {
+		s += "."
+	}
+	if s += p.name; p.index > 0 {
+		s += "[" + strconv.Itoa(p.index-1) + "]"
+	}
+	return s
+}
+
+// problems collects what is wrong with a document, by offset.
+type problems struct {
+	cors.Limit
+	doc   string
+	found []Problem
+	muted bool // what comes has been said
+}
+
+// Wants implements [cors.Reporter].
+func (ps *problems) Wants(warning bool) bool { return !ps.muted && ps.Limit.Wants(warning) }
+
+// report adds a problem that is wanted.
+func (ps *problems) report(offset int, where *path, what, instead string, warning bool) {
+	p := Problem{Offset: offset, Path: where.String(), What: what, Instead: instead, Warning: warning}
 	if p.Path == "" {
 		p.Path = "configuration"
 	}
-	ps.errors = ps.errors || !p.Warning
-	p.Offset = offset
 	ps.found = append(ps.found, p)
 }
 
-func (ps *problems) fail(offset int, path, what, instead string) {
-	ps.add(offset, Problem{Path: path, What: what, Instead: instead})
+// fail adds an error.
+func (ps *problems) fail(offset int, where *path, what, instead string) {
+	if ps.Wants(false) {
+		ps.report(offset, where, what, instead, false)
+	}
 }
 
-// sorted returns the problems in the order of the document, each once: what is
-// wrong with a default is found again in every policy that inherits it.
+// sorted returns the problems in the order of the document, errors before warnings if
+// there are too many, and at the end how many others there are.
 func (ps *problems) sorted() []Problem {
-	slices.SortStableFunc(ps.found, func(a, b Problem) int {
+	byOffset := func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
-	})
-	sorted := slices.Compact(ps.found)
+	}
+	list := ps.found
+	if len(list) > cors.MaxProblems {
+		slices.SortStableFunc(list, func(a, b Problem) int {
+			if a.Warning != b.Warning {
+				if a.Warning {
+					return 1
+				}
+				return -1
+			}
+			return byOffset(a, b)
+		})
+		list = list[:cors.MaxProblems]
+	}
+	slices.SortStableFunc(list, byOffset)
+	ps.locate(list)
+	if more := ps.Errors + ps.Warnings - len(list); more > 0 {
+		last := list[len(list)-1]
+		list = append(list, Problem{
+			Offset: last.Offset, Line: last.Line, Column: last.Column, Path: "configuration", What: cors.MoreProblems(more), Warning: ps.Errors == 0,
+		})
+	}
+	return list
+}
+
+// locate finds the lines and columns of problems that are in the document's order.
+func (ps *problems) locate(list []Problem) {
 	line, column, at := 1, 1, 0 // of what comes next
-	for i := range sorted {
-		p := &sorted[i]
+	for i := range list {
+		p := &list[i]
 		for ; at < p.Offset; at++ {
 			switch c := ps.doc[at]; {
 			case c == '\n':
@@ -79,5 +142,4 @@ func (ps *problems) sorted() []Problem {
 		}
 		p.Line, p.Column = line, column
 	}
-	return sorted
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -19,25 +20,65 @@ type Rule struct {
 	// Config is what it says, with what it inherits from the defaults.
 	Config cors.Config
 
-	fields members
+	fields map[string]field
+}
+
+// A field is where a rule's field stands, and whether it is null.
+type field struct {
+	path   string
+	offset int
+	null   bool
 }
 
 // Rules returns the policies of a document in its order, or nothing if the document
 // isn't valid: [Parse] says why.
 func Rules(doc string) []Rule {
-	r := &reader{problems: problems{doc: doc}, keep: true}
-	if r.read(); r.errors {
+	r := newReader(doc)
+	r.keep = true
+	if r.read(); r.Errors > 0 {
 		return nil
 	}
 	return r.rules
+}
+
+// rule makes a rule of the policy that has been read.
+func (r *reader) rule(p *policy, match cors.Match) Rule {
+	rule := Rule{
+		Path: p.path().String(), Offset: p.offset, Config: p.config, fields: map[string]field{},
+		Match: cors.Match{Hosts: slices.Clone(match.Hosts), Paths: slices.Clone(match.Paths), Routes: slices.Clone(match.Routes)},
+	}
+	for f, v := range p.fields {
+		if v.Exists() {
+			rule.fields[policyFields[f]] = field{p.field(f).String(), v.Index, v.Type == gjson.Null}
+		}
+	}
+	for f, v := range p.match {
+		if v.Exists() {
+			name := "match." + matchFields[f]
+			rule.fields[name] = field{p.path().field(name).String(), v.Index, v.Type == gjson.Null}
+		}
+	}
+	r.muted = true
+	for _, entry := range r.entries(p.fields[fieldAllowOrigins]) {
+		entry.Offset = 0
+		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins, entry)
+	}
+	list := func(f int) []string {
+		return slices.Clone(r.texts(r.names[:0], p.fields[f], nil, &r.namesAt))
+	}
+	rule.Config.AllowMethods = list(fieldAllowMethods)
+	rule.Config.AllowHeaders = list(fieldAllowHeaders)
+	rule.Config.ExposeHeaders = list(fieldExposeHeaders)
+	r.muted = false
+	return rule
 }
 
 // Field is the place of one of the policy's fields: its path, such as
 // "defaults.allow_origins", and its offset. A field that isn't there would stand in
 // the policy itself.
 func (r *Rule) Field(name string) (path string, offset int, given bool) {
-	if m, ok := r.fields[name]; ok {
-		return m.path, m.Index, true
+	if f, ok := r.fields[name]; ok {
+		return f.path, f.offset, true
 	}
 	return r.own(name), r.Offset, false
 }
@@ -47,8 +88,8 @@ func (r *Rule) Field(name string) (path string, offset int, given bool) {
 // that the policy has it, with another value than null.
 func (r *Rule) OwnField(name string) (path string, offset int, set bool) {
 	path = r.own(name)
-	if m, ok := r.fields[name]; ok && m.path == path {
-		return path, m.Index, m.Type != gjson.Null
+	if f, ok := r.fields[name]; ok && f.path == path {
+		return path, f.offset, !f.null
 	}
 	return path, r.Offset, false
 }

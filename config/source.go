@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,41 +32,60 @@ const (
 	MaxTimeout      = time.Minute
 )
 
-// MaxDocument is the longest document in bytes that is fetched: the proxy holds it
-// in memory, once for each worker.
-const MaxDocument = 2 << 20
+// MaxDocument is the longest document in bytes that is fetched.
+const MaxDocument = 4 << 20
 
 var sourceFields = []string{"cluster", "path", "authority", "interval", "timeout"}
 
+// The fields of policy_source, as indices of sourceFields.
+const (
+	fieldCluster = iota
+	fieldPath
+	fieldAuthority
+	fieldInterval
+	fieldTimeout
+	numSourceFields
+)
+
+// maxSourceText bounds the texts of policy_source, which each fetch sends.
+const maxSourceText = 4096
+
 // source reads policy_source.
-func (r *reader) source(m member) *PolicySource {
-	if m.Type == gjson.Null || !r.is(m, gjson.JSON, "an object") {
+func (r *reader) source(v gjson.Result) *PolicySource {
+	where := &path{name: "policy_source"}
+	if v.Type == gjson.Null || !r.is(v, where, gjson.JSON, "an object") {
 		return nil
 	}
-	fields := r.members(m.Result, m.path, sourceFields)
+	var fields [numSourceFields]gjson.Result
+	r.object(v, where, sourceFields, fields[:])
+	at := func(f int) *path { return where.field(sourceFields[f]) }
 	s := &PolicySource{
 		Path:     "/",
-		Interval: r.duration(fields["interval"], MinInterval, DefaultInterval, MaxInterval),
-		Timeout:  r.duration(fields["timeout"], MinTimeout, DefaultTimeout, MaxTimeout),
+		Interval: r.duration(fields[fieldInterval], at(fieldInterval), MinInterval, DefaultInterval, MaxInterval),
+		Timeout:  r.duration(fields[fieldTimeout], at(fieldTimeout), MinTimeout, DefaultTimeout, MaxTimeout),
 	}
-	s.Cluster, _ = r.string(fields["cluster"])
-	switch cluster := fields["cluster"]; {
+	cluster := fields[fieldCluster]
+	name, _ := r.string(cluster, at(fieldCluster))
+	switch {
 	case !cluster.Exists() || cluster.Type == gjson.Null:
-		r.fail(m.Index, m.path+".cluster", "is missing", "write the name of the cluster to fetch the policies from")
-	case cluster.Type == gjson.String && cluster.Str == "":
-		r.fail(cluster.Index, cluster.path, "is empty", "write the name of the cluster to fetch the policies from")
+		r.fail(v.Index, at(fieldCluster), "is missing", "write the name of the cluster to fetch the policies from")
+	case cluster.Type == gjson.String && name == "":
+		r.fail(cluster.Index, at(fieldCluster), "is empty", "write the name of the cluster to fetch the policies from")
+	case len(name) > maxSourceText:
+		r.fail(cluster.Index, at(fieldCluster), "is longer than "+strconv.Itoa(maxSourceText)+" bytes", "shorten it")
 	}
+	s.Cluster = strings.Clone(name)
 	s.Authority = s.Cluster
-	if authority, ok := r.string(fields["authority"]); ok {
-		s.Authority = authority
-		if authority == "" || !printableASCII(authority) {
-			r.fail(fields["authority"].Index, fields["authority"].path, "is not a host", `write a host such as "policies.internal"`)
+	if authority, ok := r.string(fields[fieldAuthority], at(fieldAuthority)); ok {
+		s.Authority = strings.Clone(authority)
+		if authority == "" || len(authority) > maxSourceText || !printableASCII(authority) {
+			r.fail(fields[fieldAuthority].Index, at(fieldAuthority), "is not a host", `write a host such as "policies.internal"`)
 		}
 	}
-	if path, ok := r.string(fields["path"]); ok {
-		s.Path = path
-		if !strings.HasPrefix(path, "/") || !printableASCII(path) {
-			r.fail(fields["path"].Index, fields["path"].path, "is not a path", `write a path such as "/cors.json"`)
+	if path, ok := r.string(fields[fieldPath], at(fieldPath)); ok {
+		s.Path = strings.Clone(path)
+		if !strings.HasPrefix(path, "/") || len(path) > maxSourceText || !printableASCII(path) {
+			r.fail(fields[fieldPath].Index, at(fieldPath), "is not a path", `write a path such as "/cors.json"`)
 		}
 	}
 	return s
@@ -82,20 +102,20 @@ func printableASCII(s string) bool {
 }
 
 // duration reads a number of seconds, or a duration.
-func (r *reader) duration(m member, least, otherwise, most time.Duration) time.Duration {
-	if !m.Exists() || m.Type == gjson.Null {
+func (r *reader) duration(v gjson.Result, where *path, least, otherwise, most time.Duration) time.Duration {
+	if !v.Exists() || v.Type == gjson.Null {
 		return otherwise
 	}
-	d, err := time.ParseDuration(m.Str)
+	d, err := time.ParseDuration(v.Str)
 	switch {
-	case m.Type == gjson.Number:
-		d = time.Duration(m.Num * float64(time.Second))
-	case m.Type != gjson.String || err != nil:
-		r.fail(m.Index, m.path, "is "+kind(m.Result)+", not a duration", `write a duration, such as "`+otherwise.String()+`"`)
+	case v.Type == gjson.Number:
+		d = time.Duration(v.Num * float64(time.Second))
+	case v.Type != gjson.String || err != nil:
+		r.fail(v.Index, where, "is "+kind(v)+", not a duration", `write a duration, such as "`+otherwise.String()+`"`)
 		return otherwise
 	}
-	if d < least || d > most || m.Num > most.Seconds() {
-		r.fail(m.Index, m.path, shorten(m.Raw)+" is out of range", "write "+least.String()+" to "+most.String())
+	if d < least || d > most || v.Num > most.Seconds() {
+		r.fail(v.Index, where, shorten(v.Raw)+" is out of range", "write "+least.String()+" to "+most.String())
 	}
 	return d
 }

@@ -7,8 +7,12 @@ import (
 
 // Limits of a document.
 const (
-	// MaxSize is the longest document in bytes: room for a hundred thousand origins.
+	// MaxSize is the longest document in bytes: room for half a million origins.
 	MaxSize = 16 << 20
+	// MaxMemory is about how many bytes of memory the policies of a document may take.
+	// Envoy lets a VM have 1 GiB; what serves and what is to replace it, the document
+	// itself and the collector's slack stay under a quarter of that.
+	MaxMemory = 64 << 20
 	// MaxDepth is how deep objects and lists may be nested. The format needs six levels.
 	MaxDepth = 32
 )

@@ -58,7 +58,7 @@ type Decision struct {
 // repeat requested headers that came in an unusual form.
 func (p *Policy) Decide(r *Request) Decision {
 	if !r.HasOrigin {
-		return p.withoutOrigin
+		return p.WithoutOrigin()
 	}
 	d := Decision{policy: p, Preflight: r.Preflight()}
 	kept, reason := p.origins.match(r.Origin)
@@ -80,7 +80,13 @@ func (p *Policy) Decide(r *Request) Decision {
 }
 
 // WithoutOrigin is the decision on every request without an Origin header.
-func (p *Policy) WithoutOrigin() *Decision { return &p.withoutOrigin }
+func (p *Policy) WithoutOrigin() Decision {
+	d := Decision{policy: p, Reason: NoOrigin}
+	if p.origins.any {
+		d.origin = "*"
+	}
+	return d
+}
 
 // preflight checks the requested method and headers in the order of the
 // CORS-preflight fetch (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7).
@@ -117,11 +123,11 @@ func (d *Decision) preflight(r *Request) Reason {
 			}
 		}
 	}
-	d.methods, d.headers = p.allowMethods, p.allowHeaders
-	if p.anyMethod && p.credentials {
+	d.methods, d.headers = p.methods.value, p.headers.value
+	if p.methods.any && p.credentials {
 		d.methods = r.RequestMethod
 	}
-	if p.anyHeader && p.credentials {
+	if p.headers.any && p.credentials {
 		d.headers = repeatNames(r.RequestHeaders, plain)
 	}
 	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
@@ -136,26 +142,26 @@ func (p *Policy) checkMethod(method string) Reason {
 		return MethodMalformed
 	case forbiddenMethod(method):
 		return MethodForbidden
-	case p.anyMethod:
+	case p.methods.any:
 		return Allowed
 	}
-	if _, ok := p.methods[method]; ok {
+	if _, ok := p.methods.names[method]; ok {
 		return Allowed
 	}
 	return MethodNotAllowed
 }
 
 func (p *Policy) checkHeader(name string) Reason {
-	if p.anyHeader {
+	if p.headers.any {
 		switch {
 		case !validToken(name):
 			return HeadersMalformed
-		case !p.authorization && strings.EqualFold(name, "authorization"):
+		case !p.headers.authorization && strings.EqualFold(name, "authorization"):
 			return AuthorizationNotAllowed
 		}
 		return Allowed
 	}
-	if len(name) <= p.longestHeader && p.hasHeader(name) {
+	if len(name) <= p.headers.longest && p.hasHeader(name) {
 		return Allowed
 	}
 	if !validToken(name) {
@@ -166,7 +172,7 @@ func (p *Policy) checkHeader(name string) Reason {
 
 // hasHeader looks a name up without regard to case. Browsers send lower case.
 func (p *Policy) hasHeader(name string) bool {
-	if _, ok := p.headers[name]; ok {
+	if _, ok := p.headers.names[name]; ok {
 		return true
 	}
 	var buf [64]byte
@@ -176,7 +182,7 @@ func (p *Policy) hasHeader(name string) bool {
 			lower[i] = c + ('a' - 'A')
 		}
 	}
-	_, ok := p.headers[string(lower)]
+	_, ok := p.headers.names[string(lower)]
 	return ok
 }
 
@@ -228,7 +234,7 @@ func (d *Decision) Answered() bool {
 // Status is the status of the answer to a preflight that is [Decision.Answered].
 func (d *Decision) Status() int {
 	if d.Allowed() {
-		return d.policy.status
+		return int(d.policy.status)
 	}
 	return 403
 }
@@ -256,7 +262,7 @@ func (d *Decision) Explain() string {
 	case HeadersTooLong:
 		return "the requested headers are longer than " + strconv.Itoa(MaxRequestHeaders) + " bytes"
 	case HeaderNotAllowed:
-		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + inWords(d.policy.allowHeaders, "none") + ")"
+		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + inWords(d.policy.headers.value, "none") + ")"
 	case AuthorizationNotAllowed:
 		return `header Authorization is not in allow_headers ("*" does not cover it)`
 	}
@@ -264,8 +270,8 @@ func (d *Decision) Explain() string {
 }
 
 func (p *Policy) methodsInWords(asked string) string {
-	allowed := "allowed: " + inWords(p.allowMethods, "GET, HEAD, POST")
-	if _, ok := p.methods[strings.ToUpper(asked)]; ok {
+	allowed := "allowed: " + inWords(p.methods.value, "GET, HEAD, POST")
+	if _, ok := p.methods.names[strings.ToUpper(asked)]; ok {
 		return "methods compare by case; " + allowed
 	}
 	return allowed

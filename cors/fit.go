@@ -52,11 +52,14 @@ func (f Fit) covers(authority, path string) bool {
 		authority = strings.ToLower(authority)
 		pattern, what, _ := parseHostPattern(f.Host)
 		host, _, _ := cutPort(authority)
-		switch {
-		case what != "":
+		port := authority[len(host):]
+		if !pattern.port {
+			port = ""
+		}
+		// The same host may be written with a dot at its end.
+		authority = strings.TrimSuffix(host, ".") + port
+		if what != "" {
 			return false
-		case !pattern.port:
-			authority = host
 		}
 		if pattern.subdomains && !strings.HasSuffix(authority, "."+pattern.host) ||
 			!pattern.subdomains && authority != pattern.host {

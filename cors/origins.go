@@ -1,52 +1,53 @@
 package cors
 
 import (
+	"iter"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// origins is the compiled allow_origins: a set of origins in which a look-up
-// costs the same for one entry as for a hundred thousand.
-type origins struct {
+// Origins is a compiled allow_origins: a set of origins in which a look-up costs the
+// same for one entry as for a hundred thousand. It is immutable, and policies may
+// share it.
+type Origins struct {
 	any  bool
 	null bool
-	// few has the exact origins if there are no more than fewOrigins, which are found
-	// faster one by one than by their hashes; exact has them otherwise, from the
-	// serialization to the one kept here.
-	few     []string
-	exact   map[string]string
-	pattern map[patternKey]struct{}
+	// few has the origins without wildcards if there are no more than fewOrigins, which
+	// are found faster one by one than by their hashes; the table has them otherwise,
+	// and the patterns.
+	few   []string
+	table *originTable
 	// depths has bit n set where a wildcard stands before a host of n labels, so
 	// that only as many suffixes of a host are looked up as the wildcards need.
 	depths  uint64
 	anyPort bool // a pattern without wildcard host has any port
 	regexps []*regexp.Regexp
-}
-
-// A patternKey finds a pattern with a wildcard.
-type patternKey struct {
-	scheme, host string
-	port         int
-	subdomains   bool
+	size    int
 }
 
 const fewOrigins = 4
 
+// originsSize is about how many bytes Origins take beside their entries.
+const originsSize = 160
+
 // maxDepth bounds the labels after a wildcard, and so the look-ups for an origin.
 const maxDepth = 63
 
+// Size is about how many bytes of memory the origins take.
+func (set *Origins) Size() int { return set.size }
+
 // match reports whether the set has an origin, given its serialization. kept is
 // the serialization in memory of the set, or "" if the set has none.
-func (set *origins) match(s string) (kept string, reason Reason) {
+func (set *Origins) match(s string) (kept string, reason Reason) {
 	for _, kept := range set.few {
 		if kept == s {
 			return kept, Allowed
 		}
 	}
-	if set.exact != nil {
-		if kept, ok := set.exact[s]; ok {
-			return kept, Allowed
-		}
+	if kept := set.table.get(s); kept != "" && strings.IndexByte(s, '*') < 0 {
+		return kept, Allowed
 	}
 	if s == "null" {
 		if set.null || set.any {
@@ -69,8 +70,8 @@ func (set *origins) match(s string) (kept string, reason Reason) {
 	return "", OriginNotAllowed
 }
 
-func (set *origins) matchPattern(o origin) bool {
-	if set.anyPort && set.has(o, o.host, anyPort, false) {
+func (set *Origins) matchPattern(o origin) bool {
+	if set.anyPort && set.has(o.scheme, o.host, anyPort, false) {
 		return true
 	}
 	// From the right, so that the hosts with the fewest labels come first, and a
@@ -84,53 +85,288 @@ func (set *origins) matchPattern(o origin) bool {
 		if depths>>n&1 == 0 {
 			continue
 		}
-		if suffix := o.host[i+1:]; set.has(o, suffix, o.port, true) || set.has(o, suffix, anyPort, true) {
+		if suffix := o.host[i+1:]; set.has(o.scheme, suffix, o.port, true) || set.has(o.scheme, suffix, anyPort, true) {
 			return true
 		}
 	}
 	return false
 }
 
-func (set *origins) has(o origin, host string, port int, subdomains bool) bool {
-	_, ok := set.pattern[patternKey{o.scheme, host, port, subdomains}]
-	return ok
-}
-
-func (set *origins) addPattern(p pattern) {
-	if set.pattern == nil {
-		set.pattern = map[patternKey]struct{}{}
+// has reports whether the set has a pattern, as it is written in allow_origins.
+func (set *Origins) has(scheme, host string, port int, subdomains bool) bool {
+	var buf [maxTableText]byte
+	b := append(append(buf[:0], scheme...), "://"...)
+	if subdomains {
+		b = append(b, "*."...)
 	}
-	set.pattern[patternKey{p.origin.scheme, p.origin.host, p.origin.port, p.subdomains}] = struct{}{}
-	if p.subdomains {
-		set.depths |= 1 << labels(p.origin.host)
-	} else {
-		set.anyPort = true
+	b = append(b, host...)
+	switch port {
+	case noPort:
+	case anyPort:
+		b = append(b, ":*"...)
+	default:
+		b = strconv.AppendInt(append(b, ':'), int64(port), 10)
 	}
+	return set.table.has(b)
 }
 
 // subsumed reports whether the set allows all that p allows by another pattern.
-func (set *origins) subsumed(p pattern, s string) bool {
-	if p.origin.port != anyPort && set.has(p.origin, p.origin.host, anyPort, p.subdomains) {
+func (set *Origins) subsumed(p pattern) bool {
+	o := p.origin
+	if o.port != anyPort && set.anyPortOver(p) {
 		return true
 	}
-	host := p.origin.host
-	for {
-		i := strings.IndexByte(host, '.')
-		if i < 0 {
-			break
+	host := o.host
+	for n := strings.Count(host, "."); n > 0; n-- {
+		_, host, _ = strings.Cut(host, ".")
+		if n > maxDepth || set.depths>>n&1 == 0 {
+			continue
 		}
-		host = host[i+1:]
-		if set.has(p.origin, host, p.origin.port, true) || set.has(p.origin, host, anyPort, true) {
-			return true
-		}
-	}
-	if p.subdomains || p.origin.port == anyPort {
-		return false
-	}
-	for _, re := range set.regexps {
-		if re.MatchString(s) {
+		if set.has(o.scheme, host, o.port, true) || set.has(o.scheme, host, anyPort, true) {
 			return true
 		}
 	}
 	return false
+}
+
+func (set *Origins) anyPortOver(p pattern) bool {
+	return (p.subdomains || set.anyPort) && set.has(p.origin.scheme, p.origin.host, anyPort, p.subdomains)
+}
+
+// An originBuilder compiles allow_origins.
+type originBuilder struct {
+	builder
+	set     *Origins
+	regexes map[string]struct{} // their texts
+	// twice has a bit for each entry that stands in the list before, once there is one.
+	twice []uint64
+	// tries is how many origins are still tried on regexes, for a warning only.
+	tries int
+}
+
+// maxTries bounds the work of telling that a regex covers an origin of the same list:
+// each try takes microseconds.
+const maxTries = 2000
+
+// CompileOrigins compiles the entries of allow_origins, which it reads more than once
+// and keeps nothing of. It returns nil if any of them is wrong. Whether the policy
+// allows credentials decides what is wrong; the set is the same.
+func CompileOrigins(entries iter.Seq2[int, OriginEntry], credentials bool, r Reporter) *Origins {
+	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: credentials}, set: &Origins{}, tries: maxTries}
+	n := b.allocate(entries)
+	if n == 0 {
+		b.whole()
+		b.fail("is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
+		return nil
+	}
+	for i, entry := range entries {
+		b.at(i, entry.Offset)
+		if !b.entry(entry) {
+			if b.twice == nil {
+				b.twice = make([]uint64, n/64+1)
+			}
+			b.twice[i/64] |= 1 << (i % 64)
+		}
+	}
+	if b.set.any || b.set.table != nil || len(b.set.regexps) > 0 || b.twice != nil {
+		b.superfluous(entries)
+	}
+	if b.failed {
+		return nil
+	}
+	b.set.size += originsSize + b.set.table.size()
+	return b.set
+}
+
+// CheckOrigins reports what [CompileOrigins] has to say of the entries only because the
+// policy allows credentials. It reports whether they are right.
+func CheckOrigins(entries iter.Seq2[int, OriginEntry], r Reporter) bool {
+	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: true}}
+	for i, entry := range entries {
+		b.at(i, entry.Offset)
+		if entry.Regex {
+			b.regex(entry.Text)
+		} else if p, ok := readPattern(entry.Text); ok {
+			b.trusted(p, entry.Text)
+		}
+	}
+	return !b.failed
+}
+
+// allocate makes room for the entries, and returns one more than the last index.
+func (b *originBuilder) allocate(entries iter.Seq2[int, OriginEntry]) (n int) {
+	exact, patterns, exactBytes, patternBytes := 0, 0, 0, 0
+	for i, entry := range entries {
+		n = i + 1
+		switch {
+		case entry.Regex || len(entry.Text) > maxTableText:
+		case strings.IndexByte(entry.Text, '*') >= 0:
+			patterns, patternBytes = patterns+1, patternBytes+len(entry.Text)
+		default:
+			exact, exactBytes = exact+1, exactBytes+len(entry.Text)
+		}
+	}
+	if exact <= fewOrigins {
+		b.set.few = make([]string, 0, exact)
+	} else {
+		patterns, patternBytes = patterns+exact, patternBytes+exactBytes
+	}
+	if patterns > 0 {
+		b.set.table = newOriginTable(patterns, patternBytes)
+	}
+	return n
+}
+
+// entry compiles an entry. It reports whether the entry is there for the first time.
+func (b *originBuilder) entry(entry OriginEntry) (first bool) {
+	if entry.Regex {
+		return b.addRegex(entry.Text)
+	}
+	p, ok := readPattern(entry.Text)
+	if ok && !p.fits() || !ok {
+		if b.wants(false) {
+			_, what, instead := parsePattern(entry.Text)
+			b.report(what, instead, false)
+		}
+		return true
+	}
+	if !b.trusted(p, entry.Text) {
+		return true
+	}
+	set := b.set
+	switch p.kind {
+	case anyPattern:
+		first, set.any = !set.any, true
+	case nullPattern:
+		first, set.null = !set.null, true
+	default:
+		first = b.add(p, entry.Text)
+	}
+	return first
+}
+
+// add adds an origin or a pattern to the set, unless it is there.
+func (b *originBuilder) add(p pattern, text string) bool {
+	set := b.set
+	switch {
+	case p.subdomains:
+		set.depths |= 1 << labels(p.origin.host)
+	case p.origin.port == anyPort:
+		set.anyPort = true
+	case set.few != nil:
+		if slices.Contains(set.few, text) {
+			return false
+		}
+		set.few = append(set.few, strings.Clone(text))
+		set.size += 32 + len(text)
+		return true
+	}
+	return set.table.add(text)
+}
+
+func (b *originBuilder) addRegex(expr string) (first bool) {
+	if _, twice := b.regexes[expr]; twice {
+		return false
+	}
+	if b.regexes == nil {
+		b.regexes = map[string]struct{}{}
+	}
+	b.regexes[expr] = struct{}{}
+	if re := b.regex(expr); re != nil {
+		b.set.regexps = append(b.set.regexps, re)
+		b.set.size += regexSize(re)
+	}
+	return true
+}
+
+// trusted reports whether a pattern is right for the policy's credentials.
+func (b *originBuilder) trusted(p pattern, text string) bool {
+	switch {
+	case !b.credentials:
+		return true
+	case p.kind == nullPattern:
+		b.warn(`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
+			"serve the pages from an origin of their own")
+	case p.trustsStrangers():
+		if b.wants(false) {
+			what, instead := p.whyNot(text)
+			b.report(what, instead, false)
+		}
+		return false
+	}
+	return true
+}
+
+// superfluous warns about the entries that add nothing.
+func (b *originBuilder) superfluous(entries iter.Seq2[int, OriginEntry]) {
+	set := b.set
+	var again []again
+	for i, entry := range entries {
+		b.at(i, entry.Offset)
+		if b.twice != nil && b.twice[i/64]>>(i%64)&1 != 0 {
+			if b.wants(true) {
+				again = append(again, entry.again(i))
+			}
+			continue
+		}
+		p, ok := readPattern(entry.Text)
+		ok = !entry.Regex && ok && p.fits() && !(b.credentials && p.trustsStrangers())
+		switch {
+		case set.any && (ok && p.kind != anyPattern || entry.Regex):
+			if b.wants(true) {
+				b.report(quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
+			}
+		case ok && p.kind == tuplePattern && (set.subsumed(p) || b.matched(p, entry.Text)):
+			if b.wants(true) {
+				b.report(quote(entry.Text)+" is covered by another entry", "leave it out", true)
+			}
+		}
+	}
+	b.repeated(entries, again)
+}
+
+// matched reports whether a regex of the set allows an origin.
+func (b *originBuilder) matched(p pattern, text string) bool {
+	if p.subdomains || p.origin.port == anyPort {
+		return false
+	}
+	for _, re := range b.set.regexps {
+		if b.tries--; b.tries < 0 {
+			return false
+		}
+		if re.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// An again is an entry that stands in the list before.
+type again struct {
+	text          string
+	regex         bool
+	index, offset int
+}
+
+func (e OriginEntry) again(index int) again { return again{e.Text, e.Regex, index, e.Offset} }
+
+// repeated warns about entries that stand in the list before, and says where.
+func (b *originBuilder) repeated(entries iter.Seq2[int, OriginEntry], list []again) {
+	if len(list) == 0 {
+		return
+	}
+	first := make(map[again]int, len(list))
+	for _, a := range list {
+		first[again{text: a.text, regex: a.regex}] = -1
+	}
+	for i, entry := range entries {
+		if at, listed := first[again{text: entry.Text, regex: entry.Regex}]; listed && at < 0 {
+			first[again{text: entry.Text, regex: entry.Regex}] = i
+		}
+	}
+	for _, a := range list {
+		b.at(a.index, a.offset)
+		j := first[again{text: a.text, regex: a.regex}]
+		b.report(quote(a.text)+" is already "+b.field+"["+strconv.Itoa(j)+"]", "leave one out", true)
+	}
 }

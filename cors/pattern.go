@@ -31,12 +31,23 @@ func parsePattern(s string) (p pattern, what, instead string) {
 	switch {
 	case !ok:
 		what, instead = diagnoseOrigin(s)
-	case p.subdomains && labels(p.origin.host) > maxDepth:
+	case p.tooDeep():
 		what, instead = quote(s)+" has more than "+strconv.Itoa(maxDepth)+" labels", "shorten it"
-	case p.subdomains && (p.origin.host[0] == '[' || canonicalIPv4(p.origin.host)):
+	case p.overAddress():
 		what, instead = quote(s)+" has a wildcard before an IP address, which has no subdomains", "write the address alone"
 	}
 	return p, what, instead
+}
+
+// fits reports whether a pattern is one that a set can have.
+func (p pattern) fits() bool { return !p.tooDeep() && !p.overAddress() }
+
+// tooDeep reports whether a wildcard stands before more labels than are looked up.
+func (p pattern) tooDeep() bool { return p.subdomains && labels(p.origin.host) > maxDepth }
+
+// overAddress reports whether a wildcard stands before an IP address.
+func (p pattern) overAddress() bool {
+	return p.subdomains && (p.origin.host[0] == '[' || canonicalIPv4(p.origin.host))
 }
 
 func readPattern(s string) (p pattern, ok bool) {
@@ -52,7 +63,11 @@ func readPattern(s string) (p pattern, ok bool) {
 	}
 	rest, p.subdomains = strings.CutPrefix(rest, "*.")
 	rest, port := cutAnyPort(rest)
-	p.origin, ok = parseOrigin(scheme + "://" + rest)
+	text := s // which is the origin itself, mostly
+	if p.subdomains || port == anyPort {
+		text = scheme + "://" + rest
+	}
+	p.origin, ok = parseOrigin(text)
 	if port == anyPort {
 		ok = ok && p.origin.port == noPort
 		p.origin.port = anyPort
@@ -210,6 +225,26 @@ func diagnoseHost(s, scheme, rest string) (what, mended, instead string) {
 		return quote(s) + " has characters outside ASCII, which browsers send as Punycode", "", `write the host's "xn--" form`
 	}
 	return quote(s) + " has an invalid host", "", "write letters, digits, hyphens and dots"
+}
+
+// trustsStrangers reports whether a policy that allows credentials may not have the pattern.
+func (p pattern) trustsStrangers() bool {
+	return p.kind == anyPattern || p.kind == tuplePattern && (p.overPublicSuffix() || p.insecure())
+}
+
+// whyNot says why a policy that allows credentials may not have the pattern, and what
+// to write instead.
+func (p pattern) whyNot(text string) (what, instead string) {
+	switch {
+	case p.kind == anyPattern:
+		return `"*" with allow_credentials would let every site act as the visitor`,
+			"list the origins, or leave out allow_credentials"
+	case p.overPublicSuffix():
+		return quote(text) + " with allow_credentials trusts sites of different owners, because " + p.origin.host +
+			" is a public suffix", "list the origins, or the wildcard of a domain of your own"
+	}
+	return quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
+		"have the pages served over https, or leave out allow_credentials"
 }
 
 // overPublicSuffix reports whether a wildcard spans sites of different owners,

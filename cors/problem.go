@@ -11,6 +11,8 @@ type Problem struct {
 	Field string
 	// Index is the element of the field's list, or -1 for the field as a whole.
 	Index int
+	// Offset is where the element stands, if who compiles it has said so.
+	Offset int
 	// What is wrong, in words that follow "<where>: ".
 	What string
 	// Instead is what to write instead, as an imperative; empty if What says it.
@@ -37,6 +39,62 @@ func (p Problem) Error() string {
 		return s
 	}
 	return p.Path() + ": " + s
+}
+
+// A Reporter takes the problems of what is compiled, as they are found. It may bound
+// how many of them are described: what an operator or a source hands over can have as
+// many as it has bytes.
+type Reporter interface {
+	// Wants reports whether the next problem, a warning or an error, is to be described
+	// and handed to Report. If not, the Reporter has counted it.
+	Wants(warning bool) bool
+	// Report takes a problem that is wanted.
+	Report(Problem)
+}
+
+// MaxProblems is how many errors, and how many warnings, are described. Further ones
+// are only counted.
+const MaxProblems = 100
+
+// A Limit says how many problems were found, and which of them are described.
+type Limit struct {
+	// Errors and Warnings are how many there are.
+	Errors, Warnings int
+}
+
+// Wants implements [Reporter].
+func (l *Limit) Wants(warning bool) bool {
+	n := &l.Errors
+	if warning {
+		n = &l.Warnings
+	}
+	*n++
+	return *n <= MaxProblems
+}
+
+// problems is the Reporter of those who want a list.
+type problems struct {
+	Limit
+	list []Problem
+}
+
+// Report implements [Reporter].
+func (ps *problems) Report(p Problem) { ps.list = append(ps.list, p) }
+
+// all are the problems; the last one says how many others there are.
+func (ps *problems) all() []Problem {
+	if more := ps.Errors + ps.Warnings - len(ps.list); more > 0 {
+		return append(ps.list, Problem{Index: -1, What: MoreProblems(more), Warning: ps.Errors == 0})
+	}
+	return ps.list
+}
+
+// MoreProblems says in words that so many problems are not described.
+func MoreProblems(n int) string {
+	if n == 1 {
+		return "and 1 more problem"
+	}
+	return "and " + strconv.Itoa(n) + " more problems"
 }
 
 // quote quotes a value for a message: on one line, printable, and not too long.

@@ -19,6 +19,33 @@ func compileRegex(expr string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?:` + parsed.String() + `)\z`)
 }
 
+// regex compiles a regex of allow_origins, or returns nil if it is wrong.
+func (b *builder) regex(expr string) *regexp.Regexp {
+	re, err := compileRegex(expr)
+	switch {
+	case expr == "":
+		b.fail("the regex is empty", `write a regex such as "https://[a-z]+\\.example\\.com", or leave it out`)
+	case err != nil:
+		b.fail("the regex "+quote(expr)+" is invalid: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "),
+			"write it in RE2 syntax")
+	case b.credentials && matchesEverything(re):
+		b.fail("the regex "+quote(expr)+" matches every site, and with allow_credentials all could act as the visitor",
+			"name the domain in the regex, or leave out allow_credentials")
+	case b.credentials && insecureRegex(re):
+		b.fail("the regex "+quote(expr)+" matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
+			`begin it with "https://", or leave out allow_credentials`)
+	default:
+		if re.MatchString("null") && !re.MatchString("https://any.invalid") {
+			b.warn("the regex "+quote(expr)+` matches "null", and a regex never allows that`, `add the entry "null"`)
+		}
+		return re
+	}
+	return nil
+}
+
+// regexSize is about how many bytes of memory a compiled regex takes.
+func regexSize(re *regexp.Regexp) int { return 1024 + 300*len(re.String()) }
+
 // matchesEverything reports whether the regex allows sites that have nothing in
 // common: then it doesn't tell origins apart. It is tried on hosts that no operator
 // owns, in the alphabets in which a careless regex describes "some host", under

@@ -61,7 +61,7 @@ func (d *Decision) AppendHeaders(dst []Header) []Header {
 // AppendPreflight appends what follows Access-Control-Allow-Origin in the answers
 // to allowed preflights that are [Decision.Static].
 func (p *Policy) AppendPreflight(dst []Header, privateNetwork bool) []Header {
-	return p.appendPreflight(dst, p.allowMethods, p.allowHeaders, privateNetwork)
+	return p.appendPreflight(dst, p.methods.value, p.headers.value, privateNetwork)
 }
 
 func (p *Policy) appendPreflight(dst []Header, methods, headers string, privateNetwork bool) []Header {
@@ -86,7 +86,7 @@ func (p *Policy) appendPreflight(dst []Header, methods, headers string, privateN
 // Static reports whether the answer to an allowed preflight depends on nothing of
 // the request but its origin and the private-network flag.
 func (d *Decision) Static() bool {
-	return !d.policy.credentials || !d.policy.anyMethod && !d.policy.anyHeader
+	return !d.policy.credentials || !d.policy.methods.any && !d.policy.headers.any
 }
 
 // Origin is the value of Access-Control-Allow-Origin in the answer, or "".
@@ -170,8 +170,8 @@ func (d *Decision) Edit(u *Upstream, e Editor) {
 	switch {
 	case u.seen == 0 && d.origin != "":
 		e.AddResponseHeader(responseHeaderNames[allowOrigin], d.origin)
-		for i := range p.allowed {
-			e.AddResponseHeader(p.allowed[i].Name, p.allowed[i].Value)
+		for _, h := range p.exposed.allowed {
+			e.AddResponseHeader(h.Name, h.Value)
 		}
 	case u.seen == 0:
 	case d.Reason != NoOrigin || d.origin != "":
@@ -191,7 +191,7 @@ func (d *Decision) replace(u *Upstream, e Editor) {
 	var want [responseHeaders]string
 	if d.origin != "" {
 		want[allowOrigin] = d.origin
-		want[exposeHeaders] = d.policy.exposeHeaders
+		want[exposeHeaders] = d.policy.exposed.value
 		if d.policy.credentials {
 			want[allowCredentials] = "true"
 		}

@@ -105,9 +105,10 @@ type Plugin struct {
 	// if that depends on the request.
 	everywhere, withoutOrigin *cors.Policy
 
-	replies map[*cors.Policy]replies
-	source  *source // nil if the configuration has no policy source
-	free    *Stream // released streams
+	replies   map[*cors.Policy]*replies
+	replySize int     // of all replies, in bytes
+	source    *source // nil if the configuration has no policy source
+	free      *Stream // released streams
 
 	// For the callback that runs, kept to be used again.
 	scratch  []byte
@@ -118,13 +119,12 @@ type Plugin struct {
 // OnPluginStart implements types.PluginContext: it reads the configuration. A bad
 // one is refused whole, and what served before goes on.
 func (p *Plugin) OnPluginStart(int) types.OnPluginStartStatus {
-	// A copy, for the policies keep parts of it.
-	c, problems := config.Parse(strings.Clone(p.host.Configuration()))
+	c, problems := config.Parse(p.host.Configuration())
 	for _, problem := range problems {
 		p.logProblem("", problem)
 	}
 	if c == nil {
-		p.host.Log(Critical, "the configuration is refused: "+count(len(config.Errors(problems)), "error")+", listed above")
+		p.host.Log(Critical, "the configuration is refused: "+refusal(problems))
 		return types.OnPluginStartStatusFailed
 	}
 	p.use(c.Policies)
@@ -143,6 +143,15 @@ func (p *Plugin) OnTick() {
 	if p.source != nil {
 		p.source.fetch()
 	}
+}
+
+// refusal says how many errors there are. The problems that are logged are at most
+// [cors.MaxProblems] and one that counts the others.
+func refusal(problems []config.Problem) string {
+	if n := len(config.Errors(problems)); n <= cors.MaxProblems {
+		return count(n, "error") + ", listed above"
+	}
+	return "the first " + strconv.Itoa(cors.MaxProblems) + " errors are listed above"
 }
 
 // logProblem logs a problem of the configuration, on a line of its own.
@@ -167,10 +176,7 @@ func (p *Plugin) serving(when string) string {
 // use makes the policies those of the streams to come.
 func (p *Plugin) use(set *cors.Set) {
 	p.policies, p.everywhere, p.withoutOrigin = set, set.Everywhere(), set.WithoutOrigin()
-	p.replies = make(map[*cors.Policy]replies, len(set.Policies()))
-	for _, policy := range set.Policies() {
-		p.replies[policy] = newReplies(policy)
-	}
+	p.replies, p.replySize = map[*cors.Policy]*replies{}, 0
 }
 
 func count(n int, noun string) string {

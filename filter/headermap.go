@@ -34,11 +34,40 @@ type reply struct{ head, tail []byte }
 
 const sizeOffset = 8
 
-func newReplies(policy *cors.Policy) (r replies) {
-	r[0] = newReply(policy, false)
+func newReplies(policy *cors.Policy) *replies {
+	r := &replies{newReply(policy, false)}
 	if policy.AsksPrivateNetwork() {
 		r[1] = newReply(policy, true)
 	}
+	return r
+}
+
+// size is how many bytes the replies take, about.
+func (r *replies) size() int {
+	n := 0
+	for _, reply := range r {
+		n += 64 + len(reply.head) + len(reply.tail)
+	}
+	return n
+}
+
+// maxReplies bounds the bytes of all replies that are kept. Thousands of policies may
+// inherit a long list, and each would have a copy; beyond the bound a reply is made when
+// it is needed.
+const maxReplies = 4 << 20
+
+// repliesOf returns the replies of a policy, made when the first preflight needs them; nil if
+// there is no room for them.
+func (p *Plugin) repliesOf(policy *cors.Policy) *replies {
+	if r := p.replies[policy]; r != nil {
+		return r
+	}
+	if p.replySize > maxReplies {
+		return nil
+	}
+	r := newReplies(policy)
+	p.replies[policy] = r
+	p.replySize += r.size()
 	return r
 }
 
@@ -64,15 +93,20 @@ func (p *Plugin) reply(d *cors.Decision) {
 	if !d.Allowed() {
 		details = "cors: " + d.Explain()
 	}
+	p.scratch = p.appendReply(p.scratch[:0], d)
+	p.host.Reply(d.Status(), details, p.scratch)
+}
+
+func (p *Plugin) appendReply(b []byte, d *cors.Decision) []byte {
 	if d.Allowed() && d.Static() {
 		variant := 0
 		if d.PrivateNetwork() {
 			variant = 1
 		}
-		p.scratch = p.replies[d.Policy()][variant].with(p.scratch[:0], d.Origin())
-	} else {
-		var buf [8]cors.Header
-		p.scratch = appendHeaderMap(p.scratch[:0], d.AppendHeaders(buf[:0]))
+		if r := p.repliesOf(d.Policy()); r != nil {
+			return r[variant].with(b, d.Origin())
+		}
 	}
-	p.host.Reply(d.Status(), details, p.scratch)
+	var buf [8]cors.Header
+	return appendHeaderMap(b, d.AppendHeaders(buf[:0]))
 }

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"hash/maphash"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -17,9 +18,9 @@ type source struct {
 	from   *config.PolicySource
 
 	inFlight bool
-	etag     string // of doc
-	doc      string // what serves, "" if nothing of the source does yet
-	refused  string // what was refused last, if trouble says so
+	etag     string // of what serves
+	serving  digest // of the document that serves, if one does
+	refused  digest // of what was refused last, if trouble says so
 	failures int    // in a row
 	trouble  string // the last problem that was logged, "" if there is none
 }
@@ -94,30 +95,30 @@ func (s *source) answered(size int, ok bool) {
 
 // take makes the policies those of a document, if it is good.
 func (s *source) take(body string) {
+	digest := digestOf(body)
 	switch {
-	case body == s.doc && body != "":
+	case digest == s.serving:
 		s.keepETag()
 		s.unchanged()
 		return
-	case body == s.refused && s.trouble == troubleRefused:
+	case digest == s.refused && s.trouble == troubleRefused:
 		s.plugin.host.Count(countRefused)
 		s.again(0)
 		return
 	}
-	doc := strings.Clone(body) // the policies keep parts of it
-	c, problems := config.ParseFetched(doc)
+	c, problems := config.ParseFetched(body)
 	for _, problem := range problems {
 		s.plugin.logProblem("policy_source: ", problem)
 	}
 	if c == nil {
-		s.refused, s.trouble = doc, troubleRefused
+		s.refused, s.trouble = digest, troubleRefused
 		s.plugin.host.Count(countRefused)
-		s.plugin.host.Log(Error, "policy_source: the document is refused: "+count(len(config.Errors(problems)), "error")+", listed above; "+s.plugin.serving("still"))
+		s.plugin.host.Log(Error, "policy_source: the document is refused: "+refusal(problems)+"; "+s.plugin.serving("still"))
 		s.again(0)
 		return
 	}
 	s.plugin.use(c.Policies)
-	s.doc, s.refused, s.trouble = doc, "", ""
+	s.serving, s.refused, s.trouble = digest, noDigest, ""
 	s.keepETag()
 	s.plugin.host.Count(countUpdated)
 	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
@@ -135,7 +136,7 @@ func (s *source) unchanged() {
 	if s.trouble != "" {
 		s.plugin.host.Log(Info, "policy_source: answers again with the same document, "+s.plugin.serving("still"))
 	}
-	s.trouble, s.refused = "", ""
+	s.trouble, s.refused = "", noDigest
 	s.again(0)
 }
 
@@ -161,4 +162,21 @@ func (s *source) again(failures int) {
 	}
 	delay = min(delay, max(s.from.Interval, slowest))
 	s.plugin.host.SetTickPeriod(spread(delay*9/10, delay*11/10))
+}
+
+// A digest stands for a document of megabytes that need not be kept. Two that differ
+// have the same one less often than memory fails.
+type digest [2]uint64
+
+// noDigest is of no document.
+var noDigest digest
+
+// Seeds that no source knows, so that none can make two documents look alike.
+var digestSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func digestOf(document string) (d digest) {
+	for i, seed := range digestSeeds {
+		d[i] = maphash.String(seed, document)
+	}
+	return d
 }

@@ -66,7 +66,7 @@ func TestSource(t *testing.T) {
 			`error policy_source: 1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`,
 			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countRefused: 2}, interval},
 		{"too long", sourceConfig, []answer{{"200", "", huge}}, []string{""}, "https://own.example", []string{
-			"warn policy_source: the document has 2097153 bytes, and may have 2097152; still serving 1 policy"}, map[string]uint64{countFailed: 1}, 2 * interval},
+			"warn policy_source: the document has 4194305 bytes, and may have 4194304; still serving 1 policy"}, map[string]uint64{countFailed: 1}, 2 * interval},
 		{"errors", sourceConfig, []answer{{"500", "", ""}, {"500", "", ""}, {"404", "", ""}}, []string{"", "", ""}, "https://own.example", []string{
 			"warn policy_source: status 500; still serving 1 policy", "warn policy_source: status 404; still serving 1 policy"}, map[string]uint64{countFailed: 3}, 60_000},
 		{"a 304 that nobody asked for", sourceConfig, []answer{{"304", "", ""}}, []string{""}, "https://own.example", []string{

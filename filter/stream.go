@@ -15,9 +15,8 @@ type Stream struct {
 	next   *Stream // in the plugin's list of released streams
 
 	state     state
-	handshake bool           // may become a WebSocket
-	decision  *cors.Decision // if the state is editing
-	own       cors.Decision  // where decision may point
+	handshake bool          // may become a WebSocket
+	decision  cors.Decision // if the state is editing
 }
 
 // A state is what a stream does with the answer.
@@ -103,7 +102,8 @@ func (s *Stream) withoutOrigin() {
 	case d.OnlyVary():
 		s.state = adding
 	case !d.Untouched():
-		s.state, s.decision = editing, d
+		s.decision = d
+		s.state = editing
 	}
 }
 
@@ -133,8 +133,8 @@ func (s *Stream) keep(d cors.Decision) {
 		return
 	}
 	d.Retain()
-	s.own = d
-	s.state, s.decision = editing, &s.own
+	s.decision = d
+	s.state = editing
 }
 
 // OnHttpResponseHeaders implements types.HttpContext.
@@ -183,9 +183,9 @@ func (s *Stream) Fail() {
 
 // Release hands the stream back for reuse. It must not be used afterwards.
 func (s *Stream) Release() {
-	if s.decision == &s.own {
-		s.own = cors.Decision{} // which may be the last to hold a policy
+	if s.state == editing {
+		s.decision = cors.Decision{} // which may be the last to hold a policy
 	}
-	s.state, s.handshake, s.decision = untouched, false, nil
+	s.state, s.handshake = untouched, false
 	s.next, s.plugin.free = s.plugin.free, s
 }

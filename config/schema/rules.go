@@ -32,6 +32,7 @@ const (
 	endsInNumber = `([^:]*\.)?([0-9]+|0x[0-9a-f]*)\.?`
 	tooLong      = `[^:*]{255,}`
 	tooDeep      = `\*\.([^:.]+\.){63}.*`
+	tooDeepHost  = `\*\.([^:.]+\.){63}[^:.].*` // a dot at the end makes no label
 	loopback     = `((\*\.)?([a-z0-9_-]+\.)*localhost|127(\.` + octet + `){3}|\[::1\])`
 
 	requestPath = `/[!"$-)+->@-~]*`
@@ -157,7 +158,7 @@ var (
 		all(
 			never(`\*\.`+ipv4+anyPort, "has a wildcard before an IP address; write the address alone"),
 			never(`(\*\.)?`+tooLong+anyPort, "has more than 254 characters; shorten it"),
-			never(tooDeep, "has too many labels; shorten it"),
+			never(tooDeepHost, "has too many labels; shorten it"),
 		),
 	)
 	pathEntry = join(

@@ -69,7 +69,7 @@ func TestBadDocuments(t *testing.T) {
 			{"name": "one", "match": {"hosts": ["one.example"]}, "allow_origins": ["` + app + `"]},
 			{"name": "any", "allow_origins": ["` + app + `/"]}]}`), "refused", `policy_source: 3:38 policies[1].allow_origins[0]: "https://app.example/" has a path`},
 		{"empty", body(""), "refused", "policy_source: 1:1 configuration: is empty"},
-		{"3 MB", body(document(90) + strings.Repeat(" ", 3_000_000)), "failed", "bytes, and may have 2097152; still serving 2 policies"},
+		{"5 MB", body(document(90) + strings.Repeat(" ", 5_000_000)), "failed", "bytes, and may have 4194304; still serving 2 policies"},
 		{"500", failing(http.StatusInternalServerError, document(91)), "failed", "policy_source: status 500; still serving 2 policies"},
 		{"404", failing(http.StatusNotFound, document(92)), "failed", "policy_source: status 404; still serving 2 policies"},
 		{"slow", slow(document(93)), "failed", "policy_source: status 504; still serving 2 policies"}, // is what Envoy answers

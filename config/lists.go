@@ -1,0 +1,199 @@
+package config
+
+import (
+	"iter"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// A listCache has the lists that are compiled already. Policies share what a list
+// compiles to that they inherit, and, if there is nothing to say about it, one that
+// reads the same.
+type listCache struct {
+	origins map[listKey]*cors.Origins
+	methods map[listKey]*cors.Methods
+	request map[listKey]*cors.RequestHeaders
+	exposed map[listKey]*cors.ExposedHeaders
+
+	// trusted tells whether the default's origins are right for policies that allow
+	// credentials, once that is asked for.
+	trusted *bool
+}
+
+// A listKey is a list as it stands in the document or, if it is inherited, where. What
+// it compiles to depends on credentials too.
+type listKey struct {
+	text        string
+	offset      int
+	credentials bool
+}
+
+func newListCache() listCache {
+	return listCache{
+		origins: map[listKey]*cors.Origins{},
+		methods: map[listKey]*cors.Methods{},
+		request: map[listKey]*cors.RequestHeaders{},
+		exposed: map[listKey]*cors.ExposedHeaders{},
+	}
+}
+
+// readLists compiles the policy's lists. One that is wrong is nil.
+func (r *reader) readLists(p *policy, credentials bool) cors.Lists {
+	return cors.Lists{
+		Origins:        r.readOrigins(p, credentials),
+		Methods:        readNames(r, r.lists.methods, p, fieldAllowMethods, credentials, cors.CompileMethods),
+		RequestHeaders: readNames(r, r.lists.request, p, fieldAllowHeaders, credentials, cors.CompileRequestHeaders),
+		ExposedHeaders: readNames(r, r.lists.exposed, p, fieldExposeHeaders, credentials, cors.CompileExposedHeaders),
+	}
+}
+
+// A sized thing tells how many bytes of memory it takes, about.
+type sized[T any] interface {
+	*T
+	Size() int
+}
+
+// readNames compiles a list of names, unless that has been done.
+func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool,
+	compile func(names []string, credentials bool, r cors.Reporter) P) P {
+	return cached(r, cache, p, f, credentials, func(v gjson.Result) P {
+		// What is wrong with a default was said when the defaults were read, without
+		// regard to credentials.
+		again := p.inherits(f) && credentials
+		r.muted = again
+		r.names = r.texts(r.names[:0], v, p.field(f), &r.namesAt)
+		list := compile(r.names, credentials, r)
+		r.muted = false
+		if again && f == fieldExposeHeaders {
+			cors.CheckExposedHeaders(r.names, r)
+		}
+		return list
+	})
+}
+
+// readOrigins compiles allow_origins, unless that has been done.
+func (r *reader) readOrigins(p *policy, credentials bool) *cors.Origins {
+	v := p.fields[fieldAllowOrigins]
+	if !p.inherits(fieldAllowOrigins) {
+		if p.isDefaults && isEmpty(v) {
+			return nil // which is wrong if it is inherited
+		}
+		return cached(r, r.lists.origins, p, fieldAllowOrigins, credentials, func(v gjson.Result) *cors.Origins {
+			return r.compileOrigins(p, v, credentials)
+		})
+	}
+	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, false, func(v gjson.Result) *cors.Origins {
+		return r.compileOrigins(p, v, false)
+	})
+	if origins == nil || !credentials {
+		return origins
+	}
+	if r.lists.trusted == nil {
+		trusted := cors.CheckOrigins(r.entries(v), r)
+		r.lists.trusted = &trusted
+	}
+	if !*r.lists.trusted {
+		return nil
+	}
+	return origins
+}
+
+// cached compiles a list, unless that has been done.
+func cached[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool, compile func(v gjson.Result) P) P {
+	v := p.fields[f]
+	inherited := p.inherits(f) || p.isDefaults
+	key := listKey{text: v.Raw, credentials: credentials}
+	if inherited {
+		key = listKey{offset: v.Index, credentials: credentials}
+	}
+	if list, ok := cache[key]; ok {
+		return list
+	}
+	before := r.Errors + r.Warnings
+	list := compile(v)
+	if inherited || r.Errors+r.Warnings == before {
+		cache[key] = list
+	}
+	if list != nil {
+		r.spend(list.Size())
+	}
+	return list
+}
+
+// isEmpty reports whether a list has no element.
+func isEmpty(v gjson.Result) bool {
+	empty := true
+	if v.IsArray() {
+		v.ForEach(func(_, _ gjson.Result) bool {
+			empty = false
+			return false
+		})
+	}
+	return empty && (!v.Exists() || v.Type == gjson.Null || v.IsArray())
+}
+
+func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *cors.Origins {
+	where := p.field(fieldAllowOrigins)
+	total, good := 0, 0
+	r.each(v, where, func(i int, e gjson.Result) {
+		total++
+		if e.Type == gjson.String {
+			good++
+		} else if _, ok := r.regex(e, where.element(i)); ok {
+			good++
+		}
+	})
+	if good == 0 && (total > 0 || !isEmpty(v)) {
+		return nil // that is reported: don't report as well that there is none
+	}
+	return cors.CompileOrigins(r.entries(v), credentials, r)
+}
+
+// entries are the entries of allow_origins, but those of a wrong type, which have been
+// reported. None of it is kept, so that a list of a hundred thousand origins needs no
+// more memory than its document.
+func (r *reader) entries(list gjson.Result) iter.Seq2[int, cors.OriginEntry] {
+	return func(yield func(int, cors.OriginEntry) bool) {
+		if !list.IsArray() {
+			return
+		}
+		i := -1
+		list.ForEach(func(_, e gjson.Result) bool {
+			i++
+			entry := cors.OriginEntry{Text: e.Str, Offset: e.Index}
+			if e.Type != gjson.String {
+				muted := r.muted
+				r.muted = true
+				entry.Text, entry.Regex = r.regex(e, nil)
+				r.muted = muted
+				if !entry.Regex {
+					return true
+				}
+			}
+			return yield(i, entry)
+		})
+	}
+}
+
+// regex reads an entry of allow_origins that isn't a string.
+func (r *reader) regex(v gjson.Result, where *path) (expr string, ok bool) {
+	const instead = `write a string such as "https://app.example", or {"regex": "…"}`
+	if !v.IsObject() {
+		if r.Wants(false) {
+			r.report(v.Index, where, "is "+kind(v)+", not an origin", instead, false)
+		}
+		return "", false
+	}
+	var fields [1]gjson.Result
+	r.object(v, where, regexFields, fields[:])
+	regex := fields[0]
+	if !regex.Exists() {
+		r.fail(v.Index, where, "has no regex", instead)
+		return "", false
+	}
+	return regex.Str, r.is(regex, where.field("regex"), gjson.String, "a string")
+}
+
+var regexFields = []string{"regex"}

@@ -1,0 +1,192 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// A policy is one policy's fields, its own and those that it inherits.
+type policy struct {
+	place
+	isDefaults bool
+	fields     [numFields]gjson.Result
+	inherited  uint32          // bit f is set if field f is
+	match      [3]gjson.Result // its fields
+	// config is what the fields say, but for the lists.
+	config cors.Config
+}
+
+// A place is where a policy stands: its index in policies, or -1, and its offset.
+type place struct{ index, offset int }
+
+// path is the policy's path, nil for one that is the whole document.
+func (p *policy) path() *path {
+	if p.isDefaults {
+		return &path{name: "defaults"}
+	}
+	return policyPath(p.index)
+}
+
+// policyPath is the path of a policy by its index in policies, or of a document that is
+// one policy.
+func policyPath(index int) *path {
+	if index < 0 {
+		return nil
+	}
+	return &path{name: "policies", index: index + 1}
+}
+
+// field is the path of a field, which is in the defaults if it is inherited.
+func (p *policy) field(f int) *path {
+	if p.inherits(f) {
+		return &path{parent: &path{name: "defaults"}, name: policyFields[f]}
+	}
+	return p.path().field(policyFields[f])
+}
+
+func (p *policy) inherits(f int) bool { return p.inherited>>f&1 != 0 }
+
+// add reads a policy and adds it to the set.
+func (r *reader) add(p *policy) {
+	r.policy = p
+	p.config = r.defaults.config
+	compiled := r.compile(p)
+	match, ok := r.match(p)
+	r.places = append(r.places, p.place)
+	before := r.set.Size()
+	r.set.Add(match, compiled, ok)
+	if r.keep {
+		r.rules = append(r.rules, r.rule(p, match))
+	}
+	r.spend(cors.PolicySize + len(p.config.Name) + r.set.Size() - before)
+}
+
+// compile reads the policy's own fields, all but its match, and compiles them together
+// with what it inherits. It returns nil if something is wrong.
+func (r *reader) compile(p *policy) *cors.Policy {
+	r.policy = p
+	before := r.Errors
+	for f := range numFields {
+		if v := p.fields[f]; v.Exists() && !p.inherits(f) {
+			r.readField(p, f, v)
+		}
+	}
+	// What credentials forbid in a default depends on who inherits it.
+	credentials := p.config.AllowCredentials && !p.isDefaults
+	lists := r.readLists(p, credentials)
+	if r.Errors > before {
+		return nil
+	}
+	return cors.Assemble(p.config, lists)
+}
+
+// readField reads a field that is neither a list nor the match.
+func (r *reader) readField(p *policy, f int, v gjson.Result) {
+	c := &p.config
+	switch f {
+	case fieldName:
+		name, ok := r.string(v, p.field(f))
+		if ok && !validName(name) {
+			r.fail(v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name", "write 1 to 64 letters, digits, dots, hyphens and underscores")
+			return
+		}
+		c.Name = strings.Clone(name)
+	case fieldAllowCredentials:
+		c.AllowCredentials = r.bool(v, p.field(f))
+	case fieldMaxAge:
+		if c.MaxAge = r.seconds(v, p.field(f)); c.MaxAge != nil && !cors.CheckMaxAge(*c.MaxAge, r) {
+			c.MaxAge = nil // which is reported once, not for each heir
+		}
+	case fieldAllowPrivateNetwork:
+		c.AllowPrivateNetwork = r.bool(v, p.field(f))
+	case fieldUnmatchedPreflights:
+		c.ForwardUnmatchedPreflights = r.choice(v, p.field(f), true, "reject", "forward", "ignore") == "forward"
+	case fieldPreflightStatus:
+		c.PreflightStatus = r.status(v, p.field(f))
+	case fieldUpstreamCORSHeaders:
+		c.KeepUpstreamHeaders = r.choice(v, p.field(f), false, "replace", "keep") == "keep"
+	case fieldMode:
+		c.Shadow = r.choice(v, p.field(f), false, "enforce", "shadow") == "shadow"
+	}
+}
+
+func (r *reader) status(v gjson.Result, where *path) int {
+	switch {
+	case v.Type == gjson.Null || !r.is(v, where, gjson.Number, "a number"):
+		return 0
+	case v.Raw == "200" || v.Raw == "204":
+		return int(v.Num)
+	}
+	r.fail(v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")
+	return 0
+}
+
+func validName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// match reads a policy's match. One that is wrong in itself says nothing about
+// what the policy matches: ok is false then.
+func (r *reader) match(p *policy) (match cors.Match, ok bool) {
+	m, where := p.fields[fieldMatch], p.field(fieldMatch)
+	switch {
+	case !m.Exists() || m.Type == gjson.Null:
+		return match, true
+	case !m.IsObject():
+		r.fail(m.Index, where, "is "+kind(m)+", not an object", `write {"hosts": […], "paths": […]}`)
+		return match, false
+	}
+	before := r.Errors
+	r.object(m, where, matchFields, p.match[:])
+	r.hosts = r.texts(r.hosts[:0], p.match[fieldHosts], where.field("hosts"), &r.at[fieldHosts])
+	r.routes = r.texts(r.routes[:0], p.match[fieldRoutes], where.field("routes"), &r.at[fieldRoutes])
+	r.paths = r.pathMatches(r.paths[:0], p.match[fieldPaths], where.field("paths"), &r.at[fieldPaths])
+	return cors.Match{Hosts: r.hosts, Paths: r.paths, Routes: r.routes}, r.Errors == before
+}
+
+func (r *reader) pathMatches(paths []cors.PathMatch, list gjson.Result, where *path, at *[]place) []cors.PathMatch {
+	*at = (*at)[:0]
+	r.each(list, where, func(i int, v gjson.Result) {
+		if path, ok := r.pathMatch(v, where.element(i)); ok {
+			paths, *at = append(paths, path), append(*at, place{i, v.Index})
+		}
+	})
+	return paths
+}
+
+func (r *reader) pathMatch(v gjson.Result, where *path) (m cors.PathMatch, ok bool) {
+	const instead = `write {"exact": "/path"} or {"prefix": "/path"}`
+	if !v.IsObject() {
+		if r.Wants(false) {
+			r.report(v.Index, where, "is "+kind(v)+", not a path match", instead, false)
+		}
+		return m, false
+	}
+	var fields [2]gjson.Result
+	r.object(v, where, pathFields, fields[:])
+	exact, prefix := fields[0], fields[1]
+	switch {
+	case exact.Exists() && prefix.Exists():
+		r.fail(v.Index, where, "has an exact path and a prefix", "write two entries")
+		return m, false
+	case exact.Exists():
+		return cors.PathMatch{Path: exact.Str}, r.is(exact, where.field("exact"), gjson.String, "a string")
+	case prefix.Exists():
+		return cors.PathMatch{Path: prefix.Str, Prefix: true}, r.is(prefix, where.field("prefix"), gjson.String, "a string")
+	}
+	r.fail(v.Index, where, "has neither an exact path nor a prefix", instead)
+	return m, false
+}
+
+var pathFields = []string{"exact", "prefix"}

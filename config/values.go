@@ -1,0 +1,252 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// object reads the fields of an object into those that are known, in their order, and
+// reports fields that are unknown or given twice. Some of the unknown ones may be meant
+// to be others.
+func (r *reader) object(object gjson.Result, where *path, known []string, fields []gjson.Result, others ...string) {
+	object.ForEach(func(key, value gjson.Result) bool {
+		switch f := canonical(key.Str, known); {
+		case f < 0:
+			if r.Wants(false) {
+				r.report(key.Index, where.field(printable(key.Str)), "is not a field", unknownField(key.Str, known, others), false)
+			}
+		case fields[f].Exists():
+			if r.Wants(false) {
+				r.report(key.Index, where.field(known[f]), "is given twice", "leave one out", false)
+			}
+		default:
+			fields[f] = value
+		}
+		return true
+	})
+}
+
+// unknownField says what to write instead of an unknown field.
+func unknownField(key string, known, others []string) string {
+	if near := nearest(key, slices.Concat(known, others)); near != "" {
+		return "write " + strconv.Quote(near)
+	}
+	return "leave it out; the fields are " + strings.Join(known, ", ")
+}
+
+// canonical returns the index of the field that key names, in either spelling, or -1.
+func canonical(key string, known []string) int {
+	for i, name := range known {
+		if key == name || isCamel(key, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// isCamel reports whether key is name in lowerCamelCase.
+func isCamel(key, name string) bool {
+	i := 0
+	for j := 0; j < len(name); j++ {
+		c := name[j]
+		if c == '_' {
+			j++
+			c = name[j] - ('a' - 'A')
+		}
+		if i == len(key) || key[i] != c {
+			return false
+		}
+		i++
+	}
+	return i == len(key)
+}
+
+// printable makes a path of what an operator wrote as a field's name.
+func printable(key string) string {
+	if validName(key) {
+		return key
+	}
+	return strconv.Quote(shorten(key))
+}
+
+// each calls element for each element of a list. A missing field and null are an empty one.
+func (r *reader) each(list gjson.Result, where *path, element func(i int, v gjson.Result)) {
+	switch {
+	case !list.Exists() || list.Type == gjson.Null:
+	case !list.IsArray():
+		r.notList(list, where)
+	default:
+		i := 0
+		list.ForEach(func(_, v gjson.Result) bool {
+			element(i, v)
+			i++
+			return true
+		})
+	}
+}
+
+func (r *reader) notList(v gjson.Result, where *path) {
+	instead := "write a list, […]"
+	if v.Type != gjson.JSON {
+		instead = "write [" + shorten(v.Raw) + "]"
+	}
+	r.fail(v.Index, where, "is "+kind(v)+", not a list", instead)
+}
+
+// texts appends the strings of a list, and notes in at where they are.
+func (r *reader) texts(texts []string, list gjson.Result, where *path, at *[]place) []string {
+	*at = (*at)[:0]
+	r.each(list, where, func(i int, v gjson.Result) {
+		if r.is(v, where.element(i), gjson.String, "a string") {
+			texts, *at = append(texts, v.Str), append(*at, place{i, v.Index})
+		}
+	})
+	return texts
+}
+
+func (r *reader) string(v gjson.Result, where *path) (s string, ok bool) {
+	if !v.Exists() || v.Type == gjson.Null || !r.is(v, where, gjson.String, "a string") {
+		return "", false
+	}
+	return v.Str, true
+}
+
+func (r *reader) bool(v gjson.Result, where *path) bool {
+	if v.Exists() && !v.IsBool() && v.Type != gjson.Null {
+		r.fail(v.Index, where, "is "+kind(v)+", not true or false", "write true or false, without quotes")
+	}
+	return v.Type == gjson.True
+}
+
+// choice reads one of several words.
+func (r *reader) choice(v gjson.Result, where *path, anyCase bool, words ...string) string {
+	s, ok := r.string(v, where)
+	if !ok {
+		return ""
+	}
+	for _, word := range words {
+		if s == word || anyCase && strings.EqualFold(s, word) {
+			return word
+		}
+	}
+	r.fail(v.Index, where, strconv.Quote(shorten(s))+" is not one of "+strings.Join(words[:2], ", "), "write "+strconv.Quote(words[0])+" or "+strconv.Quote(words[1]))
+	return ""
+}
+
+// seconds reads a number of seconds, or a duration.
+func (r *reader) seconds(v gjson.Result, where *path) *int {
+	const instead = `write seconds, such as 600, or a duration, such as "10m"`
+	if !v.Exists() || v.Type == gjson.Null {
+		return nil
+	}
+	switch v.Type {
+	case gjson.Number:
+		n, err := strconv.Atoi(v.Raw)
+		if err == nil {
+			return &n
+		}
+		if strings.ContainsAny(v.Raw, ".eE") {
+			r.fail(v.Index, where, shorten(v.Raw)+" is not a whole number of seconds", instead)
+		} else {
+			r.fail(v.Index, where, shorten(v.Raw)+" seconds are out of range", "write 0 to "+strconv.Itoa(cors.MaxMaxAge)+", or leave it out")
+		}
+	case gjson.String:
+		d, err := time.ParseDuration(v.Str)
+		if err == nil && d%time.Second == 0 {
+			n := int(d / time.Second)
+			return &n
+		}
+		if err == nil {
+			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a whole number of seconds", instead)
+		} else {
+			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a duration", instead)
+		}
+	default:
+		r.fail(v.Index, where, "is "+kind(v)+", not a number of seconds", instead)
+	}
+	return nil
+}
+
+// is reports whether a value has the type that its field needs.
+func (r *reader) is(v gjson.Result, where *path, want gjson.Type, words string) bool {
+	if v.Type == want && (want != gjson.JSON || v.IsObject()) {
+		return true
+	}
+	if r.Wants(false) {
+		r.report(v.Index, where, "is "+kind(v)+", not "+words, "write "+words, false)
+	}
+	return false
+}
+
+// kind is the type of a value in words.
+func kind(v gjson.Result) string {
+	switch {
+	case v.IsObject():
+		return "an object"
+	case v.IsArray():
+		return "a list"
+	}
+	switch v.Type {
+	case gjson.String:
+		return "the string " + strconv.Quote(shorten(v.Str))
+	case gjson.Number:
+		return "the number " + shorten(v.Raw)
+	case gjson.Null:
+		return "null"
+	}
+	return v.Raw
+}
+
+func shorten(s string) string {
+	const limit = 60
+	for i := range s {
+		if i > limit {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+// nearest returns the name that key was probably meant to be, or "".
+func nearest(key string, known []string) string {
+	if len(key) > 64 {
+		return ""
+	}
+	best, bestDistance := "", 3
+	for _, name := range known {
+		// Without separators, so that neither spelling counts as a mistake.
+		d := distance(strings.ToLower(separators.Replace(key)), separators.Replace(name))
+		if d < bestDistance {
+			best, bestDistance = name, d
+		}
+	}
+	return best
+}
+
+var separators = strings.NewReplacer("_", "", "-", "")
+
+// distance is the number of letters to insert, delete or change from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

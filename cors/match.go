@@ -1,0 +1,92 @@
+package cors
+
+import (
+	"strconv"
+	"strings"
+)
+
+// checkPath says what is wrong with a path, and what to write instead; what is empty if
+// it is right.
+func checkPath(m PathMatch) (what, instead string) {
+	path := m.Path
+	switch {
+	case path == "":
+		return "the path is empty", `write a path such as "/v1", or leave out match.paths for every path`
+	case path[0] != '/':
+		return "the path " + quote(path) + " doesn't begin with a slash", "write " + quote("/"+before(path, "?#*"))
+	case strings.ContainsAny(path, "?#"):
+		return "the path " + quote(path) + " has a query or a fragment, and paths are compared without",
+			"write " + quote(before(path, "?#"))
+	case strings.Contains(path, "*"):
+		return "the path " + quote(path) + " has a wildcard, and paths have none", `write {"prefix": ` + quote("/"+strings.Trim(before(path, "*"), "/")) + `}`
+	}
+	if m.Prefix && strings.Count(trimSlash(path), "/") > maxSegments {
+		return "the path " + quote(path) + " has more than " + strconv.Itoa(maxSegments) + " segments, and a prefix may have no more", "shorten it"
+	}
+	for i := 0; i < len(path); i++ {
+		if path[i] <= ' ' || path[i] >= 0x7f {
+			return "the path " + quote(path) + " has characters that no request has", "write them percent-encoded"
+		}
+	}
+	return "", ""
+}
+
+type hostPattern struct {
+	host       string // in lower case, without a dot at its end, with the port if it has one
+	subdomains bool
+	port       bool
+}
+
+// key is the pattern as it is compared with others, such as "*.example.com"; written is
+// the entry.
+func (p hostPattern) key(written string) string {
+	switch {
+	case !p.subdomains:
+		return p.host
+	case strings.HasSuffix(written, p.host):
+		return written[len(written)-len(p.host)-len("*."):]
+	}
+	return "*." + p.host
+}
+
+// parseHostPattern parses an entry of match.hosts. If it is wrong, what says why and
+// instead what to write; what is empty if it is right.
+func parseHostPattern(s string) (p hostPattern, what, instead string) {
+	p.host, p.subdomains = strings.CutPrefix(strings.ToLower(s), "*.")
+	host, port, ok := cutPort(p.host)
+	p.port = port != noPort
+	if name, dot := strings.CutSuffix(host, "."); dot && name != "" {
+		p.host, host = name+p.host[len(host):], name
+	}
+	switch {
+	case s == "":
+		return p, "is empty", `write a host such as "api.example.com"`
+	case !isASCII(s): // before lower case makes another letter of one
+		return p, quote(s) + " has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`
+	case s == "*":
+		return p, `"*" is not a host`, "leave out match.hosts for every host"
+	case strings.Contains(s, "://"):
+		_, rest, _ := strings.Cut(s, "://")
+		rest, _, _ = strings.Cut(rest, "/")
+		return p, quote(s) + " is a URL, and a host has no scheme", "write " + quote(rest)
+	case strings.Contains(s, "/"):
+		return p, quote(s) + " has a path", "write the path in match.paths"
+	case strings.Contains(host, "*"):
+		return p, quote(s) + " has a wildcard where none can stand", `write "*." before a domain, as in "*.example.com"`
+	case !ok:
+		return p, quote(s) + " has an invalid port", "write a number from 0 to 65535, or no port for every port"
+	case !validHost("", host):
+		return p, quote(s) + " is not a host", `write a host such as "api.example.com"`
+	case p.subdomains && labels(host) > maxDepth:
+		return p, quote(s) + " has too many labels", "shorten it"
+	case p.subdomains && (host[0] == '[' || canonicalIPv4(host)):
+		return p, quote(s) + " has a wildcard before an IP address", "write the address alone"
+	}
+	return p, "", ""
+}
+
+// labels is the number of labels of a host, as the look-ups count them.
+func labels(host string) int { return strings.Count(host, ".") + 1 }
+
+// trimSlash is a prefix as prefixes are compared: a slash at its end makes no difference.
+func trimSlash(path string) string { return strings.TrimSuffix(path, "/") }
