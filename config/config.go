@@ -97,7 +97,7 @@ type reader struct {
 	defaults policy
 	single   policy  // of which there is one at a time
 	policy   *policy // that is read
-	named    map[string]int
+	named    map[string]int32
 	set      *cors.SetBuilder
 	places   []place // of the rules of the set
 	lists    listCache
@@ -112,7 +112,7 @@ type reader struct {
 }
 
 func newReader(doc string) *reader {
-	r := &reader{problems: problems{doc: doc}, named: map[string]int{}, lists: newListCache()}
+	r := &reader{problems: problems{doc: doc}, lists: newListCache()}
 	r.set = cors.NewSetBuilder(r, func(rule int) string { return policyPath(r.places[rule].index).String() })
 	return r
 }
@@ -127,20 +127,20 @@ func (r *reader) parse() (*Config, []Problem) {
 
 func (r *reader) read() *cors.Set {
 	if len(r.doc) > MaxSize {
-		r.fail(0, nil, "is "+strconv.Itoa(len(r.doc))+" bytes long", "write at most "+strconv.Itoa(MaxSize)+" bytes")
+		r.fail(0, path{}, "is "+strconv.Itoa(len(r.doc))+" bytes long", "write at most "+strconv.Itoa(MaxSize)+" bytes")
 		return nil
 	}
 	if strings.TrimSpace(r.doc) == "" {
-		r.fail(0, nil, "is empty", `write at least {"allow_origins": ["https://app.example"]}`)
+		r.fail(0, path{}, "is empty", `write at least {"allow_origins": ["https://app.example"]}`)
 		return nil
 	}
 	if pos, what, instead := CheckSyntax(r.doc); what != "" {
-		r.fail(pos, nil, what, instead)
+		r.fail(pos, path{}, what, instead)
 		return nil
 	}
 	root := gjson.Parse(r.doc)
 	if !root.IsObject() {
-		r.fail(root.Index, nil, "is "+kind(root)+", not an object", "write {…}")
+		r.fail(root.Index, path{}, "is "+kind(root)+", not an object", "write {…}")
 		return nil
 	}
 	if r.has(root, topFields) {
@@ -148,7 +148,7 @@ func (r *reader) read() *cors.Set {
 	} else {
 		p := &r.single
 		p.place = place{-1, root.Index}
-		r.object(root, nil, policyFields, p.fields[:], topFields...)
+		r.object(root, path{}, policyFields, p.fields[:], topFields...)
 		r.add(p)
 	}
 	return r.set.Set()
@@ -167,23 +167,23 @@ func (r *reader) readMany(root gjson.Result) {
 	// A policy's own fields are known here only to say where they belong.
 	known := append(slices.Clone(topFields), policyFields...)
 	fields := make([]gjson.Result, len(known))
-	r.object(root, nil, known, fields)
+	r.object(root, path{}, known, fields)
 	for i, name := range policyFields {
 		if v := fields[len(topFields)+i]; v.Exists() {
 			instead := "move it into a policy"
 			if i >= nameAndMatch {
 				instead += ", or into defaults"
 			}
-			r.fail(v.Index, &path{name: name}, `is a policy's field, beside "policies", "defaults" or "policy_source"`, instead)
+			r.fail(v.Index, path{field1: name}, `is a policy's field, beside "policies", "defaults" or "policy_source"`, instead)
 		}
 	}
 	defaults, source, policies := fields[fieldDefaults], fields[fieldPolicySource], fields[fieldPolicies]
-	if defaults.Exists() && r.is(defaults, &path{name: "defaults"}, gjson.JSON, "an object") {
+	if defaults.Exists() && r.is(defaults, path{base: "defaults"}, gjson.JSON, "an object") {
 		r.readDefaults(defaults)
 	}
 	switch {
 	case source.Exists() && r.fetched:
-		r.fail(source.Index, &path{name: "policy_source"}, "stands in a document that a policy source serves", "leave it out")
+		r.fail(source.Index, path{base: "policy_source"}, "stands in a document that a policy source serves", "leave it out")
 	case source.Exists():
 		r.from = r.source(source)
 	}
@@ -191,9 +191,9 @@ func (r *reader) readMany(root gjson.Result) {
 	case policies.Exists():
 		r.readPolicies(policies)
 	case defaults.Exists():
-		r.fail(root.Index, &path{name: "policies"}, "is missing beside defaults", "write the list of policies")
+		r.fail(root.Index, path{base: "policies"}, "is missing beside defaults", "write the list of policies")
 	case r.from == nil:
-		r.fail(root.Index, &path{name: "policies"}, "is missing", "write the list of policies")
+		r.fail(root.Index, path{base: "policies"}, "is missing", "write the list of policies")
 	}
 }
 
@@ -201,17 +201,18 @@ func (r *reader) readMany(root gjson.Result) {
 func (r *reader) readDefaults(object gjson.Result) {
 	p := &r.defaults
 	p.place, p.isDefaults = place{-1, object.Index}, true
-	r.object(object, &path{name: "defaults"}, defaultFields, p.fields[nameAndMatch:])
+	r.object(object, path{base: "defaults"}, defaultFields, p.fields[nameAndMatch:])
 	r.compile(p)
 }
 
 func (r *reader) readPolicies(list gjson.Result) {
 	if !list.IsArray() && list.Type != gjson.Null {
-		r.notList(list, &path{name: "policies"})
+		r.notList(list, path{base: "policies"})
 		return
 	}
 	n := 0
 	if list.IsArray() {
+		r.grow(min(count(list), MaxMemory/policyCost))
 		list.ForEach(func(_, element gjson.Result) bool {
 			r.element(n, element)
 			n++
@@ -219,8 +220,15 @@ func (r *reader) readPolicies(list gjson.Result) {
 		})
 	}
 	if n == 0 {
-		r.fail(list.Index, &path{name: "policies"}, "is empty", "write at least one policy")
+		r.fail(list.Index, path{base: "policies"}, "is empty", "write at least one policy")
 	}
+}
+
+// grow makes room for n policies.
+func (r *reader) grow(n int) {
+	r.named = make(map[string]int32, n)
+	r.places = make([]place, 0, n)
+	r.set.Grow(n)
 }
 
 // element reads an element of policies.
@@ -246,7 +254,7 @@ func (r *reader) element(i int, object gjson.Result) {
 }
 
 // checkName checks that a policy of a list has a name, and one of its own.
-func (r *reader) checkName(p *policy, where *path) {
+func (r *reader) checkName(p *policy, where path) {
 	name := p.fields[fieldName]
 	switch {
 	case !name.Exists() || name.Type == gjson.Null:
@@ -256,21 +264,21 @@ func (r *reader) checkName(p *policy, where *path) {
 		return // found when the policy is read
 	}
 	if other, twice := r.named[name.Str]; !twice {
-		r.named[name.Str] = p.index
+		r.named[name.Str] = int32(p.index)
 	} else if r.Wants(false) {
-		r.report(name.Index, where.field("name"), strconv.Quote(shorten(name.Str))+" is the name of "+policyPath(other).String()+" too", "give each policy a name of its own", false)
+		r.report(name.Index, where.field("name"), strconv.Quote(shorten(name.Str))+" is the name of "+policyPath(int(other)).String()+" too", "give each policy a name of its own", false)
 	}
 }
 
-// spend counts memory that the policies take. If it is more than they may, reading ends
-// with an error.
-func (r *reader) spend(bytes int) {
+// spend counts the memory that something takes, which stands at a place. If all takes
+// more than it may, reading ends with an error.
+func (r *reader) spend(bytes, offset int, where path) {
 	if r.memory += bytes; r.memory <= MaxMemory || r.full {
 		return
 	}
 	r.full = true
-	r.fail(r.policy.offset, r.policy.path(), "up to here the policies take more than "+strconv.Itoa(MaxMemory>>20)+" MiB of memory, "+
-		"and no more is safe in a worker", "put into defaults what policies have in common, or leave some out")
+	r.fail(offset, where, "up to here the policies take more than "+strconv.Itoa(MaxMemory>>20)+" MiB of memory, and a worker has no room for more",
+		"put into defaults what policies have in common, or leave some out")
 }
 
 // Report implements [cors.Reporter]: it finds the place of a problem of the engine.

@@ -193,6 +193,48 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestManyProblems: a hundred problems are described, the others counted, and an error
+// is told before any warning.
+func TestManyProblems(t *testing.T) {
+	const warnings, errors = 1000, 300
+	duplicates := strings.Repeat(`"https://a.example", `, warnings+1)
+	for _, test := range []struct {
+		name, doc       string
+		described, more int
+		last            string
+		warning         bool
+	}{
+		{"warnings alone", `{"allow_origins": [` + duplicates + `"https://b.example"]}`, 100, warnings - 100, "configuration: and 900 more problems", true},
+		{"one more than a hundred", `{"allow_origins": [` + strings.Repeat(`"https://a.example", `, 101) + `"https://a.example"]}`, 100, 1, "configuration: and 1 more problem", true},
+		{"a hundred", `{"allow_origins": [` + strings.Repeat(`"https://a.example", `, 100) + `"https://a.example"]}`, 100, 0, `allow_origins[100]: "https://a.example" is already allow_origins[0]; leave one out`, true},
+		{"an error after warnings", `{"allow_origins": [` + duplicates + `"https://b.example/"]}`, 100, warnings - 99, "configuration: and 901 more problems", false},
+		{"errors after warnings", `{"allow_origins": [` + duplicates + strings.TrimSuffix(strings.Repeat(`"https://b.example/", `, errors), ", ") + `]}`, 100, warnings + errors - 100, "configuration: and 1200 more problems", false},
+		{"a problem of the defaults, for all heirs once", `{"defaults": {"allow_origins": [` + strings.TrimSuffix(strings.Repeat(`"a", `, 99), ", ") + `], "max_age": -1}, "policies": [` +
+			strings.TrimSuffix(strings.Repeat(`{"name": "a", "allow_credentials": true, "match": {"routes": ["r"]}}, `, 1), ", ") + `]}`, 100, 0, "defaults.max_age: -1 seconds are out of range; write 0 to 86400, or leave it out", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, problems := config.Parse(test.doc)
+			if (c != nil) != test.warning {
+				t.Errorf("configuration %v", c)
+			}
+			described := problems
+			if test.more > 0 {
+				described = problems[:len(problems)-1]
+			}
+			if len(described) != test.described {
+				t.Errorf("%d problems are described, want %d", len(described), test.described)
+			}
+			last := problems[len(problems)-1]
+			if got := strings.SplitN(last.String(), " ", 2)[1]; got != test.last || last.Warning != test.warning {
+				t.Errorf("the last is %q, warning %t", got, last.Warning)
+			}
+			if n := len(config.Errors(described)); !test.warning && n == 0 {
+				t.Error("no error is described")
+			}
+		})
+	}
+}
+
 // TestSpellings: what other tools write reads the same.
 func TestSpellings(t *testing.T) {
 	for _, doc := range []string{

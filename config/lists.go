@@ -2,6 +2,7 @@ package config
 
 import (
 	"iter"
+	"strconv"
 
 	"github.com/tidwall/gjson"
 
@@ -55,10 +56,18 @@ type sized[T any] interface {
 	Size() int
 }
 
+// maxNames bounds a list of methods or of headers: with the shortest names it makes a
+// header that is as long as [cors.MaxList] allows.
+const maxNames = cors.MaxList / len("a, ")
+
 // readNames compiles a list of names, unless that has been done.
 func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool,
 	compile func(names []string, credentials bool, r cors.Reporter) P) P {
 	return cached(r, cache, p, f, credentials, func(v gjson.Result) P {
+		if n := count(v); n > maxNames {
+			r.fail(v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
+			return nil
+		}
 		// What is wrong with a default was said when the defaults were read, without
 		// regard to credentials.
 		again := p.inherits(f) && credentials
@@ -117,21 +126,14 @@ func cached[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int,
 		cache[key] = list
 	}
 	if list != nil {
-		r.spend(list.Size())
+		r.spend(list.Size(), v.Index, p.field(f))
 	}
 	return list
 }
 
-// isEmpty reports whether a list has no element.
+// isEmpty reports whether a list has no element, as a missing field and null have none.
 func isEmpty(v gjson.Result) bool {
-	empty := true
-	if v.IsArray() {
-		v.ForEach(func(_, _ gjson.Result) bool {
-			empty = false
-			return false
-		})
-	}
-	return empty && (!v.Exists() || v.Type == gjson.Null || v.IsArray())
+	return (!v.Exists() || v.Type == gjson.Null || v.IsArray()) && count(v) == 0
 }
 
 func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *cors.Origins {
@@ -166,7 +168,7 @@ func (r *reader) entries(list gjson.Result) iter.Seq2[int, cors.OriginEntry] {
 			if e.Type != gjson.String {
 				muted := r.muted
 				r.muted = true
-				entry.Text, entry.Regex = r.regex(e, nil)
+				entry.Text, entry.Regex = r.regex(e, path{})
 				r.muted = muted
 				if !entry.Regex {
 					return true
@@ -178,7 +180,7 @@ func (r *reader) entries(list gjson.Result) iter.Seq2[int, cors.OriginEntry] {
 }
 
 // regex reads an entry of allow_origins that isn't a string.
-func (r *reader) regex(v gjson.Result, where *path) (expr string, ok bool) {
+func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 	const instead = `write a string such as "https://app.example", or {"regex": "…"}`
 	if !v.IsObject() {
 		if r.Wants(false) {

@@ -23,27 +23,18 @@ type policy struct {
 // A place is where a policy stands: its index in policies, or -1, and its offset.
 type place struct{ index, offset int }
 
-// path is the policy's path, nil for one that is the whole document.
-func (p *policy) path() *path {
+// path is the policy's path.
+func (p *policy) path() path {
 	if p.isDefaults {
-		return &path{name: "defaults"}
+		return path{base: "defaults"}
 	}
 	return policyPath(p.index)
 }
 
-// policyPath is the path of a policy by its index in policies, or of a document that is
-// one policy.
-func policyPath(index int) *path {
-	if index < 0 {
-		return nil
-	}
-	return &path{name: "policies", index: index + 1}
-}
-
 // field is the path of a field, which is in the defaults if it is inherited.
-func (p *policy) field(f int) *path {
+func (p *policy) field(f int) path {
 	if p.inherits(f) {
-		return &path{parent: &path{name: "defaults"}, name: policyFields[f]}
+		return path{base: "defaults", field1: policyFields[f]}
 	}
 	return p.path().field(policyFields[f])
 }
@@ -53,16 +44,15 @@ func (p *policy) inherits(f int) bool { return p.inherited>>f&1 != 0 }
 // add reads a policy and adds it to the set.
 func (r *reader) add(p *policy) {
 	r.policy = p
+	r.spend(policyCost, p.offset, p.path())
 	p.config = r.defaults.config
 	compiled := r.compile(p)
 	match, ok := r.match(p)
 	r.places = append(r.places, p.place)
-	before := r.set.Size()
 	r.set.Add(match, compiled, ok)
 	if r.keep {
 		r.rules = append(r.rules, r.rule(p, match))
 	}
-	r.spend(cors.PolicySize + len(p.config.Name) + r.set.Size() - before)
 }
 
 // compile reads the policy's own fields, all but its match, and compiles them together
@@ -114,7 +104,7 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	}
 }
 
-func (r *reader) status(v gjson.Result, where *path) int {
+func (r *reader) status(v gjson.Result, where path) int {
 	switch {
 	case v.Type == gjson.Null || !r.is(v, where, gjson.Number, "a number"):
 		return 0
@@ -136,6 +126,13 @@ func validName(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
+// About how many bytes of memory things take, what is garbage afterwards included: a
+// policy, and each element of the lists of a match. They are spent before the elements
+// are read. The lists of names and origins know what they take.
+const policyCost = 350
+
+var matchCosts = [...]int{fieldHosts: 300, fieldPaths: 250, fieldRoutes: 150}
+
 // match reads a policy's match. One that is wrong in itself says nothing about
 // what the policy matches: ok is false then.
 func (r *reader) match(p *policy) (match cors.Match, ok bool) {
@@ -149,13 +146,19 @@ func (r *reader) match(p *policy) (match cors.Match, ok bool) {
 	}
 	before := r.Errors
 	r.object(m, where, matchFields, p.match[:])
+	for f, v := range p.match {
+		r.spend(count(v)*matchCosts[f], v.Index, where.field(matchFields[f]))
+	}
+	if r.full {
+		return match, false
+	}
 	r.hosts = r.texts(r.hosts[:0], p.match[fieldHosts], where.field("hosts"), &r.at[fieldHosts])
 	r.routes = r.texts(r.routes[:0], p.match[fieldRoutes], where.field("routes"), &r.at[fieldRoutes])
 	r.paths = r.pathMatches(r.paths[:0], p.match[fieldPaths], where.field("paths"), &r.at[fieldPaths])
 	return cors.Match{Hosts: r.hosts, Paths: r.paths, Routes: r.routes}, r.Errors == before
 }
 
-func (r *reader) pathMatches(paths []cors.PathMatch, list gjson.Result, where *path, at *[]place) []cors.PathMatch {
+func (r *reader) pathMatches(paths []cors.PathMatch, list gjson.Result, where path, at *[]place) []cors.PathMatch {
 	*at = (*at)[:0]
 	r.each(list, where, func(i int, v gjson.Result) {
 		if path, ok := r.pathMatch(v, where.element(i)); ok {
@@ -165,7 +168,7 @@ func (r *reader) pathMatches(paths []cors.PathMatch, list gjson.Result, where *p
 	return paths
 }
 
-func (r *reader) pathMatch(v gjson.Result, where *path) (m cors.PathMatch, ok bool) {
+func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok bool) {
 	const instead = `write {"exact": "/path"} or {"prefix": "/path"}`
 	if !v.IsObject() {
 		if r.Wants(false) {

@@ -41,33 +41,58 @@ func Errors(problems []Problem) []Problem {
 	return slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return p.Warning })
 }
 
-// A path is a place in a document, put into words only for a problem. Nil is the
-// document itself.
+// A path is a place in a document, put into words only for a problem. The zero value
+// is the document itself.
 type path struct {
-	parent *path
-	name   string
-	index  int // of an element plus one, or zero
+	base   string // such as "defaults"
+	policy int    // the index in policies plus one, or zero
+	field1 string
+	field2 string // such as "paths" in match
+	index  int    // of an element of the field plus one, or zero
+	field3 string // of the element
 }
 
+// policyPath is the path of a policy by its index in policies, or of a document that is
+// one policy.
+func policyPath(index int) path { return path{policy: index + 1} }
+
 // field is the path of a field of an object.
-func (p *path) field(name string) *path { return &path{parent: p, name: name} }
+func (p path) field(name string) path {
+	switch {
+	case p.index > 0:
+		p.field3 = name
+	case p.field1 != "":
+		p.field2 = name
+	default:
+		p.field1 = name
+	}
+	return p
+}
 
 // element is the path of an element of a list.
-func (p *path) element(index int) *path { return &path{parent: p, index: index + 1} }
+func (p path) element(index int) path {
+	p.index = index + 1
+	return p
+}
 
 // String is the path as in "policies[2].allow_origins[1]".
-func (p *path) String() string {
-	if p == nil {
-		return ""
+func (p path) String() string {
+	s := p.base
+	if p.policy > 0 {
+		s = "policies[" + strconv.Itoa(p.policy-1) + "]"
 	}
-	s := p.parent.String()
-	if s != "" && p.name != "" {
-		s += "."
+	for _, field := range [...]string{p.field1, p.field2} {
+		if field != "" {
+			s += "." + field
+		}
 	}
-	if s += p.name; p.index > 0 {
+	if p.index > 0 {
 		s += "[" + strconv.Itoa(p.index-1) + "]"
 	}
-	return s
+	if p.field3 != "" {
+		s += "." + p.field3
+	}
+	return strings.TrimPrefix(s, ".")
 }
 
 // problems collects what is wrong with a document, by offset.
@@ -82,7 +107,7 @@ type problems struct {
 func (ps *problems) Wants(warning bool) bool { return !ps.muted && ps.Limit.Wants(warning) }
 
 // report adds a problem that is wanted.
-func (ps *problems) report(offset int, where *path, what, instead string, warning bool) {
+func (ps *problems) report(offset int, where path, what, instead string, warning bool) {
 	p := Problem{Offset: offset, Path: where.String(), What: what, Instead: instead, Warning: warning}
 	if p.Path == "" {
 		p.Path = "configuration"
@@ -91,7 +116,7 @@ func (ps *problems) report(offset int, where *path, what, instead string, warnin
 }
 
 // fail adds an error.
-func (ps *problems) fail(offset int, where *path, what, instead string) {
+func (ps *problems) fail(offset int, where path, what, instead string) {
 	if ps.Wants(false) {
 		ps.report(offset, where, what, instead, false)
 	}

@@ -64,7 +64,7 @@ func (r *reader) rule(p *policy, match cors.Match) Rule {
 		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins, entry)
 	}
 	list := func(f int) []string {
-		return slices.Clone(r.texts(r.names[:0], p.fields[f], nil, &r.namesAt))
+		return slices.Clone(r.texts(r.names[:0], p.fields[f], path{}, &r.namesAt))
 	}
 	rule.Config.AllowMethods = list(fieldAllowMethods)
 	rule.Config.AllowHeaders = list(fieldAllowHeaders)

@@ -52,13 +52,13 @@ const maxSourceText = 4096
 
 // source reads policy_source.
 func (r *reader) source(v gjson.Result) *PolicySource {
-	where := &path{name: "policy_source"}
+	where := path{base: "policy_source"}
 	if v.Type == gjson.Null || !r.is(v, where, gjson.JSON, "an object") {
 		return nil
 	}
 	var fields [numSourceFields]gjson.Result
 	r.object(v, where, sourceFields, fields[:])
-	at := func(f int) *path { return where.field(sourceFields[f]) }
+	at := func(f int) path { return where.field(sourceFields[f]) }
 	s := &PolicySource{
 		Path:     "/",
 		Interval: r.duration(fields[fieldInterval], at(fieldInterval), MinInterval, DefaultInterval, MaxInterval),
@@ -102,7 +102,7 @@ func printableASCII(s string) bool {
 }
 
 // duration reads a number of seconds, or a duration.
-func (r *reader) duration(v gjson.Result, where *path, least, otherwise, most time.Duration) time.Duration {
+func (r *reader) duration(v gjson.Result, where path, least, otherwise, most time.Duration) time.Duration {
 	if !v.Exists() || v.Type == gjson.Null {
 		return otherwise
 	}

@@ -14,7 +14,7 @@ import (
 // object reads the fields of an object into those that are known, in their order, and
 // reports fields that are unknown or given twice. Some of the unknown ones may be meant
 // to be others.
-func (r *reader) object(object gjson.Result, where *path, known []string, fields []gjson.Result, others ...string) {
+func (r *reader) object(object gjson.Result, where path, known []string, fields []gjson.Result, others ...string) {
 	object.ForEach(func(key, value gjson.Result) bool {
 		switch f := canonical(key.Str, known); {
 		case f < 0:
@@ -76,7 +76,7 @@ func printable(key string) string {
 }
 
 // each calls element for each element of a list. A missing field and null are an empty one.
-func (r *reader) each(list gjson.Result, where *path, element func(i int, v gjson.Result)) {
+func (r *reader) each(list gjson.Result, where path, element func(i int, v gjson.Result)) {
 	switch {
 	case !list.Exists() || list.Type == gjson.Null:
 	case !list.IsArray():
@@ -91,7 +91,18 @@ func (r *reader) each(list gjson.Result, where *path, element func(i int, v gjso
 	}
 }
 
-func (r *reader) notList(v gjson.Result, where *path) {
+// count is the number of elements of a list.
+func count(list gjson.Result) (n int) {
+	if list.IsArray() {
+		list.ForEach(func(_, _ gjson.Result) bool {
+			n++
+			return true
+		})
+	}
+	return n
+}
+
+func (r *reader) notList(v gjson.Result, where path) {
 	instead := "write a list, […]"
 	if v.Type != gjson.JSON {
 		instead = "write [" + shorten(v.Raw) + "]"
@@ -100,7 +111,7 @@ func (r *reader) notList(v gjson.Result, where *path) {
 }
 
 // texts appends the strings of a list, and notes in at where they are.
-func (r *reader) texts(texts []string, list gjson.Result, where *path, at *[]place) []string {
+func (r *reader) texts(texts []string, list gjson.Result, where path, at *[]place) []string {
 	*at = (*at)[:0]
 	r.each(list, where, func(i int, v gjson.Result) {
 		if r.is(v, where.element(i), gjson.String, "a string") {
@@ -110,14 +121,14 @@ func (r *reader) texts(texts []string, list gjson.Result, where *path, at *[]pla
 	return texts
 }
 
-func (r *reader) string(v gjson.Result, where *path) (s string, ok bool) {
+func (r *reader) string(v gjson.Result, where path) (s string, ok bool) {
 	if !v.Exists() || v.Type == gjson.Null || !r.is(v, where, gjson.String, "a string") {
 		return "", false
 	}
 	return v.Str, true
 }
 
-func (r *reader) bool(v gjson.Result, where *path) bool {
+func (r *reader) bool(v gjson.Result, where path) bool {
 	if v.Exists() && !v.IsBool() && v.Type != gjson.Null {
 		r.fail(v.Index, where, "is "+kind(v)+", not true or false", "write true or false, without quotes")
 	}
@@ -125,7 +136,7 @@ func (r *reader) bool(v gjson.Result, where *path) bool {
 }
 
 // choice reads one of several words.
-func (r *reader) choice(v gjson.Result, where *path, anyCase bool, words ...string) string {
+func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...string) string {
 	s, ok := r.string(v, where)
 	if !ok {
 		return ""
@@ -140,7 +151,7 @@ func (r *reader) choice(v gjson.Result, where *path, anyCase bool, words ...stri
 }
 
 // seconds reads a number of seconds, or a duration.
-func (r *reader) seconds(v gjson.Result, where *path) *int {
+func (r *reader) seconds(v gjson.Result, where path) *int {
 	const instead = `write seconds, such as 600, or a duration, such as "10m"`
 	if !v.Exists() || v.Type == gjson.Null {
 		return nil
@@ -174,7 +185,7 @@ func (r *reader) seconds(v gjson.Result, where *path) *int {
 }
 
 // is reports whether a value has the type that its field needs.
-func (r *reader) is(v gjson.Result, where *path, want gjson.Type, words string) bool {
+func (r *reader) is(v gjson.Result, where path, want gjson.Type, words string) bool {
 	if v.Type == want && (want != gjson.JSON || v.IsObject()) {
 		return true
 	}

@@ -32,7 +32,15 @@ func parseOrigin(s string) (o origin, ok bool) {
 		return origin{}, false
 	}
 	scheme, rest, found := strings.Cut(s, "://")
-	if !found || !validScheme(scheme) {
+	if !found {
+		return origin{}, false
+	}
+	return originOf(scheme, rest)
+}
+
+// originOf parses what stands before and after "://" in the serialization of an origin.
+func originOf(scheme, rest string) (o origin, ok bool) {
+	if !validScheme(scheme) {
 		return origin{}, false
 	}
 	host, port, ok := cutPort(rest)

@@ -30,7 +30,7 @@ type Origins struct {
 const fewOrigins = 4
 
 // originsSize is about how many bytes Origins take beside their entries.
-const originsSize = 160
+const originsSize = 260
 
 // maxDepth bounds the labels after a wildcard, and so the look-ups for an origin.
 const maxDepth = 63

@@ -63,11 +63,7 @@ func readPattern(s string) (p pattern, ok bool) {
 	}
 	rest, p.subdomains = strings.CutPrefix(rest, "*.")
 	rest, port := cutAnyPort(rest)
-	text := s // which is the origin itself, mostly
-	if p.subdomains || port == anyPort {
-		text = scheme + "://" + rest
-	}
-	p.origin, ok = parseOrigin(text)
+	p.origin, ok = originOf(scheme, rest)
 	if port == anyPort {
 		ok = ok && p.origin.port == noPort
 		p.origin.port = anyPort

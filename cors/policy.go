@@ -93,9 +93,6 @@ type Lists struct {
 	ExposedHeaders *ExposedHeaders
 }
 
-// PolicySize is about how many bytes of memory a policy takes beside its lists and its name.
-const PolicySize = 128
-
 // Name is the policy's name, or "".
 func (p *Policy) Name() string { return p.name }
 

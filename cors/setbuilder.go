@@ -27,17 +27,14 @@ type SetBuilder struct {
 	name     func(rule int) string
 	set      *Set
 	failed   bool // something is more than a warning
-	size     int
 
 	// What is said next is about this entry of the last rule.
 	field string
 	index int
 
 	// For one rule at a time, kept to be used again.
-	seenHosts map[string]struct{}
-	seenPaths map[pathKey]struct{}
-	hosts     []claimedHost
-	paths     []claimedPath
+	hosts []claimedHost
+	paths []claimedPath
 
 	groups map[string]*pathTable // shared tables, by the hosts that share them
 	shared []claimedHost         // the hosts that share tables
@@ -68,28 +65,20 @@ const (
 	maxComparisons = 1 << 21
 )
 
-// About how many bytes of memory things take beside their texts.
-const (
-	mapEntrySize  = 64
-	hostTableSize = 96
-	pathSize      = 48
-)
-
 // NewSetBuilder returns a SetBuilder. The names of the rules, which are numbered in the
 // order in which they are added, are for messages.
 func NewSetBuilder(r Reporter, name func(rule int) string) *SetBuilder {
-	return &SetBuilder{reporter: r, name: name, set: &Set{}, seenHosts: map[string]struct{}{}, seenPaths: map[pathKey]struct{}{}}
+	return &SetBuilder{reporter: r, name: name, set: &Set{}}
 }
 
-// Size is about how many bytes of memory the set takes so far, without the policies.
-func (b *SetBuilder) Size() int { return b.size }
+// Grow makes room for n rules to come.
+func (b *SetBuilder) Grow(n int) { b.set.policies = slices.Grow(b.set.policies, n) }
 
 // Add adds a rule. It keeps copies of what it needs of the match. A policy that is nil
 // didn't compile. A match that isn't complete lacks something that couldn't be read, so
 // that it isn't said to conflict with others.
 func (b *SetBuilder) Add(m Match, policy *Policy, complete bool) {
 	b.set.policies = append(b.set.policies, policy)
-	b.size += 16
 	b.failed = b.failed || policy == nil || !complete
 	b.addRoutes(m.Routes, complete)
 	if len(m.Routes) > 0 && len(m.Hosts) == 0 && len(m.Paths) == 0 {
@@ -152,19 +141,16 @@ func (b *SetBuilder) twice(text string) {
 }
 
 func (b *SetBuilder) addRoutes(routes []string, complete bool) {
-	clear(b.seenHosts)
+	seen := newSeen[string](len(routes))
 	for i, route := range routes {
 		b.about("match.routes", i)
 		if route == "" {
 			b.wrong(b.last(), func() (what, instead string) { return "is empty", "write the name of a route" })
 			continue
 		}
-		if _, twice := b.seenHosts[route]; twice {
+		if seen.before(route) {
 			b.twice(route)
 			continue
-		}
-		if len(routes) > 1 {
-			b.seenHosts[route] = struct{}{}
 		}
 		switch other := b.set.routes[route]; {
 		case !complete:
@@ -175,7 +161,6 @@ func (b *SetBuilder) addRoutes(routes []string, complete bool) {
 				b.set.routes = map[string]number{}
 			}
 			b.set.routes[strings.Clone(route)] = b.last()
-			b.size += mapEntrySize + len(route)
 		}
 	}
 }
@@ -183,8 +168,8 @@ func (b *SetBuilder) addRoutes(routes []string, complete bool) {
 // readPaths reads match.paths into b.paths, without what is listed twice. It reports
 // whether all are right.
 func (b *SetBuilder) readPaths(matches []PathMatch) (ok bool) {
-	clear(b.seenPaths)
-	b.paths = b.paths[:0]
+	seen := newSeen[pathKey](len(matches))
+	b.paths = slices.Grow(b.paths[:0], len(matches))
 	ok = true
 	for i, m := range matches {
 		b.about("match.paths", i)
@@ -197,12 +182,9 @@ func (b *SetBuilder) readPaths(matches []PathMatch) (ok bool) {
 		if m.Prefix {
 			key.text = trimSlash(m.Path)
 		}
-		if _, twice := b.seenPaths[key]; twice {
+		if seen.before(key) {
 			b.twice(key.text)
 			continue
-		}
-		if len(matches) > 1 {
-			b.seenPaths[key] = struct{}{}
 		}
 		b.paths = append(b.paths, claimedPath{key, i, m.Path})
 	}
@@ -212,8 +194,8 @@ func (b *SetBuilder) readPaths(matches []PathMatch) (ok bool) {
 // readHosts reads match.hosts into b.hosts, those that are right, without what is
 // listed twice.
 func (b *SetBuilder) readHosts(hosts []string) {
-	clear(b.seenHosts)
-	b.hosts = b.hosts[:0]
+	seen := newSeen[string](len(hosts))
+	b.hosts = slices.Grow(b.hosts[:0], len(hosts))
 	for i, host := range hosts {
 		b.about("match.hosts", i)
 		pattern, what, _ := parseHostPattern(host)
@@ -225,16 +207,33 @@ func (b *SetBuilder) readHosts(hosts []string) {
 			continue
 		}
 		key := pattern.key(host)
-		if _, twice := b.seenHosts[key]; twice {
+		if seen.before(key) {
 			b.twice(key)
 			continue
-		}
-		if len(hosts) > 1 {
-			b.seenHosts[key] = struct{}{}
 		}
 		b.set.ports = b.set.ports || pattern.port
 		b.hosts = append(b.hosts, claimedHost{text: key, index: i})
 	}
+}
+
+// A seen has the entries of a list so far; nil if the list has but one.
+type seen[K comparable] map[K]struct{}
+
+func newSeen[K comparable](n int) seen[K] {
+	if n <= 1 {
+		return nil
+	}
+	return make(seen[K], n)
+}
+
+// before reports whether an entry has been there before, and adds it.
+func (s seen[K]) before(key K) bool {
+	if s == nil {
+		return false
+	}
+	_, ok := s[key]
+	s[key] = struct{}{}
+	return ok
 }
 
 // table returns a host's table, made where it is missing.
@@ -254,7 +253,6 @@ func (b *SetBuilder) table(host string) *hostTable {
 	}
 	t := &hostTable{}
 	(*tables)[strings.Clone(name)] = t
-	b.size += mapEntrySize + hostTableSize + len(name)
 	return t
 }
 
@@ -285,7 +283,6 @@ func (b *SetBuilder) claim(t *pathTable, host string, p claimedPath) {
 		return
 	}
 	t.add(path{pathKey{strings.Clone(p.text), p.prefix}, b.last()})
-	b.size += pathSize + len(p.text)
 }
 
 func hostInWords(host string) string {
@@ -322,7 +319,6 @@ func (b *SetBuilder) share() {
 			h.text = strings.Clone(h.text)
 			h.table.shared = append(h.table.shared, t)
 			b.shared = append(b.shared, h)
-			b.size += 16
 			if len(h.table.shared) > maxShared {
 				b.about("match.hosts", h.index)
 				b.wrong(b.last(), func() (what, instead string) {
