@@ -30,8 +30,7 @@ help: ## Show this help
 .PHONY: build
 build: ## Build build/cors.wasm and build/corsctl
 	@mkdir -p build
-	GOOS=wasip1 GOARCH=wasm go -C filter/module build -buildmode=c-shared -trimpath -buildvcs=false \
-		-ldflags='-s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)' -o ../../build/cors.wasm .
+	go run ./tools/module -o build/cors.wasm -version $(VERSION) -revision $(REVISION)
 	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
 	go build -trimpath -ldflags='-s -w' -o build/corsctl ./cmd/corsctl
 

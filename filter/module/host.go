@@ -25,6 +25,7 @@ func (host) Log(level filter.Level, line string) {
 }
 
 func (host) Configuration() string {
+	documentRead = true
 	const everything = 1<<32 - 1
 	if proxyGetBufferBytes(uint32(internal.BufferTypePluginConfiguration), 0, everything, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
 		return ""
@@ -151,6 +152,7 @@ func (host) FetchedHeader(name string) (string, bool) {
 }
 
 func (host) FetchedBody(length int) string {
+	documentRead = true
 	if length == 0 || proxyGetBufferBytes(uint32(internal.BufferTypeHttpCallResponseBody), 0, uint32(length), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
 		return ""
 	}

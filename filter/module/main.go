@@ -61,17 +61,21 @@ var (
 func enter(callback string, s *filter.Stream) {
 	entered, serving = callback, s
 	freeMemory()
+	yield()
 }
 
 // guard keeps a panic from killing the VM, which would fail every request from
 // then on. It is deferred in every callback. A stream's answer then has no CORS
-// headers.
+// headers. What a document left is collected, whatever became of it.
 func guard() {
 	if r := recover(); r != nil {
 		panicked(entered, r)
 		if serving != nil {
 			serving.Fail()
 		}
+	}
+	if documentRead {
+		collect()
 	}
 }
 

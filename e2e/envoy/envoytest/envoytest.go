@@ -87,6 +87,23 @@ func Module() (string, error) {
 	return path, nil
 }
 
+// BuildModule builds the filter with build tags, as "make build" does without any, and
+// returns the file's path.
+func BuildModule(tb testing.TB, tags string) string {
+	tb.Helper()
+	root, err := Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(tb.TempDir(), "cors.wasm")
+	build := exec.Command("go", "run", "./tools/module", "-tags", tags, "-o", path)
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("building the module: %v\n%s", err, out)
+	}
+	return path
+}
+
 // Eventually polls cond until it holds, and fails the test if it does not
 // within timeout.
 func Eventually(tb testing.TB, timeout time.Duration, what string, cond func() bool) {
