@@ -46,6 +46,9 @@ type Module struct {
 	code    wazero.CompiledModule
 }
 
+// memoryPages is how much memory Envoy gives a VM at most, in Wasm's pages of 64 KiB.
+const memoryPages = 16384
+
 // cache lets several Modules of one process share the compiled code.
 var cache = wazero.NewCompilationCache()
 
@@ -56,7 +59,7 @@ func Compile(path string) (*Module, error) {
 		return nil, err
 	}
 	ctx := context.Background()
-	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache))}
+	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache).WithMemoryLimitPages(memoryPages))}
 	for module, functions := range hostModules() {
 		builder := m.runtime.NewHostModuleBuilder(module)
 		for name, f := range functions {
