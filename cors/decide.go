@@ -250,6 +250,9 @@ func (d *Decision) Explain() string {
 	case OriginMalformed:
 		return "the Origin header is not one serialized origin"
 	case OriginNotAllowed:
+		if d.policy.closed != "" {
+			return d.policy.closed
+		}
 		return "origin " + d.offender + " is not in allow_origins" // its form is checked
 	case MethodMalformed:
 		return "the requested method is not a method"

@@ -1,0 +1,36 @@
+package cors_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// TestClosed: without policies no origin is allowed, the upstream's word doesn't
+// count, and rejected preflights say why.
+func TestClosed(t *testing.T) {
+	set := cors.Closed("no policies yet")
+	if !set.Closed() || set.Everywhere() == nil || set.WithoutOrigin() == nil {
+		t.Errorf("closed %t, everywhere %v", set.Closed(), set.Everywhere())
+	}
+	policy := set.Lookup(cors.Key{Host: "api.example", Path: "/"})
+	if policy == nil || policy != set.Everywhere() {
+		t.Fatalf("looked up %v", policy)
+	}
+	upstream := [][2]string{{"access-control-allow-origin", "*"}, {"access-control-allow-credentials", "true"}, {"access-control-max-age", "9"}}
+	for _, origin := range []string{"https://app.example", "http://localhost:8080", "null", "capacitor://localhost", "nonsense/", ""} {
+		d := policy.Decide(&cors.Request{Origin: origin, HasOrigin: true})
+		if diff := cmp.Diff([][2]string{{"vary", "Origin"}}, edit(d, upstream)); d.Allowed() || diff != "" {
+			t.Errorf("%q: allowed %t; %s", origin, d.Allowed(), diff)
+		}
+	}
+	d := policy.Decide(&cors.Request{Origin: "https://app.example", HasOrigin: true, Method: "OPTIONS", RequestMethod: "GET"})
+	if !d.Answered() || d.Status() != 403 || d.Explain() != "no policies yet" {
+		t.Errorf("preflight: answered %t, status %d, %q", d.Answered(), d.Status(), d.Explain())
+	}
+	if !policy.WithoutOrigin().OnlyVary() {
+		t.Error("a request without an origin gets more than Vary")
+	}
+}
