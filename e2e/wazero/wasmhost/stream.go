@@ -40,13 +40,17 @@ type HTTPCall struct {
 
 // NewRoot makes a root context as Envoy does for each plugin that shares the
 // VM: it calls proxy_on_context_create, proxy_on_vm_start (for every root, not
-// once a VM) and proxy_on_configure. Where the module refuses, the error is
+// once a VM) and proxy_on_configure. The first and the last can read the
+// configuration. Where the module refuses, the error is
 // [ErrRefused] and the Root is there all the same, for what it logged.
 func (vm *VM) NewRoot(configuration string) (*Root, error) {
 	r := &Root{configuration: configuration}
 	r.scope = scope{id: vm.newID(), vm: vm, root: r}
 	vm.contexts[r.id] = &r.scope
-	if _, err := vm.enter(&r.scope, "proxy_on_context_create", 0, uint64(r.id), 0); err != nil {
+	r.configuring = true
+	_, err := vm.enter(&r.scope, "proxy_on_context_create", 0, uint64(r.id), 0)
+	r.configuring = false
+	if err != nil {
 		return nil, err
 	}
 	accepted, err := vm.enter(&r.scope, "proxy_on_vm_start", 1, uint64(r.id), 0)

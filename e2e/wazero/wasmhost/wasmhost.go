@@ -182,6 +182,17 @@ func (m *Module) NewVM() (*VM, error) {
 	return vm, nil
 }
 
+// NewSibling instantiates the module once more, in a VM that has its shared data in
+// common with vm, as the VMs of Envoy's threads do. Close the result. The rule for
+// goroutines goes for both together.
+func (m *Module) NewSibling(vm *VM) (*VM, error) {
+	sibling, err := m.NewVM()
+	if err == nil {
+		sibling.shared = vm.shared
+	}
+	return sibling, err
+}
+
 // Close frees the VM.
 func (vm *VM) Close() error { return vm.module.Close(vm.ctx) }
 

@@ -282,6 +282,15 @@ func TestEnvoyRoots(t *testing.T) {
 	if diff := cmp.Diff(want, said(b.Calls())); diff != "" {
 		t.Error(diff)
 	}
+	c := newRoot(t, vm, "buffer|7|0|6;property|plugin_name;property|xds.route_name;tick|1500//say|c")
+	want = []string{
+		"context 3 of 0",
+		`buffer|7|0|6 -> 0 "buffer"`, `property|plugin_name -> 0 "" pointer 0`, `property|xds.route_name -> 1 "" nothing written`, `tick|1500 -> 0 ""`,
+		"start 3 0", fmt.Sprintf("configure 3 %d", len(c.configuration)), `say|c -> 0 ""`,
+	}
+	if diff := cmp.Diff(want, said(c.Calls())); diff != "" || c.TickPeriod() != 1500*time.Millisecond {
+		t.Errorf("tick period %v; %s", c.TickPeriod(), diff)
+	}
 	if got := vm.Metrics(); len(got) != 1 || got["m"] != 2 {
 		t.Errorf("metrics: %v", got)
 	}

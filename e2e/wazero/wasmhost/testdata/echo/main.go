@@ -3,7 +3,8 @@
 // Command echo is a proxy-wasm module that does as it is told and logs what
 // the host answered. The plugin configuration, the request header "on-request"
 // and the request header "on-response" hold commands, separated by ";", words
-// separated by "|", for the callback of that name:
+// separated by "|", for the callback of that name; what precedes "//" in the plugin
+// configuration is for the creation of the context:
 //
 //	get|MAP|NAME  pairs|MAP  add|MAP|NAME|VALUE  replace|MAP|NAME|VALUE  remove|MAP|NAME
 //	set|MAP|NAME|VALUE…  property|PATH  buffer|TYPE|START|LENGTH
@@ -86,7 +87,15 @@ func allocate(n uint32) unsafe.Pointer {
 }
 
 //go:wasmexport proxy_on_context_create
-func contextCreate(id, root uint32) { say("context " + num(id) + " of " + num(root)) }
+func contextCreate(id, root uint32) {
+	say("context " + num(id) + " of " + num(root))
+	if root == 0 {
+		configuration := fetch(func(out, n unsafe.Pointer) uint32 { return hostBuffer(7, 0, 1<<20, out, n) }).value
+		if commands, _, ok := strings.Cut(configuration, "//"); ok {
+			run(id, commands)
+		}
+	}
+}
 
 //go:wasmexport proxy_on_vm_start
 func vmStart(id, size uint32) uint32 {
@@ -97,7 +106,12 @@ func vmStart(id, size uint32) uint32 {
 //go:wasmexport proxy_on_configure
 func configure(id, size uint32) uint32 {
 	say("configure " + num(id) + " " + num(size))
-	return 1 - run(id, fetch(func(out, n unsafe.Pointer) uint32 { return hostBuffer(7, 0, size, out, n) }).value)
+	configuration := fetch(func(out, n unsafe.Pointer) uint32 { return hostBuffer(7, 0, size, out, n) }).value
+	_, commands, ok := strings.Cut(configuration, "//")
+	if !ok {
+		commands = configuration
+	}
+	return 1 - run(id, commands)
 }
 
 //go:wasmexport proxy_on_request_headers
