@@ -39,6 +39,20 @@ func (*sdkHost) Configuration() string {
 	return string(data)
 }
 
+func (*sdkHost) PluginName() string {
+	name, _ := proxywasm.GetProperty([]string{"plugin_name"}) // The emulator has none.
+	return string(name)
+}
+
+func (*sdkHost) Shared(key string) (string, uint32, bool) {
+	value, version, err := proxywasm.GetSharedData(key)
+	return string(value), version, err == nil
+}
+
+func (*sdkHost) SetShared(key, value string, version uint32) bool {
+	return proxywasm.SetSharedData(key, []byte(value), version) == nil
+}
+
 func (*sdkHost) RequestHeader(name string) (string, bool) {
 	value, err := proxywasm.GetHttpRequestHeader(name)
 	return value, err == nil

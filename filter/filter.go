@@ -23,8 +23,10 @@ import (
 type Host interface {
 	// Log writes a line to the proxy's log.
 	Log(level Level, line string)
-	// Configuration returns the plugin's configuration.
+	// Configuration returns the plugin's configuration, or "" where it can't be read.
 	Configuration() string
+	// PluginName returns what the proxy calls the plugin, as far as that is known.
+	PluginName() string
 	// RequestHeader returns the value of a request header, or ok false if there is
 	// none. Several lines of a header that CORS knows arrive joined by commas; of
 	// others only the first counts.
@@ -42,6 +44,10 @@ type Host interface {
 	// map and no body. The details go to the access log.
 	Reply(status int, details string, headers []byte)
 
+	// Shared returns a value that the proxy's VMs share, and its version.
+	Shared(key string) (value string, version uint32, ok bool)
+	// SetShared sets a shared value, and returns false if that has another version.
+	SetShared(key, value string, version uint32) bool
 	// Count adds one to a counter.
 	Count(counter string)
 	// SetTickPeriod has the plugin's OnTick called again and again, first after a
@@ -74,25 +80,30 @@ type VM struct {
 	types.DefaultVMContext
 	// Host serves the streams.
 	Host Host
-	// Version and Revision of the build, for the log.
+	// Version and Revision of the build.
 	Version, Revision string
 
-	started bool
-}
-
-// OnVMStart implements types.VMContext. Envoy calls it for every plugin of the VM.
-func (vm *VM) OnVMStart(int) types.OnVMStartStatus {
-	if vm.started {
-		return types.OnVMStartStatusOK
-	}
-	vm.started = true
-	vm.Host.Log(Info, "proxy-wasm-cors "+vm.Version+" (revision "+vm.Revision+") started")
-	return types.OnVMStartStatusOK
+	unconfigured *cors.Set
+	started      bool
 }
 
 // NewPluginContext implements types.VMContext.
 func (vm *VM) NewPluginContext(uint32) types.PluginContext {
-	return &Plugin{host: vm.Host, editor: vm.Host}
+	if !vm.started {
+		vm.started = true
+		vm.Host.Log(Info, "proxy-wasm-cors "+vm.Version+" (revision "+vm.Revision+") started")
+	}
+	return vm.Unconfigured()
+}
+
+// Unconfigured returns a plugin that allows no origin until it is configured.
+func (vm *VM) Unconfigured() *Plugin {
+	if vm.unconfigured == nil {
+		vm.unconfigured = cors.Closed("the filter is not configured, so that no origin is allowed")
+	}
+	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision}
+	p.use(vm.unconfigured)
+	return p
 }
 
 // A Plugin is the root context of one plugin configuration, and owns its policies.
@@ -100,7 +111,9 @@ type Plugin struct {
 	types.DefaultPluginContext
 	host     Host
 	editor   cors.Editor // the host, which need not be converted for each answer
-	policies *cors.Set   // nil until configured
+	build    string      // of the filter
+	accepted bool        // see Accepted and WasAccepted
+	policies *cors.Set
 	// What applies to every request, and what decides on all without an origin; nil
 	// if that depends on the request.
 	everywhere, withoutOrigin *cors.Policy
@@ -116,26 +129,47 @@ type Plugin struct {
 	lines    [1]string
 }
 
-// OnPluginStart implements types.PluginContext: it reads the configuration. A bad
-// one is refused whole, and what served before goes on.
+// OnPluginStart implements types.PluginContext: it reads the configuration, unless
+// that is done. A bad one is refused whole, and what served before goes on.
 func (p *Plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	switch {
+	case p.accepted:
+		return types.OnPluginStartStatusOK
+	case p.Accepted(): // a proxy that says only now what the configuration is
+		p.Configure()
+		return types.OnPluginStartStatusOK
+	case p.Configure():
+		p.noteAccepted(p.host.Configuration())
+		return types.OnPluginStartStatusOK
+	}
+	return types.OnPluginStartStatusFailed
+}
+
+// Configure reads the configuration. It returns false, and leaves everything as it
+// is, if that is bad.
+func (p *Plugin) Configure() bool {
 	c, problems := config.Parse(p.host.Configuration())
 	for _, problem := range problems {
 		p.logProblem("", problem)
 	}
 	if c == nil {
 		p.host.Log(Critical, "the configuration is refused: "+refusal(problems))
-		return types.OnPluginStartStatusFailed
+		return false
 	}
-	p.use(c.Policies)
 	if c.PolicySource == nil {
+		p.use(c.Policies)
 		p.host.Log(Info, p.serving("now"))
-		return types.OnPluginStartStatusOK
+		return true
+	}
+	if len(c.Policies.Policies()) > 0 {
+		p.use(c.Policies)
+	} else {
+		p.use(cors.Closed("no policies have arrived from the policy source, so that no origin is allowed"))
 	}
 	p.host.Log(Info, p.serving("now")+", until the policy source answers")
 	p.source = &source{plugin: p, from: c.PolicySource}
 	p.source.start()
-	return types.OnPluginStartStatusOK
+	return true
 }
 
 // OnTick implements types.PluginContext.
@@ -165,12 +199,10 @@ func (p *Plugin) logProblem(prefix string, problem config.Problem) {
 
 // serving says how many policies serve.
 func (p *Plugin) serving(when string) string {
-	switch n := len(p.policies.Policies()); n {
-	case 0:
-		return when + " serving no policies: traffic is untouched"
-	default:
-		return when + " serving " + count(n, "policy")
+	if p.policies.Closed() {
+		return when + " serving no policies: no origin is allowed"
 	}
+	return when + " serving " + count(len(p.policies.Policies()), "policy")
 }
 
 // use makes the policies those of the streams to come.

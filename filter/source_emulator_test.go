@@ -75,7 +75,7 @@ func TestSource(t *testing.T) {
 			"info policy_source: a new document, now serving 1 policy", "warn policy_source: no whole answer within 2s; still serving 1 policy",
 			"info policy_source: answers again with the same document, still serving 1 policy"}, map[string]uint64{countUpdated: 1, countFailed: 2, countUnchanged: 1}, interval},
 		{"no policies of its own", `{"policy_source": {"cluster": "policies"}}`, []answer{{}}, []string{""}, "", []string{
-			"warn policy_source: no whole answer within 2s; still serving no policies: traffic is untouched"}, map[string]uint64{countFailed: 1}, 2 * interval},
+			"warn policy_source: no whole answer within 2s; still serving no policies: no origin is allowed"}, map[string]uint64{countFailed: 1}, 2 * interval},
 		{"no policies of its own, then some", `{"policy_source": {"cluster": "policies"}}`, []answer{{"200", "", document("https://new.example")}}, []string{""}, "https://new.example", []string{
 			"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1}, interval},
 	} {

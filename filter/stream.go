@@ -33,9 +33,6 @@ const (
 // requests don't have, because a missing header costs the host the least.
 func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	host := s.plugin.host
-	if s.plugin.policies == nil {
-		return types.ActionContinue
-	}
 	// Only a stream that goes on after its headers can become a WebSocket. Its
 	// handshake carries an Origin, and is no CORS request (Fetch, "CORS protocol").
 	if !endOfStream {

@@ -4,6 +4,8 @@ package wazero_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -229,6 +231,20 @@ var compiled = sync.OnceValues(func() (*wasmhost.Module, error) {
 	return wasmhost.Compile(path)
 })
 
+// faulty is the module with faults in it, compiled once for all tests.
+var faulty = sync.OnceValues(func() (*wasmhost.Module, error) {
+	dir, err := os.MkdirTemp("", "faults-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "faults.wasm")
+	if err := envoytest.BuildModule(path, "faults"); err != nil {
+		return nil, err
+	}
+	return wasmhost.Compile(path)
+})
+
 func newVM(t *testing.T) *wasmhost.VM {
 	t.Helper()
 	module, err := compiled()
@@ -305,6 +321,7 @@ func TestImports(t *testing.T) {
 		env.proxy_add_header_map_value env.proxy_replace_header_map_value env.proxy_remove_header_map_value
 		env.proxy_send_local_response env.proxy_define_metric env.proxy_increment_metric
 		env.proxy_set_tick_period_milliseconds env.proxy_http_call
+		env.proxy_get_shared_data env.proxy_set_shared_data
 		wasi_snapshot_preview1.args_get wasi_snapshot_preview1.args_sizes_get
 		wasi_snapshot_preview1.clock_time_get
 		wasi_snapshot_preview1.environ_get wasi_snapshot_preview1.environ_sizes_get
@@ -321,8 +338,7 @@ func TestImports(t *testing.T) {
 	exports := strings.Fields(`
 		_initialize memory proxy_abi_version_0_2_0
 		proxy_on_configure proxy_on_context_create proxy_on_delete proxy_on_http_call_response
-		proxy_on_memory_allocate proxy_on_request_headers proxy_on_response_headers proxy_on_tick
-		proxy_on_vm_start`)
+		proxy_on_memory_allocate proxy_on_request_headers proxy_on_response_headers proxy_on_tick`)
 	if diff := cmp.Diff(exports, module.Exports()); diff != "" {
 		t.Errorf("exports: %s", diff)
 	}
@@ -403,9 +419,7 @@ func TestPolicySource(t *testing.T) {
 	if len(root.HTTPCalls()) > 0 {
 		t.Error("the plugin fetches while it is configured")
 	}
-	if result := exchange(t, vm, root, actualA, cases.Upstream{}); cases.Lines(result.Headers) != nil {
-		t.Errorf("without policies: %+v", result)
-	}
+	deniesAll(t, vm, root, "no policies have arrived from the policy source, so that no origin is allowed")
 	before := len(root.Calls())
 	if err := root.Tick(); err != nil {
 		t.Fatal(err)
@@ -467,11 +481,10 @@ func TestPolicySource(t *testing.T) {
 // page may read its answer; what comes after is served as ever. The module is built
 // with faults in it, because none is known.
 func TestPanics(t *testing.T) {
-	module, err := wasmhost.Compile(envoytest.BuildModule(t, "faults"))
+	module, err := faulty()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer module.Close()
 	for _, at := range []string{"origin", "access-control-request-method", "access-control-allow-origin", "access-control-expose-headers", "vary"} {
 		t.Run(at, func(t *testing.T) {
 			vm, err := module.NewVM()
@@ -480,13 +493,13 @@ func TestPanics(t *testing.T) {
 			}
 			defer vm.Close()
 			root := newRoot(t, vm, policyA)
-			faulty := cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}, {"X-Fault", at}}}
+			request := cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}, {"X-Fault", at}}}
 			permissive := cases.Upstream{}
 			if at == "origin" || at == "access-control-request-method" {
 				permissive.Headers = [][2]string{{"Access-Control-Allow-Origin", "*"}, {"Access-Control-Allow-Credentials", "true"}}
 			}
 			for range 2 {
-				result := exchange(t, vm, root, faulty, permissive)
+				result := exchange(t, vm, root, request, permissive)
 				for _, h := range result.Headers {
 					if h[0] == "access-control-allow-origin" || h[0] == "access-control-allow-credentials" {
 						t.Errorf("the answer has %q", h)
@@ -638,7 +651,6 @@ func TestUnknownContexts(t *testing.T) {
 		{"proxy_on_delete", []uint64{orphan}},
 		{"proxy_on_delete", []uint64{orphan}},
 		{"proxy_on_configure", []uint64{noRoot, 0}},
-		{"proxy_on_vm_start", []uint64{noRoot, 0}},
 		{"proxy_on_context_create", []uint64{uint64(root.ID()), 0}},
 		{"proxy_on_context_create", []uint64{orphan, orphan}},
 		{"proxy_on_delete", []uint64{0}},

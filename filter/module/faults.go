@@ -2,22 +2,55 @@
 
 package main
 
-import "strings"
+import (
+	"runtime"
+	"strings"
+)
 
-// fault panics at the header or property that is named in the request header
-// x-fault, so that tests see what comes of a panic in each callback. Only builds
-// with the tag faults have it.
+// Faults are for tests of what comes of a bug in each callback. Only builds with the
+// tag faults have them. A fault is the name of a header or a property, at which the
+// module panics, or dies if a space and a way to die follow.
+
+// fault is where a request's fault may be, the one in its header x-fault.
 func fault(name string) {
 	if name == "x-fault" {
 		return
 	}
-	if at, ok := header(requestHeaders, "x-fault"); ok {
-		faultAt = strings.Clone(at)
+	if asked, ok := header(requestHeaders, "x-fault"); ok {
+		// It outlives the request's headers, which the answer's callback can't ask for.
+		faultAt, faultKind, _ = strings.Cut(strings.Clone(asked), " ")
 	}
 	if name == faultAt {
-		panic("fault at " + name)
+		die(faultKind)
 	}
 }
 
-// faultAt outlives the request's headers, which the answer's callback can't ask for.
-var faultAt string
+var faultAt, faultKind string
+
+// configurationFault is where a VM's fault may be that takes a configuration which
+// was accepted before: one that has X-Fault- and a way to die in it.
+func configurationFault() {
+	if _, kind, ok := strings.Cut(host{}.Configuration(), "X-Fault-"); ok {
+		kind, _, _ = strings.Cut(kind, `"`)
+		die(strings.ToLower(kind))
+	}
+}
+
+// die ends the callback, and all ways but a panic the VM.
+func die(kind string) {
+	switch kind {
+	case "trap":
+		runtime.Breakpoint()
+	case "memory":
+		for {
+			kept = append(kept, make([]byte, 16<<20))
+		}
+	case "stack":
+		deeper(0)
+	}
+	panic("fault at " + entered)
+}
+
+var kept [][]byte
+
+func deeper(n int) int { return deeper(n+1) + n }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 	"unsafe"
 
@@ -31,6 +32,15 @@ func (host) Configuration() string {
 		return ""
 	}
 	return value()
+}
+
+func (host) PluginName() string {
+	name, _ := property("plugin_name")
+	name = strings.Clone(name)
+	if root, ok := property("plugin_root_id"); ok && root != "" {
+		name += " " + root
+	}
+	return name
 }
 
 func (host) RequestHeader(name string) (string, bool) {
@@ -74,10 +84,15 @@ func (host) ObserveResponse(upstream *cors.Upstream) {
 const routeName = "xds\x00route_name"
 
 func (host) RouteName() string {
-	if proxyGetProperty(data(routeName), size(routeName), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
-		return ""
+	name, _ := property(routeName)
+	return name
+}
+
+func property(path string) (string, bool) {
+	if proxyGetProperty(data(path), size(path), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+		return "", false
 	}
-	return value()
+	return value(), true
 }
 
 func (host) AddResponseHeader(name, value string) {
@@ -101,6 +116,18 @@ func (host) Reply(status int, details string, headers []byte) {
 func data(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s)) }
 
 func size(s string) uint32 { return uint32(len(s)) }
+
+func (host) Shared(key string) (string, uint32, bool) {
+	var version uint64
+	if proxyGetSharedData(data(key), size(key), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size), unsafe.Pointer(&version)) != statusOK {
+		return "", 0, false
+	}
+	return value(), uint32(version), true
+}
+
+func (host) SetShared(key, value string, version uint32) bool {
+	return proxySetSharedData(data(key), size(key), data(value), size(value), version) == statusOK
+}
 
 func (host) Count(counter string) {
 	id, ok := counters[counter]

@@ -32,6 +32,9 @@ var (
 		id     uint32
 		plugin *filter.Plugin
 	}
+
+	// unconfigured has the streams whose plugin isn't known.
+	unconfigured *filter.Plugin
 )
 
 // A vm notes the root contexts that the SDK creates.
@@ -46,7 +49,9 @@ func (v *vm) NewPluginContext(id uint32) types.PluginContext {
 
 // The host calls _initialize, which runs init and not main.
 func init() {
-	internal.SetVMContext(&vm{filter.VM{Host: host{}, Version: version, Revision: revision}})
+	v := &vm{filter.VM{Host: host{}, Version: version, Revision: revision}}
+	unconfigured = v.Unconfigured()
+	internal.SetVMContext(v)
 }
 
 func main() {}
@@ -69,10 +74,11 @@ func enter(callback string, s *filter.Stream) {
 // headers. What a document left is collected, whatever became of it.
 func guard() {
 	if r := recover(); r != nil {
-		panicked(entered, r)
+		defer func() { _ = recover() }() // of a panic in what follows
 		if serving != nil {
 			serving.Fail()
 		}
+		panicked(entered, r)
 	}
 	if documentRead {
 		collect()
@@ -82,15 +88,17 @@ func guard() {
 //go:wasmexport proxy_abi_version_0_2_0
 func proxyABIVersion() {}
 
-//go:wasmexport proxy_on_vm_start
-func proxyOnVMStart(rootID, size uint32) (ok bool) {
-	defer guard()
-	enter("proxy_on_vm_start", nil)
-	return bool(internal.ProxyOnVMStart(rootID, int(size)))
-}
+// There is no proxy_on_vm_start: after a VM has died in proxy_on_context_create, Envoy
+// would call it all the same, and serve without the filter if it fails.
 
 //go:wasmexport proxy_on_configure
 func proxyOnConfigure(rootID, size uint32) (ok bool) {
+	defer func() {
+		// What was accepted before is never refused, come what may.
+		if p := plugins[rootID]; p != nil && p.WasAccepted() {
+			ok = true
+		}
+	}()
 	defer guard()
 	enter("proxy_on_configure", nil)
 	return bool(internal.ProxyOnConfigure(rootID, int(size)))
@@ -102,22 +110,35 @@ func proxyOnContextCreate(id, rootID uint32) {
 	enter("proxy_on_context_create", nil)
 	if rootID == 0 {
 		internal.ProxyOnContextCreate(id, 0)
+		if p := plugins[id]; p.Accepted() {
+			configurationFault()
+			p.Configure()
+		}
 		return
 	}
 	if rootID != lastRoot.id {
 		lastRoot.id, lastRoot.plugin = rootID, plugins[rootID]
 	}
-	// An unknown plugin's stream stays unknown, and goes through untouched.
 	if p := lastRoot.plugin; p != nil {
 		streams.put(id, p.NewStream())
 	}
+}
+
+// stranger returns a stream for an id that is unknown: one of a plugin that isn't
+// configured.
+func stranger(id uint32) *filter.Stream {
+	s := unconfigured.NewStream()
+	if plugins[id] == nil {
+		streams.put(id, s)
+	}
+	return s
 }
 
 //go:wasmexport proxy_on_request_headers
 func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
 	s := streams.get(id)
 	if s == nil {
-		return uint32(types.ActionContinue)
+		s = stranger(id)
 	}
 	defer guard()
 	enter("proxy_on_request_headers", s)

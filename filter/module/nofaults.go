@@ -2,5 +2,8 @@
 
 package main
 
-// fault is for tests; see faults.go.
+// The faults are for tests; see faults.go.
+
 func fault(string) {}
+
+func configurationFault() {}

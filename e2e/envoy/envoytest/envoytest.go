@@ -87,21 +87,19 @@ func Module() (string, error) {
 	return path, nil
 }
 
-// BuildModule builds the filter with build tags, as "make build" does without any, and
-// returns the file's path.
-func BuildModule(tb testing.TB, tags string) string {
-	tb.Helper()
+// BuildModule builds the filter with build tags, as "make build" does without any, as a
+// file at path.
+func BuildModule(path, tags string) error {
 	root, err := Root()
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
-	path := filepath.Join(tb.TempDir(), "cors.wasm")
 	build := exec.Command("go", "run", "./tools/module", "-tags", tags, "-o", path)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		tb.Fatalf("building the module: %v\n%s", err, out)
+		return fmt.Errorf("building the module with %s: %w\n%s", tags, err, out)
 	}
-	return path
+	return nil
 }
 
 // Eventually polls cond until it holds, and fails the test if it does not
