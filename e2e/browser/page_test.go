@@ -259,7 +259,7 @@ func TestPolicyIsReloaded(t *testing.T) {
 	const methods = `"allow_methods": ["PUT", "PATCH"]`
 	more := strings.Replace(shipped, methods, `"allow_methods": ["PUT", "DELETE"]`, 1)
 	bad := strings.Replace(shipped, methods, `"allow_methods": ["PUT", "TRACE"]`, 1)
-	badStill := strings.Replace(bad, "# failure_policy", "# The failure_policy", 1)
+	badStill := strings.Replace(bad, "# Should the filter's VM die", "# If the filter's VM should die", 1)
 
 	b := openBrowser(t)
 	b.open(d.app)

@@ -115,7 +115,8 @@ type Plugin struct {
 	Module string
 	// Config is the plugin configuration, JSON; none if empty.
 	Config string
-	// FailurePolicy is FAIL_CLOSED, FAIL_OPEN or FAIL_RELOAD; Envoy's default if empty.
+	// FailurePolicy is FAIL_CLOSED, FAIL_OPEN or FAIL_RELOAD, which is the one that
+	// the examples have, and the one if empty.
 	FailurePolicy string
 	// VMID is the vm_id.
 	VMID string
@@ -130,7 +131,8 @@ func (p Plugin) Filter() map[string]any {
 // as it stands in a filter chain or in an answer of the extension discovery service.
 func (p Plugin) TypedConfig() map[string]any {
 	config := map[string]any{
-		"name": "cors",
+		"name":           "cors",
+		"failure_policy": or(p.FailurePolicy, "FAIL_RELOAD"),
 		"vm_config": map[string]any{
 			"vm_id":   p.VMID,
 			"runtime": "envoy.wasm.runtime.v8",
@@ -139,9 +141,6 @@ func (p Plugin) TypedConfig() map[string]any {
 	}
 	if p.Config != "" {
 		config["configuration"] = map[string]any{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": p.Config}
-	}
-	if p.FailurePolicy != "" {
-		config["failure_policy"] = p.FailurePolicy
 	}
 	return map[string]any{"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": config}
 }
