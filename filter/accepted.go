@@ -22,33 +22,39 @@ const remembered = 128
 const noteSize = 8
 
 // Accepted reports whether a VM of this proxy and this build of the filter has
-// accepted the plugin's configuration before. From then on the plugin won't refuse
-// it. The proxy must be able to say what the configuration is.
+// accepted the plugin's configuration before: then [Plugin.Configure] is to follow,
+// in the same callback, and the plugin won't refuse the configuration later.
 func (p *Plugin) Accepted() bool {
-	if p.accepted {
-		return true
+	if p.read(); !p.accepted {
+		p.configuration = ""
 	}
-	configuration := p.host.Configuration()
-	if configuration == "" {
-		return false
-	}
-	notes, _, _ := p.host.Shared(p.notesKey())
-	p.accepted = hasNote(notes, note(configuration))
 	return p.accepted
+}
+
+// read reads the configuration, which is valid until the callback returns, and looks
+// for its note.
+func (p *Plugin) read() {
+	p.configuration = p.host.Configuration()
+	if p.configuration == "" { // or one that the proxy doesn't tell
+		return
+	}
+	p.note = note(p.configuration)
+	notes, _, _ := p.host.Shared(p.notesKey())
+	p.accepted = hasNote(notes, p.note)
 }
 
 // WasAccepted reports what Accepted has found, without asking again.
 func (p *Plugin) WasAccepted() bool { return p.accepted }
 
 // noteAccepted notes that the configuration has been accepted.
-func (p *Plugin) noteAccepted(configuration string) {
-	key, n := p.notesKey(), note(configuration)
+func (p *Plugin) noteAccepted() {
+	key := p.notesKey()
 	for range 10 { // another VM may write at the same time
 		notes, version, _ := p.host.Shared(key)
-		if hasNote(notes, n) {
+		if hasNote(notes, p.note) {
 			return
 		}
-		if p.host.SetShared(key, n+notes[:min(len(notes), (remembered-1)*noteSize)], version) {
+		if p.host.SetShared(key, p.note+notes[:min(len(notes), (remembered-1)*noteSize)], version) {
 			return
 		}
 	}

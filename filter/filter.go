@@ -112,11 +112,15 @@ type Plugin struct {
 	host     Host
 	editor   cors.Editor // the host, which need not be converted for each answer
 	build    string      // of the filter
-	accepted bool        // see Accepted and WasAccepted
 	policies *cors.Set
 	// What applies to every request, and what decides on all without an origin; nil
 	// if that depends on the request.
 	everywhere, withoutOrigin *cors.Policy
+
+	// See Accepted.
+	accepted      bool
+	configuration string
+	note          string
 
 	replies   map[*cors.Policy]*replies
 	replySize int     // of all replies, in bytes
@@ -132,23 +136,24 @@ type Plugin struct {
 // OnPluginStart implements types.PluginContext: it reads the configuration, unless
 // that is done. A bad one is refused whole, and what served before goes on.
 func (p *Plugin) OnPluginStart(int) types.OnPluginStartStatus {
-	switch {
-	case p.accepted:
-		return types.OnPluginStartStatusOK
-	case p.Accepted(): // a proxy that says only now what the configuration is
-		p.Configure()
-		return types.OnPluginStartStatusOK
-	case p.Configure():
-		p.noteAccepted(p.host.Configuration())
+	if p.accepted {
 		return types.OnPluginStartStatusOK
 	}
-	return types.OnPluginStartStatusFailed
+	p.read()
+	ok := p.Configure()
+	if ok && !p.accepted {
+		p.noteAccepted()
+	}
+	// What only now turns out to be accepted is not refused either.
+	return types.OnPluginStartStatus(ok || p.accepted)
 }
 
-// Configure reads the configuration. It returns false, and leaves everything as it
-// is, if that is bad.
+// Configure makes the policies those of the configuration that was read. It returns
+// false, and leaves everything as it is, if that is bad.
 func (p *Plugin) Configure() bool {
-	c, problems := config.Parse(p.host.Configuration())
+	text := p.configuration
+	p.configuration = ""
+	c, problems := config.Parse(text)
 	for _, problem := range problems {
 		p.logProblem("", problem)
 	}

@@ -43,7 +43,7 @@ func die(kind string) {
 		runtime.Breakpoint()
 	case "memory":
 		for {
-			kept = append(kept, make([]byte, 16<<20))
+			kept = append(kept, make([]byte, 256<<20))
 		}
 	case "stack":
 		deeper(0)
