@@ -63,7 +63,7 @@ func (*sdkHost) ResponseHeader(name string) (string, bool) {
 	return value, err == nil
 }
 
-func (*sdkHost) ObserveResponse(upstream *cors.Upstream) {
+func (*sdkHost) ObserveResponse(upstream *cors.Upstream) bool {
 	lines, err := proxywasm.GetHttpResponseHeaders()
 	must(err)
 	for _, line := range lines {
@@ -71,6 +71,7 @@ func (*sdkHost) ObserveResponse(upstream *cors.Upstream) {
 			upstream.Observe(line[0], line[1])
 		}
 	}
+	return true
 }
 
 func (*sdkHost) RouteName() string {

@@ -36,8 +36,8 @@ type Host interface {
 	// ResponseHeader is as RequestHeader, for the answer.
 	ResponseHeader(name string) (value string, ok bool)
 	// ObserveResponse tells upstream of all header lines of the answer that it may
-	// want to know.
-	ObserveResponse(upstream *cors.Upstream)
+	// want to know, or returns false if it can't.
+	ObserveResponse(upstream *cors.Upstream) bool
 	// The answer's headers are changed through this.
 	cors.Editor
 	// Reply answers the request in place of the upstream, with a proxy-wasm header
@@ -135,11 +135,14 @@ type Plugin struct {
 
 // OnPluginStart implements types.PluginContext: it reads the configuration, unless
 // that is done. A bad one is refused whole, and what served before goes on.
-func (p *Plugin) OnPluginStart(int) types.OnPluginStartStatus {
+func (p *Plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	if p.accepted {
 		return types.OnPluginStartStatusOK
 	}
-	p.read()
+	if p.read(); p.configuration == "" && size > 0 {
+		p.host.Log(Critical, "the configuration is refused: it has "+count(size, "byte")+", which is more than the filter can read")
+		return types.OnPluginStartStatusFailed
+	}
 	ok := p.Configure()
 	if ok && !p.accepted {
 		p.noteAccepted()

@@ -163,7 +163,10 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 func (s *Stream) edit() {
 	p, host := s.plugin, s.plugin.host
 	p.upstream.Reset()
-	host.ObserveResponse(&p.upstream)
+	if !host.ObserveResponse(&p.upstream) {
+		s.Fail()
+		return
+	}
 	s.decision.Edit(&p.upstream, p.editor)
 }
 

@@ -19,7 +19,7 @@ import (
 func faulty(t *testing.T) envoytest.Plugin {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "faults.wasm")
-	if err := envoytest.BuildFaults(path); err != nil {
+	if err := envoytest.BuildModule(path, "faults"); err != nil {
 		t.Fatal(err)
 	}
 	return envoytest.Plugin{Module: path}

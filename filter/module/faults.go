@@ -9,7 +9,8 @@ import (
 
 // Faults are for tests of what comes of a bug in each callback. Only builds with the
 // tag faults have them. A fault is the name of a header or a property, at which the
-// module panics, or dies if a space and a way to die follow.
+// module panics, or dies if a space and a way to die follow; "twice" is once more while
+// the first panic is dealt with.
 
 // fault is where a request's fault may be, the one in its header x-fault.
 func fault(name string) {
@@ -20,12 +21,16 @@ func fault(name string) {
 		// It outlives the request's headers, which the answer's callback can't ask for.
 		faultAt, faultKind, _ = strings.Cut(strings.Clone(asked), " ")
 	}
-	if name == faultAt {
+	if name == faultAt || name == "remove" && again {
+		again = !again && faultKind == "twice"
 		die(faultKind)
 	}
 }
 
-var faultAt, faultKind string
+var (
+	faultAt, faultKind string
+	again              bool // another fault is to come while the first is dealt with
+)
 
 // configurationFault is where a VM's fault may be that takes a configuration which
 // was accepted before: one that has X-Fault- and a way to die in it.

@@ -15,6 +15,7 @@ const (
 	requestHeaders  = uint32(internal.MapTypeHttpRequestHeaders)
 	responseHeaders = uint32(internal.MapTypeHttpResponseHeaders)
 	statusOK        = uint32(internal.StatusOK)
+	noMemory        = uint32(6) // InvalidMemoryAccess: there was none for the value
 	noGRPCStatus    = -1
 )
 
@@ -54,15 +55,21 @@ func (host) ResponseHeader(name string) (string, bool) {
 }
 
 func header(headers uint32, name string) (string, bool) {
-	if proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
-		return "", false
+	switch proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) {
+	case statusOK:
+		return value(), true
+	case noMemory:
+		return "", true // The header is there, and has no value of any use.
 	}
-	return value(), true
+	return "", false
 }
 
-func (host) ObserveResponse(upstream *cors.Upstream) {
-	if proxyGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK || slots.size < 4 {
-		return
+func (host) ObserveResponse(upstream *cors.Upstream) bool {
+	if proxyGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+		return false
+	}
+	if slots.size < 4 {
+		return true
 	}
 	// A header map is the number of lines, then for each the sizes of name and
 	// value, all in 32 bits, then each name and each value with a zero byte after it.
@@ -78,6 +85,7 @@ func (host) ObserveResponse(upstream *cors.Upstream) {
 		}
 		sizes, name = unsafe.Add(sizes, 8), unsafe.Add(value, valueSize+1)
 	}
+	return true
 }
 
 // A property's path is its parts, joined by zero bytes.
@@ -105,6 +113,7 @@ func (host) ReplaceResponseHeader(name, value string) {
 }
 
 func (host) RemoveResponseHeader(name string) {
+	fault("remove")
 	proxyRemoveHeaderMapValue(responseHeaders, data(name), size(name))
 }
 

@@ -8,15 +8,22 @@ import "unsafe"
 var (
 	arena [64 << 10]byte
 	used  uintptr
-	// larger are values that don't fit, kept from the collector.
+	// larger are values that don't fit, kept from the collector, and left is how many
+	// bytes of them there may still be in this callback.
 	larger [][]byte
+	left   uintptr = maxLarger
 )
+
+// maxLarger bounds what a callback may hand over beyond the arena: no bug of a host
+// may exhaust the memory, which would end the VM. The headers that Envoy can be made
+// to accept have 8 MiB, and the bodies that it fetches 32.
+const maxLarger = 64 << 20
 
 // freeMemory makes room for what the host hands over next.
 func freeMemory() {
 	used = 0
 	if larger != nil {
-		larger = nil
+		larger, left = nil, maxLarger
 	}
 }
 
@@ -28,6 +35,10 @@ func proxyOnMemoryAllocate(size uint32) unsafe.Pointer {
 		used += n
 		return p
 	}
+	if n > left {
+		return nil // the host's call then fails
+	}
+	left -= n
 	b := make([]byte, n)
 	larger = append(larger, b)
 	return unsafe.Pointer(&b[0])

@@ -33,7 +33,11 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-const allocator = "proxy_on_memory_allocate"
+const (
+	allocator = "proxy_on_memory_allocate"
+	// memoryPages is Envoy's limit on a VM's memory, 1 GiB in pages of 64 KiB.
+	memoryPages = 1 << 14
+)
 
 // hostModules returns the functions that a module can import.
 func hostModules() map[string]map[string]function {
@@ -45,9 +49,6 @@ type Module struct {
 	runtime wazero.Runtime
 	code    wazero.CompiledModule
 }
-
-// memoryPages is how much memory Envoy gives a VM at most, in Wasm's pages of 64 KiB.
-const memoryPages = 16384
 
 // cache lets several Modules of one process share the compiled code.
 var cache = wazero.NewCompilationCache()
