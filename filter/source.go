@@ -23,7 +23,19 @@ type source struct {
 	refused  digest // of what was refused last, if trouble says so
 	failures int    // in a row
 	trouble  string // the last problem that was logged, "" if there is none
+	logged   trouble
 }
+
+// A trouble is a kind of failure to get a document. Each is logged once until the
+// source is well again: one that flaps between two statuses would else log each fetch.
+type trouble uint8
+
+const (
+	unreachable trouble = 1 << iota // the cluster is unknown, or has no endpoint
+	noAnswer                        // none, or not all of it, in time
+	badStatus                       // a status other than 200, and 304 where asked for
+	tooLarge
+)
 
 // The counters of a source.
 const (
@@ -71,7 +83,7 @@ func (s *source) fetch() {
 	}
 	s.inFlight = s.plugin.host.Fetch(s.from.Cluster, appendHeaderMap(nil, headers), s.from.Timeout, s.answered)
 	if !s.inFlight {
-		s.failed("can't ask the cluster " + strconv.Quote(s.from.Cluster) + ": it is unknown, or has no endpoint")
+		s.failed(unreachable, "can't ask the cluster "+strconv.Quote(s.from.Cluster)+": it is unknown, or has no endpoint")
 	}
 }
 
@@ -81,13 +93,13 @@ func (s *source) answered(size int, ok bool) {
 	status, _ := s.plugin.host.FetchedHeader(":status")
 	switch {
 	case !ok:
-		s.failed("no whole answer within " + s.from.Timeout.String())
+		s.failed(noAnswer, "no whole answer within "+s.from.Timeout.String())
 	case status == "304" && s.etag != "":
 		s.unchanged()
 	case status != "200":
-		s.failed("status " + status)
+		s.failed(badStatus, "status "+status)
 	case size > config.MaxDocument:
-		s.failed("the document has " + strconv.Itoa(size) + " bytes, and may have " + strconv.Itoa(config.MaxDocument))
+		s.failed(tooLarge, "the document has "+strconv.Itoa(size)+" bytes, and may have "+strconv.Itoa(config.MaxDocument))
 	default:
 		s.take(s.plugin.host.FetchedBody(size))
 	}
@@ -118,7 +130,7 @@ func (s *source) take(body string) {
 		return
 	}
 	s.plugin.use(c.Policies)
-	s.serving, s.refused, s.trouble = digest, noDigest, ""
+	s.serving, s.refused, s.trouble, s.logged = digest, noDigest, "", 0
 	s.keepETag()
 	s.plugin.host.Count(countUpdated)
 	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
@@ -136,16 +148,21 @@ func (s *source) unchanged() {
 	if s.trouble != "" {
 		s.plugin.host.Log(Info, "policy_source: answers again with the same document, "+s.plugin.serving("still"))
 	}
-	s.trouble, s.refused = "", noDigest
+	s.trouble, s.refused, s.logged = "", noDigest, 0
 	s.again(0)
 }
 
-// failed is for when there is no document. It logs what it hasn't logged yet.
-func (s *source) failed(why string) {
+// failed is for when there is no document. It logs a kind of trouble that it hasn't
+// logged since the source was well. A document that was refused before stays known as
+// such, so that it isn't logged again either.
+func (s *source) failed(kind trouble, why string) {
 	s.plugin.host.Count(countFailed)
-	if s.trouble != why {
-		s.trouble = why
+	if s.logged&kind == 0 {
+		s.logged |= kind
 		s.plugin.host.Log(Warn, "policy_source: "+why+"; "+s.plugin.serving("still"))
+	}
+	if s.trouble == "" {
+		s.trouble = why
 	}
 	s.again(s.failures + 1)
 }

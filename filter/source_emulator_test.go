@@ -68,7 +68,20 @@ func TestSource(t *testing.T) {
 		{"too long", sourceConfig, []answer{{"200", "", huge}}, []string{""}, "https://own.example", []string{
 			"warn policy_source: the document has 4194305 bytes, and may have 4194304; still serving 1 policy"}, map[string]uint64{countFailed: 1}, 2 * interval},
 		{"errors", sourceConfig, []answer{{"500", "", ""}, {"500", "", ""}, {"404", "", ""}}, []string{"", "", ""}, "https://own.example", []string{
-			"warn policy_source: status 500; still serving 1 policy", "warn policy_source: status 404; still serving 1 policy"}, map[string]uint64{countFailed: 3}, 60_000},
+			"warn policy_source: status 500; still serving 1 policy"}, map[string]uint64{countFailed: 3}, 60_000},
+		{"flapping between two statuses", sourceConfig, []answer{{"500", "", ""}, {"502", "", ""}, {"500", "", ""}, {"502", "", ""}}, []string{"", "", "", ""}, "https://own.example", []string{
+			"warn policy_source: status 500; still serving 1 policy"}, map[string]uint64{countFailed: 4}, 60_000},
+		{"flapping between kinds of trouble", sourceConfig, []answer{{"500", "", ""}, {}, {"200", "", huge}, {"502", "", ""}, {}, {"200", "", huge}}, []string{"", "", "", "", "", ""}, "https://own.example", []string{
+			"warn policy_source: status 500; still serving 1 policy", "warn policy_source: no whole answer within 2s; still serving 1 policy",
+			"warn policy_source: the document has 4194305 bytes, and may have 4194304; still serving 1 policy"}, map[string]uint64{countFailed: 6}, 60_000},
+		{"trouble, well, trouble", sourceConfig, []answer{{"500", "", ""}, {"200", `"1"`, document("https://new.example")}, {"502", "", ""}, {"304", "", ""}, {"503", "", ""}}, []string{"", "", `"1"`, `"1"`, `"1"`}, "https://new.example", []string{
+			"info policy_source: a new document, now serving 1 policy", "info policy_source: answers again with the same document, still serving 1 policy",
+			"warn policy_source: status 500; still serving 1 policy", "warn policy_source: status 502; still serving 1 policy",
+			"warn policy_source: status 503; still serving 1 policy"}, map[string]uint64{countFailed: 3, countUpdated: 1, countUnchanged: 1}, 2 * interval},
+		{"flapping between a bad document and a status", sourceConfig, []answer{{"200", "", "<html>"}, {"500", "", ""}, {"200", "", "<html>"}, {"502", "", ""}}, []string{"", "", "", ""}, "https://own.example", []string{
+			"warn policy_source: status 500; still serving 1 policy",
+			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
+			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countFailed: 2, countRefused: 2}, 2 * interval},
 		{"a 304 that nobody asked for", sourceConfig, []answer{{"304", "", ""}}, []string{""}, "https://own.example", []string{
 			"warn policy_source: status 304; still serving 1 policy"}, map[string]uint64{countFailed: 1}, 2 * interval},
 		{"silence, and recovery", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}, {}, {}, {"304", "", ""}}, []string{"", `"1"`, `"1"`, `"1"`}, "https://new.example", []string{
