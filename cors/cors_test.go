@@ -294,6 +294,32 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
+// TestMalformedOriginInWords: an operator reads what is wrong with the Origin header that
+// somebody typed, and never what a stranger wants the log to have.
+func TestMalformedOriginInWords(t *testing.T) {
+	policy := compile(t, cors.Config{AllowOrigins: origins("https://app.example")})
+	const unknown = "the Origin header is not one serialized origin"
+	long := "https://" + strings.Repeat("a.", 126) + "example/"
+	for origin, want := range map[string]string{
+		"":                               "the Origin header is empty",
+		"https://app.example/":           "the Origin header https://app.example/ has a slash at its end, as browsers never send it",
+		"https://App.example":            "the Origin header https://App.example has upper-case letters, as browsers never send it",
+		"HTTPS://app.example/":           "the Origin header HTTPS://app.example/ has upper-case letters and a slash at its end, as browsers never send it",
+		"https://app.example//":          unknown,
+		"https://app.example/path":       unknown,
+		"https://app.example\n/":         unknown,
+		"https://\u212Aapp.example":      unknown, // the Kelvin sign, a k in lower case
+		"https://app.example, x/":        unknown,
+		strings.Repeat("A", 1<<20) + "/": unknown,
+		long:                             unknown,
+	} {
+		d := policy.Decide(&cors.Request{Method: "OPTIONS", RequestMethod: "GET", Origin: origin, HasOrigin: true})
+		if got := d.Explain(); got != want {
+			t.Errorf("%.40q: %s, want %s", origin, got, want)
+		}
+	}
+}
+
 func ExamplePolicy_Decide() {
 	policy, problems := cors.Compile(cors.Config{
 		AllowOrigins: []cors.OriginEntry{{Text: "https://app.example"}},

@@ -66,7 +66,7 @@ func (p *Policy) Decide(r *Request) Decision {
 		reason = d.preflight(r)
 	}
 	switch d.Reason = reason; {
-	case reason == OriginNotAllowed:
+	case reason == OriginNotAllowed, reason == OriginMalformed:
 		d.offender = r.Origin
 	case reason != Allowed:
 	case p.origins.any:
@@ -248,7 +248,7 @@ func (d *Decision) Explain() string {
 	case NoOrigin:
 		return "no Origin header, so no CORS request"
 	case OriginMalformed:
-		return "the Origin header is not one serialized origin"
+		return malformedInWords(d.offender)
 	case OriginNotAllowed:
 		if d.policy.closed != "" {
 			return d.policy.closed
@@ -270,6 +270,34 @@ func (d *Decision) Explain() string {
 		return `header Authorization is not in allow_headers ("*" does not cover it)`
 	}
 	return d.Reason.String()
+}
+
+// malformedInWords says what is wrong with an Origin header, where it is what people
+// write by hand and browsers don't. It repeats only what is an origin but for that, and
+// so is short and printable.
+func malformedInWords(s string) string {
+	const unknown = "the Origin header is not one serialized origin"
+	if s == "" {
+		return "the Origin header is empty"
+	}
+	mended, slash := strings.CutSuffix(s, "/")
+	if len(mended) > maxOrigin {
+		return unknown
+	}
+	lower := strings.ToLower(mended)
+	// What isn't ASCII and becomes so has another length then.
+	if _, ok := parseOrigin(lower); !ok || len(lower) != len(mended) {
+		return unknown
+	}
+	switch upper := lower != mended; {
+	case upper && slash:
+		return "the Origin header " + s + " has upper-case letters and a slash at its end, as browsers never send it"
+	case upper:
+		return "the Origin header " + s + " has upper-case letters, as browsers never send it"
+	case slash:
+		return "the Origin header " + s + " has a slash at its end, as browsers never send it"
+	}
+	return unknown
 }
 
 func (p *Policy) methodsInWords(asked string) string {
