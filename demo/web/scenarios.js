@@ -56,7 +56,7 @@ export const scenarios = [
       + 'with OPTIONS, and sends the POST once it is allowed.',
     steps: [post],
     allowed: (page) => ({
-      page: 'reads 200', envoy: 'OPTIONS 204, POST 200', upstream: 'POST', allowOrigin: page, maxAge: '86400',
+      page: 'reads 200', envoy: 'OPTIONS 204, POST 200', upstream: 'POST', allowOrigin: page, maxAge: '7200',
     }),
     refused: (page) => ({
       page: failed, envoy: 'OPTIONS 403', upstream: 'nothing', allowOrigin: 'none', maxAge: 'none',
@@ -76,7 +76,7 @@ export const scenarios = [
     steps: [post, post],
     allowed: (page) => ({
       page: 'reads 200, reads 200', envoy: 'OPTIONS 204, POST 200, POST 200', upstream: 'POST, POST',
-      allowOrigin: page, maxAge: '86400',
+      allowOrigin: page, maxAge: '7200',
     }),
     refused: (page) => ({
       page: `${failed}, ${failed}`, envoy: 'OPTIONS 403, OPTIONS 403', upstream: 'nothing',
