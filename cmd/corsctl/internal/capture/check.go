@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -17,7 +18,7 @@ func CheckOrigin(origin string) error {
 		return nil
 	}
 	if _, err := fetch.SerializeOrigin(origin); err != nil {
-		return fmt.Errorf("the origin %s; write scheme and host, such as %s, or null", before(err.Error(), ";"), withScheme(origin, "https://app.example.com"))
+		return fmt.Errorf("the origin %s; write scheme and host, such as %s, or null", before(maskedError(err, origin).Error(), ";"), withScheme(origin, "https://app.example.com"))
 	}
 	return nil
 }
@@ -28,9 +29,9 @@ func CheckURL(url string) error {
 	origin, err := fetch.SerializeOrigin(url)
 	switch scheme, rest, _ := strings.Cut(url, "://"); {
 	case err != nil:
-		return fmt.Errorf("the URL %s; write it whole, such as %s", before(err.Error(), ";"), withScheme(url, "https://api.example.com/v1"))
+		return fmt.Errorf("the URL %s; write it whole, such as %s", before(maskedError(err, url).Error(), ";"), withScheme(MaskURL(url), "https://api.example.com/v1"))
 	case !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") || origin == "null":
-		return fmt.Errorf("the URL %q is not of the scheme http or https; write it whole, such as https://api.example.com/v1", url)
+		return fmt.Errorf("the URL %q is not of the scheme http or https; write it whole, such as https://api.example.com/v1", MaskURL(url))
 	case strings.Contains(before(rest, `/\?#`), "@"):
 		return errors.New("the URL has a user name, which no page may fetch; leave it out")
 	}
@@ -68,6 +69,11 @@ func CheckHeader(name, value string) error {
 		return fmt.Errorf("a page can't set the header %s: the browser leaves it out, or sends its own; leave it out", name)
 	}
 	return nil
+}
+
+// maskedError is an error that repeats a URL, without what may be a secret in it.
+func maskedError(err error, url string) error {
+	return errors.New(strings.ReplaceAll(err.Error(), strconv.Quote(url), strconv.Quote(MaskURL(url))))
 }
 
 // before is what stands before the first of some characters.

@@ -234,7 +234,7 @@ func (c *curl) header(line string) {
 	case isEmpty:
 		c.headers = append(c.headers, [2]string{empty, ""})
 	default:
-		c.warn("-H %q is no header, and curl does not send it; write name: value", line)
+		c.warn("-H %q is no header, and curl does not send it; write name: value", start(line))
 	}
 }
 
@@ -247,10 +247,10 @@ func (c *curl) request() (Request, error) {
 	if len(c.urls) > 1 {
 		c.warn("only the first of %d URLs is looked at", len(c.urls))
 	}
-	req.URL = c.url(c.urls[0])
+	req.URL = c.withoutUser(c.url(c.urls[0]))
 	// A URL with a space is none, and no browser has it so.
 	if _, err := fetch.SerializeOrigin(req.URL); err != nil {
-		return req, err
+		return req, maskedError(err, req.URL)
 	}
 	if c.get {
 		delete(c.defaults, "Content-Type") // The data is in the URL.
@@ -265,6 +265,20 @@ func (c *curl) request() (Request, error) {
 	}
 	req.setHeaders(lines)
 	return req, nil
+}
+
+// withoutUser takes the user name and the password out of a URL. curl sends them as
+// -u does, and no page may fetch such a URL.
+func (c *curl) withoutUser(url string) string {
+	scheme, rest, _ := strings.Cut(url, "://")
+	authority := before(rest, `/\?#`)
+	at := strings.LastIndexByte(authority, '@')
+	if at < 0 {
+		return url
+	}
+	c.setDefault("Authorization", "Basic ***")
+	c.warn("curl sends the user name in the URL as Authorization; a page has to set that header")
+	return scheme + "://" + rest[at+1:]
 }
 
 // requestMethod is the method that curl uses.
@@ -292,13 +306,13 @@ var (
 func (c *curl) url(url string) string {
 	if !c.globoff {
 		if globs.MatchString(globEscape.ReplaceAllString(url, "")) {
-			c.warn("curl makes several URLs of %s; it is taken as it stands", url)
+			c.warn("curl makes several URLs of %s; it is taken as it stands", MaskURL(url))
 		}
 		url = globEscape.ReplaceAllString(url, "$1")
 	}
 	if !schemed.MatchString(url) {
 		url = "http://" + url
-		c.warn("the URL has no scheme, for which curl takes http: %s", url)
+		c.warn("the URL has no scheme, for which curl takes http: %s", MaskURL(url))
 	}
 	if c.get && len(c.data) > 0 {
 		separator := "?"

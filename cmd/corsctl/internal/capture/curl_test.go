@@ -127,7 +127,7 @@ var curls = []struct {
 		}, []string{
 			"$KEY is taken as it stands; write its value, if it matters",
 			"${API_KEY} is taken as it stands; write its value, if it matters",
-			"$(date) is taken as it stands; write its value, if it matters",
+			"$(…) is taken as it stands; write its value, if it matters",
 		}},
 	{"in a script", "# Delete it.\n$ sudo FOO=1 /usr/bin/curl -sSkXDELETE https://api.example.com/v1/items 2>&1 | jq . && echo done",
 		Request{Method: "DELETE", URL: apiURL}, nil},
@@ -162,7 +162,7 @@ var curls = []struct {
 	{"files", "curl -K conf -H @headers -H broken https://api.example.com/v1/items", Request{Method: "GET", URL: apiURL}, []string{
 		"the file of -K conf is not read; write what it has into the command",
 		"the headers in the file of -H @headers are not read; write them into the command",
-		`-H "broken" is no header, and curl does not send it; write name: value`}},
+		`-H "***" is no header, and curl does not send it; write name: value`}},
 	{"a font", `curl 'https://api.example.com/v1/items' -H 'origin: https://app.example.com' -H 'sec-fetch-dest: font' -H 'sec-fetch-mode: cors'`,
 		Request{Method: "GET", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header", Initiator: "font"}, nil},
 	{"no-cors", `curl 'https://api.example.com/v1/items' -H 'referer: https://app.example.com/' -H 'sec-fetch-dest: image' -H 'sec-fetch-mode: no-cors' -H 'sec-fetch-storage-access: active'`,

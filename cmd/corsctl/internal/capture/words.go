@@ -60,11 +60,26 @@ func unquote(script string, parts []syntax.WordPart, quoted bool, warnings *[]st
 			text.WriteString(unquote(script, part.Parts, true, warnings))
 		default:
 			source := script[part.Pos().Offset():part.End().Offset()]
-			*warnings = append(*warnings, fmt.Sprintf("%s is taken as it stands; write its value, if it matters", source))
+			*warnings = append(*warnings, fmt.Sprintf("%s is taken as it stands; write its value, if it matters", expansion(part, source)))
 			text.WriteString(source)
 		}
 	}
 	return text.String()
+}
+
+// expansion is what messages call what a shell would put in: more than a variable's name
+// may have a secret in it.
+func expansion(part syntax.WordPart, source string) string {
+	switch part := part.(type) {
+	case *syntax.ParamExp:
+		if part.Short || source == "${"+part.Param.Value+"}" {
+			return source
+		}
+		return "${" + part.Param.Value + "…}"
+	case *syntax.CmdSubst:
+		return "$(…)"
+	}
+	return "an expansion of the shell"
 }
 
 // ansiC returns the text of a string in single quotes, with the escapes of $'...'.
