@@ -79,6 +79,8 @@ type captured struct {
 	notes  []string
 	// failed tells that a browser made the request, and withheld the answer.
 	failed bool
+	// typed tells that a person wrote the request, and no browser.
+	typed bool
 }
 
 func (f *explainFlags) run(c *cobra.Command) error {
@@ -98,7 +100,7 @@ func (f *explainFlags) run(c *cobra.Command) error {
 	for _, r := range requests {
 		e := newExplanation(plugin, rules, r, f.route)
 		explanations = append(explanations, e)
-		isBlocked = isBlocked || e.Blocked != nil
+		isBlocked = isBlocked || !e.allowed()
 	}
 	out := c.OutOrStdout()
 	switch {
@@ -130,18 +132,22 @@ func (f *explainFlags) requests(c *cobra.Command) ([]captured, error) {
 	case f.origin == "":
 		return nil, errors.New(`explain needs --origin, the origin of the page; or take the request from --from-curl or --har`)
 	}
-	r := captured{Request: fetch.Request{Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials, PrivateNetwork: f.private}}
+	r := captured{Request: fetch.Request{Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials, PrivateNetwork: f.private}, typed: true}
 	return f.complete(r)
 }
 
 // complete adds the headers of the flags to a request, and checks it.
 func (f *explainFlags) complete(r captured) ([]captured, error) {
+	var asked [][2]string // of a preflight
 	for _, line := range f.headers {
 		name, value, ok := strings.Cut(line, ":")
 		name = strings.TrimSpace(name)
 		switch {
 		case name == "" || strings.ContainsAny(name, " \t"):
-			return nil, fmt.Errorf(`--header %q is no header; write it as "name: value"`, line)
+			return nil, fmt.Errorf(`--header %q is no header; write it as "name: value"`, capture.MaskHeader(line))
+		case strings.HasPrefix(strings.ToLower(name), "access-control-request-"):
+			asked = append(asked, [2]string{name, strings.TrimSpace(value)})
+			continue
 		case fetch.ForbiddenRequestHeader(name, strings.TrimSpace(value)):
 			r.notes = append(r.notes, "a page can't set the header "+name+": the browser leaves it out, or sends its own")
 			continue
@@ -154,6 +160,15 @@ func (f *explainFlags) complete(r captured) ([]captured, error) {
 			return nil, fmt.Errorf("--header: %w", err)
 		}
 	}
+	if asked != nil {
+		found := capture.Request{Method: r.Method}
+		r.notes = append(r.notes, found.SetPreflight(asked)...)
+		r.Method, r.UnsafeNames = found.Method, append(r.UnsafeNames, found.UnsafeNames...)
+		if found.FromPreflight {
+			r.typed = false // It is the request that the preflight asks for.
+		}
+	}
+	r.ByHand = r.typed && strings.EqualFold(r.Method, "OPTIONS")
 	return []captured{r}, check(r)
 }
 
@@ -180,6 +195,7 @@ func (f *explainFlags) fromCurl(c *cobra.Command) ([]captured, error) {
 	}
 	r := f.captured(found)
 	r.notes = append(r.notes, warnings...)
+	r.typed = !found.FromPreflight && !found.ByBrowser
 	if r.Origin == "" {
 		return nil, errors.New("the curl command has no Origin header; give the page's origin with --origin")
 	}
@@ -228,6 +244,9 @@ func (f *explainFlags) captured(found capture.Request) captured {
 		r.notes = append(r.notes, "the browser recorded "+found.Error)
 	}
 	if err := found.Verdict(); err != nil {
+		if blocked, ok := errors.AsType[*fetch.Blocked](err); ok && blocked.Header == "Location" {
+			blocked.Value = capture.MaskURL(blocked.Value)
+		}
 		r.notes = append(r.notes, "of what it recorded the standard says: "+err.Error())
 	} else if found.Error != "" && found.Error != "net::ERR_FAILED" { // Chromium's for CORS
 		r.notes = append(r.notes, "the failure may have nothing to do with CORS")
@@ -257,12 +276,16 @@ type explanation struct {
 }
 
 func newExplanation(plugin *manifest.Plugin, rules []config.Rule, r captured, route string) *explanation {
-	e := &explanation{explain.Explain(rules, r.Request, route), plugin, r, route}
+	e := &explanation{explain.Explain(rules, capture.Mask(r.Request), route), plugin, r, route}
 	if r.failed && e.Blocked == nil {
 		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: see that the proxy has this configuration, that the filter is the first in its chain, and that the request reaches that proxy")
 	}
 	return e
 }
+
+// allowed reports whether a page gets the answer. It gets none of a request that no
+// browser makes.
+func (e *explanation) allowed() bool { return e.Blocked == nil && !e.Request.ByHand }
 
 // place is the place in the user's file of an offset in the configuration.
 func (e *explanation) place(offset int) string {
@@ -306,6 +329,8 @@ func (e *explanation) print(w io.Writer) {
 		p.line("none: the browser doesn't make the request at all")
 	case !r.CORS():
 		p.line("none: the request isn't subject to CORS")
+	case r.ByHand:
+		p.line("none, and this is none: it has no Access-Control-Request-Method")
 	case e.Preflight == nil:
 		p.line("none: the method and the headers are such as any page may send")
 	default:
@@ -384,6 +409,10 @@ func printAnswer(p *printer, a *explain.Answer) {
 func (e *explanation) printVerdict(p *printer) {
 	r := e.Request
 	switch {
+	case e.Blocked == nil && r.ByHand:
+		p.line("%s", p.in(yellow, "no preflight, but a request that the filter forwards and whose answer has headers for this origin"))
+		e.printChanges(p)
+		return
 	case e.Blocked == nil && r.Mode == fetch.ModeNoCORS:
 		p.line("%s", p.in(yellow, "not blocked, and not readable: the request's mode is no-cors"))
 		return
@@ -410,6 +439,10 @@ func (e *explanation) printVerdict(p *printer) {
 		p.line("Envoy's access log says (response_code_details):")
 		p.line("  %s", details)
 	}
+	e.printChanges(p)
+}
+
+func (e *explanation) printChanges(p *printer) {
 	p.section("Change")
 	for _, c := range e.Changes {
 		if c.Path == "" {
@@ -417,6 +450,9 @@ func (e *explanation) printVerdict(p *printer) {
 			continue
 		}
 		p.line("%s: %s: %s", e.place(c.Offset), p.in(bold, c.Path), p.in(green, c.Edit))
+		for _, warning := range c.Warnings {
+			p.line("  %s", p.in(yellow, "but then: "+warning+" (warning)"))
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func (e *explanation) json() ([]byte, error) {
 	if e.Preflight != nil {
 		result.Preflight.Request = r.Preflight()
 	}
-	result.Actual, result.Allowed = e.Actual, e.Blocked == nil
+	result.Actual, result.Allowed = e.Actual, e.allowed()
 	if e.Blocked != nil {
 		b := &blocked{Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(), Details: e.details()}
 		if d := e.Decision(); d != nil {

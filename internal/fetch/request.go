@@ -33,6 +33,9 @@ type Request struct {
 	//
 	// See https://wicg.github.io/private-network-access/#cors-preflight.
 	PrivateNetwork bool
+	// ByHand tells that somebody sends the request without a browser, so that no preflight
+	// goes before it.
+	ByHand bool
 	// Mode is the request's mode.
 	Mode Mode
 	// RedirectedFrom is the URL that was redirected to URL, if any, for messages.
@@ -105,11 +108,11 @@ func (p PreflightReason) String() string {
 }
 
 // PreflightReasons tells why a browser makes a preflight before this request:
-// none if it makes none. Each header line has at most one reason.
+// none if it makes none, or if no browser makes the request. Each header line has at most one reason.
 //
 // See https://fetch.spec.whatwg.org/#main-fetch.
 func (r Request) PreflightReasons() (reasons []PreflightReason) {
-	if !r.CORS() {
+	if !r.CORS() || r.ByHand {
 		return nil
 	}
 	if method := NormalizeMethod(r.Method); !SafelistedMethod(method) {

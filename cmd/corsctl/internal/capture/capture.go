@@ -48,6 +48,9 @@ type Request struct {
 	// FromPreflight tells that only the preflight is known, so that Method and
 	// UnsafeNames are what it asked for.
 	FromPreflight bool
+	// ByBrowser tells that a browser made the request, for it has headers that only
+	// browsers set.
+	ByBrowser bool
 
 	// unanswered tells that the record says that there was no answer.
 	unanswered bool
@@ -128,6 +131,7 @@ func (r *Request) setHeaders(lines [][2]string) {
 	if origin, err := fetch.SerializeOrigin(header["referer"]); err == nil && origin != "null" {
 		r.setOrigin(origin, "the Referer header")
 	}
+	r.ByBrowser = r.ByBrowser || header["sec-fetch-mode"] != "" || header["sec-fetch-site"] != ""
 	switch {
 	case header["cookie"] != "":
 		r.setCredentials("the Cookie header")
@@ -168,6 +172,35 @@ func (r *Request) setPreflight(method, names string) {
 			r.UnsafeNames = append(r.UnsafeNames, name)
 		}
 	}
+}
+
+// SetPreflight turns a preflight into the request that it asks for, by the lines of
+// Access-Control-Request-* that a person wrote. The warnings are about what no browser
+// sends so.
+func (r *Request) SetPreflight(lines [][2]string) (warnings []string) {
+	warnings = probes(r.Method, lines)
+	header := map[string]string{}
+	for _, h := range lines {
+		header[strings.ToLower(h[0])] = h[1]
+	}
+	r.setPreflight(header["access-control-request-method"], header["access-control-request-headers"])
+	return warnings
+}
+
+// probes are warnings about a request of somebody who probes for a preflight by hand,
+// where it isn't one, or another than a browser's.
+func probes(method string, lines [][2]string) (warnings []string) {
+	for _, h := range lines {
+		name := strings.ToLower(h[0])
+		switch {
+		case !strings.HasPrefix(name, "access-control-request-"):
+		case method != "OPTIONS":
+			return []string{"a " + method + " with " + h[0] + " is no preflight, which is an OPTIONS request: the filter takes it for any other " + method + "; to ask for a preflight, write the method OPTIONS"}
+		case name == "access-control-request-method" && fetch.NormalizeMethod(h[1]) != h[1]:
+			warnings = append(warnings, "methods compare by case, and "+h[1]+" is not "+fetch.NormalizeMethod(h[1])+", which browsers send")
+		}
+	}
+	return warnings
 }
 
 // masked hides credentials: what they are makes no difference to CORS.

@@ -17,8 +17,13 @@ func CheckOrigin(origin string) error {
 	if origin == "null" {
 		return nil
 	}
-	if _, err := fetch.SerializeOrigin(origin); err != nil {
-		return fmt.Errorf("the origin %s; write scheme and host, such as %s, or null", before(maskedError(err, origin).Error(), ";"), withScheme(origin, "https://app.example.com"))
+	scheme, _, _ := strings.Cut(origin, ":")
+	switch _, err := fetch.SerializeOrigin(origin); {
+	case err == nil && !strings.Contains(origin, "://") && scheme != "data" && scheme != "about" && scheme != "file":
+		// Such as localhost:3000, which a parser of URLs takes for a scheme and a path.
+		return fmt.Errorf("the origin %q has no scheme; write scheme and host, such as %s, or null", MaskURL(origin), withScheme(before(origin, "/?#"), "https://app.example.com"))
+	case err != nil:
+		return fmt.Errorf("the origin %s; write scheme and host, such as %s, or null", before(maskedError(err, origin).Error(), ";"), withScheme(before(origin, "/?#"), "https://app.example.com"))
 	}
 	return nil
 }
@@ -38,11 +43,16 @@ func CheckURL(url string) error {
 	return nil
 }
 
-// withScheme is the text as a URL of https, if that is all that it lacks.
+// withScheme is the text as a URL of https, or of http on the own machine, if the scheme
+// is all that it lacks.
 func withScheme(text, otherwise string) string {
+	scheme := "https://"
+	if host := before(text, ":/"); host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") {
+		scheme = "http://"
+	}
 	if !strings.Contains(text, "://") {
-		if _, err := fetch.SerializeOrigin("https://" + text); err == nil {
-			return "https://" + text
+		if _, err := fetch.SerializeOrigin(scheme + text); err == nil {
+			return scheme + text
 		}
 	}
 	return otherwise

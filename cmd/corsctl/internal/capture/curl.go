@@ -234,7 +234,7 @@ func (c *curl) header(line string) {
 	case isEmpty:
 		c.headers = append(c.headers, [2]string{empty, ""})
 	default:
-		c.warn("-H %q is no header, and curl does not send it; write name: value", start(line))
+		c.warn("-H %q is no header, and curl does not send it; write name: value", MaskHeader(line))
 	}
 }
 
@@ -263,6 +263,7 @@ func (c *curl) request() (Request, error) {
 			lines = append(lines, [2]string{name, value})
 		}
 	}
+	c.warnings = append(c.warnings, probes(req.Method, lines)...)
 	req.setHeaders(lines)
 	return req, nil
 }

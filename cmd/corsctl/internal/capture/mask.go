@@ -80,9 +80,9 @@ func maskQuery(query string) string {
 	return b.String()
 }
 
-// start is the name that a line which is no header begins with: what follows may be a
-// secret.
-func start(line string) string {
+// MaskHeader returns the name that a line which is no header begins with: what follows
+// may be a secret.
+func MaskHeader(line string) string {
 	if i := strings.IndexAny(line, " \t=:;,"); i >= 0 {
 		return line[:i] + "…"
 	}

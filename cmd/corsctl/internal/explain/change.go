@@ -20,6 +20,8 @@ type Change struct {
 	Offset int `json:"-"`
 	// Edit is what to do.
 	Edit string `json:"edit"`
+	// Warnings are what "corsctl validate" warns of when it is done, and didn't before.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // maxEdits is above the number of edits that any request needs: the filter takes no
@@ -74,7 +76,8 @@ type editor struct {
 	config     cors.Config
 	request    fetch.Request
 	changes    []edit
-	impossible string // why no edit helps
+	impossible string         // why no edit helps
+	warnings   []cors.Problem // about the edited policy, as it was compiled last
 }
 
 // An edit of a field: words that are added to its list, or what else to do.
@@ -174,9 +177,11 @@ func (ed *editor) set(field, words string) bool {
 // compile compiles the edited policy. It is nil, and says why, if the filter refuses it.
 func (ed *editor) compile() *cors.Policy {
 	policy, problems := cors.Compile(ed.config)
+	ed.warnings = nil
 	for _, p := range problems {
 		switch {
 		case p.Warning:
+			ed.warnings = append(ed.warnings, p)
 			continue
 		case p.Field == "allow_origins" && p.Index >= 0 && p.Index < len(ed.config.AllowOrigins) && ed.config.AllowOrigins[p.Index].Text != ed.request.Origin:
 			// The request's own origin would do, but another entry stands in its way.
@@ -218,7 +223,33 @@ func (ed *editor) summarize() (changes []Change) {
 		}
 		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
 	}
+	_, before := cors.Compile(ed.rule.Config)
+	for _, p := range newWarnings(before, ed.warnings) {
+		at := slices.IndexFunc(changes, func(c Change) bool { return strings.HasSuffix(c.Path, p.Field) })
+		if at < 0 {
+			at = len(changes) - 1
+		}
+		changes[at].Warnings = append(changes[at].Warnings, inOneLine(p))
+	}
 	return changes
+}
+
+// newWarnings are the warnings among the problems that weren't there before.
+func newWarnings(before, problems []cors.Problem) (list []cors.Problem) {
+	for _, p := range problems {
+		known := func(other cors.Problem) bool { return other.Field == p.Field && other.What == p.What }
+		if p.Warning && !slices.ContainsFunc(before, known) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func inOneLine(p cors.Problem) string {
+	if p.Instead == "" {
+		return p.What
+	}
+	return p.What + "; " + p.Instead
 }
 
 // whole is the whole list that a field has after the edits, or nothing if it is no
@@ -268,9 +299,10 @@ func (e *Explanation) changeMatch(rules []config.Rule, key cors.Key) {
 		}
 		match := rule.Match
 		match.Hosts = append(slices.Clone(match.Hosts), key.Host)
-		if _, ok := match.Fit(key); ok && valid(rules, i, match) {
+		_, covers := match.Fit(key)
+		if isValid, warnings := valid(rules, i, match); covers && isValid {
 			path, offset, _ := rule.Field("match.hosts")
-			e.Changes = []Change{{Path: path, Offset: offset, Edit: "add " + strconv.Quote(key.Host)}}
+			e.Changes = []Change{{Path: path, Offset: offset, Edit: "add " + strconv.Quote(key.Host), Warnings: warnings}}
 			return
 		}
 	}
@@ -295,14 +327,18 @@ func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
 	if path := pathOf(key); path != "/" {
 		match.Paths = []cors.PathMatch{{Path: path, Prefix: true}}
 	}
-	if !valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), match) {
+	isValid, warnings := valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), match)
+	if !isValid {
 		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
 	}
 	words := "add " + asPolicy(ed.config, match)
 	if rules[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words
 	}
-	return Change{Path: "policies", Edit: words}
+	for _, p := range ed.warnings {
+		warnings = append(warnings, inOneLine(p))
+	}
+	return Change{Path: "policies", Edit: words, Warnings: warnings}
 }
 
 // asPolicy is a policy as it is written.
@@ -341,16 +377,23 @@ func asPolicy(c cors.Config, m cors.Match) string {
 	return strings.Join(fields, ", ") + "}"
 }
 
-// valid reports whether the filter accepts the rules, if one has another match.
-func valid(rules []config.Rule, index int, match cors.Match) bool {
+// valid reports whether the filter accepts the rules, if one has another match, and what
+// it warns of in that one.
+func valid(rules []config.Rule, index int, match cors.Match) (ok bool, warnings []string) {
 	list := make([]cors.Rule, len(rules))
 	for i, rule := range rules {
 		policy, _ := cors.Compile(rule.Config)
 		list[i] = cors.Rule{Name: rule.Path, Match: rule.Match, Policy: policy}
 	}
+	_, before := cors.NewSet(list)
 	list[index].Match = match
-	set, _ := cors.NewSet(list)
-	return set != nil
+	set, problems := cors.NewSet(list)
+	for _, p := range newWarnings(before, problems) {
+		if p.Rule == index {
+			warnings = append(warnings, inOneLine(p))
+		}
+	}
+	return set != nil, warnings
 }
 
 func pathOf(key cors.Key) string {

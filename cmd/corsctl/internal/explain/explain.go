@@ -47,7 +47,7 @@ type Explanation struct {
 // Explain explains a request to a proxy with these policies.
 func Explain(rules []config.Rule, r fetch.Request, route string) *Explanation {
 	e := &Explanation{Request: r}
-	e.normalize()
+	typed := e.normalize()
 	key := Key(r.URL, route)
 	var rule *config.Rule
 	e.Choices, rule = choose(rules, key)
@@ -60,9 +60,17 @@ func Explain(rules []config.Rule, r fetch.Request, route string) *Explanation {
 	if e.Blocked != nil {
 		e.change(rules, rule, key)
 	}
+	if r.ByHand {
+		e.Changes = append(e.Changes, Change{Edit: noPreflight})
+	}
+	e.asTyped(typed)
 	e.hint(rule)
 	return e
 }
+
+// noPreflight is why an OPTIONS request of somebody who probes isn't what was meant.
+const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflight, but a request like any other, which the filter forwards; " +
+	"to ask as a browser does, give the page's method instead of OPTIONS, such as PUT, or with it the header Access-Control-Request-Method: PUT"
 
 // WithoutOrigin explains a request that has no Origin header, because no page makes it
 // or because it is not for another origin: no browser decides on its answer.
@@ -89,19 +97,6 @@ func (e *Explanation) Because() string {
 // SubjectToCORS reports whether CORS has a say in the request: it is for another
 // origin, and in a mode in which answers are checked.
 func (e *Explanation) SubjectToCORS() bool { return e.Request.CORS() }
-
-// normalize makes of what a person wrote what a browser would send.
-func (e *Explanation) normalize() {
-	r := &e.Request
-	r.Method = fetch.NormalizeMethod(r.Method)
-	if origin, err := fetch.SerializeOrigin(r.Origin); err == nil && origin != r.Origin {
-		e.Hints = append(e.Hints, fmt.Sprintf("a browser sends the origin %s as %s", r.Origin, origin))
-		r.Origin = origin
-	}
-	for _, h := range r.Dropped() {
-		e.Hints = append(e.Hints, fmt.Sprintf("a page can't set the header %s: the browser leaves it out, or sends its own", h[0]))
-	}
-}
 
 // choose finds the policy that applies, and says so of each.
 func choose(rules []config.Rule, key cors.Key) (choices []Choice, applies *config.Rule) {
@@ -187,7 +182,7 @@ func noMatch(m cors.Match, key cors.Key) string {
 	case !byHost:
 		return "it isn't for the host " + key.Host
 	}
-	return "it isn't for the path " + key.Path
+	return "it isn't for the path " + pathOf(key)
 }
 
 // hint adds what isn't in the verdict, and matters.
@@ -216,6 +211,7 @@ func (e *Explanation) hint(rule *config.Rule) {
 		return
 	}
 	c := rule.Config
+	e.grpcWeb(c)
 	if c.Shadow {
 		add("the policy is in shadow mode, and changes nothing: what the upstream answers counts, and is taken to have no CORS headers")
 	} else if e.Preflight != nil && e.Preflight.Forwarded {

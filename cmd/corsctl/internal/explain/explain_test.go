@@ -146,10 +146,24 @@ func TestChange(t *testing.T) {
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "https://app.example"`}}},
 		{"null", `{"allow_origins": ["https://other.example"]}`, with(func(r *fetch.Request) { r.Origin = "null" }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "null"`}}},
+		{"an app's origin", `{"allow_origins": ["https://other.example"], "allow_credentials": true}`, with(func(r *fetch.Request) { r.Origin = "capacitor://localhost" }),
+			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "capacitor://localhost"`}}},
+		{"an app's origin, and credentials", `{"allow_origins": ["https://other.example"]}`, with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "app://-", true }),
+			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "app://-"`}, {Path: "allow_credentials", Edit: "write true"}}},
+		{"null with credentials, of which validate warns", `{"allow_origins": ["https://other.example"], "allow_credentials": true}`, with(func(r *fetch.Request) { r.Origin = "null" }),
+			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "null"`, Warnings: []string{
+				`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers; serve the pages from an origin of their own`,
+			}}}},
+		{"credentials, of which validate warns beside null", `{"allow_origins": ["null"]}`, with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "null", true }),
+			[]explain.Change{{Path: "allow_credentials", Edit: "write true", Warnings: []string{
+				`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers; serve the pages from an origin of their own`,
+			}}}},
 		{"method", `{"allow_origins": ["https://app.example"]}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Edit: `write ["PUT"]`}}},
 		{"method in lower case", `{"allow_origins": ["https://app.example"], "allow_methods": ["PATCH"]}`, with(func(r *fetch.Request) { r.Method = "patch" }),
-			[]explain.Change{{Path: "allow_methods", Offset: 60, Edit: `add "patch"`}}},
+			[]explain.Change{{Path: "allow_methods", Offset: 60, Edit: `add "patch"`, Warnings: []string{
+				`"patch" is not PATCH: methods compare by case, and browsers send what the page wrote; write "PATCH" if the pages do`,
+			}}}},
 		{"several headers", `{"allow_origins": ["*"], "allow_headers": ["X-A"]}`, with(func(r *fetch.Request) {
 			r.Headers = [][2]string{{"x-a", "1"}, {"X-C", "1"}, {"content-type", "application/json"}}
 		}), []explain.Change{{Path: "allow_headers", Offset: 42, Edit: `add "Content-Type", "X-C"`}}},
@@ -363,12 +377,18 @@ func TestHints(t *testing.T) {
 		{"https://api.example:443", fetch.ModeCORS, "a browser sends the origin https://api.example:443 as https://api.example"},
 		{"file:///x", fetch.ModeCORS, "a browser sends the origin file:///x as null"},
 		{"null", fetch.ModeCORS, ""},
+		{"capacitor://localhost", fetch.ModeCORS, ""},
+		{"ionic://localhost", fetch.ModeCORS, ""},
+		{"tauri://localhost", fetch.ModeCORS, ""},
+		{"app://-", fetch.ModeCORS, ""},
+		{"chrome-extension://aBc", fetch.ModeCORS, ""},
+		{"Capacitor://localhost/index.html?t=s", fetch.ModeCORS, "a browser sends the origin Capacitor://localhost/index.html?t=*** as capacitor://localhost"},
 	} {
 		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`), fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
 		if test.want == "" && e.Hints != nil || test.want != "" && !slices.Contains(e.Hints, test.want) {
 			t.Errorf("%s, mode %q: got %q, want %q", test.origin, test.mode, e.Hints, test.want)
 		}
-		if isSubject := e.SubjectToCORS(); isSubject != (test.origin == "file:///x" || test.origin == "null") {
+		if isSubject := e.SubjectToCORS(); isSubject != (test.mode == fetch.ModeCORS && !strings.HasPrefix(test.origin, "https://api.example")) {
 			t.Errorf("%s, mode %q: subject to CORS: %v", test.origin, test.mode, isSubject)
 		}
 	}
@@ -381,5 +401,88 @@ func TestKey(t *testing.T) {
 	}
 	if got := explain.Key("x", ""); got != (cors.Key{Path: "/"}) {
 		t.Errorf("got %+v of no URL", got)
+	}
+}
+
+// TestAsTyped: what the filter makes of an origin that is written as no browser sends it.
+func TestAsTyped(t *testing.T) {
+	const slash = "the Origin header https://app.example/ has a slash at its end, as browsers never send it"
+	for _, test := range []struct {
+		name, doc, origin, method, want string
+	}{
+		{"a slash, and a preflight", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`, "https://app.example/", "PUT",
+			"sent as it is written, as curl does, the filter answers the preflight with 403: " + slash},
+		{"a slash, and none", `{"allow_origins": ["https://app.example"]}`, "https://app.example/", "GET",
+			"sent as it is written, as curl does, the answer has no CORS headers, and a preflight is answered with 403: " + slash},
+		{"a slash, forwarded", `{"allow_origins": ["https://app.example"], "unmatched_preflights": "forward"}`, "https://app.example/", "PUT",
+			"sent as it is written, as curl does, the preflight is forwarded to the upstream: " + slash},
+		{"a slash, none, forwarded", `{"allow_origins": ["https://app.example"], "unmatched_preflights": "forward"}`, "https://app.example/", "GET",
+			"sent as it is written, as curl does, the answer has no CORS headers: " + slash},
+		{"upper case", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`, "https://App.Example", "PUT",
+			"sent as it is written, as curl does, the filter answers the preflight with 403: the Origin header https://App.Example has upper-case letters, as browsers never send it"},
+		{"shadow", `{"allow_origins": ["https://app.example"], "mode": "shadow"}`, "https://app.example/", "PUT", ""},
+		{"as browsers do", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`, "https://app.example", "PUT", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := explain.Explain(config.Rules(test.doc), fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "")
+			got := ""
+			for _, hint := range e.Hints {
+				if strings.HasPrefix(hint, "sent as it is written") {
+					got = hint
+				}
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if e.Request.Origin != "https://app.example" {
+				t.Errorf("the origin is taken for %s", e.Request.Origin)
+			}
+		})
+	}
+}
+
+// TestByHand: OPTIONS without Access-Control-Request-Method is no preflight, and no
+// method to add.
+func TestByHand(t *testing.T) {
+	for doc, changes := range map[string][]string{
+		`{"allow_origins": ["https://app.example"]}`: {""},
+		`{"allow_origins": ["https://b.example"]}`:   {"allow_origins", ""},
+	} {
+		e := explain.Explain(config.Rules(doc), fetch.Request{Origin: page, URL: "https://api.example/", Method: "OPTIONS", ByHand: true}, "")
+		var paths []string
+		for _, c := range e.Changes {
+			paths = append(paths, c.Path)
+			if strings.Contains(c.Edit, `"OPTIONS"`) {
+				t.Errorf("%s: %s", doc, c.Edit)
+			}
+		}
+		if !slices.Equal(paths, changes) || e.Preflight != nil || e.Actual == nil || !e.Actual.Forwarded || !strings.Contains(e.Changes[len(changes)-1].Edit, "no preflight") {
+			t.Errorf("%s: changes %v, preflight %v, actual %v", doc, e.Changes, e.Preflight, e.Actual)
+		}
+	}
+}
+
+// TestGRPCWeb: a call that fails has its status in headers, which the page must see.
+func TestGRPCWeb(t *testing.T) {
+	grpc := [][2]string{{"Content-Type", "application/grpc-web+proto"}}
+	for _, test := range []struct {
+		name, doc string
+		headers   [][2]string
+		names     []string
+		want      string
+	}{
+		{"none", `{"allow_origins": ["*"]}`, grpc, nil, `add "grpc-status", "grpc-message", "grpc-status-details-bin" to expose_headers`},
+		{"some", `{"allow_origins": ["*"], "expose_headers": ["Grpc-Status", "grpc-message"]}`, [][2]string{{"content-type", "application/grpc-web-text"}}, nil, `add "grpc-status-details-bin" to expose_headers`},
+		{"by the preflight alone", `{"allow_origins": ["*"], "expose_headers": ["grpc-status"]}`, nil, []string{"content-type", "x-grpc-web"}, `add "grpc-message", "grpc-status-details-bin" to expose_headers`},
+		{"every", `{"allow_origins": ["*"], "expose_headers": ["*"]}`, grpc, nil, ""},
+		{"no gRPC-Web", `{"allow_origins": ["*"]}`, [][2]string{{"Content-Type", "application/grpc"}}, nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := explain.Explain(config.Rules(test.doc), fetch.Request{Origin: page, URL: "https://api.example/", Method: "POST", Headers: test.headers, UnsafeNames: test.names}, "")
+			hints := strings.Join(e.Hints, "\n")
+			if test.want == "" && strings.Contains(hints, "gRPC") || !strings.Contains(hints, test.want) {
+				t.Errorf("got %q, want %q", hints, test.want)
+			}
+		})
 	}
 }
