@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/capture"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/manifest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
@@ -17,11 +18,11 @@ import (
 
 // explainFlags are the flags of explain.
 type explainFlags struct {
-	config, origin, method, url, route string
-	headers                            []string
-	credentials, private, all          bool
-	curl, har                          string
-	output                             *format
+	config, at, origin, method, url, route string
+	headers                                []string
+	credentials, private, all              bool
+	curl, har                              string
+	output                                 *format
 }
 
 func newExplain() *cobra.Command {
@@ -48,6 +49,7 @@ configuration is wrong.`,
 	}
 	flags := c.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", `the file with the configuration, "-" for standard input`)
+	flags.StringVar(&f.at, "at", "", "the line of the configuration to explain with, if the file has several")
 	flags.StringVar(&f.origin, "origin", "", `the page's origin, such as https://app.example.com, or "null"`)
 	flags.StringVar(&f.method, "method", "GET", "the request's method")
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, `a header that the page sets, as "name: value", or the name of one that needs a preflight; may be repeated`)
@@ -91,7 +93,7 @@ func (f *explainFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	plugin, rules, err := load(c, f.config)
+	plugin, rules, err := load(c, f.config, f.at)
 	if err != nil {
 		return err
 	}
@@ -207,6 +209,9 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]captured, error) {
 	if err != nil {
 		return nil, err
 	}
+	if document.IsUTF16(text) {
+		return nil, fmt.Errorf("%s is UTF-16; save it as UTF-8", name)
+	}
 	found, err := capture.FromHAR([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -277,6 +282,9 @@ type explanation struct {
 
 func newExplanation(plugin *manifest.Plugin, rules []config.Rule, r captured, route string) *explanation {
 	e := &explanation{explain.Explain(rules, capture.Mask(r.Request), route), plugin, r, route}
+	for _, f := range plugin.Around() {
+		e.Hints = append(e.Hints, f.Error())
+	}
 	if r.failed && e.Blocked == nil {
 		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: see that the proxy has this configuration, that the filter is the first in its chain, and that the request reaches that proxy")
 	}

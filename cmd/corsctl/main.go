@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -36,6 +37,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(out)
 	root.SetErr(stderr)
+	strict(root) // which has to know the output
 	command, err := root.ExecuteC()
 	if out.err != nil {
 		err = &os.PathError{Op: "write", Path: "standard output", Err: out.err}
@@ -75,4 +77,32 @@ used wrongly or couldn't do its work.`,
 	root.SetVersionTemplate("corsctl {{.Version}}\n")
 	root.AddCommand(newValidate(), newExplain(), newConvert(), newSchema(), newTest())
 	return root
+}
+
+// strict makes the commands that the library adds fail where they are used wrongly, as
+// all others do: they print some help and exit with 0.
+func strict(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			help := c.Run
+			c.Run, c.RunE = nil, func(c *cobra.Command, args []string) error {
+				if topic, rest, err := c.Root().Find(args); topic == nil || err != nil || len(rest) > 0 {
+					return fmt.Errorf("unknown help topic %q; \"corsctl --help\" lists the commands", strings.Join(args, " "))
+				}
+				help(c, args)
+				return nil
+			}
+		case "completion":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return fmt.Errorf("there is no completion for %q; write one of bash, zsh, fish, powershell", args[0])
+				}
+				return nil
+			}
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -50,9 +51,12 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 			name, text, err := read(c, arg)
 			if err != nil {
 				unread = errors.Join(unread, err)
+				if output.value == "json" {
+					all = append(all, unreadable(name, err))
+				}
 				continue
 			}
-			plugins, findings := manifest.Find(name, text)
+			plugins, findings := manifest.Find(name, text, readText)
 			all = append(all, findings...)
 			for _, plugin := range plugins {
 				configuration, findings := plugin.Parse()
@@ -97,6 +101,15 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 		return nil
 	}
 	return c
+}
+
+// unreadable is the finding that a file can't be read.
+func unreadable(name string, err error) *document.Finding {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		err = path.Err
+	}
+	file, _ := document.Parse(name, "")
+	return &document.Finding{File: file, Path: "configuration", What: "the file can't be read: " + err.Error()}
 }
 
 // withoutRepeats leaves out findings that are there already: a value that aliases repeat

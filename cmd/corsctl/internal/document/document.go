@@ -5,6 +5,7 @@
 package document
 
 import (
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -115,13 +116,38 @@ func (p Position) String() string { return strconv.Itoa(p.Line) + ":" + strconv.
 func Parse(name, text string) (*File, *Finding) {
 	f := &File{Name: name, Text: text}
 	f.index()
-	if strings.HasPrefix(text, "\ufeff") {
+	switch {
+	case IsUTF16(text):
+		return f, f.fail(0, "the file is UTF-16", "save it as UTF-8")
+	case strings.HasPrefix(text, "\ufeff"):
 		return f, f.fail(0, "begins with a byte order mark", "save it without")
 	}
-	if f.json = f.isJSON(); f.json {
-		return f, f.parseJSON()
+	failed := f.parse()
+	if at := template.FindStringSubmatchIndex(text); failed != nil && at != nil && utf8.ValidString(text) {
+		// What a template breaks in YAML is no mistake of its author's.
+		failed = f.fail(at[2], "the file is a template", "run helm template first, and give what that prints")
 	}
-	return f, f.parseYAML()
+	return f, failed
+}
+
+func (f *File) parse() *Finding {
+	if f.json = f.isJSON(); f.json {
+		return f.parseJSON()
+	}
+	return f.parseYAML()
+}
+
+// template finds an action of a template, of Helm's or another's, outside of comments.
+var template = regexp.MustCompile(`(?m)^[^#\n]*?(\{\{[^\n]*\}\})`)
+
+// IsTemplate reports whether a text has actions of a template in it.
+func IsTemplate(text string) bool { return template.MatchString(text) }
+
+// IsUTF16 reports whether a text is UTF-16, as Windows' PowerShell writes it: by its byte
+// order mark, or because one of its first two bytes is zero.
+func IsUTF16(text string) bool {
+	return strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") ||
+		len(text) >= 2 && (text[0] == 0) != (text[1] == 0)
 }
 
 func (f *File) isJSON() bool {
@@ -250,6 +276,15 @@ func (n *Node) Get(names ...string) *Node {
 // String is the value of a string, or "" of anything else. n may be nil.
 func (n *Node) String() string {
 	if n == nil || n.Kind != String {
+		return ""
+	}
+	return n.Text
+}
+
+// Scalar is the value of a string, a number, true or false as text, or "" of anything
+// else. n may be nil.
+func (n *Node) Scalar() string {
+	if n == nil || n.Kind != String && n.Kind != Number && n.Kind != Bool {
 		return ""
 	}
 	return n.Text

@@ -3,12 +3,13 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/base64"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
@@ -25,21 +26,38 @@ type Plugin struct {
 	file *document.File
 	// offset leads from the configuration back to the file.
 	offset func(int) int
+	// begin is where what has the configuration begins: a document, or a filter.
+	begin  int
+	around surroundings
 }
 
-// Parse reads the configuration as the filter does. What it finds stands at its place
-// in the file. The configuration is nil if any of it is more than a warning.
+// Parse reads the configuration as the filter does, and looks at what is around it. What
+// it finds stands at its place in the file. The configuration is nil if any of it is more than a warning.
 func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
 	c, problems := config.Parse(p.Configuration)
 	var findings []*document.Finding
+	if c == nil && document.IsTemplate(p.Configuration) {
+		return nil, []*document.Finding{{
+			File: p.file, Offset: p.offset(strings.Index(p.Configuration, "{{")), Path: "configuration",
+			What: "the configuration is a template", Instead: "run helm template first, and give what that prints",
+		}}
+	}
 	for _, problem := range problems {
 		findings = append(findings, &document.Finding{
 			File: p.file, Offset: p.offset(problem.Offset), Path: problem.Path,
 			What: problem.What, Instead: problem.Instead, Warning: problem.Warning,
 		})
 	}
+	findings = append(findings, p.Around()...)
+	slices.SortStableFunc(findings, func(a, b *document.Finding) int {
+		return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Offset, b.Offset))
+	})
 	return c, findings
 }
+
+// Begin is the place where what has the configuration begins: the document, or the
+// filter.
+func (p *Plugin) Begin() document.Position { return p.file.Position(p.begin) }
 
 // Position is the place in the file of an offset in the configuration.
 func (p *Plugin) Position(offset int) document.Position { return p.file.Position(p.offset(offset)) }
@@ -50,18 +68,20 @@ func (p *Plugin) File() *document.File { return p.file }
 // Find reads a file and returns the configurations in it. There is none if there is a
 // finding that is not a warning, or if Envoy gets the configuration from elsewhere,
 // of which a warning tells.
-func Find(name, text string) ([]*Plugin, []*document.Finding) {
+//
+// Read reads a file that Envoy itself would read the configuration from, by ECDS; it may
+// be nil.
+func Find(name, text string, read func(name string) (text string, err error)) ([]*Plugin, []*document.Finding) {
 	file, failed := document.Parse(name, text)
 	if failed != nil {
-		if utf8.ValidString(text) && strings.Contains(text, "{{") {
-			// What a template breaks in YAML is no mistake of its author's.
-			failed.Instead = "render it first: helm template … | corsctl validate -"
-		}
 		return nil, []*document.Finding{failed}
 	}
-	s := &search{file: file}
+	s := &search{file: file, read: read}
 	if strings.TrimSpace(text) == "" {
 		s.plugins = append(s.plugins, s.whole())
+	}
+	for _, d := range file.Documents {
+		s.noteGateway(d, d.Get("kind").String())
 	}
 	for _, d := range file.Documents {
 		s.document(d, d.Get("kind").String())
@@ -72,9 +92,18 @@ func Find(name, text string) ([]*Plugin, []*document.Finding) {
 
 type search struct {
 	file       *document.File
+	read       func(string) (string, error)
 	candidates []*candidate
 	plugins    []*Plugin
 	findings   []*document.Finding
+
+	// around is what is around the value that is being looked at.
+	around surroundings
+	// security is what Envoy Gateway puts before Wasm filters, if the file has any, and
+	// wasmFirst tells that the file orders it otherwise.
+	security                     *document.Node
+	securityKind, securityFilter string
+	wasmFirst                    bool
 }
 
 // A candidate is a Wasm filter in a larger configuration: this filter, or another.
@@ -90,11 +119,16 @@ type candidate struct {
 	discovered bool
 	// merge is where a merge key stands that Envoy meets, or -1.
 	merge int
+	// begin is where the filter begins, or the document that it is.
+	begin  int
+	around surroundings
 }
 
 // document looks at a document of a kind, which is empty if it has none.
 func (s *search) document(d *document.Node, kind string) {
 	switch {
+	case kind == "" && isTests(d):
+		s.fail(d, "is a file of tests, not a configuration", "run corsctl test "+s.file.Name)
 	case d.Kind != document.Object || kind == "" && isConfiguration(d):
 		s.plugins = append(s.plugins, s.bare(d))
 	case strings.HasSuffix(kind, "List") && d.Has("items"):
@@ -103,17 +137,20 @@ func (s *search) document(d *document.Node, kind string) {
 			if itemKind == "" {
 				itemKind = strings.TrimSuffix(kind, "List") // which the API leaves out
 			}
+			s.noteGateway(item, itemKind)
 			s.document(item, itemKind)
 		}
 	case kind == "WasmPlugin":
-		s.candidate(kind+" "+d.Get("metadata", "name").String(), d.Get("spec"), d.Get("spec", "plugin_config"))
+		spec := d.Get("spec")
+		s.candidate(d, kind, spec, spec.Get("plugin_config"), phase)
 	case kind == "TrafficExtension":
 		if wasm := d.Get("spec", "wasm"); wasm != nil {
-			s.candidate(kind+" "+d.Get("metadata", "name").String(), wasm, wasm.Get("plugin_config"))
+			s.candidate(d, kind, wasm, wasm.Get("plugin_config"), func(*document.Node) []*document.Finding { return phase(d.Get("spec")) })
 		}
 	case kind == "EnvoyExtensionPolicy":
 		for _, wasm := range d.Get("spec", "wasm").List() {
-			s.candidate(kind+" "+d.Get("metadata", "name").String(), wasm, wasm.Get("config"))
+			s.candidate(wasm, kind, wasm, wasm.Get("config"), s.secured)
+			s.candidates[len(s.candidates)-1].name = kind + " " + d.Get("metadata", "name").String()
 		}
 	default:
 		before := len(s.candidates)
@@ -129,6 +166,14 @@ var configurationFields = []string{"policies", "defaults", "policy_source", "all
 
 func isConfiguration(d *document.Node) bool { return d.Has(configurationFields...) }
 
+// isTests reports whether an object is what "corsctl test" runs.
+func isTests(d *document.Node) bool {
+	return d.Get("tests") != nil && d.Get("tests").Kind == document.List && !isConfiguration(d)
+}
+
+// IsConfiguration reports whether an object looks like the filter's configuration.
+func IsConfiguration(d *document.Node) bool { return isConfiguration(d) && !isTests(d) }
+
 // isEnvoy reports whether an object is Envoy's own configuration, with or without a
 // Wasm filter in it.
 func isEnvoy(d *document.Node) bool {
@@ -140,7 +185,9 @@ func (s *search) bare(d *document.Node) *Plugin {
 	if d.IsWholeFile() {
 		return s.whole()
 	}
-	return Of("", d)
+	p := Of("", d)
+	p.begin = d.Offset
+	return p
 }
 
 // whole is a configuration that is the file, with all its mistakes.
@@ -177,8 +224,24 @@ func (s *search) envoy(n *document.Node, direct bool, merge int) {
 		}
 		return
 	}
+	before = len(s.candidates)
+	around := s.around
+	defer func() { s.around = around }()
 	for _, m := range n.Members {
+		s.around = around
+		if filters := m.Value; m.Name == "http_filters" || m.Name == "httpFilters" {
+			for i, f := range filters.List() {
+				s.around = surroundings{manager: n, earlier: filters.Elements[:i:i]}
+				s.envoy(f, direct, merge)
+			}
+			continue
+		}
 		s.envoy(m.Value, direct, merge)
+	}
+	if warnings := patched(n); warnings != nil {
+		for _, c := range s.candidates[before:] {
+			c.around.warnings = append(c.around.warnings, warnings...)
+		}
 	}
 	for _, e := range n.Elements {
 		s.envoy(e, direct, merge)
@@ -203,7 +266,7 @@ func (s *search) filter(n *document.Node) bool {
 	if discovery != nil && !isWasm(discovery.Get("default_config", "@type").String()) {
 		if name := n.Get("name").String(); slices.ContainsFunc(texts(discovery.Get("type_urls")), isWasm) {
 			s.candidates = append(s.candidates, &candidate{
-				name: label(name), at: n, module: []string{name}, envoy: true, discovered: true,
+				name: label(name), at: n, module: []string{name}, envoy: true, discovered: true, begin: n.Offset, around: s.around,
 			})
 			return false
 		}
@@ -236,7 +299,10 @@ func (s *search) filter(n *document.Node) bool {
 	s.candidates = append(s.candidates, &candidate{
 		name: label(name), at: typed, value: config.Get("configuration"), envoy: true,
 		module: append(texts(config.Get("vm_config")), name, config.Get("name").String()),
+		begin:  n.Offset, around: s.around,
 	})
+	c := s.candidates[len(s.candidates)-1]
+	c.around.warnings = append(c.around.warnings, open(config)...)
 	return false
 }
 
@@ -252,10 +318,14 @@ func isWasm(url string) bool {
 	return slices.Contains(wasmTypes, url[strings.LastIndexByte(url, '/')+1:])
 }
 
-func (s *search) candidate(name string, at, value *document.Node) {
+// candidate is a Wasm filter of a document of Kubernetes: at is what configures it, and
+// value its own configuration. Around finds more to warn of than where it fails.
+func (s *search) candidate(d *document.Node, kind string, at, value *document.Node, around func(at *document.Node) []*document.Finding) {
+	name := kind + " " + d.Get("metadata", "name").String()
 	if at != nil {
 		module := []string{name, at.Get("url").String(), at.Get("plugin_name").String(), at.Get("name").String()}
-		s.candidates = append(s.candidates, &candidate{name: name, at: at, value: value, module: append(module, texts(at.Get("code"))...), merge: -1})
+		s.candidates = append(s.candidates, &candidate{name: name, at: at, value: value, module: append(module, texts(at.Get("code"))...), merge: -1,
+			begin: d.Offset, around: surroundings{warnings: append(around(at), open(at)...)}})
 	}
 }
 
@@ -271,6 +341,9 @@ func texts(n *document.Node) (list []string) {
 // choose makes plugins of the Wasm filters that are this one: those that look like
 // it, or the only one that there is.
 func (s *search) choose() {
+	if len(s.plugins)+len(s.candidates) == 0 && len(s.findings) > 0 {
+		return
+	}
 	if len(s.plugins)+len(s.candidates) == 0 {
 		s.fail(nil, "has no Wasm filter and no configuration of one",
 			"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy")
@@ -308,6 +381,39 @@ func (c *candidate) ours() bool {
 		}))
 }
 
+// follow finds the configuration of a filter in the file that Envoy would discover it
+// in, and reports whether it could. It reads no file but those below the directory that
+// it is run in, as Envoy would be, and one beside the file at hand: what it says of a
+// file shows parts of it.
+func (s *search) follow(c *candidate) bool {
+	source := c.at.Get("config_discovery", "config_source")
+	path := source.Get("path_config_source", "path").String()
+	if path == "" {
+		path = source.Get("path").String()
+	}
+	if path == "" || s.read == nil {
+		return false
+	}
+	names := []string{filepath.Join(filepath.Dir(s.file.Name), filepath.Base(path))}
+	if filepath.IsLocal(path) {
+		names = append([]string{path}, names...)
+	}
+	for _, name := range names {
+		text, err := s.read(name)
+		if err != nil || name == s.file.Name {
+			continue
+		}
+		plugins, findings := Find(name, text, nil)
+		for _, p := range plugins {
+			p.around.manager, p.around.earlier = c.around.manager, c.around.earlier
+			p.around.warnings = append(p.around.warnings, c.around.warnings...)
+		}
+		s.plugins, s.findings = append(s.plugins, plugins...), append(s.findings, findings...)
+		return true
+	}
+	return false
+}
+
 // unwrap takes the configuration out of the message that Envoy has it in.
 func (s *search) unwrap(c *candidate) {
 	value := c.value
@@ -319,7 +425,9 @@ func (s *search) unwrap(c *candidate) {
 		})
 		return
 	case c.discovered:
-		s.warn(c.at, c.name+" is configured by ECDS", "give that resource")
+		if !s.follow(c) {
+			s.warn(c.at, c.name+" is configured by ECDS", "give that resource")
+		}
 		return
 	case value == nil:
 		s.fail(c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
@@ -328,7 +436,9 @@ func (s *search) unwrap(c *candidate) {
 		s.fail(value, c.name+" has its configuration as a string", "write it as an object")
 		return
 	case !c.envoy:
-		s.plugins = append(s.plugins, Of(c.name, value))
+		p := Of(c.name, value)
+		p.begin, p.around = c.begin, c.around
+		s.plugins = append(s.plugins, p)
 		return
 	}
 	inner, url := value.Get("value"), value.Get("@type").String()
@@ -348,7 +458,7 @@ func (s *search) unwrap(c *candidate) {
 			s.fail(value, c.name+" has a StringValue without a string", `write the configuration in the field "value", as a string: "value: |"`)
 			return
 		}
-		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: inner.Text, file: s.file, offset: inner.TextMap().Offset})
+		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: inner.Text, file: s.file, offset: inner.TextMap().Offset, begin: c.begin, around: c.around})
 	case "google.protobuf.BytesValue":
 		// As in protobuf's JSON, of either alphabet and with or without padding.
 		text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(inner.String()), "="))
@@ -356,7 +466,7 @@ func (s *search) unwrap(c *candidate) {
 			s.fail(value, c.name+" has a BytesValue without bytes", `write the configuration in the field "value", in base64`)
 			return
 		}
-		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: string(text), file: s.file, offset: func(int) int { return inner.Offset }})
+		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: string(text), file: s.file, offset: func(int) int { return inner.Offset }, begin: c.begin, around: c.around})
 	default:
 		s.fail(value, c.name+" has a configuration of the type "+url, "write google.protobuf.StringValue")
 	}

@@ -43,7 +43,7 @@ func TestFind(t *testing.T) {
 			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
 		}},
 
-		{"WasmPlugin", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec:\n  pluginConfig:\n    allow_origins: '*'\n", []string{
+		{"WasmPlugin", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec:\n  pluginConfig:\n    allow_origins: '*'\n  phase: AUTHN\n", []string{
 			`"WasmPlugin x" {"allow_origins": "*"}`, `a.yaml:5:20: allow_origins: is the string "*", not a list; write ["*"]`,
 		}},
 		{"WasmPlugin without a configuration", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec:\n  url: oci://x\n", []string{
@@ -52,12 +52,12 @@ func TestFind(t *testing.T) {
 		{"WasmPlugin with a string", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: '{}'}\n", []string{
 			`a.yaml:3:22: configuration: WasmPlugin x has its configuration as a string; write it as an object`,
 		}},
-		{"one of two WasmPlugins", "a.yaml", "kind: WasmPlugin\nmetadata: {name: waf}\nspec: {pluginConfig: {rules: []}}\n---\nkind: WasmPlugin\nmetadata: {name: x}\nspec:\n  url: oci://example/proxy-wasm-cors:1\n  pluginConfig: {}\n", []string{
+		{"one of two WasmPlugins", "a.yaml", "kind: WasmPlugin\nmetadata: {name: waf}\nspec: {pluginConfig: {rules: []}}\n---\nkind: WasmPlugin\nmetadata: {name: x}\nspec:\n  url: oci://example/proxy-wasm-cors:1\n  pluginConfig: {}\n  phase: AUTHN\n", []string{
 			`"WasmPlugin x" {}`,
 			`a.yaml:3:7: configuration: WasmPlugin waf is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
 			`a.yaml:9:17: allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`,
 		}},
-		{"TrafficExtension", "a.yaml", "kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  wasm:\n    pluginConfig: {allow_origins: ['*']}\n", []string{`"TrafficExtension x" {"allow_origins": ["*"]}`}},
+		{"TrafficExtension", "a.yaml", "kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  wasm:\n    pluginConfig: {allow_origins: ['*']}\n  phase: AUTHN\n", []string{`"TrafficExtension x" {"allow_origins": ["*"]}`}},
 		{"TrafficExtension in Lua", "a.yaml", "kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  lua: {inlineCode: ''}\n", []string{
 			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
 		}},
@@ -65,22 +65,22 @@ func TestFind(t *testing.T) {
 			`"EnvoyExtensionPolicy x" {"allow_origins": ["*"]}`,
 			`a.yaml:5:5: configuration: EnvoyExtensionPolicy x is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
 		}},
-		{"WasmPlugin with a type", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {'@type': x/google.protobuf.StringValue, allow_origins: ['*']}}\n", []string{
+		{"WasmPlugin with a type", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {'@type': x/google.protobuf.StringValue, allow_origins: ['*']}, phase: AUTHN}\n", []string{
 			`"WasmPlugin x" {"@type": "x/google.protobuf.StringValue", "allow_origins": ["*"]}`,
 			`a.yaml:3:23: "@type": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`,
 		}},
-		{"a word with cors in it", "a.yaml", "kind: WasmPlugin\nmetadata: {name: corsair}\nspec: {pluginConfig: {}}\n---\nkind: WasmPlugin\nmetadata: {name: my_CORS-2}\nspec: {pluginConfig: {allow_origins: ['*']}}\n", []string{
+		{"a word with cors in it", "a.yaml", "kind: WasmPlugin\nmetadata: {name: corsair}\nspec: {pluginConfig: {}}\n---\nkind: WasmPlugin\nmetadata: {name: my_CORS-2}\nspec: {pluginConfig: {allow_origins: ['*']}, phase: AUTHN}\n", []string{
 			`"WasmPlugin my_CORS-2" {"allow_origins": ["*"]}`,
 			`a.yaml:3:7: configuration: WasmPlugin corsair is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
 		}},
-		{"a list of a kind", "a.yaml", "kind: WasmPluginList\nitems:\n- metadata: {name: x}\n  spec: {pluginConfig: {allow_origins: ['*']}}\n", []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
-		{"merges in a manifest", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {<<: {allow_origins: ['*']}}}\n", []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
+		{"a list of a kind", "a.yaml", "kind: WasmPluginList\nitems:\n- metadata: {name: x}\n  spec: {pluginConfig: {allow_origins: ['*']}, phase: AUTHN}\n", []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
+		{"merges in a manifest", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {<<: {allow_origins: ['*']}}, phase: AUTHN}\n", []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
 		{"a template", "a.yaml", "kind: WasmPlugin\nmetadata:\n  name: {{ .Release.Name }}-cors\n", []string{
-			`a.yaml:3:28: configuration: did not find expected key while parsing a block mapping; render it first: helm template … | corsctl validate -`,
+			`a.yaml:3:9: configuration: the file is a template; run helm template first, and give what that prints`,
 		}},
 		{"a byte order mark", "a.yaml", "\ufeffallow_origins: ['*']\n", []string{`a.yaml:1:1: configuration: begins with a byte order mark; save it without`}},
 		{"a byte order mark in JSON", "-", "\ufeff{}", []string{`-:1:1: configuration: begins with a byte order mark; save it without`}},
-		{"a list of manifests", "a.json", `{"kind": "List", "items": [{"kind": "WasmPlugin", "metadata": {"name": "x"}, "spec": {"pluginConfig": {"allow_origins": ["*"]}}}]}`, []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
+		{"a list of manifests", "a.json", `{"kind": "List", "items": [{"kind": "WasmPlugin", "metadata": {"name": "x"}, "spec": {"pluginConfig": {"allow_origins": ["*"]}, "phase": "AUTHN"}}]}`, []string{`"WasmPlugin x" {"allow_origins": ["*"]}`}},
 
 		{"Envoy, a string", "a.yaml", "http_filters:\n- name: cors\n  typed_config:\n    " + wasm + "\n    config:\n      configuration:\n        '@type': type.googleapis.com/google.protobuf.StringValue\n        value: |\n          {\"allow_origins\":\n            [\"*\", 1]}\n", []string{
 			`"filter cors" {"allow_origins":` + "\n  [\"*\", 1]}\n", `a.yaml:10:19: allow_origins[1]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
@@ -149,7 +149,7 @@ func TestFind(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			plugins, findings := manifest.Find(test.file, test.text)
+			plugins, findings := manifest.Find(test.file, test.text, nil)
 			var got []string
 			for _, p := range plugins {
 				got = append(got, fmt.Sprintf("%q %s", p.Name, p.Configuration))
@@ -170,7 +170,7 @@ func TestFind(t *testing.T) {
 // in the file.
 func check(t *testing.T, name, text string) (wrong bool) {
 	t.Helper()
-	plugins, findings := manifest.Find(name, text)
+	plugins, findings := manifest.Find(name, text, nil)
 	for _, p := range plugins {
 		_, found := p.Parse()
 		findings = append(findings, found...)
@@ -238,4 +238,159 @@ func FuzzFind(f *testing.F) {
 		check(t, "a.yaml", text)
 		check(t, "-", text)
 	})
+}
+
+// managed is an HttpConnectionManager with settings and filters before the CORS filter.
+func managed(settings, before, fields string) string {
+	return "filters:\n- typed_config:\n" + settings + "    http_filters:\n" + before +
+		"    - name: cors\n      typed_config:\n        " + wasm + "\n        config:\n" + fields +
+		"          configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"], \"match\": {\"paths\": [{\"prefix\": \"/v1\"}]}}'}\n"
+}
+
+const normalized = "    normalize_path: true\n    merge_slashes: true\n    path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT\n"
+
+// TestAround: what stands around the configuration, because of which it isn't what
+// happens.
+func TestAround(t *testing.T) {
+	const (
+		answers  = "it may answer a preflight, which carries no credentials, and what it answers has no CORS headers; put filter cors first"
+		passes   = "lets requests pass without the filter when it fails: preflights reach the upstream, and its own CORS headers the page"
+		late     = "authentication, authorization and rate limits answer a preflight first, and what they answer has no CORS headers"
+		priority = ", with a priority above that of other plugins"
+		paths    = "policies match on paths, of which Envoy leaves several spellings: what one policy covers as /admin may reach another as //admin, /x/../admin or /%2Fadmin; write "
+	)
+	filter := func(name, message string) string {
+		return "    - name: " + name + "\n      typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http." + message + "}\n"
+	}
+	istio := func(spec string) string {
+		return "kind: WasmPlugin\nmetadata: {name: cors}\nspec:\n  pluginConfig: {allow_origins: ['*']}\n" + spec
+	}
+	gateway := func(wasm string) string {
+		return "kind: EnvoyExtensionPolicy\nmetadata: {name: cors}\nspec:\n  wasm:\n  - config: {allow_origins: ['*']}\n" + wasm
+	}
+	patch := func(operation, match string) string {
+		return "kind: EnvoyFilter\nspec:\n  configPatches:\n  - applyTo: HTTP_FILTER\n    match: {listener: {filterChain: {filter: " + match + "}}}\n    patch:\n      operation: " + operation +
+			"\n      value:\n        name: cors\n        typed_config:\n          " + wasm + "\n          config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n"
+	}
+	for _, test := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"nothing", managed(normalized, "", ""), nil},
+		{"harmless filters", managed(normalized, filter("a", "grpc_web.v3.GrpcWeb")+filter("b", "compressor.v3.Compressor"), ""), nil},
+		{"jwt_authn", managed(normalized, filter("envoy.filters.http.jwt_authn", "jwt_authn.v3.JwtAuthentication"), ""), []string{
+			"a.yaml:7:7: http_filters: filter envoy.filters.http.jwt_authn stands before filter cors (line 9): " + answers,
+		}},
+		{"several, of other names", managed(normalized, filter("who", "ext_authz.v3.ExtAuthz")+filter("b", "grpc_web.v3.GrpcWeb")+filter("many", "local_ratelimit.v3.LocalRateLimit"), ""), []string{
+			"a.yaml:7:7: http_filters: filter who stands before filter cors (line 13): " + answers,
+			"a.yaml:11:7: http_filters: filter many stands before filter cors (line 13): " + answers,
+		}},
+		{"Envoy's own", managed(normalized, filter("envoy.filters.http.cors", "cors.v3.Cors"), ""), []string{
+			"a.yaml:7:7: http_filters: filter envoy.filters.http.cors stands before filter cors (line 9): Envoy's own CORS filter answers preflights first, by the policies of the routes; remove it, or put filter cors first",
+		}},
+		{"one that is disabled", managed(normalized, "    - {name: envoy.filters.http.rbac, disabled: true}\n", ""), nil},
+		{"one that is discovered", managed(normalized, "    - {name: a, config_discovery: {type_urls: [x/envoy.extensions.filters.http.oauth2.v3.OAuth2]}}\n", ""), []string{
+			"a.yaml:7:7: http_filters: filter a stands before filter cors (line 8): " + answers,
+		}},
+		{"one of a typed struct", managed(normalized, "    - {name: a, typed_config: {'@type': x/xds.type.v3.TypedStruct, type_url: x/envoy.extensions.filters.http.lua.v3.Lua}}\n", ""), []string{
+			"a.yaml:7:7: http_filters: filter a stands before filter cors (line 8): " + answers,
+		}},
+		{"a policy", managed(normalized, "", "          failure_policy: FAIL_OPEN\n"), []string{"a.yaml:11:27: failure_policy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED"}},
+		{"a policy by its number", managed(normalized, "", "          failurePolicy: 3\n"), []string{"a.yaml:11:26: failure_policy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED"}},
+		{"the old field", managed(normalized, "", "          fail_open: true\n"), []string{"a.yaml:11:22: fail_open: " + passes + "; leave it out"}},
+		{"a policy that is well", managed(normalized, "", "          failure_policy: FAIL_RELOAD\n          fail_open: false\n"), nil},
+		{"paths", managed("", "", ""), []string{"a.yaml:3:5: match.paths: " + paths + "normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT in the HttpConnectionManager"}},
+		{"paths, and some of it", managed("    normalize_path: true\n    mergeSlashes: false\n    path_with_escaped_slashes_action: KEEP_UNCHANGED\n", "", ""), []string{
+			"a.yaml:3:5: match.paths: " + paths + "merge_slashes: true, path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT in the HttpConnectionManager"}},
+		{"no paths", strings.ReplaceAll(managed("", "", ""), `, "match": {"paths": [{"prefix": "/v1"}]}`, ""), nil},
+
+		{"Istio", istio("  phase: AUTHN\n  failStrategy: FAIL_CLOSE\n"), nil},
+		{"Istio, no phase", istio(""), []string{"a.yaml:4:3: phase: is missing, so that Istio puts the filter at the end of the chain: " + late + "; write phase: AUTHN" + priority}},
+		{"Istio, another phase", istio("  phase: STATS\n"), []string{"a.yaml:5:10: phase: STATS comes late: " + late + "; write AUTHN" + priority}},
+		{"Istio, open", istio("  phase: AUTHN\n  failStrategy: FAIL_OPEN\n"), []string{"a.yaml:6:17: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED"}},
+		{"Istio, TrafficExtension", "kind: TrafficExtension\nmetadata: {name: cors}\nspec:\n  phase: AUTHZ\n  wasm: {pluginConfig: {allow_origins: ['*']}, failStrategy: FAIL_OPEN}\n", []string{
+			"a.yaml:4:10: phase: AUTHZ comes late: " + late + "; write AUTHN" + priority,
+			"a.yaml:5:62: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED",
+		}},
+		{"EnvoyFilter, first", patch("INSERT_FIRST", "{}"), nil},
+		{"EnvoyFilter, before", patch("INSERT_BEFORE", "{name: a}"), nil},
+		{"EnvoyFilter, before one", patch("INSERT_BEFORE", "{subFilter: {name: envoy.filters.http.router}}"), []string{
+			"a.yaml:7:18: patch.operation: INSERT_BEFORE puts the filter behind others, which may answer a preflight first; write INSERT_FIRST"}},
+		{"EnvoyFilter, last", patch("ADD", "{}"), []string{
+			"a.yaml:7:18: patch.operation: ADD puts the filter behind others, which may answer a preflight first; write INSERT_FIRST"}},
+
+		{"Envoy Gateway", gateway(""), nil},
+		{"Envoy Gateway, open", gateway("    failOpen: true\n"), []string{"a.yaml:6:15: fail_open: " + passes + "; leave it out"}},
+		{"Envoy Gateway, closed, in YAML 1.1", gateway("    failOpen: no\n"), nil},
+		{"Envoy Gateway, open, in YAML 1.1", gateway("    failOpen: yes\n"), []string{"a.yaml:6:15: fail_open: " + passes + "; leave it out"}},
+		{"Envoy Gateway, authentication", gateway("") + "---\nkind: SecurityPolicy\nspec:\n  jwt: {}\n", []string{
+			"a.yaml:9:8: spec: Envoy Gateway puts jwt before Wasm filters, so that it answers preflights before the filter (line 5); write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}]"}},
+		{"Envoy Gateway, authentication, in order", gateway("") + "---\nkind: SecurityPolicy\nspec:\n  jwt: {}\n---\nkind: EnvoyProxy\nspec:\n  filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}]\n", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plugins, findings := manifest.Find("a.yaml", test.text, nil)
+			var got []string
+			for _, p := range plugins {
+				_, found := p.Parse()
+				findings = append(findings, found...)
+			}
+			for _, f := range findings {
+				if got = append(got, f.Error()); !f.Warning {
+					t.Error("not a warning: " + f.Error())
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || len(plugins) != 1 {
+				t.Errorf("%d configurations; (-want +got)\n%s", len(plugins), diff)
+			}
+		})
+	}
+}
+
+// TestFollow: the configuration is looked for where Envoy would discover it in a file,
+// and nowhere else.
+func TestFollow(t *testing.T) {
+	envoy := func(path string) string {
+		return "http_filters:\n- name: envoy.filters.http.rbac\n- name: cors\n  config_discovery:\n    config_source: {path_config_source: {path: " + path + "}}\n    type_urls: [x/envoy.extensions.filters.http.wasm.v3.Wasm]\n"
+	}
+	const resource = "resources:\n- name: cors\n  typed_config:\n    " + wasm + "\n    config: {fail_open: true, configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n"
+	for _, test := range []struct {
+		name, path string
+		files      map[string]string
+		want       []string
+		asked      []string
+	}{
+		{"as Envoy", "b/c.yaml", map[string]string{"b/c.yaml": resource}, []string{
+			"b/c.yaml:5:25: fail_open: lets requests pass without the filter when it fails: preflights reach the upstream, and its own CORS headers the page; leave it out",
+			"d/a.yaml:2:3: http_filters: filter envoy.filters.http.rbac stands before filter cors (b/c.yaml:2:3): it may answer a preflight, which carries no credentials, and what it answers has no CORS headers; put filter cors first",
+		}, []string{"b/c.yaml"}},
+		{"beside", "/etc/envoy/c.yaml", map[string]string{"d/c.yaml": "resources: []"}, []string{
+			"d/c.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy",
+		}, []string{"d/c.yaml"}},
+		{"nowhere", "../c.yaml", nil, []string{"d/a.yaml:3:3: configuration: filter cors is configured by ECDS; give that resource"}, []string{"d/c.yaml"}},
+		{"itself", "d/a.yaml", map[string]string{"d/a.yaml": "x"}, []string{"d/a.yaml:3:3: configuration: filter cors is configured by ECDS; give that resource"}, []string{"d/a.yaml", "d/a.yaml"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var asked, got []string
+			plugins, findings := manifest.Find("d/a.yaml", envoy(test.path), func(name string) (string, error) {
+				asked = append(asked, name)
+				if text, ok := test.files[name]; ok {
+					return text, nil
+				}
+				return "", os.ErrNotExist
+			})
+			for _, p := range plugins {
+				_, found := p.Parse()
+				findings = append(findings, found...)
+			}
+			for _, f := range findings {
+				got = append(got, f.Error())
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if diff := cmp.Diff(test.asked, asked); diff != "" {
+				t.Errorf("files that are asked for (-want +got)\n%s", diff)
+			}
+		})
+	}
 }

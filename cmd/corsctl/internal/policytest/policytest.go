@@ -90,6 +90,10 @@ func Load(file *document.File, read func(name string) (text string, err error)) 
 		return nil, l.findings
 	}
 	root := file.Documents[0]
+	if manifest.IsConfiguration(root) {
+		l.fail(root, "configuration", "is a configuration, not a file of tests", "run corsctl validate "+file.Name+", or write a file of tests that names it")
+		return nil, l.findings
+	}
 	l.fields(root, "", "configuration", "tests")
 	l.configuration(root, read)
 	tests := root.Get("tests")
@@ -167,7 +171,7 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 			l.fail(n, path, "can't be read: "+err.Error(), "write a name relative to the file of the tests")
 			return
 		}
-		found, findings := manifest.Find(name, text)
+		found, findings := manifest.Find(name, text, nil)
 		if len(found) > 1 {
 			l.fail(n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(found)), "name a file with one")
 			return
