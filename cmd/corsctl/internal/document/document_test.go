@@ -199,3 +199,73 @@ func TestMerges(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestBooleansOfKubernetes: kubectl reads YAML 1.1, in which more words are booleans.
+func TestBooleansOfKubernetes(t *testing.T) {
+	for text, want := range map[string]string{
+		"kind: A\nv: [y, Y, yes, Yes, YES, on, On, ON, true, True, TRUE]":    "true true true true true true true true true true true",
+		"kind: A\nv: [n, N, no, No, NO, off, Off, OFF, false, False, FALSE]": "false false false false false false false false false false false",
+		"kind: A\nv: [yEs, 'yes', \"no\", !!str on, nope, !!bool true]":      "yEs yes no on nope true",
+		"kind: A\nv: [{on: a}]":            "true=a",
+		"v: [yes, no, true]":               "yes no true",
+		"v: [yes]\n---\nkind: A\nv: [yes]": "yes|true",
+		"kind: A\nx: &x {v: yes}\nv: [*x]": "v=true",
+	} {
+		file, failed := document.Parse("a.yaml", text)
+		if failed != nil {
+			t.Errorf("%s: %v", text, failed)
+			continue
+		}
+		var documents []string
+		for _, d := range file.Documents {
+			var values []string
+			for _, v := range d.Get("v").List() {
+				value := v.Text
+				for _, m := range v.Members {
+					value = m.Name + "=" + m.Value.Text
+				}
+				values = append(values, value)
+			}
+			documents = append(documents, strings.Join(values, " "))
+		}
+		if got := strings.Join(documents, "|"); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+	file, _ := document.Parse("a.yaml", "kind: A\nv: [yes, 'yes']")
+	if v := file.Documents[0].Get("v").Elements; v[0].Kind != document.Bool || v[1].Kind != document.String {
+		t.Errorf("kinds %v and %v", v[0].Kind, v[1].Kind)
+	}
+}
+
+// TestNotText: what a file is, if it is no text in the form that is read.
+func TestNotText(t *testing.T) {
+	const (
+		utf16    = "1:1 the file is UTF-16; save it as UTF-8"
+		template = "the file is a template; run helm template first, and give what that prints"
+	)
+	for _, test := range []struct{ name, text, want string }{
+		{"a.json", "\xff\xfe{\x00}\x00", utf16},
+		{"a.yaml", "\xfe\xff\x00a", utf16},
+		{"a.yaml", "a\x00:\x00 \x001\x00", utf16},
+		{"a.json", "\x00{\x00}", utf16},
+		{"a.yaml", "a: b\nname: {{ .Values.name }}-x\n", "2:7 " + template},
+		{"a.yaml", "{{- if .Values.on }}\na: b\n{{- end }}\n", "1:1 " + template},
+		{"a.yaml", "a: {{ .Values.a }}\n", "1:4 " + template},
+		{"-", "{{ template }}", "1:1 " + template},
+		{"a.json", `{"a": {{ .Values.a | toJson }}}`, "1:7 " + template},
+		{"a.yaml", "# {{ a }}\na: [\n", "3:1 did not find expected node content while parsing a flow node"},
+		{"a.yaml", "a: '{{ .Values.a }}'\n", ""},
+	} {
+		file, failed := document.Parse(test.name, test.text)
+		got := ""
+		if failed != nil {
+			if got = failed.Position().String() + " " + failed.What; failed.Instead != "" {
+				got += "; " + failed.Instead
+			}
+		}
+		if file == nil || got != test.want {
+			t.Errorf("%s %q: got %q, want %q", test.name, test.text, got, test.want)
+		}
+	}
+}

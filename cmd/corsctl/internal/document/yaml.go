@@ -42,6 +42,7 @@ func (f *File) parseYAML() *Finding {
 			continue
 		}
 		root := document.Content[0]
+		y.kubernetes = isKubernetes(root)
 		n := y.node(root, 0)
 		if y.failed != nil {
 			return y.failed
@@ -96,7 +97,9 @@ type yamlReader struct {
 	nodes int
 	// aliases is whether there are any: if not, they are not why a file is too large.
 	aliases bool
-	failed  *Finding
+	// kubernetes tells that kubectl reads the document.
+	kubernetes bool
+	failed     *Finding
 }
 
 func (y *yamlReader) fail(n *yaml.Node, what, instead string) *Node {
@@ -144,7 +147,7 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 		case Null:
 			value.Text = "null"
 		case Bool:
-			value.Text = strings.ToLower(value.Text)
+			value.Text = y.boolean(n)
 		case Number:
 			value.Text = y.number(n)
 			if value.Text == "" {
@@ -176,9 +179,13 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 			y.fail(key, "a field's name is a list or an object", "write a string")
 			return
 		}
-		own[key.Value] = true
+		name := key.Value
+		if y.kubernetes && y.boolean(key) != "" {
+			name = y.boolean(key) // and JSON's names are strings
+		}
+		own[name] = true
 		value.Members = append(value.Members, Member{
-			Name: key.Value, Offset: y.file.offset(key.Line, key.Column), Value: y.node(content, depth+1),
+			Name: name, Offset: y.file.offset(key.Line, key.Column), Value: y.node(content, depth+1),
 		})
 	}
 	for _, content := range merged {
@@ -202,12 +209,42 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 	}
 }
 
+// isKubernetes reports whether a document is a manifest of Kubernetes.
+func isKubernetes(root *yaml.Node) bool {
+	for i := 0; i+1 < len(root.Content) && root.Kind == yaml.MappingNode; i += 2 {
+		if root.Content[i].Value == "kind" && root.Content[i+1].Kind == yaml.ScalarNode {
+			return true
+		}
+	}
+	return false
+}
+
+// boolean is true or false, or "" if a scalar is neither. To kubectl, which reads YAML
+// 1.1, more words are booleans than to YAML 1.2.
+// See https://yaml.org/type/bool.html and sigs.k8s.io/yaml.
+func (y *yamlReader) boolean(n *yaml.Node) string {
+	if n.ShortTag() == "!!bool" {
+		return strings.ToLower(n.Value)
+	}
+	if !y.kubernetes || n.ShortTag() != "!!str" || n.Style&(yaml.TaggedStyle|yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		return ""
+	}
+	switch n.Value {
+	case "y", "Y", "yes", "Yes", "YES", "on", "On", "ON":
+		return "true"
+	case "n", "N", "no", "No", "NO", "off", "Off", "OFF":
+		return "false"
+	}
+	return ""
+}
+
 func (y *yamlReader) scalar(n *yaml.Node) Kind {
+	if y.boolean(n) != "" {
+		return Bool
+	}
 	switch n.ShortTag() {
 	case "!!null":
 		return Null
-	case "!!bool":
-		return Bool
 	case "!!int", "!!float":
 		return Number
 	}
