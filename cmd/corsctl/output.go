@@ -133,23 +133,10 @@ func printFindings(w io.Writer, findings []*document.Finding) {
 		}
 		place, rest, _ := strings.Cut(printable(f.Error()), ": ")
 		fmt.Fprintf(w, "%s: %s%s\n", p.in(bold, place), p.in(colour, rest), p.in(faint, suffix))
-		if line, caret := excerpt(underneath(f)); line != "" {
+		if line, caret := excerpt(f.Line()); line != "" {
 			fmt.Fprintf(w, "    %s\n    %s\n", line, p.in(colour, caret))
 		}
 	}
-}
-
-// underneath is the line that a finding is about, and where in it the finding is, in
-// bytes. What is missing after the end of a file is pointed at where the last line ends.
-func underneath(f *document.Finding) (line string, at int) {
-	text, at := f.File.Text, f.Offset
-	if strings.TrimSpace(text[at:]) == "" {
-		text = strings.TrimRight(text, " \t\r\n")
-		at = min(at, len(text))
-	}
-	start := strings.LastIndexByte(text[:at], '\n') + 1
-	line, _, _ = strings.Cut(text[start:], "\n")
-	return strings.TrimSuffix(line, "\r"), at - start
 }
 
 // excerpt is the part of a line around a place that fits on a terminal, and a line with

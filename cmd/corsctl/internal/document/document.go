@@ -28,6 +28,11 @@ type File struct {
 	// runes has the number of characters before each block of the text, so that a place
 	// in a long line is found without counting from the line's start.
 	runes []int
+	// steps is how many bytes were looked at to find places, of which the tests see that
+	// it grows with the number of places and not with the length of lines.
+	steps int
+	// end is where the text ends but for space, or -1 if that isn't known yet.
+	end int
 }
 
 // A Position is a place in a file, counted from 1; columns count characters.
@@ -93,6 +98,24 @@ type Finding struct {
 
 // Position is where it is.
 func (f *Finding) Position() Position { return f.File.Position(f.Offset) }
+
+// Line is the line that the finding is about, without its end, and where in it the finding
+// is, in bytes. What is missing after the end of a file is pointed at where the last line
+// ends.
+func (f *Finding) Line() (line string, at int) {
+	file, at := f.File, f.Offset
+	if file.end < 0 {
+		file.end = len(strings.TrimRight(file.Text, " \t\r\n"))
+		file.steps += len(file.Text) - file.end
+	}
+	at = min(at, file.end)
+	number := sort.SearchInts(file.lines, at+1) - 1
+	start, end := file.lines[number], len(file.Text)
+	if number+1 < len(file.lines) {
+		end = file.lines[number+1] - 1
+	}
+	return strings.TrimSuffix(file.Text[start:end], "\r"), at - start
+}
 
 // Error is the finding in one line: "file:line:column: path: what; instead".
 func (f *Finding) Error() string {
@@ -166,7 +189,7 @@ func (f *File) isJSON() bool {
 const blockSize = 256
 
 func (f *File) index() {
-	f.lines, f.runes = []int{0}, nil
+	f.lines, f.runes, f.end = []int{0}, nil, -1
 	runes := 0
 	for i := 0; i < len(f.Text); i++ {
 		if i%blockSize == 0 {
@@ -187,6 +210,7 @@ func (f *File) before(offset int) int {
 	block := min(offset/blockSize, len(f.runes)-1)
 	runes := f.runes[block]
 	for i := min(block*blockSize, offset); i < offset; i++ {
+		f.steps++
 		if utf8.RuneStart(f.Text[i]) {
 			runes++
 		}
@@ -239,6 +263,7 @@ func (f *File) offset(line, column int) int {
 		}
 	}
 	for ; column > 1 && at < len(f.Text) && f.Text[at] != '\n'; column-- {
+		f.steps++
 		_, size := utf8.DecodeRuneInString(f.Text[at:])
 		at += size
 	}
