@@ -35,6 +35,9 @@ whether a browser asks first with a preflight and why, what the filter answers, 
 whether the page gets the answer. If it doesn't, explain says why, in Chromium's words
 too, and what the smallest change of the policy is that would let it.
 
+Of the request it shows nothing that may be secret: of most headers only the names, and
+of URLs no values of the query.
+
 The request may also come from what you have at hand: a command that was copied from
 the browser's developer tools as cURL, or a HAR file that was exported from them, of
 which each failing CORS request is explained.
@@ -189,7 +192,9 @@ func (f *explainFlags) fromCurl(c *cobra.Command) ([]captured, error) {
 		if err != nil {
 			return nil, err
 		}
-		command = text
+		if command = text; document.IsUTF16(text) {
+			return nil, errors.New("--from-curl: the command is UTF-16; write it as UTF-8")
+		}
 	}
 	found, warnings, err := capture.FromCurl(command)
 	if err != nil {
@@ -338,7 +343,7 @@ func (e *explanation) print(w io.Writer) {
 	case !r.CORS():
 		p.line("none: the request isn't subject to CORS")
 	case r.ByHand:
-		p.line("none, and this is none: it has no Access-Control-Request-Method")
+		p.line("none: no browser makes this request, and without Access-Control-Request-Method it is no preflight itself")
 	case e.Preflight == nil:
 		p.line("none: the method and the headers are such as any page may send")
 	default:
@@ -363,6 +368,10 @@ func (e *explanation) print(w io.Writer) {
 
 	p.section("Verdict")
 	e.printVerdict(p)
+	if e.Typed != "" {
+		p.section("As typed")
+		p.line("%s", p.in(yellow, e.Typed))
+	}
 
 	if len(e.Hints) > 0 {
 		p.section("Note")

@@ -60,6 +60,7 @@ func (e *explanation) json() ([]byte, error) {
 		Allowed bool            `json:"allowed"`
 		Blocked *blocked        `json:"blocked,omitempty"`
 		Changes []change        `json:"changes"`
+		Typed   string          `json:"as_typed,omitempty"`
 		Notes   []string        `json:"notes"`
 	}
 	r := e.Request
@@ -89,7 +90,7 @@ func (e *explanation) json() ([]byte, error) {
 		b.Chromium.Name, b.Chromium.Message = chromium.Name, chromium.Message
 		result.Blocked = b
 	}
-	result.Changes = []change{}
+	result.Changes, result.Typed = []change{}, e.Typed
 	for _, c := range e.Changes {
 		made := change{Change: c}
 		if c.Path != "" {

@@ -24,6 +24,10 @@ with the line it stands in. It finds the configuration within Envoy's own
 configuration, an Istio WasmPlugin or TrafficExtension and an Envoy Gateway
 EnvoyExtensionPolicy, in JSON and YAML, with any number of documents.
 
+It also warns of what stands around the configuration in the file, and makes it void: a
+filter that answers first, a failure that lets requests pass, Istio's phase, paths in
+several spellings.
+
 It exits with 0 if the filter would accept all of it, and 1 if not. Warnings are about
 what is accepted, but probably not meant; with --strict they count as errors.`,
 		Example: `  corsctl validate cors.json envoy.yaml

@@ -128,7 +128,7 @@ func (r *Request) setHeaders(lines [][2]string) {
 		}
 	}
 	r.setOrigin(header["origin"], "the Origin header")
-	if origin, err := fetch.SerializeOrigin(header["referer"]); err == nil && origin != "null" {
+	if origin, err := SentOrigin(header["referer"]); err == nil && origin != "null" {
 		r.setOrigin(origin, "the Referer header")
 	}
 	r.ByBrowser = r.ByBrowser || header["sec-fetch-mode"] != "" || header["sec-fetch-site"] != ""

@@ -50,7 +50,7 @@ func withScheme(text, otherwise string) string {
 	if host := before(text, ":/"); host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") {
 		scheme = "http://"
 	}
-	if !strings.Contains(text, "://") {
+	if !strings.ContainsAny(text, "*") && !strings.Contains(text, "://") {
 		if _, err := fetch.SerializeOrigin(scheme + text); err == nil {
 			return scheme + text
 		}

@@ -229,7 +229,7 @@ func (r *reader) bare(i int) Request {
 // fallBack makes the page's URL tell the origin, if nothing else does: Chromium
 // leaves out most headers of a request that it did not send.
 func (r *reader) fallBack(req *Request, e *entry) {
-	if origin, err := fetch.SerializeOrigin(r.pages[e.PageRef]); err == nil && origin != "null" {
+	if origin, err := SentOrigin(r.pages[e.PageRef]); err == nil && origin != "null" {
 		req.setOrigin(origin, "the page's URL")
 	}
 }

@@ -78,3 +78,30 @@ func TestNoSecretsInMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestSentOrigin: browsers normalize the origins of the web, and apps have their own.
+func TestSentOrigin(t *testing.T) {
+	for given, want := range map[string]string{
+		"null":                               "null",
+		"HTTPS://App.example:443/x?y":        "https://app.example",
+		"blob:https://app.example/1":         "https://app.example",
+		"file:///x/y.html":                   "null",
+		"data:text/html,x":                   "null",
+		"file://":                            "file://",
+		"capacitor://localhost":              "capacitor://localhost",
+		"capacitor://localhost/index.html?x": "capacitor://localhost",
+		"ionic://localhost":                  "ionic://localhost",
+		"tauri://localhost":                  "tauri://localhost",
+		"app://-":                            "app://-",
+		"app://.":                            "app://.",
+		"chrome-extension://abc/page.html":   "chrome-extension://abc",
+		"safari-web-extension://140BB581-/x": "safari-web-extension://140BB581-",
+	} {
+		if got, err := SentOrigin(given); err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", given, got, err, want)
+		}
+	}
+	if got, err := SentOrigin("https://"); err == nil {
+		t.Errorf("got %s of no origin", got)
+	}
+}

@@ -40,6 +40,9 @@ type Explanation struct {
 	// Changes are the smallest change of the policy that would allow the request;
 	// none if it is allowed.
 	Changes []Change
+	// Typed is what the filter makes of the request with the origin as it was written, if
+	// no browser sends it so; or "".
+	Typed string
 	// Hints are what the policy's author should know besides.
 	Hints []string
 }

@@ -119,10 +119,11 @@ func warning(at *document.Node, path, what, instead string) *document.Finding {
 // fail_open and the failure policy, Istio a strategy, and Envoy Gateway failOpen.
 func open(config *document.Node) (list []*document.Finding) {
 	const what = "lets requests pass without the filter when it fails: preflights reach the upstream, and its own CORS headers the page"
-	for _, name := range []string{"failure_policy", "fail_strategy"} {
-		if n := config.Get(name); n.Scalar() == "FAIL_OPEN" || name == "failure_policy" && n.Scalar() == "3" {
-			list = append(list, warning(n, name, "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSED"))
-		}
+	if n := config.Get("failure_policy"); n.Scalar() == "FAIL_OPEN" || n.Scalar() == "3" {
+		list = append(list, warning(n, "failure_policy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSED"))
+	}
+	if n := config.Get("fail_strategy"); n.Scalar() == "FAIL_OPEN" {
+		list = append(list, warning(n, "fail_strategy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSE"))
 	}
 	if n := config.Get("fail_open"); isTrue(n) {
 		list = append(list, warning(n, "fail_open", what, "leave it out"))

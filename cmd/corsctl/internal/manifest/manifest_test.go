@@ -307,10 +307,10 @@ func TestAround(t *testing.T) {
 		{"Istio", istio("  phase: AUTHN\n  failStrategy: FAIL_CLOSE\n"), nil},
 		{"Istio, no phase", istio(""), []string{"a.yaml:4:3: phase: is missing, so that Istio puts the filter at the end of the chain: " + late + "; write phase: AUTHN" + priority}},
 		{"Istio, another phase", istio("  phase: STATS\n"), []string{"a.yaml:5:10: phase: STATS comes late: " + late + "; write AUTHN" + priority}},
-		{"Istio, open", istio("  phase: AUTHN\n  failStrategy: FAIL_OPEN\n"), []string{"a.yaml:6:17: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED"}},
+		{"Istio, open", istio("  phase: AUTHN\n  failStrategy: FAIL_OPEN\n"), []string{"a.yaml:6:17: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSE"}},
 		{"Istio, TrafficExtension", "kind: TrafficExtension\nmetadata: {name: cors}\nspec:\n  phase: AUTHZ\n  wasm: {pluginConfig: {allow_origins: ['*']}, failStrategy: FAIL_OPEN}\n", []string{
 			"a.yaml:4:10: phase: AUTHZ comes late: " + late + "; write AUTHN" + priority,
-			"a.yaml:5:62: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED",
+			"a.yaml:5:62: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSE",
 		}},
 		{"EnvoyFilter, first", patch("INSERT_FIRST", "{}"), nil},
 		{"EnvoyFilter, before", patch("INSERT_BEFORE", "{name: a}"), nil},

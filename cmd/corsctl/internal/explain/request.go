@@ -9,28 +9,6 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
-// sentOrigin is the origin as it stands in a page's Origin header. Of the web's schemes
-// it is normalized as browsers do. Any other scheme, such as capacitor, is the matter of
-// the app that it belongs to: what is given is what its pages send, but for a path.
-func sentOrigin(given string) string {
-	scheme, rest, ok := strings.Cut(given, "://")
-	switch lower := strings.ToLower(scheme); {
-	case given == "null":
-		return given
-	case !ok, lower == "http", lower == "https", lower == "ws", lower == "wss", lower == "ftp",
-		lower == "file" && rest != "", strings.Contains(scheme, ":"): // such as blob:https
-		if origin, err := fetch.SerializeOrigin(given); err == nil {
-			return origin
-		}
-		return given
-	default:
-		if end := strings.IndexAny(rest, `/\?#`); end >= 0 {
-			rest = rest[:end]
-		}
-		return lower + "://" + rest
-	}
-}
-
 // asTyped tells what the filter makes of an origin that is written as no browser sends
 // it, as people do who probe with curl.
 func (e *Explanation) asTyped(typed string) {
@@ -47,15 +25,15 @@ func (e *Explanation) asTyped(typed string) {
 	switch {
 	case d.Untouched(), d.Allowed():
 	case !answered.Forwarded:
-		e.Hints = append(e.Hints, fmt.Sprintf("%sthe filter answers the preflight with %d: %s", sent, answered.Status, d.Explain()))
+		e.Typed = fmt.Sprintf("%sthe filter answers the preflight with %d: %s", sent, answered.Status, d.Explain())
 	case d.Preflight:
-		e.Hints = append(e.Hints, sent+"the preflight is forwarded to the upstream: "+d.Explain())
+		e.Typed = sent + "the preflight is forwarded to the upstream: " + d.Explain()
 	default:
 		words := "the answer has no CORS headers"
 		if a, _ := answer(e.Policy, "OPTIONS", [][2]string{{"Origin", typed}, {"Access-Control-Request-Method", r.Method}}); !a.Forwarded {
 			words += fmt.Sprintf(", and a preflight is answered with %d", a.Status)
 		}
-		e.Hints = append(e.Hints, sent+words+": "+d.Explain())
+		e.Typed = sent + words + ": " + d.Explain()
 	}
 }
 
@@ -65,7 +43,7 @@ func (e *Explanation) normalize() (typed string) {
 	r := &e.Request
 	typed = r.Origin
 	r.Method = fetch.NormalizeMethod(r.Method)
-	if origin := sentOrigin(typed); origin != typed {
+	if origin, err := capture.SentOrigin(typed); err == nil && origin != typed {
 		e.Hints = append(e.Hints, fmt.Sprintf("a browser sends the origin %s as %s", capture.MaskURL(typed), origin))
 		r.Origin = origin
 	}
