@@ -61,6 +61,10 @@ It exits with 0 if all tests pass, and 1 if not.`,
 			name, text, err := read(c, arg)
 			if err != nil {
 				unread = errors.Join(unread, err)
+				if output.value != "text" {
+					failed := unreadable(name, err)
+					reports = append(reports, policytest.Run(failed.File, failed, readText))
+				}
 				continue
 			}
 			file, failed := document.Parse(name, text)

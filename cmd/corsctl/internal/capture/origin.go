@@ -19,6 +19,7 @@ func SentOrigin(given string) (string, error) {
 		lower == "file" && rest != "", strings.Contains(scheme, ":"): // such as blob:https
 		return fetch.SerializeOrigin(given)
 	default:
-		return lower + "://" + before(rest, `/\?#`), nil
+		host := before(rest, `/\?#`)
+		return lower + "://" + host[strings.LastIndexByte(host, '@')+1:], nil
 	}
 }

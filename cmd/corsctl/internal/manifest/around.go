@@ -163,38 +163,3 @@ func patched(patch *document.Node) []*document.Finding {
 	return []*document.Finding{warning(operation, "patch.operation",
 		operation.Scalar()+" puts the filter behind others, which may answer a preflight first", "write INSERT_FIRST")}
 }
-
-// secured warns of an EnvoyExtensionPolicy whose file has what Envoy Gateway puts before
-// Wasm filters, where nothing orders it otherwise.
-func (s *search) secured(wasm *document.Node) []*document.Finding {
-	if s.wasmFirst || s.security == nil {
-		return nil
-	}
-	return []*document.Finding{warning(s.security, "spec",
-		"Envoy Gateway puts "+s.securityKind+" before Wasm filters, so that it answers preflights before the filter (line "+strconv.Itoa(wasm.Position().Line)+")",
-		"write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: "+s.securityFilter+"}]")}
-}
-
-// securityFilters are the fields of a SecurityPolicy that become filters which answer.
-var securityFilters = [][2]string{
-	{"ext_auth", "envoy.filters.http.ext_authz"}, {"api_key_auth", "envoy.filters.http.api_key_auth"},
-	{"basic_auth", "envoy.filters.http.basic_auth"}, {"oidc", "envoy.filters.http.oauth2"}, {"jwt", "envoy.filters.http.jwt_authn"},
-}
-
-// noteGateway takes note of what Envoy Gateway's order of filters depends on.
-func (s *search) noteGateway(d *document.Node, kind string) {
-	switch kind {
-	case "SecurityPolicy":
-		for _, f := range securityFilters {
-			if n := d.Get("spec", f[0]); n != nil && s.security == nil {
-				s.security, s.securityKind, s.securityFilter = n, f[0], f[1]
-			}
-		}
-	case "EnvoyProxy":
-		for _, order := range d.Get("spec", "filter_order").List() {
-			if order.Get("name").String() == "envoy.filters.http.wasm" && order.Has("before") {
-				s.wasmFirst = true
-			}
-		}
-	}
-}

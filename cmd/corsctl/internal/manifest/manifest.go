@@ -81,10 +81,10 @@ func Find(name, text string, read func(name string) (text string, err error)) ([
 		s.plugins = append(s.plugins, s.whole())
 	}
 	for _, d := range file.Documents {
-		s.noteGateway(d, d.Get("kind").String())
+		each(d, d.Get("kind").String(), s.gateway.note)
 	}
 	for _, d := range file.Documents {
-		s.document(d, d.Get("kind").String())
+		each(d, d.Get("kind").String(), s.document)
 	}
 	s.choose()
 	return s.plugins, s.findings
@@ -98,12 +98,8 @@ type search struct {
 	findings   []*document.Finding
 
 	// around is what is around the value that is being looked at.
-	around surroundings
-	// security is what Envoy Gateway puts before Wasm filters, if the file has any, and
-	// wasmFirst tells that the file orders it otherwise.
-	security                     *document.Node
-	securityKind, securityFilter string
-	wasmFirst                    bool
+	around  surroundings
+	gateway gateway
 }
 
 // A candidate is a Wasm filter in a larger configuration: this filter, or another.
@@ -124,6 +120,21 @@ type candidate struct {
 	around surroundings
 }
 
+// each visits a document of a kind, or those of a list of them.
+func each(d *document.Node, kind string, visit func(d *document.Node, kind string)) {
+	if !strings.HasSuffix(kind, "List") || !d.Has("items") {
+		visit(d, kind)
+		return
+	}
+	for _, item := range d.Get("items").List() {
+		itemKind := item.Get("kind").String()
+		if itemKind == "" {
+			itemKind = strings.TrimSuffix(kind, "List") // which the API leaves out
+		}
+		each(item, itemKind, visit)
+	}
+}
+
 // document looks at a document of a kind, which is empty if it has none.
 func (s *search) document(d *document.Node, kind string) {
 	switch {
@@ -131,15 +142,6 @@ func (s *search) document(d *document.Node, kind string) {
 		s.fail(d, "is a file of tests, not a configuration", "run corsctl test "+s.file.Name)
 	case d.Kind != document.Object || kind == "" && isConfiguration(d):
 		s.plugins = append(s.plugins, s.bare(d))
-	case strings.HasSuffix(kind, "List") && d.Has("items"):
-		for _, item := range d.Get("items").List() {
-			itemKind := item.Get("kind").String()
-			if itemKind == "" {
-				itemKind = strings.TrimSuffix(kind, "List") // which the API leaves out
-			}
-			s.noteGateway(item, itemKind)
-			s.document(item, itemKind)
-		}
 	case kind == "WasmPlugin":
 		spec := d.Get("spec")
 		s.candidate(d, kind, spec, spec.Get("plugin_config"), phase)
@@ -431,6 +433,9 @@ func (s *search) unwrap(c *candidate) {
 		return
 	case value == nil:
 		s.fail(c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
+		return
+	case !c.envoy && value.Kind == document.String && document.IsTemplate(value.Text):
+		s.fail(value, c.name+" has a template for its configuration", "run helm template first, and give what that prints")
 		return
 	case !c.envoy && value.Kind == document.String:
 		s.fail(value, c.name+" has its configuration as a string", "write it as an object")

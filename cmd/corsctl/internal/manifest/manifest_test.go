@@ -49,6 +49,9 @@ func TestFind(t *testing.T) {
 		{"WasmPlugin without a configuration", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec:\n  url: oci://x\n", []string{
 			`a.yaml:4:3: configuration: WasmPlugin x has no configuration, and without a policy the filter doesn't start; write one, with at least allow_origins`,
 		}},
+		{"WasmPlugin with a template", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: '{{ toJson .Values.cors }}'}\n", []string{
+			`a.yaml:3:22: configuration: WasmPlugin x has a template for its configuration; run helm template first, and give what that prints`,
+		}},
 		{"WasmPlugin with a string", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: '{}'}\n", []string{
 			`a.yaml:3:22: configuration: WasmPlugin x has its configuration as a string; write it as an object`,
 		}},
@@ -268,6 +271,13 @@ func TestAround(t *testing.T) {
 	gateway := func(wasm string) string {
 		return "kind: EnvoyExtensionPolicy\nmetadata: {name: cors}\nspec:\n  wasm:\n  - config: {allow_origins: ['*']}\n" + wasm
 	}
+	security := func(spec string) string { return "---\nkind: SecurityPolicy\nspec:\n" + spec }
+	order := func(positions string) string {
+		return "---\nkind: EnvoyProxy\nspec:\n  filterOrder: [" + positions + "]\n"
+	}
+	puts := func(filter string) string {
+		return "Envoy Gateway puts envoy.filters.http." + filter + " before the filter of line 5: it may answer a preflight, which carries no credentials, and what it answers has no CORS headers; "
+	}
 	patch := func(operation, match string) string {
 		return "kind: EnvoyFilter\nspec:\n  configPatches:\n  - applyTo: HTTP_FILTER\n    match: {listener: {filterChain: {filter: " + match + "}}}\n    patch:\n      operation: " + operation +
 			"\n      value:\n        name: cors\n        typed_config:\n          " + wasm + "\n          config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n"
@@ -323,9 +333,19 @@ func TestAround(t *testing.T) {
 		{"Envoy Gateway, open", gateway("    failOpen: true\n"), []string{"a.yaml:6:15: fail_open: " + passes + "; leave it out"}},
 		{"Envoy Gateway, closed, in YAML 1.1", gateway("    failOpen: no\n"), nil},
 		{"Envoy Gateway, open, in YAML 1.1", gateway("    failOpen: yes\n"), []string{"a.yaml:6:15: fail_open: " + passes + "; leave it out"}},
-		{"Envoy Gateway, authentication", gateway("") + "---\nkind: SecurityPolicy\nspec:\n  jwt: {}\n", []string{
-			"a.yaml:9:8: spec: Envoy Gateway puts jwt before Wasm filters, so that it answers preflights before the filter (line 5); write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}]"}},
-		{"Envoy Gateway, authentication, in order", gateway("") + "---\nkind: SecurityPolicy\nspec:\n  jwt: {}\n---\nkind: EnvoyProxy\nspec:\n  filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}]\n", nil},
+		{"Envoy Gateway, authentication", gateway("") + security("  jwt: {}\n"), []string{
+			"a.yaml:9:8: spec: " + puts("jwt_authn") + "write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}]"}},
+		{"Envoy Gateway, its own CORS", gateway("") + security("  cors: {}\n"), []string{
+			"a.yaml:9:9: spec: " + puts("cors") + "remove it, or write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.cors}]"}},
+		{"Envoy Gateway, several", gateway("  lua: []\n") + security("  oidc: {}\n  apiKeyAuth: {}\n"), []string{
+			"a.yaml:6:8: spec: " + puts("lua") + "write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.api_key_auth}]",
+			"a.yaml:10:9: spec: " + puts("oauth2") + "write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.api_key_auth}]",
+			"a.yaml:11:15: spec: " + puts("api_key_auth") + "write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.api_key_auth}]"}},
+		{"Envoy Gateway, what comes later", gateway("") + security("  authorization: {}\n"), nil},
+		{"Envoy Gateway, in order", gateway("") + security("  jwt: {}\n  basicAuth: {}\n") + order("{name: envoy.filters.http.wasm, before: envoy.filters.http.basic_auth}"), nil},
+		{"Envoy Gateway, in order by what is after", gateway("") + security("  jwt: {}\n") + order("{name: envoy.filters.http.jwt_authn, after: envoy.filters.http.wasm}"), nil},
+		{"Envoy Gateway, order by halves", gateway("") + security("  jwt: {}\n  basicAuth: {}\n") + order("{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}, {name: envoy.filters.http.wasm, before: envoy.filters.http.fault}"), []string{
+			"a.yaml:10:14: spec: " + puts("basic_auth") + "write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.basic_auth}]"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plugins, findings := manifest.Find("a.yaml", test.text, nil)
