@@ -123,10 +123,21 @@ func TestSetProblems(t *testing.T) {
 		{"route twice", []cors.Match{{Routes: []string{"r"}}, {Routes: []string{"q", "r"}}}, []string{`1 match.routes[1]: claims the route "r", as policies[0]`}},
 		{"in one policy", []cors.Match{{Hosts: []string{"a.test", "a.test"}}}, []string{`0 match.hosts[1]: "a.test" is listed twice`}},
 		{"no conflict", []cors.Match{{}, {Hosts: []string{"a.test"}}, {Hosts: []string{"*.a.test"}}, {Hosts: []string{"a.test:1"}}, {Paths: []cors.PathMatch{{Path: "/"}}}, {Routes: []string{"r"}}}, nil},
-		{"bad hosts", []cors.Match{{Hosts: []string{"", "*", "https://a.test/", "a.test/x", "*a.test", "a.*.test", "a.test:99999", "a..test", "*.127.0.0.1", "[::1]:80", "*.a.test:8443"}}}, []string{
+		{"bad hosts", []cors.Match{{Hosts: []string{"", "*", "https://a.test/", "a.test/x", "*a.test", "a.*.test", "a.test:99999", "a..test", "*.127.0.0.1", "[::1]:81", "*.a.test:8443"}}}, []string{
 			`0 match.hosts[0]: is empty`, `0 match.hosts[1]: "*" is not a host`, `0 match.hosts[2]: "https://a.test/" is a URL`, `0 match.hosts[3]: "a.test/x" has a path`,
 			`0 match.hosts[4]: "*a.test" has a wildcard`, `0 match.hosts[5]: "a.*.test" has a wildcard`, `0 match.hosts[6]: "a.test:99999" has an invalid port`,
 			`0 match.hosts[7]: "a..test" is not a host`, `0 match.hosts[8]: "*.127.0.0.1" has a wildcard before an IP address`}},
+		{"more bad hosts", []cors.Match{{Hosts: []string{".", "*.", "a.test..", "*.a.test..:8443", ".:80", "*.127.0.0.1.", "[::1]."}}}, []string{
+			`0 match.hosts[0]: "." is not a host`, `0 match.hosts[1]: "*." is not a host`, `0 match.hosts[2]: "a.test.." is not a host`,
+			`0 match.hosts[3]: "*.a.test..:8443" is not a host`, `0 match.hosts[4]: ".:80" is not a host`, `0 match.hosts[5]: "*.127.0.0.1." has a wildcard before an IP address`,
+			`0 match.hosts[6]: "[::1]." is not a host`}},
+		{"a dot at the end", []cors.Match{{Hosts: []string{"a.test", "A.test.", "*.a.test.:1", "*.a.test:1"}}, {Hosts: []string{"a.test.", "*.A.test.:1"}}}, []string{
+			`0 match.hosts[1]: "a.test" is listed twice`, `0 match.hosts[3]: "*.a.test:1" is listed twice`,
+			`1 match.hosts[0]: claims the host a.test and every path, as policies[0]`, `1 match.hosts[1]: claims the host *.a.test:1 and every path, as policies[0]`}},
+		{"a port that browsers leave out", []cors.Match{{Hosts: []string{"a.test:443", "*.A.test.:80", "[::1]:443", "a.test:8443"}}}, []string{
+			`0 match.hosts[0]: "a.test:443" matches hardly any request, because browsers leave out the port of https`,
+			`0 match.hosts[1]: "*.a.test:80" matches hardly any request, because browsers leave out the port of http`,
+			`0 match.hosts[2]: "[::1]:443" matches hardly any request`}},
 		// The Kelvin sign is a k in lower case, but no host that DNS knows has one.
 		{"hosts outside ASCII", []cors.Match{{Hosts: []string{"\u212aelvin.test", "*.b\u00fccher.test"}}}, []string{
 			`0 match.hosts[0]: "Kelvin.test" has characters outside ASCII`, `0 match.hosts[1]: "*.bücher.test" has characters outside ASCII`}},
@@ -141,7 +152,7 @@ func TestSetProblems(t *testing.T) {
 				rules = append(rules, cors.Rule{Name: fmt.Sprintf("policies[%d]", len(rules)), Match: m, Policy: policy})
 			}
 			set, problems := cors.NewSet(rules)
-			if warned := test.name == "in one policy"; (set == nil) != (len(test.want) > 0 && !warned) || len(problems) != len(test.want) {
+			if warned := test.name == "in one policy" || test.name == "a port that browsers leave out"; (set == nil) != (len(test.want) > 0 && !warned) || len(problems) != len(test.want) {
 				t.Errorf("%d problems, want %d: %v", len(problems), len(test.want), problems)
 			}
 			for i := range min(len(problems), len(test.want)) {

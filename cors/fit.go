@@ -53,13 +53,12 @@ func (f Fit) covers(authority, path string) bool {
 		pattern, what, _ := parseHostPattern(f.Host)
 		host, _, _ := cutPort(authority)
 		port := authority[len(host):]
-		if !pattern.port {
-			port = ""
-		}
-		// The same host may be written with a dot at its end.
-		authority = strings.TrimSuffix(host, ".") + port
-		if what != "" {
+		authority = strings.TrimSuffix(host, ".")
+		switch {
+		case what != "":
 			return false
+		case pattern.port:
+			authority += port
 		}
 		if pattern.subdomains && !strings.HasSuffix(authority, "."+pattern.host) ||
 			!pattern.subdomains && authority != pattern.host {

@@ -49,14 +49,42 @@ func (p hostPattern) key(written string) string {
 	return "*." + p.host
 }
 
+// String is the pattern as it is best written.
+func (p hostPattern) String() string {
+	if p.subdomains {
+		return "*." + p.host
+	}
+	return p.host
+}
+
+// defaultPort says what to write instead of a port that browsers leave out; what is
+// empty if the pattern has none.
+func (p hostPattern) defaultPort() (what, instead string) {
+	host, port, _ := cutPort(p.host)
+	scheme := ""
+	switch port {
+	case 80:
+		scheme = "http"
+	case 443:
+		scheme = "https"
+	default:
+		return "", ""
+	}
+	what = quote(p.String()) + " matches hardly any request, because browsers leave out the port of " + scheme
+	p.host = host
+	return what, "write " + quote(p.String()) + ", which is for requests with a port and without"
+}
+
 // parseHostPattern parses an entry of match.hosts. If it is wrong, what says why and
 // instead what to write; what is empty if it is right.
 func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	p.host, p.subdomains = strings.CutPrefix(strings.ToLower(s), "*.")
 	host, port, ok := cutPort(p.host)
 	p.port = port != noPort
-	if name, dot := strings.CutSuffix(host, "."); dot && name != "" {
-		p.host, host = name+p.host[len(host):], name
+	valid := validHost("", host)
+	name := strings.TrimSuffix(host, ".") // "api.example." is the same host
+	if len(name) < len(host) {
+		host, p.host = name, name+p.host[len(host):]
 	}
 	switch {
 	case s == "":
@@ -75,7 +103,7 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 		return p, quote(s) + " has a wildcard where none can stand", `write "*." before a domain, as in "*.example.com"`
 	case !ok:
 		return p, quote(s) + " has an invalid port", "write a number from 0 to 65535, or no port for every port"
-	case !validHost("", host):
+	case !valid:
 		return p, quote(s) + " is not a host", `write a host such as "api.example.com"`
 	case p.subdomains && labels(host) > maxDepth:
 		return p, quote(s) + " has too many labels", "shorten it"
@@ -85,7 +113,8 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	return p, "", ""
 }
 
-// labels is the number of labels of a host, as the look-ups count them.
+// labels is the number of labels of a host. A trailing dot counts as a label's end,
+// as it does in the look-ups of origins; hosts of matches have none.
 func labels(host string) int { return strings.Count(host, ".") + 1 }
 
 // trimSlash is a prefix as prefixes are compared: a slash at its end makes no difference.

@@ -18,9 +18,9 @@ type Rule struct {
 // Hosts and Paths must both match. A request also matches by its route's name
 // alone; a match that has only Routes matches no other way.
 type Match struct {
-	// Hosts are compared with the request's authority, without regard to case:
-	// "api.example.com", or "*.example.com" for its subdomains at any depth. The
-	// authority's port counts only against a host with a port.
+	// Hosts are compared with the request's authority, without regard to case and to one
+	// dot at the end: "api.example.com", or "*.example.com" for its subdomains at any
+	// depth. The authority's port counts only against a host with a port.
 	Hosts []string
 	// Paths are compared with the request's path up to "?".
 	Paths []PathMatch

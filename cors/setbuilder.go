@@ -136,8 +136,13 @@ func (b *SetBuilder) conflict(rule, other number, claim func() string) {
 // twice warns that an entry is there already.
 func (b *SetBuilder) twice(text string) {
 	if b.reporter.Wants(true) {
-		b.reporter.Report(Problem{Rule: int(b.last()) - 1, Field: b.field, Index: b.index, What: quote(text) + " is listed twice", Instead: "leave one out", Warning: true})
+		b.warn(quote(text)+" is listed twice", "leave one out")
 	}
+}
+
+// warn describes a warning that is wanted.
+func (b *SetBuilder) warn(what, instead string) {
+	b.reporter.Report(Problem{Rule: int(b.last()) - 1, Field: b.field, Index: b.index, What: what, Instead: instead, Warning: true})
 }
 
 func (b *SetBuilder) addRoutes(routes []string, complete bool) {
@@ -210,6 +215,9 @@ func (b *SetBuilder) readHosts(hosts []string) {
 		if seen.before(key) {
 			b.twice(key)
 			continue
+		}
+		if what, instead := pattern.defaultPort(); what != "" && b.reporter.Wants(true) {
+			b.warn(what, instead)
 		}
 		b.set.ports = b.set.ports || pattern.port
 		b.hosts = append(b.hosts, claimedHost{text: key, index: i})

@@ -158,7 +158,7 @@ var Inherited = inDefs(
 var Match = []Field{
 	{
 		Name: "hosts", Types: []string{"array", "null"}, Otherwise: "every host",
-		Description: "`api.example.com`, or `*.example.com` for its subdomains at any depth; without regard to case, and to the port unless the entry has one",
+		Description: "`api.example.com`, or `*.example.com` for its subdomains at any depth; without regard to case, to one dot at the end, and to the port unless the entry has one",
 		Examples:    []string{`["api.example.com"]`, `["*.example.com", "localhost:8080"]`},
 		rules:       list("host"),
 	},

@@ -31,8 +31,7 @@ const (
 	// endsInNumber is https://url.spec.whatwg.org/#ends-in-a-number-checker.
 	endsInNumber = `([^:]*\.)?([0-9]+|0x[0-9a-f]*)\.?`
 	tooLong      = `[^:*]{255,}`
-	tooDeep      = `\*\.([^:.]+\.){63}.*`
-	tooDeepHost  = `\*\.([^:.]+\.){63}[^:.].*` // a dot at the end makes no label
+	tooDeep      = `\*\.([^:.]+\.){63}`
 	loopback     = `((\*\.)?([a-z0-9_-]+\.)*localhost|127(\.` + octet + `){3}|\[::1\])`
 
 	requestPath = `/[!"$-)+->@-~]*`
@@ -128,7 +127,7 @@ var (
 			ifThen(special+endsInNumber+anyPort, special+`(\*\.)?`+ipv4+anyPort, `has an invalid IPv4 address; write four numbers from 0 to 255, such as "http://192.0.2.1"`),
 			never(anyScheme+`\*\.`+ipv4+anyPort, "has a wildcard before an IP address, which has no subdomains; write the address alone"),
 			never(anyScheme+`(\*\.)?`+tooLong+anyPort, "has a host of more than the 254 characters that DNS allows; shorten it"),
-			never(anyScheme+tooDeep, "has more than 63 labels; shorten it"),
+			never(anyScheme+tooDeep+`.*`, "has more than 63 labels; shorten it"),
 		),
 		fieldsOf(Regex),
 		object{{"required", []string{"regex"}}},
@@ -156,9 +155,9 @@ var (
 		matches(`((\*\.)?`+bothCases.Replace(domain)+`|`+bothCases.Replace(ipv6)+`)(:`+port+`)?`,
 			`is not a host; write a host such as "api.example.com", or "*.example.com" for its subdomains`),
 		all(
-			never(`\*\.`+ipv4+anyPort, "has a wildcard before an IP address; write the address alone"),
+			never(`\*\.`+ipv4+`\.?`+anyPort, "has a wildcard before an IP address; write the address alone"),
 			never(`(\*\.)?`+tooLong+anyPort, "has more than 254 characters; shorten it"),
-			never(tooDeepHost, "has too many labels; shorten it"),
+			never(tooDeep+`[^:.].*`, "has too many labels; shorten it"), // where a dot at the end makes none
 		),
 	)
 	pathEntry = join(

@@ -102,7 +102,7 @@ func newDomain(at *document.Node, text string, byHeader bool) domain {
 		d.sample = text[:len(text)-1] + "any-host"
 	}
 	_, problems := cors.NewSet([]cors.Rule{{Match: cors.Match{Hosts: []string{d.pattern}}, Policy: allowsNobody}})
-	d.known = d.known && len(problems) == 0
+	d.known = d.known && !slices.ContainsFunc(problems, func(p cors.Problem) bool { return !p.Warning })
 	return d
 }
 

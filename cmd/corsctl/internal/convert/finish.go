@@ -44,6 +44,13 @@ func (c *conversion) checkMatch(r *rule) bool {
 		if p.Index < 0 {
 			continue
 		}
+		if p.Warning && p.Field == "match.hosts" && !strings.Contains(p.What, " is listed twice") {
+			// A port that browsers leave out, as the source has it.
+			if name, _, _ := strings.Cut(m.Hosts[p.Index], ":"); !slices.ContainsFunc(m.Hosts, func(host string) bool { return strings.EqualFold(host, name) }) {
+				c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as it is; "+p.Instead)
+				continue
+			}
+		}
 		if drop[p.Field] == nil {
 			drop[p.Field] = map[int]bool{}
 		}
@@ -327,7 +334,17 @@ func claimKey(host string, path cors.PathMatch) string {
 	case text != "":
 		text = "exact " + text
 	}
-	return strings.ToLower(host) + " " + text
+	return sameHost(host) + " " + text
+}
+
+// sameHost is a host as the filter compares it: in lower case, without a dot at its end.
+func sameHost(host string) string {
+	host = strings.ToLower(host)
+	name, port := host, ""
+	if i := strings.LastIndexByte(host, ':'); i > strings.IndexByte(host, ']') {
+		name, port = host[:i], host[i:]
+	}
+	return strings.TrimSuffix(name, ".") + port
 }
 
 func claimWords(host string, path cors.PathMatch) string {

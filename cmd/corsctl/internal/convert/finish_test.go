@@ -81,6 +81,10 @@ func TestSeparate(t *testing.T) {
 		{"a host that is none", []*rule{{Match: hosts("a b", "a.b")}, {Match: hosts("*.*")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 2},
 		{"a host that is none, and a route", []*rule{{Match: cors.Match{Hosts: []string{"a b"}, Routes: []string{"r"}}}}, `"name": "policy" "match": {"routes": ["r"]}`, 1},
 		{"a path that is none", []*rule{{Match: hosts("a.b")}, {Match: cors.Match{Paths: below("x")}}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 1},
+		{"a dot at the end", []*rule{{Match: hosts("a.b", "a.b.")}, {Match: hosts("A.b.", "c.b.:1"), Config: other}, {Match: hosts("c.b:1")}},
+			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b.:1"]}`, 2},
+		{"a port that browsers leave out, beside none", []*rule{{Match: hosts("a.b", "a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 0},
+		{"a port that browsers leave out", []*rule{{Match: hosts("a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b:443"]}`, 1},
 		{"every host", []*rule{{Match: hosts("*", "a.b")}, {Match: hosts("a.b")}}, `"name": "policy"` + "\n" + `"name": "policy-2" "match": {"hosts": ["a.b"]}`, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
