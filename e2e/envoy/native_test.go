@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
@@ -255,8 +256,8 @@ func (p probe) judge(resp *envoytest.Response) answer {
 		a.omit = fetch.PreflightCheck(asked, resp.Status, resp.Headers) == nil
 		asked.CredentialsInclude = true
 		a.include = fetch.PreflightCheck(asked, resp.Status, resp.Headers) == nil
-		// No browser remembers a preflight for more than a day.
-		a.maxAge = min(fetch.MaxAge(resp.Headers), 86400)
+		// Chromium remembers a preflight no longer, and a conversion says so.
+		a.maxAge = min(fetch.MaxAge(resp.Headers), cors.ChromiumMaxAge)
 		a.private = slices.Equal(resp.Values("access-control-allow-private-network"), []string{"true"})
 		return a
 	}

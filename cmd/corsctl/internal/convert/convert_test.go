@@ -45,7 +45,6 @@ func lines(result *Result) string {
 // unavoidable are warnings about a configuration that a conversion can't help: they are
 // about what the source wants.
 var unavoidable = []string{
-	"seconds are more than Chromium remembers",
 	`matches "null", and a regex never allows that`,
 	" matches hardly any request, because browsers leave out the port of ",
 }

@@ -89,7 +89,7 @@ func TestEnvoyFindings(t *testing.T) {
 		{
 			name: "an age beyond numbers",
 			text: `{` + policy + `, ` + origins + `, max_age: "99999999999999999999"}`,
-			want: []string{`"max_age": 86400`, "carried over as 86400"},
+			want: []string{`"max_age": 7200`, "carried over as 7200"},
 		},
 		{
 			name: "a matcher of an extension",

@@ -331,7 +331,7 @@ func (e *envoyReader) maxAge(r *rule, n *document.Node) {
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		instead := "left out; write a number of seconds"
 		if d, err := time.ParseDuration(text); err == nil && d >= 0 && d <= cors.MaxMaxAge*time.Second && d%time.Second == 0 {
-			instead = `left out; add "max_age": ` + strconv.FormatInt(int64(d/time.Second), 10) + " to have it"
+			instead = `left out; add "max_age": ` + strconv.Itoa(min(int(d/time.Second), longestAge)) + " to have it"
 		}
 		e.c.warn(n, "", quote(text)+" is not a number of seconds, so browsers ignore it, and remember a preflight for 5 seconds", instead)
 		return

@@ -148,7 +148,8 @@ func (c *conversion) mend(r *rule) (changed bool) {
 	for _, p := range problems {
 		switch {
 		case p.Field == "max_age":
-			changed = c.mendMaxAge(r, p) || changed
+			c.mendMaxAge(r, p)
+			changed = true
 		case p.Index < 0:
 		case p.Field == "allow_origins" && !p.Warning && c.mendOrigin(r, p):
 			changed = true
@@ -229,16 +230,17 @@ func validOrigin(text string) bool {
 	return p != nil
 }
 
-// mendMaxAge brings the age into the range.
-func (c *conversion) mendMaxAge(r *rule, p cors.Problem) bool {
-	if p.Warning {
-		return false // what Chromium remembers less long, Firefox does not
-	}
-	seconds := min(max(*r.MaxAge, 0), cors.MaxMaxAge)
+// mendMaxAge brings the age into the range that is the same in all browsers but Safari,
+// which remembers for ten minutes at the most.
+func (c *conversion) mendMaxAge(r *rule, p cors.Problem) {
+	seconds := min(max(*r.MaxAge, 0), longestAge)
 	r.MaxAge = &seconds
 	c.warn(r.place("max_age", 0), "", p.What, "carried over as "+strconv.Itoa(seconds))
-	return true
 }
+
+// longestAge is what an age becomes that is longer than Chromium remembers, and what a
+// default becomes that is.
+const longestAge = cors.ChromiumMaxAge
 
 // separate makes the matches differ: what two policies match, the first keeps.
 func (c *conversion) separate() {

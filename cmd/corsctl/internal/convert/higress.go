@@ -247,7 +247,7 @@ func (c *conversion) higressPolicy(n, from *document.Node, name string) *rule {
 	c.higressOrigins(r, n)
 	c.setMaxAge(r, n.Get("max_age"))
 	if r.MaxAge == nil || *r.MaxAge <= 0 {
-		r.age(from, cors.MaxMaxAge) // the default, and as long as any browser remembers
+		r.age(from, longestAge) // the default is a day
 	}
 	return r
 }

@@ -144,10 +144,10 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 		texts, at := c.joined(n)
 		one.set("expose_headers", texts, at)
 	}
-	one.age(enable, cors.MaxMaxAge) // the default is 20 days, which no browser remembers
+	one.age(enable, longestAge) // the default is 20 days, which no browser remembers
 	if n := r.annotation("cors-max-age"); text(n) != "" {
 		if _, err := strconv.Atoi(text(n)); err != nil {
-			c.warn(n, "", quote(n.Text)+" isn't a number of seconds, and means the default there", "carried over as "+strconv.Itoa(cors.MaxMaxAge))
+			c.warn(n, "", quote(n.Text)+" isn't a number of seconds, and means the default there", "carried over as "+strconv.Itoa(longestAge))
 		} else {
 			c.setMaxAge(one, n)
 		}
