@@ -190,6 +190,9 @@ func (e *envoyReader) route(n *document.Node, host, outer level) *envoyRoute {
 	own := e.level(n, n.Get("route", "cors"))
 	r := &envoyRoute{from: n, name: n.Get("name").String(), policy: e.leafPolicy(own, host, outer)}
 	r.readMatch(n.Get("match"))
+	if r.path.kind != noPath || own.typed != nil || own.legacy != nil { // that of the virtual host is for others too
+		e.unreached(r)
+	}
 	for _, cluster := range n.Get("route", "weighted_clusters", "clusters").List() {
 		chosen := e.level(cluster, nil)
 		if !chosen.given {

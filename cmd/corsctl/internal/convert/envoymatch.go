@@ -698,6 +698,19 @@ func readPath(match *document.Node) envoyPath {
 	return p
 }
 
+// unreached says so of a route with a policy that no request of a browser gets to.
+func (e *envoyReader) unreached(r *envoyRoute) {
+	p := r.path
+	switch {
+	case r.policy == nil:
+	case p.kind == noPath:
+		e.c.warn(r.from, "", "no request that a browser makes gets to this route", "its policy is left out")
+	case p.kind != everyPath && p.kind != regexPath && !strings.HasPrefix(p.text, "/"):
+		e.c.warn(r.from, "", "no request gets to this route, because "+p.words()+" doesn't begin with a slash",
+			"left out; write "+quote("/"+p.text)+" there if that is meant, and convert again")
+	}
+}
+
 // pathRegex is the path of a regex: of what is no more than a prefix, that prefix.
 func pathRegex(expr string) envoyPath {
 	path, loose, ok := pathOfRegex(expr)

@@ -310,6 +310,7 @@ func (e *envoyReader) list(r *rule, field string, n *document.Node) (names []str
 	for i, name := range parts {
 		switch {
 		case name == "":
+			e.c.warn(at[i], "", "has an empty name", "left out")
 			continue
 		case name == "*" && r.AllowCredentials && field != "expose_headers":
 			e.c.warn(at[i], "", `"*" in a list means a name "*" when the request has credentials`, `left out; list the names, or write "*" alone`)

@@ -144,6 +144,9 @@ func (c *conversion) mend(r *rule) (changed bool) {
 			return true
 		}
 	}
+	if c.withoutCredentials(r) {
+		return true
+	}
 	drop := map[string]map[int]bool{}
 	for _, p := range problems {
 		switch {
@@ -171,6 +174,44 @@ func (c *conversion) mend(r *rule) (changed bool) {
 		r.remove(field, indexes)
 	}
 	return changed || len(drop) > 0
+}
+
+// withoutCredentials carries a policy over without credentials of which else no origin
+// would be left: pages of its origins can then at least read what anybody may.
+func (c *conversion) withoutCredentials(r *rule) bool {
+	if !r.AllowCredentials {
+		return false
+	}
+	what, at := "", (*document.Node)(nil)
+	for i, entry := range r.AllowOrigins {
+		entry, _ = mendedOrigin(entry)
+		insecure := problemOf(entry, true)
+		switch {
+		case insecure == "":
+			return false
+		case what == "" && problemOf(entry, false) == "":
+			what, at = insecure, r.place("allow_origins", i)
+		}
+	}
+	if what == "" {
+		return false
+	}
+	c.dropCredentials(r, at, what+", and no other origin is left")
+	return true
+}
+
+// problemOf says why an entry is left out of a policy; it is "" if it isn't.
+func problemOf(entry cors.OriginEntry, credentials bool) string {
+	if entry.Text == "null" && credentials {
+		return `"null" with credentials would let every site act as the visitor, because every sandboxed frame has this origin`
+	}
+	_, problems := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{entry}, AllowCredentials: credentials})
+	for _, p := range problems {
+		if !p.Warning {
+			return p.What
+		}
+	}
+	return ""
 }
 
 // allowsEverySite reports whether the entry that the engine refuses is the wildcard, or
@@ -202,14 +243,25 @@ func (c *conversion) leaveOut(r *rule, p cors.Problem) {
 		what = what[:i] + " is listed twice" // where it is in a list that nobody sees
 	}
 	if p.Field == "allow_origins" && r.AllowOrigins[p.Index].Text == "null" && r.AllowCredentials {
-		what = `"null" with credentials would let every site act as the visitor, because every sandboxed frame has this origin`
+		what = problemOf(r.AllowOrigins[p.Index], true)
 	}
 	c.warn(r.place(p.Field, p.Index), "", what, instead)
 }
 
 // mendOrigin writes an origin as browsers send it, if that is what was meant beyond doubt.
 func (c *conversion) mendOrigin(r *rule, p cors.Problem) bool {
-	entry := &r.AllowOrigins[p.Index]
+	mended, ok := mendedOrigin(r.AllowOrigins[p.Index])
+	if !ok {
+		return false
+	}
+	c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as "+quote(mended.Text))
+	r.AllowOrigins[p.Index] = mended
+	return true
+}
+
+// mendedOrigin is an entry as browsers send the origin; ok is false if there is nothing
+// to mend, or more than that.
+func mendedOrigin(entry cors.OriginEntry) (mended cors.OriginEntry, ok bool) {
 	text := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(entry.Text)), "/")
 	for scheme, port := range map[string]string{"http://": ":80", "https://": ":443"} {
 		if strings.HasPrefix(text, scheme) {
@@ -217,18 +269,13 @@ func (c *conversion) mendOrigin(r *rule, p cors.Problem) bool {
 		}
 	}
 	if entry.Regex || text == entry.Text || !validOrigin(text) {
-		return false
+		return entry, false
 	}
-	c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as "+quote(text))
-	entry.Text = text
-	return true
+	return cors.OriginEntry{Text: text}, true
 }
 
 // validOrigin reports whether an entry that is no regex is right.
-func validOrigin(text string) bool {
-	p, _ := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: text}}})
-	return p != nil
-}
+func validOrigin(text string) bool { return problemOf(cors.OriginEntry{Text: text}, false) == "" }
 
 // mendMaxAge brings the age into the range that is the same in all browsers but Safari,
 // which remembers for ten minutes at the most.

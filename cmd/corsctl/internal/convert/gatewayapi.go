@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -191,7 +192,7 @@ func (c *conversion) filterPolicy(of *resource, rule *document.Node) *rule {
 	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
 	texts, at := c.texts(n.Get("allow_origins"))
 	for i, text := range texts {
-		r.addOrigin(wildcardOrigin(withoutDefaultPort(text), "[^:]+"), at[i])
+		r.addOrigin(wildcardOrigin(withoutDefaultPort(text), `([^:]+|\[[0-9a-f:]+\])`), at[i])
 	}
 	if maxAge := n.Get("max_age"); given(maxAge) {
 		c.setMaxAge(r, maxAge)
@@ -225,7 +226,7 @@ func routeFilter(of *document.Node) *document.Node {
 func wildcardOrigin(text, hosts string) cors.OriginEntry {
 	scheme, port, found := strings.Cut(text, "://*")
 	if found && (port == "" || port[0] == ':' && port != ":*") {
-		return cors.OriginEntry{Text: scheme + "://" + hosts + port, Regex: true}
+		return cors.OriginEntry{Text: regexp.QuoteMeta(scheme) + "://" + hosts + port, Regex: true}
 	}
 	return cors.OriginEntry{Text: text}
 }

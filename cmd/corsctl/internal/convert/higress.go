@@ -19,7 +19,7 @@ func fromHigress(c *conversion, documents []*document.Node) {
 			c.higressPlugin(r)
 		case r.is("Ingress", ingressGroups...):
 			ingresses.ingress(r, higressAnnotations)
-		case r.kind == "" && r.Kind == document.Object && (r.Has(higressFields...) || r.Has("_rules_")):
+		case r.kind == "" && r.Kind == document.Object && (len(r.Members) == 0 || r.Has(higressFields...) || r.Has("_rules_")):
 			c.path(r.Node)
 			c.paths[r.Node] = "configuration" // which has no name of its own
 			p := &higressPlugin{c: c, name: "cors"}

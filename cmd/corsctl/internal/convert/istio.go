@@ -176,7 +176,9 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *rule {
 	r.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched, "IGNORE")
 	origins, deprecated := n.Get("allow_origins").List(), n.Get("allow_origin")
 	for _, origin := range origins {
-		if kind, text := stringMatch(origin); text != nil {
+		if kind, text := stringMatch(origin); text != nil && text.Text == "" {
+			c.warn(text, "", "is empty, so Istio refuses it", `left out; list the origins, or write {exact: "*"} for every one`)
+		} else if text != nil {
 			c.matchOrigin(r, text, originMatcher{kind: kind, text: text.Text})
 		} else {
 			c.warn(origin, "", "has neither exact nor prefix nor regex", "left out")

@@ -85,9 +85,11 @@ func (c *conversion) joined(n *document.Node) (texts []string, at []*document.No
 	for _, node := range nodes {
 		parts, from := c.split(node)
 		for i, part := range parts {
-			if part != "" {
-				texts, at = append(texts, part), append(at, from[i])
+			if part == "" {
+				c.warn(from[i], "", "has an empty name", "left out")
+				continue
 			}
+			texts, at = append(texts, part), append(at, from[i])
 		}
 	}
 	return texts, at

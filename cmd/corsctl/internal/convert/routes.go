@@ -91,6 +91,7 @@ func (t *routing) host(gateway string, r *resource, host routedHost) *virtualHos
 // route adds a route to the hosts of a resource.
 func (t *routing) route(gateway string, r *resource, hosts []routedHost, route *envoyRoute) {
 	route.match = route.from
+	t.reader.unreached(route)
 	if t.unnamed != nil {
 		t.unnamed[r.name] = true
 	}
