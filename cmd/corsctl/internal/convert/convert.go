@@ -55,6 +55,26 @@ type Result struct {
 	// Findings say what wasn't carried over, and what was unsafe, in the file's order.
 	// All are warnings if there is a configuration.
 	Findings []*document.Finding
+	// Remove is what does CORS at the source, in the file's order: two that do it are one
+	// too many.
+	Remove []Removal
+}
+
+// A Removal is a part of the source that the configuration takes the place of.
+type Removal struct {
+	// File is where it stands.
+	File *document.File
+	// Offset is where in the file its name is, or it itself, in bytes.
+	Offset int
+	// Path is its place in the document, such as "spec.http[0].corsPolicy".
+	Path string
+	// What it is.
+	What string
+}
+
+// String is the removal in one line.
+func (r Removal) String() string {
+	return r.File.Name + ":" + r.File.Position(r.Offset).String() + ": " + r.Path + " (" + r.What + ")"
 }
 
 // Convert reads a file of a format that is one of [Sources].
@@ -65,7 +85,11 @@ func Convert(from string, file *document.File) (*Result, error) {
 	}
 	c := &conversion{file: file}
 	read(c, file.Documents)
-	if len(c.rules)+len(c.findings) == 0 {
+	switch {
+	case len(c.rules)+len(c.findings) > 0:
+	case len(c.remove) > 0:
+		c.fail("has no policy of the format "+from+" that is in force", "nothing is to be converted")
+	default:
 		c.fail("has no policy of the format "+from, "give a file with "+lookFor[from])
 	}
 	return c.finish(), nil
@@ -76,6 +100,7 @@ type conversion struct {
 	file     *document.File
 	rules    []*rule
 	findings []*document.Finding
+	remove   []Removal
 
 	// paths and steps say where values stand, when that is needed.
 	paths map[*document.Node]string
@@ -107,6 +132,16 @@ func (c *conversion) warn(at *document.Node, path, what, instead string) { //nol
 	c.findings = append(c.findings, &document.Finding{
 		File: c.file, Offset: at.Offset, Path: path, What: what, Instead: instead, Warning: true,
 	})
+}
+
+// found notes a part of the source that does CORS; what says what it is.
+func (c *conversion) found(at *document.Node, what string) {
+	path := cmp.Or(c.path(at), "configuration")
+	offset := at.Offset
+	if s, inside := c.steps[at]; inside {
+		offset = s.offset
+	}
+	c.remove = append(c.remove, Removal{File: c.file, Offset: offset, Path: path, What: what})
 }
 
 // fail adds what stands in the way of any configuration.
@@ -160,6 +195,8 @@ type step struct {
 	from *document.Node
 	// name is the step in a path, such as ".hosts" or "[0]".
 	name string
+	// offset is where the name stands in the file, or what has none.
+	offset int
 }
 
 // enter notes how to get to all that is in a value.
@@ -169,11 +206,11 @@ func (c *conversion) enter(n *document.Node) {
 		if !plainName(m.Name) {
 			name = "[" + quote(m.Name) + "]"
 		}
-		c.steps[m.Value] = step{n, name}
+		c.steps[m.Value] = step{n, name, m.Offset}
 		c.enter(m.Value)
 	}
 	for i, e := range n.Elements {
-		c.steps[e] = step{n, fmt.Sprintf("[%d]", i)}
+		c.steps[e] = step{n, fmt.Sprintf("[%d]", i), e.Offset}
 		c.enter(e)
 	}
 }
@@ -202,8 +239,15 @@ func (c *conversion) finish() *Result {
 	result := &Result{Policies: len(c.rules), Findings: c.sorted()}
 	if len(c.rules) > 0 {
 		result.Configuration = write(c.rules)
+		result.Remove = c.removals()
 	}
 	return result
+}
+
+// removals are what was found, in the order of the file, each once.
+func (c *conversion) removals() []Removal {
+	slices.SortStableFunc(c.remove, func(a, b Removal) int { return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path)) })
+	return slices.Compact(c.remove)
 }
 
 // keep keeps the rules that pass a check.

@@ -19,15 +19,20 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // convertText converts a text as the file of that name.
 func convertText(t *testing.T, from, name, text string) *Result {
 	t.Helper()
-	file, failed := document.Parse(name, text)
-	if failed != nil {
-		t.Fatal(failed)
-	}
-	result, err := Convert(from, file)
+	result, err := Convert(from, convertedFile(t, name, text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return result
+}
+
+func convertedFile(t *testing.T, name, text string) *document.File {
+	t.Helper()
+	file, failed := document.Parse(name, text)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return file
 }
 
 // lines are the findings, one a line.
@@ -38,6 +43,15 @@ func lines(result *Result) string {
 			b.WriteString("warning: ")
 		}
 		b.WriteString(f.Error() + "\n")
+	}
+	return b.String()
+}
+
+// removals are what is to be removed at the source, one a line.
+func removals(result *Result) string {
+	var b strings.Builder
+	for _, r := range result.Remove {
+		b.WriteString("remove: " + r.String() + "\n")
 	}
 	return b.String()
 }
@@ -57,6 +71,9 @@ func checkResult(t *testing.T, result *Result) {
 			t.Errorf("no configuration, %d policies, and no word about it:\n%s", result.Policies, lines(result))
 		}
 		return
+	}
+	if len(result.Remove) == 0 {
+		t.Error("nothing is to be removed at the source")
 	}
 	for _, f := range result.Findings {
 		if !f.Warning {
@@ -106,7 +123,13 @@ func testGolden(t *testing.T, from string) {
 			checkResult(t, result)
 			base := strings.TrimSuffix(path, filepath.Ext(path))
 			golden(t, base+".golden.json", result.Configuration)
-			golden(t, base+".golden.txt", lines(result))
+			golden(t, base+".golden.txt", lines(result)+removals(result))
+			file := convertedFile(t, filepath.Base(path), string(text))
+			recognized, _, err := Recognize(file)
+			// What is a configuration of this filter too can't be told.
+			if ours := from == "higress" && isOurs(file); ours && err == nil || !ours && recognized != from {
+				t.Errorf("it is recognized as %q, %v", recognized, err)
+			}
 		})
 	}
 	if n < 10 {

@@ -92,6 +92,7 @@ func (e *envoyReader) findNames(n *document.Node) bool {
 	}
 	for _, f := range n.Get("http_filters").List() {
 		if isCorsFilter(f) {
+			e.c.found(f, "Envoy's own filter")
 			e.names[f.Get("name").String()] = true
 		}
 	}
@@ -127,6 +128,7 @@ func (e *envoyReader) visit(n *document.Node) bool {
 // policyAlone reads a policy that isn't in a route configuration. It is for all.
 func (e *envoyReader) policyAlone(n *document.Node) {
 	value, _ := unwrapStruct(n)
+	e.c.found(n, "a policy of Envoy's own filter")
 	if p := e.leafPolicy(level{typed: value, given: true}); p != nil {
 		e.c.add(p.ruleFor(cors.Match{}, ""))
 	}
@@ -243,6 +245,10 @@ func (e *envoyReader) envoyFilter(n *document.Node) {
 			e.patch(own, m, n)
 		case "HTTP_ROUTE":
 			e.patchRoute(value, match, n)
+		case "HTTP_FILTER":
+			if isCorsFilter(value) {
+				e.c.found(patch, "Envoy's own filter")
+			}
 		}
 	}
 	if hosts != nil {

@@ -19,6 +19,9 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	for _, r := range resources(documents) {
 		switch {
 		case r.is("SecurityPolicy", envoyGatewayGroup):
+			if n := r.Get("spec", "cors"); given(n) {
+				c.found(n, "of the SecurityPolicy "+quote(r.name))
+			}
 			e.policies = append(e.policies, &securityPolicy{resource: r, targets: c.targets(r), made: map[*document.Node]*envoyPolicy{}})
 		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
 			e.routes = append(e.routes, r)

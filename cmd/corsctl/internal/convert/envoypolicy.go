@@ -29,6 +29,7 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 	l := level{}
 	if legacy != nil && legacy.Kind == document.Object {
 		l.legacy = legacy
+		e.c.found(legacy, "a policy of Envoy's own filter")
 	}
 	for _, m := range members(n.Get("typed_per_filter_config")) {
 		if !e.names[m.Name] {
@@ -43,6 +44,7 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 		if config != nil && !isCorsPolicy(message) && message != "" {
 			continue // of another filter
 		}
+		e.c.found(m.Value, "a policy of Envoy's own filter")
 		if l.given && l.typed != nil && value != nil {
 			e.c.warn(value, "", "is the policy of a second CORS filter", "left out; convert the policies of one filter at a time")
 			continue

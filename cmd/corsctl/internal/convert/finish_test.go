@@ -24,6 +24,7 @@ func finished(t *testing.T, rules ...*rule) *Result {
 		if r.AllowOrigins == nil {
 			r.AllowOrigins = []cors.OriginEntry{{Text: "https://app.example"}}
 		}
+		c.found(r.from, "a rule")
 		c.add(r)
 	}
 	result := c.finish()

@@ -179,12 +179,12 @@ func grpcPath(n *document.Node) envoyPath {
 // filterPolicy is the policy of a rule by its filter; it is nil if there is none.
 func (c *conversion) filterPolicy(of *resource, rule *document.Node) *rule {
 	for _, backend := range rule.Get("backend_refs").List() {
-		if filter := routeFilter(backend); filter != nil {
+		if filter := c.routeFilter(of, backend); filter != nil {
 			c.warn(filter, "", "is the filter of one of the backends, and the filter here doesn't know which one answers",
 				"left out; move it to the filters of the rule if it is for all of them")
 		}
 	}
-	n := routeFilter(rule)
+	n := c.routeFilter(of, rule)
 	if n == nil {
 		return nil
 	}
@@ -212,9 +212,10 @@ func newGatewayPolicy(of *resource, n, section *document.Node) *rule {
 }
 
 // routeFilter is the CORS filter among a rule's or a backend's filters, or nil.
-func routeFilter(of *document.Node) *document.Node {
+func (c *conversion) routeFilter(route *resource, of *document.Node) *document.Node {
 	for _, filter := range of.Get("filters").List() {
 		if n := filter.Get("cors"); given(n) && filter.Get("type").String() == "CORS" {
+			c.found(filter, "of the HTTPRoute "+quote(route.name))
 			return n
 		}
 	}

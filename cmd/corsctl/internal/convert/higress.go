@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,9 +20,10 @@ func fromHigress(c *conversion, documents []*document.Node) {
 			c.higressPlugin(r)
 		case r.is("Ingress", ingressGroups...):
 			ingresses.ingress(r, higressAnnotations)
-		case r.kind == "" && r.Kind == document.Object && (len(r.Members) == 0 || r.Has(higressFields...) || r.Has("_rules_")):
+		case r.kind == "" && r.Kind == document.Object && !r.Has("@type", "allow_origin_string_match") && (len(r.Members) == 0 || r.Has(higressFields...) || r.Has("_rules_")):
 			c.path(r.Node)
 			c.paths[r.Node] = "configuration" // which has no name of its own
+			c.found(r.Node, "the configuration of Higress' plugin")
 			p := &higressPlugin{c: c, name: "cors"}
 			p.configuration(r.Node)
 			p.add()
@@ -58,6 +60,7 @@ func (c *conversion) higressPlugin(r *resource) {
 	if !strings.Contains(called, "cors") && !slices.ContainsFunc(higressConfigurations(spec), func(n *document.Node) bool { return n.Has(higressFields...) }) {
 		return
 	}
+	c.found(cmp.Or(spec, r.Node), "of the WasmPlugin "+quote(r.name)+", which is superfluous as a whole")
 	p := &higressPlugin{c: c, name: r.name}
 	defer p.add()
 	if n := spec.Get("plugin_config"); given(n) {

@@ -25,6 +25,7 @@ func (t *routing) virtualService(r *resource) {
 	if len(r.Get("spec", "hosts").List()) == 0 {
 		for _, http := range routes {
 			if policy := http.Get("cors_policy"); given(policy) {
+				c.found(policy, "of the VirtualService "+quote(r.name))
 				c.warn(policy, "", "belongs to a VirtualService without hosts, to which another one delegates",
 					"left out; convert it with the hosts of the other one")
 			}
@@ -167,6 +168,7 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *rule {
 	if !given(n) || n.Kind != document.Object {
 		return nil
 	}
+	c.found(n, "of the VirtualService "+quote(of.name))
 	r := &rule{from: n}
 	r.Name = strings.TrimSuffix(of.name+"-"+http.Get("name").String(), "-")
 	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })

@@ -86,6 +86,11 @@ func (t *routing) ingress(r *resource, d dialect) {
 	c.warnSnippets(r)
 	var policy *envoyPolicy
 	if enabled {
+		for _, name := range append([]string{"enable-cors"}, corsAnnotations...) {
+			if n := r.annotation(name); n != nil {
+				c.found(n, "an annotation of the Ingress "+quote(r.name))
+			}
+		}
 		policy = policyOf(c.ingressPolicy(r, enable, d))
 	} else {
 		c.warnDisabled(r)
@@ -122,6 +127,7 @@ func (c *conversion) warnSnippets(r *resource) {
 	for _, name := range []string{"configuration-snippet", "server-snippet", "location-snippet"} {
 		n := r.annotation(name)
 		if found := corsHeader.FindStringIndex(text(n)); found != nil {
+			c.found(n, "the CORS headers in a snippet of the Ingress "+quote(r.name))
 			at := corsHeader.FindStringIndex(n.Text)
 			c.warn(c.within(n, at[0], n.Text[at[0]:at[1]]), "", "sets CORS headers in nginx's own language, which isn't read",
 				"left out; write a policy for what it does")
