@@ -85,6 +85,11 @@ func Convert(from string, file *document.File) (*Result, error) {
 	}
 	c := &conversion{file: file}
 	read(c, file.Documents)
+	if len(c.remove) > 0 {
+		for _, d := range file.Documents {
+			d.Walk(c.setHeaders)
+		}
+	}
 	switch {
 	case len(c.rules)+len(c.findings) > 0:
 	case len(c.remove) > 0:
@@ -142,6 +147,24 @@ func (c *conversion) found(at *document.Node, what string) {
 		offset = s.offset
 	}
 	c.remove = append(c.remove, Removal{File: c.file, Offset: offset, Path: path, What: what})
+}
+
+// setHeaders warns of CORS headers that are set beside the policies: by Envoy's
+// response_headers_to_add, Gateway API's ResponseHeaderModifier, Istio's headers.response.
+func (c *conversion) setHeaders(n *document.Node) bool {
+	for _, m := range n.Members {
+		at := m.Value
+		switch {
+		case corsHeader.MatchString(m.Name):
+		case (m.Name == "key" || m.Name == "name") && n.Has("value") && corsHeader.MatchString(at.String()):
+			at = n
+		default:
+			continue
+		}
+		c.found(at, "sets a CORS header")
+		c.warn(at, "", "sets a CORS header beside the policies, which isn't read", "left out; write a policy for what it does")
+	}
+	return true
 }
 
 // fail adds what stands in the way of any configuration.
@@ -246,7 +269,9 @@ func (c *conversion) finish() *Result {
 
 // removals are what was found, in the order of the file, each once.
 func (c *conversion) removals() []Removal {
-	slices.SortStableFunc(c.remove, func(a, b Removal) int { return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path)) })
+	slices.SortStableFunc(c.remove, func(a, b Removal) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path))
+	})
 	return slices.Compact(c.remove)
 }
 

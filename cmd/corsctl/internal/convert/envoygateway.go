@@ -19,7 +19,7 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	for _, r := range resources(documents) {
 		switch {
 		case r.is("SecurityPolicy", envoyGatewayGroup):
-			if n := r.Get("spec", "cors"); given(n) {
+			if n := r.Get("spec", "cors"); c.object(n) {
 				c.found(n, "of the SecurityPolicy "+quote(r.name))
 			}
 			e.policies = append(e.policies, &securityPolicy{resource: r, targets: c.targets(r), made: map[*document.Node]*envoyPolicy{}})
@@ -225,6 +225,7 @@ func (e *envoyGateway) policy(p, above *securityPolicy) *envoyPolicy {
 func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field string) *document.Node) *rule {
 	r := &rule{from: n}
 	r.Name = p.name
+	e.c.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
 	e.c.commonFields(r, get)
 	texts, at := e.c.texts(get("allow_origins"))
 	for i, text := range texts {

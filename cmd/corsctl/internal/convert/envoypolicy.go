@@ -44,6 +44,7 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 		if config != nil && !isCorsPolicy(message) && message != "" {
 			continue // of another filter
 		}
+		e.c.object(value)
 		e.c.found(m.Value, "a policy of Envoy's own filter")
 		if l.given && l.typed != nil && value != nil {
 			e.c.warn(value, "", "is the policy of a second CORS filter", "left out; convert the policies of one filter at a time")
@@ -186,7 +187,7 @@ func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
 	r.AllowCredentials = e.c.boolean(get("allow_credentials"), false)
 	r.AllowPrivateNetwork = e.c.boolean(get("allow_private_network_access"), false)
 	r.ForwardUnmatchedPreflights = e.c.boolean(get("forward_not_matching_preflights"), true)
-	for _, m := range get("allow_origin_string_match").List() {
+	for _, m := range e.c.objects(get("allow_origin_string_match")) {
 		e.origin(r, m)
 	}
 	r.AllowMethods = e.list(r, "allow_methods", get("allow_methods"))
@@ -202,16 +203,17 @@ var policyFields = []string{"allow_origin_string_match", "allow_methods", "allow
 	"filter_enabled", "shadow_enabled", "allow_private_network_access", "forward_not_matching_preflights"}
 
 func (e *envoyReader) unknownFields(layer *document.Node) {
-	for _, m := range layer.Members {
-		if m.Name != "@type" && !slices.ContainsFunc(policyFields, func(name string) bool { return m.Name == name || m.Name == document.Camel(name) }) {
-			e.c.warn(m.Value, "", quote(m.Name)+" is not a field of Envoy's CorsPolicy, so Envoy refuses it", "left out; the fields are "+strings.Join(policyFields, ", "))
-		}
-	}
+	e.c.unknown(layer, "Envoy's CorsPolicy", append([]string{"@type"}, policyFields...)...)
 }
 
 // mode reads to how many requests the policy applies, and reports whether it applies
 // to any. Between none and all it only watches: a part of the requests can't be had.
 func (e *envoyReader) mode(r *rule, policy *document.Node) bool {
+	for _, field := range []string{"filter_enabled", "shadow_enabled"} {
+		if n := policy.Get(field); given(n) && (n.Kind != document.Object || !n.Has("default_value", "runtime_key")) {
+			e.c.warn(n, "", "is no RuntimeFractionalPercent, so Envoy refuses it", "carried over as it is without")
+		}
+	}
 	enabled, key, share := fraction(policy.Get("filter_enabled"), 1)
 	if key != nil {
 		e.c.warn(key, "", "the runtime key "+quote(key.Text)+" can switch the policy on and off there", "carried over by its default; set mode instead")
@@ -233,7 +235,7 @@ func (e *envoyReader) mode(r *rule, policy *document.Node) bool {
 // fraction reads a RuntimeFractionalPercent: the fraction, its runtime key if there is
 // one, and where it stands.
 func fraction(n *document.Node, otherwise float64) (f float64, key, at *document.Node) {
-	if !given(n) {
+	if !given(n) || !n.Has("default_value", "runtime_key") {
 		return otherwise, nil, nil
 	}
 	value := n.Get("default_value")
@@ -253,6 +255,7 @@ func fraction(n *document.Node, otherwise float64) (f float64, key, at *document
 
 // origin adds what a StringMatcher matches.
 func (e *envoyReader) origin(r *rule, n *document.Node) {
+	e.c.unknown(n, "a StringMatcher", "exact", "prefix", "suffix", "contains", "safe_regex", "regex", "ignore_case", "custom")
 	m := originMatcher{ignoreCase: isTrue(n.Get("ignore_case"))}
 	for _, kind := range []matcherKind{exactMatcher, prefixMatcher, suffixMatcher, containsMatcher} {
 		if value := n.Get(string(kind)); value != nil {
@@ -304,6 +307,10 @@ func (e *envoyReader) list(r *rule, field string, n *document.Node) (names []str
 		}
 		r.at[field] = []*document.Node{n, n}[:len(names)]
 		return names
+	}
+	if given(n) && n.Kind != document.String {
+		e.c.warn(n, "", "is not a string", "left out; write the names in one string, with commas between")
+		return nil
 	}
 	if n.String() == "" {
 		return nil

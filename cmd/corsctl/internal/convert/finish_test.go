@@ -131,6 +131,86 @@ func TestWithoutOrigins(t *testing.T) {
 	}
 }
 
+// TestWithoutCredentials: a policy whose origins are refused for its credentials alone
+// loses these, and not all.
+func TestWithoutCredentials(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		origins     []string
+		want        string // of allow_origins
+		credentials bool
+	}{
+		{"https", []string{"https://a.example"}, `["https://a.example"]`, true},
+		{"plain http", []string{"http://a.example"}, `["http://a.example"]`, false},
+		{"plain http, of several", []string{"http://a.example", "http://b.example:8080"}, `["http://a.example", "http://b.example:8080"]`, false},
+		{"plain http to be mended", []string{"HTTP://a.example/", "http://b.example:80"}, `["http://a.example", "http://b.example"]`, false},
+		{"plain http beside https", []string{"http://a.example", "https://a.example"}, `["https://a.example"]`, true},
+		{"plain http beside https to be mended", []string{"http://a.example", "https://A.example"}, `["https://a.example"]`, true},
+		{"plain http beside what is nothing", []string{"nothing", "http://a.example"}, `["http://a.example"]`, false},
+		{"plain http of loopback", []string{"http://localhost:8080"}, `["http://localhost:8080"]`, true},
+		{"null", []string{"null"}, `["null"]`, false},
+		{"a public suffix", []string{"https://*.co.uk"}, `["https://*.co.uk"]`, false},
+		{"everybody", []string{"*"}, `["*"]`, false},
+		{"nothing", []string{"nothing"}, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			config := cors.Config{AllowCredentials: true}
+			for _, origin := range test.origins {
+				config.AllowOrigins = append(config.AllowOrigins, cors.OriginEntry{Text: origin})
+			}
+			result := finished(t, &rule{Config: config})
+			if test.want == "" != (result.Configuration == "") || !strings.Contains(result.Configuration, `"allow_origins": `+test.want) && test.want != "" ||
+				strings.Contains(result.Configuration, `"allow_credentials": true`) != test.credentials {
+				t.Errorf("want %s, credentials %t, got\n%s%s", test.want, test.credentials, result.Configuration, lines(result))
+			}
+			if !test.credentials && test.want != "" && !strings.Contains(lines(result), "so the policy is carried over without allow_credentials") {
+				t.Errorf("the credentials are lost in silence:\n%s", lines(result))
+			}
+		})
+	}
+}
+
+// TestUnreached: a route that no request gets to is a warning, and the file is one of the
+// format.
+func TestUnreached(t *testing.T) {
+	for format, text := range map[string]string{
+		"envoy": `{virtual_hosts: [{name: v, domains: [a.example], routes: [{match: PATH, typed_per_filter_config: {envoy.filters.http.cors: {` + corsType +
+			`, allow_origin_string_match: [{exact: "https://app.example"}]}}}]}]}`,
+		"istio":         `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{match: [{uri: PATH}], corsPolicy: {allowOrigins: [{exact: "https://app.example"}]}}]}}`,
+		"gateway-api":   `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{matches: [{path: {value: v1}}], filters: [{type: CORS, cors: {allowOrigins: ["https://app.example"]}}]}]}}`,
+		"envoy-gateway": "{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: HTTPRoute, name: r}], cors: {allowOrigins: [\"https://app.example\"]}}}\n---\n{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{matches: [{path: {value: v1}}]}]}}",
+		"nginx-ingress": `{kind: Ingress, metadata: {name: i, annotations: {nginx.ingress.kubernetes.io/enable-cors: "true"}}, spec: {rules: [{http: {paths: [{path: v1, pathType: Prefix}]}}]}}`,
+		"higress":       `{kind: Ingress, metadata: {name: i, annotations: {higress.io/enable-cors: "true"}}, spec: {rules: [{http: {paths: [{path: v1, pathType: Exact}]}}]}}`,
+	} {
+		result := convertText(t, format, "file.yaml", strings.ReplaceAll(text, "PATH", "{prefix: v1}"))
+		checkResult(t, result)
+		if all := lines(result); result.Configuration != "" || !strings.Contains(all, `"v1" doesn't begin with a slash`) || !strings.Contains(all, "no policy is left") {
+			t.Errorf("%s: %s%s", format, result.Configuration, all)
+		}
+	}
+	result := convertText(t, "envoy", "file.yaml", `{virtual_hosts: [{name: v, domains: [a.example], routes: [{match: {connect_matcher: {}}, typed_per_filter_config: {envoy.filters.http.cors: {`+corsType+
+		`, allow_origin_string_match: [{exact: "https://app.example"}]}}}]}]}`)
+	if all := lines(result); !strings.Contains(all, "no request that a browser makes gets to this route") {
+		t.Error(all)
+	}
+}
+
+// TestSetHeaders: CORS headers that are set beside the policies are not forgotten.
+func TestSetHeaders(t *testing.T) {
+	for format, text := range map[string]string{
+		"envoy": `{response_headers_to_add: [{header: {key: Access-Control-Allow-Origin, value: "*"}}], virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {envoy.filters.http.cors: {` + corsType +
+			`, allow_origin_string_match: [{exact: "https://app.example"}]}}}]}`,
+		"istio":       `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{headers: {response: {set: {access-control-max-age: "5"}}}, corsPolicy: {allowOrigins: [{exact: "https://app.example"}]}}]}}`,
+		"gateway-api": `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{type: CORS, cors: {allowOrigins: ["https://app.example"]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: access-control-expose-headers, value: x}]}}]}]}}`,
+	} {
+		result := convertText(t, format, "file.yaml", text)
+		checkResult(t, result)
+		if all := lines(result) + removals(result); strings.Count(all, "sets a CORS header") != 2 {
+			t.Errorf("%s: %s", format, all)
+		}
+	}
+}
+
 // TestNames: names are valid, and each is one policy's.
 func TestNames(t *testing.T) {
 	long := strings.Repeat("x", 100)

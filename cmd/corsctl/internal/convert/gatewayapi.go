@@ -110,8 +110,8 @@ func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.No
 		for j, match := range matches {
 			for _, host := range hosts {
 				one := &envoyRoute{from: rule, policy: applies, path: envoyPath{kind: everyPath}}
-				if match != nil {
-					one.gatewayMatch(r.kind, match)
+				if match != nil && !one.gatewayMatch(t.reader.c, r.kind, match) {
+					continue
 				}
 				if name != nil {
 					one.name = name(i, j, host.names[0])
@@ -122,9 +122,20 @@ func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.No
 	}
 }
 
-// gatewayMatch reads a match of an HTTPRoute or a GRPCRoute.
-func (r *envoyRoute) gatewayMatch(kind string, match *document.Node) {
+// gatewayMatch reads a match of an HTTPRoute or a GRPCRoute. It reports whether it can be
+// read.
+func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.Node) bool {
 	r.from = match
+	c.unknown(match, "a match of an "+kind, "path", "headers", "query_params", "method")
+	c.objects(match.Get("headers"))
+	c.objects(match.Get("query_params"))
+	if method := match.Get("method"); given(method) && (method.Kind == document.Object) != (kind == "GRPCRoute") {
+		c.warn(method, "", "is no method", "left out")
+	}
+	if path := match.Get("path"); given(path) && (path.Kind != document.Object || given(path.Get("value")) && path.Get("value").Kind != document.String || !path.Has("type", "value")) {
+		c.warn(path, "", "is no match of paths", "left out")
+		return false
+	}
 	for _, condition := range []struct{ field, words string }{{"headers", "headers"}, {"query_params", "query parameters"}, {"method", "method"}} {
 		if n := match.Get(condition.field); given(n) && n.Kind != document.Object && (n.Kind != document.List || len(n.Elements) > 0) {
 			r.conditions = append(r.conditions, condition.words)
@@ -138,6 +149,7 @@ func (r *envoyRoute) gatewayMatch(kind string, match *document.Node) {
 	} else {
 		r.path = gatewayPath(match.Get("path"))
 	}
+	return true
 }
 
 // gatewayPath is an HTTPPathMatch; without one it is every path.
@@ -189,6 +201,7 @@ func (c *conversion) filterPolicy(of *resource, rule *document.Node) *rule {
 		return nil
 	}
 	r := newGatewayPolicy(of, n, rule)
+	c.unknown(n, "an HTTPCORSFilter", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
 	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
 	texts, at := c.texts(n.Get("allow_origins"))
 	for i, text := range texts {
@@ -214,7 +227,13 @@ func newGatewayPolicy(of *resource, n, section *document.Node) *rule {
 // routeFilter is the CORS filter among a rule's or a backend's filters, or nil.
 func (c *conversion) routeFilter(route *resource, of *document.Node) *document.Node {
 	for _, filter := range of.Get("filters").List() {
-		if n := filter.Get("cors"); given(n) && filter.Get("type").String() == "CORS" {
+		n, isCORS := filter.Get("cors"), filter.Get("type").String() == "CORS"
+		switch {
+		case isCORS && !given(n):
+			c.warn(filter, "", "is a filter of the type CORS without cors", "left out")
+		case !isCORS && given(n):
+			c.warn(n, "", "stands in a filter that isn't of the type CORS, so the API server refuses it", `left out; write "type: CORS" beside it`)
+		case isCORS && c.object(n):
 			c.found(filter, "of the HTTPRoute "+quote(route.name))
 			return n
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
@@ -67,7 +68,8 @@ func (c *conversion) higressPlugin(r *resource) {
 		p.configuration(n)
 		return
 	}
-	for _, n := range spec.Get("match_rules").List() {
+	for _, n := range c.objects(spec.Get("match_rules")) {
+		c.unknown(n, "a rule", "ingress", "domain", "service", "config", "config_disable", "route_type")
 		if c.boolean(n.Get("config_disable"), false) {
 			continue // as if the rule weren't there
 		}
@@ -89,7 +91,10 @@ func higressConfigurations(spec *document.Node) []*document.Node {
 
 // configuration reads a configuration: rules, and what applies to all else.
 func (p *higressPlugin) configuration(n *document.Node) {
-	for _, rule := range n.Get("_rules_").List() {
+	if !p.c.object(n) {
+		return
+	}
+	for _, rule := range p.c.objects(n.Get("_rules_")) {
 		p.rule(rule, rule, map[string]*document.Node{
 			"route": rule.Get("_match_route_"), "domain": rule.Get("_match_domain_"),
 			"service": rule.Get("_match_service_"), "route prefix": rule.Get("_match_route_prefix_"),
@@ -107,16 +112,22 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 	r.routes, r.routesAt = c.texts(match["route"])
 	domains, domainsAt := c.texts(match["domain"])
 	service, prefix := match["service"], match["route prefix"]
+	services, _ := c.texts(service)
+	prefixes, _ := c.texts(prefix)
 	switch {
-	case len(service.List()) > 0 && (len(r.routes) > 0 || len(domains) == 0):
+	case len(services) > 0 && (len(r.routes) > 0 || len(domains) == 0):
 		c.warn(service, "", "the filter can't match by a service", "the rule is left out; write a policy for its hosts or routes")
 		r.lost = true
-	case len(r.routes)+len(domains) == 0 && len(prefix.List()) > 0:
+	case len(r.routes)+len(domains) == 0 && len(prefixes) > 0:
 		c.warn(prefix, "", "the filter can't match by the beginning of a route's name", "the rule is left out; write a policy with the names of the routes")
 		r.lost = true
 	case len(r.routes) > 0 && len(domains) > 0:
 		c.warn(match["domain"], "", "has no effect beside routes", "left out")
 		domains = nil
+	case len(prefixes) > 0:
+		c.warn(prefix, "", "has no effect beside routes or domains", "left out")
+	case len(services) > 0:
+		c.warn(service, "", "has no effect beside domains", "left out")
 	case len(r.routes)+len(domains) == 0:
 		c.warn(from, "", "matches nothing, so Higress refuses the configuration", "left out")
 		return
@@ -228,6 +239,7 @@ var (
 // higressPolicy reads the policy in a configuration. One that isn't there has the
 // defaults.
 func (c *conversion) higressPolicy(n, from *document.Node, name string) *rule {
+	c.unknown(n, "the plugin's configuration", slices.Concat(higressFields, []string{"_rules_", "_match_route_", "_match_domain_", "_match_service_", "_match_route_prefix_"})...)
 	r := &rule{from: from}
 	r.Name = name
 	r.AllowCredentials = c.boolean(n.Get("allow_credentials"), false)
@@ -249,6 +261,9 @@ func (c *conversion) higressPolicy(n, from *document.Node, name string) *rule {
 	}
 	c.higressOrigins(r, n)
 	c.setMaxAge(r, n.Get("max_age"))
+	if r.MaxAge != nil && *r.MaxAge < 0 {
+		c.warn(n.Get("max_age"), "", strconv.Itoa(*r.MaxAge)+" seconds are out of range", "carried over as the default")
+	}
 	if r.MaxAge == nil || *r.MaxAge <= 0 {
 		r.age(from, longestAge) // the default is a day
 	}

@@ -57,7 +57,9 @@ func (t *routing) virtualService(r *resource) {
 			one := &envoyRoute{from: http, name: http.Get("name").String(), policy: policy, path: envoyPath{kind: everyPath}}
 			of := hosts
 			if match != nil {
-				one.istioMatch(match)
+				if !one.istioMatch(c, match) {
+					continue
+				}
 				of = hostsOf(match, hosts)
 			}
 			// Istio puts the routes that match everything behind those of other
@@ -114,9 +116,19 @@ var istioConditions = []struct{ field, words string }{
 	{"source_namespace", "source"},
 }
 
-// istioMatch reads an HTTPMatchRequest of a VirtualService, but for its hosts.
-func (r *envoyRoute) istioMatch(match *document.Node) {
+// istioMatch reads an HTTPMatchRequest of a VirtualService, but for its hosts. It
+// reports whether it can be read.
+func (r *envoyRoute) istioMatch(c *conversion, match *document.Node) bool {
 	r.from = match
+	c.unknown(match, "an HTTPMatchRequest", "name", "uri", "scheme", "method", "authority", "headers", "port", "source_labels", "gateways", "query_params",
+		"ignore_uri_case", "without_headers", "source_namespace", "stat_prefix")
+	for _, field := range []string{"uri", "authority"} {
+		n := match.Get(field)
+		if _, text := stringMatch(n); given(n) && text == nil {
+			c.warn(n, "", "has neither exact nor prefix nor regex, so Istio refuses it", "the match is left out")
+			return false
+		}
+	}
 	if name := match.Get("name").String(); name != "" {
 		r.name += "." + name // as Istio calls Envoy's route
 	}
@@ -137,6 +149,7 @@ func (r *envoyRoute) istioMatch(match *document.Node) {
 	if kind, text := stringMatch(match.Get("authority")); text != nil && kind != exactMatcher {
 		r.conditions = append(r.conditions, "authority")
 	}
+	return true
 }
 
 // istioPath is the path of a match of the URI.
@@ -165,19 +178,24 @@ func stringMatch(n *document.Node) (kind matcherKind, text *document.Node) {
 // istioPolicy reads the policy of a route; it is nil if there is none.
 func (c *conversion) istioPolicy(of *resource, http *document.Node) *rule {
 	n := http.Get("cors_policy")
-	if !given(n) || n.Kind != document.Object {
+	if !c.object(n) {
 		return nil
 	}
+	c.unknown(n, "Istio's CorsPolicy", "allow_origins", "allow_origin", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials", "unmatched_preflights")
 	c.found(n, "of the VirtualService "+quote(of.name))
 	r := &rule{from: n}
 	r.Name = strings.TrimSuffix(of.name+"-"+http.Get("name").String(), "-")
 	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
 	c.setDuration(r, n.Get("max_age"))
 	// What Istio calls unspecified, and what nothing is said of, it forwards.
-	unmatched := n.Get("unmatched_preflights").String()
-	r.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched, "IGNORE")
-	origins, deprecated := n.Get("allow_origins").List(), n.Get("allow_origin")
+	unmatched := n.Get("unmatched_preflights")
+	r.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched.String(), "IGNORE")
+	if given(unmatched) && r.ForwardUnmatchedPreflights && !slices.Contains([]string{"FORWARD", "UNSPECIFIED"}, strings.ToUpper(unmatched.String())) {
+		c.warn(unmatched, "", "is none of FORWARD, IGNORE and UNSPECIFIED", "carried over as FORWARD, which is the default")
+	}
+	origins, deprecated := c.objects(n.Get("allow_origins")), n.Get("allow_origin")
 	for _, origin := range origins {
+		c.unknown(origin, "a StringMatch", "exact", "prefix", "regex")
 		if kind, text := stringMatch(origin); text != nil && text.Text == "" {
 			c.warn(text, "", "is empty, so Istio refuses it", `left out; list the origins, or write {exact: "*"} for every one`)
 		} else if text != nil {

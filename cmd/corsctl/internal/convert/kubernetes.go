@@ -62,6 +62,38 @@ func (r *resource) sameNamespace(other *resource) bool {
 // given reports whether a value is there, and not null.
 func given(n *document.Node) bool { return n != nil && n.Kind != document.Null }
 
+// unknown says which fields of an object are none of those that there are.
+func (c *conversion) unknown(n *document.Node, what string, fields ...string) {
+	for _, m := range members(n) {
+		if !slices.ContainsFunc(fields, func(name string) bool { return m.Name == name || m.Name == document.Camel(name) }) {
+			c.warn(m.Value, "", quote(m.Name)+" is not a field of "+what, "left out; the fields are "+strings.Join(fields, ", "))
+		}
+	}
+}
+
+// object reports whether a value is an object, and says so if it is anything else.
+func (c *conversion) object(n *document.Node) bool {
+	if given(n) && n.Kind != document.Object {
+		c.warn(n, "", "is not an object", "left out")
+	}
+	return given(n) && n.Kind == document.Object
+}
+
+// objects are the objects of a list; what is none is said.
+func (c *conversion) objects(n *document.Node) (list []*document.Node) {
+	if given(n) && n.Kind != document.List {
+		c.warn(n, "", "is not a list", "left out")
+	}
+	for _, e := range n.List() {
+		if e.Kind == document.Object {
+			list = append(list, e)
+		} else {
+			c.warn(e, "", "is not an object", "left out")
+		}
+	}
+	return list
+}
+
 // texts are the strings of a list, and where they stand. A string alone is a list of one.
 func (c *conversion) texts(n *document.Node) (texts []string, at []*document.Node) {
 	elements := n.List()

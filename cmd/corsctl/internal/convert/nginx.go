@@ -84,6 +84,7 @@ func (t *routing) ingress(r *resource, d dialect) {
 		return
 	}
 	c.warnSnippets(r)
+	c.checkAnnotations(r, enable)
 	var policy *envoyPolicy
 	if enabled {
 		for _, name := range append([]string{"enable-cors"}, corsAnnotations...) {
@@ -110,6 +111,27 @@ func text(n *document.Node) string {
 // corsAnnotations are the annotations beside enable-cors.
 var corsAnnotations = []string{"cors-allow-origin", "cors-allow-methods", "cors-allow-headers", "cors-expose-headers", "cors-allow-credentials", "cors-max-age"}
 
+// checkAnnotations says which CORS annotations are none, or have values that are no text.
+func (c *conversion) checkAnnotations(r *resource, enable *document.Node) {
+	prefix := ""
+	for _, m := range members(r.Get("metadata", "annotations")) {
+		if m.Value == enable {
+			prefix = strings.TrimSuffix(m.Name, "enable-cors")
+		}
+	}
+	for _, m := range members(r.Get("metadata", "annotations")) {
+		name, ofController := strings.CutPrefix(m.Name, prefix)
+		known := name == "enable-cors" || slices.Contains(corsAnnotations, name)
+		switch {
+		case !ofController || prefix == "":
+		case (known || name == "server-alias") && (m.Value.Kind == document.List || m.Value.Kind == document.Object):
+			c.warn(m.Value, "", "is not a string, so the API server refuses it", "left out")
+		case strings.HasPrefix(name, "cors-") && !known:
+			c.warn(m.Value, "", quote(m.Name)+" is no annotation of the controller", "left out; there are "+strings.Join(corsAnnotations, ", "))
+		}
+	}
+}
+
 // warnDisabled warns of annotations that have no effect.
 func (c *conversion) warnDisabled(r *resource) {
 	for _, name := range corsAnnotations {
@@ -120,6 +142,7 @@ func (c *conversion) warnDisabled(r *resource) {
 	}
 }
 
+// corsHeader is the beginning of a response header that browsers take for CORS.
 var corsHeader = regexp.MustCompile(`(?i)access-control-(allow|expose|max)-`)
 
 // warnSnippets warns of CORS headers in what is written in nginx's own language.
@@ -143,6 +166,8 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	one.AllowCredentials = true
 	if allow, err := strconv.ParseBool(text(credentials)); err == nil {
 		one.AllowCredentials = allow
+	} else if text(credentials) != "" {
+		c.warn(credentials, "", quote(text(credentials))+" isn't true or false, and means the default there", "carried over as true")
 	}
 	c.ingressNames(one, r, enable, "allow_methods", "cors-allow-methods", ingressMethods, d)
 	c.ingressNames(one, r, enable, "allow_headers", "cors-allow-headers", d.headers, d)
