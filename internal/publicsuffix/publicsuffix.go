@@ -38,6 +38,22 @@ func Is(domain string) bool {
 	return !exception
 }
 
+// Over reports whether public suffixes lie below domain, which is none itself: as
+// s3.amazonaws.com lies below amazonaws.com, and every name below kobe.jp is one.
+func Over(domain string) bool {
+	i := strings.LastIndexByte(domain, '.')
+	if i < 0 {
+		return false
+	}
+	line, ok := find(table, '\n', domain[i+1:])
+	if !ok {
+		return false
+	}
+	_, rules, _ := strings.Cut(line, " ")
+	_, ok = find(rules, ' ', "^"+domain[:i])
+	return ok
+}
+
 // find finds the element whose first word is key in a sorted list.
 func find(list string, sep byte, key string) (element string, ok bool) {
 	for list != "" {
