@@ -34,6 +34,7 @@ var beyondSchema = []struct{ part, at, why string }{
 	{"matches every site", "", "what a regex matches is beyond a pattern"},
 	{"matches plain-http origins", "", "what a regex matches is beyond a pattern"},
 	{"is a public suffix", `^"[^:]+://\*\.[^.]+\.[^.:"]`, "the list of public suffixes has ten thousand entries"},
+	{"public suffixes lie below ", "", "the list of public suffixes has ten thousand entries"},
 	{"an invalid IPv6 address", "", "how many pieces stand beside a :: is beyond a pattern of sensible size"},
 	{"isn't in its shortest form", "", "which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
 	{"is not a host", `^"(\*\.)?\[`, "the same, in a match"},

@@ -56,6 +56,10 @@ func TestProblems(t *testing.T) {
 			`error allow_origins[0]: "https://*.com" with allow_credentials trusts sites of different owners, because com is a public suffix`,
 			`error allow_origins[1]: "https://*.co.uk" with`, `error allow_origins[2]: "https://*.github.io:*" with`,
 			`error allow_origins[3]: "https://*.kobe.jp" with`, `error allow_origins[4]: "https://*.com." with`}},
+		{"above public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.amazonaws.com", "https://*.windows.net:*", "https://*.azurecontainer.io."), AllowCredentials: true}, []string{
+			`error allow_origins[0]: "https://*.amazonaws.com" with allow_credentials trusts sites of different owners, because public suffixes lie below amazonaws.com`,
+			`error allow_origins[1]: "https://*.windows.net:*" with`, `error allow_origins[2]: "https://*.azurecontainer.io." with`}},
+		{"beside public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.bucket.s3.amazonaws.com", "https://*.city.kobe.jp", "https://*.www.ck", "https://*.internal", "https://*.test"), AllowCredentials: true}, nil},
 		{"public suffix", cors.Config{AllowOrigins: origins("https://*.com")}, nil},
 		{"null with credentials", cors.Config{AllowOrigins: origins("null"), AllowCredentials: true}, []string{`warning allow_origins[0]: "null" is the origin of every sandboxed frame`}},
 		{"beside any", cors.Config{AllowOrigins: origins("https://app.example", "*", "null")}, []string{

@@ -236,22 +236,32 @@ func (p pattern) whyNot(text string) (what, instead string) {
 		return `"*" with allow_credentials would let every site act as the visitor`,
 			"list the origins, or leave out allow_credentials"
 	case p.overPublicSuffix():
-		return quote(text) + " with allow_credentials trusts sites of different owners, because " + p.origin.host +
-			" is a public suffix", "list the origins, or the wildcard of a domain of your own"
+		why := p.origin.host + " is a public suffix"
+		if !publicsuffix.Is(strings.TrimSuffix(p.origin.host, ".")) {
+			why = "public suffixes lie below " + p.origin.host
+		}
+		return quote(text) + " with allow_credentials trusts sites of different owners, because " + why,
+			"list the origins, or the wildcard of a domain of your own"
 	}
 	return quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
 		"have the pages served over https, or leave out allow_credentials"
 }
 
+// owned reports whether all names below a domain have one owner. Of co.uk, github.io and
+// amazonaws.com, below which s3.amazonaws.com lies, anyone can have some.
+func owned(domain string) bool {
+	domain = strings.TrimSuffix(domain, ".")
+	switch domain {
+	case "test", "example", "invalid", "internal":
+		return true // nobody can register such a name (RFC 2606, RFC 6761, ICANN's .internal)
+	}
+	return loopback(domain) || !publicsuffix.Is(domain) && !publicsuffix.Over(domain)
+}
+
 // overPublicSuffix reports whether a wildcard spans sites of different owners,
 // such as https://*.co.uk or https://*.github.io.
 func (p pattern) overPublicSuffix() bool {
-	if !p.subdomains || loopback(p.origin.host) {
-		return false
-	}
-	host := strings.TrimSuffix(p.origin.host, ".")
-	// Below kobe.jp every name is a public suffix (*.kobe.jp), but kobe.jp is none.
-	return publicsuffix.Is(host) || publicsuffix.Is("any."+host)
+	return p.subdomains && !owned(p.origin.host)
 }
 
 // insecure reports whether the pattern allows an origin that anyone on the

@@ -51,8 +51,9 @@ var (
 		never(`\*`, `"*" with allow_credentials would let every site act as the visitor; list the origins, or leave out allow_credentials`),
 		ifThen(`http://.*`, `http://`+loopback+anyPort,
 			"with allow_credentials trusts whoever is on the network between, because plain http can be forged; have the pages served over https, or leave out allow_credentials"),
-		// Of the public suffixes only those of one label; localhost is none.
-		ifThen(anyScheme+`\*\.[^:.]+\.?`+anyPort, anyScheme+`\*\.localhost`+anyPort,
+		// Of the public suffixes only those of one label, but the names that nobody can
+		// register.
+		ifThen(anyScheme+`\*\.[^:.]+\.?`+anyPort, anyScheme+`\*\.(localhost|test|example|invalid|internal)\.?`+anyPort,
 			"with allow_credentials trusts sites of different owners, because it is over a public suffix; list the origins, or the wildcard of a domain of your own"),
 	)
 	safeExposedHeader = never(`\*`, `"*" means a header named "*" when allow_credentials is set; list the names`)
