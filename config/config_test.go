@@ -67,7 +67,7 @@ func problemTests() []problemTest {
 		{"all problems at once", "{\n \"allow_origins\": [\"https://a.example/\", 1],\n \"max_age\": -1,\n \"mode\": \"on\"\n}", []string{
 			`2:20 allow_origins[0]: "https://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`,
 			`2:42 allow_origins[1]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
-			`3:13 max_age: -1 seconds are out of range; write 0 to 86400, or leave it out`,
+			`3:13 max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out`,
 			`4:10 mode: "on" is not one of enforce, shadow; write "enforce" or "shadow"`}},
 		{"place after an element of a wrong type", `{"allow_origins": [1, "a"]}`, []string{
 			`1:20 allow_origins[0]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
@@ -88,10 +88,10 @@ func problemTests() []problemTest {
 		{"max age a fraction", `{` + ok + `, "max_age": 1.5}`, []string{`1:37 max_age: 1.5 is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
 		{"max age an exponent", `{` + ok + `, "max_age": 1e2}`, []string{`1:37 max_age: 1e2 is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
 		{"max age huge", `{` + ok + `, "max_age": 99999999999999999999}`, []string{`1:37 max_age: 99999999999999999999 seconds are out of range; write 0 to 86400, or leave it out`}},
-		{"max age above", `{` + ok + `, "max_age": 86401}`, []string{`1:37 max_age: 86401 seconds are out of range; write 0 to 86400, or leave it out`}},
+		{"max age above", `{` + ok + `, "max_age": 86401}`, []string{`1:37 max_age: 86401 seconds are out of range; write 7200, which is as long as Chromium remembers, or at most 86400`}},
 		{"max age a number in a string", `{` + ok + `, "max_age": "600"}`, []string{`1:37 max_age: "600" is not a duration; write seconds, such as 600, or a duration, such as "10m"`}},
 		{"max age a duration of milliseconds", `{` + ok + `, "max_age": "1500ms"}`, []string{`1:37 max_age: "1500ms" is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
-		{"max age a long duration", `{` + ok + `, "max_age": "25h"}`, []string{`1:37 max_age: 90000 seconds are out of range; write 0 to 86400, or leave it out`}},
+		{"max age a long duration", `{` + ok + `, "max_age": "25h"}`, []string{`1:37 max_age: 90000 seconds are out of range; write 7200, which is as long as Chromium remembers, or at most 86400`}},
 		{"max age warning", `{` + ok + `, "max_age": "24h"}`, []string{`1:37 max_age: 86400 seconds are more than Chromium remembers; write at most 7200 to have the same in all browsers`}},
 		{"unmatched preflights", `{` + ok + `, "unmatched_preflights": "UNSPECIFIED"}`, []string{`1:50 unmatched_preflights: "UNSPECIFIED" is not one of reject, forward; write "reject" or "forward"`}},
 		{"preflight status", `{` + ok + `, "preflight_status": 201}`, []string{`1:46 preflight_status: 201 is out of range; write 200 or 204`}},
@@ -145,7 +145,7 @@ func problemTests() []problemTest {
 			`1:63 match.paths[1]: has neither an exact path nor a prefix; write {"exact": "/path"} or {"prefix": "/path"}`,
 			`1:67 match.paths[2]: has an exact path and a prefix; write two entries`,
 			`1:109 match.paths[3].prefix: is the number 1, not a string; write a string`,
-			`1:113 match.paths[4]: the path "v1" doesn't begin with a slash; write "/v1"`,
+			`1:113 match.paths[4]: the path "v1" doesn't begin with a slash; write {"prefix": "/v1"}`,
 			`1:142 match.hosts[0]: "*" is not a host; leave out match.hosts for every host`,
 			`1:159 match.routes[0]: is the number 1, not a string; write a string`}},
 		{"policy source", `{"policy_source": {"cluster": "", "path": "cors.json", "authority": "a b", "interval": "10ms", "timeout": true, "retries": 1}}`, []string{

@@ -61,6 +61,28 @@ func TestProblems(t *testing.T) {
 			`error allow_origins[1]: "https://*.windows.net:*" with`, `error allow_origins[2]: "https://*.azurecontainer.io." with`}},
 		{"beside public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.bucket.s3.amazonaws.com", "https://*.city.kobe.jp", "https://*.www.ck", "https://*.internal", "https://*.test"), AllowCredentials: true}, nil},
 		{"public suffix", cors.Config{AllowOrigins: origins("https://*.com")}, nil},
+		{"any with malformed neighbours", cors.Config{AllowOrigins: origins("*", "app://", "file://")}, []string{`warning allow_origins[1]: "app://" adds nothing beside "*"`, `warning allow_origins[2]: "file://" adds`}},
+		{"apps and extensions", cors.Config{AllowOrigins: origins("app://.", "app://-", "file://", "capacitor://localhost", "ionic://localhost", "tauri://localhost", "wails://wails.localhost:34115", "ms-appx-web://Contoso.App_8wekyb3d8bbwe",
+			"vscode-webview://0t2k3jvl7p", "chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://0a1b2c3d-0000-4000-8000-000000000000", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D"), AllowCredentials: true}, nil},
+		{"what browsers never send", cors.Config{AllowOrigins: origins("file://host", "chrome-extension://ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP", "chrome-extension://abcdefghijklmnopabcdefghijklmnop:1", "chrome-extension://abc",
+			"moz-extension://0A1B2C3D-0000-4000-8000-000000000000", "moz-extension://abc", "safari-web-extension://com.example.app", "data://x", "about://blank")}, []string{
+			`warning allow_origins[0]: "file://host" is no page's origin: those of files have no host, where they aren't "null"; write "file://"`,
+			`warning allow_origins[1]: "chrome-extension://ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP" is no extension's origin`, `warning allow_origins[2]: "chrome-extension://abcdefghijklmnopabcdefghijklmnop:1" is`,
+			`warning allow_origins[3]: "chrome-extension://abc" is`, `warning allow_origins[4]: "moz-extension://0A1B2C3D-0000-4000-8000-000000000000" has upper-case letters, which Firefox never sends in an extension's UUID; write "moz-extension://0a1b2c3d-0000-4000-8000-000000000000"`,
+			`warning allow_origins[5]: "moz-extension://abc" is no extension's origin`, `warning allow_origins[6]: "safari-web-extension://com.example.app" is no`, `warning allow_origins[7]: "data://x" is no page's origin`, `warning allow_origins[8]: "about://blank" is no`}},
+		{"schemes of sockets and files", cors.Config{AllowOrigins: origins("ws://app.example", "wss://app.example:8443", "ftp://app.example", "ws://localhost:*")}, []string{
+			`warning allow_origins[0]: "ws://app.example" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "https://app.example"`,
+			`warning allow_origins[1]: "wss://app.example:8443" is no page's origin, because pages don't have the scheme wss: a socket is opened by a page of http or https; write "https://app.example:8443"`,
+			`warning allow_origins[2]: "ftp://app.example" is no page's origin, because pages don't have the scheme ftp; write "https://app.example"`,
+			`warning allow_origins[3]: "ws://localhost:*" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "http://localhost:*"`}},
+		{"schemes of sockets with credentials", cors.Config{AllowOrigins: origins("ws://app.example"), AllowCredentials: true}, []string{
+			`warning allow_origins[0]: "ws://app.example" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "https://app.example"`}},
+		{"every host of a scheme with credentials", cors.Config{AllowOrigins: origins("https://*", "app://*.", "http://a.example/", "https://*.com/"), AllowCredentials: true}, []string{
+			`error allow_origins[0]: "https://*" would be every origin of the scheme https; list the origins, or leave out allow_credentials`,
+			`error allow_origins[1]: "app://*." would be every origin of the scheme app`,
+			`error allow_origins[2]: "http://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`,
+			`error allow_origins[3]: "https://*.com/" has a path (a trailing slash), and an origin is only scheme, host and port; write an origin, such as "https://app.example"`}},
+		{"max age below", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(-1)}, []string{`error max_age: -1 seconds are out of range; write 0 if`}},
 		{"null with credentials", cors.Config{AllowOrigins: origins("null"), AllowCredentials: true}, []string{`warning allow_origins[0]: "null" is the origin of every sandboxed frame`}},
 		{"beside any", cors.Config{AllowOrigins: origins("https://app.example", "*", "null")}, []string{
 			`warning allow_origins[0]: "https://app.example" adds nothing beside "*"`, `warning allow_origins[2]: "null" adds nothing`}},
@@ -74,7 +96,7 @@ func TestProblems(t *testing.T) {
 		{"methods", cors.Config{AllowOrigins: origins("*"), AllowMethods: []string{"patch", "CONNECT", "trace", "TRACK", "", "A B", "*"}}, []string{
 			`warning allow_methods[0]: "patch" is not PATCH`, `warning allow_methods[0]: "patch" adds nothing beside "*"`,
 			`error allow_methods[1]: CONNECT is a method that browsers never send`, `error allow_methods[2]: trace is`, `error allow_methods[3]: TRACK is`,
-			`error allow_methods[4]: "" is not a method`, `error allow_methods[5]: "A B" is not a method`}},
+			`error allow_methods[4]: "" is not a method`, `error allow_methods[5]: "A B" is a list in one string; write "A", "B"`}},
 		{"headers", cors.Config{AllowOrigins: origins("*"), AllowHeaders: []string{"Cookie", "Sec-Fetch-Mode", "proxy-x", "Origin", "Access-Control-Allow-Origin", "a:b", "X-Fine"}}, []string{
 			`error allow_headers[0]: "Cookie" is a header that pages can't set`, `error allow_headers[1]: "Sec-Fetch-Mode" is`, `error allow_headers[2]: "proxy-x" is`,
 			`error allow_headers[3]: "Origin" is`, `error allow_headers[4]: "Access-Control-Allow-Origin" is a response header`, `error allow_headers[5]: "a:b" is not a header name`}},
@@ -82,7 +104,6 @@ func TestProblems(t *testing.T) {
 		{"exposed", cors.Config{AllowOrigins: origins("https://app.example"), AllowCredentials: true, ExposeHeaders: []string{"*", "Set-Cookie", "set-cookie2", ""}}, []string{
 			`error expose_headers[1]: "Set-Cookie" can't be exposed`, `error expose_headers[2]: "set-cookie2" can't be exposed`, `error expose_headers[3]: "" is not a header name`,
 			`error expose_headers[0]: "*" means a header named "*"`}},
-		{"max age below", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(-1)}, []string{`error max_age: -1 seconds are out of range`}},
 		{"max age above", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(86401)}, []string{`error max_age: 86401 seconds are out of range`}},
 		{"max age above Chromium's", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(7201)}, []string{`warning max_age: 7201 seconds are more than Chromium remembers`}},
 		{"max age at Chromium's", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(7200)}, nil},
@@ -130,7 +151,7 @@ func TestSetProblems(t *testing.T) {
 		{"bad hosts", []cors.Match{{Hosts: []string{"", "*", "https://a.test/", "a.test/x", "*a.test", "a.*.test", "a.test:99999", "a..test", "*.127.0.0.1", "[::1]:81", "*.a.test:8443"}}}, []string{
 			`0 match.hosts[0]: is empty`, `0 match.hosts[1]: "*" is not a host`, `0 match.hosts[2]: "https://a.test/" is a URL`, `0 match.hosts[3]: "a.test/x" has a path`,
 			`0 match.hosts[4]: "*a.test" has a wildcard`, `0 match.hosts[5]: "a.*.test" has a wildcard`, `0 match.hosts[6]: "a.test:99999" has an invalid port`,
-			`0 match.hosts[7]: "a..test" is not a host`, `0 match.hosts[8]: "*.127.0.0.1" has a wildcard before an IP address`}},
+			`0 match.hosts[7]: "a..test" is not a host`, `0 match.hosts[8]: "*.127.0.0.1" has a wildcard before an IP address; write "127.0.0.1"`}},
 		{"more bad hosts", []cors.Match{{Hosts: []string{".", "*.", "a.test..", "*.a.test..:8443", ".:80", "*.127.0.0.1.", "[::1]."}}}, []string{
 			`0 match.hosts[0]: "." is not a host`, `0 match.hosts[1]: "*." is not a host`, `0 match.hosts[2]: "a.test.." is not a host`,
 			`0 match.hosts[3]: "*.a.test..:8443" is not a host`, `0 match.hosts[4]: ".:80" is not a host`, `0 match.hosts[5]: "*.127.0.0.1." has a wildcard before an IP address`,
@@ -142,6 +163,10 @@ func TestSetProblems(t *testing.T) {
 			`0 match.hosts[0]: "a.test:443" matches hardly any request, because browsers leave out the port of https`,
 			`0 match.hosts[1]: "*.a.test:80" matches hardly any request, because browsers leave out the port of http`,
 			`0 match.hosts[2]: "[::1]:443" matches hardly any request`}},
+		{"IPv6 hosts", []cors.Match{{Hosts: []string{"::1", "[0:0::1]:8080", "2001:DB8::1", "[::x]", "http://[::0001]:80/", "[::A]"}}}, []string{
+			`0 match.hosts[0]: "::1" has an IPv6 address without brackets; write "[::1]"`, `0 match.hosts[1]: "[0:0::1]:8080" has an IPv6 address that isn't in its shortest form, in which browsers send it; write "[::1]:8080"`,
+			`0 match.hosts[2]: "2001:DB8::1" has an IPv6 address without brackets; write "[2001:db8::1]"`, `0 match.hosts[3]: "[::x]" has an invalid IPv6 address`,
+			`0 match.hosts[4]: "http://[::0001]:80/" is a URL, and a host has no scheme; write "[::1]"`}},
 		// The Kelvin sign is a k in lower case, but no host that DNS knows has one.
 		{"hosts outside ASCII", []cors.Match{{Hosts: []string{"\u212aelvin.test", "*.b\u00fccher.test"}}}, []string{
 			`0 match.hosts[0]: "Kelvin.test" has characters outside ASCII`, `0 match.hosts[1]: "*.bücher.test" has characters outside ASCII`}},

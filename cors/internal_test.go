@@ -4,6 +4,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
+
+	"golang.org/x/net/idna"
 )
 
 // serialize is the serialization of a tuple origin
@@ -24,6 +27,8 @@ func TestParseOrigin(t *testing.T) {
 		"http://[2001:db8::1]:8080", "http://[1:2:3:4:5:6:7:8]", "http://[1:0:3:0:5:0:7:0]", "http://[1:0:0:4::8]", "http://[::ffff:102:304]",
 		"chrome-extension://abc", "capacitor://localhost", "moz-extension://0a1b2c3d-0000-0000-0000-000000000000",
 		"app+x.y-z://host", "tauri://1234", // only in special schemes is a number an address
+		"file://", "app://", "app://.", "app://-", "app://..", "app://A_b~c", "app://[::1]:80", "app://local:80", "app://100%25", "ionic://localhost:0",
+		"safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D", "app://" + strings.Repeat("A", 254),
 		"https://" + strings.Repeat("a.", 126) + "a",
 	} {
 		if o, ok := parseOrigin(s); !ok || o.serialize() != s {
@@ -40,6 +45,9 @@ func TestParseOrigin(t *testing.T) {
 		"http://[0:0:0:0:0:0:0:1]", "http://[1:0:0:0:5:6:7:8:9]", "http://[::A]", "http://[::g]", "http://[::12345]", "http://[::1.2.3.4]",
 		"http://[1::3:4:5:6:7:8]", // a single zero isn't compressed
 		"http://[1:0:0:4:0:0:0:8]", "http://[1:2:3:4:5:6:7:8:]", "http://[fe80::1%25eth0]",
+		"App://.", "app:", "app:.", "app:/.", "app:///", "app://./", "app://:80", "app://a:", "app://a:080", "app://a b", "app://a\tb", "app://a,b", "app://a;b", "app://*",
+		"app://a\"b", "app://a'b", "app://a`b", "app://{a}", "app://a<b", "app://a@b", "app://a?b", "app://a#b", "app://a\\b", "app://a^b", "app://a|b", "app://[::A]", "app://[x]",
+		"app://é", "app://a\x00", "app://a\x7f", "app://a\r\nb", "app://" + strings.Repeat("a", 255),
 		"https://" + strings.Repeat("a", 255), strings.Repeat("a", 65) + "://a", "https://" + strings.Repeat("a.", 200_000),
 	} {
 		if o, ok := parseOrigin(s); ok {
@@ -56,11 +64,11 @@ func FuzzOrigin(f *testing.F) {
 		if o, ok := parseOrigin(s); ok && o.serialize() != s {
 			t.Errorf("parseOrigin(%q) = %+v", s, o)
 		}
-		if p, what, instead := parsePattern(s); what == "" && p.kind == tuplePattern && !strings.Contains(s, "*") && p.origin.serialize() != s {
+		if p, what, instead := parsePattern(s, false); what == "" && p.kind == tuplePattern && !strings.Contains(s, "*") && p.origin.serialize() != s {
 			t.Errorf("parsePattern(%q) = %+v", s, p)
 		} else if quoted, ok := strings.CutPrefix(instead, "write \""); ok && what != "" && strings.HasSuffix(quoted, "\"") && !strings.Contains(quoted, "…") {
 			if entry, err := strconv.Unquote(`"` + quoted); err == nil && strings.Contains(entry, "://") {
-				if _, wrong, _ := parsePattern(entry); wrong != "" && !strings.Contains(wrong, "labels") && !strings.Contains(wrong, "IP address") {
+				if _, wrong, _ := parsePattern(entry, false); wrong != "" && !strings.Contains(wrong, "labels") && !strings.Contains(wrong, "IP address") {
 					t.Errorf("%q: the suggestion %q is wrong itself: %s", s, entry, wrong)
 				}
 			}
@@ -76,41 +84,40 @@ func TestPatternProblems(t *testing.T) {
 	for _, test := range []struct{ entry, what, instead string }{
 		{"", "is empty", `write an origin, such as "https://app.example"`},
 		{" https://a.example", "has white space around it", `write "https://a.example"`},
-		{"https://a.example https://b.example", "contains white space", "write each origin as a string of its own, without spaces"},
-		{"https://a.example,https://b.example", "is a list in one string", "write each origin as a string of its own"},
+		{"https://a.example https://b.example", "is a list in one string", `write "https://a.example", "https://b.example"`},
+		{"https://a.example,https://b.example", "is a list in one string", `write "https://a.example", "https://b.example"`},
 		{"NULL", "is not an origin", `write "null"`},
 		{"app.example", "has no scheme", `write "https://app.example"`},
 		{"//app.example/x", "has no scheme", `write "https://app.example"`},
-		{"*://app.example", "has a wildcard in its scheme", "write one entry for each scheme"},
+		{"*://app.example", "has a wildcard in its scheme", `write "https://app.example", "http://app.example"`},
 		{"https://App.example", "has upper-case letters", `write "https://app.example"`},
 		{"HTTPS://app.example/x", "has upper-case letters", `write "https://app.example"`},
 		{"ht!tp://app.example", "has an invalid scheme", `write a scheme such as "https"`},
-		{"file://", "is not an origin", `or write "null"`},
 		{"https://", "has no host", `write "https://app.example"`},
 		{"https://app.example/", "has a path (a trailing slash)", `write "https://app.example"`},
 		{"https://app.example/x", "has a path,", `write "https://app.example"`},
 		{"https://app.example?x", "has a query", `write "https://app.example"`},
 		{"https://app.example#x", "has a fragment", `write "https://app.example"`},
 		{"https://user@app.example", "has user information", `write "https://app.example"`},
-		{"https://app-*.example", "has a wildcard where none can stand", `{"regex": "…"}`},
-		{"https://*", "has a wildcard where none can stand", `"scheme://*.host"`},
+		{"https://app-*.example", "has a wildcard where none can stand", `write {"regex": "https://app-[a-z0-9-]+\\.example"}`},
+		{"https://*", "would be every origin of the scheme https", `write {"regex": "https://.*"}`},
 		{"https://a.*.example", "has a wildcard where none can stand", ""},
 		{"https://*.*.example", "has a wildcard where none can stand", ""},
 		{"https://app.example:80*", "has a wildcard where none can stand", ""},
 		{"https://app.example:443", "has the default port of its scheme", `write "https://app.example"`},
 		{"http://app.example:80", "has the default port of its scheme", `write "http://app.example"`},
-		{"https://app.example:0443", "has an invalid port", "write a number from 0 to 65535"},
+		{"https://app.example:0443", "has an invalid port", `write "https://app.example"`},
 		{"https://app.example:70000", "has an invalid port", ""},
 		{"http://::1", "has an IPv6 address without brackets", `write "http://[::1]"`},
 		{"http://[0:0:0:0:0:0:0:1]:8080", "isn't in its shortest form", `write "http://[::1]:8080"`},
 		{"http://[::0001]:*", "isn't in its shortest form", `write "http://[::1]:*"`},
 		{"http://[::1]:80", "has a port that is out of range, or the scheme's default", `write "http://[::1]"`},
 		{"http://[::x]", "has an invalid IPv6 address", ""},
-		{"http://*.[::1]", "has a wildcard before an IP address", "write the address alone"},
-		{"http://*.127.0.0.1", "has a wildcard before an IP address", "write the address alone"},
+		{"http://*.[::1]", "has a wildcard before an IP address", `write "http://[::1]"`},
+		{"http://*.127.0.0.1", "has a wildcard before an IP address", `write "http://127.0.0.1"`},
 		{"http://192.0.2.300", "has an invalid IPv4 address", ""},
 		{"http://192.0.2", "has an invalid IPv4 address", ""},
-		{"https://bücher.example", "has characters outside ASCII", `write the host's "xn--" form`},
+		{"https://bücher.example", "has characters outside ASCII", `write "https://xn--bcher-kva.example"`},
 		{"https://a_b$.example", "has an invalid host", ""},
 		{"https://*." + strings.Repeat("a.", 70) + "example", "has more than 63 labels", ""},
 		{"https://" + strings.Repeat("a", 300), "longer than the 254 characters", "shorten it"},
@@ -124,19 +131,65 @@ func TestPatternProblems(t *testing.T) {
 		{"http://[::1]:", "has a port that is out of range", `write "http://[::1]"`},
 		{"https://:443", "has the default port", `write "https://app.example"`},
 		{"https://app.example/ ", "has white space", `write "https://app.example"`},
-		{"https://a;https://b", "is a list", "write each origin"},
+		{"https://a;https://b", "is a list", `write "https://a", "https://b"`},
 		{"http://2001:DB8::1", "has upper-case letters", `write "http://[2001:db8::1]"`},
-		{"bücher.example", "has no scheme", `"xn--"`},
-		{"file:///", "is not an origin", `or write "null"`},
-		{"https://app.example:443:*", "has the default port", ""},
+		{"bücher.example", "has no scheme", `write "https://xn--bcher-kva.example"`},
+		{"file:///", "has a path (a trailing slash)", `write "file://"`},
+		{"https://app.example:443:*", "has the default port", `write "https://app.example:*"`},
+		// Placeholders, lists and forms of other tools.
+		{"localhost:3000", "has no scheme", `write "http://localhost:3000"`},
+		{"127.0.0.1:8080/", "has no scheme", `write "http://127.0.0.1:8080"`},
+		{"*.app.example", "has no scheme", `write "https://*.app.example"`},
+		{"$http_origin", "is a variable of nginx", `write "*"`},
+		{"${ORIGIN}", "has a variable", "write the origins themselves"},
+		{"https://{{ .Values.host }}", "has a variable", "write the origins themselves"},
+		{"https://$HOST", "has a variable", "write the origins themselves"},
+		{"[*]", "is a list in one string", `write "*"`},
+		{"'https://app.example'", "has quotes within", `write "https://app.example"`},
+		{"https://app.example\u200b", "has a character that can't be seen", `write "https://app.example"`},
+		{"https://\ufffd.example", "has U+FFFD", "save the file as UTF-8"},
+		{"a.example, b.example", "is a list", `write "https://a.example", "https://b.example"`},
+		{"https://a.example, https://b.example/", "is a list", `write "https://a.example", "https://b.example"`},
+		{"https://*example.com", "has a wildcard", `write "https://*.example.com"`},
+		{"https://.example.com", "begins with a dot", `write "https://*.example.com"`},
+		{"*://*", "has a wildcard in its scheme", `write "*"`},
+		{"https://*:8443", "would be every origin of the scheme https", `write {"regex": "https://.*:8443"}`},
+		{"http://*:*", "would be every origin of the scheme http", `write {"regex": "http://.*"}`},
+		{"https://*/*", "has a path", `write {"regex": "https://.*"}`},
+		{"http://localhost:30*", "has a wildcard", `write {"regex": "http://localhost:30[0-9]*"}`},
+		// Regexes, written as strings.
+		{`https://.*\.example\.com`, "is a regex", `write {"regex": "https://.*\\.example\\.com"}`},
+		{`https://.*.example.com`, "is a regex", `write "https://*.example.com"`},
+		{`^https://app\.example\.com$`, "is a regex", `write "https://app.example.com"`},
+		{`/^https:\/\/[a-z]+\.example\.com$/`, "is a regex", `write {"regex": "https://[a-z]+\\.example\\.com"}`},
+		{`~^https?://(.*\.)?example\.com$`, "is a regex", `write {"regex": "https?://(.*\\.)?example\\.com"}`},
+		{".*", "is a regex", `write {"regex": ".*"}`},
+		{"https://(", "is a regex", `{"regex": "…"}`},
+		// Clients that aren't http.
+		{"moz-extension://*", "would be every origin of the scheme moz-extension", `write {"regex": "moz-extension://[0-9a-f-]+"}`},
+		{"chrome-extension://*", "would be every origin", `write {"regex": "chrome-extension://[a-p]{32}"}`},
+		{"app://*", "would be every origin", `write {"regex": "app://.*"}`},
+		{"app://*.", "would be every origin", `write {"regex": "app://.*"}`},
+		{"app://*:*", "would be every origin", `write {"regex": "app://.*"}`},
+		{"app://:*", "", ""},
+		{"App://Local", "has upper-case letters", `write "app://Local"`},
+		{"APP://.", "has upper-case letters", `write "app://."`},
+		{"app://Local/index.html", "has a path", `write "app://Local"`},
+		{"app://a,b", "is a list", ""},
+		{"app://a b", "contains white space", ""},
+		{"app://:80", "has no host", ""},
+		{"app://a'b", "has an invalid host", ""},
+		{"app://" + strings.Repeat("a", 300), "longer than the 254 characters", "shorten it"},
+		{"capacitor:", "is a scheme alone", `write "capacitor://"`},
+		{"https:", "is a scheme alone", `write "https://app.example"`},
 	} {
-		_, what, instead := parsePattern(test.entry)
+		_, what, instead := parsePattern(test.entry, false)
 		if what == "" || !strings.Contains(what, test.what) || !strings.Contains(instead, test.instead) {
 			t.Errorf("%q: %s; %s", test.entry, what, instead)
 		}
 		if quoted, ok := strings.CutPrefix(instead, "write "); ok {
 			if entry, err := strconv.Unquote(quoted); err == nil {
-				if _, what, _ := parsePattern(entry); what != "" {
+				if _, what, _ := parsePattern(entry, false); what != "" {
 					t.Errorf("%q: the suggestion %q is wrong itself: %s", test.entry, entry, what)
 				}
 			}
@@ -203,4 +256,49 @@ func TestReasonsHaveNames(t *testing.T) {
 		}
 		seen[r.String()] = true
 	}
+}
+
+// TestToASCII: the form that browsers send a host in is right, or isn't given.
+func TestToASCII(t *testing.T) {
+	for host, want := range map[string]string{
+		"bücher.example": "xn--bcher-kva.example", "BÜCHER.Example": "xn--bcher-kva.example", "例え.テスト": "xn--r8jz45g.xn--zckzah",
+		"straße.de": "xn--strae-oqa.de", "пример.испытание": "xn--e1afmkfd.xn--80akhbyknj4f", "παράδειγμα.δοκιμή": "xn--hxajbheg2az3al.xn--jxalpdlp",
+		"한국.example": "xn--3e0b707e.example", "a.example": "a.example", "ü": "xn--tda", "*.ü.example": "*.xn--tda.example",
+		"cafe\u0301.example": "", "ａ.example": "", "ﬁ.example": "", "ǆ.example": "", "a\xff.example": "", "☃.example": "", "a\u200dü.example": "",
+	} {
+		if got, ok := toASCII(host); got != want || ok != (want != "") {
+			t.Errorf("toASCII(%q) = %q, %t; want %q", host, got, ok, want)
+		}
+	}
+	// Every letter that is encoded is one that golang.org/x/net/idna encodes alike.
+	profile := idna.New(idna.MapForLookup(), idna.Transitional(false))
+	letters := 0
+	for r := rune(0x80); r <= unicode.MaxRune; r++ {
+		got, ok := toASCII("x" + string(r) + string(r) + "y")
+		if !ok {
+			continue
+		}
+		letters++
+		if want, err := profile.ToASCII("x" + string(r) + string(r) + "y"); err != nil || got != want {
+			t.Errorf("toASCII(%q) = %q, want %q, %v", r, got, want, err)
+		}
+	}
+	if letters < 30_000 {
+		t.Errorf("only %d letters are encoded", letters)
+	}
+}
+
+// FuzzToASCII compares whole labels.
+func FuzzToASCII(f *testing.F) {
+	for _, s := range []string{"bücher", "例え", "παράδειγμα", "Ünïcödé-ß", "aаa"} {
+		f.Add(s)
+	}
+	profile := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, ok := toASCII(s); ok && !isASCII(s) {
+			if want, err := profile.ToASCII(s); err == nil && got != want {
+				t.Errorf("toASCII(%q) = %q, want %q", s, got, want)
+			}
+		}
+	})
 }

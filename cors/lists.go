@@ -65,7 +65,8 @@ func checkMethod(b *builder, name string) (key string, ok bool) {
 	switch {
 	case !validToken(name):
 		if b.wants(false) {
-			b.report(quote(name)+" is not a method", `write a method such as "PUT", or "*"`, false)
+			what, instead := diagnoseMethod(name)
+			b.report(what, instead, false)
 		}
 		return "", false
 	case forbiddenMethod(name):
@@ -102,7 +103,8 @@ func checkRequestHeader(b *builder, name string) (key string, ok bool) {
 	switch {
 	case !validToken(name):
 		if b.wants(false) {
-			b.report(quote(name)+" is not a header name", `write a name such as "Content-Type", or "*"`, false)
+			what, instead := diagnoseRequestHeader(name)
+			b.report(what, instead, false)
 		}
 	case corsResponseHeader(key):
 		if b.wants(false) {
@@ -156,7 +158,8 @@ func checkExposedHeader(b *builder, name string) (key string, ok bool) {
 	switch {
 	case !validToken(name):
 		if b.wants(false) {
-			b.report(quote(name)+" is not a header name", `write a name such as "X-Request-Id", or "*"`, false)
+			what, instead := diagnoseExposedHeader(name, b.credentials)
+			b.report(what, instead, false)
 		}
 	case forbiddenResponseHeader(key):
 		if b.wants(false) {

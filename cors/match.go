@@ -13,12 +13,12 @@ func checkPath(m PathMatch) (what, instead string) {
 	case path == "":
 		return "the path is empty", `write a path such as "/v1", or leave out match.paths for every path`
 	case path[0] != '/':
-		return "the path " + quote(path) + " doesn't begin with a slash", "write " + quote("/"+before(path, "?#*"))
+		return "the path " + quote(path) + " doesn't begin with a slash", "write the path from the slash after the host on"
 	case strings.ContainsAny(path, "?#"):
 		return "the path " + quote(path) + " has a query or a fragment, and paths are compared without",
-			"write " + quote(before(path, "?#"))
+			"write the path alone"
 	case strings.Contains(path, "*"):
-		return "the path " + quote(path) + " has a wildcard, and paths have none", `write {"prefix": ` + quote("/"+strings.Trim(before(path, "*"), "/")) + `}`
+		return "the path " + quote(path) + " has a wildcard, and paths have none", "write a prefix, which covers all below it"
 	}
 	if m.Prefix && strings.Count(trimSlash(path), "/") > maxSegments {
 		return "the path " + quote(path) + " has more than " + strconv.Itoa(maxSegments) + " segments, and a prefix may have no more", "shorten it"
@@ -94,11 +94,11 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	case s == "*":
 		return p, `"*" is not a host`, "leave out match.hosts for every host"
 	case strings.Contains(s, "://"):
-		_, rest, _ := strings.Cut(s, "://")
-		rest, _, _ = strings.Cut(rest, "/")
-		return p, quote(s) + " is a URL, and a host has no scheme", "write " + quote(rest)
+		return p, quote(s) + " is a URL, and a host has no scheme", "write the host alone"
 	case strings.Contains(s, "/"):
 		return p, quote(s) + " has a path", "write the path in match.paths"
+	case ipv6Problem(s) != "":
+		return p, quote(s) + ipv6Problem(s), `write it as browsers do, such as "[::1]"`
 	case strings.Contains(host, "*"):
 		return p, quote(s) + " has a wildcard where none can stand", `write "*." before a domain, as in "*.example.com"`
 	case !ok:

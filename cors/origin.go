@@ -7,7 +7,7 @@ import "strings"
 // Its strings are slices of the text that it was parsed from.
 type origin struct {
 	scheme string
-	host   string // a domain, an IPv4 address, or an IPv6 address in brackets
+	host   string // a domain, an IP address, IPv6 in brackets, or an opaque host, which may be empty
 	port   int    // noPort if the serialization has none
 }
 
@@ -16,7 +16,8 @@ const (
 	anyPort = -2
 
 	// maxHost is the longest host that DNS can resolve (RFC 1035, section 2.3.4),
-	// with the trailing dot that browsers keep.
+	// with the trailing dot that browsers keep. Opaque hosts have the same limit: it
+	// bounds the work, and what an answer repeats.
 	maxHost = 254
 	// maxScheme is far above any scheme in use, and bounds the work.
 	maxScheme = 64
@@ -27,6 +28,10 @@ const (
 // browsers write it (RFC 6454, section 6.2; Fetch, "Origin header"): lower case,
 // no default port, no path, IP addresses in their shortest form. Whatever a
 // browser can't have sent is not an origin.
+//
+// Only web pages have hosts of DNS. Apps and extensions have schemes of their own,
+// whose hosts are opaque: "app://.", "file://",
+// "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D".
 func parseOrigin(s string) (o origin, ok bool) {
 	if len(s) > maxOrigin {
 		return origin{}, false
@@ -44,7 +49,7 @@ func originOf(scheme, rest string) (o origin, ok bool) {
 		return origin{}, false
 	}
 	host, port, ok := cutPort(rest)
-	if !ok || port != noPort && port == defaultPort(scheme) || !validHost(scheme, host) {
+	if !ok || port != noPort && (port == defaultPort(scheme) || host == "") || !validHost(scheme, host) {
 		return origin{}, false
 	}
 	return origin{scheme, host, port}, true
@@ -89,11 +94,20 @@ func defaultPort(scheme string) int {
 	return noPort
 }
 
+// special reports whether URLs of a scheme have hosts of DNS
+// (https://url.spec.whatwg.org/#special-scheme). It leaves out "file", whose origins
+// browsers serialize with no host at all.
+func special(scheme string) bool { return defaultPort(scheme) != noPort }
+
 // validHost reports whether s is a host as the URL standard serializes it:
 // a domain of letters, digits, "-" and "_" (international names as Punycode),
 // a dotted IPv4 address, or a bracketed IPv6 address. A domain may end with a dot:
-// browsers send it, and it is another origin.
+// browsers send it, and it is another origin. Of a scheme that isn't special, it is an
+// opaque host. Without a scheme a number may be a domain.
 func validHost(scheme, s string) bool {
+	if scheme != "" && !special(scheme) && !strings.HasPrefix(s, "[") {
+		return validOpaqueHost(s)
+	}
 	if s == "" || len(s) > maxHost {
 		return false
 	}
@@ -112,10 +126,31 @@ func validHost(scheme, s string) bool {
 		}
 	}
 	// Only in URLs of special schemes is a host that ends in a number an IPv4 address.
-	if defaultPort(scheme) != noPort && endsInNumber(s) {
+	if special(scheme) && endsInNumber(s) {
 		return canonicalIPv4(s)
 	}
 	return true
+}
+
+// validOpaqueHost reports whether s is an opaque host
+// (https://url.spec.whatwg.org/#concept-opaque-host-parser), which may be empty and is
+// kept as it is written. It leaves out what the standard allows and nobody has, but
+// which would mean something in a header's list or to a reader of a log: commas,
+// semicolons, asterisks, quotes, backquotes and braces.
+func validOpaqueHost(s string) bool {
+	if len(s) > maxHost {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if !isOpaqueChar(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isOpaqueChar(c byte) bool {
+	return isLower(c) || 'A' <= c && c <= 'Z' || isDigit(c) || strings.IndexByte("-._~!$&()+=%", c) >= 0
 }
 
 // endsInNumber implements https://url.spec.whatwg.org/#ends-in-a-number-checker:

@@ -228,7 +228,7 @@ func (b *originBuilder) entry(entry OriginEntry) (first bool) {
 	p, ok := readPattern(entry.Text)
 	if ok && !p.fits() || !ok {
 		if b.wants(false) {
-			_, what, instead := parsePattern(entry.Text)
+			_, what, instead := parsePattern(entry.Text, b.credentials)
 			b.report(what, instead, false)
 		}
 		return true
@@ -244,6 +244,9 @@ func (b *originBuilder) entry(entry OriginEntry) (first bool) {
 		first, set.null = !set.null, true
 	default:
 		first = b.add(p, entry.Text)
+		if what, instead := p.neverSent(entry.Text); first && what != "" {
+			b.warn(what, instead)
+		}
 	}
 	return first
 }

@@ -128,8 +128,11 @@ func Compile(c Config) (*Policy, []Problem) {
 func CheckMaxAge(seconds int, r Reporter) bool {
 	b := &builder{reporter: r, field: "max_age", index: -1}
 	switch {
-	case seconds < 0 || seconds > MaxMaxAge:
-		b.fail(strconv.Itoa(seconds)+" seconds are out of range", "write 0 to "+strconv.Itoa(MaxMaxAge)+", or leave it out")
+	case seconds < 0:
+		b.fail(strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
+	case seconds > MaxMaxAge:
+		b.fail(strconv.Itoa(seconds)+" seconds are out of range",
+			"write "+strconv.Itoa(ChromiumMaxAge)+", which is as long as Chromium remembers, or at most "+strconv.Itoa(MaxMaxAge))
 	case seconds > ChromiumMaxAge:
 		b.warn(strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
 	}

@@ -1,6 +1,9 @@
 package cors
 
-import "strconv"
+import (
+	"strconv"
+	"unicode/utf8"
+)
 
 // A Problem is one thing wrong, or doubtful, in what an operator wrote.
 type Problem struct {
@@ -100,8 +103,12 @@ func MoreProblems(n int) string {
 // quote quotes a value for a message: on one line, printable, and not too long.
 func quote(s string) string {
 	const limit = 120
-	if len(s) > limit {
-		return strconv.Quote(s[:limit]) + "…"
+	if len(s) <= limit {
+		return strconv.Quote(s)
 	}
-	return strconv.Quote(s)
+	end := limit
+	for end > limit-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end-- // a character isn't cut
+	}
+	return strconv.Quote(s[:end]) + "…"
 }

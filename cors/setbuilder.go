@@ -179,7 +179,7 @@ func (b *SetBuilder) readPaths(matches []PathMatch) (ok bool) {
 	for i, m := range matches {
 		b.about("match.paths", i)
 		if what, _ := checkPath(m); what != "" {
-			b.wrong(b.last(), func() (what, instead string) { return checkPath(m) })
+			b.wrong(b.last(), func() (what, instead string) { return diagnosePath(m) })
 			ok = false
 			continue
 		}
@@ -205,10 +205,7 @@ func (b *SetBuilder) readHosts(hosts []string) {
 		b.about("match.hosts", i)
 		pattern, what, _ := parseHostPattern(host)
 		if what != "" {
-			b.wrong(b.last(), func() (string, string) {
-				_, what, instead := parseHostPattern(host)
-				return what, instead
-			})
+			b.wrong(b.last(), func() (what, instead string) { return diagnoseHostPattern(host) })
 			continue
 		}
 		key := pattern.key(host)

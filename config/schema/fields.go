@@ -209,8 +209,9 @@ var Entries = []Entry{
 	{`"http://localhost:*"`, "any port, and none"},
 	{`"https://*.example.com:*"`, "both"},
 	{`{"regex": "https://app-[0-9]+\\.example"}`, "what matches as a whole (RE2)"},
+	{`"capacitor://localhost"`, "pages of an app or an extension, which have schemes of their own: `app://.`, `file://`, `safari-web-extension://140BB581-…`; their hosts keep their case"},
 	{`"null"`, "pages without an origin: sandboxed frames, files"},
-	{`"*"`, "every origin"},
+	{`"*"`, "every origin, whatever the header says"},
 }
 
 // Source are the fields of policy_source.

@@ -24,10 +24,16 @@ const (
 	// anyScheme and anyPort stand where the pattern of an origin has seen to it.
 	anyScheme = `[^:]+://`
 	anyPort   = `(:.*)?`
-	origin    = `[a-z][a-z0-9+.-]{0,63}://((\*\.)?` + domain + `|` + ipv6 + `)(:(` + port + `|\*))?|null|\*`
-	// special are the schemes in whose URLs a host that ends in a number is an IPv4
-	// address (https://url.spec.whatwg.org/#special-scheme).
-	special = `(https?|wss?|ftp)://`
+	// origin is the pattern for every scheme: the host is opaque, and may be empty if
+	// nothing stands beside it. A wildcard needs a label after it.
+	opaque      = "[A-Za-z0-9._~!$&()+=%-]"
+	opaqueLabel = "[A-Za-z0-9_~!$&()+=%-]"
+	withPort    = `(:(` + port + `|\*))?`
+	origin      = `[a-z][a-z0-9+.-]{0,63}://((` + opaque + `+|\*\.` + opaqueLabel + opaque + `*|` + ipv6 + `)` + withPort + `)?|null|\*`
+	// special are the schemes whose URLs have hosts of DNS, where one that ends in a
+	// number is an IPv4 address (https://url.spec.whatwg.org/#special-scheme).
+	special       = `(https?|wss?|ftp)://`
+	specialOrigin = special + `((\*\.)?` + domain + `|` + ipv6 + `)` + withPort
 	// endsInNumber is https://url.spec.whatwg.org/#ends-in-a-number-checker.
 	endsInNumber = `([^:]*\.)?([0-9]+|0x[0-9a-f]*)\.?`
 	tooLong      = `[^:*]{255,}`
@@ -116,13 +122,16 @@ func oneOf(values ...any) object { return object{{"enum", append(values, nil)}} 
 
 func join(parts ...object) object { return slices.Concat(parts...) }
 
+const notAnOrigin = `is not an origin as browsers send it; write "scheme://host" or "scheme://host:port" in lower case, ` +
+	`without a path or a slash at the end; "*." before the host for its subdomains, ":*" for any port; or "null"; or "*"`
+
 // The entries of the lists.
 var (
 	originEntry = join(
 		object{{"description", "an entry of `allow_origins`:" + entryList()}, {"type", []string{"string", "object"}}, {"examples", entryExamples()}},
-		matches(origin, `is not an origin as browsers send it; write "scheme://host" or "scheme://host:port" in lower case, `+
-			`without a path or a slash at the end; "*." before the host for its subdomains, ":*" for any port; or "null"; or "*"`),
+		matches(origin, notAnOrigin),
 		all(
+			ifThen(special+`.*`, specialOrigin, notAnOrigin),
 			never(`(http|ws)://.*:80|(https|wss)://.*:443|ftp://.*:21`, "has the default port of its scheme, which browsers leave out; leave it out"),
 			ifThen(special+endsInNumber+anyPort, special+`(\*\.)?`+ipv4+anyPort, `has an invalid IPv4 address; write four numbers from 0 to 255, such as "http://192.0.2.1"`),
 			never(anyScheme+`\*\.`+ipv4+anyPort, "has a wildcard before an IP address, which has no subdomains; write the address alone"),

@@ -11,6 +11,23 @@ func allowedOrigins(origins ...string) (cases []Case) {
 	return cases
 }
 
+// withCredentials adds to each answer that credentials are allowed.
+func withCredentials(cases []Case) []Case {
+	for i := range cases {
+		cases[i].Want.Headers = append(cases[i].Want.Headers, credentials)
+	}
+	return cases
+}
+
+// everyOrigin makes a case of each Origin, which a policy for every origin allows,
+// whatever the header says.
+func everyOrigin(origins ...string) (cases []Case) {
+	for _, o := range origins {
+		cases = append(cases, Case{Name: name(o), Request: get(o), Want: forwarded(anyOrigin)})
+	}
+	return cases
+}
+
 func deniedOrigins(origins ...string) (cases []Case) {
 	for _, o := range origins {
 		c := Case{Name: "not-" + name(o), Request: get(o), Want: forwarded(varyOrigin)}
@@ -28,7 +45,8 @@ func name(origin string) string {
 		origin = origin[:60]
 	}
 	s := strings.NewReplacer("://", "-", ":", "-port-", "/", "-slash", "*", "star", "?", "-query", "#", "-hash", "@", "-at-",
-		"[", "v6", "]", "", ",", "-comma-", " ", "-space-", "\t", "-tab-", "%", "-percent-", "\\", "-backslash-").Replace(origin)
+		"[", "v6", "]", "", ",", "-comma-", " ", "-space-", "\t", "-tab-", "%", "-percent-", "\\", "-backslash-",
+		"'", "-quote-", "\"", "-quotes-", ";", "-semicolon-", "{", "-brace-", "}", "-brace-").Replace(origin)
 	if s == "" {
 		return "empty"
 	}
@@ -46,9 +64,9 @@ func join(lists ...[]Case) (all []Case) {
 // Fetch, "Origin header").
 var origins = []table{
 	{"origin", `{"allow_origins": ["https://app.example", "https://app.example:8443", "http://[::1]:9090", "http://192.0.2.1",
-		"https://xn--bcher-kva.example", "chrome-extension://abcdefghijklmnop", "capacitor://localhost"]}`, join(
+		"https://xn--bcher-kva.example"]}`, join(
 		allowedOrigins("https://app.example", "https://app.example:8443", "http://[::1]:9090", "http://192.0.2.1",
-			"https://xn--bcher-kva.example", "chrome-extension://abcdefghijklmnop", "capacitor://localhost"),
+			"https://xn--bcher-kva.example"),
 		deniedOrigins(
 			// Another origin.
 			"http://app.example", "https://app.example:8444", "https://app.example:844", "https://app.example:84430",
@@ -66,7 +84,44 @@ var origins = []table{
 			{Name: "two-lines-alike", Request: get("https://app.example", [2]string{"origin", "https://app.example"}), Want: forwarded(varyOrigin)},
 		},
 	)},
-	{"null", `{"allow_origins": ["null"]}`, join(allowedOrigins("null"), deniedOrigins("https://app.example", "", "nul", "nulll"))},
+	{"null", `{"allow_origins": ["null"]}`, join(allowedOrigins("null"), deniedOrigins("https://app.example", "", "nul", "nulll", "file://"))},
+	// Apps and extensions have schemes of their own, whose hosts are opaque: they keep
+	// their case, may have dots where no label is, and may be empty.
+	{"opaque", `{"allow_credentials": true, "allow_origins": ["app://.", "app://-", "file://", "capacitor://localhost", "ionic://localhost", "tauri://localhost",
+		"wails://wails.localhost:34115", "vscode-webview://0T2k_3", "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+		"moz-extension://0a1b2c3d-0000-4000-8000-000000000000", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D"]}`, join(
+		withCredentials(allowedOrigins("app://.", "app://-", "file://", "capacitor://localhost", "ionic://localhost", "tauri://localhost",
+			"wails://wails.localhost:34115", "vscode-webview://0T2k_3", "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+			"moz-extension://0a1b2c3d-0000-4000-8000-000000000000", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D")),
+		deniedOrigins(
+			// Another origin.
+			"app://", "app://..", "app://_", "file://host", "capacitor://Localhost", "capacitor://localhost:80", "ionic://localhost.", "http://localhost",
+			"wails://wails.localhost", "vscode-webview://0t2k_3", "chrome-extension://abcdefghijklmnopabcdefghijklmnoo",
+			"safari-web-extension://140bb581-1b1c-4a5b-8c3d-0e9f7a6b5c4d", "null",
+			// No origin at all.
+			"App://.", "FILE://", "file:", "file:/", "file:///", "app:.", "app://./", "app://:80", "app://.:", "app://.:080", "app://. ,app://.",
+			"app://a b", "app://a,b", "app://a;b", "app://*", "app://'a'", "app://\"a\"", "app://{a}", "app://a?", "app://a#", "app://a@b",
+			"app://"+strings.Repeat("a", 255)),
+		[]Case{
+			{Name: "preflight", Request: preflight("file://", "GET", ""), Want: answered("access-control-allow-origin: file://", credentials)},
+			{Name: "preflight-another", Request: preflight("app://..", "GET", ""), Want: rejected("origin app://.. is not in allow_origins")},
+			{Name: "preflight-malformed", Request: preflight("app://a,b", "GET", ""), Want: rejected("the Origin header is not one serialized origin")},
+		},
+	)},
+	// With "*" every Origin is allowed, whatever it says: the answer has nothing of it.
+	{"any-origin", `{"allow_origins": ["*"]}`, join(
+		everyOrigin("https://app.example", "null", "file://", "app://.", "app://", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D",
+			"", "anything", "https://app.example/", "HTTPS://App.Example:443", "https://a.example, https://b.example", "app://a b", "file:///sdcard/index.html",
+			"https://"+strings.Repeat("a.", 4000)+"example"),
+		[]Case{
+			{Name: "upstream", Request: get("file://"), Upstream: upstreamCORS, Want: forwarded(anyOrigin)},
+			{Name: "two-lines", Request: get("https://app.example", [2]string{"origin", "app://."}), Want: forwarded(anyOrigin)},
+			{Name: "preflight", Request: preflight("app://.", "GET", ""), Want: answered(anyOrigin)},
+			{Name: "preflight-malformed", Request: preflight("https://app.example/", "GET", ""), Want: answered(anyOrigin)},
+			{Name: "preflight-empty", Request: preflight("", "GET", ""), Want: answered(anyOrigin), BeyondEmulator: "an empty header is missing there"},
+			{Name: "preflight-method", Request: preflight("app://.", "PUT", ""), Want: rejected("method PUT is not in allow_methods (allowed: GET, HEAD, POST)")},
+		},
+	)},
 }
 
 // patterns are the entries of allow_origins that stand for more than one origin.
@@ -92,5 +147,13 @@ var patterns = []table{
 		deniedOrigins("https://app-1.example.com.evil.test", "https://app-x.example.com", "https://xapp-1.example.com", "https://app-1xexample.com",
 			"http://a.example.evil.test", "http://evil.test/http://b.example", "null"))},
 	{"regex-everything", `{"allow_origins": [{"regex": ".*"}]}`, join(
-		allowedOrigins("https://app.example"), deniedOrigins("null", "", "anything", "https://app.example/"))},
+		allowedOrigins("https://app.example", "file://", "app://.", "app://Local:8080"), deniedOrigins("null", "", "anything", "https://app.example/", "app://a b", "app:///"))},
+	// A regex sees opaque hosts as they are, in their case.
+	{"opaque-regex", `{"allow_origins": [{"regex": "safari-web-extension://[0-9A-F-]+"}, {"regex": "moz-extension://[0-9a-f-]+"}, {"regex": "app://.*"}]}`, join(
+		allowedOrigins("safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D", "moz-extension://0a1b2c3d-0000-4000-8000-000000000000", "app://", "app://.", "app://Any:1"),
+		deniedOrigins("safari-web-extension://140bb581-1b1c-4a5b-8c3d-0e9f7a6b5c4d", "moz-extension://0A1B2C3D-0000-4000-8000-000000000000", "moz-extension://",
+			"xapp://.", "App://.", "app://./", "app://a, b"))},
+	{"opaque-wildcards", `{"allow_origins": ["wails://*.localhost:*", "app://Local:*"]}`, join(
+		allowedOrigins("wails://wails.localhost", "wails://Wails.localhost:34115", "app://Local", "app://Local:1"),
+		deniedOrigins("wails://localhost", "wails://.localhost", "wails://wails.Localhost", "app://local", "app://Local:", "app://x.Local"))},
 }

@@ -1,0 +1,217 @@
+package cors
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// What is wrong with an entry of a list of names that isn't a token, and what to write
+// instead.
+
+func diagnoseMethod(name string) (what, instead string) {
+	isMethod := func(s string) bool { return strings.ToUpper(s) == s || normalizeMethod(s) != s }
+	return diagnoseName(name, " is not a method", `write a method such as "PUT", or "*"`, isMethod, func(s string) bool {
+		return !forbiddenMethod(s)
+	})
+}
+
+func diagnoseRequestHeader(name string) (what, instead string) {
+	return diagnoseName(name, " is not a header name", `write a name such as "Content-Type", or "*"`, isHeader, func(s string) bool {
+		s = strings.ToLower(s)
+		return !corsResponseHeader(s) && !forbiddenRequestHeader(s)
+	})
+}
+
+func diagnoseExposedHeader(name string, credentials bool) (what, instead string) {
+	otherwise := `write a name such as "X-Request-Id"`
+	if !credentials {
+		otherwise += `, or "*"`
+	}
+	return diagnoseName(name, " is not a header name", otherwise, isHeader, func(s string) bool {
+		return !forbiddenResponseHeader(strings.ToLower(s)) && (s != "*" || !credentials)
+	})
+}
+
+// isHeader reports whether a word looks like the name of a header.
+func isHeader(s string) bool {
+	return strings.Contains(s, "-") || strings.EqualFold(s, "Authorization") || s == "*"
+}
+
+// diagnoseName says what is wrong with what isn't a name. Each name that it tells people
+// to write is allowed. Words between spaces are a list only if each looks like a name.
+func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (what, instead string) {
+	if len(s) > maxMended {
+		return quote(s) + not, otherwise
+	}
+	if _, ok := variable(s); ok {
+		return quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
+	}
+	inner := strings.Trim(s, "[]")
+	comma := strings.ContainsAny(inner, ",;")
+	names := strings.FieldsFunc(inner, func(r rune) bool { return r == ',' || r == ';' || !comma && unicode.IsSpace(r) })
+	if header, _, found := strings.Cut(strings.TrimSpace(inner), ":"); found { // with its value, or an empty one
+		names = []string{strings.TrimSpace(header)}
+	}
+	var list []string
+	for _, name := range names {
+		name = strings.Trim(strings.TrimSpace(name), "\"'`")
+		if !comma && len(names) > 1 && !like(name) {
+			names, list = nil, nil
+			break
+		}
+		if !validToken(name) || !allowed(name) {
+			list = nil
+			break
+		}
+		if quoted := strconv.Quote(name); !strings.Contains(" "+strings.Join(list, " ")+" ", " "+quoted+" ") {
+			list = append(list, quoted)
+		}
+	}
+	what = quote(s) + not
+	if len(names) > 1 {
+		what = quote(s) + " is a list in one string"
+		otherwise = "write each as a string of its own"
+	}
+	if instead = "write " + strings.Join(list, ", "); list == nil || len(instead) > maxInstead {
+		instead = otherwise
+	}
+	return what, instead
+}
+
+// diagnoseHostPattern says what is wrong with an entry of match.hosts, and what to write
+// instead.
+func diagnoseHostPattern(s string) (what, instead string) {
+	_, what, instead = parseHostPattern(s)
+	return what, mendHost(s, instead)
+}
+
+// diagnosePath says what is wrong with an entry of match.paths, and what to write instead.
+func diagnosePath(m PathMatch) (what, instead string) {
+	what, instead = checkPath(m)
+	return what, mendPath(m, instead)
+}
+
+// mendHost says to write what an entry of match.hosts is meant to be, or otherwise if
+// that isn't clear.
+func mendHost(s, otherwise string) string {
+	if len(s) > maxMended {
+		return otherwise
+	}
+	var list []string
+	for _, host := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }) {
+		mended := repairHost(host)
+		if _, what, _ := parseHostPattern(mended); what != "" {
+			return otherwise
+		}
+		if quoted := strconv.Quote(mended); !strings.Contains(" "+strings.Join(list, " ")+" ", " "+quoted+" ") {
+			list = append(list, quoted)
+		}
+	}
+	instead := "write " + strings.Join(list, ", ")
+	if list == nil || len(instead) > maxInstead {
+		return otherwise
+	}
+	_, rest, _ := strings.Cut(s, "://")
+	if _, path, found := strings.Cut(cmp.Or(rest, s), "/"); found && path != "" {
+		instead += ", and the path in match.paths" // without it the policy is for more
+	}
+	return instead
+}
+
+// ipv6Problem says what is wrong with the IPv6 address of an entry of match.hosts; ""
+// if it has none, or a right one.
+func ipv6Problem(s string) string {
+	host := s
+	if i := strings.LastIndex(s, "]"); i >= 0 {
+		host = s[:i+1]
+	}
+	pieces, ok := parseIPv6(strings.ToLower(strings.Trim(host, "[]")))
+	switch {
+	case strings.HasPrefix(host, "[") && !ok:
+		return " has an invalid IPv6 address"
+	case !ok:
+		return ""
+	case !strings.HasPrefix(host, "["):
+		return " has an IPv6 address without brackets"
+	case "["+string(appendIPv6(nil, pieces))+"]" != strings.ToLower(host):
+		return " has an IPv6 address that isn't in its shortest form, in which browsers send it"
+	}
+	return ""
+}
+
+// repairHost makes of what was written for a host what was meant, as far as it can.
+func repairHost(s string) string {
+	s = strings.Trim(s, "\"'`")
+	scheme, rest, isURL := strings.Cut(s, "://")
+	if !isURL {
+		scheme, rest = "", strings.TrimPrefix(s, "//")
+	}
+	rest = before(rest, `/?#\`)
+	rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":*"), ":")
+	host, port := rest, ""
+	if i := strings.LastIndexByte(rest, ':'); i > strings.IndexByte(rest, ']') && strings.Count(rest[:i], ":") == 0 || i > 0 && rest[i-1] == ']' {
+		host, port = rest[:i], strings.TrimLeft(rest[i+1:], "0")
+	}
+	if pieces, ok := parseIPv6(strings.ToLower(strings.Trim(host, "[]"))); ok {
+		host = "[" + string(appendIPv6(nil, pieces)) + "]"
+	}
+	if ascii, ok := toASCII(host); ok {
+		host = ascii
+	}
+	switch {
+	case strings.HasPrefix(host, "."):
+		host = "*" + host
+	case strings.HasPrefix(host, "*") && !strings.HasPrefix(host, "*.") && !strings.HasPrefix(host, "*-"):
+		host = "*." + host[1:]
+	}
+	if name, found := strings.CutPrefix(host, "*."); found && (canonicalIPv4(name) || strings.HasPrefix(name, "[")) {
+		host = name
+	}
+	if port == "" || port == strconv.Itoa(defaultPort(scheme)) {
+		return host
+	}
+	return host + ":" + port
+}
+
+// mendPath says to write what an entry of match.paths is meant to be, or otherwise if
+// that isn't clear.
+func mendPath(m PathMatch, otherwise string) string {
+	path := m.Path
+	if _, rest, isURL := strings.Cut(path, "://"); isURL {
+		_, path, _ = strings.Cut(rest, "/")
+	}
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		path = path[:i]
+	}
+	path = strings.TrimPrefix(strings.TrimSuffix(strings.TrimSpace(path), "$"), "^")
+	kind := "exact"
+	if m.Prefix {
+		kind = "prefix"
+	}
+	for _, wildcard := range [...]string{"/**", "/*", "/.*", "/(.*)", "*"} {
+		if rest, found := strings.CutSuffix(path, wildcard); found {
+			path, kind = rest, "prefix"
+			break
+		}
+	}
+	path = "/" + strings.TrimPrefix(path, "/")
+	if len(path) > maxMended || m.Path == "" {
+		return otherwise
+	}
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		if c := path[i]; c <= ' ' || c >= 0x7f {
+			b.WriteString("%" + string(hex[c>>4]) + string(hex[c&0xf]))
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	if what, _ := checkPath(PathMatch{b.String(), kind == "prefix"}); what != "" || b.Len() > maxInstead {
+		return otherwise
+	}
+	return `write {"` + kind + `": ` + strconv.Quote(b.String()) + `}`
+}
