@@ -38,7 +38,7 @@ func problemTests() []problemTest {
 		{"single quotes", `{"a": 'b'}`, []string{`1:7 configuration: unexpected '\'' where a value should stand; write strings in double quotes`}},
 		{"comment", "{ // why\n" + ok + "}", []string{`1:3 configuration: unexpected '/' where a field's name should stand; write names in double quotes, and no comma after the last field`}},
 		{"two documents", "{" + ok + "}\n{}", []string{`2:1 configuration: there is more after the end of the configuration; leave out what follows, or check for a brace too many`}},
-		{"literal", `{"a": True}`, []string{`1:7 configuration: unexpected 'T' where a value should stand; write a JSON value: strings stand in double quotes, and the last element has no comma after it`}},
+		{"literal", `{"a": True}`, []string{`1:7 configuration: unexpected 'T' where a value should stand; write true`}},
 		{"half a literal", `{"a": nul}`, []string{`1:7 configuration: unexpected 'n' where a value should stand; write true, false or null, and strings in double quotes`}},
 		{"leading zero", `{"max_age": 0600}`, []string{`1:14 configuration: a number has a leading zero; leave the zero out`}},
 		{"no digit", `{"max_age": -}`, []string{`1:14 configuration: unexpected '}' where a digit should stand; write a decimal number`}},
@@ -54,7 +54,7 @@ func problemTests() []problemTest {
 		{"too long", strings.Repeat(" ", config.MaxSize+1), []string{`1:1 configuration: is 16777217 bytes long; write at most 16777216 bytes`}},
 
 		// Fields.
-		{"unknown field", `{` + ok + `, "allow_orgins": []}`, []string{`1:26 allow_orgins: is not a field; write "allow_origins"`}},
+		{"unknown field", `{` + ok + `, "allow_orgins": []}`, []string{`1:26 allow_orgins: is not a field; leave it out, or write what it says into allow_origins, which is there too`}},
 		{"unknown camel field", `{` + ok + `, "allowCredential": true}`, []string{`1:26 allowCredential: is not a field; write "allow_credentials"`}},
 		{"hyphens", `{` + ok + `, "max-age": 1}`, []string{`1:26 max-age: is not a field; write "max_age"`}},
 		{"quite unknown field", `{` + ok + `, "a\"b": 1}`, []string{`1:26 "a\"b": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`}},
@@ -76,28 +76,27 @@ func problemTests() []problemTest {
 		// Types and values.
 		{"origins not a list", `{"allow_origins": "*"}`, []string{`1:19 allow_origins: is the string "*", not a list; write ["*"]`}},
 		{"origin object", `{"allow_origins": [{"exact": "https://a.example"}]}`, []string{
-			`1:20 allow_origins[0]: has no regex; write a string such as "https://app.example", or {"regex": "…"}`,
-			`1:21 allow_origins[0].exact: is not a field; leave it out; the fields are regex`}},
+			`1:20 allow_origins[0]: is an origin in the form of another tool; write "https://a.example"`}},
 		{"regex not a string", `{"allow_origins": [{"regex": 1}]}`, []string{`1:30 allow_origins[0].regex: is the number 1, not a string; write a string`}},
 		{"methods not strings", `{` + ok + `, "allow_methods": ["PUT", null, ["x"]]}`, []string{
-			`1:51 allow_methods[1]: is null, not a string; write a string`, `1:57 allow_methods[2]: is a list, not a string; write a string`}},
+			`1:51 allow_methods[1]: is null, not a string; leave it out`, `1:57 allow_methods[2]: is a list, not a string; write a string`}},
 		{"headers an object", `{` + ok + `, "allow_headers": {}}`, []string{`1:43 allow_headers: is an object, not a list; write a list, […]`}},
-		{"credentials a string", `{` + ok + `, "allow_credentials": "true"}`, []string{`1:47 allow_credentials: is the string "true", not true or false; write true or false, without quotes`}},
-		{"private network a number", `{` + ok + `, "allow_private_network": 1}`, []string{`1:51 allow_private_network: is the number 1, not true or false; write true or false, without quotes`}},
+		{"credentials a string", `{` + ok + `, "allow_credentials": "true"}`, []string{`1:47 allow_credentials: is the string "true", not true or false; write true, without quotes`}},
+		{"private network a number", `{` + ok + `, "allow_private_network": 1}`, []string{`1:51 allow_private_network: is the number 1, not true or false; write true`}},
 		{"max age a boolean", `{` + ok + `, "max_age": true}`, []string{`1:37 max_age: is true, not a number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
-		{"max age a fraction", `{` + ok + `, "max_age": 1.5}`, []string{`1:37 max_age: 1.5 is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
-		{"max age an exponent", `{` + ok + `, "max_age": 1e2}`, []string{`1:37 max_age: 1e2 is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
-		{"max age huge", `{` + ok + `, "max_age": 99999999999999999999}`, []string{`1:37 max_age: 99999999999999999999 seconds are out of range; write 0 to 86400, or leave it out`}},
+		{"max age a fraction", `{` + ok + `, "max_age": 1.5}`, []string{`1:37 max_age: 1.5 is not a whole number of seconds; write 2`}},
+		{"max age an exponent", `{` + ok + `, "max_age": 1e2}`, []string{`1:37 max_age: 1e2 is a whole number that isn't written as one; write 100`}},
+		{"max age huge", `{` + ok + `, "max_age": 99999999999999999999}`, []string{`1:37 max_age: 99999999999999999999 seconds are out of range; write 7200, or at most 86400`}},
 		{"max age above", `{` + ok + `, "max_age": 86401}`, []string{`1:37 max_age: 86401 seconds are out of range; write 7200, which is as long as Chromium remembers, or at most 86400`}},
-		{"max age a number in a string", `{` + ok + `, "max_age": "600"}`, []string{`1:37 max_age: "600" is not a duration; write seconds, such as 600, or a duration, such as "10m"`}},
-		{"max age a duration of milliseconds", `{` + ok + `, "max_age": "1500ms"}`, []string{`1:37 max_age: "1500ms" is not a whole number of seconds; write seconds, such as 600, or a duration, such as "10m"`}},
+		{"max age a number in a string", `{` + ok + `, "max_age": "600"}`, []string{`1:37 max_age: "600" is not a duration; write 600, or "600s"`}},
+		{"max age a duration of milliseconds", `{` + ok + `, "max_age": "1500ms"}`, []string{`1:37 max_age: "1500ms" is not a whole number of seconds; write 2, or "2s"`}},
 		{"max age a long duration", `{` + ok + `, "max_age": "25h"}`, []string{`1:37 max_age: 90000 seconds are out of range; write 7200, which is as long as Chromium remembers, or at most 86400`}},
 		{"max age warning", `{` + ok + `, "max_age": "24h"}`, []string{`1:37 max_age: 86400 seconds are more than Chromium remembers; write at most 7200 to have the same in all browsers`}},
 		{"unmatched preflights", `{` + ok + `, "unmatched_preflights": "UNSPECIFIED"}`, []string{`1:50 unmatched_preflights: "UNSPECIFIED" is not one of reject, forward; write "reject" or "forward"`}},
 		{"preflight status", `{` + ok + `, "preflight_status": 201}`, []string{`1:46 preflight_status: 201 is out of range; write 200 or 204`}},
 		{"preflight status zero", `{` + ok + `, "preflight_status": 0}`, []string{`1:46 preflight_status: 0 is out of range; write 200 or 204`}},
-		{"preflight status a string", `{` + ok + `, "preflight_status": "204"}`, []string{`1:46 preflight_status: is the string "204", not a number; write a number`}},
-		{"upstream headers", `{` + ok + `, "upstream_cors_headers": "Keep"}`, []string{`1:51 upstream_cors_headers: "Keep" is not one of replace, keep; write "replace" or "keep"`}},
+		{"preflight status a string", `{` + ok + `, "preflight_status": "204"}`, []string{`1:46 preflight_status: is the string "204", not a number; write 204`}},
+		{"upstream headers", `{` + ok + `, "upstream_cors_headers": "Keep"}`, []string{`1:51 upstream_cors_headers: "Keep" is not one of replace, keep; write "keep"`}},
 		{"name", `{` + ok + `, "name": "a b"}`, []string{`1:34 name: "a b" is not a name; write 1 to 64 letters, digits, dots, hyphens and underscores`}},
 		{"name a number", `{` + ok + `, "name": 1}`, []string{`1:34 name: is the number 1, not a string; write a string`}},
 
@@ -121,8 +120,8 @@ func problemTests() []problemTest {
 		{"defaults alone", `{"defaults": {}}`, []string{`1:1 policies: is missing beside defaults; write the list of policies`}},
 		{"defaults a list", `{"policies": [{"name": "a", ` + ok + `}], "defaults": []}`, []string{`1:67 defaults: is a list, not an object; write an object`}},
 		{"defaults with a name and a match", `{"policies": [{"name": "a", ` + ok + `}], "defaults": {"name": "b", "match": {}}}`, []string{
-			`1:68 defaults.name: is not a field; leave it out; the fields are allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`,
-			`1:81 defaults.match: is not a field; leave it out; the fields are allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`}},
+			`1:68 defaults.name: can't be inherited; move it into the policy that it is for`,
+			`1:81 defaults.match: can't be inherited; move it into the policy that it is for`}},
 		{"policy's field on top", `{"policies": [{"name": "a", ` + ok + `}], "max_age": 1}`, []string{`1:66 max_age: is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`}},
 		{"policy not an object", `{"policies": ["a"]}`, []string{`1:15 policies[0]: is the string "a", not an object; write {"name": …, "allow_origins": […]}`}},
 		{"no name", `{"policies": [{` + ok + `}]}`, []string{`1:15 policies[0].name: is missing; give the policy a name, such as "shop"`}},
@@ -140,8 +139,8 @@ func problemTests() []problemTest {
 			`1:46 policies[0].allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`}},
 		{"match a list", `{` + ok + `, "match": []}`, []string{`1:35 match: is a list, not an object; write {"hosts": […], "paths": […]}`}},
 		{"match", `{` + ok + `, "match": {"host": [], "paths": ["/", {}, {"exact": "/", "prefix": "/"}, {"prefix": 1}, {"prefix": "v1"}], "hosts": ["*"], "routes": [1]}}`, []string{
-			`1:36 match.host: is not a field; write "hosts"`,
-			`1:58 match.paths[0]: is the string "/", not a path match; write {"exact": "/path"} or {"prefix": "/path"}`,
+			`1:36 match.host: is not a field; leave it out, or write what it says into hosts, which is there too`,
+			`1:58 match.paths[0]: is the string "/", not a path match; write {"exact": "/"} or {"prefix": "/"}`,
 			`1:63 match.paths[1]: has neither an exact path nor a prefix; write {"exact": "/path"} or {"prefix": "/path"}`,
 			`1:67 match.paths[2]: has an exact path and a prefix; write two entries`,
 			`1:109 match.paths[3].prefix: is the number 1, not a string; write a string`,
@@ -210,7 +209,7 @@ func TestManyProblems(t *testing.T) {
 		{"an error after warnings", `{"allow_origins": [` + duplicates + `"https://b.example/"]}`, 100, warnings - 99, "configuration: and 901 more problems", false},
 		{"errors after warnings", `{"allow_origins": [` + duplicates + strings.TrimSuffix(strings.Repeat(`"https://b.example/", `, errors), ", ") + `]}`, 100, warnings + errors - 100, "configuration: and 1200 more problems", false},
 		{"a problem of the defaults, for all heirs once", `{"defaults": {"allow_origins": [` + strings.TrimSuffix(strings.Repeat(`"a", `, 99), ", ") + `], "max_age": -1}, "policies": [` +
-			strings.TrimSuffix(strings.Repeat(`{"name": "a", "allow_credentials": true, "match": {"routes": ["r"]}}, `, 1), ", ") + `]}`, 100, 0, "defaults.max_age: -1 seconds are out of range; write 0 to 86400, or leave it out", false},
+			strings.TrimSuffix(strings.Repeat(`{"name": "a", "allow_credentials": true, "match": {"routes": ["r"]}}, `, 1), ", ") + `]}`, 100, 0, "defaults.max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, problems := config.Parse(test.doc)

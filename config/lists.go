@@ -184,9 +184,19 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 	const instead = `write a string such as "https://app.example", or {"regex": "…"}`
 	if !v.IsObject() {
 		if r.Wants(false) {
-			r.report(v.Index, where, "is "+kind(v)+", not an origin", instead, false)
+			mended := instead
+			if v.Type == gjson.Null {
+				mended = `write "null" for pages without an origin, or leave it out`
+			}
+			r.report(v.Index, where, "is "+kind(v)+", not an origin", mended, false)
 		}
 		return "", false
+	}
+	if len(presentFields(v, regexFields)) == 0 && !r.muted {
+		if entry := r.asOrigin(v); entry != "" {
+			r.fail(v.Index, where, "is an origin in the form of another tool", "write "+entry)
+			return "", false
+		}
 	}
 	var fields [1]gjson.Result
 	r.object(v, where, regexFields, fields[:])

@@ -106,7 +106,12 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 
 func (r *reader) status(v gjson.Result, where path) int {
 	switch {
-	case v.Type == gjson.Null || !r.is(v, where, gjson.Number, "a number"):
+	case v.Type == gjson.Null:
+		return 0
+	case v.Type == gjson.String && (v.Str == "200" || v.Str == "204"):
+		r.fail(v.Index, where, "is "+kind(v)+", not a number", "write "+v.Str)
+		return 0
+	case !r.is(v, where, gjson.Number, "a number"):
 		return 0
 	case v.Raw == "200" || v.Raw == "204":
 		return int(v.Num)
@@ -172,8 +177,22 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 	const instead = `write {"exact": "/path"} or {"prefix": "/path"}`
 	if !v.IsObject() {
 		if r.Wants(false) {
-			r.report(v.Index, where, "is "+kind(v)+", not a path match", instead, false)
+			mended := instead
+			if v.Type == gjson.String {
+				switch entry := r.mended("paths", v.Str); entry {
+				case "":
+				case `{"prefix": ` + strconv.Quote(v.Str) + `}`:
+					mended = `write {"exact": ` + strconv.Quote(v.Str) + `} or ` + entry
+				default:
+					mended = "write " + entry
+				}
+			}
+			r.report(v.Index, where, "is "+kind(v)+", not a path match", mended, false)
 		}
+		return m, false
+	}
+	if entry := asPath(v); entry != "" && len(presentFields(v, pathFields)) == 0 {
+		r.fail(v.Index, where, "is a path in the form of another tool", "write "+entry)
 		return m, false
 	}
 	var fields [2]gjson.Result

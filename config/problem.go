@@ -75,6 +75,9 @@ func (p path) element(index int) path {
 	return p
 }
 
+// last is the name of the last field.
+func (p path) last() string { return cmp.Or(p.field3, p.field2, p.field1, p.base) }
+
 // String is the path as in "policies[2].allow_origins[1]".
 func (p path) String() string {
 	s := p.base

@@ -51,6 +51,9 @@ func CheckSyntaxDepth(doc string, depth int) (pos int, what, instead string) {
 }
 
 func (s *scanner) document() (pos int, what, instead string) {
+	if what, instead = checkEncoding(s.doc); what != "" {
+		return 0, what, instead
+	}
 	s.space()
 	if s.value(0) {
 		s.space()
@@ -117,6 +120,9 @@ func (s *scanner) value(depth int) bool {
 		return s.unexpected("a value", "write strings in double quotes")
 	case depth == 0:
 		return s.unexpected("a value", "write the configuration as a JSON object, {…}")
+	}
+	if word := bareword(s.doc[min(s.pos, len(s.doc)):]); word != "" {
+		return s.unexpected("a value", "write "+asValue(word))
 	}
 	return s.unexpected("a value", "write a JSON value: strings stand in double quotes, and the last element has no comma after it")
 }

@@ -15,11 +15,19 @@ import (
 // reports fields that are unknown or given twice. Some of the unknown ones may be meant
 // to be others.
 func (r *reader) object(object gjson.Result, where path, known []string, fields []gjson.Result, others ...string) {
+	var present []string // the fields that are there, once that is asked for
+	isPresent := func(name string) bool {
+		if present == nil {
+			present = presentFields(object, known)
+		}
+		return slices.Contains(present, name)
+	}
 	object.ForEach(func(key, value gjson.Result) bool {
 		switch f := canonical(key.Str, known); {
 		case f < 0:
 			if r.Wants(false) {
-				r.report(key.Index, where.field(printable(key.Str)), "is not a field", unknownField(key.Str, known, others), false)
+				what, instead := unknownField(key.Str, where, known, others, isPresent)
+				r.report(key.Index, where.field(printable(key.Str)), what, instead, false)
 			}
 		case fields[f].Exists():
 			if r.Wants(false) {
@@ -32,12 +40,16 @@ func (r *reader) object(object gjson.Result, where path, known []string, fields 
 	})
 }
 
-// unknownField says what to write instead of an unknown field.
-func unknownField(key string, known, others []string) string {
-	if near := nearest(key, slices.Concat(known, others)); near != "" {
-		return "write " + strconv.Quote(near)
-	}
-	return "leave it out; the fields are " + strings.Join(known, ", ")
+// presentFields are those of the known fields that an object has.
+func presentFields(object gjson.Result, known []string) []string {
+	present := make([]string, 0, len(known))
+	object.ForEach(func(key, _ gjson.Result) bool {
+		if f := canonical(key.Str, known); f >= 0 && !slices.Contains(present, known[f]) {
+			present = append(present, known[f])
+		}
+		return len(present) < len(known)
+	})
+	return present
 }
 
 // canonical returns the index of the field that key names, in either spelling, or -1.
@@ -103,18 +115,18 @@ func count(list gjson.Result) (n int) {
 }
 
 func (r *reader) notList(v gjson.Result, where path) {
-	instead := "write a list, […]"
-	if v.Type != gjson.JSON {
-		instead = "write [" + shorten(v.Raw) + "]"
+	if r.Wants(false) {
+		r.report(v.Index, where, "is "+kind(v)+", not a list", r.asList(v, where.last()), false)
 	}
-	r.fail(v.Index, where, "is "+kind(v)+", not a list", instead)
 }
 
 // texts appends the strings of a list, and notes in at where they are.
 func (r *reader) texts(texts []string, list gjson.Result, where path, at *[]place) []string {
 	*at = (*at)[:0]
 	r.each(list, where, func(i int, v gjson.Result) {
-		if r.is(v, where.element(i), gjson.String, "a string") {
+		if v.Type == gjson.Null {
+			r.fail(v.Index, where.element(i), "is null, not a string", "leave it out")
+		} else if r.is(v, where.element(i), gjson.String, "a string") {
 			texts, *at = append(texts, v.Str), append(*at, place{i, v.Index})
 		}
 	})
@@ -130,7 +142,7 @@ func (r *reader) string(v gjson.Result, where path) (s string, ok bool) {
 
 func (r *reader) bool(v gjson.Result, where path) bool {
 	if v.Exists() && !v.IsBool() && v.Type != gjson.Null {
-		r.fail(v.Index, where, "is "+kind(v)+", not true or false", "write true or false, without quotes")
+		r.fail(v.Index, where, "is "+kind(v)+", not true or false", asBool(v))
 	}
 	return v.Type == gjson.True
 }
@@ -146,7 +158,13 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 			return word
 		}
 	}
-	r.fail(v.Index, where, strconv.Quote(shorten(s))+" is not one of "+strings.Join(words[:2], ", "), "write "+strconv.Quote(words[0])+" or "+strconv.Quote(words[1]))
+	instead := "write " + strconv.Quote(words[0]) + " or " + strconv.Quote(words[1])
+	for _, word := range words {
+		if strings.EqualFold(s, word) {
+			instead = "write " + strconv.Quote(word)
+		}
+	}
+	r.fail(v.Index, where, strconv.Quote(shorten(s))+" is not one of "+strings.Join(words[:2], ", "), instead)
 	return ""
 }
 
@@ -162,10 +180,13 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 		if err == nil {
 			return &n
 		}
-		if strings.ContainsAny(v.Raw, ".eE") {
-			r.fail(v.Index, where, shorten(v.Raw)+" is not a whole number of seconds", instead)
-		} else {
-			r.fail(v.Index, where, shorten(v.Raw)+" seconds are out of range", "write 0 to "+strconv.Itoa(cors.MaxMaxAge)+", or leave it out")
+		switch n, ok := asSeconds(v); {
+		case !strings.ContainsAny(v.Raw, ".eE"), !ok:
+			r.fail(v.Index, where, shorten(v.Raw)+" seconds are out of range", "write "+strconv.Itoa(cors.ChromiumMaxAge)+", or at most "+strconv.Itoa(cors.MaxMaxAge))
+		case float64(n) == v.Num:
+			r.fail(v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
+		default:
+			r.fail(v.Index, where, shorten(v.Raw)+" is not a whole number of seconds", "write "+strconv.Itoa(n))
 		}
 	case gjson.String:
 		d, err := time.ParseDuration(v.Str)
@@ -173,10 +194,14 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 			n := int(d / time.Second)
 			return &n
 		}
+		mended := instead
+		if n, ok := asDuration(v.Str); ok {
+			mended = "write " + strconv.Itoa(n) + `, or "` + strconv.Itoa(n) + `s"`
+		}
 		if err == nil {
-			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a whole number of seconds", instead)
+			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a whole number of seconds", mended)
 		} else {
-			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a duration", instead)
+			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a duration", mended)
 		}
 	default:
 		r.fail(v.Index, where, "is "+kind(v)+", not a number of seconds", instead)

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Fields of other tools that people paste. A message then names ours, or says why there
+// is none. The names are compared without case, "_" and "-", so that a table of a few
+// dozen knows the spellings of Envoy, Istio, Gateway API, nginx, Traefik, Kong, APISIX,
+// S3, Spring, ASP.NET, express, rs/cors, gin, tower-http, rack-cors, django, Laravel and
+// Flask.
+
+// foreignFields are fields that mean the same as one of ours.
+var foreignFields = map[string]string{
+	"origin": "allow_origins", "origins": "allow_origins", "alloworigin": "allow_origins", "allowedorigin": "allow_origins",
+	"allowedorigins": "allow_origins", "accesscontrolalloworigin": "allow_origins", "accesscontrolalloworiginlist": "allow_origins",
+	"corsalloworigin": "allow_origins", "corsallowedorigins": "allow_origins", "corsoriginwhitelist": "allow_origins", "originwhitelist": "allow_origins",
+	"originlist": "allow_origins", "alloworiginlist": "allow_origins", "allowlist": "allow_origins", "whitelist": "allow_origins", "withorigins": "allow_origins",
+	"alloworiginstringmatch": "allow_origins",
+
+	"method": "allow_methods", "methods": "allow_methods", "allowmethod": "allow_methods", "allowedmethod": "allow_methods",
+	"allowedmethods": "allow_methods", "accesscontrolallowmethods": "allow_methods", "corsallowmethods": "allow_methods", "withmethods": "allow_methods",
+
+	"header": "allow_headers", "headers": "allow_headers", "allowheader": "allow_headers", "allowedheader": "allow_headers",
+	"allowedheaders": "allow_headers", "accesscontrolallowheaders": "allow_headers", "corsallowheaders": "allow_headers", "withheaders": "allow_headers",
+	"requestheaders": "allow_headers",
+
+	"exposeheader": "expose_headers", "exposedheader": "expose_headers", "exposedheaders": "expose_headers", "expose": "expose_headers",
+	"accesscontrolexposeheaders": "expose_headers", "corsexposeheaders": "expose_headers", "withexposedheaders": "expose_headers", "responseheaders": "expose_headers",
+
+	"credentials": "allow_credentials", "credential": "allow_credentials", "allowcredential": "allow_credentials", "supportscredentials": "allow_credentials",
+	"supportcredentials": "allow_credentials", "accesscontrolallowcredentials": "allow_credentials", "corsallowcredentials": "allow_credentials",
+	"withcredentials": "allow_credentials",
+
+	"maxageseconds": "max_age", "maxageinseconds": "max_age", "maxagesec": "max_age", "accesscontrolmaxage": "max_age", "corsmaxage": "max_age", "preflightmaxage": "max_age",
+	"corspreflightmaxage": "max_age", "setpreflightmaxage": "max_age", "age": "max_age", "ttl": "max_age",
+
+	"privatenetwork": "allow_private_network", "privatenetworkaccess": "allow_private_network", "accesscontrolallowprivatenetwork": "allow_private_network",
+	"corsallowprivatenetwork": "allow_private_network", "allowprivatenetworkaccess": "allow_private_network",
+
+	"optionssuccessstatus": "preflight_status", "optionsstatus": "preflight_status", "optionsresponsestatuscode": "preflight_status", "preflightstatuscode": "preflight_status",
+
+	"id": "name", "policyname": "name",
+}
+
+// foreignAdvice says what to do about fields that have no field of ours that reads the
+// same. It follows "is not a field; ".
+var foreignAdvice = map[string]string{
+	"alloworiginregex": byRegex, "alloworiginsbyregex": byRegex, "alloworiginregexes": byRegex, "allowedoriginregex": byRegex, "allowedoriginregexes": byRegex,
+	"allowedoriginpatterns": byRegex, "alloworiginpatterns": byRegex, "accesscontrolalloworiginlistregex": byRegex, "corsallowedoriginregexes": byRegex,
+	"corsoriginregexwhitelist": byRegex, "originregex": byRegex, "originregexes": byRegex, "regex": byRegex,
+
+	"allowallorigins": everyOrigin, "allowanyorigin": everyOrigin, "corsallowallorigins": everyOrigin, "corsoriginallowall": everyOrigin, "anyorigin": everyOrigin,
+	"allowallmethods": `write ["*"] into allow_methods`, "allowanymethod": `write ["*"] into allow_methods`,
+	"allowallheaders": `write ["*"] into allow_headers`, "allowanyheader": `write ["*"] into allow_headers`,
+
+	"alloworiginfunc": byFunction, "alloworiginrequestfunc": byFunction, "alloworiginvaryrequestfunc": byFunction, "setisoriginallowed": byFunction,
+	"alloworiginwithcontextfunc": byFunction,
+
+	"preflightcontinue": forwards, "optionspassthrough": forwards, "passthrough": forwards,
+	"vary": "leave it out: the filter sets Vary itself", "addvaryheader": "leave it out: the filter sets Vary itself", "varyheader": "leave it out: the filter sets Vary itself",
+	"enabled": `leave it out; write mode, "shadow", where the policy should change nothing`, "enable": `leave it out; write mode, "shadow", where the policy should change nothing`,
+	"enablecors": "leave it out: the filter is on where it is in the chain", "corsenabled": "leave it out: the filter is on where it is in the chain",
+	"filterenabled": `leave it out; write mode, "shadow", where the policy should change nothing`,
+	"shadowenabled": `leave it out; write mode, "shadow", where the policy should change nothing`,
+	"allowwildcard": "leave it out: wildcards are always read", "allowbrowserextensions": `leave it out; list their origins, such as "chrome-extension://…"`,
+	"allowfiles": `leave it out; add "file://" to allow_origins`, "allowwebsockets": "leave it out: CORS has no say in a WebSocket handshake",
+	"allowfileorigin": `leave it out; add "file://" to allow_origins`,
+
+	"host": inMatch, "hosts": inMatch, "hostname": inMatch, "hostnames": inMatch, "domain": inMatch, "domains": inMatch, "path": inMatch, "paths": inMatch,
+	"prefix": inMatch, "pathprefix": inMatch, "urls": inMatch, "resources": inMatch, "resource": inMatch, "route": inMatch, "routes": inMatch, "corsurlsregex": inMatch,
+
+	"cors": unwrap, "corspolicy": unwrap, "corsconfiguration": unwrap, "corsrules": unwrap, "rules": unwrap, "config": unwrap, "configuration": unwrap,
+	"pluginconfig": unwrap, "spec": unwrap, "value": unwrap, "typedconfig": unwrap, "corsconfig": unwrap,
+	"apiversion": unwrap, "kind": unwrap, "metadata": unwrap,
+}
+
+const (
+	byRegex     = `write each regex as an entry of allow_origins, {"regex": "…"}`
+	everyOrigin = `write ["*"] into allow_origins`
+	byFunction  = "leave it out: a configuration has no functions; list the origins in allow_origins"
+	forwards    = `leave it out; write unmatched_preflights, "forward", to have the upstream answer what isn't allowed`
+	inMatch     = `write it into match, as in "match": {"hosts": ["api.example.com"], "paths": [{"prefix": "/v1"}]}`
+	unwrap      = "leave it out: the policy's fields stand at the top, or in each of the policies"
+)
+
+// foreignMatch and foreignPath are the same for the fields of a match, and of an entry
+// of its paths.
+var (
+	foreignMatch = map[string]string{
+		"host": "hosts", "hostname": "hosts", "hostnames": "hosts", "domain": "hosts", "domains": "hosts", "authority": "hosts", "authorities": "hosts",
+		"path": "paths", "prefix": "paths", "prefixes": "paths", "uri": "paths", "uris": "paths", "url": "paths",
+		"route": "routes", "routename": "routes", "routenames": "routes",
+	}
+	foreignPath = map[string]string{
+		"path": "exact", "value": "exact", "equals": "exact", "pathprefix": "prefix", "pathseparatedprefix": "prefix", "startswith": "prefix",
+	}
+)
+
+// unknownField says what is wrong with a field that isn't one of the known ones, and
+// what to write instead. present tells which of the known ones the object has, so that
+// no field is suggested that would be given twice.
+func unknownField(key string, where path, known, others []string, present func(field string) bool) (what, instead string) {
+	what = "is not a field"
+	plain := separators.Replace(strings.ToLower(key))
+	inDefaults := where.String() == "defaults"
+	switch {
+	case inDefaults && (canonical(key, policyFields[:nameAndMatch]) >= 0):
+		return "can't be inherited", "move it into the policy that it is for"
+	case !slices.Contains(known, "allow_credentials"):
+		ours := foreignMatch[plain]
+		if slices.Contains(known, "exact") {
+			ours = foreignPath[plain]
+		}
+		if slices.Contains(known, ours) && ours != "" {
+			return what, rename(ours, present)
+		}
+	case foreignFields[plain] != "" && (!inDefaults || foreignFields[plain] != "name"):
+		return what, rename(foreignFields[plain], present)
+	case foreignAdvice[plain] != "" && nearest(key, others) == "":
+		return what, foreignAdvice[plain]
+	}
+	for _, near := range nearestFirst(key, slices.Concat(known, others)) {
+		return what, rename(near, present)
+	}
+	return what, "leave it out; the fields are " + strings.Join(known, ", ")
+}
+
+// rename says to write a field, or to write into it if it is there.
+func rename(field string, present func(field string) bool) string {
+	if present(field) {
+		return "leave it out, or write what it says into " + field + ", which is there too"
+	}
+	return "write " + strconv.Quote(field)
+}
+
+// nearestFirst is the name that key was probably meant to be, if there is one.
+func nearestFirst(key string, known []string) []string {
+	if near := nearest(key, known); near != "" {
+		return []string{near}
+	}
+	return nil
+}

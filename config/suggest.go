@@ -1,0 +1,218 @@
+package config
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// What to write instead of a value of a wrong type. What a message says to write is
+// what the parser takes: for what an entry should be, the engine is asked.
+
+// mended returns what text is meant to be as an entry of a field's list, as JSON; "" if
+// that isn't clear.
+func (r *reader) mended(field, text string) string {
+	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "https://placeholder.invalid"}}, AllowCredentials: r.policy.config.AllowCredentials}
+	var found []cors.Problem
+	switch field {
+	case policyFields[fieldAllowOrigins]:
+		c.AllowOrigins[0].Text = text
+	case policyFields[fieldAllowMethods]:
+		c.AllowMethods = []string{text}
+	case policyFields[fieldAllowHeaders]:
+		c.AllowHeaders = []string{text}
+	case policyFields[fieldExposeHeaders]:
+		c.ExposeHeaders = []string{text}
+	}
+	policy, problems := cors.Compile(c)
+	switch found = problems; field {
+	case matchFields[fieldHosts]:
+		_, found = cors.NewSet([]cors.Rule{{Match: cors.Match{Hosts: []string{text}}, Policy: policy}})
+	case matchFields[fieldPaths]:
+		_, found = cors.NewSet([]cors.Rule{{Match: cors.Match{Paths: []cors.PathMatch{{Path: text, Prefix: true}}}, Policy: policy}})
+	}
+	for _, p := range found {
+		if p.Warning {
+			continue
+		}
+		instead, ok := strings.CutPrefix(p.Instead, "write ")
+		if !ok || !gjson.Valid("["+instead+"]") {
+			return ""
+		}
+		return instead
+	}
+	if field == matchFields[fieldPaths] {
+		return `{"prefix": ` + strconv.Quote(text) + `}`
+	}
+	return strconv.Quote(text)
+}
+
+// asList says what to write instead of a value that isn't a list.
+func (r *reader) asList(v gjson.Result, field string) string {
+	const otherwise = "write a list, […]"
+	list := ""
+	switch {
+	case field == "policies" || r.policy == nil:
+	case v.Type == gjson.String && field == matchFields[fieldRoutes]:
+		list = v.Raw
+	case v.Type == gjson.String:
+		list = r.mended(field, v.Str)
+	case v.IsObject() && field == policyFields[fieldAllowOrigins]:
+		list = r.asOrigin(v)
+	case v.IsObject() && field == matchFields[fieldPaths]:
+		list = asPath(v)
+	}
+	if list == "" || len(list) > maxInstead {
+		return otherwise
+	}
+	return "write [" + list + "]"
+}
+
+// maxInstead is how long what is to be written may be.
+const maxInstead = 400
+
+// asOrigin returns the entry of allow_origins that an object of another tool's
+// configuration means, as JSON; "" if that isn't clear. Envoy, Istio and others have
+// matchers: {"exact": …}, {"prefix": …}, {"safe_regex": {"regex": …}}.
+func (r *reader) asOrigin(object gjson.Result) (entry string) {
+	const field = "allow_origins"
+	object.ForEach(func(key, value gjson.Result) bool {
+		text := value.Str
+		kind := separators.Replace(strings.ToLower(key.Str))
+		if value.Type == gjson.String && kind == "value" { // {"type": "Exact", "value": …}
+			kind = strings.ToLower(textOf(object, "type"))
+			if kind == "regularexpression" {
+				kind = "regex"
+			}
+		}
+		switch {
+		case kind == "saferegex" && value.IsObject():
+			entry = r.asRegex(textOf(value, "regex"))
+		case value.Type != gjson.String || text == "":
+			return true
+		case kind == "regex":
+			entry = r.asRegex(text)
+		case kind == "exact", kind == "origin", kind == "url", kind == "value", kind == "":
+			entry = r.mended(field, text)
+		case kind == "prefix":
+			if entry = r.mended(field, strings.TrimRight(text, ":*/")+":*"); !strings.Contains(strings.TrimPrefix(text, "https://"), ".") {
+				entry = r.asRegex(regexp.QuoteMeta(text) + ".*")
+			}
+		case kind == "suffix":
+			entry = r.mended(field, "https://*."+strings.TrimLeft(text, ".*"))
+		case kind == "contains":
+			entry = r.asRegex(".*" + regexp.QuoteMeta(text) + ".*")
+		}
+		return entry == ""
+	})
+	if len(entry) > maxInstead {
+		return ""
+	}
+	return entry
+}
+
+// asRegex returns the entry for a regex, as JSON; "" if the policy may not have it.
+func (r *reader) asRegex(expr string) string {
+	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: r.policy.config.AllowCredentials}
+	if p, _ := cors.Compile(c); p == nil || len(expr) > maxInstead {
+		return ""
+	}
+	return `{"regex": ` + string(gjson.AppendJSONString(nil, expr)) + `}`
+}
+
+// asPath returns the entry of match.paths that an object of another tool's configuration
+// means, as JSON; "" if that isn't clear.
+func asPath(object gjson.Result) (entry string) {
+	path, kind := textOf(object, "value"), "exact"
+	if strings.HasSuffix(strings.ToLower(textOf(object, "type")), "prefix") {
+		kind = "prefix"
+	}
+	if path == "" {
+		return ""
+	}
+	m := cors.PathMatch{Path: path, Prefix: kind == "prefix"}
+	policy, _ := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "*"}}})
+	if set, _ := cors.NewSet([]cors.Rule{{Match: cors.Match{Paths: []cors.PathMatch{m}}, Policy: policy}}); set == nil || len(m.Path) > maxInstead {
+		return ""
+	}
+	return `{"` + kind + `": ` + strconv.Quote(m.Path) + `}`
+}
+
+// textOf is the string that an object's field has; "" if it has none.
+func textOf(object gjson.Result, name string) (text string) {
+	object.ForEach(func(key, value gjson.Result) bool {
+		if key.Str == name && value.Type == gjson.String {
+			text = value.Str
+		}
+		return text == ""
+	})
+	return text
+}
+
+// asBool says what to write instead of a value that isn't true or false.
+func asBool(v gjson.Result) string {
+	text := strings.ToLower(v.Str)
+	if v.Type == gjson.Number {
+		text = v.Raw
+	}
+	word, quotes := wordOfBool(text), ""
+	if v.Type == gjson.String {
+		quotes = ", without quotes"
+	}
+	if word == "" {
+		word = "true or false"
+	}
+	return "write " + word + quotes
+}
+
+// wordOfBool returns true or false for the words that other formats have for them, and
+// "" for others.
+func wordOfBool(word string) string {
+	switch strings.ToLower(word) {
+	case "true", "yes", "on", "1", "enabled":
+		return "true"
+	case "false", "no", "off", "0", "disabled":
+		return "false"
+	}
+	return ""
+}
+
+// asSeconds returns the whole seconds that a number stands for, or those above it.
+func asSeconds(v gjson.Result) (seconds int, ok bool) {
+	if !(v.Num >= 0 && v.Num <= cors.MaxMaxAge) {
+		return 0, false
+	}
+	return int(math.Ceil(v.Num)), true
+}
+
+// asDuration returns the seconds that a string stands for as people write them, such as
+// "600", "10 min" and "1d", or those above it.
+func asDuration(s string) (seconds int, ok bool) {
+	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 && d <= cors.MaxMaxAge*time.Second {
+		return int((d + time.Second - 1) / time.Second), true
+	}
+	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyz")
+	n, err := strconv.Atoi(digits)
+	if err != nil || n < 0 || n > cors.MaxMaxAge {
+		return 0, false
+	}
+	switch strings.TrimSuffix(s[len(digits):], "s") {
+	case "", "sec", "second":
+	case "m", "min", "minute":
+		n *= 60
+	case "h", "hr", "hour":
+		n *= 60 * 60
+	case "d", "day":
+		n *= 24 * 60 * 60
+	default:
+		return 0, false
+	}
+	return n, n <= cors.MaxMaxAge
+}
