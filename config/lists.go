@@ -150,6 +150,9 @@ func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *co
 	if good == 0 && (total > 0 || !isEmpty(v)) {
 		return nil // that is reported: don't report as well that there is none
 	}
+	if p.isDefaults || p.inherits(fieldAllowOrigins) {
+		return cors.CompileSharedOrigins(r.entries(v), r)
+	}
 	return cors.CompileOrigins(r.entries(v), credentials, r)
 }
 

@@ -15,10 +15,16 @@ import (
 // What to write instead of a value of a wrong type. What a message says to write is
 // what the parser takes: for what an entry should be, the engine is asked.
 
+// mayAllowCredentials reports whether the policy, or one that inherits from it, may
+// allow credentials.
+func (r *reader) mayAllowCredentials() bool {
+	return r.policy.isDefaults || r.policy.config.AllowCredentials
+}
+
 // mended returns what text is meant to be as an entry of a field's list, as JSON; "" if
 // that isn't clear.
 func (r *reader) mended(field, text string) string {
-	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "https://placeholder.invalid"}}, AllowCredentials: r.policy.config.AllowCredentials}
+	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "https://placeholder.invalid"}}, AllowCredentials: r.mayAllowCredentials()}
 	var found []cors.Problem
 	switch field {
 	case policyFields[fieldAllowOrigins]:
@@ -60,7 +66,9 @@ func (r *reader) asList(v gjson.Result, field string) string {
 	switch {
 	case field == "policies" || r.policy == nil:
 	case v.Type == gjson.String && field == matchFields[fieldRoutes]:
-		list = v.Raw
+		if v.Str != "" {
+			list = v.Raw
+		}
 	case v.Type == gjson.String:
 		list = r.mended(field, v.Str)
 	case v.IsObject() && field == policyFields[fieldAllowOrigins]:
@@ -119,7 +127,7 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 
 // asRegex returns the entry for a regex, as JSON; "" if the policy may not have it.
 func (r *reader) asRegex(expr string) string {
-	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: r.policy.config.AllowCredentials}
+	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: r.mayAllowCredentials()}
 	if p, _ := cors.Compile(c); p == nil || len(expr) > maxInstead {
 		return ""
 	}

@@ -234,9 +234,30 @@ func (s *scanner) escape() bool {
 			}
 		}
 		s.pos++
-		return true
+		return s.surrogates()
 	}
 	return s.unexpected("an escape character", instead)
+}
+
+// surrogates checks that a \u escape, after which s.pos is, is no half of a surrogate
+// pair on its own, which stands for no character (RFC 8259, section 8.2). The second
+// half is skipped with the first.
+func (s *scanner) surrogates() bool {
+	half := func(from int) (n uint64) {
+		if from >= 0 && from+6 <= len(s.doc) && s.doc[from:from+2] == `\u` {
+			n, _ = strconv.ParseUint(s.doc[from+2:from+6], 16, 16)
+		}
+		return n
+	}
+	switch n := half(s.pos - 6); {
+	case n < 0xd800 || n > 0xdfff:
+		return true
+	case n < 0xdc00 && 0xdc00 <= half(s.pos) && half(s.pos) <= 0xdfff:
+		s.pos += 6
+		return true
+	}
+	s.pos -= 6
+	return s.fail(`a \u escape is half of a surrogate pair`, "write both halves, or the character itself")
 }
 
 func (s *scanner) digits() bool {

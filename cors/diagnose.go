@@ -245,7 +245,7 @@ func beforePort(s string) string {
 func diagnoseWildcard(s, scheme, rest string) diagnosis {
 	d := diagnosis{
 		what:    quote(s) + " has a wildcard where none can stand",
-		instead: `write "scheme://*.host" for all subdomains, "scheme://host:*" for all ports, or {"regex": "…"}`,
+		instead: `write all subdomains as "scheme://*.host", all ports as "scheme://host:*", or {"regex": "…"}`,
 	}
 	host, port := strings.TrimSuffix(rest, ":*"), ""
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {

@@ -30,7 +30,7 @@ func diagnoseExposedHeader(name string, credentials bool) (what, instead string)
 		otherwise += `, or "*"`
 	}
 	return diagnoseName(name, " is not a header name", otherwise, isHeader, func(s string) bool {
-		return !forbiddenResponseHeader(strings.ToLower(s)) && (s != "*" || !credentials)
+		return !forbiddenResponseHeader(strings.ToLower(s)) && s != "*" // which credentials forbid, perhaps those of an heir
 	})
 }
 

@@ -145,6 +145,8 @@ type originBuilder struct {
 	twice []uint64
 	// tries is how many origins are still tried on regexes, for a warning only.
 	tries int
+	// shared says that some of the policies may allow credentials.
+	shared bool
 }
 
 // maxTries bounds the work of telling that a regex covers an origin of the same list:
@@ -156,6 +158,10 @@ const maxTries = 2000
 // allows credentials decides what is wrong; the set is the same.
 func CompileOrigins(entries iter.Seq2[int, OriginEntry], credentials bool, r Reporter) *Origins {
 	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: credentials}, set: &Origins{}, tries: maxTries}
+	return b.compile(entries)
+}
+
+func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
 	n := b.allocate(entries)
 	if n == 0 {
 		b.whole()
@@ -179,6 +185,14 @@ func CompileOrigins(entries iter.Seq2[int, OriginEntry], credentials bool, r Rep
 	}
 	b.set.size += originsSize + b.set.table.size()
 	return b.set
+}
+
+// CompileSharedOrigins compiles entries that policies share which may or may not allow
+// credentials. What is wrong only with credentials isn't reported, as [CheckOrigins] does
+// that; but what is said to write instead of an entry is right with them, too.
+func CompileSharedOrigins(entries iter.Seq2[int, OriginEntry], r Reporter) *Origins {
+	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins"}, set: &Origins{}, tries: maxTries, shared: true}
+	return b.compile(entries)
 }
 
 // CheckOrigins reports what [CompileOrigins] has to say of the entries only because the
@@ -228,7 +242,7 @@ func (b *originBuilder) entry(entry OriginEntry) (first bool) {
 	p, ok := readPattern(entry.Text)
 	if ok && !p.fits() || !ok {
 		if b.wants(false) {
-			_, what, instead := parsePattern(entry.Text, b.credentials)
+			_, what, instead := parsePattern(entry.Text, b.credentials || b.shared)
 			b.report(what, instead, false)
 		}
 		return true
