@@ -18,14 +18,17 @@ func collect() {
 	runtime.GC()
 }
 
-// callbacks counts them, for yield.
-var callbacks uint32
+// unyielded counts the callbacks since the last yield.
+var unyielded int
 
 // yield lets the runtime's own goroutines run, in one of 64 callbacks, so that a cycle
 // that requests have begun also ends. It isn't for proxy_on_memory_allocate: there
 // the host waits inside a host call, whose goroutine must go on first.
 func yield() {
-	if callbacks++; callbacks%64 == 0 {
+	if unyielded++; unyielded >= yieldAfter {
+		unyielded = 0
 		runtime.Gosched()
 	}
 }
+
+const yieldAfter = 64

@@ -24,6 +24,8 @@ func freeMemory() {
 	used = 0
 	if larger != nil {
 		larger, left = nil, maxLarger
+		// As much garbage as many callbacks leave.
+		unyielded = yieldAfter
 	}
 }
 
