@@ -45,6 +45,11 @@ test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Env
 	go -C e2e/hotreload test -timeout 10m ./...
 	go -C bench test ./...
 
+.PHONY: soak
+soak: build envoy ## Update policies for an hour, and watch memory and latency; SOAKFLAGS narrows it
+	go -C e2e/hotreload test -run '^TestSoak$$' -timeout 6h -count 1 -v . \
+		-soak.size 1 -soak.updates 1 -soak.pace 1s -soak.longest 200ms $(SOAKFLAGS)
+
 .PHONY: lint
 lint: $(LINTER) ## Run the linters
 	$(LINTER) run ./...

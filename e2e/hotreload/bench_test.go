@@ -2,6 +2,7 @@ package hotreload_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -33,8 +34,8 @@ func benchmark(b *testing.B, listener string, update func(f *fleet, document str
 		took.measure(func() { update(f, document(n)) }, load.awaiting(b, listener, n))
 	}
 	load.check(b)
-	for _, percent := range []int{50, 95, 100} {
-		b.ReportMetric(float64(took.quantile(percent).Microseconds())/1000, fmt.Sprintf("ms/p%d", percent))
+	for _, percent := range []float64{50, 95, 100} {
+		b.ReportMetric(float64(took.quantile(percent).Microseconds())/1000, fmt.Sprintf("ms/p%g", percent))
 	}
 }
 
@@ -49,16 +50,16 @@ func (d *durations) measure(change func(), reached func() time.Time) {
 }
 
 // quantile returns the shortest duration that so many percent are not longer than.
-func (d durations) quantile(percent int) time.Duration {
+func (d durations) quantile(percent float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(d))
-	return sorted[(len(sorted)*percent+99)/100-1]
+	return sorted[int(math.Ceil(float64(len(sorted))*percent/100))-1]
 }
 
 // String returns the distribution.
 func (d durations) String() string {
 	text := fmt.Sprintf("%d updates", len(d))
-	for _, percent := range []int{50, 95, 100} {
-		text += fmt.Sprintf(", %d %% within %s", percent, d.quantile(percent).Round(time.Millisecond))
+	for _, percent := range []float64{50, 95, 100} {
+		text += fmt.Sprintf(", %g %% within %s", percent, d.quantile(percent).Round(time.Millisecond))
 	}
 	return text
 }

@@ -30,26 +30,34 @@ const (
 // filterName is the name of the filter, and of its configuration in the discovery service.
 const filterName = "cors"
 
-// A fleet is two Envoys, and all that they depend on.
+// A fleet is some Envoys, and all that they depend on.
 type fleet struct {
 	plugin  envoytest.Plugin
 	xds     *controlPlane
 	source  *source
 	proxies []*proxy
+	// interval and timeout are those of the policy source.
+	interval, timeout time.Duration
 }
 
 // startFleet starts everything, with version 1 of the policies in each listener.
 func startFleet(tb testing.TB) *fleet {
 	tb.Helper()
+	return startFleetOf(tb, 2, sourceInterval, sourceTimeout)
+}
+
+// startFleetOf is startFleet with other numbers.
+func startFleetOf(tb testing.TB, envoys int, interval, timeout time.Duration) *fleet {
+	tb.Helper()
 	module, err := envoytest.Module()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &fleet{plugin: envoytest.Plugin{Module: module}, xds: newControlPlane(tb), source: newSource(tb)}
+	f := &fleet{plugin: envoytest.Plugin{Module: module}, xds: newControlPlane(tb), source: newSource(tb), interval: interval, timeout: timeout}
 	f.push(tb, document(1))
 	f.source.publish(document(1))
 	upstream := newUpstream(tb)
-	for i := range 2 {
+	for i := range envoys {
 		node := fmt.Sprintf("envoy-%d", i)
 		p := &proxy{node: node, bootstrap: f.bootstrap(node, upstream), listeners: []string{byXDS, bySource}}
 		f.proxies = append(f.proxies, p)
@@ -73,7 +81,7 @@ func (f *fleet) push(tb testing.TB, config string) {
 func (f *fleet) bootstrap(node, upstream string) string {
 	plugin := f.plugin
 	plugin.Config = documentWith(1, fmt.Sprintf(`"policy_source": {"cluster": "policies", "path": "/cors.json", "interval": %q, "timeout": %q},
-  `, sourceInterval, sourceTimeout))
+  `, f.interval, f.timeout), "")
 	discovery := map[string]any{"name": filterName, "config_discovery": map[string]any{
 		"type_urls": []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
 		"config_source": map[string]any{"resource_api_version": "V3", "api_config_source": map[string]any{
@@ -109,10 +117,14 @@ func cluster(name, addr string) map[string]any {
 	return c
 }
 
-// newUpstream starts the server behind all Envoys, and returns its address.
+// newUpstream starts the server behind all Envoys, and returns its address. It allows
+// the foreign origin, so that a missing filter shows.
 func newUpstream(tb testing.TB) string {
 	tb.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("upstream\n")) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", foreign)
+		_, _ = w.Write([]byte("upstream\n"))
+	}))
 	tb.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }

@@ -31,6 +31,7 @@ type load struct {
 	excused  int // requests that failed because their Envoy was down
 	failed   int
 	failures []string // the first ones
+	took     durations
 }
 
 // A client is one connection at a time to one listener.
@@ -167,20 +168,30 @@ func (c *client) connection() {
 	}
 	defer conn.Close()
 	for last, i := 0, 0; !c.load.stopped(); i++ {
-		request := requests[i%len(requests)]
+		request, turn := foreignRequest, i%(len(requests)+1)
+		if turn < len(requests) {
+			request = requests[turn]
+		}
+		start := time.Now()
 		response, err := conn.Do(request)
+		took := time.Since(start)
 		if err != nil {
 			fail(err)
 			return
 		}
-		version, err := versionOf(request, response)
+		version := last
+		if turn < len(requests) {
+			version, err = versionOf(request, response)
+		} else {
+			err = checkForeign(response)
+		}
 		switch {
 		case err != nil:
 			fail(err)
 		case version < last:
 			fail(fmt.Errorf("version %d came after version %d", version, last))
 		default:
-			c.answered(version)
+			c.answered(version, took)
 			last = version
 		}
 		if slices.Contains(response.Values("connection"), "close") {
@@ -190,9 +201,10 @@ func (c *client) connection() {
 	}
 }
 
-func (c *client) answered(version int) {
+func (c *client) answered(version int, took time.Duration) {
 	c.load.mu.Lock()
 	c.load.requests++
+	c.load.took = append(c.load.took, took)
 	c.load.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()

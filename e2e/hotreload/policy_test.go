@@ -16,10 +16,23 @@ const app = "https://app.example"
 
 // document returns version n of the policies, from 1 to 86400. Each answer has the
 // version in several places, so that one which mixes two versions is noticed.
-func document(n int) string { return documentWith(n, "") }
+func document(n int) string { return documentWith(n, "", "") }
 
-// documentWith is document, with further fields at the top.
-func documentWith(n int, fields string) string {
+// largeDocument is document with so many origins that it has about that size in bytes.
+// No version has the origins of another, but app.
+func largeDocument(n, size int) string {
+	origins := []byte(`, "allow_origins": ["` + app + `"`)
+	suffix := "." + version(n) + `.example"`
+	for i := 0; len(origins) < size-len(document(n)); i++ {
+		origins = append(origins, `, "https://tenant-`...)
+		origins = strconv.AppendInt(origins, int64(i), 10)
+		origins = append(origins, suffix...)
+	}
+	return documentWith(n, "", string(origins)+"]")
+}
+
+// documentWith is document, with further fields at the top, and in the second policy.
+func documentWith(n int, fields, policyFields string) string {
 	return fmt.Sprintf(`{
   %[3]s"defaults": {
     "allow_origins": ["%[2]s"],
@@ -31,9 +44,9 @@ func documentWith(n int, fields string) string {
   },
   "policies": [
     {"name": "one-%[1]d", "match": {"hosts": ["one.example"]}},
-    {"name": "any-%[1]d"}
+    {"name": "any-%[1]d"%[5]s}
   ]
-}`, n, app, fields, credentials(n))
+}`, n, app, fields, credentials(n), policyFields)
 }
 
 // version returns the number of a version as text.
@@ -48,6 +61,22 @@ var requests = []cases.Request{
 	{Host: "any.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app}, {"access-control-request-method", "GET"}}},
 	{Host: "one.example", Headers: [][2]string{{"origin", app}}},
 	{Host: "one.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app}, {"access-control-request-method", "GET"}}},
+}
+
+// foreign is a page's origin that no version allows, but the upstream does. Without
+// the filter the page would read the answer.
+const foreign = "https://foreign.example"
+
+// foreignRequest is from there.
+var foreignRequest = cases.Request{Host: "any.example", Headers: [][2]string{{"origin", foreign}}}
+
+// checkForeign returns an error if an answer to foreignRequest isn't what each version
+// answers.
+func checkForeign(response *envoytest.Response) error {
+	if got := envoytest.CORSLines(response); response.Status != 200 || !slices.Equal(got, []string{"vary: Origin"}) {
+		return fmt.Errorf("a foreign origin gets status %d and %q", response.Status, got)
+	}
+	return nil
 }
 
 // versionOf returns the version of the policies that an answer is from, or an error

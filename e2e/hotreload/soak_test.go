@@ -1,0 +1,183 @@
+package hotreload_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+)
+
+// The sizes in bytes, near the limits, and numbers of updates of a whole soak.
+const (
+	largestDocument      = 1_800_000
+	documents            = 1000
+	largestConfiguration = 5_700_000
+	configurations       = 50
+)
+
+// A whole soak takes an hour; what is not asked for by flags is a short one. See "make
+// soak".
+var (
+	soakSize    = flag.Float64("soak.size", 0.1, "the size of documents, as a `part` of the largest")
+	soakUpdates = flag.Float64("soak.updates", 0, "the number of updates, as a `part` of the whole; 0 for a few updates of one kind")
+	soakPace    = flag.Duration("soak.pace", 0, "the least `time` from one update to the next")
+	soakLongest = flag.Duration("soak.longest", 0, "fail if a request takes a longer `time`; 0 for any")
+	soakFlood   = flag.Int("soak.flood", 500, "the `number` of denied preflights after each update")
+)
+
+// The parts that documents in turn are of the largest. Equal ones hide the worst: a
+// collector that is open after a large one takes the small ones for live.
+var (
+	equal = []float64{1}
+	mixed = []float64{1, 0.02, 0.02, 0.02, 0.02}
+)
+
+// TestSoak gives an Envoy one document after the other, each in the VMs of one plugin or
+// of two that share them, each followed by a flood of denied preflights. Every answer is
+// right, and Envoy's memory after the last is what it was after the first few.
+func TestSoak(t *testing.T) {
+	for _, s := range []soak{
+		{"two plugins, mixed sizes", mixed, configurations, true, true},
+		{"policy source, equal sizes", equal, documents, true, false},
+		{"policy source, mixed sizes", mixed, documents, true, false},
+		{"discovery service, equal sizes", equal, configurations, false, true},
+		{"discovery service, mixed sizes", mixed, configurations, false, true},
+	} {
+		t.Run(s.name, s.run)
+		if *soakUpdates == 0 {
+			break
+		}
+	}
+}
+
+// A soak is one series of updates.
+type soak struct {
+	name        string
+	parts       []float64
+	updates     int  // of a whole soak
+	bySource    bool // documents of the policy source
+	byDiscovery bool // configurations of the discovery service
+}
+
+func (s soak) run(t *testing.T) {
+	f := startFleetOf(t, 1, sourceInterval, 10*time.Second)
+	envoy := f.proxies[0]
+	load := startLoad(t, f.proxies, byXDS, bySource)
+	// Memory is compared by the most in as many updates as there are parts: from the
+	// settled-th on, and at the end.
+	cycle := len(s.parts)
+	settled := max(5, cycle)
+	updates := max(settled+2*cycle, int(float64(s.updates)**soakUpdates))
+	resident := make([]int, 0, updates)
+	size := func(largest, i int) int { return int(float64(largest) * s.parts[i%cycle] * *soakSize) }
+	for i := range updates {
+		start, n := time.Now(), i+2
+		if s.bySource {
+			f.source.publish(largeDocument(n, size(largestDocument, i)))
+			load.await(t, bySource, n)
+		}
+		if s.byDiscovery {
+			f.push(t, largeDocument(n, size(largestConfiguration, i)))
+			load.await(t, byXDS, n)
+		}
+		for _, listener := range envoy.listeners {
+			envoy.flood(t, listener, *soakFlood)
+		}
+		resident = append(resident, envoy.resident(t))
+		if *soakPace > 0 && i%100 == 99 {
+			t.Logf("after %d updates: %d MiB", i+1, resident[i]>>20)
+		}
+		time.Sleep(time.Until(start.Add(*soakPace)))
+	}
+	envoy.checkWorkers(t)
+	load.check(t)
+
+	first, last := slices.Max(resident[settled:settled+cycle]), slices.Max(resident[updates-cycle:])
+	t.Logf("%d updates: %d MiB after the first, %d after the first %d, %d at most, %d after the last",
+		updates, resident[0]>>20, first>>20, settled+cycle, slices.Max(resident)>>20, last>>20)
+	if last > first+first/5 {
+		t.Errorf("Envoy has %d MiB, a fifth more than the %d after the first updates; after each, in MiB: %v", last>>20, first>>20, mebibytes(resident))
+	}
+	longest := load.took.quantile(100)
+	t.Logf("requests meanwhile: p50 %s, p99 %s, p99.9 %s, longest %s",
+		load.took.quantile(50), load.took.quantile(99), load.took.quantile(99.9), longest)
+	if *soakLongest > 0 && longest > *soakLongest {
+		t.Errorf("a request took %s, more than %s", longest, *soakLongest)
+	}
+}
+
+// flood sends preflights that are denied, each for a reason of its own, and checks each
+// answer.
+func (p *proxy) flood(tb testing.TB, listener string, n int) {
+	tb.Helper()
+	var sending sync.WaitGroup
+	errs := make(chan error, clients)
+	for c := range clients {
+		sending.Go(func() { errs <- p.denied(listener, c, n) })
+	}
+	sending.Wait()
+	for range clients {
+		if err := <-errs; err != nil {
+			tb.Error(err)
+		}
+	}
+}
+
+// denied sends every clients-th of n denied preflights over a connection.
+func (p *proxy) denied(listener string, begin, n int) error {
+	addr, _, _ := p.address(listener)
+	conn, err := envoytest.Dial(addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	want := []string{"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
+	for i := begin; i < n; i += clients {
+		response, err := conn.Do(cases.Request{Host: "any.example", Method: "OPTIONS", Headers: [][2]string{
+			{"origin", app}, {"access-control-request-method", "METHOD-" + strconv.Itoa(i)},
+		}})
+		if err != nil {
+			return err
+		}
+		if got := envoytest.CORSLines(response); response.Status != 403 || !slices.Equal(got, want) {
+			return fmt.Errorf("a denied preflight to listener %s: status %d and %q", listener, response.Status, got)
+		}
+	}
+	return nil
+}
+
+var vmRSS = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+
+// resident returns how many bytes of memory Envoy has.
+func (p *proxy) resident(tb testing.TB) int {
+	tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	match := vmRSS.FindSubmatch(status)
+	if match == nil {
+		tb.Fatalf("no VmRSS in %s", status)
+	}
+	kibibytes, err := strconv.Atoi(string(match[1]))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return kibibytes << 10
+}
+
+func mebibytes(sizes []int) []int {
+	list := make([]int, 0, len(sizes))
+	for _, size := range sizes {
+		list = append(list, size>>20)
+	}
+	return list
+}
