@@ -2,16 +2,24 @@ package main
 
 import "unsafe"
 
+const (
+	// arenaSize holds all headers that Envoy takes by default, 60 KiB.
+	arenaSize = 64 << 10
+	// maxArenaSize is for proxies that take more. What is still larger, such as a
+	// fetched document, isn't worth keeping memory for.
+	maxArenaSize = 1 << 20
+)
+
 // arena holds what the host hands over during a callback: the values of headers
 // and properties, which it writes into memory that it asks the module for.
 // Addresses in it go to the host, and Go never moves it.
 var (
-	arena [64 << 10]byte
+	arena = make([]byte, arenaSize)
 	used  uintptr
-	// larger are values that don't fit, kept from the collector, and left is how many
-	// bytes of them there may still be in this callback.
-	larger [][]byte
-	left   uintptr = maxLarger
+	// larger are values that don't fit, kept from the collector, and overflow is their
+	// size.
+	larger   [][]byte
+	overflow uintptr
 )
 
 // maxLarger bounds what a callback may hand over beyond the arena: no bug of a host
@@ -21,12 +29,25 @@ const maxLarger = 64 << 20
 
 // freeMemory makes room for what the host hands over next.
 func freeMemory() {
-	used = 0
 	if larger != nil {
-		larger, left = nil, maxLarger
-		// As much garbage as many callbacks leave.
-		unyielded = yieldAfter
+		fitArena()
 	}
+	used = 0
+}
+
+// fitArena lets go of the values that didn't fit, and makes room for as much in the
+// callbacks to come: each such value would be garbage, faster than it is collected.
+func fitArena() {
+	size := uintptr(len(arena))
+	for size < used+overflow {
+		size *= 2
+	}
+	if size <= maxArenaSize {
+		arena = make([]byte, size)
+	}
+	larger, overflow = nil, 0
+	// This is as much garbage as many callbacks leave.
+	unyielded = yieldAfter
 }
 
 //go:wasmexport proxy_on_memory_allocate
@@ -37,12 +58,11 @@ func proxyOnMemoryAllocate(size uint32) unsafe.Pointer {
 		used += n
 		return p
 	}
-	if n > left {
+	if n > maxLarger-overflow {
 		return nil // the host's call then fails
 	}
-	left -= n
 	b := make([]byte, n)
-	larger = append(larger, b)
+	larger, overflow = append(larger, b), overflow+n
 	return unsafe.Pointer(&b[0])
 }
 
