@@ -166,6 +166,14 @@ func neverWithoutTheFilter(t *testing.T, by delivery, plugin envoytest.Plugin) {
 			t.Error("after a bad configuration, the one before doesn't serve")
 		}
 	}
+	// A death in a request is healed by the next configuration too.
+	if x := exchange(to("/", fromElsewhere, [2]string{"x-fault", "origin trap"})); x.Response.Status != 503 {
+		t.Errorf("a fatal request got status %d", x.Response.Status)
+	}
+	move(config(100, "X-None"))
+	envoytest.Eventually(t, 20*time.Second, "the next configuration after a death in a request", func() bool {
+		return always(func() bool { return serves(100) })
+	})
 	if strings.Contains(envoy.Log(), "thread-local") {
 		t.Error("Envoy has failed to configure a worker")
 	}
@@ -221,6 +229,10 @@ func TestDeath(t *testing.T) {
 				if test.policy == "FAIL_CLOSED" {
 					break // it stays dead
 				}
+			}
+			stats := envoy.Stats(t)
+			if reloads := stats["wasm.cors.vm_reload_success"]; test.policy == "FAIL_RELOAD" && reloads != 2 || test.policy == "FAIL_CLOSED" && reloads != 0 {
+				t.Errorf("%d reloads", reloads)
 			}
 		})
 	}

@@ -193,6 +193,27 @@ func TestBoundFetches(t *testing.T) {
 	})
 }
 
+// TestBoundETag: a source that has a new document each time, and an ETag as long as
+// can be, which goes out again.
+func TestBoundETag(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
+	long := strings.Repeat("e", 60<<10)
+	flat(t, vm, 300, 32<<20, func(i int) {
+		if err := root.Tick(); err != nil {
+			t.Fatal(err)
+		}
+		call := root.HTTPCalls()[0]
+		if last := call.Headers[len(call.Headers)-1]; i > 0 && last != [2]string{"if-none-match", fmt.Sprintf(`"%s%d"`, long, i-1)} {
+			t.Fatalf("fetch %d has %.40q", i, last)
+		}
+		etag := [][2]string{{"etag", fmt.Sprintf(`"%s%d"`, long, i)}}
+		if err := root.AnswerHTTPCall(call.Token, 200, etag, fmt.Sprintf(`{"allow_origins": ["https://n%d.example"]}`, i)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestBoundPanics: panics cost no memory and no more than a line in the log, and one
 // while another is dealt with doesn't kill the VM.
 func TestBoundPanics(t *testing.T) {
