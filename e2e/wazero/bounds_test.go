@@ -177,7 +177,7 @@ func TestBoundStreams(t *testing.T) {
 func TestBoundFetches(t *testing.T) {
 	vm := newVM(t)
 	config := `{"policy_source": {"cluster": "policies"}, "policies": [` + strings.Replace(policyA, "{", `{"name": "a", `, 1) + `]}`
-	flat(t, vm, 4_000, 32<<20, func(int) {
+	flat(t, vm, 1_000, 32<<20, func(int) {
 		root := newRoot(t, vm, config)
 		for range 5 {
 			if err := root.Tick(); err != nil {
