@@ -74,108 +74,104 @@ func TestNeverWithoutTheFilter(t *testing.T) {
 			t.Run(by.name+"-"+policy, func(t *testing.T) {
 				plugin := module
 				plugin.FailurePolicy = policy
-				neverWithoutTheFilter(t, by, plugin)
+				file := filepath.Join(t.TempDir(), "resource.json")
+				move := func(config string) {
+					t.Helper()
+					plugin.Config = config
+					if err := os.WriteFile(file+".new", []byte(envoytest.JSON(map[string]any{"resources": []any{by.resource(plugin)}})), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.Rename(file+".new", file); err != nil {
+						t.Fatal(err)
+					}
+				}
+				config := func(n int, fault string) string {
+					return fmt.Sprintf(`{"allow_origins": ["https://app-%d.example"], "expose_headers": [%q]}`, n, fault)
+				}
+				upstream := envoytest.NewUpstream(t)
+				bootstrap := by.bootstrap(file)
+				bootstrap.Upstream = upstream.Addr()
+				if bootstrap.Extra == nil {
+					bootstrap.Extra = map[string]any{}
+				}
+				bootstrap.Extra["node"] = map[string]any{"id": "test", "cluster": "test"}
+				move(config(0, "X-None"))
+				envoy := envoytest.Start(t, bootstrap.String(), envoytest.Options{Concurrency: 2})
+				addr := envoy.Addr(t, "main")
+
+				// A request from elsewhere whose answer a page could read is one that went by the
+				// filter.
+				exchange := func(request cases.Request) envoytest.Exchange {
+					t.Helper()
+					x, err := upstream.Exchange(envoytest.HTTP1, addr, request, permissive)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := x.Response.Values("access-control-allow-origin"); slices.Contains(got, "https://evil.test") {
+						t.Fatalf("the upstream's own word stands: %q, status %d", got, x.Response.Status)
+					}
+					return x
+				}
+				serves := func(n int) bool {
+					t.Helper()
+					origin := fmt.Sprintf("https://app-%d.example", n)
+					x := exchange(cases.Request{Headers: [][2]string{{"origin", origin}}})
+					return x.Response.Status == 200 && slices.Equal(x.Response.Values("access-control-allow-origin"), []string{origin})
+				}
+				preflight := cases.Request{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app-0.example"}, {"access-control-request-method", "GET"}}}
+				fate := func() string {
+					t.Helper()
+					actual, asked := exchange(fromElsewhere), exchange(preflight)
+					return fmt.Sprintf("%d %q, preflight %d, forwarded %t", actual.Response.Status, cases.Lines(actual.Response.Headers), asked.Response.Status, len(asked.Received) > 0)
+				}
+				if !serves(0) {
+					t.Fatal("the first configuration doesn't serve")
+				}
+				// So many connections reach every worker.
+				always := func(holds func() bool) bool {
+					for range 20 {
+						if !holds() {
+							return false
+						}
+					}
+					return true
+				}
+				for i, fault := range []string{"Panic", "Trap", "Stack", "Memory"} {
+					want := `503 [], preflight 503, forwarded false`
+					if fault == "Panic" {
+						want = `200 ["vary: Origin"], preflight 403, forwarded false`
+					}
+					n := 2 * i
+					move(config(n, "X-Fault-"+fault))
+					envoytest.Eventually(t, 20*time.Second, fault+" in every worker: "+want, func() bool {
+						return always(func() bool { return fate() == want })
+					})
+					move(config(n+1, "X-None"))
+					envoytest.Eventually(t, 20*time.Second, "the next configuration after "+fault, func() bool {
+						return always(func() bool { return serves(n + 1) })
+					})
+
+					move(fmt.Sprintf(`{"allow_origins": ["no origin %d"]}`, n))
+					envoytest.Eventually(t, 20*time.Second, "the bad configuration to be refused", func() bool {
+						return strings.Contains(envoy.Log(), fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n))
+					})
+					if !always(func() bool { return serves(n + 1) }) {
+						t.Error("after a bad configuration, the one before doesn't serve")
+					}
+				}
+				// A death in a request is healed by the next configuration too.
+				if x := exchange(to("/", fromElsewhere, [2]string{"x-fault", "origin trap"})); x.Response.Status != 503 {
+					t.Errorf("a fatal request got status %d", x.Response.Status)
+				}
+				move(config(100, "X-None"))
+				envoytest.Eventually(t, 20*time.Second, "the next configuration after a death in a request", func() bool {
+					return always(func() bool { return serves(100) })
+				})
+				if strings.Contains(envoy.Log(), "thread-local") {
+					t.Error("Envoy has failed to configure a worker")
+				}
 			})
 		}
-	}
-}
-
-func neverWithoutTheFilter(t *testing.T, by delivery, plugin envoytest.Plugin) {
-	file := filepath.Join(t.TempDir(), "resource.json")
-	move := func(config string) {
-		t.Helper()
-		plugin.Config = config
-		if err := os.WriteFile(file+".new", []byte(envoytest.JSON(map[string]any{"resources": []any{by.resource(plugin)}})), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(file+".new", file); err != nil {
-			t.Fatal(err)
-		}
-	}
-	config := func(n int, fault string) string {
-		return fmt.Sprintf(`{"allow_origins": ["https://app-%d.example"], "expose_headers": [%q]}`, n, fault)
-	}
-	upstream := envoytest.NewUpstream(t)
-	bootstrap := by.bootstrap(file)
-	bootstrap.Upstream = upstream.Addr()
-	if bootstrap.Extra == nil {
-		bootstrap.Extra = map[string]any{}
-	}
-	bootstrap.Extra["node"] = map[string]any{"id": "test", "cluster": "test"}
-	move(config(0, "X-None"))
-	envoy := envoytest.Start(t, bootstrap.String(), envoytest.Options{Concurrency: 2})
-	addr := envoy.Addr(t, "main")
-
-	// A request from elsewhere whose answer a page could read is one that went by the
-	// filter.
-	exchange := func(request cases.Request) envoytest.Exchange {
-		t.Helper()
-		x, err := upstream.Exchange(envoytest.HTTP1, addr, request, permissive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := x.Response.Values("access-control-allow-origin"); slices.Contains(got, "https://evil.test") {
-			t.Fatalf("the upstream's own word stands: %q, status %d", got, x.Response.Status)
-		}
-		return x
-	}
-	serves := func(n int) bool {
-		t.Helper()
-		origin := fmt.Sprintf("https://app-%d.example", n)
-		x := exchange(cases.Request{Headers: [][2]string{{"origin", origin}}})
-		return x.Response.Status == 200 && slices.Equal(x.Response.Values("access-control-allow-origin"), []string{origin})
-	}
-	preflight := cases.Request{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app-0.example"}, {"access-control-request-method", "GET"}}}
-	fate := func() string {
-		t.Helper()
-		actual, asked := exchange(fromElsewhere), exchange(preflight)
-		return fmt.Sprintf("%d %q, preflight %d, forwarded %t", actual.Response.Status, cases.Lines(actual.Response.Headers), asked.Response.Status, len(asked.Received) > 0)
-	}
-	if !serves(0) {
-		t.Fatal("the first configuration doesn't serve")
-	}
-	// So many connections reach every worker.
-	always := func(holds func() bool) bool {
-		for range 20 {
-			if !holds() {
-				return false
-			}
-		}
-		return true
-	}
-	for i, fault := range []string{"Panic", "Trap", "Stack", "Memory"} {
-		want := `503 [], preflight 503, forwarded false`
-		if fault == "Panic" {
-			want = `200 ["vary: Origin"], preflight 403, forwarded false`
-		}
-		n := 2 * i
-		move(config(n, "X-Fault-"+fault))
-		envoytest.Eventually(t, 20*time.Second, fault+" in every worker: "+want, func() bool {
-			return always(func() bool { return fate() == want })
-		})
-		move(config(n+1, "X-None"))
-		envoytest.Eventually(t, 20*time.Second, "the next configuration after "+fault, func() bool {
-			return always(func() bool { return serves(n + 1) })
-		})
-
-		move(fmt.Sprintf(`{"allow_origins": ["no origin %d"]}`, n))
-		envoytest.Eventually(t, 20*time.Second, "the bad configuration to be refused", func() bool {
-			return strings.Contains(envoy.Log(), fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n))
-		})
-		if !always(func() bool { return serves(n + 1) }) {
-			t.Error("after a bad configuration, the one before doesn't serve")
-		}
-	}
-	// A death in a request is healed by the next configuration too.
-	if x := exchange(to("/", fromElsewhere, [2]string{"x-fault", "origin trap"})); x.Response.Status != 503 {
-		t.Errorf("a fatal request got status %d", x.Response.Status)
-	}
-	move(config(100, "X-None"))
-	envoytest.Eventually(t, 20*time.Second, "the next configuration after a death in a request", func() bool {
-		return always(func() bool { return serves(100) })
-	})
-	if strings.Contains(envoy.Log(), "thread-local") {
-		t.Error("Envoy has failed to configure a worker")
 	}
 }
 

@@ -74,7 +74,7 @@ func TestListeners(t *testing.T) {
 	envoytest.Eventually(t, recovery, "the bad policy to be refused", func() bool {
 		return p.Stats(t)["listener_manager.lds.update_rejected"] == 1
 	})
-	if line := "listener 'lds' config rejected: Unable to create Wasm plugin cors"; !strings.Contains(p.Log(), line) {
+	if line := "Error adding/updating listener(s) lds: Unable to create Wasm plugin cors"; !strings.Contains(p.Log(), line) {
 		t.Errorf("the log lacks %q", line)
 	}
 	load.remains(t, "lds", 4)

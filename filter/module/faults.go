@@ -51,11 +51,17 @@ func die(kind string) {
 			kept = append(kept, make([]byte, 256<<20))
 		}
 	case "stack":
-		deeper(0)
+		kept = make([][]byte, deeper(0))
 	}
 	panic("fault at " + entered)
 }
 
 var kept [][]byte
 
-func deeper(n int) int { return deeper(n+1) + n }
+// deeper calls itself for ever, or nearly so.
+func deeper(n int) int {
+	if n < 0 {
+		return 0
+	}
+	return deeper(n+1) + n
+}
