@@ -48,11 +48,25 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case errors.Is(err, errFindings):
 		return exitFindings
 	}
-	fmt.Fprintf(stderr, "corsctl: %s\n", printable(err.Error()))
+	for _, one := range separate(err) {
+		fmt.Fprintf(stderr, "corsctl: %s\n", printable(one.Error()))
+	}
 	if _, ok := errors.AsType[*os.PathError](err); !ok {
 		fmt.Fprintf(stderr, "Run %q to see how it is used.\n", command.CommandPath()+" --help")
 	}
 	return exitUsage
+}
+
+// separate is each of the errors that are joined in one.
+func separate(err error) (list []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, one := range joined.Unwrap() {
+		list = append(list, separate(one)...)
+	}
+	return list
 }
 
 func newRoot() *cobra.Command {

@@ -61,8 +61,8 @@ func (p *Plugin) before(f *document.Node, kind string) *document.Finding {
 // answerers are Envoy's HTTP filters that answer requests themselves, by the folder of
 // their messages (https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/http_filters).
 var answerers = []string{
-	"adaptive_concurrency", "admission_control", "api_key_auth", "basic_auth", "cache", "cache_v2", "composite", "cors", "csrf",
-	"dynamic_modules", "ext_authz", "ext_proc", "fault", "file_server", "filter_chain", "golang", "jwt_authn", "local_ratelimit", "lua",
+	"adaptive_concurrency", "admission_control", "api_key_auth", "basic_auth", "cache", "cache_v2", "cdn_loop", "composite", "cors", "csrf",
+	"dynamic_forward_proxy", "dynamic_modules", "ext_authz", "ext_proc", "fault", "file_server", "filter_chain", "golang", "jwt_authn", "local_ratelimit", "lua",
 	"mcp", "oauth2", "rate_limit_quota", "ratelimit", "rbac", "wasm",
 }
 
