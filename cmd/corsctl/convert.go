@@ -51,6 +51,9 @@ with 2 if the format can't be told.`,
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		name, text, err := read(c, args[0])
+		if err != nil && output.value == "json" {
+			return errors.Join(err, printConverted(c, *from, &convert.Result{Findings: []*document.Finding{unreadable(name, err)}}))
+		}
 		if err != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ func (f *explainFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	plugin, rules, err := load(c, f.config, f.at)
+	plugin, rules, err := load(c, f.config, f.at, f.output.value == "json")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,30 +14,47 @@ import (
 )
 
 // load reads a file that must have one configuration, or several of which at is the line
-// of one: a valid one with policies. What is wrong with it is printed.
-func load(c *cobra.Command, arg, at string) (*manifest.Plugin, []config.Rule, error) {
+// of one: a valid one with policies. What is wrong with it is printed, on standard output
+// if that is for programs.
+func load(c *cobra.Command, arg, at string, forPrograms bool) (*manifest.Plugin, []config.Rule, error) {
 	name, text, err := read(c, arg)
 	if err != nil {
+		if forPrograms {
+			err = errors.Join(err, printJSON(c.OutOrStdout(), withFindings(unreadable(name, err))))
+		}
 		return nil, nil, err
+	}
+	report := func(findings []*document.Finding) error {
+		if forPrograms {
+			if err := printJSON(c.OutOrStdout(), withFindings(findings...)); err != nil {
+				return err
+			}
+			return errFindings
+		}
+		printFindings(c.ErrOrStderr(), findings)
+		return errFindings
 	}
 	plugins, findings := manifest.Find(name, text, readText)
 	if len(plugins) == 0 {
-		printFindings(c.ErrOrStderr(), findings)
-		return nil, nil, errFindings
+		return nil, nil, report(findings)
 	}
 	plugin, err := chooseAt(name, plugins, at)
 	if err != nil {
 		return nil, nil, err
 	}
 	if configuration, findings := plugin.Parse(); configuration == nil {
-		printFindings(c.ErrOrStderr(), findings)
-		return nil, nil, errFindings
+		return nil, nil, report(findings)
 	}
 	rules := config.Rules(plugin.Configuration)
 	if len(rules) == 0 {
 		return nil, nil, fmt.Errorf("%s has no policies of its own; give the document that its policy source serves", name)
 	}
 	return plugin, rules, nil
+}
+
+// withFindings is what a program reads instead of an answer.
+func withFindings(findings ...*document.Finding) any {
+	return map[string]any{"findings": asJSON(findings)}
 }
 
 // chooseAt is the configuration that a line belongs to, or, without a line, the only one
