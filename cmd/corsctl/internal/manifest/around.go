@@ -163,3 +163,34 @@ func patched(patch *document.Node) []*document.Finding {
 	return []*document.Finding{warning(operation, "patch.operation",
 		operation.Scalar()+" puts the filter behind others, which may answer a preflight first", "write INSERT_FIRST")}
 }
+
+// own is the filter's own name, where others share that of its document.
+func (c *candidate) own() string {
+	if c.list != nil {
+		return label(c.at.Get("name").String())
+	}
+	return c.name
+}
+
+// before reports whether a filter comes before another one, as far as that can be told of
+// two of Istio, by phase and priority, or of one resource of Envoy Gateway.
+func (c *candidate) before(other *candidate) bool {
+	if c.istio == nil || other.istio == nil {
+		return c.list != nil && c.list == other.list && c.at.Offset < other.at.Offset
+	}
+	phases := []string{"AUTHN", "AUTHZ", "STATS"}
+	rank := func(n *document.Node) int {
+		if i := slices.Index(phases, n.Get("phase").Scalar()); i >= 0 {
+			return i
+		}
+		return len(phases) // It comes last.
+	}
+	priority := func(n *document.Node) int {
+		p, _ := strconv.Atoi(n.Get("priority").Scalar()) // 0 without one
+		return p
+	}
+	if a, b := rank(c.istio), rank(other.istio); a != b {
+		return a < b
+	}
+	return priority(c.istio) >= priority(other.istio)
+}

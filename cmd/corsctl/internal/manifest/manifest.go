@@ -115,6 +115,9 @@ type candidate struct {
 	discovered bool
 	// merge is where a merge key stands that Envoy meets, or -1.
 	merge int
+	// istio has the phase and the priority of a filter of Istio, and list the filters of
+	// Envoy Gateway among which this one is; both are nil of others.
+	istio, list *document.Node
 	// begin is where the filter begins, or the document that it is.
 	begin  int
 	around surroundings
@@ -144,15 +147,18 @@ func (s *search) document(d *document.Node, kind string) {
 		s.plugins = append(s.plugins, s.bare(d))
 	case kind == "WasmPlugin":
 		spec := d.Get("spec")
-		s.candidate(d, kind, spec, spec.Get("plugin_config"), phase)
+		if c := s.candidate(d, kind, spec, spec.Get("plugin_config"), phase); c != nil {
+			c.istio = spec
+		}
 	case kind == "TrafficExtension":
 		if wasm := d.Get("spec", "wasm"); wasm != nil {
-			s.candidate(d, kind, wasm, wasm.Get("plugin_config"), func(*document.Node) []*document.Finding { return phase(d.Get("spec")) })
+			spec := d.Get("spec")
+			s.candidate(d, kind, wasm, wasm.Get("plugin_config"), func(*document.Node) []*document.Finding { return phase(spec) }).istio = spec
 		}
 	case kind == "EnvoyExtensionPolicy":
 		for _, wasm := range d.Get("spec", "wasm").List() {
-			s.candidate(wasm, kind, wasm, wasm.Get("config"), s.secured)
-			s.candidates[len(s.candidates)-1].name = kind + " " + d.Get("metadata", "name").String()
+			c := s.candidate(wasm, kind, wasm, wasm.Get("config"), s.secured)
+			c.name, c.list = kind+" "+d.Get("metadata", "name").String(), d.Get("spec", "wasm")
 		}
 	default:
 		before := len(s.candidates)
@@ -322,13 +328,18 @@ func isWasm(url string) bool {
 
 // candidate is a Wasm filter of a document of Kubernetes: at is what configures it, and
 // value its own configuration. Around finds more to warn of than where it fails.
-func (s *search) candidate(d *document.Node, kind string, at, value *document.Node, around func(at *document.Node) []*document.Finding) {
-	name := kind + " " + d.Get("metadata", "name").String()
-	if at != nil {
-		module := []string{name, at.Get("url").String(), at.Get("plugin_name").String(), at.Get("name").String()}
-		s.candidates = append(s.candidates, &candidate{name: name, at: at, value: value, module: append(module, texts(at.Get("code"))...), merge: -1,
-			begin: d.Offset, around: surroundings{warnings: append(around(at), open(at)...)}})
+func (s *search) candidate(d *document.Node, kind string, at, value *document.Node, around func(at *document.Node) []*document.Finding) *candidate {
+	if at == nil {
+		return nil
 	}
+	name := kind + " " + d.Get("metadata", "name").String()
+	module := []string{name, at.Get("url").String(), at.Get("plugin_name").String(), at.Get("name").String()}
+	c := &candidate{
+		name: name, at: at, value: value, module: append(module, texts(at.Get("code"))...), merge: -1,
+		begin: d.Offset, around: surroundings{warnings: append(around(at), open(at)...)},
+	}
+	s.candidates = append(s.candidates, c)
+	return c
 }
 
 // texts are all strings in a value.
@@ -361,6 +372,12 @@ func (s *search) choose() {
 	}
 	for _, c := range s.candidates {
 		if ours(c) {
+			for _, other := range s.candidates {
+				if !ours(other) && other.before(c) {
+					c.around.warnings = append(c.around.warnings, warning(other.at, "wasm",
+						other.own()+" comes before "+c.own()+" (line "+strconv.Itoa(s.file.Position(c.begin).Line)+"), and may answer a preflight first", "put "+c.own()+" first"))
+				}
+			}
 			s.unwrap(c)
 			continue
 		}

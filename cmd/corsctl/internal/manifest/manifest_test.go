@@ -67,6 +67,7 @@ func TestFind(t *testing.T) {
 		{"EnvoyExtensionPolicy", "a.yaml", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec:\n  wasm:\n  - name: waf\n    config: {}\n  - name: CORS\n    config: {allow_origins: ['*']}\n", []string{
 			`"EnvoyExtensionPolicy x" {"allow_origins": ["*"]}`,
 			`a.yaml:5:5: configuration: EnvoyExtensionPolicy x is another Wasm filter, or is not recognised as this one, and isn't checked; name it "cors" if it is this one`,
+			`a.yaml:5:5: wasm: filter waf comes before filter CORS (line 7), and may answer a preflight first; put filter CORS first`,
 		}},
 		{"WasmPlugin with a type", "a.yaml", "kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {'@type': x/google.protobuf.StringValue, allow_origins: ['*']}, phase: AUTHN}\n", []string{
 			`"WasmPlugin x" {"@type": "x/google.protobuf.StringValue", "allow_origins": ["*"]}`,
@@ -268,6 +269,10 @@ func TestAround(t *testing.T) {
 	istio := func(spec string) string {
 		return "kind: WasmPlugin\nmetadata: {name: cors}\nspec:\n  pluginConfig: {allow_origins: ['*']}\n" + spec
 	}
+	const unchecked = "a.yaml:11:3: configuration: WasmPlugin waf is another Wasm filter, or is not recognised as this one, and isn't checked; name it \"cors\" if it is this one"
+	waf := func(spec string) string {
+		return "---\nkind: WasmPlugin\nmetadata: {name: waf}\nspec:\n  pluginConfig: {}\n" + spec
+	}
 	gateway := func(wasm string) string {
 		return "kind: EnvoyExtensionPolicy\nmetadata: {name: cors}\nspec:\n  wasm:\n  - config: {allow_origins: ['*']}\n" + wasm
 	}
@@ -322,6 +327,15 @@ func TestAround(t *testing.T) {
 			"a.yaml:4:10: phase: AUTHZ comes late: " + late + "; write AUTHN" + priority,
 			"a.yaml:5:62: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSE",
 		}},
+		{"Istio, another before", istio("  phase: AUTHN\n  priority: 10\n") + waf("  phase: AUTHN\n  priority: 20\n"), []string{
+			unchecked, "a.yaml:11:3: wasm: WasmPlugin waf comes before WasmPlugin cors (line 1), and may answer a preflight first; put WasmPlugin cors first"}},
+		{"Istio, another of the same priority", istio("  phase: AUTHN\n") + "  #\n" + waf("  phase: AUTHN\n"), []string{
+			unchecked, "a.yaml:11:3: wasm: WasmPlugin waf comes before WasmPlugin cors (line 1), and may answer a preflight first; put WasmPlugin cors first"}},
+		{"Istio, another after", istio("  phase: AUTHN\n  priority: 20\n") + waf("  phase: AUTHN\n  priority: 10\n"), []string{unchecked}},
+		{"Istio, another in a later phase", istio("  phase: AUTHN\n  priority: 20\n") + waf("  phase: STATS\n  priority: 30\n"), []string{unchecked}},
+		{"Envoy Gateway, another before", "kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec:\n  wasm:\n  - {name: waf, config: {}}\n  - {name: cors, config: {allow_origins: ['*']}}\n", []string{
+			"a.yaml:5:5: configuration: EnvoyExtensionPolicy x is another Wasm filter, or is not recognised as this one, and isn't checked; name it \"cors\" if it is this one",
+			"a.yaml:5:5: wasm: filter waf comes before filter cors (line 6), and may answer a preflight first; put filter cors first"}},
 		{"EnvoyFilter, first", patch("INSERT_FIRST", "{}"), nil},
 		{"EnvoyFilter, before", patch("INSERT_BEFORE", "{name: a}"), nil},
 		{"EnvoyFilter, before one", patch("INSERT_BEFORE", "{subFilter: {name: envoy.filters.http.router}}"), []string{
