@@ -345,6 +345,8 @@ func TestMalformedOriginInWords(t *testing.T) {
 		"https://app.example/":           "the Origin header https://app.example/ has a slash at its end, as browsers never send it",
 		"https://App.example":            "the Origin header https://App.example has upper-case letters, as browsers never send it",
 		"HTTPS://app.example/":           "the Origin header HTTPS://app.example/ has upper-case letters and a slash at its end, as browsers never send it",
+		"app://Opaque/":                  "the Origin header app://Opaque/ has a slash at its end, as browsers never send it",
+		"App://Opaque":                   "the Origin header App://Opaque has upper-case letters, as browsers never send it",
 		"https://app.example//":          unknown,
 		"https://app.example/path":       unknown,
 		"https://app.example\n/":         unknown,

@@ -284,12 +284,16 @@ func malformedInWords(s string) string {
 	if len(mended) > maxOrigin {
 		return unknown
 	}
-	lower := strings.ToLower(mended)
-	// What isn't ASCII and becomes so has another length then.
-	if _, ok := parseOrigin(lower); !ok || len(lower) != len(mended) {
-		return unknown
+	_, ok := parseOrigin(mended) // whose host may have upper-case letters, if it is opaque
+	upper := !ok
+	if upper {
+		lower := strings.ToLower(mended)
+		// What isn't ASCII and becomes so has another length then.
+		if _, ok = parseOrigin(lower); !ok || len(lower) != len(mended) {
+			return unknown
+		}
 	}
-	switch upper := lower != mended; {
+	switch {
 	case upper && slash:
 		return "the Origin header " + s + " has upper-case letters and a slash at its end, as browsers never send it"
 	case upper:
