@@ -438,6 +438,9 @@ func (e *explanation) printVerdict(p *printer) {
 		return
 	case e.Blocked == nil:
 		p.line("%s", p.in(green, "allowed: the page gets the answer"))
+		if len(e.plugin.Around()) > 0 {
+			p.line("%s", p.in(yellow, "but what stands around the filter may prevent it: see the notes"))
+		}
 		if names := e.exposed(); names != "" && r.CORS() {
 			p.line("it can read the CORS-safelisted response headers, and %s", names)
 		}

@@ -62,6 +62,7 @@ func (e *explanation) json() ([]byte, error) {
 		Changes []change        `json:"changes"`
 		Typed   string          `json:"as_typed,omitempty"`
 		Notes   []string        `json:"notes"`
+		Around  []finding       `json:"warnings,omitempty"`
 	}
 	r := e.Request
 	result.Source, result.File = e.captured.source, e.plugin.File().Name
@@ -98,6 +99,9 @@ func (e *explanation) json() ([]byte, error) {
 			made.place = &where
 		}
 		result.Changes = append(result.Changes, made)
+	}
+	if around := e.plugin.Around(); len(around) > 0 {
+		result.Around = asJSON(around)
 	}
 	result.Notes = append(append([]string{}, e.captured.notes...), e.Hints...)
 	return json.Marshal(result)
