@@ -25,6 +25,13 @@ type surroundings struct {
 // filter may not do what the configuration says: filters that answer first, a failure
 // that lets requests pass, paths in more than one spelling.
 func (p *Plugin) Around() []*document.Finding {
+	if !p.looked {
+		p.found, p.looked = p.lookAround(), true // A HAR file asks for it with each request.
+	}
+	return p.found
+}
+
+func (p *Plugin) lookAround() []*document.Finding {
 	list := slices.Clone(p.around.warnings)
 	for _, f := range p.around.earlier {
 		if kind := answerer(f); kind != "" && !isTrue(f.Get("disabled")) {

@@ -29,6 +29,9 @@ type Plugin struct {
 	// begin is where what has the configuration begins: a document, or a filter.
 	begin  int
 	around surroundings
+	// found is what Around has found, once it has looked.
+	found  []*document.Finding
+	looked bool
 }
 
 // Parse reads the configuration as the filter does, and looks at what is around it. What
