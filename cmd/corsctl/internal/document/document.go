@@ -161,7 +161,8 @@ func (f *File) parse() *Finding {
 }
 
 // template finds an action of a template, of Helm's or another's, outside of comments.
-var template = regexp.MustCompile(`(?m)^[^#\n]*?(\{\{[^\n]*\}\})`)
+// Braces that are doubled by mistake have a quote behind them.
+var template = regexp.MustCompile(`(?m)^[^#\n]*?(\{\{-?[ \t]*[.$/(A-Za-z][^\n]*\}\})`)
 
 // IsTemplate reports whether a text has actions of a template in it.
 func IsTemplate(text string) bool { return template.MatchString(text) }

@@ -256,6 +256,7 @@ func TestNotText(t *testing.T) {
 		{"a.json", `{"a": {{ .Values.a | toJson }}}`, "1:7 " + template},
 		{"a.yaml", "# {{ a }}\na: [\n", "3:1 did not find expected node content while parsing a flow node"},
 		{"a.yaml", "a: '{{ .Values.a }}'\n", ""},
+		{"a.json", `{"a": {{"b": 1}}}`, "1:8 unexpected '{' where a field's name should stand; write names in double quotes, and no comma after the last field"},
 	} {
 		file, failed := document.Parse(test.name, test.text)
 		got := ""
