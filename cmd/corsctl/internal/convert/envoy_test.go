@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -134,7 +135,8 @@ func TestEnvoyFindings(t *testing.T) {
 	}
 }
 
-// TestEnvoyLarge: what a large proxy has is converted within seconds.
+// TestEnvoyLarge: what a large proxy has is converted within seconds. They are the
+// processor's, because the machine may do other things too.
 func TestEnvoyLarge(t *testing.T) {
 	for _, size := range []struct{ hosts, routes int }{{3000, 5}, {3, 1000}} {
 		var b strings.Builder
@@ -147,9 +149,9 @@ func TestEnvoyLarge(t *testing.T) {
 			}
 			b.WriteString("  - match: {prefix: /}\n")
 		}
-		start := time.Now()
+		start := cpuTime(t)
 		result := convertText(t, "envoy", "file.yaml", b.String())
-		if took := time.Since(start); took > 20*time.Second {
+		if took := cpuTime(t) - start; took > 20*time.Second {
 			t.Errorf("%+v took %v", size, took)
 		} else {
 			t.Logf("%+v took %v", size, took)
@@ -159,4 +161,14 @@ func TestEnvoyLarge(t *testing.T) {
 			t.Errorf("%d policies", result.Policies)
 		}
 	}
+}
+
+// cpuTime is the processor time of the test so far.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
