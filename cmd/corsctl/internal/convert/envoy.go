@@ -163,12 +163,18 @@ func (e *envoyReader) table(from *document.Node, hosts []*document.Node, outer l
 		for _, d := range n.Get("domains").List() {
 			text := strings.ToLower(d.String())
 			if text == "" || taken[text] {
-				continue // which Envoy refuses
+				what := "is no domain, so Envoy refuses it"
+				if taken[text] {
+					what = "is the domain of a virtual host already, so Envoy refuses it"
+				}
+				e.c.warn(d, "", what, "left out")
+				continue
 			}
 			taken[text] = true
 			v.domains = append(v.domains, newDomain(d, text, byHeader != nil))
 		}
 		if v.domains == nil {
+			e.c.warn(n, "", "has no domains, so Envoy refuses it", "left out with its policies")
 			continue
 		}
 		for _, route := range n.Get("routes").List() {

@@ -49,6 +49,11 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	for _, p := range e.policies {
 		e.addUnknownTargets(p)
 	}
+	for _, p := range e.policies {
+		if n := p.Get("spec", "cors"); given(n) && n.Kind == document.Object && !p.used {
+			c.warn(n, "", "is attached to nothing that is in the file, or to what has another policy already", "left out; check the targets of the SecurityPolicy")
+		}
+	}
 }
 
 type envoyGateway struct {
@@ -98,6 +103,7 @@ type securityPolicy struct {
 	*resource
 	targets []target
 	made    map[*document.Node]*envoyPolicy // by the parent's policy that it is merged into
+	used    bool                            // it is attached to something in the file
 }
 
 // A target is what a policy is attached to.
@@ -172,6 +178,9 @@ func (e *envoyGateway) policyOf(r *resource, rule *document.Node, of parent) *en
 	above := e.policyAbove(of)
 	if p == nil {
 		p, above = above, nil
+	}
+	if p != nil {
+		p.used = true
 	}
 	return e.policy(p, above)
 }
@@ -267,6 +276,7 @@ func (e *envoyGateway) otherwise(p *securityPolicy, of parent, hosts []routedHos
 		if e.policyAbove(listener) != p {
 			continue
 		}
+		p.used = true
 		for _, host := range hosts {
 			if v := e.table.host(listener.key(), p.resource, host); v.policy == nil {
 				v.policy = policy
@@ -314,6 +324,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 			what = "no " + t.kind + " in the file has the labels, so the hosts and paths aren't known"
 		}
 		e.c.warn(t.at, "", what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
+		p.used = true
 		e.c.add(policy.ruleFor(cors.Match{}, p.name))
 	}
 }

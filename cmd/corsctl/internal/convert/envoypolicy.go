@@ -168,11 +168,11 @@ func hasOrigins(policy *document.Node) bool {
 // merge makes a policy of its layers.
 func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
 	r := &rule{from: layers[0], at: map[string][]*document.Node{}}
-	if !slices.ContainsFunc(layers, hasOrigins) || !e.mode(r, layers[0]) {
-		return nil // it leaves everything alone, or as good as that
-	}
 	for _, layer := range layers {
 		e.unknownFields(layer)
+	}
+	if !slices.ContainsFunc(layers, hasOrigins) || !e.mode(r, layers[0]) {
+		return nil // it leaves everything alone, or as good as that
 	}
 	// get is a field's value in the first layer that sets it, as Envoy has it: an empty
 	// text and an empty list are not set.

@@ -195,6 +195,41 @@ func TestUnreached(t *testing.T) {
 	}
 }
 
+// TestAttachment: a policy that comes to nothing where it stands is a warning, or the
+// reason why there is no configuration.
+func TestAttachment(t *testing.T) {
+	const (
+		envoyPolicy = `typed_per_filter_config: {envoy.filters.http.cors: {` + corsType + `, allow_origin_string_match: [{exact: "https://app.example"}]}}`
+		gateway     = `cors: {allowOrigins: ["https://app.example"]}`
+		istio       = `corsPolicy: {allowOrigins: [{exact: "https://app.example"}]}`
+		route       = "\n---\n{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{name: a}]}}"
+	)
+	for _, test := range []struct{ name, format, text, want string }{
+		{"no targets", "envoy-gateway", `{kind: SecurityPolicy, metadata: {name: p}, spec: {` + gateway + `}}`, "is attached to nothing"},
+		{"a rule that isn't there", "envoy-gateway", `{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: HTTPRoute, name: r, sectionName: b}], ` + gateway + `}}` + route, "is attached to nothing"},
+		{"a second policy", "envoy-gateway", `{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: HTTPRoute, name: r}], ` + gateway + `}}` + "\n---\n" +
+			`{kind: SecurityPolicy, metadata: {name: q}, spec: {targetRefs: [{kind: HTTPRoute, name: r}], cors: {allowOrigins: ["https://b.example"]}}}` + route, "what has another policy already"},
+		{"a second filter", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{type: CORS, ` + gateway + `}, {type: CORS, ` + gateway + `}]}]}}`, "is a second filter of the type CORS"},
+		{"filters that are no list", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: {type: CORS, ` + gateway + `}}]}}`, "is not a list"},
+		{"rules that are no list", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: {filters: [{type: CORS, ` + gateway + `}]}}}`, "is not a list"},
+		{"another type", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{` + gateway + `}]}]}}`, "isn't of the type CORS"},
+		{"a filter without cors", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{type: CORS}]}]}}`, "is a filter of the type CORS without cors"},
+		{"http that is no list", "istio", `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: {` + istio + `}}}`, "is not a list"},
+		{"no domains", "envoy", `{virtual_hosts: [{name: v, ` + envoyPolicy + `}]}`, "has no domains"},
+		{"a domain that is none", "envoy", `{virtual_hosts: [{name: v, domains: [7, a.example], ` + envoyPolicy + `}]}`, "is no domain"},
+		{"a domain twice", "envoy", `{virtual_hosts: [{name: v, domains: [a.example], ` + envoyPolicy + `}, {name: w, domains: [A.example], ` + envoyPolicy + `}]}`, "is the domain of a virtual host already"},
+		{"origins of Envoy before version 3", "envoy", `{virtual_hosts: [{name: v, domains: ["*"], cors: {allow_origin: ["https://app.example"]}}]}`, `"allow_origin" is not a field of Envoy's CorsPolicy`},
+		{"no origins", "envoy", `{virtual_hosts: [{name: v, domains: ["*"], cors: {}}]}`, "in force"},
+		{"enabled by a word that isn't true", "nginx-ingress", `{kind: Ingress, metadata: {name: i, annotations: {nginx.ingress.kubernetes.io/enable-cors: "yes"}}, spec: {rules: [{host: a.example}]}}`, "means false there"},
+	} {
+		result := convertText(t, test.format, "file.yaml", test.text)
+		checkResult(t, result)
+		if all := lines(result); !strings.Contains(all, test.want) {
+			t.Errorf("%s: %q is missing in\n%s", test.name, test.want, all)
+		}
+	}
+}
+
 // TestSetHeaders: CORS headers that are set beside the policies are not forgotten.
 func TestSetHeaders(t *testing.T) {
 	for format, text := range map[string]string{

@@ -33,6 +33,9 @@ func FuzzConvert(f *testing.F) {
 		if failed != nil {
 			return
 		}
+		if recognized, _, err := Recognize(file); (recognized == "") != (err != nil) {
+			t.Fatalf("it is recognized as %q, %v", recognized, err)
+		}
 		result, err := Convert(formats[int(format)%len(formats)], file)
 		if err != nil {
 			t.Fatal(err)

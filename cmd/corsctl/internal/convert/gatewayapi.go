@@ -26,7 +26,7 @@ func fromGatewayAPI(c *conversion, documents []*document.Node) {
 	sections := sectionsOf(routes)
 	for _, r := range routes {
 		policies := map[*document.Node]*envoyPolicy{}
-		for _, rule := range r.Get("spec", "rules").List() {
+		for _, rule := range c.objects(r.Get("spec", "rules")) {
 			policies[rule] = policyOf(c.filterPolicy(r, rule))
 		}
 		for _, p := range parentsOf(r, sections) {
@@ -225,20 +225,22 @@ func newGatewayPolicy(of *resource, n, section *document.Node) *rule {
 }
 
 // routeFilter is the CORS filter among a rule's or a backend's filters, or nil.
-func (c *conversion) routeFilter(route *resource, of *document.Node) *document.Node {
-	for _, filter := range of.Get("filters").List() {
+func (c *conversion) routeFilter(route *resource, of *document.Node) (cors *document.Node) {
+	for _, filter := range c.objects(of.Get("filters")) {
 		n, isCORS := filter.Get("cors"), filter.Get("type").String() == "CORS"
 		switch {
 		case isCORS && !given(n):
 			c.warn(filter, "", "is a filter of the type CORS without cors", "left out")
 		case !isCORS && given(n):
 			c.warn(n, "", "stands in a filter that isn't of the type CORS, so the API server refuses it", `left out; write "type: CORS" beside it`)
+		case isCORS && cors != nil:
+			c.warn(filter, "", "is a second filter of the type CORS, so the API server refuses the route", "left out")
 		case isCORS && c.object(n):
 			c.found(filter, "of the HTTPRoute "+quote(route.name))
-			return n
+			cors = n
 		}
 	}
-	return nil
+	return cors
 }
 
 // wildcardOrigin is an origin of Gateway API or of Envoy Gateway. They are written as

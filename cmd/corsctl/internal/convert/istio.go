@@ -21,7 +21,7 @@ func fromIstio(c *conversion, documents []*document.Node) {
 
 func (t *routing) virtualService(r *resource) {
 	c := t.reader.c
-	routes := r.Get("spec", "http").List()
+	routes := c.objects(r.Get("spec", "http"))
 	if len(r.Get("spec", "hosts").List()) == 0 {
 		for _, http := range routes {
 			if policy := http.Get("cors_policy"); given(policy) {

@@ -76,7 +76,10 @@ func (r *resource) annotation(name string) (value *document.Node) {
 func (t *routing) ingress(r *resource, d dialect) {
 	c := t.reader.c
 	enable := r.annotation("enable-cors")
-	enabled, _ := strconv.ParseBool(text(enable))
+	enabled, err := strconv.ParseBool(text(enable))
+	if err != nil && text(enable) != "" {
+		c.warn(enable, "", quote(text(enable))+" isn't true or false, and means false there", `left out; write "true" if that is meant`)
+	}
 	if canary, _ := strconv.ParseBool(text(r.annotation("canary"))); canary {
 		if enabled {
 			c.warn(enable, "", "is an annotation of a canary, which has those of the main Ingress", "left out")

@@ -57,6 +57,9 @@ func convertAnything(t *testing.T, from, text string) {
 	if failed != nil {
 		return
 	}
+	if recognized, _, err := Recognize(file); (recognized == "") != (err != nil) {
+		t.Fatalf("it is recognized as %q, %v", recognized, err)
+	}
 	result, err := Convert(from, file)
 	if err != nil {
 		t.Fatal(err)
