@@ -22,7 +22,7 @@ func TestPolicySource(t *testing.T) {
 	before := f.counts(t)
 	var took durations
 	for n := 3; n <= 2+updates; n++ {
-		took.measure(func() { f.source.publish(document(n)) }, load.awaiting(t, bySource, n))
+		took.measure(func() { f.source.publish(largeDocument(n, updateSize)) }, load.awaiting(t, bySource, n))
 	}
 	t.Logf("by a policy source with an interval of %s, in every worker after: %s", sourceInterval, took)
 	for i, after := range f.counts(t) {

@@ -7,8 +7,12 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
 )
 
-// updates is how many policies each test of a way of delivery sends.
-const updates = 100
+const (
+	// updates is how many policies each test of a way of delivery sends.
+	updates = 100
+	// updateSize is the size of each in bytes. TestSoak has the largest.
+	updateSize = 50_000
+)
 
 // TestXDS: a control plane pushes a hundred policies, and each reaches every worker
 // while no request fails. A bad one is refused, and changes nothing.
@@ -18,7 +22,7 @@ func TestXDS(t *testing.T) {
 	before := f.vms(t)
 	var took durations
 	for n := 2; n <= 1+updates; n++ {
-		took.measure(func() { f.push(t, document(n)) }, load.awaiting(t, byXDS, n))
+		took.measure(func() { f.push(t, largeDocument(n, updateSize)) }, load.awaiting(t, byXDS, n))
 	}
 	t.Logf("by xDS, in every worker after: %s", took)
 	// The workers keep their VMs. Envoy tries each configuration in one more, on its
