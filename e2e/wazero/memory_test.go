@@ -94,6 +94,7 @@ func TestUpdatesMemory(t *testing.T) {
 
 // byConfiguration replaces the plugin by one with another configuration.
 func byConfiguration(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
+	t.Helper()
 	var root *wasmhost.Root
 	return func(size, n int) *wasmhost.Root {
 		old := root
@@ -106,6 +107,7 @@ func byConfiguration(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.
 // byRefusedConfiguration offers configurations that are refused beside one that serves.
 func byRefusedConfiguration(refused func(size, n int) string) func(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
 	return func(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
+		t.Helper()
 		root := newRoot(t, vm, policyA)
 		return func(size, n int) *wasmhost.Root {
 			bad, err := vm.NewRoot(refused(size, n))
@@ -124,6 +126,7 @@ const fetching = `{"policy_source": {"cluster": "policies", "path": "/cors.json"
 // byFetch answers the plugin's fetches with documents.
 func byFetch(policy func(size, n int) string) func(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
 	return func(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
+		t.Helper()
 		root := newRoot(t, vm, fetching)
 		return func(size, n int) *wasmhost.Root {
 			answerFetch(t, root, policy(size, n))
@@ -134,6 +137,7 @@ func byFetch(policy func(size, n int) string) func(t *testing.T, vm *wasmhost.VM
 
 // byTwo updates one plugin by its configuration and the other by its source, in turn.
 func byTwo(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
+	t.Helper()
 	configured, fetched := byConfiguration(t, vm), byFetch(sizedPolicy)(t, vm)
 	return func(size, n int) *wasmhost.Root {
 		fetched(size, n)
