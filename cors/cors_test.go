@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 func origins(list ...string) (entries []cors.OriginEntry) {
@@ -305,6 +306,10 @@ func FuzzDecide(f *testing.F) {
 		big(f, 3),
 		compile(f, cors.Config{AllowOrigins: append(origins("null", "http://localhost:*"), cors.OriginEntry{Text: `https://[a-z]+\.test`, Regex: true}), AllowMethods: []string{"*"}, AllowHeaders: []string{"*", "authorization"}, AllowCredentials: true}),
 		compile(f, cors.Config{AllowOrigins: origins("*"), AllowMethods: []string{"*"}, AllowHeaders: []string{"*"}}),
+		compile(f, cors.Config{AllowOrigins: append(origins("app://.", "file://", "wails://*.localhost:*"), cors.OriginEntry{Text: `.*`, Regex: true})}),
+	}
+	for _, o := range []string{"app://.", "file://", "wails://a.localhost:1", "app://a,b", "file://host", "data://x", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D"} {
+		f.Add("OPTIONS", o, "GET", "", "", true)
 	}
 	for _, r := range requests {
 		f.Add(r.Method, r.Origin, r.RequestMethod, strings.Join(r.RequestHeaders, ","), "", r.HasOrigin)
@@ -328,6 +333,12 @@ func FuzzDecide(f *testing.F) {
 				}
 				if h.Name == "access-control-allow-origin" && (!d.Allowed() && hasOrigin || h.Value != "*" && h.Value != origin) {
 					t.Errorf("origin %q got %q", origin, h.Value)
+				}
+				// Of these schemes no page has an origin; what claims to is as harmless as any.
+				scheme, _, _ := strings.Cut(h.Value, "://")
+				unknown := slices.Contains([]string{"about", "blob", "data", "file", "filesystem", "javascript", "mailto"}, scheme)
+				if h.Name == "access-control-allow-origin" && h.Value != "*" && (!unknown && !fetch.SerializedOrigin(h.Value) || strings.ContainsAny(h.Value, ",;*'\"`{}<> ")) {
+					t.Errorf("the answer repeats %q", h.Value)
 				}
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,8 +12,12 @@ import (
 
 // SerializeOrigin returns the serialized origin of a URL, as it stands in an
 // Origin header: scheme, host and a port that is not the scheme's own, or null
-// for a URL such as file:///, whose origin is opaque. The origins of browsers'
-// extensions are serialized too, as browsers do.
+// for a URL such as data:,x, whose origin is opaque.
+//
+// By the standard every origin of a scheme that it doesn't know is opaque. But
+// where pages have such a URL at all, in an app or an extension, the browser
+// treats the scheme as one of tuple origins and sends scheme and host: so they
+// are serialized here.
 //
 // See https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin.
 func SerializeOrigin(rawURL string) (string, error) {
@@ -31,6 +36,17 @@ func SerializeOrigin(rawURL string) (string, error) {
 		return u.scheme + "://" + u.host, nil
 	}
 	return u.scheme + "://" + u.host + ":" + u.port, nil
+}
+
+// SerializedOrigin reports whether s is what an Origin header has of one origin: null,
+// or scheme, host and port as a browser writes them. A browser that gives files
+// an origin, as it does on request, sends file://.
+func SerializedOrigin(s string) bool {
+	if s == "null" || s == "file://" {
+		return true
+	}
+	serialized, err := SerializeOrigin(s)
+	return err == nil && serialized == s
 }
 
 // SameOrigin reports whether a URL is of that origin, a serialized one. Nothing
@@ -81,18 +97,20 @@ func parseURL(s string) (u tupleURL, ok bool) {
 	}
 	u.scheme = asciiLower(scheme)
 	defaultPort, special := defaultPorts[u.scheme]
+	ends := `/\?#`
 	switch {
 	case special:
 		rest = strings.TrimLeft(rest, `/\`)
-	case strings.HasSuffix(u.scheme, "-extension") && strings.HasPrefix(rest, "//"):
-		rest = rest[2:]
+	case strings.HasPrefix(rest, "//") && !slices.Contains(opaqueSchemes, u.scheme):
+		rest, ends = rest[2:], `/?#`
 	default:
 		return u, true
 	}
 	u.tuple = true
-	if end := strings.IndexAny(rest, `/\?#`); end >= 0 {
+	if end := strings.IndexAny(rest, ends); end >= 0 {
 		rest, u.rest = rest[:end], rest[end:]
 	}
+	authority := rest
 	rest = rest[strings.LastIndexByte(rest, '@')+1:] // Without user name and password.
 	host, port := rest, ""
 	if colon := strings.LastIndexByte(rest, ':'); colon > strings.LastIndexByte(rest, ']') {
@@ -101,8 +119,26 @@ func parseURL(s string) (u tupleURL, ok bool) {
 	if u.port, ok = parsePort(port, defaultPort); !ok {
 		return u, false
 	}
-	u.host, ok = parseHost(host)
-	return u, ok
+	if special || strings.HasPrefix(host, "[") {
+		u.host, ok = parseHost(host)
+		return u, ok
+	}
+	u.host, ok = parseOpaqueHost(host)
+	return u, ok && (host != "" || authority == "")
+}
+
+// opaqueSchemes are those of URLs whose pages, if there are any, have no origin
+// of their own in any browser.
+var opaqueSchemes = []string{"about", "blob", "data", "file", "filesystem", "javascript", "mailto"}
+
+// parseOpaqueHost is the opaque-host parser. It keeps the case.
+//
+// See https://url.spec.whatwg.org/#concept-opaque-host-parser.
+func parseOpaqueHost(host string) (string, bool) {
+	if strings.ContainsAny(host, "\x00\t\n\r #/:<>?@[\\]^|") {
+		return "", false
+	}
+	return percentEncode(host, ""), true
 }
 
 func validScheme(s string) bool {

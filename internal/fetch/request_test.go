@@ -172,6 +172,24 @@ func TestSerializeOrigin(t *testing.T) {
 		"blob:https://a.example/550e8400":       "https://a.example",
 		"blob:null/550e8400":                    "",
 		"chrome-extension://abcdef/page.html":   "chrome-extension://abcdef",
+		"Capacitor://localhost/index.html":      "capacitor://localhost",
+		"app://./x":                             "app://.",
+		"app://-/x?y#z":                         "app://-",
+		"app:///x":                              "app://",
+		"app://":                                "app://",
+		"app://Local:8080/":                     "app://Local:8080",
+		"app://local:443":                       "app://local:443",
+		"app://u:p@local":                       "app://local",
+		"app://[::0001]:1/":                     "app://[::1]:1",
+		"app://b\u00fccher":                     "app://b%C3%BCcher",
+		"safari-web-extension://140BB581-1B/x":  "safari-web-extension://140BB581-1B",
+		"app:x":                                 "null",
+		"data://x":                              "null",
+		"app://:80":                             "",
+		"app://u@":                              "",
+		"app://a b":                             "",
+		"app://a\\b":                            "",
+		"app://a^b":                             "",
 		"a.example":                             "",
 		"/x":                                    "",
 		"https://":                              "",
@@ -194,6 +212,18 @@ func TestSerializeOrigin(t *testing.T) {
 	} {
 		if got, err := SerializeOrigin(url); got != want || (err != nil) != (want == "") {
 			t.Errorf("SerializeOrigin(%q) = %q, %v; want %q", url, got, err, want)
+		}
+	}
+}
+
+func TestSerializedOrigin(t *testing.T) {
+	for s, want := range map[string]bool{
+		"null": true, "file://": true, "https://a.example": true, "https://a.example:8443": true, "app://.": true, "app://": true, "capacitor://Localhost": true,
+		"": false, "*": false, "file:///": false, "file://host": false, "https://a.example/": false, "https://A.example": false, "https://a.example:443": false,
+		"App://.": false, "app://./": false, "app://a,b": true, "data:,x": false, "about:blank": false, "https://a.example, https://b.example": false,
+	} {
+		if got := SerializedOrigin(s); got != want {
+			t.Errorf("SerializedOrigin(%q) = %v", s, got)
 		}
 	}
 }
