@@ -80,7 +80,9 @@ bench: build envoy wabt ## Measure what CORS costs in Envoy; BENCHFLAGS=-help te
 fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzOrigin -fuzztime $(FUZZTIME) ./cors
 	go test -run '^$$' -fuzz FuzzDecide -fuzztime $(FUZZTIME) ./cors
+	go test -run '^$$' -fuzz FuzzToASCII -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cors
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzSuggestions -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./config
 	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/manifest
 	go test -run '^$$' -fuzz FuzzConvert -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cmd/corsctl/internal/convert
 	go test -run '^$$' -fuzz FuzzMatchers -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/convert
