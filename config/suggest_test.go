@@ -37,7 +37,7 @@ var (
 	alternative = regexp.MustCompile(`^,? or (write |at most )?`)
 	// ends is what may follow what is to be written. Words such as "to" tell that it is
 	// part of a sentence.
-	ends = regexp.MustCompile(`^($|,? or |, (without|which|and the path|in quotes)| for | if | to have )`)
+	ends = regexp.MustCompile(`^($|,? or |, (without|which|and the path|and the host|in quotes)| for | if | to have )`)
 )
 
 // cutValues cuts values with commas between them from the front of s.

@@ -128,15 +128,15 @@ func acceptedRegex(expr string, credentials bool) bool {
 
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
 func diagnose(s string) diagnosis {
-	if d := diagnoseText(s); d.what != "" {
-		return d
-	}
 	if name, ok := variable(s); ok {
 		d := diagnosis{what: quote(s) + " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
 		if strings.Contains(strings.ToLower(name), "http_origin") {
 			d.what = quote(s) + " is a variable of nginx, and nothing here fills it in: it would allow every origin"
 			d.mended, d.instead = []string{"*"}, "list the origins of the pages that may read answers"
 		}
+		return d
+	}
+	if d := diagnoseText(s); d.what != "" {
 		return d
 	}
 	if looksLikeRegex(s) {
@@ -221,16 +221,22 @@ func diagnoseScheme(s string) diagnosis {
 		host = strings.TrimLeft(tail, "/")
 	}
 	scheme := "https://"
-	if name := strings.TrimSuffix(before(host, "/?#"), ":*"); loopback(strings.ToLower(beforePort(name))) {
+	if name, _ := repairHost(host); loopback(beforePort(name)) {
 		scheme = "http://" // where no one has a certificate
 	}
 	switch {
 	case strings.EqualFold(s, "null"):
 		return diagnosis{what: quote(s) + " is not an origin", mended: []string{"null"}}
+	case strings.Trim(s, "*") == "":
+		return diagnosis{what: quote(s) + " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+	case colon && neverOrigin(head):
+		return diagnosis{what: quote(s) + ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
 	case strings.Contains(s, ":/"):
 		return diagnosis{what: quote(s) + " has one slash where two should stand", mended: []string{strings.Replace(s, ":/", "://", 1)}}
 	case colon && tail == "" && validScheme(head):
 		return diagnosis{what: quote(s) + " is a scheme alone", mended: []string{head + "://"}}
+	case colon && validScheme(head) && !strings.Contains(head, ".") && head != "http" && head != "https" && strings.Trim(tail, "0123456789*") == tail:
+		return diagnosis{what: quote(s) + " has no slashes after its scheme", mended: []string{head + "://" + tail}}
 	}
 	return diagnosis{what: quote(s) + " has no scheme", mended: []string{withoutPath(scheme + host)}}
 }
@@ -253,6 +259,8 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 	}
 	port = strings.ReplaceAll(port, "*", "[0-9]*")
 	switch {
+	case host == "":
+		d.what, d.mended = quote(s)+" has no host", []string{scheme + "://"}
 	case host == "*" || host == "*.":
 		d.what = quote(s) + " would be every origin of the scheme " + scheme
 		d.regexes = []string{scheme + "://" + everyHost(scheme) + port}
@@ -290,7 +298,7 @@ func looksLikeRegex(s string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(s, ".*") || strings.HasPrefix(s, "~") || strings.HasSuffix(s, "$")
+	return strings.HasPrefix(s, ".*") || strings.HasPrefix(s, ".+") || strings.HasPrefix(s, "~") || strings.HasSuffix(s, "$")
 }
 
 // diagnoseRegex says what to write in place of a regex that stands as a string.

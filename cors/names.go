@@ -1,7 +1,7 @@
 package cors
 
 import (
-	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -65,7 +65,7 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 			list = nil
 			break
 		}
-		if quoted := strconv.Quote(name); !strings.Contains(" "+strings.Join(list, " ")+" ", " "+quoted+" ") {
+		if quoted := strconv.Quote(name); !slices.Contains(list, quoted) {
 			list = append(list, quoted)
 		}
 	}
@@ -96,16 +96,20 @@ func diagnosePath(m PathMatch) (what, instead string) {
 // mendHost says to write what an entry of match.hosts is meant to be, or otherwise if
 // that isn't clear.
 func mendHost(s, otherwise string) string {
-	if len(s) > maxMended {
+	if len(s) > maxMended || looksLikeRegex(s) || strings.ContainsAny(s, `\^$()|{}`) {
 		return otherwise
 	}
 	var list []string
+	and := ""
 	for _, host := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }) {
-		mended := repairHost(host)
+		mended, path := repairHost(host)
 		if _, what, _ := parseHostPattern(mended); what != "" {
 			return otherwise
 		}
-		if quoted := strconv.Quote(mended); !strings.Contains(" "+strings.Join(list, " ")+" ", " "+quoted+" ") {
+		if path != "" && path != "/" {
+			and = ", and the path in match.paths" // without it the policy is for more
+		}
+		if quoted := strconv.Quote(mended); !slices.Contains(list, quoted) {
 			list = append(list, quoted)
 		}
 	}
@@ -113,11 +117,7 @@ func mendHost(s, otherwise string) string {
 	if list == nil || len(instead) > maxInstead {
 		return otherwise
 	}
-	_, rest, _ := strings.Cut(s, "://")
-	if _, path, found := strings.Cut(cmp.Or(rest, s), "/"); found && path != "" {
-		instead += ", and the path in match.paths" // without it the policy is for more
-	}
-	return instead
+	return instead + and
 }
 
 // ipv6Problem says what is wrong with the IPv6 address of an entry of match.hosts; ""
@@ -129,6 +129,8 @@ func ipv6Problem(s string) string {
 	}
 	pieces, ok := parseIPv6(strings.ToLower(strings.Trim(host, "[]")))
 	switch {
+	case !strings.Contains(host, ":"):
+		return ""
 	case strings.HasPrefix(host, "[") && !ok:
 		return " has an invalid IPv6 address"
 	case !ok:
@@ -141,17 +143,28 @@ func ipv6Problem(s string) string {
 	return ""
 }
 
-// repairHost makes of what was written for a host what was meant, as far as it can.
-func repairHost(s string) string {
+// repairHost makes of what was written for a host what was meant, as far as it can, and
+// returns the path that was written with it.
+func repairHost(s string) (host, path string) {
 	s = strings.Trim(s, "\"'`")
-	scheme, rest, isURL := strings.Cut(s, "://")
-	if !isURL {
-		scheme, rest = "", strings.TrimPrefix(s, "//")
+	if !strings.Contains(s, ":") {
+		s = strings.Trim(s, "[]")
 	}
+	scheme, rest, isURL := strings.Cut(s, ":/")
+	if !isURL {
+		scheme, rest = "", s
+	}
+	rest = strings.TrimPrefix(rest, "/")
+	if !isURL {
+		rest = strings.TrimPrefix(rest, "/")
+	}
+	path = rest
 	rest = before(rest, `/?#\`)
+	path = path[len(rest):]
 	rest = rest[strings.LastIndexByte(rest, '@')+1:]
 	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":*"), ":")
-	host, port := rest, ""
+	port := ""
+	host = rest
 	if i := strings.LastIndexByte(rest, ':'); i > strings.IndexByte(rest, ']') && strings.Count(rest[:i], ":") == 0 || i > 0 && rest[i-1] == ']' {
 		host, port = rest[:i], strings.TrimLeft(rest[i+1:], "0")
 	}
@@ -171,17 +184,22 @@ func repairHost(s string) string {
 		host = name
 	}
 	if port == "" || port == strconv.Itoa(defaultPort(scheme)) {
-		return host
+		return host, path
 	}
-	return host + ":" + port
+	return host + ":" + port, path
 }
 
 // mendPath says to write what an entry of match.paths is meant to be, or otherwise if
 // that isn't clear.
 func mendPath(m PathMatch, otherwise string) string {
-	path := m.Path
+	path, and := m.Path, ""
 	if _, rest, isURL := strings.Cut(path, "://"); isURL {
-		_, path, _ = strings.Cut(rest, "/")
+		if _, path, _ = strings.Cut(rest, "/"); path == "" {
+			return otherwise
+		}
+		and = ", and the host in match.hosts"
+	} else if strings.Contains(before(path, "/"), ":") {
+		return otherwise
 	}
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]
@@ -213,5 +231,5 @@ func mendPath(m PathMatch, otherwise string) string {
 	if what, _ := checkPath(PathMatch{b.String(), kind == "prefix"}); what != "" || b.Len() > maxInstead {
 		return otherwise
 	}
-	return `write {"` + kind + `": ` + strconv.Quote(b.String()) + `}`
+	return `write {"` + kind + `": ` + strconv.Quote(b.String()) + `}` + and
 }

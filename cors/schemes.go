@@ -15,6 +15,16 @@ func everyHost(scheme string) string {
 	return ".*"
 }
 
+// neverOrigin reports whether pages of a scheme, if there are any, have no origin of
+// their own in any browser.
+func neverOrigin(scheme string) bool {
+	switch scheme {
+	case "about", "blob", "data", "filesystem", "javascript", "mailto":
+		return true
+	}
+	return false
+}
+
 // neverSent says what no browser sends of the origins that a pattern stands for, and
 // what to write instead; what is empty if there is nothing to say. A browser may be
 // built otherwise, so that it is worth no more than a warning.
@@ -24,6 +34,9 @@ func (p pattern) neverSent(text string) (what, instead string) {
 	}
 	o := p.origin
 	bare := o.port == noPort && !p.subdomains
+	if neverOrigin(o.scheme) {
+		return quote(text) + " is no page's origin: pages of the scheme " + o.scheme + ` have the origin "null"`, `write "null", or leave it out`
+	}
 	switch o.scheme {
 	case "ws", "wss", "ftp":
 		what = quote(text) + " is no page's origin, because pages don't have the scheme " + o.scheme
@@ -36,8 +49,6 @@ func (p pattern) neverSent(text string) (what, instead string) {
 		}
 		_, rest, _ := strings.Cut(text, "://")
 		return what, mend(scheme+"://"+rest, true, "leave it out")
-	case "about", "blob", "data", "javascript", "mailto":
-		return quote(text) + " is no page's origin: pages of the scheme " + o.scheme + ` have the origin "null"`, `write "null", or leave it out`
 	case "file":
 		if !bare || o.host != "" {
 			return quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"", `write "file://"`
