@@ -104,6 +104,10 @@ type reader struct {
 	memory   int  // about how many bytes the policies take
 	full     bool // they take too many
 
+	// The known fields of an object, and where it stands.
+	present   []string
+	presentIn int
+
 	// One list at a time, kept to be used again, and where its elements stand.
 	names, hosts, routes []string
 	paths                []cors.PathMatch

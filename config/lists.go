@@ -195,20 +195,21 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 		}
 		return "", false
 	}
-	if len(presentFields(v, regexFields)) == 0 && !r.muted {
-		if entry := r.asOrigin(v); entry != "" {
-			r.fail(v.Index, where, "is an origin in the form of another tool", "write "+entry)
+	var fields [1]gjson.Result
+	if !r.has(v, regexFields) {
+		if !r.Wants(false) {
 			return "", false
 		}
-	}
-	var fields [1]gjson.Result
-	r.object(v, where, regexFields, fields[:])
-	regex := fields[0]
-	if !regex.Exists() {
-		r.fail(v.Index, where, "has no regex", instead)
+		if entry := r.asOrigin(v); entry != "" {
+			r.report(v.Index, where, "is an origin in the form of another tool", "write "+entry, false)
+			return "", false
+		}
+		r.object(v, where, regexFields, fields[:]) // whose fields all are unknown
+		r.report(v.Index, where, "has no regex", instead, false)
 		return "", false
 	}
-	return regex.Str, r.is(regex, where.field("regex"), gjson.String, "a string")
+	r.object(v, where, regexFields, fields[:])
+	return fields[0].Str, r.is(fields[0], where.field("regex"), gjson.String, "a string")
 }
 
 var regexFields = []string{"regex"}

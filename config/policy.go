@@ -191,11 +191,19 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 		}
 		return m, false
 	}
-	if entry := asPath(v); entry != "" && len(presentFields(v, pathFields)) == 0 {
-		r.fail(v.Index, where, "is a path in the form of another tool", "write "+entry)
+	var fields [2]gjson.Result
+	if !r.has(v, pathFields) {
+		if !r.Wants(false) {
+			return m, false
+		}
+		if entry := asPath(v); entry != "" {
+			r.report(v.Index, where, "is a path in the form of another tool", "write "+entry, false)
+			return m, false
+		}
+		r.object(v, where, pathFields, fields[:]) // whose fields all are unknown
+		r.report(v.Index, where, "has neither an exact path nor a prefix", instead, false)
 		return m, false
 	}
-	var fields [2]gjson.Result
 	r.object(v, where, pathFields, fields[:])
 	exact, prefix := fields[0], fields[1]
 	switch {
@@ -204,11 +212,8 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 		return m, false
 	case exact.Exists():
 		return cors.PathMatch{Path: exact.Str}, r.is(exact, where.field("exact"), gjson.String, "a string")
-	case prefix.Exists():
-		return cors.PathMatch{Path: prefix.Str, Prefix: true}, r.is(prefix, where.field("prefix"), gjson.String, "a string")
 	}
-	r.fail(v.Index, where, "has neither an exact path nor a prefix", instead)
-	return m, false
+	return cors.PathMatch{Path: prefix.Str, Prefix: true}, r.is(prefix, where.field("prefix"), gjson.String, "a string")
 }
 
 var pathFields = []string{"exact", "prefix"}

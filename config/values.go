@@ -15,18 +15,11 @@ import (
 // reports fields that are unknown or given twice. Some of the unknown ones may be meant
 // to be others.
 func (r *reader) object(object gjson.Result, where path, known []string, fields []gjson.Result, others ...string) {
-	var present []string // the fields that are there, once that is asked for
-	isPresent := func(name string) bool {
-		if present == nil {
-			present = presentFields(object, known)
-		}
-		return slices.Contains(present, name)
-	}
 	object.ForEach(func(key, value gjson.Result) bool {
 		switch f := canonical(key.Str, known); {
 		case f < 0:
 			if r.Wants(false) {
-				what, instead := unknownField(key.Str, where, known, others, isPresent)
+				what, instead := unknownField(key.Str, where, known, others, func(field string) bool { return r.isPresent(object, known, field) })
 				r.report(key.Index, where.field(printable(key.Str)), what, instead, false)
 			}
 		case fields[f].Exists():
@@ -40,16 +33,19 @@ func (r *reader) object(object gjson.Result, where path, known []string, fields 
 	})
 }
 
-// presentFields are those of the known fields that an object has.
-func presentFields(object gjson.Result, known []string) []string {
-	present := make([]string, 0, len(known))
-	object.ForEach(func(key, _ gjson.Result) bool {
-		if f := canonical(key.Str, known); f >= 0 && !slices.Contains(present, known[f]) {
-			present = append(present, known[f])
-		}
-		return len(present) < len(known)
-	})
-	return present
+// isPresent reports whether an object has one of the known fields. The fields of an
+// object are looked through once, however many of them are unknown.
+func (r *reader) isPresent(object gjson.Result, known []string, field string) bool {
+	if r.present == nil || r.presentIn != object.Index {
+		r.presentIn, r.present = object.Index, make([]string, 0, len(known))
+		object.ForEach(func(key, _ gjson.Result) bool {
+			if f := canonical(key.Str, known); f >= 0 && !slices.Contains(r.present, known[f]) {
+				r.present = append(r.present, known[f])
+			}
+			return len(r.present) < len(known)
+		})
+	}
+	return slices.Contains(r.present, field)
 }
 
 // canonical returns the index of the field that key names, in either spelling, or -1.

@@ -258,8 +258,9 @@ func (b *originBuilder) entry(entry OriginEntry) (first bool) {
 		first, set.null = !set.null, true
 	default:
 		first = b.add(p, entry.Text)
-		if what, instead := p.neverSent(entry.Text); first && what != "" {
-			b.warn(what, instead)
+		if odd := p.oddity(); first && odd != noOddity && b.wants(true) {
+			what, instead := odd.words(p, entry.Text)
+			b.report(what, instead, true)
 		}
 	}
 	return first

@@ -25,46 +25,72 @@ func neverOrigin(scheme string) bool {
 	return false
 }
 
-// neverSent says what no browser sends of the origins that a pattern stands for, and
-// what to write instead; what is empty if there is nothing to say. A browser may be
-// built otherwise, so that it is worth no more than a warning.
-func (p pattern) neverSent(text string) (what, instead string) {
-	if p.kind != tuplePattern || p.origin.scheme == "http" || p.origin.scheme == "https" {
-		return "", ""
-	}
+// An oddity is what no browser sends of the origins that a pattern stands for. A browser
+// may be built otherwise, so that it is worth no more than a warning.
+type oddity uint8
+
+const (
+	noOddity     oddity = iota
+	socketScheme        // of ws, wss and ftp there are no pages
+	nullScheme          // pages of the scheme have the origin null
+	fileHost
+	chromeID
+	extensionUUID
+	firefoxCase
+)
+
+// oddity finds what no browser sends.
+func (p pattern) oddity() oddity {
 	o := p.origin
 	bare := o.port == noPort && !p.subdomains
-	if neverOrigin(o.scheme) {
-		return quote(text) + " is no page's origin: pages of the scheme " + o.scheme + ` have the origin "null"`, `write "null", or leave it out`
-	}
-	switch o.scheme {
-	case "ws", "wss", "ftp":
-		what = quote(text) + " is no page's origin, because pages don't have the scheme " + o.scheme
-		if o.scheme != "ftp" {
-			what += ": a socket is opened by a page of http or https"
-		}
-		scheme := "https"
-		if o.scheme == "ws" && loopback(o.host) {
-			scheme = "http"
-		}
-		_, rest, _ := strings.Cut(text, "://")
-		return what, mend(scheme+"://"+rest, true, "leave it out")
-	case "file":
-		if !bare || o.host != "" {
-			return quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"", `write "file://"`
-		}
-	case "chrome-extension":
-		if !bare || len(o.host) != 32 || strings.Trim(o.host, "abcdefghijklmnop") != "" {
-			return quote(text) + " is no extension's origin: its host is the extension's ID, 32 letters from a to p", "copy the ID from chrome://extensions"
-		}
-	case "moz-extension", "safari-web-extension":
+	switch {
+	case p.kind != tuplePattern || o.scheme == "https" || o.scheme == "http":
+	case special(o.scheme):
+		return socketScheme
+	case neverOrigin(o.scheme):
+		return nullScheme
+	case o.scheme == "file" && (!bare || o.host != ""):
+		return fileHost
+	case o.scheme == "chrome-extension" && (!bare || len(o.host) != 32 || strings.Trim(o.host, "abcdefghijklmnop") != ""):
+		return chromeID
+	case o.scheme == "moz-extension" || o.scheme == "safari-web-extension":
 		lower := strings.ToLower(o.host)
 		switch {
 		case !bare || !isUUID(lower):
-			return quote(text) + " is no extension's origin: its host is a UUID, which the browser makes", "copy it from an address of the extension's pages"
+			return extensionUUID
 		case o.scheme == "moz-extension" && o.host != lower:
-			return quote(text) + " has upper-case letters, which Firefox never sends in an extension's UUID", "write " + quote(o.scheme+"://"+lower)
+			return firefoxCase
 		}
+	}
+	return noOddity
+}
+
+// words say what is odd about the pattern that is written as text, and what to write
+// instead.
+func (odd oddity) words(p pattern, text string) (what, instead string) {
+	scheme := p.origin.scheme
+	switch odd {
+	case socketScheme:
+		what = quote(text) + " is no page's origin, because pages don't have the scheme " + scheme
+		if scheme != "ftp" {
+			what += ": a socket is opened by a page of http or https"
+		}
+		page := "https"
+		if scheme == "ws" && loopback(p.origin.host) {
+			page = "http"
+		}
+		_, rest, _ := strings.Cut(text, "://")
+		return what, mend(page+"://"+rest, true, "leave it out")
+	case nullScheme:
+		return quote(text) + " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`, `write "null", or leave it out`
+	case fileHost:
+		return quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"", `write "file://"`
+	case chromeID:
+		return quote(text) + " is no extension's origin: its host is the extension's ID, 32 letters from a to p", "copy the ID from chrome://extensions"
+	case extensionUUID:
+		return quote(text) + " is no extension's origin: its host is a UUID, which the browser makes", "copy it from an address of the extension's pages"
+	case firefoxCase:
+		return quote(text) + " has upper-case letters, which Firefox never sends in an extension's UUID", "write " + quote(strings.ToLower(text))
 	}
 	return "", ""
 }
