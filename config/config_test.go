@@ -164,6 +164,17 @@ func problemTests() []problemTest {
 		{"null policy source", `{"policy_source": null}`, []string{`1:1 policies: is missing; write the list of policies`}},
 		{"policy source a string", `{"policy_source": "c"}`, []string{
 			`1:1 policies: is missing; write the list of policies`, `1:19 policy_source: is the string "c", not an object; write an object`}},
+		{"a long list of methods", `{` + ok + `, "allow_methods": [` + strings.Repeat(`"PUT", `, 20_000) + `"PUT"]}`, []string{
+			`1:43 allow_methods: has 20001 entries, and may have 10922; shorten the list`}},
+		{"a long list of headers, as a header", `{` + ok + `, "allow_headers": ["` + strings.Repeat("x", 20_000) + `", "` + strings.Repeat("y", 20_000) + `"]}`, []string{
+			`1:43 allow_headers: has 40004 bytes as a header, and may have 32768; shorten the list`}},
+		{"a long list of defaults, once", `{"policies": [{"name": "a", "match": {"routes": ["a"]}}, {"name": "b"}, {"name": "c", "allow_credentials": true, "match": {"routes": ["c"]}}], ` +
+			`"defaults": {"allow_origins": ["https://a.example"], "expose_headers": ["` + strings.Repeat("x", 40_000) + `"]}}`, []string{
+			`1:215 defaults.expose_headers: has 40002 bytes as a header, and may have 32768; shorten the list`}},
+		{"long texts of a policy source", `{"policy_source": {"cluster": "` + strings.Repeat("c", 5000) + `", "path": "/` + strings.Repeat("p", 5000) + `", "authority": "` + strings.Repeat("a", 5000) + `"}}`, []string{
+			`1:31 policy_source.cluster: is longer than 4096 bytes; shorten it`,
+			`1:5043 policy_source.path: is not a path; write a path such as "/cors.json"`,
+			`1:10061 policy_source.authority: is not a host; write a host such as "policies.internal"`}},
 		// A policy that doesn't compile once crashed the check of what the others match.
 		{"problem in one policy, match in another", `{"policies": [{"name": "a", "allow_origins": {}}, {"name": "b", "match": {"hosts": ["b.test"]}, ` + ok + `}]}`, []string{
 			`1:46 policies[0].allow_origins: is an object, not a list; write a list, […]`}},
