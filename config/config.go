@@ -108,6 +108,8 @@ type reader struct {
 	present   []string
 	presentIn int
 
+	matchers int // how many objects have been read as another tool would
+
 	// One list at a time, kept to be used again, and where its elements stand.
 	names, hosts, routes []string
 	paths                []cors.PathMatch

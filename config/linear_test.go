@@ -44,7 +44,12 @@ func each(n int, element func(i int) string) string {
 }
 
 func text(format string) func(i int) string {
-	return func(i int) string { return strconv.Quote(fmt.Sprintf(format, i)) }
+	return func(i int) string {
+		if !strings.Contains(format, "%") {
+			return strconv.Quote(format) // the same each time
+		}
+		return strconv.Quote(fmt.Sprintf(format, i))
+	}
 }
 
 func field(name, value string) string { return strconv.Quote(name) + ":" + value }

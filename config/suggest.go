@@ -82,6 +82,10 @@ func (r *reader) asList(v gjson.Result, field string) string {
 	return "write [" + list + "]"
 }
 
+// maxMatchers is how many objects in place of origins are read as another tool would:
+// what they mean may be regexes, which take much memory to judge.
+const maxMatchers = 5
+
 // maxInstead is how long what is to be written may be.
 const maxInstead = 400
 
@@ -90,6 +94,9 @@ const maxInstead = 400
 // matchers: {"exact": …}, {"prefix": …}, {"safe_regex": {"regex": …}}.
 func (r *reader) asOrigin(object gjson.Result) (entry string) {
 	const field = "allow_origins"
+	if r.matchers++; r.matchers > maxMatchers {
+		return ""
+	}
 	object.ForEach(func(key, value gjson.Result) bool {
 		text := value.Str
 		kind := separators.Replace(strings.ToLower(key.Str))

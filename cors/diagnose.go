@@ -37,43 +37,52 @@ const (
 	maxInstead = 400
 )
 
+// A mender finds out what entries of allow_origins are meant to be. What it tells people
+// to write is right for a policy that allows credentials, or doesn't.
+type mender struct {
+	credentials bool
+	// regexes is how many more are tried. With credentials that takes much memory.
+	regexes int
+}
+
+func newMender(credentials bool) *mender { return &mender{credentials, 5} }
+
 // diagnoseOrigin says what is wrong with an entry of allow_origins that isn't right,
-// and what to write instead. The entries that it tells people to write are right for a
-// policy that allows credentials, or doesn't.
-func diagnoseOrigin(s string, credentials bool) (what, instead string) {
+// and what to write instead.
+func (m *mender) diagnoseOrigin(s string) (what, instead string) {
 	d := diagnose(s)
-	return d.what, d.suggest(credentials, maxMends)
+	return d.what, d.suggest(m, maxMends)
 }
 
 // mend says to write what s is meant to be, or otherwise if that isn't clear.
-func mend(s string, credentials bool, otherwise string) string {
-	if instead := tryMend(s, credentials, maxMends); instead != "" {
+func (m *mender) mend(s, otherwise string) string {
+	if instead := m.try(s, maxMends); instead != "" {
 		return "write " + instead
 	}
 	return otherwise
 }
 
-// tryMend returns what s is meant to be, as JSON, or "".
-func tryMend(s string, credentials bool, depth int) string {
+// try returns what s is meant to be, as JSON, or "".
+func (m *mender) try(s string, depth int) string {
 	p, ok := readPattern(s)
 	switch {
 	case !ok:
 		d := diagnose(s)
-		return d.try(credentials, depth-1)
+		return d.try(m, depth-1)
 	case p.overAddress():
-		return tryMend(strings.Replace(s, "*.", "", 1), credentials, depth-1)
+		return m.try(strings.Replace(s, "*.", "", 1), depth-1)
 	case p.tooDeep():
 		return ""
-	case credentials && p.insecure() && !p.overPublicSuffix():
-		return tryMend("https"+strings.TrimSuffix(strings.TrimPrefix(s, "http"), ":443"), credentials, depth-1)
-	case credentials && p.trustsStrangers():
+	case m.credentials && p.insecure() && !p.overPublicSuffix():
+		return m.try("https"+strings.TrimSuffix(strings.TrimPrefix(s, "http"), ":443"), depth-1)
+	case m.credentials && p.trustsStrangers():
 		return ""
 	}
 	return strconv.Quote(s)
 }
 
-func (d *diagnosis) suggest(credentials bool, depth int) string {
-	if mended := d.try(credentials, depth); mended != "" {
+func (d *diagnosis) suggest(m *mender, depth int) string {
+	if mended := d.try(m, depth); mended != "" {
 		return "write " + mended
 	}
 	if d.instead == "" {
@@ -83,7 +92,7 @@ func (d *diagnosis) suggest(credentials bool, depth int) string {
 }
 
 // try returns what is to be written, as JSON, or "".
-func (d *diagnosis) try(credentials bool, depth int) string {
+func (d *diagnosis) try(m *mender, depth int) string {
 	if depth <= 0 {
 		return ""
 	}
@@ -92,7 +101,7 @@ func (d *diagnosis) try(credentials bool, depth int) string {
 	for _, s := range d.mended {
 		mended := ""
 		if len(s) <= maxMended {
-			mended = tryMend(s, credentials, depth)
+			mended = m.try(s, depth)
 		}
 		length += len(mended)
 		switch {
@@ -109,20 +118,23 @@ func (d *diagnosis) try(credentials bool, depth int) string {
 		return strings.Join(list, ", ")
 	}
 	for _, expr := range d.regexes {
-		if acceptedRegex(expr, credentials) {
+		if m.acceptsRegex(expr) {
 			return `{"regex": ` + strconv.Quote(expr) + `}`
 		}
 	}
 	return ""
 }
 
-// acceptedRegex reports whether a policy may have a regex. It is one that can be shown
+// acceptsRegex reports whether the policy may have a regex. It is one that can be shown
 // on a line.
-func acceptedRegex(expr string, credentials bool) bool {
+func (m *mender) acceptsRegex(expr string) bool {
 	if len(expr) > maxInstead || strings.ContainsFunc(expr, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
 		return false
 	}
-	p, _ := Compile(Config{AllowOrigins: []OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: credentials})
+	if m.regexes--; m.regexes < 0 {
+		return false
+	}
+	p, _ := Compile(Config{AllowOrigins: []OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: m.credentials})
 	return p != nil
 }
 

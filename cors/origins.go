@@ -147,6 +147,7 @@ type originBuilder struct {
 	tries int
 	// shared says that some of the policies may allow credentials.
 	shared bool
+	mender *mender // of the entries that are wrong
 }
 
 // maxTries bounds the work of telling that a regex covers an origin of the same list:
@@ -242,7 +243,10 @@ func (b *originBuilder) entry(entry OriginEntry) (first bool) {
 	p, ok := readPattern(entry.Text)
 	if ok && !p.fits() || !ok {
 		if b.wants(false) {
-			_, what, instead := parsePattern(entry.Text, b.credentials || b.shared)
+			if b.mender == nil {
+				b.mender = newMender(b.credentials || b.shared)
+			}
+			_, what, instead := parsePattern(entry.Text, b.mender)
 			b.report(what, instead, false)
 		}
 		return true

@@ -27,16 +27,16 @@ const (
 // parsePattern parses an entry of allow_origins of a policy that allows credentials, or
 // doesn't. If it is wrong, what says why and instead what to write; what is empty if it
 // is right but for what credentials forbid.
-func parsePattern(s string, credentials bool) (p pattern, what, instead string) {
+func parsePattern(s string, m *mender) (p pattern, what, instead string) {
 	p, ok := readPattern(s)
 	switch {
 	case !ok:
-		what, instead = diagnoseOrigin(s, credentials)
+		what, instead = m.diagnoseOrigin(s)
 	case p.tooDeep():
 		what, instead = quote(s)+" has more than "+strconv.Itoa(maxDepth)+" labels", "shorten it"
 	case p.overAddress():
 		what = quote(s) + " has a wildcard before an IP address, which has no subdomains"
-		instead = mend(s, credentials, "write the address alone")
+		instead = m.mend(s, "write the address alone")
 	}
 	return p, what, instead
 }

@@ -80,7 +80,7 @@ func (odd oddity) words(p pattern, text string) (what, instead string) {
 			page = "http"
 		}
 		_, rest, _ := strings.Cut(text, "://")
-		return what, mend(page+"://"+rest, true, "leave it out")
+		return what, newMender(true).mend(page+"://"+rest, "leave it out")
 	case nullScheme:
 		return quote(text) + " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`, `write "null", or leave it out`
 	case fileHost:
