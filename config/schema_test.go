@@ -29,6 +29,7 @@ import (
 var beyondSchema = []struct{ part, at, why string }{
 	{"is given twice", "", "to a validator an object has each field once"},
 	{"is the name of", "", "no keyword compares the fields of several objects"},
+	{"bytes as a header", "", "no keyword adds up the lengths of strings"},
 	{"claims ", "", "no keyword compares the fields of several objects"},
 	{"is invalid: ", "", "no keyword reads RE2"},
 	{"matches every site", "", "what a regex matches is beyond a pattern"},

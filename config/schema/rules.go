@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 )
 
 // Parts of patterns, in what ECMA-262 (with its flag u and without) and RE2 have in
@@ -113,6 +115,13 @@ func all(rules ...object) object { return object{{"allOf", rules}} }
 
 // list is the rule for a list of what $defs has by a name.
 func list(def string) object { return object{{"items", ref(def)}} }
+
+// namesOf is the rule for a list of names, which may have only so many, because it is
+// the value of a header.
+func namesOf(def string) object { return join(list(def), object{{"maxItems", cors.MaxList / 3}}) }
+
+// atMost is the rule for a string's length.
+func atMost(characters int) object { return object{{"maxLength", characters}} }
 
 // between is the rule for numbers.
 func between(least, most float64) object { return object{{"minimum", least}, {"maximum", most}} }
