@@ -101,8 +101,9 @@ type reader struct {
 	set      *cors.SetBuilder
 	places   []place // of the rules of the set
 	lists    listCache
-	memory   int  // about how many bytes the policies take
-	full     bool // they take too many
+	regexes  *cors.RegexBudget // of all policies
+	memory   int               // about how many bytes the policies take
+	full     bool              // they take too many
 
 	// The known fields of an object, and where it stands.
 	present   []string
@@ -118,7 +119,7 @@ type reader struct {
 }
 
 func newReader(doc string) *reader {
-	r := &reader{problems: problems{doc: doc}, lists: newListCache()}
+	r := &reader{problems: problems{doc: doc}, lists: newListCache(), regexes: cors.NewRegexBudget()}
 	r.set = cors.NewSetBuilder(r, func(rule int) string { return policyPath(r.places[rule].index).String() })
 	return r
 }

@@ -245,6 +245,19 @@ func TestManyProblems(t *testing.T) {
 	}
 }
 
+// TestRegexBudget: the work for regexes is bounded for all policies together. These take
+// a hundred times what is usual.
+func TestRegexBudget(t *testing.T) {
+	var b strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&b, `, {"name": "p%d", "match": {"hosts": ["h%d.test"]}, "allow_origins": [{"regex": "https://[a-z0-9.-]{1,200}\\.(a|b%d)\\.test"}]}`, i, i, i)
+	}
+	c, problems := config.Parse(`{"policies": [` + b.String()[1:] + `]}`)
+	if c != nil || len(problems) == 0 || !strings.Contains(fmt.Sprint(problems[0]), "up to here the policies take more than 64 MiB of memory") {
+		t.Error(problems)
+	}
+}
+
 // TestSpellings: what other tools write reads the same.
 func TestSpellings(t *testing.T) {
 	for _, doc := range []string{

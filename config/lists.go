@@ -100,7 +100,7 @@ func (r *reader) readOrigins(p *policy, credentials bool) *cors.Origins {
 		return origins
 	}
 	if r.lists.trusted == nil {
-		trusted := cors.CheckOrigins(r.entries(v), r)
+		trusted := cors.CheckOrigins(r.entries(v), r.regexes, r)
 		r.lists.trusted = &trusted
 	}
 	if !*r.lists.trusted {
@@ -151,9 +151,9 @@ func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *co
 		return nil // that is reported: don't report as well that there is none
 	}
 	if p.isDefaults || p.inherits(fieldAllowOrigins) {
-		return cors.CompileSharedOrigins(r.entries(v), r)
+		return cors.CompileSharedOrigins(r.entries(v), r.regexes, r)
 	}
-	return cors.CompileOrigins(r.entries(v), credentials, r)
+	return cors.CompileOrigins(r.entries(v), credentials, r.regexes, r)
 }
 
 // entries are the entries of allow_origins, but those of a wrong type, which have been

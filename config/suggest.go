@@ -2,7 +2,6 @@ package config
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -117,12 +116,12 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 			entry = r.mended(field, text)
 		case kind == "prefix":
 			if entry = r.mended(field, strings.TrimRight(text, ":*/")+":*"); !strings.Contains(strings.TrimPrefix(text, "https://"), ".") {
-				entry = r.asRegex(regexp.QuoteMeta(text) + ".*")
+				entry = r.asRegex(cors.QuoteRegex(text) + ".*")
 			}
 		case kind == "suffix":
 			entry = r.mended(field, "https://*."+strings.TrimLeft(text, ".*"))
 		case kind == "contains":
-			entry = r.asRegex(".*" + regexp.QuoteMeta(text) + ".*")
+			entry = r.asRegex(".*" + cors.QuoteRegex(text) + ".*")
 		}
 		return entry == ""
 	})

@@ -1,7 +1,6 @@
 package cors
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,8 +133,13 @@ func (m *mender) acceptsRegex(expr string) bool {
 	if m.regexes--; m.regexes < 0 {
 		return false
 	}
-	p, _ := Compile(Config{AllowOrigins: []OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: m.credentials})
-	return p != nil
+	budget := &RegexBudget{steps: regexSteps / 16}
+	a, what, _ := compileRegex(expr, budget)
+	if a == nil || what != "" {
+		return false
+	}
+	v := examine(a, budget)
+	return !budget.spent() && (!m.credentials || v.trusted())
 }
 
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
@@ -293,7 +297,7 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 			if i > 0 && !strings.HasSuffix(expr, letters) {
 				expr += letters
 			}
-			expr += regexp.QuoteMeta(part)
+			expr += QuoteRegex(part)
 		}
 		if strings.HasSuffix(rest, ":*") {
 			port = "(:[0-9]+)?"

@@ -232,57 +232,6 @@ func TestPatternProblems(t *testing.T) {
 	}
 }
 
-func TestInsecureRegex(t *testing.T) {
-	for expr, want := range map[string]bool{
-		`https://app\.example`:                               false,
-		`https://.*\.example\.com`:                           false,
-		`http://localhost`:                                   false,
-		`http://localhost:[0-9]+`:                            false,
-		`http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?`:  false,
-		`(?i)http://localhost(:[0-9]+)?`:                     false,
-		`\Qhttp://localhost`:                                 false,
-		`http://(a|b)\.localhost`:                            false,
-		`^http://localhost$`:                                 false,
-		`(http://localhost|https://app\.example)(:\d+)?`:     false,
-		`chrome-extension://.*`:                              false,
-		`http://app\.example`:                                true,
-		`https?://app\.example`:                              true,
-		`http://localhost.*`:                                 true,
-		`http://localhost\.evil`:                             true,
-		`http://127\..*`:                                     true,
-		`.*\.example\.com`:                                   true,
-		`[a-z]+://app\.example`:                              true,
-		`http://[a-z]+\.localhost`:                           true, // can't be told apart from *.example
-		`(?i)HTTP://app\.example`:                            true,
-		`http://(localhost|app\.example)`:                    true,
-		`http://` + strings.Repeat(`(a|b)`, 20) + `.example`: true,
-	} {
-		re, err := compileRegex(expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := insecureRegex(re); got != want {
-			t.Errorf("insecureRegex(%q) = %t, want %t", expr, got, want)
-		}
-	}
-}
-
-func TestMatchesEverything(t *testing.T) {
-	for expr, want := range map[string]bool{
-		`.*`: true, `https://.*`: true, `https?://.+`: true, `https://[^/]+`: true, `https://[a-z.]+`: true, `https://[a-z-]+\.com`: true,
-		`https://\w+\.\w+`: true, `https://.*:8443`: true, `https://.*:3000`: true, `https://.*:[0-9]+`: true, `http://.*`: true, `https://.*\.net`: true,
-		`https://.*\.example\.com`: false, `https://app-[0-9]+\.example`: false, `https://(.*\.)?example\.org`: false, `chrome-extension://[a-p]{32}`: false,
-	} {
-		re, err := compileRegex(expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := matchesEverything(re); got != want {
-			t.Errorf("matchesEverything(%q) = %t, want %t", expr, got, want)
-		}
-	}
-}
-
 func TestReasonsHaveNames(t *testing.T) {
 	seen := map[string]bool{}
 	for r := Reason(0); r < reasons; r++ {

@@ -38,13 +38,13 @@ type ExposedHeaders struct {
 }
 
 // Size is about how many bytes of memory the methods take.
-func (m *Methods) Size() int { return 340 + 64*len(m.names) + 2*len(m.value) }
+func (m *Methods) Size() int { return 380 + 64*len(m.names) + 2*len(m.value) }
 
 // Size is about how many bytes of memory the headers take.
-func (h *RequestHeaders) Size() int { return 380 + 64*len(h.names) + 3*len(h.value) }
+func (h *RequestHeaders) Size() int { return 420 + 64*len(h.names) + 3*len(h.value) }
 
 // Size is about how many bytes of memory the headers take.
-func (h *ExposedHeaders) Size() int { return 360 + len(h.value) }
+func (h *ExposedHeaders) Size() int { return 400 + len(h.value) }
 
 // CompileMethods compiles allow_methods. It returns nil if an entry is wrong.
 func CompileMethods(names []string, credentials bool, r Reporter) *Methods {

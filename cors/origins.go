@@ -2,7 +2,6 @@ package cors
 
 import (
 	"iter"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,14 +22,14 @@ type Origins struct {
 	// that only as many suffixes of a host are looked up as the wildcards need.
 	depths  uint64
 	anyPort bool // a pattern without wildcard host has any port
-	regexps []*regexp.Regexp
+	regexps []*automaton
 	size    int
 }
 
 const fewOrigins = 4
 
 // originsSize is about how many bytes Origins take beside their entries.
-const originsSize = 260
+const originsSize = 320
 
 // maxDepth bounds the labels after a wildcard, and so the look-ups for an origin.
 const maxDepth = 63
@@ -141,6 +140,10 @@ type originBuilder struct {
 	builder
 	set     *Origins
 	regexes map[string]struct{} // their texts
+	// regexBudget bounds the work for them.
+	regexBudget *RegexBudget
+	steps       int  // of the budget before
+	again       bool // what has nothing to do with credentials has been said
 	// twice has a bit for each entry that stands in the list before, once there is one.
 	twice []uint64
 	// tries is how many origins are still tried on regexes, for a warning only.
@@ -156,13 +159,18 @@ const maxTries = 2000
 
 // CompileOrigins compiles the entries of allow_origins, which it reads more than once
 // and keeps nothing of. It returns nil if any of them is wrong. Whether the policy
-// allows credentials decides what is wrong; the set is the same.
-func CompileOrigins(entries iter.Seq2[int, OriginEntry], credentials bool, r Reporter) *Origins {
-	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: credentials}, set: &Origins{}, tries: maxTries}
+// allows credentials decides what is wrong; the set is the same. The budget is for the
+// regexes of all policies.
+func CompileOrigins(entries iter.Seq2[int, OriginEntry], credentials bool, budget *RegexBudget, r Reporter) *Origins {
+	b := &originBuilder{
+		builder: builder{reporter: r, field: "allow_origins", credentials: credentials},
+		set:     &Origins{}, regexBudget: budget, tries: maxTries,
+	}
 	return b.compile(entries)
 }
 
 func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
+	b.steps = b.regexBudget.steps
 	n := b.allocate(entries)
 	if n == 0 {
 		b.whole()
@@ -178,6 +186,7 @@ func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
 			b.twice[i/64] |= 1 << (i % 64)
 		}
 	}
+	b.combine()
 	if b.set.any || b.set.table != nil || len(b.set.regexps) > 0 || b.twice != nil {
 		b.superfluous(entries)
 	}
@@ -191,15 +200,15 @@ func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
 // CompileSharedOrigins compiles entries that policies share which may or may not allow
 // credentials. What is wrong only with credentials isn't reported, as [CheckOrigins] does
 // that; but what is said to write instead of an entry is right with them, too.
-func CompileSharedOrigins(entries iter.Seq2[int, OriginEntry], r Reporter) *Origins {
-	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins"}, set: &Origins{}, tries: maxTries, shared: true}
+func CompileSharedOrigins(entries iter.Seq2[int, OriginEntry], budget *RegexBudget, r Reporter) *Origins {
+	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins"}, set: &Origins{}, regexBudget: budget, tries: maxTries, shared: true}
 	return b.compile(entries)
 }
 
 // CheckOrigins reports what [CompileOrigins] has to say of the entries only because the
 // policy allows credentials. It reports whether they are right.
-func CheckOrigins(entries iter.Seq2[int, OriginEntry], r Reporter) bool {
-	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: true}}
+func CheckOrigins(entries iter.Seq2[int, OriginEntry], budget *RegexBudget, r Reporter) bool {
+	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: true}, regexBudget: budget, again: true}
 	for i, entry := range entries {
 		b.at(i, entry.Offset)
 		if entry.Regex {
@@ -290,6 +299,10 @@ func (b *originBuilder) add(p pattern, text string) bool {
 }
 
 func (b *originBuilder) addRegex(expr string) (first bool) {
+	if b.regexBudget.spent() {
+		b.overBudget()
+		return true
+	}
 	if _, twice := b.regexes[expr]; twice {
 		return false
 	}
@@ -297,11 +310,28 @@ func (b *originBuilder) addRegex(expr string) (first bool) {
 		b.regexes = map[string]struct{}{}
 	}
 	b.regexes[expr] = struct{}{}
-	if re := b.regex(expr); re != nil {
-		b.set.regexps = append(b.set.regexps, re)
-		b.set.size += regexSize(re)
+	if a := b.regex(expr); a != nil {
+		b.set.regexps = append(b.set.regexps, a)
+		b.set.size += a.size()
 	}
 	return true
+}
+
+// combine makes of the regexes as few automata as it can.
+func (b *originBuilder) combine() {
+	set := b.set
+	if len(set.regexps) == 0 || b.failed {
+		return
+	}
+	set.regexps = combine(set.regexps, b.regexBudget)
+	set.size += 3 * (b.steps - b.regexBudget.steps)
+	b.whole()
+	switch {
+	case b.regexBudget.spent():
+		b.overBudget()
+	case len(set.regexps) > maxAutomata:
+		b.fail("has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
+	}
 }
 
 // trusted reports whether a pattern is right for the policy's credentials.

@@ -103,7 +103,7 @@ func (p *Policy) Name() string { return p.name }
 func Compile(c Config) (*Policy, []Problem) {
 	r := &problems{}
 	lists := Lists{
-		CompileOrigins(slices.All(c.AllowOrigins), c.AllowCredentials, r),
+		CompileOrigins(slices.All(c.AllowOrigins), c.AllowCredentials, NewRegexBudget(), r),
 		CompileMethods(c.AllowMethods, c.AllowCredentials, r),
 		CompileRequestHeaders(c.AllowHeaders, c.AllowCredentials, r),
 		CompileExposedHeaders(c.ExposeHeaders, c.AllowCredentials, r),

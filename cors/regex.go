@@ -1,214 +1,152 @@
 package cors
 
 import (
-	"regexp"
 	"regexp/syntax"
-	"slices"
 	"strings"
-	"unicode"
 )
 
-// compileRegex compiles a regex so that it matches the whole origin.
-func compileRegex(expr string) (*regexp.Regexp, error) {
-	// Parsed on its own, so that what is only valid inside the brackets, such as
-	// "a)|(b", is a mistake, and \Q doesn't swallow the closing one.
+// compileRegex compiles a regex that the whole origin must match. If it can't, it says
+// why, and what to do instead; but where the budget is spent.
+func compileRegex(expr string, budget *RegexBudget) (a *automaton, what, instead string) {
+	if expr == "" {
+		return nil, "the regex is empty", "write a regex such as " + regexEntry(exampleRegex) + ", or leave it out"
+	}
+	if budget.spent() {
+		return nil, "", ""
+	}
+	memory, what, instead := RegexMemory(expr)
+	if what != "" {
+		return nil, what, instead
+	}
+	budget.spend(regexBase + memory/16)
 	parsed, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
-		return nil, err
-	}
-	return regexp.Compile(`\A(?:` + parsed.String() + `)\z`)
-}
-
-// regex compiles a regex of allow_origins, or returns nil if it is wrong.
-func (b *builder) regex(expr string) *regexp.Regexp {
-	re, err := compileRegex(expr)
-	switch {
-	case expr == "":
-		b.fail("the regex is empty", `write a regex such as "https://[a-z]+\\.example\\.com", or leave it out`)
-	case err != nil:
-		b.fail("the regex "+quote(expr)+" is invalid: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "),
-			"write it in RE2 syntax")
-	case b.credentials && matchesEverything(re):
-		b.fail("the regex "+quote(expr)+" matches every site, and with allow_credentials all could act as the visitor",
-			"name the domain in the regex, or leave out allow_credentials")
-	case b.credentials && insecureRegex(re):
-		b.fail("the regex "+quote(expr)+" matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
-			`begin it with "https://", or leave out allow_credentials`)
-	default:
-		if re.MatchString("null") && !re.MatchString("https://any.invalid") {
-			b.warn("the regex "+quote(expr)+` matches "null", and a regex never allows that`, `add the entry "null"`)
-		}
-		return re
-	}
-	return nil
-}
-
-// regexSize is about how many bytes of memory a compiled regex takes.
-func regexSize(re *regexp.Regexp) int { return 1024 + 300*len(re.String()) }
-
-// matchesEverything reports whether the regex allows sites that have nothing in
-// common: then it doesn't tell origins apart. It is tried on hosts that no operator
-// owns, in the alphabets in which a careless regex describes "some host", under
-// several top-level domains, on any port.
-func matchesEverything(re *regexp.Regexp) bool {
-	prog := program(re.String())
-	for _, domain := range [...]string{"invalid", "com", "net", "org", "io", "dev", "app", "de", "co.uk"} {
-		for _, scheme := range [...]string{"https://", "http://"} {
-			n := 0
-			for _, name := range [...]string{"a.", "anysite.", "any-site.", "any_site.", "a1.b2.", "www.any-site."} {
-				if matchesHost(prog, scheme+name+domain) {
-					n++
-				}
-			}
-			// Two, because one may be what the operator has in mind.
-			if n >= 2 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// program compiles a regex to its automaton.
-func program(expr string) *syntax.Prog {
-	parsed, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return nil // it was compiled before
+		return nil, "the regex " + quote(expr) + " is invalid: " + strings.TrimPrefix(err.Error(), "error parsing regexp: "),
+			"write it in RE2 syntax"
 	}
 	prog, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return nil
+		return nil, "the regex " + quote(expr) + " is invalid: " + err.Error(), "write it in RE2 syntax"
 	}
-	return prog
+	a, ok := determinize(prog, budget)
+	if !ok {
+		return nil, "the regex " + quote(expr) + " has too many ways to match", `repeat with + or * instead of a count`
+	}
+	return a, "", ""
 }
 
-// matchesHost reports whether the automaton matches an origin without a port, or
-// with some port.
-func matchesHost(prog *syntax.Prog, s string) bool {
-	states := after(prog, s)
-	if matched(prog, states) {
+// exampleRegex is a regex as it should be.
+const exampleRegex = `https://([a-z0-9-]+\.)*example\.com`
+
+// regexEntry is the entry of allow_origins for a regex.
+func regexEntry(expr string) string { return `{"regex": ` + quoteAll(expr) + `}` }
+
+// regex compiles the regex of the entry and reports what is wrong with it, or doubtful.
+func (b *originBuilder) regex(expr string) *automaton {
+	a, what, instead := compileRegex(expr, b.regexBudget)
+	var v verdict
+	if a != nil {
+		v = examine(a, b.regexBudget)
+	}
+	switch {
+	case b.regexBudget.spent():
+		b.overBudget()
+		return nil
+	case what != "":
+		if b.wants(false) {
+			if pattern, ok := wildcard(expr, b.credentials); ok {
+				instead = mending{expr: pattern, pattern: true}.instead()
+			}
+			b.report(what, instead, false)
+		}
+		return nil
+	case !b.judge(expr, a, v):
+		return nil
+	}
+	return a
+}
+
+// overBudget reports, once, that the regexes are too many, or too large.
+func (b *originBuilder) overBudget() {
+	if b.failed = true; !b.regexBudget.said {
+		b.regexBudget.said = true
+		b.fail("the regexes, up to this one, take too long to compile together",
+			`write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
+	}
+}
+
+// judge reports what is wrong with the origins that a regex matches, or doubtful, and
+// whether the policy may have it.
+func (b *originBuilder) judge(expr string, a *automaton, v verdict) (ok bool) {
+	switch {
+	case v.nothing:
+		if !b.again && b.wants(true) {
+			what, instead := b.matchesNothing(expr, a, v)
+			b.report(what, instead, true)
+		}
+		return true
+	case !b.credentials:
+		if v.others && !v.everySite && b.wants(true) {
+			what, instead := b.alsoMatches(expr, v)
+			b.report(what, instead, true)
+		}
+		return true
+	case v.trusted():
 		return true
 	}
-	states = step(prog, states, ':')
-	for range len("65535") {
-		var next []uint32
-		for digit := '0'; digit <= '9'; digit++ {
-			next = append(next, step(prog, states, digit)...)
-		}
-		slices.Sort(next)
-		if states = slices.Compact(next); matched(prog, states) {
-			return true
-		}
+	if b.wants(false) {
+		what, instead := b.untrusted(expr, v)
+		b.report(what, instead, false)
 	}
 	return false
 }
 
-func matched(prog *syntax.Prog, states []uint32) bool {
-	return slices.ContainsFunc(states, func(pc uint32) bool { return prog.Inst[pc].Op == syntax.InstMatch })
+func (b *originBuilder) matchesNothing(expr string, a *automaton, v verdict) (what, instead string) {
+	if a.MatchString("null") {
+		return "the regex " + quote(expr) + ` matches "null", and a regex never allows that`, `add the entry "null"`
+	}
+	m := mendRegex(expr, v, b.credentials, b.regexBudget.advice)
+	return "the regex " + quote(expr) + " matches no origin" + m.because, m.instead()
 }
 
-// after returns the states after s.
-func after(prog *syntax.Prog, s string) []uint32 {
-	states := closure(prog, []uint32{uint32(prog.Start)}, syntax.EmptyBeginText|syntax.EmptyBeginLine)
-	for _, r := range s {
-		states = step(prog, states, r)
+func (b *originBuilder) alsoMatches(expr string, v verdict) (what, instead string) {
+	instead = mendRegex(expr, v, false, b.regexBudget.advice).instead()
+	if wildcard := "https://*" + v.domain; strings.HasPrefix(v.domain, ".") && validPattern(wildcard) {
+		instead += ", or " + quote(wildcard) + " for all sites there"
 	}
-	return states
+	return "the regex " + quote(expr) + " also matches " + v.example(), instead
 }
 
-// insecureRegex reports whether the regex can match a plain-http origin beyond
-// the loopback hosts. It walks the regex's automaton along "http://" and then
-// along the host as long as that is literal text.
-func insecureRegex(re *regexp.Regexp) bool {
-	prog := program(re.String())
-	budget := 1000
-	return !onlyLoopback(prog, after(prog, "http://"), "", &budget)
+// untrusted says why a policy that allows credentials may not have a regex.
+func (b *originBuilder) untrusted(expr string, v verdict) (what, instead string) {
+	the := "the regex " + quote(expr)
+	switch {
+	case v.everySite:
+		return the + " matches every site, and with allow_credentials all could act as the visitor",
+			"name the domain in the regex, as in " + regexEntry(exampleRegex) + ", or leave out allow_credentials"
+	case v.others:
+		return the + " also matches " + v.example() + ", and with allow_credentials whoever has that site could act as the visitor",
+			mendRegex(expr, v, true, b.regexBudget.advice).instead()
+	case v.plain:
+		return the + " matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
+			mendRegex(expr, v, true, b.regexBudget.advice).instead() + ", or leave out allow_credentials"
+	}
+	return the + " is too complex to find out whose sites it matches, which allow_credentials makes necessary",
+		"write several regexes, each of one domain, or leave out allow_credentials"
 }
 
-// onlyLoopback reports whether every host that the states lead to is a loopback
-// host. In doubt, as with a character class, it reports false.
-func onlyLoopback(prog *syntax.Prog, states []uint32, host string, budget *int) bool {
-	if *budget--; *budget < 0 || len(host) > maxHost {
-		return false
+// trusted reports whether a policy that allows credentials may have the regex.
+func (v verdict) trusted() bool { return !v.everySite && !v.others && !v.plain && !v.doubt }
+
+// example is an origin of another owner, in the words of a message.
+func (v verdict) example() string {
+	if v.hole == "" {
+		return "sites of other owners"
 	}
-	next := map[rune]bool{}
-	for _, pc := range states {
-		inst := &prog.Inst[pc]
-		switch inst.Op {
-		case syntax.InstMatch:
-			if !loopback(host) {
-				return false
-			}
-		case syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-			return false
-		case syntax.InstRune, syntax.InstRune1:
-			// A literal, which stands alone, or the pairs of a class.
-			for i := 0; i < len(inst.Rune); i += 2 {
-				first, last := inst.Rune[i], inst.Rune[min(i+1, len(inst.Rune)-1)]
-				if last-first > 16 {
-					return false
-				}
-				for r := first; r <= last; r++ {
-					// A literal that ignores case is in upper case, and origins never are.
-					next[unicode.ToLower(r)] = true
-				}
-			}
-		}
-	}
-	for r := range next {
-		if r == ':' && !strings.HasPrefix(host, "[") || r == ':' && strings.HasSuffix(host, "]") {
-			if !loopback(host) {
-				return false
-			}
-			continue // what follows is the port
-		}
-		if !onlyLoopback(prog, step(prog, states, r), host+string(r), budget) {
-			return false
-		}
-	}
-	return true
+	return quote(v.hole)
 }
 
-// step returns the states after the rune r.
-func step(prog *syntax.Prog, states []uint32, r rune) []uint32 {
-	var next []uint32
-	for _, pc := range states {
-		switch inst := &prog.Inst[pc]; inst.Op {
-		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-			if inst.MatchRune(r) {
-				next = append(next, inst.Out)
-			}
-		}
-	}
-	return closure(prog, next, 0)
-}
-
-// closure follows the instructions that consume nothing. Assertions about what
-// comes next are taken as true: that can only make the answer stricter.
-func closure(prog *syntax.Prog, todo []uint32, behind syntax.EmptyOp) []uint32 {
-	seen := make([]bool, len(prog.Inst))
-	var states []uint32
-	for len(todo) > 0 {
-		pc := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if seen[pc] {
-			continue
-		}
-		seen[pc] = true
-		switch inst := &prog.Inst[pc]; inst.Op {
-		case syntax.InstAlt, syntax.InstAltMatch:
-			todo = append(todo, inst.Out, inst.Arg)
-		case syntax.InstCapture, syntax.InstNop:
-			todo = append(todo, inst.Out)
-		case syntax.InstEmptyWidth:
-			const begin = syntax.EmptyBeginText | syntax.EmptyBeginLine
-			if syntax.EmptyOp(inst.Arg)&begin&^behind == 0 {
-				todo = append(todo, inst.Out)
-			}
-		case syntax.InstFail:
-		default:
-			states = append(states, pc)
-		}
-	}
-	return states
+func validPattern(s string) bool {
+	p, ok := readPattern(s)
+	return ok && p.fits()
 }

@@ -1,6 +1,10 @@
 package cases
 
-import "strings"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // allowedOrigins and deniedOrigins make a case of each origin: a GET that the
 // policy allows, or one that it doesn't.
@@ -11,10 +15,11 @@ func allowedOrigins(origins ...string) (cases []Case) {
 	return cases
 }
 
-// withCredentials adds to each answer that credentials are allowed.
+// withCredentials are the cases of allowed origins in a policy with credentials.
 func withCredentials(cases []Case) []Case {
 	for i := range cases {
-		cases[i].Want.Headers = append(cases[i].Want.Headers, credentials)
+		cases[i].Want.Headers = append(cases[i].Want.Headers, "access-control-allow-credentials: true")
+		slices.Sort(cases[i].Want.Headers)
 	}
 	return cases
 }
@@ -26,6 +31,15 @@ func everyOrigin(origins ...string) (cases []Case) {
 		cases = append(cases, Case{Name: name(o), Request: get(o), Want: forwarded(anyOrigin)})
 	}
 	return cases
+}
+
+// manyRegexes are entries of allow_origins, each of the subdomains of a domain.
+func manyRegexes(n int) string {
+	entries := make([]string, n)
+	for i := range entries {
+		entries[i] = `{"regex": "https://[a-z0-9-]+\\.tenant` + strconv.Itoa(i) + `\\.example\\.com"}`
+	}
+	return strings.Join(entries, ", ")
 }
 
 func deniedOrigins(origins ...string) (cases []Case) {
@@ -146,6 +160,18 @@ var patterns = []table{
 		allowedOrigins("https://app-1.example.com", "https://admin-42.example.com", "http://a.example", "http://b.example"),
 		deniedOrigins("https://app-1.example.com.evil.test", "https://app-x.example.com", "https://xapp-1.example.com", "https://app-1xexample.com",
 			"http://a.example.evil.test", "http://evil.test/http://b.example", "null"))},
+	// With credentials each of these stays within domains of one owner.
+	{"regex-credentials", `{"allow_origins": [{"regex": "https://([a-z0-9-]+\\.)*example\\.com(:[0-9]+)?"}, {"regex": "^https://.*\\.my-team\\.github\\.io$"},
+		{"regex": "(?i)HTTPS://(App|Admin)\\.example\\.(de|co\\.uk)"}, {"regex": "http://(localhost|\\[::1\\]):30[0-9]{2}"}, {"regex": "capacitor://.*"}], "allow_credentials": true}`, join(
+		withCredentials(allowedOrigins("https://example.com", "https://a.b.example.com:8443", "https://x.my-team.github.io", "https://app.example.de",
+			"https://admin.example.co.uk", "http://localhost:3000", "http://[::1]:3099", "capacitor://localhost")),
+		deniedOrigins("https://evilexample.com", "https://example.com.evil.test", "https://a..example.com", "https://my-team.github.io", "https://evilmy-team.github.io",
+			"https://app.example.com.uk", "https://app.example.dex", "http://example.com", "http://localhost", "http://localhost:30000", "https://example.com:", "null",
+			"https://"+strings.Repeat("a.", 150)+"example.com"))},
+	// As many as one automaton takes.
+	{"regex-many", `{"allow_origins": [` + manyRegexes(60) + `]}`, join(
+		allowedOrigins("https://a.tenant0.example.com", "https://b-1.tenant59.example.com"),
+		deniedOrigins("https://a.tenant60.example.com", "https://tenant1.example.com", "https://a.tenant1.example.comm", "https://"+strings.Repeat("a", 200)+".tenant1.example.org"))},
 	{"regex-everything", `{"allow_origins": [{"regex": ".*"}]}`, join(
 		allowedOrigins("https://app.example", "file://", "app://.", "app://Local:8080"), deniedOrigins("null", "", "anything", "https://app.example/", "app://a b", "app:///"))},
 	// A regex sees opaque hosts as they are, in their case.

@@ -1,0 +1,367 @@
+package cors
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// compileOne compiles a policy of one regex, and returns what was found, "error: …" or
+// "warning: …".
+func compileOne(expr string, credentials bool) (p *Policy, problem string, found Problem) {
+	p, problems := Compile(Config{AllowOrigins: []OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: credentials})
+	for _, found := range problems {
+		kind := "error: "
+		if found.Warning {
+			kind = "warning: "
+		}
+		problem += kind + found.What + "; " + found.Instead
+	}
+	if len(problems) > 0 {
+		found = problems[0]
+	}
+	return p, problem, found
+}
+
+// TestRegexHoles: what a regex matches of other owners' sites, with credentials and
+// without, and what was meant. want is "" for a regex that is right.
+func TestRegexHoles(t *testing.T) {
+	for _, test := range []struct{ expr, hole, meant string }{
+		// No boundary before the domain.
+		{`https://.*example\.com`, "https://evilexample.com", `https://(.*\.)?example\.com`},
+		{`https://.+example\.com`, "https://evilexample.com", `https://(.+\.)?example\.com`},
+		{`https://[a-z0-9-]+example\.com`, "https://evilexample.com", `https://([a-z0-9-]+\.)?example\.com`},
+		{`https://[^.]*example\.com`, "https://evilexample.com", `https://([^.]*\.)?example\.com`},
+		{`https://(.*)example\.com`, "https://evilexample.com", `https://(.*\.)?example\.com`},
+		{`https://(.*)?example\.com`, "https://evilexample.com", `https://(.*\.)?example\.com`},
+		{`https://.*\.?example\.com`, "https://evilexample.com", `https://(.*\.)?example\.com`},
+		{`https://(.*\.?)example\.com`, "https://evilexample.com", `https://(.*\.)?example\.com`},
+		{`https://([a-z]+\.?)?example\.com`, "https://evilexample.com", `https://([a-z]+\.)?example\.com`},
+		{`https://.*-example\.com`, "https://evil-example.com", ""},
+		{`https://pr-[0-9]+example\.com`, "https://pr-00example.com", `https://pr-[0-9]+\.example\.com`},
+		{`(?i)https://.*example\.com`, "https://evilexample.com", `(?i)https://(.*\.)?example\.com`},
+		{`https://.*example\.com(:[0-9]+)?`, "https://evilexample.com", `https://(.*\.)?example\.com(:[0-9]+)?`},
+		{`https://.*example\.com:8443`, "https://evilexample.com:8443", `https://(.*\.)?example\.com:8443`},
+		{`^https://.*example\.com$`, "https://evilexample.com", `^https://(.*\.)?example\.com$`},
+		{`https://.*example\.co\.uk`, "https://evilexample.co.uk", `https://(.*\.)?example\.co\.uk`},
+		{`https://(app|.*)example\.com`, "https://evilexample.com", ""},
+		{`https://.*example\.(com|org)`, "https://evilexample.org", `https://(.*\.)?example\.(com|org)`},
+		{`https://\S*example\.com`, "https://evilexample.com", `https://(\S*\.)?example\.com`},
+		{`https://a\.example\.com|https://.*example\.org`, "https://evilexample.org", ""},
+		{`https://(?:.*\b)?example\.com`, "https://evil-example.com", ""},
+		// A dot that matches any character.
+		{`https://app.example.com`, "https://appxexample.com", `https://app\.example\.com`},
+		{`https://app\.example.com`, "https://app.examplexcom", `https://app\.example\.com`},
+		{`https://app.example\.com`, "https://appxexample.com", `https://app\.example\.com`},
+		{`https://.*.example.com`, "https://evilexample.com", `https://.*\.example\.com`},
+		{`https://[a-z]+.example.com`, "", `https://[a-z]+\.example\.com`},
+		{`https://(a|b).example.com`, "", `https://(a|b)\.example\.com`},
+		{`https://example.co.uk`, "", `https://example\.co\.uk`},
+		{`https://[\w.-]+example\.com`, "https://evilexample.com", `https://([\w.-]+\.)?example\.com`},
+		// What may follow the domain.
+		{`https://app\.example\.com.*`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
+		{`https://app\.example\.com.*$`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
+		{`https://app\.example\.com[^/]*`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
+		{`https://app\.example\.com(.*)`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
+		{`https://app.*`, "", ""},
+		{`https://app\..*\.com`, "", ""},
+		{`https://app\.example\.[a-z]+`, "", ""},
+		{`https://app\.example\.[a-z]{2,3}`, "", ""},
+		{`https://example\.(com|[a-z]{2})`, "", ""},
+		{`https://example\.co(m|\.[a-z]{2})`, "", ""},
+		{`https://[a-z]{3}\.com`, "", ""},
+		{`https://[0-9]+shop\.com`, "", ""},
+		// A wildcard over a public suffix, or over a domain that has some below it.
+		{`https://.*\.github\.io`, "https://evil.github.io", `https://my-name\.github\.io`},
+		{`https://[^.]+\.vercel\.app`, "https://evil.vercel.app", `https://my-name\.vercel\.app`},
+		{`https://my-app-[a-z0-9]+\.vercel\.app`, "", `https://my-name\.vercel\.app`},
+		{`https://([a-z]+\.)?netlify\.app`, "https://evil.netlify.app", `https://my-name\.netlify\.app`},
+		{`https://[a-z0-9-]+\.co\.uk`, "", ""},
+		{`https://[a-z0-9-]+\.com\.au`, "https://evil.com.au", `https://my-name\.com\.au`},
+		{`https://.*\.amazonaws\.com`, "https://evil.amazonaws.com", `https://my-name\.amazonaws\.com`},
+		{`https://.*\.kobe\.jp`, "https://evil.kobe.jp", ""},
+		{`https://.*\.any\.kobe\.jp`, "https://evil.any.kobe.jp", ""},
+		{`https://.*\.ck`, "https://evil.ck", ""},
+		{`https://[a-z]+`, "https://evil", ""},
+		{`https://[a-z]+\.s3\.amazonaws\.com`, "https://evil.s3.amazonaws.com", ""},
+		{`https://.*github\.io`, "", ""},
+		{`https://(.*\.)*github\.io`, "https://evil.github.io", ""},
+		{`https://(www|.*)\.github\.io`, "", ""},
+		{`https://.*\.com\.`, "", ""},
+		{`https://[a-z0-9]+--my-site\.netlify\.app`, "https://evil--my-site.netlify.app", `https://([a-z0-9-]+\.)*my-site\.netlify\.app`},
+		// Addresses.
+		{`https://203\.0\..*`, "", ""},
+		{`https://[0-9]+\.0\.0\.1`, "", ""},
+		{`https://203\.0\.[0-9]+\.[0-9]+`, "", ""},
+		{`https://\[[0-9a-f:]+\]`, "", ""},
+		{`https://\[2001:[0-9a-f:]+\]`, "", ""},
+	} {
+		for _, credentials := range []bool{true, false} {
+			p, problem, found := compileOne(test.expr, credentials)
+			if problem == "" && !credentials {
+				if c, _, _ := compileRegex(test.expr, NewRegexBudget()); examine(c, NewRegexBudget()).everySite {
+					continue // which may be meant
+				}
+			}
+			if problem == "" || credentials != (p == nil) {
+				t.Errorf("%s, credentials %t: %q", test.expr, credentials, problem)
+				continue
+			}
+			everySite := strings.Contains(problem, "matches every site")
+			if !everySite && test.hole != "" && !strings.Contains(found.What, `also matches "`+test.hole+`"`) {
+				t.Errorf("%s, credentials %t: %q doesn't name %s", test.expr, credentials, problem, test.hole)
+			}
+			if test.meant != "" && suggestion(t, found.Instead) != test.meant {
+				t.Errorf("%s, credentials %t: %q doesn't suggest %s", test.expr, credentials, problem, test.meant)
+			}
+			checkHole(t, test.expr, found)
+			checkSuggestion(t, found, credentials)
+		}
+	}
+}
+
+// checkHole checks that a regex does match what the message says it matches.
+func checkHole(t *testing.T, expr string, found Problem) {
+	t.Helper()
+	_, rest, ok := strings.Cut(found.What, ` also matches "`)
+	if !ok {
+		return
+	}
+	origin, _, _ := strings.Cut(rest, `"`)
+	if a, _, _ := compileRegex(expr, NewRegexBudget()); !strings.Contains(origin, "…") && !a.MatchString(origin) {
+		t.Errorf("%s doesn't match %s", expr, origin)
+	}
+}
+
+// suggestion is the regex that a message suggests, or "".
+func suggestion(t *testing.T, instead string) string {
+	t.Helper()
+	i := strings.Index(instead, `{"regex"`)
+	if i < 0 {
+		return ""
+	}
+	var entry struct{ Regex string }
+	if err := json.NewDecoder(strings.NewReader(instead[i:])).Decode(&entry); err != nil {
+		t.Errorf("%q: %v", instead, err)
+	}
+	return entry.Regex
+}
+
+// checkSuggestion checks that what a message suggests is accepted without a word.
+func checkSuggestion(t *testing.T, found Problem, credentials bool) {
+	t.Helper()
+	if quoted, ok := strings.CutPrefix(found.Instead, `write "`); ok && strings.HasSuffix(quoted, ", which is no regex") {
+		entry, _, _ := strings.Cut(quoted, `"`)
+		if _, problems := Compile(Config{AllowOrigins: []OriginEntry{{Text: entry}}, AllowCredentials: credentials}); len(problems) > 0 {
+			t.Errorf("%s: the suggestion %s is wrong itself: %v", found.What, entry, problems)
+		}
+		return
+	}
+	meant := suggestion(t, found.Instead)
+	if meant == "" {
+		if strings.Contains(found.Instead, "write {") {
+			t.Errorf("%s: no regex in %q", found.What, found.Instead)
+		}
+		return
+	}
+	if _, problem, _ := compileOne(meant, credentials); problem != "" {
+		t.Errorf("%s: the suggestion %s is wrong itself: %s", found.What, meant, problem)
+	}
+	if _, rest, ok := strings.Cut(found.Instead, `, or "`); ok {
+		entry, _, _ := strings.Cut(rest, `"`)
+		if _, problems := Compile(Config{AllowOrigins: []OriginEntry{{Text: entry}}, AllowCredentials: credentials}); len(problems) > 0 {
+			t.Errorf("%s: the suggestion %s is wrong itself: %v", found.What, entry, problems)
+		}
+	}
+}
+
+// TestGoodRegexes: what careful operators write is accepted without a word.
+func TestGoodRegexes(t *testing.T) {
+	for _, expr := range []string{
+		`https://[a-z0-9-]+\.example\.com`,
+		`https://([a-z0-9-]+\.)*example\.com(:[0-9]+)?`,
+		`https://([a-z0-9-]+\.)?example\.com`,
+		`https://(app|admin)\.example\.(com|de|co\.uk)`,
+		`https://(a|b)\.example\.(com|org)`,
+		`https://pr-[0-9]+\.preview\.example\.com`,
+		`https://[a-z0-9-]+\.my-team\.vercel\.app`,
+		`https://my-team\.github\.io`,
+		`https://(.*\.my-team|other|.*\.third)\.github\.io`,
+		`https://(my-team|other)\.github\.io(:\d+)?`,
+		`https://.*\.example\.com`,
+		`https://.+\.example\.com`,
+		`https://(.*\.)?example\.com`,
+		`https://(.+\.|)example\.com`,
+		`^https://[^.]+\.example\.com$`,
+		`^https://a\.example\.com$|^https://b\.example\.org$`,
+		`\Ahttps://a\.example\.com\z`,
+		`(?i)https://[a-z]+\.example\.com`,
+		`(?i)^HTTPS://App\.Example\.com$`,
+		`https:\/\/app\.example\.com`,
+		`https[:]//app[.]example[.]com`,
+		`https://\Qapp.example.com\E`,
+		`https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+example\.com`,
+		`https://[a-z0-9.-]{1,253}\.example\.com`,
+		`https://app-[a-z0-9]{8}\.example\.com:8443`,
+		`https://app[0-9]\.example\.com(:(3000|3001))?`,
+		`https://shop[1-9]\.com`,
+		`https://(alpha|beta|carrot|delta|echo|fox|golf|hotel|india|juliet|kilo|lima|mike|november|oscar|papa|quebec|romeo|sierra|tango)\.com`,
+		`https://amazon\.(com|de|fr|es|it|nl|pl|se|ca|in|co\.uk|co\.jp|com\.au|com\.br|com\.mx|com\.tr|sg|ae|sa|eg)`,
+		`https://app\.example\.com\.?`,
+		`https://.*\.example\.com\.`,
+		`https://.*\.city\.kobe\.jp`,
+		`https://.*\.www\.ck`,
+		`https://my-bucket\.s3\.amazonaws\.com`,
+		`https://[a-z]+\.my-bucket\.s3\.amazonaws\.com`,
+		`https://.*\.xn--bcher-kva\.example\.com`,
+		`https://localhost(:[0-9]+)?`,
+		`http://localhost:[0-9]+`,
+		`https?://localhost(:\d+)?`,
+		`http://[a-z]+\.localhost(:[0-9]+)?`,
+		`http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?`,
+		`http://127\.[0-9]+\.[0-9]+\.[0-9]+`,
+		`(http://localhost|https://app\.example\.com)(:\d+)?`,
+		`https://intranet`,
+		`https://192\.168\.[0-9]+\.[0-9]+(:[0-9]+)?`,
+		`https://10\.0\.0\.[0-9]{1,3}`,
+		`https://172\.(1[6-9]|2[0-9]|3[01])\.\d+\.\d+`,
+		`https://203\.0\.113\.[0-9]+`,
+		`https://\[fd12:[0-9a-f:]+\]`,
+		`https://\[2001:db8:1:[0-9a-f:]+\]`,
+		`https://\[::1\](:[0-9]+)?`,
+		`capacitor://localhost`,
+		`(capacitor|ionic|tauri)://localhost|https://app\.example\.com`,
+		`app://-`,
+		`app://.*`,
+		`file://`,
+		`moz-extension://[0-9a-f-]{36}`,
+		`chrome-extension://[a-p]{32}`,
+		`safari-web-extension://[0-9A-F-]{36}`,
+	} {
+		for _, credentials := range []bool{true, false} {
+			if _, problem, _ := compileOne(expr, credentials); problem != "" {
+				t.Errorf("%s, credentials %t: %s", expr, credentials, problem)
+			}
+		}
+	}
+}
+
+// TestUselessRegexes: what matches no origin is accepted with a warning, which says
+// why, and what was meant.
+func TestUselessRegexes(t *testing.T) {
+	for _, test := range []struct{ expr, because, meant string }{
+		{`/^https:\/\/app\.example\.com$/`, "the slashes around it", `^https:\/\/app\.example\.com$`},
+		{`/^https:\/\/app\.example\.com$/i`, "the slashes around it", `^https:\/\/app\.example\.com$`},
+		{`/https:\/\/.*\.example\.com/`, "the slashes around it", `https:\/\/.*\.example\.com`},
+		{`/^https:\/\/.*example.com$/`, "the slashes around it", `^https:\/\/(.*\.)?example\.com$`},
+		{`https://app\.example\.com/`, "its path", `https://app\.example\.com`},
+		{`https://app\.example\.com/.*`, "its path", `https://app\.example\.com`},
+		{`^https://[a-z]+\.example\.com/login$`, "its path", `^https://[a-z]+\.example\.com`},
+		{`https://app\.example\.com:443`, "its port, the scheme's default", `https://app\.example\.com`},
+		{`http://localhost:80`, "its port, the scheme's default", `http://localhost`},
+		{`^https://app\.example\.com:443$`, "its port, the scheme's default", `^https://app\.example\.com$`},
+		{`https://App\.Example\.com`, "its upper-case letters", `https://app\.example\.com`},
+		{`HTTPS://app\.example\.com`, "its upper-case letters", `https://app\.example\.com`},
+		{`https://[A-Z]+\.example\.com`, "its upper-case letters", `https://[a-z]+\.example\.com`},
+		{`https://^app\.example\.com$`, "the anchors in its middle", `https://app\.example\.com$`},
+		{`https://app$\.example\.com`, "the anchors in its middle", `https://app\.example\.com`},
+		{`https://a\\.example\\.com`, "its backslashes are doubled", `https://a\.example\.com`},
+		{`"https://a\.example\.com"`, "the quotes", `https://a\.example\.com`},
+		{` https://a\.example\.com`, "white space around it", `https://a\.example\.com`},
+		{`^a\.example\.com$|^b\.example\.com$`, "it must match the whole origin", `https://(.*\.)?(a\.example\.com|b\.example\.com)`},
+		{`example\.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
+		{`example.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
+		{`example\.com$`, "it must match the whole origin", `https://(.*\.)?example\.com$`},
+		{`\.example\.com$`, "it must match the whole origin", `https://.*\.example\.com$`},
+		{`^app\.example\.com`, "it must match the whole origin", `https://app\.example\.com`},
+		{`//app\.example\.com`, "it must match the whole origin", `https://app\.example\.com`},
+		{`[a-z]+\.example\.com`, "it must match the whole origin", `https://[a-z]+\.example\.com`},
+		{`localhost:3000`, "it must match the whole origin", ``},
+		{`https://`, "", ``},
+		{`^https://`, "", ``},
+		{`https://app\.example\.com:0443`, "", ``},
+		{`https://app\.example\.com:70000`, "", ``},
+		{`https://app\.example\.com:`, "", ``},
+		{`https://b[üö]cher\.example`, "", ``},
+		{`https://1\.2\.3`, "", ``},
+		{`https://1\.2\.3\.(256|300)`, "", ``},
+		{`https://\.example\.com`, "", ``},
+		{`https://a\.\.example\.com`, "", ``},
+		{`https://a b`, "", ``},
+		{`[^\x00-\x{10FFFF}]`, "", ``},
+		{`x`, "", ``},
+		{`.`, "", ``},
+		{`\bnull`, "", ""},
+	} {
+		for _, credentials := range []bool{true, false} {
+			p, problem, found := compileOne(test.expr, credentials)
+			if p == nil || !strings.Contains(problem, "matches no origin") && !strings.Contains(problem, `matches "null"`) || !strings.Contains(problem, test.because) {
+				t.Errorf("%s: %q doesn't say because of %q", test.expr, problem, test.because)
+				continue
+			}
+			if meant := suggestion(t, found.Instead); test.meant != "" && meant != test.meant {
+				t.Errorf("%s: %q suggests %s, not %s", test.expr, problem, meant, test.meant)
+			}
+			checkSuggestion(t, found, credentials)
+		}
+	}
+}
+
+// TestPlainHTTPRegexes: with credentials only loopback hosts may be reached over http.
+func TestPlainHTTPRegexes(t *testing.T) {
+	for expr, meant := range map[string]string{
+		`http://app\.example\.com`:                `https://app\.example\.com`,
+		`https?://app\.example\.com`:              `https://app\.example\.com`,
+		`(http|https)://app\.example\.com`:        `https://app\.example\.com`,
+		`http(s)?://app\.example\.com`:            `https://app\.example\.com`,
+		`^https?://([a-z]+\.)*example\.com$`:      `https://([a-z]+\.)*example\.com$`,
+		`[a-z]+://app\.example\.com`:              `https://app\.example\.com`,
+		`.*://app\.example\.com`:                  `https://app\.example\.com`,
+		`.*\.example\.com`:                        `https://.*\.example\.com`,
+		`(?i)HTTP://app\.example\.com`:            ``,
+		`http://localhost\.example\.com`:          ``,
+		`http://(localhost|app\.example\.com)`:    ``,
+		`http://192\.168\.0\.1`:                   ``,
+		`http://\[fd12::1\]`:                      ``,
+		`http://a\.example|https://b\.example`:    `https://a\.example|https://b\.example`,
+		`http://localhost\.|http://[a-z]+\.local`: ``,
+	} {
+		_, problem, found := compileOne(expr, true)
+		if !strings.Contains(problem, "error: ") || !strings.Contains(problem, "plain-http") && !strings.Contains(problem, "also matches") {
+			t.Errorf("%s: %q", expr, problem)
+		}
+		if got := suggestion(t, found.Instead); meant != "" && got != meant {
+			t.Errorf("%s: %q suggests %s, not %s", expr, problem, got, meant)
+		}
+		checkSuggestion(t, found, true)
+	}
+}
+
+// TestWildcardRegexes: a pattern that is written as a regex.
+func TestWildcardRegexes(t *testing.T) {
+	for expr, want := range map[string]string{
+		`https://*.example.com`:   `write "https://*.example.com", which is no regex`,
+		`*.example.com`:           `write "https://*.example.com", which is no regex`,
+		`https://*.example.com:*`: `write "https://*.example.com:*", which is no regex`,
+		`*.github.io`:             "write it in RE2 syntax",
+	} {
+		_, problem, found := compileOne(expr, true)
+		if found.Instead != want {
+			t.Errorf("%s: %q", expr, problem)
+		}
+		checkSuggestion(t, found, true)
+	}
+}
+
+func TestEverySite(t *testing.T) {
+	for expr, want := range map[string]bool{
+		`.*`: true, `https://.*`: true, `https?://.+`: true, `https://[^/]+`: true, `https://[a-z.]+`: true, `https://[a-z-]+\.com`: true,
+		`https://\w+\.\w+`: true, `https://.*:8443`: true, `https://.*:3000`: true, `https://.*:[0-9]+`: true, `http://.*`: true, `https://.*\.net`: true,
+		`https://.*\.example\.com`: false, `https://app-[0-9]+\.example`: false, `https://(.*\.)?example\.org`: false, `chrome-extension://[a-p]{32}`: false,
+		`https://.*example\.com`: false, `https://.*\.github\.io`: false,
+	} {
+		if _, problem, _ := compileOne(expr, true); strings.Contains(problem, "matches every site") != want {
+			t.Errorf("%s: %q", expr, problem)
+		}
+	}
+}
