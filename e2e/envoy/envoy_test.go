@@ -262,7 +262,7 @@ func TestBadConfigurationAtStart(t *testing.T) {
 		{"problems", "{\n  \"allow_origins\": [\"https://App.example\", \"https://app.example/\"],\n  \"max_age\": -1\n}", []string{
 			`2:21 allow_origins[0]: "https://App.example" has upper-case letters, which browsers never send in an origin; write "https://app.example"`,
 			`2:44 allow_origins[1]: "https://app.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://app.example"`,
-			`3:14 max_age: -1 seconds are out of range; write 0 to 86400, or leave it out`,
+			`3:14 max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out`,
 			`the configuration is refused: 3 errors, listed above`,
 		}},
 		{"empty", "", []string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
