@@ -290,14 +290,13 @@ func (r *reader) spend(bytes, offset int, where path) {
 
 // Report implements [cors.Reporter]: it finds the place of a problem of the engine.
 func (r *reader) Report(problem cors.Problem) {
-	p, f := r.policy, -1
+	p := r.policy
 	switch problem.Field {
 	case "match", "match.hosts", "match.paths", "match.routes":
 		r.reportMatch(problem)
 		return
-	default:
-		f = slices.Index(policyFields, problem.Field)
 	}
+	f := slices.Index(policyFields, problem.Field)
 	offset, where := p.offset, p.path().field(problem.Field)
 	if v := p.fields[f]; v.Exists() {
 		offset, where = v.Index, p.field(f)

@@ -58,7 +58,7 @@ func host(i int) string { return fmt.Sprintf(`"match":{"hosts":["h%d.test"]}`, i
 
 // shapes are the lists of a policy and of the defaults, each with each, right and wrong.
 func shapes() (list []shape) {
-	const any = `"allow_origins":["*"]`
+	const everyOrigin = `"allow_origins":["*"]`
 	// What one list has. Those that are wrong are refused.
 	lists := []struct {
 		name, field string
@@ -86,7 +86,7 @@ func shapes() (list []shape) {
 			if l.field == "allow_origins" {
 				return one(field(l.field, each(a+b, l.element)))
 			}
-			return one(any, field(l.field, each(a+b, l.element)))
+			return one(everyOrigin, field(l.field, each(a+b, l.element)))
 		}})
 		for _, credentials := range []string{"false", "true"} {
 			list = append(list, shape{"defaults of " + l.name + " for policies with credentials " + credentials, func(a, b int) string {
@@ -124,54 +124,56 @@ func shapes() (list []shape) {
 	}
 	for i, l := range matches {
 		list = append(list, shape{"a match of " + l.name, func(a, b int) string {
-			return one(any, `"match":`+one(field(l.field, each(a+b, l.element))))
+			return one(everyOrigin, `"match":`+one(field(l.field, each(a+b, l.element))))
 		}})
 		for _, m := range matches[i+1:] {
 			if m.field != l.field {
 				list = append(list, shape{"a match of " + l.name + " and " + m.name, func(a, b int) string {
-					return one(any, `"match":`+one(field(l.field, each(a, l.element)), field(m.field, each(b, m.element))))
+					return one(everyOrigin, `"match":`+one(field(l.field, each(a, l.element)), field(m.field, each(b, m.element))))
 				}})
 			}
 		}
 	}
 	return append(list,
 		shape{"policies by host, each with paths", func(a, b int) string {
-			return many("{"+any+"}", a, func(i int) string {
+			return many("{"+everyOrigin+"}", a, func(i int) string {
 				return fmt.Sprintf(`"match":{"hosts":["h%d.test"],"paths":%s}`, i, each(b/10, exact))
 			})
 		}},
 		shape{"policies of many hosts, each with paths of its own", func(a, b int) string {
 			hosts := each(a, text("h%06d.test"))
-			return many("{"+any+"}", b/10, func(i int) string {
+			return many("{"+everyOrigin+"}", b/10, func(i int) string {
 				return `"match":{"hosts":` + hosts + `,"paths":` + each(6, func(j int) string { return fmt.Sprintf(`{"exact":"/%d/%d"}`, i, j) }) + `}`
 			})
 		}},
 		shape{"policies that claim the same", func(a, b int) string {
-			return many("{"+any+"}", a+b, func(int) string { return `"match":{"hosts":["h.test"]}` })
+			return many("{"+everyOrigin+"}", a+b, func(int) string { return `"match":{"hosts":["h.test"]}` })
 		}},
 		shape{"policies of one name", func(a, b int) string {
-			return `{"policies":` + each(a+b, func(i int) string { return `{"name":"a",` + any + `,` + host(i) + `}` }) + `}`
+			return `{"policies":` + each(a+b, func(i int) string { return `{"name":"a",` + everyOrigin + `,` + host(i) + `}` }) + `}`
 		}},
 		shape{"policies of a wrong type", func(a, b int) string { return `{"policies":` + each(a+b, strconv.Itoa) + `}` }},
 		shape{"policies without origins", func(a, b int) string { return many("{}", a+b, host) }},
 		shape{"defaults that are out of range", func(a, b int) string {
-			return many(`{`+any+`,"max_age":-1,"mode":"on","preflight_status":201}`, a+b, host)
+			return many(`{`+everyOrigin+`,"max_age":-1,"mode":"on","preflight_status":201}`, a+b, host)
 		}},
 		shape{"unknown fields", func(a, b int) string {
-			return one(any, strings.Trim(each(a+b, func(i int) string { return fmt.Sprintf(`"allow_orgins%d":0`, i) }), "[]"))
+			return one(everyOrigin, strings.Trim(each(a+b, func(i int) string { return fmt.Sprintf(`"allow_orgins%d":0`, i) }), "[]"))
 		}},
 		shape{"fields given again", func(a, b int) string {
-			return one(any, strings.Trim(each(a+b, func(int) string { return `"max_age":1` }), "[]"))
+			return one(everyOrigin, strings.Trim(each(a+b, func(int) string { return `"max_age":1` }), "[]"))
 		}},
-		shape{"a long name", func(a, b int) string { return one(any, field("name", strconv.Quote(strings.Repeat("a", 30*(a+b))))) }},
+		shape{"a long name", func(a, b int) string {
+			return one(everyOrigin, field("name", strconv.Quote(strings.Repeat("a", 30*(a+b)))))
+		}},
 		shape{"a long origin", func(a, b int) string {
 			return one(`"allow_origins":["https://` + strings.Repeat("a.", 15*(a+b)) + `test"]`)
 		}},
 		shape{"a long path", func(a, b int) string {
-			return one(any, `"match":{"paths":[{"exact":"`+strings.Repeat("/a", 15*(a+b))+`"}]}`)
+			return one(everyOrigin, `"match":{"paths":[{"exact":"`+strings.Repeat("/a", 15*(a+b))+`"}]}`)
 		}},
 		shape{"escapes", func(a, b int) string { return one(`"allow_origins":` + each(a+b, text(`https:\/\/app-%06d.test`))) }},
-		shape{"white space", func(a, b int) string { return "{" + any + strings.Repeat(" \n", 30*(a+b)) + "}" }},
+		shape{"white space", func(a, b int) string { return "{" + everyOrigin + strings.Repeat(" \n", 30*(a+b)) + "}" }},
 	)
 }
 

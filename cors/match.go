@@ -61,7 +61,7 @@ func (p hostPattern) String() string {
 // empty if the pattern has none.
 func (p hostPattern) defaultPort() (what, instead string) {
 	host, port, _ := cutPort(p.host)
-	scheme := ""
+	var scheme string
 	switch port {
 	case 80:
 		scheme = "http"

@@ -365,7 +365,7 @@ func (b *originBuilder) superfluous(entries iter.Seq2[int, OriginEntry]) {
 			continue
 		}
 		p, ok := readPattern(entry.Text)
-		ok = !entry.Regex && ok && p.fits() && !(b.credentials && p.trustsStrangers())
+		ok = !entry.Regex && ok && p.fits() && (!b.credentials || !p.trustsStrangers())
 		switch {
 		case set.any && (ok && p.kind != anyPattern || entry.Regex):
 			if b.wants(true) {

@@ -30,7 +30,7 @@ func wildcard(expr string, credentials bool) (pattern string, ok bool) {
 		expr = "https://" + expr
 	}
 	p, ok := readPattern(expr)
-	return expr, ok && p.fits() && p.kind == tuplePattern && p.subdomains && !(credentials && p.trustsStrangers())
+	return expr, ok && p.fits() && p.kind == tuplePattern && p.subdomains && (!credentials || !p.trustsStrangers())
 }
 
 // mendRegex finds the regex that was meant by one that isn't right: it tries the usual
