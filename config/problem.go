@@ -25,6 +25,9 @@ type Problem struct {
 	Instead string
 	// Warning marks what is accepted but probably not meant.
 	Warning bool
+	// MoreErrors and MoreWarnings are how many further problems there are, which aren't
+	// described: only the last problem tells.
+	MoreErrors, MoreWarnings int
 }
 
 // String is the problem in one line: "line:column path: what; instead".
@@ -148,8 +151,10 @@ func (ps *problems) sorted() []Problem {
 	ps.locate(list)
 	if more := ps.Errors + ps.Warnings - len(list); more > 0 {
 		last := list[len(list)-1]
+		errors := len(Errors(list))
 		list = append(list, Problem{
 			Offset: last.Offset, Line: last.Line, Column: last.Column, Path: "configuration", What: cors.MoreProblems(more), Warning: ps.Errors == 0,
+			MoreErrors: ps.Errors - errors, MoreWarnings: ps.Warnings - (len(list) - errors),
 		})
 	}
 	return list

@@ -228,9 +228,12 @@ func asJSON(findings []*document.Finding) []finding {
 // count is the number of errors and of warnings.
 func count(findings []*document.Finding) (errors, warnings int) {
 	for _, f := range findings {
-		if f.Warning {
+		switch {
+		case f.MoreErrors+f.MoreWarnings > 0:
+			errors, warnings = errors+f.MoreErrors, warnings+f.MoreWarnings
+		case f.Warning:
 			warnings++
-		} else {
+		default:
 			errors++
 		}
 	}

@@ -94,6 +94,9 @@ type Finding struct {
 	Instead string
 	// Warning marks what is accepted but probably not meant.
 	Warning bool
+	// MoreErrors and MoreWarnings are how many further findings it stands for, if it is
+	// the last of many.
+	MoreErrors, MoreWarnings int
 }
 
 // Position is where it is.

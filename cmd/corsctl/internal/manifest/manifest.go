@@ -49,6 +49,7 @@ func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
 		findings = append(findings, &document.Finding{
 			File: p.file, Offset: p.offset(problem.Offset), Path: problem.Path,
 			What: problem.What, Instead: problem.Instead, Warning: problem.Warning,
+			MoreErrors: problem.MoreErrors, MoreWarnings: problem.MoreWarnings,
 		})
 	}
 	findings = append(findings, p.Around()...)

@@ -428,3 +428,23 @@ func TestFollow(t *testing.T) {
 		})
 	}
 }
+
+// TestManyProblems: of many findings in a configuration the last one counts those that
+// aren't described.
+func TestManyProblems(t *testing.T) {
+	doc := `{"allow_origins": ["https://a.example/"` + strings.Repeat(`, "https://a.example/", "https://b.example", "https://b.example"`, 200) + `]}`
+	plugins, _ := manifest.Find("cors.json", doc, nil)
+	c, findings := plugins[0].Parse()
+	errors, warnings := 0, 0
+	for _, f := range findings[:len(findings)-1] {
+		if f.Warning {
+			warnings++
+		} else {
+			errors++
+		}
+	}
+	last := findings[len(findings)-1]
+	if c != nil || errors+warnings != 100 || errors+last.MoreErrors != 201 || warnings+last.MoreWarnings != 399 {
+		t.Errorf("configuration %v; %d errors and %d more, %d warnings and %d more", c, errors, last.MoreErrors, warnings, last.MoreWarnings)
+	}
+}
