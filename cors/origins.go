@@ -187,7 +187,7 @@ func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
 		}
 	}
 	b.combine()
-	if b.set.any || b.set.table != nil || len(b.set.regexps) > 0 || b.twice != nil {
+	if b.set.any || b.set.depths != 0 || b.set.anyPort || len(b.set.regexps) > 0 || b.twice != nil {
 		b.superfluous(entries)
 	}
 	if b.failed {
