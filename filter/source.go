@@ -137,8 +137,16 @@ func (s *source) take(body string) {
 	s.again(0)
 }
 
+// maxETag bounds the ETag that is kept of a document, and sent with each fetch. A longer
+// one is as none: the document comes whole each time, and its digest tells whether it is
+// new.
+const maxETag = 8 << 10
+
 func (s *source) keepETag() {
 	etag, _ := s.plugin.host.FetchedHeader("etag")
+	if len(etag) > maxETag {
+		etag = ""
+	}
 	s.etag = strings.Clone(etag)
 }
 

@@ -30,6 +30,7 @@ const sourceConfig = `{
 func TestSource(t *testing.T) {
 	const interval = 10_000
 	huge := strings.Repeat(" ", config.MaxDocument+1)
+	longest := `"` + strings.Repeat("e", maxETag-2) + `"`
 	for _, test := range []struct {
 		name    string
 		config  string
@@ -49,6 +50,9 @@ func TestSource(t *testing.T) {
 		{"without ETag", sourceConfig, []answer{{"200", "", document("https://new.example")}, {"200", "", document("https://new.example")}, {"200", "", document("https://newer.example")}},
 			[]string{"", "", ""}, "https://newer.example",
 			[]string{"info policy_source: a new document, now serving 1 policy", "info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 2, countUnchanged: 1}, interval},
+		{"the longest ETag, and a longer one", sourceConfig, []answer{{"200", longest, document("https://new.example")}, {"304", "", ""}, {"200", longest + "e", document("https://new.example")}, {"200", longest + "e", document("https://new.example")}},
+			[]string{"", longest, longest, ""}, "https://new.example",
+			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1, countUnchanged: 3}, interval},
 		{"one policy's fields", sourceConfig, []answer{{"200", "", `{"allow_origins": ["https://new.example"]}`}}, []string{""}, "https://new.example",
 			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1}, interval},
 		{"not JSON, twice", sourceConfig, []answer{{"200", `"1"`, "<html>"}, {"200", `"1"`, "<html>"}}, []string{"", ""}, "https://own.example", []string{

@@ -193,25 +193,43 @@ func TestBoundFetches(t *testing.T) {
 	})
 }
 
-// TestBoundETag: a source that has a new document each time, and an ETag as long as
-// can be, which goes out again.
+// TestBoundETag: a source that has a new document each time, and an ETag as long as the
+// filter keeps, which goes out again, or as long as an Envoy may let through, which
+// doesn't.
 func TestBoundETag(t *testing.T) {
-	vm := newVM(t)
-	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
-	long := strings.Repeat("e", 60<<10)
-	flat(t, vm, 300, 32<<20, func(i int) {
-		if err := root.Tick(); err != nil {
-			t.Fatal(err)
-		}
-		call := root.HTTPCalls()[0]
-		if last := call.Headers[len(call.Headers)-1]; i > 0 && last != [2]string{"if-none-match", fmt.Sprintf(`"%s%d"`, long, i-1)} {
-			t.Fatalf("fetch %d has %.40q", i, last)
-		}
-		etag := [][2]string{{"etag", fmt.Sprintf(`"%s%d"`, long, i)}}
-		if err := root.AnswerHTTPCall(call.Token, 200, etag, fmt.Sprintf(`{"allow_origins": ["https://n%d.example"]}`, i)); err != nil {
-			t.Fatal(err)
-		}
-	})
+	for _, test := range []struct {
+		name string
+		size int
+		kept bool
+	}{{"8 KiB", 8 << 10, true}, {"longer", 8<<10 + 1, false}, {"1 MiB", 1 << 20, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			vm := newVM(t)
+			root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
+			fill := strings.Repeat("e", test.size-5)
+			etag := func(i int) string { return fmt.Sprintf(`"%s%03d"`, fill, i) }
+			flat(t, vm, 200, 32<<20, func(i int) {
+				if err := root.Tick(); err != nil {
+					t.Fatal(err)
+				}
+				call, asks := root.HTTPCalls()[0], ""
+				for _, h := range call.Headers {
+					if h[0] == "if-none-match" {
+						asks = h[1]
+					}
+				}
+				want := ""
+				if i > 0 && test.kept {
+					want = etag(i - 1)
+				}
+				if asks != want {
+					t.Fatalf("fetch %d asks with %d bytes, want %d", i, len(asks), len(want))
+				}
+				if err := root.AnswerHTTPCall(call.Token, 200, [][2]string{{"etag", etag(i)}}, fmt.Sprintf(`{"allow_origins": ["https://n%d.example"]}`, i)); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
 }
 
 // TestBoundPanics: panics cost no memory and no more than a line in the log, and one
