@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -135,6 +136,102 @@ func TestSource(t *testing.T) {
 			if wait := emulator.GetTickPeriod(); test.wait == 500 && wait > 1000 || test.wait != 500 && (wait < test.wait*9/10 || wait > test.wait*11/10) {
 				t.Errorf("the next fetch is in %d ms, want about %d", wait, test.wait)
 			}
+		})
+	}
+}
+
+// TestLogIsBounded: documents with tens of thousands of problems, or with long ones, are
+// logged in a hundred lines, one that counts the others, and one that says what comes of
+// it. The same document is logged once.
+func TestLogIsBounded(t *testing.T) {
+	const many = 40_000
+	origins := func(n int, origin func(i int) string) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = `"` + origin(i) + `"`
+		}
+		return `"allow_origins": [` + strings.Join(list, ",") + `]`
+	}
+	long := strings.Repeat("x", 10_000)
+	for _, test := range []struct {
+		name, fields string
+		accepted     bool
+		errors       int
+		warnings     int
+		more         string
+	}{
+		{"bad origins", origins(many, func(i int) string { return fmt.Sprintf("https://n%d.example/", i) }), false, 100, 0, "and 39900 more problems"},
+		{"long bad origins", origins(300, func(i int) string { return fmt.Sprintf("https://%s%d.example/", long, i) }), false, 100, 0, "and 200 more problems"},
+		{"unknown fields", strings.TrimSuffix(strings.Repeat(`"`+long+`": 1, `, 300), ", "), false, 100, 0, "and 201 more problems"},
+		{"warnings", origins(many, func(i int) string { return fmt.Sprintf("ws://n%d.example", i) }), true, 0, 100, "and 39900 more problems"},
+		{"a hundred bad origins", origins(100, func(i int) string { return fmt.Sprintf("https://n%d.example/", i) }), false, 100, 0, ""},
+	} {
+		check := func(t *testing.T, lines []string, prefix string) {
+			t.Helper()
+			more, last := "", ""
+			errors, warnings := 0, 0
+			for _, line := range lines {
+				// Whatever is in the document, what is said of it fits on a screen.
+				if len(line) > 1000 {
+					t.Errorf("a line of %d bytes: %.200q", len(line), line)
+				}
+				switch level, text, _ := strings.Cut(line, " "+prefix+"1:"); {
+				case strings.HasSuffix(text, " more problems"):
+					more = text[strings.Index(text, ": ")+2:]
+				case level == "error":
+					errors++
+				case level == "warn":
+					warnings++
+				default:
+					last += line
+				}
+			}
+			if errors != test.errors || warnings != test.warnings || more != test.more || !strings.Contains(last, "serving") && !strings.Contains(last, "refused") {
+				t.Errorf("%d errors, %d warnings, %q and %q; want %d, %d, %q and what comes of it", errors, warnings, more, last, test.errors, test.warnings, test.more)
+			}
+			most := errors + warnings + 1
+			if more != "" {
+				most++
+			}
+			if len(lines) > most {
+				t.Errorf("%d lines, want %d", len(lines), most)
+			}
+		}
+		t.Run(test.name+", fetched", func(t *testing.T) {
+			emulator, _, status := start(t, sourceConfig, nil)
+			if status != types.OnPluginStartStatusOK {
+				t.Fatal(emulator.GetErrorLogs())
+			}
+			before := len(emulator.GetInfoLogs())
+			logged := func() []string {
+				return levels("info", emulator.GetInfoLogs()[before:], "warn", emulator.GetWarnLogs(), "error", emulator.GetErrorLogs(), "critical", emulator.GetCriticalLogs())
+			}
+			var first int
+			for i := range 3 {
+				emulator.Tick()
+				calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
+				emulator.CallOnHttpCallResponse(calls[i].CalloutID, [][2]string{{":status", "200"}}, nil, []byte("{"+test.fields+"}"))
+				if i == 0 {
+					first = len(logged())
+				}
+			}
+			if n := len(logged()); n != first {
+				t.Errorf("the same document again adds %d lines", n-first)
+			}
+			check(t, logged(), "policy_source: ")
+		})
+		t.Run(test.name+", configured", func(t *testing.T) {
+			emulator, _, status := start(t, "{"+test.fields+"}", nil)
+			if got := status == types.OnPluginStartStatusOK; got != test.accepted {
+				t.Errorf("accepted %t", got)
+			}
+			var lines []string
+			for _, line := range levels("info", emulator.GetInfoLogs(), "warn", emulator.GetWarnLogs(), "error", emulator.GetErrorLogs(), "critical", emulator.GetCriticalLogs()) {
+				if !strings.Contains(line, "started") {
+					lines = append(lines, line)
+				}
+			}
+			check(t, lines, "")
 		})
 	}
 }

@@ -1,0 +1,85 @@
+package filter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+)
+
+// TestReplies: policies that inherit a long list have replies of many times the bound
+// together. No more than the bound are kept, and all are right: when they are made, when
+// they are used again, and where there is no room for them.
+func TestReplies(t *testing.T) {
+	const policies = 300
+	list := slices.Repeat([]string{strings.Repeat("X", 60)}, 400)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"%s-%d"`, list[i], i)
+	}
+	var doc strings.Builder
+	fmt.Fprintf(&doc, `{"defaults": {"allow_origins": ["https://a.example"], "allow_headers": [%s], "allow_private_network": true}, "policies": [`, strings.Join(list, ","))
+	for i := range policies {
+		fmt.Fprintf(&doc, `%s{"name": "p%d", "match": {"hosts": ["h%[2]d.example"]}, "allow_methods": ["M-%[2]d"]}`, strings.Repeat(", ", min(i, 1)), i)
+	}
+	doc.WriteString(`]}`)
+	c, problems := config.Parse(doc.String())
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	p := (&VM{Host: &sdkHost{}}).Unconfigured()
+	p.use(c.Policies)
+	ask := func(i int, privateNetwork bool) {
+		t.Helper()
+		policy := c.Policies.Lookup(cors.Key{Host: fmt.Sprintf("h%d.example", i)})
+		d := policy.Decide(&cors.Request{
+			Method: "OPTIONS", Origin: "https://a.example", HasOrigin: true,
+			RequestMethod: fmt.Sprintf("M-%d", i), PrivateNetwork: privateNetwork,
+		})
+		if !d.Allowed() || !d.Static() {
+			t.Fatalf("policy %d: %+v", i, d.Explain())
+		}
+		got := readHeaderMap(p.appendReply(nil, &d))
+		if diff := cmp.Diff(d.AppendHeaders(nil), got); diff != "" {
+			t.Errorf("policy %d, private network %t (-want +got):\n%.1000s", i, privateNetwork, diff)
+		}
+		for _, h := range []cors.Header{
+			{Name: "access-control-allow-origin", Value: "https://a.example"},
+			{Name: "access-control-allow-methods", Value: fmt.Sprintf("M-%d", i)},
+			{Name: "access-control-allow-private-network", Value: "true"},
+		} {
+			if want := privateNetwork || !strings.HasSuffix(h.Name, "network"); slices.Contains(got, h) != want {
+				t.Errorf("policy %d, private network %t: has %q %t, want %t", i, privateNetwork, h, !want, want)
+			}
+		}
+	}
+	var kept int
+	for round := range 3 {
+		for i := range policies {
+			ask(i, round == 1)
+			ask(i, round != 1)
+		}
+		size, largest := 0, 0
+		for _, r := range p.replies {
+			size, largest = size+r.size(), max(largest, r.size())
+		}
+		if size != p.replySize || size > maxReplies+largest || size < maxReplies {
+			t.Errorf("%d bytes are kept, and counted as %d; want %d, and at most one reply more", size, p.replySize, maxReplies)
+		}
+		if round == 0 {
+			kept = len(p.replies)
+		}
+		if len(p.replies) != kept || kept >= policies/2 {
+			t.Errorf("the replies of %d policies are kept, and were of %d", len(p.replies), kept)
+		}
+	}
+	// Those of the next document don't add to them.
+	p.use(c.Policies)
+	if ask(policies-1, false); len(p.replies) != 1 {
+		t.Errorf("the replies of %d policies are kept of an old document", len(p.replies)-1)
+	}
+}
