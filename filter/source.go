@@ -3,6 +3,7 @@ package filter
 import (
 	"hash/maphash"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +19,11 @@ type source struct {
 	from   *config.PolicySource
 
 	inFlight bool
-	etag     string // of what serves
-	serving  digest // of the document that serves, if one does
-	refused  digest // of what was refused last, if trouble says so
-	failures int    // in a row
-	trouble  string // the last problem that was logged, "" if there is none
+	etag     string    // of what serves
+	serving  digest    // of the document that serves, if one does
+	refused  [4]digest // of the documents that were refused last, the latest first
+	failures int       // in a row
+	trouble  string    // the last problem that was logged, "" if there is none
 	logged   trouble
 }
 
@@ -113,9 +114,13 @@ func (s *source) take(body string) {
 		s.keepETag()
 		s.unchanged()
 		return
-	case digest == s.refused && s.trouble == troubleRefused:
-		s.plugin.host.Count(countRefused)
-		s.again(0)
+	case slices.Contains(s.refused[:], digest):
+		// What is wrong with it is in the log. A source of several servers, one of which
+		// has a bad document, would else fill the log.
+		if s.trouble != troubleRefused {
+			s.plugin.host.Log(Error, "policy_source: a document is refused that was refused before; "+s.plugin.serving("still"))
+		}
+		s.refuse()
 		return
 	}
 	c, problems := config.ParseFetched(body)
@@ -123,17 +128,24 @@ func (s *source) take(body string) {
 		s.plugin.logProblem("policy_source: ", problem)
 	}
 	if c == nil {
-		s.refused, s.trouble = digest, troubleRefused
-		s.plugin.host.Count(countRefused)
+		copy(s.refused[1:], s.refused[:])
+		s.refused[0] = digest
 		s.plugin.host.Log(Error, "policy_source: the document is refused: "+refusal(problems)+"; "+s.plugin.serving("still"))
-		s.again(0)
+		s.refuse()
 		return
 	}
 	s.plugin.use(c.Policies)
-	s.serving, s.refused, s.trouble, s.logged = digest, noDigest, "", 0
+	s.serving, s.trouble, s.logged = digest, "", 0
 	s.keepETag()
 	s.plugin.host.Count(countUpdated)
 	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
+	s.again(0)
+}
+
+// refuse is for when what serves goes on, because the source has nothing better.
+func (s *source) refuse() {
+	s.trouble = troubleRefused
+	s.plugin.host.Count(countRefused)
 	s.again(0)
 }
 
@@ -156,13 +168,12 @@ func (s *source) unchanged() {
 	if s.trouble != "" {
 		s.plugin.host.Log(Info, "policy_source: answers again with the same document, "+s.plugin.serving("still"))
 	}
-	s.trouble, s.refused, s.logged = "", noDigest, 0
+	s.trouble, s.logged = "", 0
 	s.again(0)
 }
 
 // failed is for when there is no document. It logs a kind of trouble that it hasn't
-// logged since the source was well. A document that was refused before stays known as
-// such, so that it isn't logged again either.
+// logged since the source was well.
 func (s *source) failed(kind trouble, why string) {
 	s.plugin.host.Count(countFailed)
 	if s.logged&kind == 0 {
@@ -192,9 +203,6 @@ func (s *source) again(failures int) {
 // A digest stands for a document of megabytes that need not be kept. Two that differ
 // have the same one less often than memory fails.
 type digest [2]uint64
-
-// noDigest is of no document.
-var noDigest digest
 
 // Seeds that no source knows, so that none can make two documents look alike.
 var digestSeeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}

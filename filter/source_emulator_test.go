@@ -87,6 +87,18 @@ func TestSource(t *testing.T) {
 			"warn policy_source: status 500; still serving 1 policy",
 			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
 			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countFailed: 2, countRefused: 2}, 2 * interval},
+		{"flapping between a good document and a bad one", sourceConfig, []answer{{"200", "", "<html>"}, {"200", "", document("https://new.example")}, {"200", "", "<html>"}, {"200", "", document("https://new.example")}, {"200", "", "<html>"}, {"200", "", "<html>"}}, []string{"", "", "", "", "", ""}, "https://new.example", []string{
+			"info policy_source: a new document, now serving 1 policy",
+			"info policy_source: answers again with the same document, still serving 1 policy",
+			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
+			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy",
+			"error policy_source: a document is refused that was refused before; still serving 1 policy",
+			"error policy_source: a document is refused that was refused before; still serving 1 policy"}, map[string]uint64{countUpdated: 1, countUnchanged: 1, countRefused: 4}, interval},
+		{"bad documents in turn", sourceConfig, []answer{{"200", "", ""}, {"200", "", "<html>"}, {"200", "", ""}, {"200", "", "<html>"}}, []string{"", "", "", ""}, "https://own.example", []string{
+			`error policy_source: 1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`,
+			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy",
+			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
+			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countRefused: 4}, interval},
 		{"a 304 that nobody asked for", sourceConfig, []answer{{"304", "", ""}}, []string{""}, "https://own.example", []string{
 			"warn policy_source: status 304; still serving 1 policy"}, map[string]uint64{countFailed: 1}, 2 * interval},
 		{"silence, and recovery", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}, {}, {}, {"304", "", ""}}, []string{"", `"1"`, `"1"`, `"1"`}, "https://new.example", []string{
