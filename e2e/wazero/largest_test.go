@@ -34,7 +34,6 @@ func TestLargest(t *testing.T) {
 		{"bad origins", false},
 		{"one origin", true},
 		{"origins", true},
-		{"bad origins", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			root, err := vm.NewRoot(documents[test.name])
