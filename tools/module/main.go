@@ -55,7 +55,9 @@ func (b build) run() error {
 	// the same source gets the same bytes.
 	cmd := exec.Command("go", "-C", folder, "build", "-buildmode=c-shared", "-overlay", overlay, "-trimpath", "-buildvcs=false",
 		"-tags", b.tags, "-ldflags", fmt.Sprintf("-s -w -X main.version=%s -X main.revision=%s", b.version, b.revision), "-o", output, ".")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOWORK=off")
+	// Neither what GOFLAGS has for the machine's other builds: -race and -mod=vendor fail,
+	// -gcflags changes the bytes. It can't be empty, for then go env's file counts.
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly", "GOWASM=", "GOEXPERIMENT=")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
