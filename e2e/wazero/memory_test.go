@@ -19,9 +19,9 @@ const (
 
 const (
 	// rounds is how often the sizes of a test come again: the memory after the last
-	// round may be a fifth more than after the settling ones.
+	// round may be a fifth more than after the settling one.
 	rounds   = 8
-	settling = 2
+	settling = 1
 	// flood is how many denied preflights come after each update, where some do. They let
 	// the collector end what it has begun: without requests it has to be told.
 	flood = 300
