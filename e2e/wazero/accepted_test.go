@@ -187,3 +187,23 @@ func TestDeathAfterAcceptance(t *testing.T) {
 		})
 	}
 }
+
+// TestDeathBeforeAcceptance: a VM that dies when it has read a configuration, of what that
+// has left, notes nothing: the next one is asked again, and may refuse.
+func TestDeathBeforeAcceptance(t *testing.T) {
+	module, err := faulty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := module.NewVM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	config := strings.Replace(policyA, "X-Seen", "X-Late-Fault-Trap", 1)
+	for _, vm := range []*wasmhost.VM{first, sibling(t, module, first)} {
+		if _, err := vm.NewRoot(config); err == nil || !strings.HasPrefix(err.Error(), "proxy_on_configure: ") {
+			t.Errorf("got %v, and want a death in proxy_on_configure", err)
+		}
+	}
+}

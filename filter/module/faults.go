@@ -41,6 +41,19 @@ func configurationFault() {
 	}
 }
 
+// collectionFault is where a VM's fault may be when it has configured, and collects what
+// that has left: one of a configuration that has X-Late-Fault- and a way to die in it.
+func collectionFault() {
+	if entered != "proxy_on_configure" {
+		return
+	}
+	if _, kind, ok := strings.Cut(host{}.Configuration(), "X-Late-Fault-"); ok {
+		kind, _, _ = strings.Cut(kind, `"`)
+		die(strings.ToLower(kind))
+	}
+	documentRead = false
+}
+
 // die ends the callback, and all ways but a panic the VM.
 func die(kind string) {
 	switch kind {

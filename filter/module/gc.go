@@ -14,6 +14,7 @@ var documentRead bool
 // than thousands of requests leave, and whether it was taken or refused.
 func collect() {
 	documentRead = false
+	collectionFault()
 	freeMemory()
 	runtime.GC()
 }

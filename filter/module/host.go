@@ -134,7 +134,13 @@ func (host) Shared(key string) (string, uint32, bool) {
 	return value(), uint32(version), true
 }
 
+// SetShared notes that a configuration is accepted, which is final. So what may still end
+// the VM that has read it comes first: one that died after noting would be refused once,
+// and taken as known by all when it comes again.
 func (host) SetShared(key, value string, version uint32) bool {
+	if documentRead {
+		collect()
+	}
 	return proxySetSharedData(data(key), size(key), data(value), size(value), version) == statusOK
 }
 

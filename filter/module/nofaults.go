@@ -7,3 +7,5 @@ package main
 func fault(string) {}
 
 func configurationFault() {}
+
+func collectionFault() {}
