@@ -142,14 +142,23 @@ func TestNeverWithoutTheFilter(t *testing.T) {
 						want = `200 ["vary: Origin"], preflight 403, forwarded false`
 					}
 					n := 2 * i
-					move(config(n, "X-Fault-"+fault))
-					envoytest.Eventually(t, 20*time.Second, fault+" in every worker: "+want, func() bool {
-						return always(func() bool { return fate() == want })
-					})
-					move(config(n+1, "X-None"))
-					envoytest.Eventually(t, 20*time.Second, "the next configuration after "+fault, func() bool {
-						return always(func() bool { return serves(n + 1) })
-					})
+					rounds := []string{""}
+					if by.name == "ECDS" {
+						// The second time the VM that is thrown away finds it accepted, too, and
+						// fails in the same way. Envoy takes that for a success. A listener that
+						// still drains would keep the plugin of the first time.
+						rounds = append(rounds, "again ")
+					}
+					for _, again := range rounds {
+						move(config(n, "X-Fault-"+fault))
+						envoytest.Eventually(t, 20*time.Second, again+fault+" in every worker: "+want, func() bool {
+							return always(func() bool { return fate() == want })
+						})
+						move(config(n+1, "X-None"))
+						envoytest.Eventually(t, 20*time.Second, "the next configuration after "+again+fault, func() bool {
+							return always(func() bool { return serves(n + 1) })
+						})
+					}
 
 					move(fmt.Sprintf(`{"allow_origins": ["no origin %d"]}`, n))
 					envoytest.Eventually(t, 20*time.Second, "the bad configuration to be refused", func() bool {
