@@ -75,11 +75,25 @@ func (f *File) yamlError(err error) *Finding {
 		what += " " + load.ContextMsg
 	}
 	line := f.Line(load.Mark.Line)
+	column := load.Mark.Column
 	switch at := strings.TrimLeft(line, " "); {
 	case strings.HasPrefix(at, "\t"):
 		instead = "indent with spaces, not with tabs"
 	case strings.Contains(load.Message, "unknown anchor"):
 		instead = "put a value that begins with a star in quotes"
+	case strings.HasSuffix(load.ContextMsg, "scanning an alias"):
+		// The reader is behind the star by now. Columns count characters.
+		before := []rune(line)
+		before = before[:min(column-1, len(before))]
+		for i := len(before) - 1; i >= 0; i-- {
+			if before[i] == '*' {
+				column = i + 1
+				break
+			}
+		}
+		what, instead = "a star that stands alone is no value", "write it in quotes, \"*\""
+	case strings.Contains(load.Message, "expected ',' or ']'"), strings.Contains(load.Message, "expected ',' or '}'"):
+		instead = "check that each bracket is closed, with commas between the values"
 	case strings.Contains(load.Message, "start any token"):
 		instead = "put the value in quotes"
 	case strings.Contains(load.Message, "mapping values are not allowed"):
@@ -89,7 +103,7 @@ func (f *File) yamlError(err error) *Finding {
 	case strings.Contains(load.Message, "expected key"), strings.Contains(load.Message, "expected '-' indicator"):
 		instead = "check the indentation"
 	}
-	return f.fail(f.offset(load.Mark.Line, load.Mark.Column), what, instead)
+	return f.fail(f.offset(load.Mark.Line, column), what, instead)
 }
 
 type yamlReader struct {
