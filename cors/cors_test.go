@@ -43,9 +43,15 @@ func TestProblems(t *testing.T) {
 		{"regex for plain http with credentials", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: `https?://app\.example`, Regex: true}}, AllowCredentials: true},
 			[]string{`error allow_origins[0]: the regex "https?://app\\.example" matches plain-http origins`}},
 		{"bad regex", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "(", Regex: true}, {Text: "a)|(b", Regex: true}, {Text: "", Regex: true}}}, []string{
-			`error allow_origins[0]: the regex "(" is invalid: missing closing )`,
+			`error allow_origins[0]: the regex "(" is invalid: a parenthesis isn't closed`,
 			`error allow_origins[1]: the regex "a)|(b" is invalid: unexpected )`,
 			`error allow_origins[2]: the regex is empty`}},
+		{"regexes of another syntax", cors.Config{AllowOrigins: []cors.OriginEntry{
+			{Text: `https://(?!www).*\.a\.example`, Regex: true}, {Text: `https://.*(?<!x)\.example`, Regex: true}, {Text: `https://a\.example\`, Regex: true}, {Text: `https://[a`, Regex: true}}}, []string{
+			`error allow_origins[0]: the regex "https://(?!www).*\\.a\\.example" is invalid: RE2 doesn't look around, as with (?!`,
+			`error allow_origins[1]: the regex "https://.*(?<!x)\\.example" is invalid: RE2 doesn't look around, as with (?<!`,
+			`error allow_origins[2]: the regex "https://a\\.example\\" is invalid: it ends with a backslash`,
+			`error allow_origins[3]: the regex "https://[a" is invalid: a bracket isn't closed`}},
 		{"plain http with credentials", cors.Config{AllowOrigins: origins("http://app.example", "http://*.app.example", "http://localhost.evil.test:*"), AllowCredentials: true}, []string{
 			`error allow_origins[0]: "http://app.example" with allow_credentials trusts whoever is on the network`,
 			`error allow_origins[1]: "http://*.app.example" with allow_credentials`,

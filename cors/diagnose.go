@@ -166,7 +166,7 @@ func diagnose(s string) diagnosis {
 	}
 	scheme, rest, found := strings.Cut(s, "://")
 	switch {
-	case !found:
+	case !found, scheme != "" && strings.HasPrefix(s, "blob:"):
 		return diagnoseScheme(s)
 	case strings.Contains(scheme, "*"):
 		d := diagnosis{what: quote(s) + " has a wildcard in its scheme", instead: "write one entry for each scheme"}
@@ -221,6 +221,12 @@ func diagnoseText(s string) diagnosis {
 		return diagnosis{what: quote(s) + " has white space around it", mended: []string{trimmed}}
 	case visible != s:
 		return diagnosis{what: quote(s) + " has a character that can't be seen", mended: []string{visible}}
+	case unquoted != s && ownOrigin(unquoted):
+		return diagnoseScheme(unquoted)
+	case unquoted != s && strings.HasPrefix(s, "<") && strings.ContainsFunc(unquoted, unicode.IsSpace):
+		return diagnosis{what: quote(s) + " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
+	case unquoted != s && strings.Trim(s, "<>") == unquoted:
+		return diagnosis{what: quote(s) + " has brackets around it", mended: []string{unquoted}}
 	case unquoted != s:
 		return diagnosis{what: quote(s) + " has quotes within the string", mended: []string{unquoted}}
 	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") && !strings.Contains(s, "://["):
@@ -245,6 +251,12 @@ func diagnoseScheme(s string) diagnosis {
 		return diagnosis{what: quote(s) + " is not an origin", mended: []string{"null"}}
 	case strings.Trim(s, "*") == "":
 		return diagnosis{what: quote(s) + " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+	case head == "blob" && strings.Contains(tail, "://"):
+		return diagnosis{what: quote(s) + " is a blob's URL, whose pages have the origin of the page that made it", mended: []string{withoutPath(tail)}}
+	case everyone(s):
+		return diagnosis{what: quote(s) + " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+	case ownOrigin(s):
+		return diagnosis{what: quote(s) + " is not an origin", instead: "leave it out: pages of the API's own origin need no CORS"}
 	case colon && neverOrigin(head):
 		return diagnosis{what: quote(s) + ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
 	case strings.Contains(s, ":/"):
@@ -255,6 +267,17 @@ func diagnoseScheme(s string) diagnosis {
 		return diagnosis{what: quote(s) + " has no slashes after its scheme", mended: []string{head + "://" + tail}}
 	}
 	return diagnosis{what: quote(s) + " has no scheme", mended: []string{withoutPath(scheme + host)}}
+}
+
+// everyone reports whether an entry is a word for every origin in another tool.
+func everyone(s string) bool {
+	return slices.Contains([]string{"all", "any", "every", "everyone", "wildcard"}, strings.ToLower(s))
+}
+
+// ownOrigin reports whether an entry is a word for the origin of the API itself, as in
+// a Content-Security-Policy.
+func ownOrigin(s string) bool {
+	return slices.Contains([]string{"self", "same-origin", "same-site", "this"}, strings.ToLower(s))
 }
 
 func beforePort(s string) string {
@@ -274,6 +297,10 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 		host, port = host[:i], host[i:]
 	}
 	port = strings.ReplaceAll(port, "*", "[0-9]*")
+	if name, ok := strings.CutPrefix(host, "**."); ok && !strings.Contains(name, "*") && strings.Contains(name, ".") {
+		d.mended = []string{scheme + "://*." + name + rest[len(host):]} // any number of labels, as elsewhere
+		return d
+	}
 	switch {
 	case host == "":
 		d.what, d.mended = quote(s)+" has no host", []string{scheme + "://"}
@@ -319,7 +346,11 @@ func looksLikeRegex(s string) bool {
 
 // diagnoseRegex says what to write in place of a regex that stands as a string.
 func diagnoseRegex(s string) diagnosis {
-	expr := strings.TrimLeft(strings.TrimPrefix(s, "regex:"), "~* ")
+	expr := s
+	for _, prefix := range [...]string{"regex:", "regexp:", "re:", "regex=", "r:"} {
+		expr = strings.TrimPrefix(expr, prefix)
+	}
+	expr = strings.TrimLeft(expr, "~* ")
 	if len(expr) > 1 && expr[0] == '/' && strings.HasSuffix(expr, "/") {
 		expr = expr[1 : len(expr)-1]
 	}

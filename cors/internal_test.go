@@ -216,6 +216,17 @@ func TestPatternProblems(t *testing.T) {
 		{"app://a'b", "has an invalid host", ""},
 		{"app://" + strings.Repeat("a", 300), "longer than the 254 characters", "shorten it"},
 		{"capacitor:", "is a scheme alone", `write "capacitor://"`},
+		// Words of other tools, and what stands in documentation.
+		{"self", "is not an origin", "leave it out: pages of the API's own origin need no CORS"},
+		{"'self'", "is not an origin", "leave it out: pages of the API's own origin need no CORS"},
+		{"any", "is not an origin", `write "*"`},
+		{"<your origin>", "is a placeholder", "write the origins themselves"},
+		{"<https://a.example>", "has brackets around it", `write "https://a.example"`},
+		{"blob:https://app.example/1", "is a blob's URL", `write "https://app.example"`},
+		{"blob:null", "is no page's origin", `write "null"`},
+		{`re:https://.*\.example\.com`, "is a regex", `write {"regex": "https://.*\\.example\\.com"}`},
+		{"https://**.example.com", "has a wildcard where none can stand", `write "https://*.example.com"`},
+		{"https://**.example.com:*", "has a wildcard where none can stand", `write "https://*.example.com:*"`},
 		{"https:", "is a scheme alone", `write "https://app.example"`},
 	} {
 		_, what, instead := parsePattern(test.entry, newMender(false))

@@ -21,8 +21,8 @@ func compileRegex(expr string, budget *RegexBudget) (a *automaton, what, instead
 	budget.spend(regexBase + memory/16)
 	parsed, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
-		return nil, "the regex " + quote(expr) + " is invalid: " + strings.TrimPrefix(err.Error(), "error parsing regexp: "),
-			"write it in RE2 syntax"
+		what, instead = invalidRegex(err)
+		return nil, "the regex " + quote(expr) + " is invalid: " + what, instead
 	}
 	prog, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
@@ -33,6 +33,30 @@ func compileRegex(expr string, budget *RegexBudget) (a *automaton, what, instead
 		return nil, "the regex " + quote(expr) + " has too many ways to match", `repeat with + or * instead of a count`
 	}
 	return a, "", ""
+}
+
+// invalidRegex says what the parser of regexes has against one.
+func invalidRegex(err error) (what, instead string) {
+	what, instead = strings.TrimPrefix(err.Error(), "error parsing regexp: "), "write it in RE2 syntax"
+	e, ok := err.(*syntax.Error) //nolint:errorlint // nothing wraps it, and errors.As would bring reflection into the module
+	if !ok {
+		return what, instead
+	}
+	switch e.Code {
+	case syntax.ErrTrailingBackslash:
+		return "it ends with a backslash", "leave that out, or write the character that it escapes"
+	case syntax.ErrMissingParen:
+		return "a parenthesis isn't closed", `add ")", or a backslash before one that is meant as it stands`
+	case syntax.ErrMissingBracket:
+		return "a bracket isn't closed", `add "]", or a backslash before one that is meant as it stands`
+	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidNamedCapture:
+		for _, around := range [...]string{"(?=", "(?!", "(?<=", "(?<!"} {
+			if strings.HasPrefix(e.Expr, around) {
+				return "RE2 doesn't look around, as with " + around, "write what may stand there, such as (app|www)"
+			}
+		}
+	}
+	return what, instead
 }
 
 // exampleRegex is a regex as it should be.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxMendedRegex is how long a regex may be that is mended, which takes a dozen times what it
@@ -67,10 +68,17 @@ func mendRegex(expr string, v verdict, credentials bool, budget *RegexBudget) me
 	var candidates []string
 	if domain != "" {
 		const scheme = "https://"
-		if letters := strings.TrimLeft(domain, "0123456789-_"); letters != "" && letters[0] != '.' && domain == v.domain {
-			domain = letters // which is more likely to be the domain
+		named := true
+		if letters := strings.TrimLeft(domain, "0123456789-_"); letters != domain && domain == v.domain {
+			// What is behind them is more likely to be the domain; but not where others'
+			// sites have such names too, as those of a deployment: my-app-git-x-my-team.
+			_, suffix, _ := strings.Cut(letters, ".")
+			shared := strings.Contains(suffix, ".") && !strings.HasSuffix(strings.TrimSuffix(domain, letters), "--")
+			if named = letters != "" && letters[0] != '.' && !shared; named {
+				domain = letters
+			}
 		}
-		if owned(domain) && validPattern(scheme+"*."+domain) {
+		if named && owned(domain) && validPattern(scheme+"*."+domain) {
 			candidates = append(candidates, scheme+`([a-z0-9-]+\.)*`+QuoteRegex(domain))
 		}
 		// Behind the first dot are whole labels.
@@ -254,6 +262,7 @@ var mistakes = [...]struct {
 	{"of the slashes around it", withoutDelimiters},
 	{"its backslashes are doubled once too often", withoutDoubling},
 	{"of its upper-case letters, which browsers never send", lowerCase},
+	{"of its characters outside ASCII, which browsers send as Punycode", asPunycode},
 	{"of the anchors in its middle", withoutAnchors},
 	{"of its path, and an origin is only scheme, host and port", withoutPathTokens},
 	{"of its port, the scheme's default, which browsers leave out", withoutDefaultPort},
@@ -291,9 +300,33 @@ func withoutDelimiters(tokens []token) []token {
 func lowerCase(tokens []token) []token {
 	list := slices.Clone(tokens)
 	for i, t := range list {
-		if t.kind == literalToken && len(t.text) == 1 || t.kind == classToken && !strings.Contains(t.text, `\`) && !strings.Contains(t.text, "[:") {
+		if t.kind == literalToken && len(t.text) == 1 && t.text[0] < utf8.RuneSelf || t.kind == classToken && !strings.Contains(t.text, `\`) && !strings.Contains(t.text, "[:") {
 			list[i].text = strings.ToLower(t.text)
 		}
+	}
+	return list
+}
+
+// asPunycode writes labels with letters outside ASCII as browsers send them.
+func asPunycode(tokens []token) []token {
+	var list []token
+	for i := 0; i < len(tokens); {
+		end := i
+		for end < len(tokens) && (tokens[end].ofHost() || tokens[end].text == "-" || tokens[end].kind == literalToken && tokens[end].text[0] >= utf8.RuneSelf) {
+			end++
+		}
+		label := join(tokens[i:end])
+		ascii, ok := toASCII(label)
+		switch {
+		case end == i:
+			list = append(list, tokens[i])
+			end++
+		case !isASCII(label) && ok && (end == len(tokens) || tokens[end].kind != timesToken):
+			list = append(list, tokenize(ascii)...)
+		default:
+			list = append(list, tokens[i:end]...)
+		}
+		i = end
 	}
 	return list
 }
@@ -428,7 +461,15 @@ func withoutTail(tokens []token) []token {
 		return nil
 	}
 	if list[n-1].is('.') {
-		return append(list[:n:n], tokenize("com")...)
+		rest := "com"
+		if from := findSlashes(list); from >= 0 {
+			// The beginning of an IPv4 address goes on as one.
+			begin := strings.ReplaceAll(join(list[from+len("://"):n]), `\`, "")
+			if dots := strings.Count(begin, "."); strings.Trim(begin, "0123456789.") == "" && dots < 4 {
+				rest = strings.TrimSuffix(strings.Repeat(`[0-9]+\.`, 4-dots), `\.`)
+			}
+		}
+		return append(list[:n:n], tokenize(rest)...)
 	}
 	return append(list[:n:n], tokenize("(:[0-9]+)?")...)
 }
