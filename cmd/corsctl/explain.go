@@ -48,7 +48,7 @@ configuration is wrong.`,
       --header 'Content-Type: application/json' --url https://api.example.com/v1/users
   corsctl explain -c cors.json --from-curl "$(pbpaste)"
   corsctl explain -c cors.json --har localhost.har`,
-		Args: cobra.NoArgs,
+		Args: usedRight,
 	}
 	flags := c.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", `the file with the configuration, "-" for standard input`)
@@ -75,6 +75,28 @@ configuration is wrong.`,
 	c.MarkFlagsMutuallyExclusive("har", "header")
 	c.RunE = func(c *cobra.Command, _ []string) error { return f.run(c) }
 	return c
+}
+
+// usedRight says what is wrong with how explain is called, in words of its own: the
+// library's name groups of flags, and repeat what may be a secret.
+func usedRight(c *cobra.Command, args []string) error {
+	for _, source := range []string{"har", "from-curl"} {
+		if len(args) > 0 && c.Flags().Changed(source) {
+			return fmt.Errorf("explain takes no arguments beside its flags; put what belongs to --%s in quotes", source)
+		}
+		for _, other := range []string{"from-curl", "url", "method", "private-network", "header"} {
+			if other != source && !(source == "from-curl" && other == "header") && c.Flags().Changed(source) && c.Flags().Changed(other) {
+				return fmt.Errorf("--%s says the request, and --%s too; leave one out", source, other)
+			}
+		}
+	}
+	if len(args) > 0 {
+		return errors.New("explain takes no arguments beside its flags; write the URL into --url, and what has spaces in quotes")
+	}
+	if !c.Flags().Changed("config") {
+		return errors.New("explain needs --config, the file with the configuration")
+	}
+	return nil
 }
 
 // A captured request is one to explain, and what is known of where it comes from.
@@ -287,6 +309,7 @@ type explanation struct {
 
 func newExplanation(plugin *manifest.Plugin, rules []config.Rule, r captured, route string) *explanation {
 	e := &explanation{explain.Explain(rules, capture.Mask(r.Request), route), plugin, r, route}
+	e.Request.URL = capture.MaskURL(e.Request.URL) // its path has found the policy
 	for _, f := range plugin.Around() {
 		e.Hints = append(e.Hints, f.Error())
 	}

@@ -26,9 +26,36 @@ func TestMaskURL(t *testing.T) {
 		"//u:s@api.example":                "//***@api.example",
 		"/x?t=s#s":                         "/x?t=***",
 		"https://app.example/#t=s":         "https://app.example/",
+		// Tokens in the path.
+		"https://api.example/v1/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzIn0.c2ln/me":      "https://api.example/v1/***/me",
+		"https://api.example/reset/9f86d081884c7d659a2feaa0c55ad015?x":             "https://api.example/reset/***?***",
+		"https://hooks.example/services/T00000000/B00000000/XXXX1XXXXXXX9XXXXXXXX": "https://hooks.example/services/T00000000/B00000000/***",
+		"https://u:s@api.example/bot123456:ABC-DEF1234ghIkl-zyx57W2v1u/getMe":      "https://***@api.example/***/getMe",
+		"https://api.example/invite/6f1a6a9e-1c1d-4b3e-9a52-0f0a2f6c5f11":          "https://api.example/invite/***",
+		"https://api.example/a;jsessionid=s/b;v=1;x":                               "https://api.example/a;jsessionid=***/b;v=***;***",
+		"https://api.example/package.service.v1.SomeLongServiceName/GetSomething":  "https://api.example/package.service.v1.SomeLongServiceName/GetSomething",
+		"https://api.example/a-rather-long-name-of-a-resource/orders/20260101":     "https://api.example/a-rather-long-name-of-a-resource/orders/20260101",
+		"/x/9f86d081884c7d659a2feaa0c55ad015":                                      "/x/***",
 	} {
 		if got := MaskURL(url); got != want {
 			t.Errorf("%s: got %s, want %s", url, got, want)
+		}
+	}
+}
+
+// TestStem: a policy that is suggested matches no token.
+func TestStem(t *testing.T) {
+	for path, want := range map[string]string{
+		"/": "/", "/v1/orders": "/v1/orders", "/v1/": "/v1/",
+		"/v1/reset/9f86d081884c7d659a2feaa0c55ad015":   "/v1/reset",
+		"/v1/reset/9f86d081884c7d659a2feaa0c55ad015/x": "/v1/reset",
+		"/9f86d081884c7d659a2feaa0c55ad015":            "/",
+		"/v1/a;s=1":                                    "/v1",
+		"/v1/***81884c7d659a2feaa0c55ad015":            "/v1",
+		"/v1/a;s=":                                     "/v1/a;s=",
+	} {
+		if got := Stem(path); got != want {
+			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
 }

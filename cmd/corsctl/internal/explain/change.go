@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
@@ -324,7 +325,7 @@ func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
 	if key.Host != "" {
 		match.Hosts = []string{key.Host}
 	}
-	if path := pathOf(key); path != "/" {
+	if path := capture.Stem(pathOf(key)); path != "/" {
 		match.Paths = []cors.PathMatch{{Path: path, Prefix: true}}
 	}
 	isValid, warnings := valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), match)

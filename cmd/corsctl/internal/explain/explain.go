@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
@@ -185,7 +186,7 @@ func noMatch(m cors.Match, key cors.Key) string {
 	case !byHost:
 		return "it isn't for the host " + key.Host
 	}
-	return "it isn't for the path " + pathOf(key)
+	return "it isn't for the path " + capture.MaskPath(pathOf(key))
 }
 
 // hint adds what isn't in the verdict, and matters.
