@@ -79,6 +79,9 @@ var httpFilter = regexp.MustCompile(`envoy\.(?:extensions\.filters|config\.filte
 // answerer is which of the filters that answer requests themselves a filter is, or "".
 func answerer(f *document.Node) string {
 	typed := f.Get("typed_config")
+	if inner := typed.Get("extension_config"); inner != nil { // an ExtensionWithMatcher
+		return answerer(inner)
+	}
 	names := append([]string{typed.Get("type_url").String(), typed.Get("@type").String()}, texts(f.Get("config_discovery", "type_urls"))...)
 	for _, name := range append(names, f.Get("name").String()) {
 		// A TypedStruct has its message's URL in type_url, which comes first.

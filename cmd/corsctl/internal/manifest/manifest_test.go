@@ -310,6 +310,9 @@ func TestAround(t *testing.T) {
 		{"one of a typed struct", managed(normalized, "    - {name: a, typed_config: {'@type': x/xds.type.v3.TypedStruct, type_url: x/envoy.extensions.filters.http.lua.v3.Lua}}\n", ""), []string{
 			"a.yaml:7:7: http_filters: filter a stands before filter cors (line 8): " + answers,
 		}},
+		{"one with a matcher", managed(normalized, "    - {name: a, typed_config: {'@type': x/envoy.extensions.common.matching.v3.ExtensionWithMatcher, extension_config: {name: b, typed_config: {'@type': x/envoy.extensions.filters.http.rbac.v3.RBAC}}}}\n", ""), []string{
+			"a.yaml:7:7: http_filters: filter a stands before filter cors (line 8): " + answers,
+		}},
 		{"a policy", managed(normalized, "", "          failure_policy: FAIL_OPEN\n"), []string{"a.yaml:11:27: failure_policy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED"}},
 		{"a policy by its number", managed(normalized, "", "          failurePolicy: 3\n"), []string{"a.yaml:11:26: failure_policy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSED"}},
 		{"the old field", managed(normalized, "", "          fail_open: true\n"), []string{"a.yaml:11:22: fail_open: " + passes + "; leave it out"}},
