@@ -147,6 +147,17 @@ func problemTests() []problemTest {
 			`1:113 match.paths[4]: the path "v1" doesn't begin with a slash; write {"prefix": "/v1"}`,
 			`1:142 match.hosts[0]: "*" is not a host; leave out match.hosts for every host`,
 			`1:159 match.routes[0]: is the number 1, not a string; write a string`}},
+		{"what isn't a word", `{` + ok + `, "unmatched_preflights": false, "preflight_status": 204.0}`, []string{
+			`1:50 unmatched_preflights: is false, not a string; write "reject" or "forward"`,
+			`1:77 preflight_status: 204.0 is a whole number that isn't written as one; write 204`}},
+		{"wildcards of other tools", `{` + ok + `, "allow_methods": ["ALL"], "allow_headers": ["x-*"], "expose_headers": ["x-*"]}`, []string{
+			`1:44 allow_methods[0]: "ALL" is the name of a method, and stands for no other; write "*" for every method`,
+			`1:70 allow_headers[0]: "x-*" is a name, and its star stands for nothing else: only "*" alone is a wildcard; write each of the names`,
+			`1:97 expose_headers[0]: "x-*" is a name, and its star stands for nothing else: only "*" alone is a wildcard; write each of the names`}},
+		{"paths that no request has", `{` + ok + `, "match": {"paths": [{"prefix": "/v1/{id}"}, {"exact": "/a/../b/./c"}, {"exact": "/.well-known/x"}, {"exact": "/c/.."}]}}`, []string{
+			`1:46 match.paths[0]: the path "/v1/{id}" has a placeholder in braces, which stands for nothing else; write {"prefix": "/v1"}`,
+			`1:70 match.paths[1]: the path "/a/../b/./c" has a dot as a segment, which browsers take out; write {"exact": "/b/c"}`,
+			`1:125 match.paths[3]: the path "/c/.." has a dot as a segment, which browsers take out; write {"exact": "/"}`}},
 		{"policy source", `{"policy_source": {"cluster": "", "path": "cors.json", "authority": "a b", "interval": "10ms", "timeout": true, "retries": 1}}`, []string{
 			`1:31 policy_source.cluster: is empty; write the name of the cluster to fetch the policies from`,
 			`1:43 policy_source.path: is not a path; write a path such as "/cors.json"`,

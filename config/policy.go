@@ -116,6 +116,10 @@ func (r *reader) status(v gjson.Result, where path) int {
 	case v.Raw == "200" || v.Raw == "204":
 		return int(v.Num)
 	}
+	if n := int(v.Num); v.Num == 200 || v.Num == 204 {
+		r.fail(v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
+		return 0
+	}
 	r.fail(v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")
 	return 0
 }

@@ -147,16 +147,22 @@ func (r *reader) bool(v gjson.Result, where path) bool {
 
 // choice reads one of several words.
 func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...string) string {
-	s, ok := r.string(v, where)
-	if !ok {
+	instead := "write " + strconv.Quote(words[0]) + " or " + strconv.Quote(words[1])
+	switch {
+	case !v.Exists() || v.Type == gjson.Null:
+		return ""
+	case v.Type != gjson.String:
+		if r.Wants(false) {
+			r.report(v.Index, where, "is "+kind(v)+", not a string", instead, false)
+		}
 		return ""
 	}
+	s := v.Str
 	for _, word := range words {
 		if s == word || anyCase && strings.EqualFold(s, word) {
 			return word
 		}
 	}
-	instead := "write " + strconv.Quote(words[0]) + " or " + strconv.Quote(words[1])
 	for _, word := range words {
 		if strings.EqualFold(s, word) {
 			instead = "write " + strconv.Quote(word)

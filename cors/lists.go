@@ -73,6 +73,14 @@ func checkMethod(b *builder, name string) (key string, ok bool) {
 		b.fail(name+" is a method that browsers never send", "leave it out")
 		return "", false
 	}
+	switch {
+	case strings.Contains(name, "*") && name != "*":
+		b.notWildcard(name)
+	case strings.EqualFold(name, "all") || strings.EqualFold(name, "any"):
+		if b.wants(true) {
+			b.report(quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
+		}
+	}
 	if name == "patch" {
 		b.warn(`"patch" is not PATCH: methods compare by case, and browsers send what the page wrote`, `write "PATCH" if the pages do`)
 	}
@@ -115,9 +123,17 @@ func checkRequestHeader(b *builder, name string) (key string, ok bool) {
 			b.report(quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
 		}
 	default:
+		b.notWildcard(name)
 		return key, true
 	}
 	return "", false
+}
+
+// notWildcard warns of a name with a star in it, which other tools take for a wildcard.
+func (b *builder) notWildcard(name string) {
+	if strings.Contains(name, "*") && name != "*" && b.wants(true) {
+		b.report(quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
+	}
 }
 
 // CompileExposedHeaders compiles expose_headers. It returns nil if an entry is wrong.
@@ -166,6 +182,7 @@ func checkExposedHeader(b *builder, name string) (key string, ok bool) {
 			b.report(quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
 		}
 	default:
+		b.notWildcard(name)
 		return key, true
 	}
 	return "", false

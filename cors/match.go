@@ -31,6 +31,23 @@ func checkPath(m PathMatch) (what, instead string) {
 	return "", ""
 }
 
+// doubtfulPath reports whether a path is right, and probably not what was meant.
+func doubtfulPath(path string) bool {
+	return strings.Contains(path, "{") || strings.Contains(path, "/.") && dotSegment(path) >= 0
+}
+
+// dotSegment is where the first "/." or "/.." of a path is, or -1.
+func dotSegment(path string) int {
+	for i := range len(path) {
+		if rest := path[i:]; strings.HasPrefix(rest, "/.") {
+			if segment := before(rest[1:], "/"); segment == "." || segment == ".." {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
 type hostPattern struct {
 	host       string // in lower case, without a dot at its end, with the port if it has one
 	subdomains bool

@@ -93,6 +93,38 @@ func diagnosePath(m PathMatch) (what, instead string) {
 	return what, mendPath(m, instead)
 }
 
+// diagnoseDoubtfulPath says why a path matches other requests than was meant, or none.
+func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
+	if i := dotSegment(m.Path); i >= 0 {
+		what, instead = "the path "+quote(m.Path)+" has a dot as a segment, which browsers take out", "write the path that is left then"
+		if strings.Contains(m.Path, "%") {
+			return what, instead
+		}
+		var kept []string
+		segments := strings.Split(m.Path[1:], "/")
+		for i, segment := range segments {
+			switch {
+			case segment == ".." && len(kept) > 0:
+				kept = kept[:len(kept)-1]
+			case segment != "." && segment != "..":
+				kept = append(kept, segment)
+				continue
+			}
+			if i == len(segments)-1 {
+				kept = append(kept, "")
+			}
+		}
+		return what, mendPath(PathMatch{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
+	}
+	what = "the path " + quote(m.Path) + " has a placeholder in braces, which stands for nothing else"
+	stem := before(m.Path, "{")
+	stem = stem[:strings.LastIndexByte(stem, '/')+1]
+	if stem = trimSlash(stem); stem == "" || stem == "/" {
+		return what, "write the prefix before it"
+	}
+	return what, mendPath(PathMatch{stem, true}, "write the prefix before it")
+}
+
 // mendHost says to write what an entry of match.hosts is meant to be, or otherwise if
 // that isn't clear.
 func mendHost(s, otherwise string) string {

@@ -191,6 +191,9 @@ func (b *SetBuilder) readPaths(matches []PathMatch) (ok bool) {
 			b.twice(key.text)
 			continue
 		}
+		if doubtfulPath(m.Path) && b.reporter.Wants(true) {
+			b.warn(diagnoseDoubtfulPath(m))
+		}
 		b.paths = append(b.paths, claimedPath{key, i, m.Path})
 	}
 	return ok
