@@ -190,12 +190,20 @@ func (r *Request) SetPreflight(lines [][2]string) (warnings []string) {
 // probes are warnings about a request of somebody who probes for a preflight by hand,
 // where it isn't one, or another than a browser's.
 func probes(method string, lines [][2]string) (warnings []string) {
+	origins := 0
 	for _, h := range lines {
 		name := strings.ToLower(h[0])
+		if name == "origin" && h[1] != "" {
+			if origins++; origins == 2 {
+				warnings = append(warnings, "the request has several Origin headers, which are no origin to the filter; the last one is explained")
+			}
+		}
 		switch {
 		case !strings.HasPrefix(name, "access-control-request-"):
+		case strings.EqualFold(method, "OPTIONS") && method != "OPTIONS":
+			return append(warnings, "methods compare by case, and "+method+" is not OPTIONS, so that this is no preflight")
 		case method != "OPTIONS":
-			return []string{"a " + method + " with " + h[0] + " is no preflight, which is an OPTIONS request: the filter takes it for any other " + method + "; to ask for a preflight, write the method OPTIONS"}
+			return append(warnings, "a "+method+" with "+h[0]+" is no preflight, which is an OPTIONS request: the filter takes it for any other "+method+"; to ask for a preflight, write the method OPTIONS")
 		case name == "access-control-request-method" && fetch.NormalizeMethod(h[1]) != h[1]:
 			warnings = append(warnings, "methods compare by case, and "+h[1]+" is not "+fetch.NormalizeMethod(h[1])+", which browsers send")
 		}

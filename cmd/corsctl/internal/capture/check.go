@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/idna"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
@@ -14,8 +15,19 @@ import (
 // CheckOrigin says what is wrong with what a person wrote for the origin of a page: a
 // mistyped one would be blocked for the wrong reason.
 func CheckOrigin(origin string) error {
-	if origin == "null" {
+	switch {
+	case origin == "null":
 		return nil
+	case strings.EqualFold(origin, "null"):
+		return fmt.Errorf("the origin is %q; write null", origin)
+	case strings.ContainsAny(strings.TrimSpace(origin), ", \t"):
+		return errors.New("the origin is several, or has spaces in it, and a page has one; write one, such as https://app.example.com")
+	}
+	if strings.Contains(before(origin, "?#"), "*") {
+		return errors.New("the origin has a wildcard, and a page's has none; write one that it stands for, such as https://app.example.com")
+	}
+	if ascii, ok := withPunycode(origin); ok {
+		return fmt.Errorf("the host of the origin is not ASCII; write it as a browser sends it, %s", MaskURL(ascii))
 	}
 	scheme, _, _ := strings.Cut(origin, ":")
 	switch _, err := fetch.SerializeOrigin(origin); {
@@ -31,6 +43,9 @@ func CheckOrigin(origin string) error {
 // CheckURL says what is wrong with what a person wrote for a URL, if a page can't
 // fetch it.
 func CheckURL(url string) error {
+	if ascii, ok := withPunycode(url); ok {
+		return fmt.Errorf("the host of the URL is not ASCII; write it as a browser sends it, %s", MaskURL(ascii))
+	}
 	origin, err := fetch.SerializeOrigin(url)
 	switch scheme, rest, _ := strings.Cut(url, "://"); {
 	case err != nil:
@@ -43,6 +58,21 @@ func CheckURL(url string) error {
 	return nil
 }
 
+// withPunycode is a URL with its host as browsers send it; ok is false if it was right
+// already, or can't be mended.
+func withPunycode(url string) (ascii string, ok bool) {
+	scheme, rest, found := strings.Cut(url, "://")
+	host := before(rest, `/\?#:`)
+	if !found || strings.Contains(host, "@") {
+		return "", false
+	}
+	mended, err := idna.Lookup.ToASCII(host)
+	if err != nil || mended == strings.ToLower(host) {
+		return "", false
+	}
+	return scheme + "://" + mended + rest[len(host):], true
+}
+
 // withScheme is the text as a URL of https, or of http on the own machine, if the scheme
 // is all that it lacks.
 func withScheme(text, otherwise string) string {
@@ -50,7 +80,7 @@ func withScheme(text, otherwise string) string {
 	if host := before(text, ":/"); host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") {
 		scheme = "http://"
 	}
-	if !strings.ContainsAny(text, "*") && !strings.Contains(text, "://") {
+	if !strings.ContainsAny(text, "*") && !strings.Contains(text, "://") && text != "http:" && text != "https:" {
 		if _, err := fetch.SerializeOrigin(scheme + text); err == nil {
 			return scheme + text
 		}
