@@ -74,12 +74,14 @@ func chooseAt(name string, plugins []*manifest.Plugin, at string) (*manifest.Plu
 		return nil, err
 	}
 	var chosen *manifest.Plugin
+	last := 0
 	for _, p := range plugins {
+		last = max(last, p.File().Position(len(p.File().Text)).Line)
 		if !after(p.Begin(), where) && (chosen == nil || !after(chosen.Begin(), p.Begin())) {
 			chosen = p
 		}
 	}
-	if chosen == nil {
+	if chosen == nil || where.Line > last {
 		return nil, fmt.Errorf("no configuration of %s stands at line %d; there is one at %s", name, where.Line, places(plugins))
 	}
 	return chosen, nil

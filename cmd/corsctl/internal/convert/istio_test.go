@@ -23,3 +23,19 @@ func TestIstioEmpty(t *testing.T) {
 		}
 	}
 }
+
+// TestIstioDuration: what is no duration is left out, and the warning says what it is.
+func TestIstioDuration(t *testing.T) {
+	for value, want := range map[string]string{
+		"1 day":        `"1 day" is not a duration; left out; write one such as "24h"`,
+		"{seconds: 5}": `is no text, and so not a duration; left out; write one such as "24h"`,
+		"[5s]":         `is no text, and so not a duration; left out`,
+		"600":          `600 is a number, and a duration is written as "600s" there; carried over as seconds`,
+	} {
+		result := convertText(t, "istio", "file.yaml", `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}], maxAge: `+value+`}}]}}`)
+		checkResult(t, result)
+		if !strings.Contains(lines(result), "maxAge: "+want) {
+			t.Errorf("%s: %s", value, lines(result))
+		}
+	}
+}

@@ -228,6 +228,8 @@ func (c *conversion) setDuration(r *rule, n *document.Node) {
 	case n.Kind == document.Number:
 		c.warn(n, "", n.Text+` is a number, and a duration is written as "`+n.Text+`s" there`, "carried over as seconds")
 		c.setMaxAge(r, n)
+	case n.Kind != document.String:
+		c.warn(n, "", "is no text, and so not a duration", `left out; write one such as "24h"`)
 	default:
 		c.warn(n, "", quote(n.Text)+" is not a duration", `left out; write one such as "24h"`)
 	}
