@@ -85,7 +85,10 @@ func usedRight(c *cobra.Command, args []string) error {
 			return fmt.Errorf("explain takes no arguments beside its flags; put what belongs to --%s in quotes", source)
 		}
 		for _, other := range []string{"from-curl", "url", "method", "private-network", "header"} {
-			if other != source && !(source == "from-curl" && other == "header") && c.Flags().Changed(source) && c.Flags().Changed(other) {
+			if other == source || source == "from-curl" && other == "header" {
+				continue // more headers may stand beside a curl command
+			}
+			if c.Flags().Changed(source) && c.Flags().Changed(other) {
 				return fmt.Errorf("--%s says the request, and --%s too; leave one out", source, other)
 			}
 		}

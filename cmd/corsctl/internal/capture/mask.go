@@ -50,7 +50,7 @@ func maskURL(url string, maskPath func(path string) string) string {
 	}
 	path := maskPath(url[end:])
 	if at := strings.LastIndexByte(url[start:end], '@'); at >= 0 {
-		start, url = 0, url[:start]+mask+url[start+at:end]
+		url = url[:start] + mask + url[start+at:end]
 	} else {
 		url = url[:end]
 	}
