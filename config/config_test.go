@@ -182,6 +182,8 @@ func problemTests() []problemTest {
 		{"a long list of defaults, once", `{"policies": [{"name": "a", "match": {"routes": ["a"]}}, {"name": "b"}, {"name": "c", "allow_credentials": true, "match": {"routes": ["c"]}}], ` +
 			`"defaults": {"allow_origins": ["https://a.example"], "expose_headers": ["` + strings.Repeat("x", 40_000) + `"]}}`, []string{
 			`1:215 defaults.expose_headers: has 40002 bytes as a header, and may have 32768; shorten the list`}},
+		{"a URL as an authority", `{"policy_source": {"cluster": "c", "authority": "https://policies.internal/"}}`, []string{
+			`1:49 policy_source.authority: is not a host; write a host such as "policies.internal"`}},
 		{"long texts of a policy source", `{"policy_source": {"cluster": "` + strings.Repeat("c", 5000) + `", "path": "/` + strings.Repeat("p", 5000) + `", "authority": "` + strings.Repeat("a", 5000) + `"}}`, []string{
 			`1:31 policy_source.cluster: is longer than 4096 bytes; shorten it`,
 			`1:5043 policy_source.path: is not a path; write a path such as "/cors.json"`,

@@ -78,7 +78,7 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 	s.Authority = s.Cluster
 	if authority, ok := r.string(fields[fieldAuthority], at(fieldAuthority)); ok {
 		s.Authority = strings.Clone(authority)
-		if authority == "" || len(authority) > maxSourceText || !printableASCII(authority) {
+		if authority == "" || len(authority) > maxSourceText || !printableASCII(authority) || strings.ContainsAny(authority, "/?#@") {
 			r.fail(fields[fieldAuthority].Index, at(fieldAuthority), "is not a host", `write a host such as "policies.internal"`)
 		}
 	}

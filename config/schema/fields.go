@@ -232,7 +232,7 @@ var Source = []Field{
 		Name: "authority", Types: []string{"string", "null"}, Otherwise: "the cluster's name",
 		Description: "the Host header",
 		Examples:    []string{`"policies.internal"`},
-		rules:       join(matches(`[!-~]+`, `is not a host; write a host such as "policies.internal"`), atMost(4096)),
+		rules:       join(matches(`[!"$-.0->A-~]+`, `is not a host; write a host such as "policies.internal"`), atMost(4096)),
 	},
 	{
 		Name: "interval", Types: []string{"number", "string", "null"}, Default: `"10s"`,
