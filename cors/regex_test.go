@@ -2,6 +2,7 @@ package cors
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -96,6 +97,11 @@ func TestRegexHoles(t *testing.T) {
 		{`https://.*-my-project\.web\.app`, "https://evil-my-project.web.app", `https://my-name\.web\.app`},
 		{`https://example[0-9]+\.com`, "", `https://my-name\.com`},
 		{`https://.*-example\.com`, "https://evil-example.com", `https://([a-z0-9-]+\.)*example\.com`},
+		// With a port that isn't any.
+		{`https://.*:[0-9]{4}`, "", ""},
+		{`https://.*\.github\.io:\d{4}`, "https://evil.github.io:1000", ""},
+		{`https://.*:(44|45)3`, "", ""},
+		{`https://.*example\.com:[0-9]{3,5}`, "https://evilexample.com:100", ""},
 		// Addresses.
 		{`https://203\.0\..*`, "", ""},
 		{`https://192\.168\..*`, "", `https://192\.168\.[0-9]+\.[0-9]+`},
@@ -375,6 +381,36 @@ func TestEverySite(t *testing.T) {
 	} {
 		if _, problem, _ := compileOne(expr, true); strings.Contains(problem, "matches every site") != want {
 			t.Errorf("%s: %q", expr, problem)
+		}
+	}
+}
+
+// TestRegexPorts: whether a regex matches an origin, whatever of a port it leaves open, is
+// found out by trying all ports.
+func TestRegexPorts(t *testing.T) {
+	tails := []string{
+		`[0-9]{4}`, `\d\d\d\d`, `[0-9]{4,5}`, `[0-9]{2,5}`, `[0-9]{3}`, `[0-9]{1}`, `[0-9]{5}`, `[0-9]{6}`, `0`, `00`, `0[0-9]`, `0*`, `0*80`, `[0-9]*0`, `[01]?`, `[01]+`,
+		`443`, `80`, `(44|45)3`, `4(4|5)3`, `[45]43`, `44[34]`, `4430?`, `4430`, `443[0-9]{2}`, `443[0-9]{3}`, `(8|9)0`, `8[01]`, `80+`, `[0-8]{2}`, `(80|443)`, `(80|443)?0`,
+		`[6-9][0-9]{4}`, `[7-9][0-9]{4}`, `6553[5-9]`, `6553[6-9]`, `(0|1)2`, `0+1`, `[0-9]+5{4}`, `[0-9]*6553[6-9]`, `[^0-9]+`,
+	}
+	for i := range 200 { // of few digits, so that states are shared
+		digits := func(n int) string { return []string{"0", "[04]", "4", "[48]", "[0-9]", "(0|8)", "3?", "[34]*"}[n%8] }
+		tails = append(tails, digits(i)+digits(i/3)+digits(i/7)+digits(i/2))
+	}
+	for _, scheme := range []string{"https", "http"} {
+		for _, tail := range tails {
+			expr := scheme + `://localhost:` + tail
+			a, what, _ := compileRegex(expr, NewRegexBudget())
+			if what != "" {
+				t.Fatal(expr, what)
+			}
+			matches := false
+			for port := 0; port <= 65535 && !matches; port++ {
+				matches = port != defaultPort(scheme) && a.MatchString(scheme+"://localhost:"+strconv.Itoa(port))
+			}
+			if got := !examine(a, NewRegexBudget()).nothing; got != matches {
+				t.Errorf("%s: matches %t, found %t", expr, matches, got)
+			}
 		}
 	}
 }

@@ -101,28 +101,42 @@ func (w *portWalk) number(a *automaton, from uint16, defaultPort int) (n int, ok
 	if len(w.least) < len(a.final) {
 		w.least = make([]int32, len(a.final))
 	}
-	w.now = append(w.now[:0], from)
-	w.numbers = append(w.numbers[:0], 0)
+	w.now, w.numbers = w.now[:0], w.numbers[:0]
+	// The beginning of the default port is followed on its own, because it stands for no
+	// other number that leads to the same state.
+	excluded := strconv.Itoa(defaultPort)
+	begin, number := from, int32(0)
 	for digits := range len("65535") {
 		w.next = w.next[:0]
 		for i, state := range w.now {
-			if digits > 0 && w.numbers[i] == 0 {
-				continue // no port has a zero before other digits
-			}
 			for digit := range int32(10) {
-				to, n := a.step(state, '0'+byte(digit)), 10*w.numbers[i]+digit
-				switch {
-				case to == deadState || n > 65535:
-				case a.final[to] && int(n) != defaultPort:
-					w.reset()
+				if n := 10*w.numbers[i] + digit; w.step(a, state, digit, n) {
 					return int(n), true
-				case w.least[to] == 0:
-					w.next, w.least[to] = append(w.next, to), n+1
-				default:
-					w.least[to] = min(w.least[to], n+1)
 				}
 			}
 		}
+		state := begin
+		begin = deadState
+		for digit := int32(0); digit < 10 && state != deadState; digit++ {
+			n := 10*number + digit
+			to := a.step(state, '0'+byte(digit))
+			switch {
+			case n == 0: // no port has a zero before other digits
+				if a.final[to] {
+					w.reset()
+					return 0, true
+				}
+			case excluded[digits] != '0'+byte(digit):
+				if w.step(a, state, digit, n) {
+					return int(n), true
+				}
+			case digits < len(excluded)-1:
+				begin = to
+			case to != deadState: // the default port, before more digits
+				w.reach(to, n)
+			}
+		}
+		number = 10*number + int32(excluded[min(digits, len(excluded)-1)]-'0')
 		w.numbers = w.numbers[:0]
 		for _, to := range w.next {
 			w.numbers = append(w.numbers, w.least[to]-1)
@@ -131,6 +145,30 @@ func (w *portWalk) number(a *automaton, from uint16, defaultPort int) (n int, ok
 		w.now, w.next = w.next, w.now
 	}
 	return 0, false
+}
+
+// step goes on with a digit, which makes the number n, and reports whether n is a port
+// that ends an origin.
+func (w *portWalk) step(a *automaton, state uint16, digit, n int32) (ends bool) {
+	to := a.step(state, '0'+byte(digit))
+	switch {
+	case to == deadState || n > 65535:
+	case a.final[to]:
+		w.reset()
+		return true
+	default:
+		w.reach(to, n)
+	}
+	return false
+}
+
+// reach notes that a number leads to a state.
+func (w *portWalk) reach(to uint16, n int32) {
+	if w.least[to] == 0 {
+		w.next, w.least[to] = append(w.next, to), n+1
+	} else {
+		w.least[to] = min(w.least[to], n+1)
+	}
 }
 
 func (w *portWalk) reset() {
