@@ -22,7 +22,7 @@ func collect() {
 // unyielded counts the callbacks since the last yield.
 var unyielded int
 
-// yield lets the runtime's own goroutines run, in one of 64 callbacks, so that a cycle
+// yield lets the runtime's own goroutines run, in one of 512 callbacks, so that a cycle
 // that requests have begun also ends. It isn't for proxy_on_memory_allocate: there
 // the host waits inside a host call, whose goroutine must go on first.
 func yield() {
@@ -32,4 +32,4 @@ func yield() {
 	}
 }
 
-const yieldAfter = 64
+const yieldAfter = 512
