@@ -30,7 +30,7 @@ func TestClosed(t *testing.T) {
 	if !d.Answered() || d.Status() != 403 || d.Explain() != "no policies yet" {
 		t.Errorf("preflight: answered %t, status %d, %q", d.Answered(), d.Status(), d.Explain())
 	}
-	if d := policy.WithoutOrigin(); !d.OnlyVary() {
+	if !policy.OnlyVary() {
 		t.Error("a request without an origin gets more than Vary")
 	}
 }

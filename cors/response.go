@@ -216,11 +216,9 @@ func (d *Decision) replace(u *Upstream, e Editor) {
 	}
 }
 
-// OnlyVary reports whether all that the answer may need is that Vary covers
-// Origin, so that its other headers need not be looked at.
-func (d *Decision) OnlyVary() bool {
-	return d.Reason == NoOrigin && d.origin == "" && !d.policy.keep && !d.policy.shadow
-}
+// OnlyVary reports whether all that an answer to a request without an origin may need is
+// that Vary covers Origin, so that its other headers need not be looked at.
+func (p *Policy) OnlyVary() bool { return !p.origins.any && !p.keep && !p.shadow }
 
 // Untouched reports whether no answer needs an edit.
 func (d *Decision) Untouched() bool { return d.policy.shadow }

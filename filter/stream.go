@@ -95,12 +95,12 @@ func (s *Stream) withoutOrigin() {
 	if policy == nil {
 		return
 	}
-	switch d := policy.WithoutOrigin(); {
-	case d.OnlyVary():
+	if policy.OnlyVary() {
 		s.state = adding
-	case !d.Untouched():
-		s.decision = d
-		s.state = editing
+		return
+	}
+	if d := policy.WithoutOrigin(); !d.Untouched() {
+		s.state, s.decision = editing, d
 	}
 }
 
