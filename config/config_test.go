@@ -175,6 +175,8 @@ func problemTests() []problemTest {
 		{"null policy source", `{"policy_source": null}`, []string{`1:1 policies: is missing; write the list of policies`}},
 		{"policy source a string", `{"policy_source": "c"}`, []string{
 			`1:1 policies: is missing; write the list of policies`, `1:19 policy_source: is the string "c", not an object; write an object`}},
+		// The parser of regexes repeats the regex as it is.
+		{"a bad regex with a line break", `{"allow_origins": [{"regex": "a\n)"}]}`, []string{`1:20 allow_origins[0]: the regex "a\n)" is invalid: unexpected ): "a\n)"; write it in RE2 syntax`}},
 		{"a long list of methods", `{` + ok + `, "allow_methods": [` + strings.Repeat(`"PUT", `, 20_000) + `"PUT"]}`, []string{
 			`1:43 allow_methods: has 20001 entries, and may have 10922; shorten the list`}},
 		{"a long list of headers, as a header", `{` + ok + `, "allow_headers": ["` + strings.Repeat("x", 20_000) + `", "` + strings.Repeat("y", 20_000) + `"]}`, []string{

@@ -37,10 +37,9 @@ func compileRegex(expr string, budget *RegexBudget) (a *automaton, what, instead
 
 // invalidRegex says what the parser of regexes has against one.
 func invalidRegex(err error) (what, instead string) {
-	what, instead = strings.TrimPrefix(err.Error(), "error parsing regexp: "), "write it in RE2 syntax"
 	e, ok := err.(*syntax.Error) //nolint:errorlint // nothing wraps it, and errors.As would bring reflection into the module
 	if !ok {
-		return what, instead
+		return "it can't be parsed", "write it in RE2 syntax"
 	}
 	switch e.Code {
 	case syntax.ErrTrailingBackslash:
@@ -56,7 +55,7 @@ func invalidRegex(err error) (what, instead string) {
 			}
 		}
 	}
-	return what, instead
+	return string(e.Code) + ": " + quote(e.Expr), "write it in RE2 syntax"
 }
 
 // exampleRegex is a regex as it should be.
