@@ -169,6 +169,12 @@ func shapes() (list []shape) {
 		shape{"a long origin", func(a, b int) string {
 			return one(`"allow_origins":["https://` + strings.Repeat("a.", 15*(a+b)) + `test"]`)
 		}},
+		shape{"a list of origins in one string", func(a, b int) string {
+			return one(`"allow_origins":["https://a.test` + strings.Repeat(" https://a.test", a+b) + `"]`)
+		}},
+		shape{"an origin of wildcards", func(a, b int) string {
+			return one(`"allow_origins":["https://` + strings.Repeat("a*", 15*(a+b)) + `.test"]`)
+		}},
 		shape{"a long path", func(a, b int) string {
 			return one(everyOrigin, `"match":{"paths":[{"exact":"`+strings.Repeat("/a", 15*(a+b))+`"}]}`)
 		}},

@@ -302,6 +302,7 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 		return d
 	}
 	switch {
+	case len(s) > maxMended: // for which there is nothing to write, whatever is in it
 	case host == "":
 		d.what, d.mended = quote(s)+" has no host", []string{scheme + "://"}
 	case host == "*" || host == "*.":
@@ -391,8 +392,9 @@ func variable(s string) (name string, ok bool) {
 // splitList splits a list in one string. Spaces separate only what has schemes, because
 // else they may be anything.
 func splitList(s string) []string {
+	spaces := strings.Count(s, "://") > 1 // found out once, not for each space
 	return strings.FieldsFunc(s, func(r rune) bool {
-		return r == ',' || r == ';' || r == '|' || unicode.IsSpace(r) && strings.Count(s, "://") > 1
+		return r == ',' || r == ';' || r == '|' || unicode.IsSpace(r) && spaces
 	})
 }
 
