@@ -414,3 +414,46 @@ func TestRegexPorts(t *testing.T) {
 		}
 	}
 }
+
+// TestPortsTakeLittle: ports are looked for once for all hosts that end before the same
+// ones, however many states a careless regex makes of either, and the work is counted.
+func TestPortsTakeLittle(t *testing.T) {
+	var ports []string
+	for n := 10000; n < 60000; n += 167 { // each of them is a way of its own, and none is an end
+		ports = append(ports, strconv.Itoa(n))
+	}
+	budget := NewRegexBudget()
+	a, what, _ := compileRegex(`https://[^:/]*1[^:/]{9}:(`+strings.Join(ports, "|")+`)x`, budget)
+	if what != "" {
+		t.Fatal(what)
+	}
+	x := &examiner{a: a, scheme: "https", budget: maxExamination, begin: a.run(startState, "https://")}
+	if _, ok := x.port(a.run(x.begin, "1123456789")); ok {
+		t.Error("there is a port")
+	}
+	if steps := maxExamination - x.budget; steps < 2000 {
+		t.Errorf("looking for ports counts as %d steps", steps)
+	}
+	x.domains()
+	x.addresses()
+	if x.budget < 0 {
+		t.Error("ports are looked for again and again")
+	}
+}
+
+// TestExaminationCutShort: an examination that comes to its end too early never says
+// that a regex matches nothing, which would let it go with credentials.
+func TestExaminationCutShort(t *testing.T) {
+	for _, expr := range []string{`https://evil\.example`, `https://[a-z]+\.com`, `https://203\.0\.113\.[0-9]+`, `https://\[2001:[0-9a-f:]+\]`, `http://.*`} {
+		a, what, _ := compileRegex(expr, NewRegexBudget())
+		if what != "" {
+			t.Fatal(what)
+		}
+		for steps := 1; steps < 1<<20; steps += steps/4 + 1 {
+			if v := examine(a, &RegexBudget{steps: steps}); v.nothing {
+				t.Errorf("%s: after %d steps it is said to match nothing", expr, steps)
+				break
+			}
+		}
+	}
+}

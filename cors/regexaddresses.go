@@ -36,7 +36,7 @@ const (
 // are left.
 func (w *addressWalker) complete(state uint16, left int) bool {
 	if left == 0 {
-		_, ok := w.x.ports.port(w.x.a, state, defaultPort(w.x.scheme))
+		_, ok := w.x.port(state)
 		return ok
 	}
 	at := &w.completes[4*int(state)+left]
@@ -149,7 +149,7 @@ func (x *examiner) leadsToBracket(begin uint16) map[uint16]bool {
 	for i := 0; i < len(reached); i++ {
 		at := reached[i]
 		x.budget -= len(ipv6Bytes)
-		if _, ok := x.ports.port(x.a, x.a.step(at, ']'), defaultPort(x.scheme)); ok {
+		if _, ok := x.port(x.a.step(at, ']')); ok {
 			useful[at] = true
 			todo = append(todo, at)
 		}

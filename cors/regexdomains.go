@@ -177,7 +177,7 @@ func (x *examiner) graph() {
 		if at.label == name || at.label == afterName {
 			ends, known := ports[at.state]
 			if !known {
-				_, ends = x.ports.port(x.a, at.state, defaultPort(x.scheme))
+				_, ends = x.port(at.state)
 				ports[at.state] = ends
 			}
 			if ends {
@@ -200,7 +200,7 @@ func (x *examiner) path(node int32) string {
 // origin is the origin of a host, with a port if it needs one; ok is false if the
 // automaton doesn't match it.
 func (x *examiner) origin(host string) (origin string, ok bool) {
-	port, ok := x.ports.port(x.a, x.a.run(x.begin, host), defaultPort(x.scheme))
+	port, ok := x.port(x.a.run(x.begin, host))
 	origin = x.scheme + "://" + host + port
 	if _, valid := parseOrigin(origin); !ok || !valid {
 		return "", false

@@ -36,7 +36,7 @@ func examine(a *automaton, budget *RegexBudget) (v verdict) {
 		x.domains()
 		x.addresses()
 		budget.spend(steps - x.budget)
-		v.nothing = v.nothing && !x.matches
+		v.nothing = v.nothing && !x.matches && x.budget >= 0
 		v.doubt = v.doubt || x.budget < 0
 		v.plain = v.plain || scheme == "http" && (x.notLoopback || x.budget < 0)
 		if x.others && !v.others {
@@ -80,20 +80,39 @@ func (w *portWalk) port(a *automaton, state uint16, defaultPort int) (port strin
 	if colon == deadState {
 		return "", false
 	}
-	n, ok := w.number(a, colon, defaultPort)
-	if !ok {
+	if w.known == nil {
+		w.known = make([]portEnd, len(a.final))
+	}
+	known := &w.known[colon]
+	if !known.walked {
+		n, ok := w.number(a, colon, defaultPort)
+		*known = portEnd{true, ok, uint16(n)}
+	}
+	if !known.ok {
 		return "", false
 	}
-	return ":" + strconv.Itoa(n), true
+	return ":" + strconv.Itoa(int(known.port)), true
 }
 
-// A portWalk walks an automaton along the digits of ports. It is kept to be used again.
+// A portWalk walks one automaton along the digits of ports, with one default port. It is
+// kept to be used again.
 type portWalk struct {
+	// known has what was found out, by the state after the colon, because many hosts
+	// may end before the same ports.
+	known []portEnd
+	steps int // of all walks
+
 	now, next []uint16 // states
 	numbers   []int32  // that lead to the states of now
 	// least is the least number that leads to a state of next plus one, because more
 	// digits may follow it below the limit; zero for none.
 	least []int32
+}
+
+// A portEnd is what is known of the ports that lead from a state to the end of an origin.
+type portEnd struct {
+	walked, ok bool
+	port       uint16
 }
 
 // number returns a port that leads from a state to the end of an origin.
@@ -107,6 +126,7 @@ func (w *portWalk) number(a *automaton, from uint16, defaultPort int) (n int, ok
 	excluded := strconv.Itoa(defaultPort)
 	begin, number := from, int32(0)
 	for digits := range len("65535") {
+		w.steps += 10 * (len(w.now) + 1)
 		w.next = w.next[:0]
 		for i, state := range w.now {
 			for digit := range int32(10) {
@@ -169,6 +189,15 @@ func (w *portWalk) reach(to uint16, n int32) {
 	} else {
 		w.least[to] = min(w.least[to], n+1)
 	}
+}
+
+// port is how a host whose end is the state may go on to the end of an origin of the
+// examiner's scheme.
+func (x *examiner) port(state uint16) (port string, ok bool) {
+	port, ok = x.ports.port(x.a, state, defaultPort(x.scheme))
+	x.budget -= x.ports.steps
+	x.ports.steps = 0
+	return port, ok
 }
 
 func (w *portWalk) reset() {
