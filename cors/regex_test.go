@@ -2,6 +2,7 @@ package cors
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -453,6 +454,24 @@ func TestExaminationCutShort(t *testing.T) {
 			if v := examine(a, &RegexBudget{steps: steps}); v.nothing {
 				t.Errorf("%s: after %d steps it is said to match nothing", expr, steps)
 				break
+			}
+		}
+	}
+}
+
+// TestAdviceSpent: regexes are judged as ever when no work is left for finding out what
+// to write instead of them.
+func TestAdviceSpent(t *testing.T) {
+	for _, credentials := range []bool{true, false} {
+		for _, steps := range []int{0, 1, regexBase, 2 * regexBase, 4 * regexBase, 8 * regexBase} {
+			for _, expr := range []string{`https://example\.com/`, `https://.*example\.com`, `https://a[^:/]*1[^:/]{9}:(10000|20000)x`} {
+				r := &problems{}
+				budget := NewRegexBudget()
+				budget.advice.steps = steps
+				CompileOrigins(slices.All([]OriginEntry{{Text: expr, Regex: true}}), credentials, budget, r)
+				if len(r.list) != 1 || r.list[0].What == "" || r.list[0].Instead == "" {
+					t.Errorf("%s with %d steps for advice: %v", expr, steps, r.list)
+				}
 			}
 		}
 	}

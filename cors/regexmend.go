@@ -97,14 +97,15 @@ func mendRegex(expr string, v verdict, credentials bool, budget *RegexBudget) me
 	return mending{expr: exampleRegex, because: because}
 }
 
-// right reports whether a regex would be accepted without a warning.
+// right reports whether a regex would be accepted without a warning. Where the budget is
+// spent nothing is known of it.
 func right(expr string, credentials bool, budget *RegexBudget) bool {
-	a, what, _ := compileRegex(expr, budget)
-	if what != "" {
+	a, _, _ := compileRegex(expr, budget)
+	if a == nil {
 		return false
 	}
 	v := examine(a, budget)
-	return !v.nothing && !v.others && !v.everySite && (!credentials || !v.plain && !v.doubt)
+	return !budget.spent() && !v.nothing && !v.others && !v.everySite && (!credentials || !v.plain && !v.doubt)
 }
 
 // QuoteRegex is a regex that matches the text and nothing else. Package regexp has one
