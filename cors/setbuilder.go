@@ -348,7 +348,12 @@ func (b *SetBuilder) compareShared() {
 	compared := map[pair]bool{}
 	left := maxComparisons
 	b.about("match", -1)
+	done := make(map[*hostTable]struct{}, len(b.shared))
 	for _, h := range b.shared {
+		if _, before := done[h.table]; before {
+			continue // a host is there once for each list that it is in
+		}
+		done[h.table] = struct{}{}
 		tables := append([]*pathTable{&h.table.own}, h.table.shared...)
 		for i, a := range tables {
 			for _, c := range tables[i+1:] {
