@@ -30,7 +30,7 @@ func main() {
 }
 
 // folder is where the module's source is, below the root.
-const folder = "filter/module"
+const folder = "module"
 
 // A build is what the flags say.
 type build struct {

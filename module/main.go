@@ -2,15 +2,13 @@
 // (https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.0) and package
 // filter, built by the standard Go toolchain.
 //
-// The SDK dispatches what happens per VM and per plugin; the bridge dispatches what
-// happens per stream, and serves package filter as its host. It is the only place
-// with unsafe.
+// The bridge dispatches the host's callbacks to the contexts of package filter, and
+// serves package filter as its host. It is the only place with unsafe.
 package main
 
 import (
 	"maps"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
@@ -34,25 +32,11 @@ var (
 	}
 
 	// unconfigured has the streams whose plugin isn't known.
-	unconfigured *filter.Plugin
+	unconfigured = vm.Unconfigured()
 )
 
-// A vm notes the root contexts that the SDK creates.
-type vm struct{ filter.VM }
-
-func (v *vm) NewPluginContext(id uint32) types.PluginContext {
-	p := v.VM.NewPluginContext(id).(*filter.Plugin)
-	plugins[id] = p
-	lastRoot.id = 0
-	return p
-}
-
-// The host calls _initialize, which runs init and not main.
-func init() {
-	v := &vm{filter.VM{Host: host{}, Version: version, Revision: revision}}
-	unconfigured = v.Unconfigured()
-	internal.SetVMContext(v)
-}
+// The host calls _initialize, which sets variables and runs no main.
+var vm = filter.VM{Host: host{}, Version: version, Revision: revision}
 
 func main() {}
 
@@ -101,7 +85,7 @@ func proxyOnConfigure(rootID, size uint32) (ok bool) {
 	}()
 	defer guard()
 	enter("proxy_on_configure", nil)
-	return bool(internal.ProxyOnConfigure(rootID, int(size)))
+	return bool(plugins[rootID].OnPluginStart(int(size)))
 }
 
 //go:wasmexport proxy_on_context_create
@@ -109,8 +93,10 @@ func proxyOnContextCreate(id, rootID uint32) {
 	defer guard()
 	enter("proxy_on_context_create", nil)
 	if rootID == 0 {
-		internal.ProxyOnContextCreate(id, 0)
-		if p := plugins[id]; p.Accepted() {
+		p := vm.NewPluginContext(id).(*filter.Plugin)
+		plugins[id] = p
+		lastRoot.id = 0
+		if p.Accepted() {
 			configurationFault()
 			p.Configure()
 		}
@@ -161,7 +147,7 @@ func proxyOnTick(rootID uint32) {
 	defer guard()
 	enter("proxy_on_tick", nil)
 	ticking = rootID
-	internal.ProxyOnTick(rootID)
+	plugins[rootID].OnTick()
 }
 
 //go:wasmexport proxy_on_http_call_response
@@ -187,6 +173,5 @@ func proxyOnDelete(id uint32) {
 		delete(plugins, id)
 		lastRoot.id = 0
 		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.rootID == id })
-		internal.ProxyOnDelete(id)
 	}
 }

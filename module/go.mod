@@ -1,6 +1,5 @@
-// A module of its own, under the SDK's path: so the bridge may import the SDK's
-// internal package, and the root module needs no replace directive.
-module github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/module
+// A module of its own, for the replace directive below: the root module has none.
+module github.com/proxy-wasm-cors/proxy-wasm-cors/module
 
 go 1.26.0
 
@@ -15,7 +14,7 @@ require (
 	github.com/tidwall/pretty v1.2.0 // indirect
 )
 
-replace github.com/proxy-wasm-cors/proxy-wasm-cors => ../..
+replace github.com/proxy-wasm-cors/proxy-wasm-cors => ..
 
 // gjson needs pretty for modifiers that the filter doesn't use. The real one
 // brings encoding/json, fmt and os into the module: 1.1 MB.

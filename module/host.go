@@ -5,16 +5,19 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
-
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/filter"
 )
 
+// The ABI's numbers (https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.0).
 const (
-	requestHeaders  = uint32(internal.MapTypeHttpRequestHeaders)
-	responseHeaders = uint32(internal.MapTypeHttpResponseHeaders)
-	statusOK        = uint32(internal.StatusOK)
+	requestHeaders  = uint32(0) // of proxy_map_type_t
+	responseHeaders = uint32(2)
+	fetchedHeaders  = uint32(6)
+	fetchedBody     = uint32(4) // of proxy_buffer_type_t
+	configuration   = uint32(7)
+	counter         = uint32(0) // of proxy_metric_type_t
+	statusOK        = uint32(0) // of proxy_status_t
 	noMemory        = uint32(6) // InvalidMemoryAccess: there was none for the value
 	noGRPCStatus    = -1
 )
@@ -29,7 +32,7 @@ func (host) Log(level filter.Level, line string) {
 func (host) Configuration() string {
 	documentRead = true
 	const everything = 1<<32 - 1
-	if proxyGetBufferBytes(uint32(internal.BufferTypePluginConfiguration), 0, everything, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+	if proxyGetBufferBytes(configuration, 0, everything, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
 		return ""
 	}
 	return value()
@@ -144,15 +147,15 @@ func (host) SetShared(key, value string, version uint32) bool {
 	return proxySetSharedData(data(key), size(key), data(value), size(value), version) == statusOK
 }
 
-func (host) Count(counter string) {
-	id, ok := counters[counter]
+func (host) Count(name string) {
+	id, ok := counters[name]
 	if !ok {
 		var slot uint64
-		if proxyDefineMetric(uint32(internal.MetricTypeCounter), data(counter), size(counter), unsafe.Pointer(&slot)) != statusOK {
+		if proxyDefineMetric(counter, data(name), size(name), unsafe.Pointer(&slot)) != statusOK {
 			return
 		}
 		id = uint32(slot)
-		counters[counter] = id
+		counters[name] = id
 	}
 	proxyIncrementMetric(id, 1)
 }
@@ -190,12 +193,12 @@ type fetch struct {
 var ticking uint32
 
 func (host) FetchedHeader(name string) (string, bool) {
-	return header(uint32(internal.MapTypeHttpCallResponseHeaders), name)
+	return header(fetchedHeaders, name)
 }
 
 func (host) FetchedBody(length int) string {
 	documentRead = true
-	if length == 0 || proxyGetBufferBytes(uint32(internal.BufferTypeHttpCallResponseBody), 0, uint32(length), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+	if length == 0 || proxyGetBufferBytes(fetchedBody, 0, uint32(length), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
 		return ""
 	}
 	return value()
