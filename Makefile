@@ -42,26 +42,27 @@ run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 .PHONY: test
 test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Envoy, Chromium
 	go test -timeout 15m ./...
-	go -C e2e/hotreload test -timeout 10m ./...
+	go -C e2e test -timeout 15m ./browser ./envoy ./wazero
+	go -C e2e test -timeout 10m ./hotreload
 	go -C bench test ./...
 
 .PHONY: soak
 soak: build envoy ## Update policies for an hour, and watch memory and latency; SOAKFLAGS narrows it
-	go -C e2e/hotreload test -run '^TestSoak$$' -timeout 6h -count 1 -v . \
+	go -C e2e test -run '^TestSoak$$' -timeout 6h -count 1 -v ./hotreload \
 		-soak.size 1 -soak.updates 1 -soak.pace 1s -soak.longest 200ms $(SOAKFLAGS)
 
 .PHONY: lint
 lint: $(LINTER) ## Run the linters
 	$(LINTER) run ./...
 	cd module && GOOS=wasip1 GOARCH=wasm $(LINTER) run --config ../.golangci.yml ./...
-	cd e2e/hotreload && $(LINTER) run --config ../../.golangci.yml ./...
+	cd e2e && $(LINTER) run --config ../.golangci.yml ./...
 	cd bench && $(LINTER) run --config ../.golangci.yml ./...
 
 .PHONY: format
 format: $(LINTER) ## Format the code
 	$(LINTER) fmt ./...
 	cd module && $(LINTER) fmt --config ../.golangci.yml ./...
-	cd e2e/hotreload && $(LINTER) fmt --config ../../.golangci.yml ./...
+	cd e2e && $(LINTER) fmt --config ../.golangci.yml ./...
 	cd bench && $(LINTER) fmt --config ../.golangci.yml ./...
 
 # Built for this machine once, so that it can also check code for another.
@@ -83,11 +84,11 @@ fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzToASCII -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cors
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzSuggestions -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./config
-	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/manifest
-	go test -run '^$$' -fuzz FuzzConvert -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cmd/corsctl/internal/convert
-	go test -run '^$$' -fuzz FuzzMatchers -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/convert
-	go test -run '^$$' -fuzz FuzzCurl -fuzztime $(FUZZTIME) ./cmd/corsctl/internal/capture
-	go test -run '^$$' -fuzz FuzzHAR -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cmd/corsctl/internal/capture
+	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./internal/manifest
+	go test -run '^$$' -fuzz FuzzConvert -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./internal/convert
+	go test -run '^$$' -fuzz FuzzMatchers -fuzztime $(FUZZTIME) ./internal/convert
+	go test -run '^$$' -fuzz FuzzCurl -fuzztime $(FUZZTIME) ./internal/capture
+	go test -run '^$$' -fuzz FuzzHAR -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./internal/capture
 
 .PHONY: clean
 clean: ## Remove what was built and installed

@@ -10,7 +10,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 )
 
 // A problemTest is a document and its problems.

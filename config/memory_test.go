@@ -8,7 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 )
 
 // list writes n elements, separated by commas.

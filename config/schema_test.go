@@ -20,7 +20,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config/schema"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 )
 
 // beyondSchema are the problems that the schema can't find, by a part of their text
@@ -240,7 +240,7 @@ func quote(tb testing.TB, s string) string {
 func literals(tb testing.TB) []string {
 	tb.Helper()
 	found := map[string]bool{}
-	for _, dir := range []string{"schema", "../cors", "../e2e/cases"} {
+	for _, dir := range []string{"schema", "../cors", "../internal/cases"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || files == nil {
 			tb.Fatal(dir, err)
@@ -290,7 +290,7 @@ func validDocs(tb testing.TB) (docs []string) {
 		}
 		docs = append(docs, string(c.Policy))
 	}
-	converted, err := filepath.Glob("../cmd/corsctl/internal/convert/testdata/*/*.golden.json")
+	converted, err := filepath.Glob("../internal/convert/testdata/*/*.golden.json")
 	if err != nil || converted == nil {
 		tb.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 )
 
 // TestCases runs the shared tables on the pure engine.

@@ -12,7 +12,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 )
 
 // A sdkHost is a Host over the SDK's functions, as the emulator serves them.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/convert"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/convert"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 )
 
 func newConvert() *cobra.Command {

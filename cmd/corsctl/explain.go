@@ -8,12 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/capture"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/manifest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
 )
 
 // explainFlags are the flags of explain.

@@ -3,7 +3,7 @@ package main
 import (
 	"encoding/json"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/explain"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/manifest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
 )
 
 // load reads a file that must have one configuration, or several of which at is the line

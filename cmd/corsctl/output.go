@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 	"golang.org/x/text/width"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 )
 
 // version is the version that the command was built from.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/policytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policytest"
 )
 
 func newTest() *cobra.Command {

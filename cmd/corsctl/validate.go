@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/corsctl/internal/manifest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
 )
 
 func newValidate() *cobra.Command {

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 

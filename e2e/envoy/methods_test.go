@@ -3,8 +3,8 @@ package envoy_test
 import (
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 // TestMethods: Envoy's HTTP/1 codec refuses methods that it doesn't know, before any

@@ -15,14 +15,14 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 // nativeInputs are the Envoy configurations that corsctl convert is tested with, and
 // what becomes of them.
-const nativeInputs = "cmd/corsctl/internal/convert/testdata/envoy"
+const nativeInputs = "internal/convert/testdata/envoy"
 
 // onlyIstio are the inputs that no Envoy reads, but Istio.
 var onlyIstio = []string{"envoyfilter"}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 // spellings is a policy for all, one for a path, and one for a host. Each has a header

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 // A controlPlane serves one filter's configuration to all Envoys: the extension

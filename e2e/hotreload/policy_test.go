@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 // app is the origin that every version of the policies allows.

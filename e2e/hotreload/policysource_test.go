@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 // TestPolicySource: an HTTP server changes its document a hundred times, and each

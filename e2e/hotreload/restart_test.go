@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 // TestRestarts: all parts are killed and started again, one after the other, under

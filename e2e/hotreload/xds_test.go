@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/wazero/wasmhost"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/wasmhost"
 )
 
 // sibling returns one more VM of the same proxy.

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/wazero/wasmhost"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/wasmhost"
 )
 
 // quarter is how much of the memory that Envoy gives a VM one plugin may need.

@@ -15,9 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/cases"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/envoy/envoytest"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/wazero/wasmhost"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/wasmhost"
 )
 
 // Two policies that no answer can be confused between.

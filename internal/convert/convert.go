@@ -1,0 +1,324 @@
+// Package convert turns what other tools call a CORS policy into the filter's
+// configuration, and says what couldn't be carried over and what was unsafe there.
+//
+// Each format has a source, which reads documents and adds the policies that it finds,
+// as they stand there. What is common to all follows in [Convert]: what the filter
+// refuses is left out or repaired, policies that match the same are told apart, and
+// the configuration is written. The result never lets more sites act as the visitor
+// than the source did.
+package convert
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
+
+// A source reads the documents of a file and adds the policies that it finds.
+type source func(c *conversion, documents []*document.Node)
+
+// sources are the formats.
+var sources = map[string]source{
+	"envoy":         fromEnvoy,
+	"istio":         fromIstio,
+	"gateway-api":   fromGatewayAPI,
+	"envoy-gateway": fromEnvoyGateway,
+	"higress":       fromHigress,
+	"nginx-ingress": fromNginxIngress,
+}
+
+// lookFor says what each source looks for in a file.
+var lookFor = map[string]string{
+	"envoy":         "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own",
+	"istio":         "a VirtualService with a corsPolicy",
+	"gateway-api":   "an HTTPRoute with a filter of the type CORS",
+	"envoy-gateway": "a SecurityPolicy with cors",
+	"higress":       "an Ingress with CORS annotations, or the configuration of the cors plugin",
+	"nginx-ingress": "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors",
+}
+
+// Sources are the names of the formats that can be read.
+func Sources() []string { return slices.Sorted(maps.Keys(sources)) }
+
+// A Result is a configuration, and what its user should know of it.
+type Result struct {
+	// Configuration is the plugin configuration, JSON; empty if there is no policy in
+	// the file, or none that can be carried over.
+	Configuration string
+	// Policies is how many policies it has.
+	Policies int
+	// Findings say what wasn't carried over, and what was unsafe, in the file's order.
+	// All are warnings if there is a configuration.
+	Findings []*document.Finding
+	// Remove is what does CORS at the source, in the file's order: two that do it are one
+	// too many.
+	Remove []Removal
+}
+
+// A Removal is a part of the source that the configuration takes the place of.
+type Removal struct {
+	// File is where it stands.
+	File *document.File
+	// Offset is where in the file its name is, or it itself, in bytes.
+	Offset int
+	// Path is its place in the document, such as "spec.http[0].corsPolicy".
+	Path string
+	// What it is.
+	What string
+}
+
+// String is the removal in one line.
+func (r Removal) String() string {
+	return r.File.Name + ":" + r.File.Position(r.Offset).String() + ": " + r.Path + " (" + r.What + ")"
+}
+
+// Convert reads a file of a format that is one of [Sources].
+func Convert(from string, file *document.File) (*Result, error) {
+	read, ok := sources[from]
+	if !ok {
+		return nil, fmt.Errorf("there is no format %q; the formats are %s", from, strings.Join(Sources(), ", "))
+	}
+	c := &conversion{file: file}
+	read(c, file.Documents)
+	if len(c.remove) > 0 {
+		for _, d := range file.Documents {
+			d.Walk(c.setHeaders)
+		}
+	}
+	switch {
+	case len(c.rules)+len(c.findings) > 0:
+	case len(c.remove) > 0:
+		c.fail("has no policy of the format "+from+" that is in force", "nothing is to be converted")
+	default:
+		c.fail("has no policy of the format "+from, "give a file with "+lookFor[from])
+	}
+	return c.finish(), nil
+}
+
+// A conversion collects policies.
+type conversion struct {
+	file     *document.File
+	rules    []*rule
+	findings []*document.Finding
+	remove   []Removal
+
+	// paths and steps say where values stand, when that is needed.
+	paths map[*document.Node]string
+	steps map[*document.Node]step
+}
+
+// A rule is a policy on its way into the configuration.
+type rule struct {
+	// Match is what the policy is for.
+	Match cors.Match
+	// Config is the policy. Names are made unique and valid later.
+	cors.Config
+	// from is where the policy stands.
+	from *document.Node
+	// at has where each entry of a list comes from, by the list's field name, such as
+	// "allow_origins"; entries without one stand where the policy does.
+	at map[string][]*document.Node
+}
+
+// add adds a policy. Of two that match the same, the first counts.
+func (c *conversion) add(r *rule) { c.rules = append(c.rules, r) }
+
+// warn adds a warning about a value; path is its place in the document, such as
+// "spec.http[0].corsPolicy.allowOrigins[1]", and found if it is empty.
+func (c *conversion) warn(at *document.Node, path, what, instead string) { //nolint:unparam // a source may know a better path
+	if path == "" {
+		path = cmp.Or(c.path(at), "configuration")
+	}
+	c.findings = append(c.findings, &document.Finding{
+		File: c.file, Offset: at.Offset, Path: path, What: what, Instead: instead, Warning: true,
+	})
+}
+
+// found notes a part of the source that does CORS; what says what it is.
+func (c *conversion) found(at *document.Node, what string) {
+	path := cmp.Or(c.path(at), "configuration")
+	offset := at.Offset
+	if s, inside := c.steps[at]; inside {
+		offset = s.offset
+	}
+	c.remove = append(c.remove, Removal{File: c.file, Offset: offset, Path: path, What: what})
+}
+
+// setHeaders warns of CORS headers that are set beside the policies: by Envoy's
+// response_headers_to_add, Gateway API's ResponseHeaderModifier, Istio's headers.response.
+func (c *conversion) setHeaders(n *document.Node) bool {
+	for _, m := range n.Members {
+		at := m.Value
+		switch {
+		case corsHeader.MatchString(m.Name):
+		case (m.Name == "key" || m.Name == "name") && n.Has("value") && corsHeader.MatchString(at.String()):
+			at = n
+		default:
+			continue
+		}
+		c.found(at, "sets a CORS header")
+		c.warn(at, "", "sets a CORS header beside the policies, which isn't read", "left out; write a policy for what it does")
+	}
+	return true
+}
+
+// fail adds what stands in the way of any configuration.
+func (c *conversion) fail(what, instead string) {
+	c.findings = append(c.findings, &document.Finding{File: c.file, Path: "configuration", What: what, Instead: instead})
+}
+
+// nobody is an origin that no page has, for policies that allow none: a policy must
+// have one.
+const nobody = "https://nobody.invalid"
+
+// exemption is a policy that leaves alone what it matches, where a policy for more
+// would apply otherwise.
+func exemption(match cors.Match, from *document.Node) *rule {
+	return &rule{Match: match, from: from, Config: cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}, Shadow: true}}
+}
+
+// place is where an entry of one of the rule's lists comes from.
+func (r *rule) place(field string, index int) *document.Node {
+	if at := r.at[field]; index >= 0 && index < len(at) && at[index] != nil {
+		return at[index]
+	}
+	return r.from
+}
+
+// path is the place of a value in its document, such as "spec.http[0].corsPolicy".
+func (c *conversion) path(n *document.Node) string {
+	if c.paths == nil {
+		c.paths, c.steps = map[*document.Node]string{}, map[*document.Node]step{}
+		for _, d := range c.file.Documents {
+			c.enter(d)
+		}
+	}
+	if path, known := c.paths[n]; known {
+		return path
+	}
+	var names []string
+	for {
+		s, inside := c.steps[n]
+		if !inside {
+			break
+		}
+		names, n = append(names, s.name), s.from
+	}
+	slices.Reverse(names)
+	return strings.TrimPrefix(strings.Join(names, ""), ".")
+}
+
+// A step leads from a value to one in it.
+type step struct {
+	from *document.Node
+	// name is the step in a path, such as ".hosts" or "[0]".
+	name string
+	// offset is where the name stands in the file, or what has none.
+	offset int
+}
+
+// enter notes how to get to all that is in a value.
+func (c *conversion) enter(n *document.Node) {
+	for _, m := range n.Members {
+		name := "." + m.Name
+		if !plainName(m.Name) {
+			name = "[" + quote(m.Name) + "]"
+		}
+		c.steps[m.Value] = step{n, name, m.Offset}
+		c.enter(m.Value)
+	}
+	for i, e := range n.Elements {
+		c.steps[e] = step{n, fmt.Sprintf("[%d]", i), e.Offset}
+		c.enter(e)
+	}
+}
+
+// plainName reports whether a field's name needs no quotes in a path.
+func plainName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
+}
+
+// finish checks the policies, leaves out what the filter refuses, with a warning at
+// its place, and writes the configuration.
+func (c *conversion) finish() *Result {
+	for _, r := range c.rules {
+		r.detach()
+	}
+	c.keep((*conversion).checkMatch)
+	for _, r := range c.rules {
+		c.repair(r)
+	}
+	c.separate()
+	c.keepOrigins()
+	c.name()
+	if len(c.rules) == 0 && !slices.ContainsFunc(c.findings, func(f *document.Finding) bool { return !f.Warning }) {
+		c.fail("no policy is left that can be carried over", "see the warnings")
+	}
+	result := &Result{Policies: len(c.rules), Findings: c.sorted()}
+	if len(c.rules) > 0 {
+		result.Configuration = write(c.rules)
+		result.Remove = c.removals()
+	}
+	return result
+}
+
+// removals are what was found, in the order of the file, each once.
+func (c *conversion) removals() []Removal {
+	slices.SortStableFunc(c.remove, func(a, b Removal) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path))
+	})
+	return slices.Compact(c.remove)
+}
+
+// keep keeps the rules that pass a check.
+func (c *conversion) keep(check func(*conversion, *rule) bool) {
+	c.rules = slices.DeleteFunc(c.rules, func(r *rule) bool { return !check(c, r) })
+}
+
+// sorted are the findings in the order of the file, each once: several policies may
+// have inherited the value that it is about.
+func (c *conversion) sorted() []*document.Finding {
+	order := func(a, b *document.Finding) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What), strings.Compare(a.Instead, b.Instead))
+	}
+	slices.SortStableFunc(c.findings, order)
+	return slices.CompactFunc(c.findings, func(a, b *document.Finding) bool { return order(a, b) == 0 })
+}
+
+// name gives every policy a name that is valid and its own.
+func (c *conversion) name() {
+	taken := map[string]bool{}
+	for _, r := range c.rules {
+		base := validName(r.Name)
+		r.Name = base
+		for i := 2; taken[r.Name]; i++ {
+			number := fmt.Sprintf("-%d", i)
+			r.Name = base[:min(len(base), maxName-len(number))] + number
+		}
+		taken[r.Name] = true
+	}
+}
+
+const maxName = 64
+
+// validName makes a policy's name of what it is called in the source.
+func validName(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s) && b.Len() < maxName; i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
+			b.WriteByte(c)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	if name := strings.Trim(b.String(), "-."); name != "" {
+		return name
+	}
+	return "policy"
+}

@@ -1,0 +1,340 @@
+package convert
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
+
+const envoyGatewayGroup = "gateway.envoyproxy.io"
+
+// fromEnvoyGateway reads the CORS policies of SecurityPolicies, with the routes and
+// Gateways of the same file that they are attached to.
+func fromEnvoyGateway(c *conversion, documents []*document.Node) {
+	e := &envoyGateway{c: c, table: newRouting(c, "Envoy Gateway", gatewayRemedy, true)}
+	e.table.unnamed = nil
+	for _, r := range resources(documents) {
+		switch {
+		case r.is("SecurityPolicy", envoyGatewayGroup):
+			if n := r.Get("spec", "cors"); c.object(n) {
+				c.found(n, "of the SecurityPolicy "+quote(r.name))
+			}
+			e.policies = append(e.policies, &securityPolicy{resource: r, targets: c.targets(r), made: map[*document.Node]*envoyPolicy{}})
+		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
+			e.routes = append(e.routes, r)
+		case r.is("Gateway", gatewayGroup):
+			e.gateways = append(e.gateways, r)
+		}
+	}
+	e.sections = sectionsOf(e.routes)
+	for _, p := range e.policies {
+		e.learnSections(p)
+	}
+	for _, gateway := range e.gateways {
+		e.learnListeners(gateway)
+	}
+	for _, r := range e.routes {
+		for _, p := range parentsOf(r, e.sections) {
+			e.table.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return e.policyOf(r, rule, p) }, routeName(r))
+		}
+	}
+	for _, p := range e.policies {
+		e.addGateways(p)
+	}
+	e.table.addRules()
+	// Last, because the first policy for a request counts, and of these less is known.
+	for _, p := range e.policies {
+		e.addUnknownTargets(p)
+	}
+	for _, p := range e.policies {
+		if n := p.Get("spec", "cors"); given(n) && n.Kind == document.Object && !p.used {
+			c.warn(n, "", "is attached to nothing that is in the file, or to what has another policy already", "left out; check the targets of the SecurityPolicy")
+		}
+	}
+}
+
+type envoyGateway struct {
+	c                *conversion
+	table            *routing
+	policies         []*securityPolicy
+	routes, gateways []*resource
+	sections         map[parent][]string
+}
+
+// learnSections notes the listeners that a policy is for.
+func (e *envoyGateway) learnSections(p *securityPolicy) {
+	for _, t := range p.targets {
+		of := parent{namespace: p.namespace, name: t.name}
+		if t.kind == "Gateway" && t.section != "" && !slices.Contains(e.sections[of], t.section) {
+			e.sections[of] = append(e.sections[of], t.section)
+		}
+	}
+}
+
+// learnListeners notes all listeners of a Gateway of which one is told apart.
+func (e *envoyGateway) learnListeners(gateway *resource) {
+	of := parent{namespace: gateway.namespace, name: gateway.name}
+	for _, listener := range gateway.Get("spec", "listeners").List() {
+		if name := listener.Get("name").String(); len(e.sections[of]) > 0 && !slices.Contains(e.sections[of], name) {
+			e.sections[of] = append(e.sections[of], name)
+		}
+	}
+}
+
+// routeName tells what Envoy Gateway calls the matches of a route in Envoy; it is nil if
+// that can't be known.
+func routeName(r *resource) func(rule, match int, host string) string {
+	if r.namespace == "" || r.kind != "HTTPRoute" {
+		return nil
+	}
+	return func(rule, match int, host string) string {
+		if strings.Contains(host, "*") {
+			return "" // the listener may have a host that is narrower
+		}
+		return fmt.Sprintf("httproute/%s/%s/rule/%d/match/%d/%s", r.namespace, r.name, rule, match, strings.ReplaceAll(host, ".", "_"))
+	}
+}
+
+// A securityPolicy is a SecurityPolicy, with or without cors.
+type securityPolicy struct {
+	*resource
+	targets []target
+	made    map[*document.Node]*envoyPolicy // by the parent's policy that it is merged into
+	used    bool                            // it is attached to something in the file
+}
+
+// A target is what a policy is attached to.
+type target struct {
+	at                  *document.Node
+	kind, name, section string
+	labels              *document.Node // of a selector, which has no name
+}
+
+// targets are the targets of a policy.
+func (c *conversion) targets(r *resource) (targets []target) {
+	spec := r.Get("spec")
+	refs := spec.Get("target_refs").List()
+	if ref := spec.Get("target_ref"); given(ref) {
+		refs = append(refs, ref)
+	}
+	for _, n := range refs {
+		targets = append(targets, target{at: n, kind: n.Get("kind").String(), name: n.Get("name").String(), section: n.Get("section_name").String()})
+	}
+	for _, n := range spec.Get("target_selectors").List() {
+		if expressions := n.Get("match_expressions"); given(expressions) && given(spec.Get("cors")) {
+			c.warn(expressions, "", "expressions of labels aren't evaluated", "the policy is carried over without what they select; name the targets")
+			continue
+		}
+		targets = append(targets, target{at: n, kind: n.Get("kind").String(), labels: n})
+	}
+	return targets
+}
+
+// selects reports whether a target is a resource.
+func (p *securityPolicy) selects(t target, r *resource) bool {
+	if t.kind != r.kind || !p.sameNamespace(r) {
+		return false
+	}
+	if t.labels == nil {
+		return t.name == r.name
+	}
+	labels := t.labels.Get("match_labels")
+	if labels == nil {
+		return true
+	}
+	for _, m := range labels.Members {
+		if r.Get("metadata", "labels", m.Name).String() != m.Value.String() {
+			return false
+		}
+	}
+	return true
+}
+
+// attached is the policy for a route, a rule of it (by its name), or a Gateway; it is
+// nil if there is none. The first counts, as the older one does.
+func (e *envoyGateway) attached(r *resource, section string) *securityPolicy {
+	for _, p := range e.policies {
+		for _, t := range p.targets {
+			if t.section == section && p.selects(t, r) {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// policyOf is the policy of a rule of a route: the one for the rule, for the route, or
+// for its Gateway.
+func (e *envoyGateway) policyOf(r *resource, rule *document.Node, of parent) *envoyPolicy {
+	p := e.attached(r, "")
+	if name := rule.Get("name").String(); name != "" {
+		if own := e.attached(r, name); own != nil {
+			p = own
+		}
+	}
+	above := e.policyAbove(of)
+	if p == nil {
+		p, above = above, nil
+	}
+	if p != nil {
+		p.used = true
+	}
+	return e.policy(p, above)
+}
+
+// policyAbove is the policy of a listener, or of its Gateway; nil if there is none.
+func (e *envoyGateway) policyAbove(of parent) *securityPolicy {
+	gateway := &resource{Node: &document.Node{}, kind: "Gateway", name: of.name, namespace: of.namespace}
+	for _, known := range e.gateways {
+		if known.name == of.name && known.sameNamespace(gateway) {
+			gateway = known
+		}
+	}
+	if of.section != "" {
+		if p := e.attached(gateway, of.section); p != nil {
+			return p
+		}
+	}
+	return e.attached(gateway, "")
+}
+
+// policy is a policy, merged into the one above if it says so; it is nil if there is no
+// cors in it, which then is off.
+func (e *envoyGateway) policy(p, above *securityPolicy) *envoyPolicy {
+	if p == nil {
+		return nil
+	}
+	own := p.Get("spec", "cors")
+	var inherited *document.Node
+	if given(p.Get("spec", "merge_type")) && above != nil {
+		inherited = above.Get("spec", "cors")
+	}
+	n := own
+	if !given(n) {
+		n = inherited
+	}
+	if !given(n) || n.Kind != document.Object {
+		return nil
+	}
+	if p.made[inherited] == nil {
+		p.made[inherited] = policyOf(e.read(p, n, func(field string) *document.Node {
+			if value := own.Get(field); given(value) {
+				return value
+			}
+			return inherited.Get(field)
+		}))
+	}
+	return p.made[inherited]
+}
+
+// read reads a CORS policy.
+func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field string) *document.Node) *rule {
+	r := &rule{from: n}
+	r.Name = p.name
+	e.c.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
+	e.c.commonFields(r, get)
+	texts, at := e.c.texts(get("allow_origins"))
+	for i, text := range texts {
+		r.addOrigin(wildcardOrigin(text, ".+"), at[i])
+	}
+	e.c.setDuration(r, get("max_age"))
+	return r
+}
+
+// addGateways adds a policy for all of a Gateway, or of one of its listeners.
+func (e *envoyGateway) addGateways(p *securityPolicy) {
+	for _, t := range p.targets {
+		if t.kind != "Gateway" {
+			continue
+		}
+		found := false
+		for _, gateway := range e.gateways {
+			if p.selects(t, gateway) {
+				found = true
+				e.addListeners(p, t, gateway)
+			}
+		}
+		if found {
+			continue
+		}
+		policy := e.policy(p, nil)
+		if t.section != "" && policy != nil {
+			e.c.warn(t.at, "", "the Gateway with the listener "+quote(t.section)+" isn't in the file, so its host isn't known",
+				"carried over for every host; add match.hosts, or convert with the Gateway in the file")
+		}
+		e.otherwise(p, parent{p.namespace, t.name, t.section}, everyHost(t.at), policy)
+	}
+}
+
+// otherwise makes a policy the one of hosts for which no route says anything. The
+// filter is in one Gateway's Envoy, and so every host there is one of the Gateway.
+func (e *envoyGateway) otherwise(p *securityPolicy, of parent, hosts []routedHost, policy *envoyPolicy) {
+	for _, listener := range of.listeners(e.sections) {
+		if e.policyAbove(listener) != p {
+			continue
+		}
+		p.used = true
+		for _, host := range hosts {
+			if v := e.table.host(listener.key(), p.resource, host); v.policy == nil {
+				v.policy = policy
+			}
+		}
+	}
+}
+
+// addListeners adds a policy for the hosts of a Gateway's listeners.
+func (e *envoyGateway) addListeners(p *securityPolicy, t target, gateway *resource) {
+	policy := e.policy(p, nil)
+	for _, listener := range gateway.Get("spec", "listeners").List() {
+		name, host := listener.Get("name").String(), listener.Get("hostname")
+		if t.section != "" && name != t.section {
+			continue
+		}
+		hosts := everyHost(t.at)
+		if host.String() != "" {
+			hosts = []routedHost{{at: host, names: []string{host.String()}}}
+		}
+		of := parent{gateway.namespace, gateway.name, ""}
+		if slices.Contains(e.sections[of], name) {
+			of.section = name
+		}
+		e.otherwise(p, of, hosts, policy)
+	}
+}
+
+// addUnknownTargets adds the policy for what isn't in the file.
+func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
+	policy := e.policy(p, nil)
+	if policy == nil {
+		return
+	}
+	if merge := p.Get("spec", "merge_type"); given(merge) && !slices.ContainsFunc(e.routes, func(r *resource) bool { return p.isFor(r) && e.isBelow(r) }) {
+		e.c.warn(merge, "", "the Gateway's policy that this one is merged into isn't in the file",
+			"carried over with the fields that are here; convert with the other policy in the file")
+	}
+	for _, t := range p.targets {
+		if t.kind == "Gateway" || slices.ContainsFunc(e.routes, func(r *resource) bool { return p.selects(t, r) }) {
+			continue
+		}
+		what := "the " + t.kind + " " + quote(t.name) + " isn't in the file, so its hosts and paths aren't known"
+		if t.labels != nil {
+			what = "no " + t.kind + " in the file has the labels, so the hosts and paths aren't known"
+		}
+		e.c.warn(t.at, "", what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
+		p.used = true
+		e.c.add(policy.ruleFor(cors.Match{}, p.name))
+	}
+}
+
+// isFor reports whether a policy has a resource among its targets.
+func (p *securityPolicy) isFor(r *resource) bool {
+	return slices.ContainsFunc(p.targets, func(t target) bool { return p.selects(t, r) })
+}
+
+// isBelow reports whether there is a policy above a route.
+func (e *envoyGateway) isBelow(r *resource) bool {
+	return slices.ContainsFunc(parentsOf(r, e.sections), func(of parent) bool { return e.policyAbove(of) != nil })
+}

@@ -1,0 +1,899 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
+
+// An envoyTable is a route configuration.
+//
+// Envoy takes the first route that matches, by whatever it matches; the filter takes
+// the most specific host and path, or a route's name. So rules are made of the routes'
+// hosts and paths, and then both are asked for samples of all that can tell them
+// apart: each host, and for each path what is there, below it, and beside it. Where
+// they disagree, the route's name makes up for it, or a warning.
+type envoyTable struct {
+	reader *envoyReader
+	from   *document.Node
+	hosts  []*virtualHost
+	rules  []*tableRule
+
+	// What index makes of the rules.
+	set    *cors.Set
+	byHook map[*cors.Policy]*tableRule
+	own    map[*virtualHost][]*tableRule
+	wide   []*tableRule            // those for more hosts than are named
+	byHost map[string][]*tableRule // those for a host
+}
+
+// A virtualHost is one of Envoy's.
+type virtualHost struct {
+	from    *document.Node
+	name    string
+	domains []domain
+	routes  []*envoyRoute
+	// policy is what applies where no route says anything.
+	policy *envoyPolicy
+
+	byPath map[string][]*envoyRoute // what candidates has found
+}
+
+// A domain of a virtual host.
+type domain struct {
+	at   *document.Node
+	text string
+	// pattern is the domain as in match.hosts, "" for every host.
+	pattern string
+	// known tells that match.hosts can say what the domain is.
+	known bool
+	// sample is a host of the domain, and hardly of another.
+	sample string
+}
+
+// An envoyRoute is a route of a virtual host.
+type envoyRoute struct {
+	from, match *document.Node
+	name        string
+	path        envoyPath
+	// conditions are what it matches by beside the path, in words.
+	conditions []string
+	// noPreflight tells that no preflight meets the conditions.
+	noPreflight bool
+	policy      *envoyPolicy
+}
+
+// A tableRule is a rule that the table becomes.
+type tableRule struct {
+	match  cors.Match
+	policy *envoyPolicy // nil exempts
+	host   *virtualHost
+	name   string
+	// withoutCredentials says that they had to be dropped.
+	withoutCredentials bool
+}
+
+// hasPolicy reports whether anything in the table has a policy.
+func (t *envoyTable) hasPolicy() bool {
+	return slices.ContainsFunc(t.hosts, func(v *virtualHost) bool {
+		return v.policy != nil || slices.ContainsFunc(v.routes, func(r *envoyRoute) bool { return r.policy != nil })
+	})
+}
+
+// newDomain reads a domain, given in lower case.
+func newDomain(at *document.Node, text string, byHeader bool) domain {
+	d := domain{at: at, text: text, pattern: text, known: !byHeader, sample: text}
+	beforePort, anyPort := strings.CutSuffix(text, ":*")
+	switch {
+	case text == "*":
+		d.pattern, d.sample = "", sampleHost("")
+		return d
+	case anyPort:
+		d.pattern, d.sample = beforePort, beforePort // the filter's hosts are for any port
+	case strings.HasPrefix(text, "*"):
+		d.sample = "any-host" + text[1:]
+	case strings.HasSuffix(text, "*"):
+		d.sample = text[:len(text)-1] + "any-host"
+	}
+	_, problems := cors.NewSet([]cors.Rule{{Match: cors.Match{Hosts: []string{d.pattern}}, Policy: allowsNobody}})
+	d.known = d.known && !slices.ContainsFunc(problems, func(p cors.Problem) bool { return !p.Warning })
+	return d
+}
+
+// patterns are the hosts of a match for the virtual host; ok is false if the filter
+// can't match by any of its domains.
+func (v *virtualHost) patterns() (hosts []string, ok bool) {
+	for _, d := range v.domains {
+		switch {
+		case !d.known:
+		case d.pattern == "":
+			return nil, true
+		case !slices.Contains(hosts, d.pattern):
+			hosts = append(hosts, d.pattern)
+		}
+	}
+	return hosts, hosts != nil
+}
+
+// candidates are the routes that a path may take: those that have more conditions,
+// and then the first that has none.
+func (v *virtualHost) candidates(path string) []*envoyRoute {
+	routes, known := v.byPath[path]
+	if known {
+		return routes
+	}
+	for _, r := range v.routes {
+		if r.path.matches(path) {
+			if routes = append(routes, r); len(r.conditions) == 0 {
+				break
+			}
+		}
+	}
+	if v.byPath == nil {
+		v.byPath = map[string][]*envoyRoute{}
+	}
+	v.byPath[path] = routes
+	return routes
+}
+
+// fill makes the rules.
+func (t *envoyTable) fill() {
+	for _, v := range t.hosts {
+		t.byPath(v)
+	}
+	t.index()
+	if t.exempt() {
+		t.index()
+	}
+	if t.repairPoints() {
+		t.index()
+	}
+	if t.byName() {
+		t.index()
+	}
+	t.report()
+	t.join()
+}
+
+// A placement is a path, and the policy for it.
+type placement struct {
+	path   cors.PathMatch // the zero one is every path
+	policy *envoyPolicy
+	route  *envoyRoute // nil if it is the virtual host's
+}
+
+// byPath makes the rules of a virtual host by its routes' paths.
+func (t *envoyTable) byPath(v *virtualHost) {
+	hosts, ok := v.patterns()
+	if !ok {
+		return
+	}
+	placements := necessary(t.placements(v))
+	rules := map[string]*tableRule{}
+	for _, p := range placements {
+		key := p.policy.key()
+		r := rules[key]
+		if r == nil {
+			r = &tableRule{match: cors.Match{Hosts: hosts}, policy: p.policy, host: v, name: v.name}
+			if p.route != nil && p.route.name != "" && p.path.Path != "" {
+				r.name = p.route.name
+			} else if p.path.Path != "" {
+				r.name = v.name + "-" + strings.Trim(p.path.Path, "/")
+			}
+			rules[key] = r
+			t.rules = append(t.rules, r)
+		}
+		if p.path.Path == "" && len(placements) == 1 {
+			continue
+		}
+		r.match.Paths = append(r.match.Paths, p.path)
+	}
+	for _, r := range rules {
+		// Every path, beside others that have it from elsewhere, is a prefix.
+		for i, path := range r.match.Paths {
+			if path.Path == "" {
+				if len(r.match.Paths) == 1 {
+					r.match.Paths = nil
+					break
+				}
+				r.match.Paths[i] = cors.PathMatch{Path: "/", Prefix: true}
+			}
+		}
+	}
+}
+
+// placements are the paths of the routes that can be reached, each once.
+func (t *envoyTable) placements(v *virtualHost) (list []placement) {
+	taken := map[string]bool{}
+	add := func(p placement) {
+		if key := claimKey("", p.path); !taken[key] {
+			taken[key] = true
+			list = append(list, p)
+		}
+	}
+	var earlier []*envoyRoute
+	for _, r := range v.routes {
+		if len(r.conditions) > 0 {
+			continue
+		}
+		if i := slices.IndexFunc(earlier, func(before *envoyRoute) bool { return before.path.covers(r.path) }); i >= 0 {
+			if r.policy.key() != earlier[i].policy.key() {
+				t.reader.c.warn(r.from, "", "no request gets here, because the route in line "+line(earlier[i].from)+" comes first and matches them all",
+					"left out; put it first if it is meant to apply")
+			}
+			continue
+		}
+		earlier = append(earlier, r)
+		if path, ok := r.path.match(); ok {
+			add(placement{path, r.policy, r})
+		}
+	}
+	if v.policy != nil && !taken[claimKey("", cors.PathMatch{})] {
+		add(placement{policy: v.policy})
+	}
+	return list
+}
+
+// necessary are the placements without those that the next wider one makes up for.
+func necessary(list []placement) []placement {
+	// From the widest to the narrowest.
+	slices.SortStableFunc(list, func(a, b placement) int { return width(a.path) - width(b.path) })
+	var kept []placement
+	for _, p := range list {
+		var policy *envoyPolicy
+		for _, wider := range kept {
+			if pathCovers(wider.path, p.path) {
+				policy = wider.policy // the last is the narrowest
+			}
+		}
+		if policy.key() != p.policy.key() {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// width sorts paths: every path, prefixes from the shortest, exact ones.
+func width(path cors.PathMatch) int {
+	n := len(strings.TrimSuffix(path.Path, "/"))
+	if !path.Prefix && path.Path != "" {
+		n += 1 << 20
+	}
+	return n
+}
+
+// index makes a set of the rules, to ask it as the filter would.
+func (t *envoyTable) index() {
+	t.byHook = map[*cors.Policy]*tableRule{}
+	t.own, t.byHost, t.wide = map[*virtualHost][]*tableRule{}, map[string][]*tableRule{}, nil
+	var rules []cors.Rule
+	taken := map[string]bool{}
+	for _, r := range t.rules {
+		t.own[r.host] = append(t.own[r.host], r)
+		if len(r.match.Hosts) == 0 {
+			t.wide = append(t.wide, r)
+		}
+		for _, host := range r.match.Hosts {
+			if strings.HasPrefix(host, "*") {
+				t.wide = append(t.wide, r)
+			} else {
+				t.byHost[host] = append(t.byHost[host], r)
+			}
+		}
+		hook, _ := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}})
+		one := cors.Rule{Match: r.match, Policy: hook}
+		if _, problems := cors.NewSet([]cors.Rule{one}); slices.ContainsFunc(problems, func(p cors.Problem) bool { return !p.Warning }) {
+			continue // a path that no request has; left out later
+		}
+		// Virtual hosts differ in their domains, but for what the filter takes for one.
+		if match, ok := unclaimedOf(one.Match, taken); ok {
+			one.Match = match
+			t.byHook[hook] = r
+			rules = append(rules, one)
+		}
+	}
+	t.set, _ = cors.NewSet(rules)
+}
+
+// unclaimedOf is a match without the hosts and routes that are taken; ok is false if
+// nothing is left of it.
+func unclaimedOf(m cors.Match, taken map[string]bool) (rest cors.Match, ok bool) {
+	claim := func(key string) bool {
+		free := !taken[key]
+		taken[key] = true
+		return free
+	}
+	for _, route := range m.Routes {
+		if claim("route " + route) {
+			rest.Routes = append(rest.Routes, route)
+		}
+	}
+	if len(m.Hosts)+len(m.Paths) == 0 && len(m.Routes) > 0 {
+		return rest, len(rest.Routes) > 0
+	}
+	for _, host := range orEvery(m.Hosts) {
+		free := true
+		for _, path := range orEveryPath(m.Paths) {
+			free = claim(claimKey(host, path)) && free
+		}
+		if free {
+			rest.Paths, ok = m.Paths, true
+			if host != "" {
+				rest.Hosts = append(rest.Hosts, host)
+			}
+		}
+	}
+	return rest, ok || len(rest.Routes) > 0
+}
+
+// lookup is the rule that the filter takes for a request, or nil.
+func (t *envoyTable) lookup(route, host, path string) *tableRule {
+	if t.set == nil {
+		return nil
+	}
+	if policy := t.set.Lookup(cors.Key{Route: route, Host: host, Path: path}); policy != nil {
+		return t.byHook[policy]
+	}
+	return nil
+}
+
+// policyOf is what the rule makes of a request; r may be nil.
+func (r *tableRule) policyOf() *envoyPolicy {
+	if r == nil {
+		return nil
+	}
+	return r.policy
+}
+
+// A difference is a request for which Envoy takes another policy than the filter.
+type difference struct {
+	route  *envoyRoute
+	host   *virtualHost
+	domain domain
+	path   string
+	rule   *tableRule // the filter's, or nil
+}
+
+// differences asks Envoy's routes and the rules for samples of all requests.
+func (t *envoyTable) differences() (list []difference) {
+	for _, v := range t.hosts {
+		for _, d := range v.domains {
+			for _, path := range t.samples(v, d) {
+				for _, r := range v.candidates(path) {
+					if rule := t.lookup(r.name, d.sample, path); rule.policyOf().key() != r.policy.key() {
+						list = append(list, difference{r, v, d, path, rule})
+					}
+				}
+			}
+		}
+	}
+	return list
+}
+
+// unsampled are the routes whose requests can't be told from others by a sample.
+func (t *envoyTable) unsampled() (list []difference) {
+	for _, v := range t.hosts {
+		for _, r := range v.routes {
+			if rule := t.lookup(r.name, "", ""); len(v.domains) > 0 && r.path.unsampled() && rule.policyOf().key() != r.policy.key() {
+				list = append(list, difference{route: r, host: v, domain: v.domains[0], rule: rule})
+			}
+		}
+	}
+	return list
+}
+
+// samples are paths in all places where routes and rules of the domain can differ.
+func (t *envoyTable) samples(v *virtualHost, d domain) []string {
+	paths := map[string]bool{"/": true, "/any-path": true}
+	for _, r := range v.routes {
+		for _, path := range r.path.samples() {
+			paths[path] = true
+		}
+	}
+	host, _, _ := strings.Cut(d.sample, ":") // the filter's hosts are for any port
+	for _, r := range slices.Concat(t.wide, t.byHost[host]) {
+		if r.host != v && (len(r.match.Hosts) == 0 || slices.ContainsFunc(r.match.Hosts, func(pattern string) bool { return hostCovers(pattern, host) })) {
+			for _, path := range r.match.Paths {
+				paths[path.Path], paths[samplePath(path)] = true, true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(paths))
+}
+
+// exempt keeps the policies of wider hosts from virtual hosts that have none, where the
+// filter would take them. It reports whether there was one.
+func (t *envoyTable) exempt() (changed bool) {
+	done := map[*virtualHost]bool{}
+	for _, d := range t.differences() {
+		hosts, ok := d.host.patterns()
+		if d.route.policy != nil || done[d.host] || !ok || d.rule.host == d.host || t.placed(d.host, cors.PathMatch{}) {
+			continue
+		}
+		done[d.host], changed = true, true
+		t.place(&tableRule{match: cors.Match{Hosts: hosts}, host: d.host})
+	}
+	return changed
+}
+
+// place adds a rule after index has seen the others.
+func (t *envoyTable) place(r *tableRule) {
+	t.rules = append(t.rules, r)
+	t.own[r.host] = append(t.own[r.host], r)
+}
+
+// placed reports whether a rule of the virtual host is for just that path.
+func (t *envoyTable) placed(v *virtualHost, path cors.PathMatch) bool {
+	return slices.ContainsFunc(t.own[v], func(r *tableRule) bool {
+		if len(r.match.Hosts)+len(r.match.Paths) == 0 && len(r.match.Routes) > 0 {
+			return false
+		}
+		return slices.ContainsFunc(orEveryPath(r.match.Paths), func(p cors.PathMatch) bool { return claimKey("", p) == claimKey("", path) })
+	})
+}
+
+// repairPoints adds exact paths where a prefix of Envoy's ends in a slash, and so isn't
+// for the path without it, as it is here.
+func (t *envoyTable) repairPoints() (changed bool) {
+	for _, d := range t.differences() {
+		point := slices.ContainsFunc(d.host.routes, func(r *envoyRoute) bool {
+			return r.path.kind == textPrefix && len(r.path.text) > 1 && r.path.text == d.path+"/"
+		})
+		exact := cors.PathMatch{Path: d.path}
+		hosts, ok := d.host.patterns()
+		if !point || !ok || len(d.route.conditions) > 0 || t.placed(d.host, exact) {
+			continue
+		}
+		changed = true
+		t.place(&tableRule{
+			match: cors.Match{Hosts: hosts, Paths: []cors.PathMatch{exact}}, policy: d.route.policy, host: d.host, name: d.host.name + "-" + strings.Trim(d.path, "/"),
+		})
+	}
+	return changed
+}
+
+// byName adds rules by the names of the routes for which host and path aren't enough.
+func (t *envoyTable) byName() (changed bool) {
+	done := map[string]bool{}
+	for _, d := range append(t.differences(), t.unsampled()...) {
+		r := d.route
+		if done[r.name] || !t.unique(r) {
+			continue
+		}
+		done[r.name], changed = true, true
+		if r.noPreflight && r.policy != nil {
+			t.reader.c.warn(r.match, "", "no preflight meets the route's conditions, so preflights take another route and its policy, in Envoy as here",
+				"match by host and path to have one policy for both")
+		}
+		own := t.own[d.host]
+		i := slices.IndexFunc(own, func(rule *tableRule) bool {
+			// A match of everything would become one of the route alone.
+			return rule.policy.key() == r.policy.key() && len(rule.match.Hosts)+len(rule.match.Paths) > 0
+		})
+		if i >= 0 {
+			own[i].match.Routes = append(own[i].match.Routes, r.name)
+			continue
+		}
+		t.place(&tableRule{match: cors.Match{Routes: []string{r.name}}, policy: r.policy, host: d.host, name: r.name})
+	}
+	return changed
+}
+
+// unique reports whether a route's name stands for its policy in all of the file.
+func (t *envoyTable) unique(r *envoyRoute) bool {
+	if r.name == "" {
+		return false
+	}
+	for _, table := range t.reader.tables {
+		for _, v := range table.hosts {
+			for _, other := range v.routes {
+				if other.name == r.name && other.policy.key() != r.policy.key() {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// report says where the filter still takes another policy than Envoy. Where that would
+// let somebody act as the visitor, the policy loses its credentials.
+func (t *envoyTable) report() {
+	said := map[*document.Node]bool{}
+	for _, d := range append(t.differences(), t.unsampled()...) {
+		at := d.route.matchNode()
+		var what string
+		switch {
+		case !d.domain.known:
+			at, what = d.domain.at, "the filter can't match hosts by "+quote(d.domain.text)
+		case len(d.route.conditions) > 0:
+			what = "the filter can't match by " + inWords(d.route.conditions)
+		case d.route.path.inexact():
+			what = "the filter can't match paths by " + d.route.path.words()
+		default:
+			what = d.route.path.words() + " matches " + quote(d.path) + ", and here a prefix ends with a segment"
+		}
+		if !said[at] {
+			said[at] = true
+			instead := "give the route a name and convert again, so that the policy can match by it"
+			if d.route.name != "" {
+				instead = "give the route a name of its own and convert again, so that the policy can match by it"
+			}
+			t.reader.c.warn(at, "", what+", so "+d.inWords(), instead)
+		}
+		if d.rule != nil && !d.rule.withoutCredentials && lenient(d.rule.policy, d.route.policy) {
+			d.rule.withoutCredentials = true
+			t.reader.c.warn(d.rule.policy.rule.from, "", "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
+				"carried over without allow_credentials; give that route a name and convert again")
+		}
+	}
+}
+
+// matchNode is where the route says what it matches.
+func (r *envoyRoute) matchNode() *document.Node {
+	if r.match != nil {
+		return r.match
+	}
+	return r.from
+}
+
+// inWords says which policy applies in place of which.
+func (d difference) inWords() string {
+	words := "no policy applies to its requests"
+	switch {
+	case d.rule != nil && d.rule.policy != nil:
+		words = "the policy of line " + line(d.rule.policy.rule.from) + " applies"
+	case d.rule != nil && d.route.policy != nil:
+		words = "no policy applies"
+	}
+	if d.route.policy != nil {
+		words += " in place of that of line " + line(d.route.policy.rule.from)
+	}
+	return words
+}
+
+// join puts the rules in the order of the virtual hosts, and makes one of those that
+// differ in their hosts alone.
+func (t *envoyTable) join() {
+	order := map[*virtualHost]int{}
+	for i, v := range t.hosts {
+		order[v] = i
+	}
+	slices.SortStableFunc(t.rules, func(a, b *tableRule) int { return order[a.host] - order[b.host] })
+	first := map[string]*tableRule{}
+	t.rules = slices.DeleteFunc(t.rules, func(r *tableRule) bool {
+		if len(r.match.Hosts) == 0 {
+			return false
+		}
+		key := fmt.Sprint(r.policy.key(), r.match.Paths, r.withoutCredentials)
+		one := first[key]
+		if one == nil {
+			first[key] = r
+			return false
+		}
+		one.match.Hosts = append(slices.Clone(one.match.Hosts), r.match.Hosts...)
+		one.match.Routes = append(one.match.Routes, r.match.Routes...)
+		return true
+	})
+}
+
+// compareTables looks for route configurations that have other policies for the same
+// requests: the result is one configuration for all of them.
+func compareTables(tables []*envoyTable) {
+	for _, t := range tables {
+		for _, other := range tables {
+			if t == other {
+				continue
+			}
+			if rules := t.others(other); len(rules) > 0 {
+				t.reader.c.warn(t.from, "", "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
+					"convert each on its own, and give the filter of each listener its own configuration")
+				t.restrict(rules)
+			}
+		}
+	}
+}
+
+// others are the rules of another table that are for requests of this one, with other
+// policies than these have here; for each, one of those.
+func (t *envoyTable) others(other *envoyTable) map[*tableRule][]*envoyPolicy {
+	rules := map[*tableRule][]*envoyPolicy{}
+	for _, v := range t.hosts {
+		for _, d := range v.domains {
+			for _, path := range slices.Concat(t.samples(v, d), other.samples(v, d)) {
+				routes := v.candidates(path)
+				rule := other.lookup("", d.sample, path)
+				if len(routes) == 0 || rule == nil {
+					continue
+				}
+				policy := routes[len(routes)-1].policy
+				if rule.policy.key() != policy.key() && !slices.Contains(rules[rule], policy) {
+					rules[rule] = append(rules[rule], policy)
+				}
+			}
+		}
+	}
+	return rules
+}
+
+// restrict takes the credentials from the rules that would let somebody act as the
+// visitor who may not in this table.
+func (t *envoyTable) restrict(rules map[*tableRule][]*envoyPolicy) {
+	for rule, policies := range rules {
+		if !rule.withoutCredentials && slices.ContainsFunc(policies, func(p *envoyPolicy) bool { return lenient(rule.policy, p) }) {
+			rule.withoutCredentials = true
+			t.reader.c.warn(rule.policy.rule.from, "", "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
+				"carried over without allow_credentials; convert each route configuration on its own")
+		}
+	}
+}
+
+// addRules adds the table's rules to the conversion.
+func (t *envoyTable) addRules() {
+	for _, r := range t.rules {
+		if r.policy == nil {
+			e := exemption(r.match, r.host.from)
+			e.Name = r.host.name + "-without-cors"
+			t.reader.c.add(e)
+			continue
+		}
+		one := r.policy.ruleFor(r.match, r.name)
+		if r.withoutCredentials {
+			one.AllowCredentials = false
+		}
+		t.reader.c.add(one)
+	}
+}
+
+// An envoyPath is how a route matches paths.
+type envoyPath struct {
+	kind pathKind
+	text string
+	// anyCase makes letters match whatever their case.
+	anyCase bool
+	// regex is for the kind regexPath: of the whole path. It is nil if it can't be had.
+	regex *regexp.Regexp
+}
+
+type pathKind uint8
+
+const (
+	everyPath pathKind = iota
+	exactPath
+	textPrefix    // of whatever length
+	segmentPrefix // that ends with a segment
+	regexPath
+	noPath // no request that a browser makes
+)
+
+// readPath reads the path of a route's match.
+func readPath(match *document.Node) envoyPath {
+	p := envoyPath{kind: noPath}
+	if sensitive := match.Get("case_sensitive"); given(sensitive) {
+		p.anyCase = !isTrue(sensitive)
+	}
+	if regex := match.Get("safe_regex", "regex"); given(regex) {
+		return pathRegex(regex.String())
+	}
+	if template := match.Get("path_match_policy", "typed_config", "path_template"); given(template) {
+		return pathTemplate(template.String())
+	}
+	for _, field := range []struct {
+		name string
+		kind pathKind
+	}{{"prefix", textPrefix}, {"path", exactPath}, {"path_separated_prefix", segmentPrefix}} {
+		if n := match.Get(field.name); given(n) {
+			p.kind, p.text = field.kind, n.String()
+		}
+	}
+	if p.kind == textPrefix && (p.text == "" || p.text == "/") {
+		p.kind = everyPath
+	}
+	return p
+}
+
+// unreached says so of a route with a policy that no request of a browser gets to.
+func (e *envoyReader) unreached(r *envoyRoute) {
+	p := r.path
+	switch {
+	case r.policy == nil:
+	case p.kind == noPath:
+		e.c.warn(r.from, "", "no request that a browser makes gets to this route", "its policy is left out")
+	case p.kind != everyPath && p.kind != regexPath && !strings.HasPrefix(p.text, "/"):
+		e.c.warn(r.from, "", "no request gets to this route, because "+p.words()+" doesn't begin with a slash",
+			"left out; write "+quote("/"+p.text)+" there if that is meant, and convert again")
+	}
+}
+
+// pathRegex is the path of a regex: of what is no more than a prefix, that prefix.
+func pathRegex(expr string) envoyPath {
+	path, loose, ok := pathOfRegex(expr)
+	switch {
+	case ok && path.Path == "":
+		return envoyPath{kind: everyPath}
+	case ok && !path.Prefix:
+		return envoyPath{kind: exactPath, text: path.Path}
+	case ok && (loose || strings.HasSuffix(path.Path, "/")):
+		return envoyPath{kind: textPrefix, text: path.Path}
+	case ok:
+		return envoyPath{kind: segmentPrefix, text: path.Path}
+	}
+	p := envoyPath{kind: regexPath, text: expr}
+	p.regex, _ = regexp.Compile(`\A(?:` + expr + `)\z`)
+	return p
+}
+
+var templatePart = regexp.MustCompile(`\{[^{}=]*=?([^{}]*)\}|\*\*|\*|[^{*]+`)
+
+// pathTemplate is the path of a URI template such as "/users/{id}/**".
+func pathTemplate(template string) envoyPath {
+	expr := templatePart.ReplaceAllStringFunc(template, func(part string) string {
+		switch {
+		case strings.HasSuffix(part, "**") || strings.HasSuffix(part, "**}"):
+			return ".*"
+		case part[0] == '{' || part[0] == '*':
+			return "[^/]+"
+		}
+		return regexp.QuoteMeta(part)
+	})
+	p := envoyPath{kind: regexPath, text: template}
+	p.regex, _ = regexp.Compile(`\A(?:` + expr + `)\z`)
+	return p
+}
+
+// matches reports whether a path is one of those.
+func (p envoyPath) matches(path string) bool {
+	text := p.text
+	if p.anyCase && p.kind != regexPath {
+		text, path = strings.ToLower(text), strings.ToLower(path)
+	}
+	rest, begins := strings.CutPrefix(path, text)
+	switch p.kind {
+	case everyPath:
+		return true
+	case exactPath:
+		return path == text
+	case textPrefix:
+		return begins
+	case segmentPrefix:
+		return begins && (rest == "" || rest[0] == '/')
+	case regexPath:
+		return p.regex != nil && p.regex.MatchString(path)
+	}
+	return false
+}
+
+// match is the path as in a match of the filter, as near as one comes; ok is false if
+// there is none that is nearly it.
+func (p envoyPath) match() (path cors.PathMatch, ok bool) {
+	switch p.kind {
+	case everyPath:
+		return path, true
+	case exactPath:
+		path = cors.PathMatch{Path: p.text}
+	case textPrefix, segmentPrefix:
+		path = cors.PathMatch{Path: p.text, Prefix: true}
+	default:
+		return path, false
+	}
+	_, problems := cors.NewSet([]cors.Rule{{Match: cors.Match{Paths: []cors.PathMatch{path}}, Policy: allowsNobody}})
+	return path, len(problems) == 0
+}
+
+// inexact reports whether the filter has nothing like it.
+func (p envoyPath) inexact() bool {
+	_, ok := p.match()
+	return !ok || p.anyCase
+}
+
+// covers reports whether it surely matches all that another one does.
+func (p envoyPath) covers(other envoyPath) bool {
+	switch {
+	case p.kind == everyPath:
+		return true
+	case other.kind == everyPath || other.kind == regexPath || other.kind == noPath || other.anyCase && !p.anyCase:
+		return p.kind == other.kind && p.text == other.text && p.anyCase == other.anyCase
+	case p.kind == segmentPrefix && other.kind == textPrefix && strings.EqualFold(p.text, other.text):
+		return false // which goes on within the segment
+	case other.kind != exactPath && (p.kind == exactPath || p.kind == regexPath):
+		return false
+	}
+	return p.matches(other.text)
+}
+
+// samples are paths in all places where the filter may see the path otherwise.
+func (p envoyPath) samples() (paths []string) {
+	switch p.kind {
+	case exactPath:
+		paths = []string{p.text, p.text + "/any-path"}
+	case textPrefix, segmentPrefix:
+		text := strings.TrimSuffix(p.text, "/")
+		paths = []string{text, text + "/", text + "/any-path", text + "-and-more"}
+	case regexPath:
+		if p.regex == nil {
+			return nil
+		}
+		parsed, err := syntax.Parse(p.regex.String(), syntax.Perl)
+		if err != nil {
+			return nil // it has been compiled
+		}
+		paths = []string{sampleOf(parsed, false), sampleOf(parsed, true)}
+	}
+	if p.anyCase {
+		for _, path := range slices.Clone(paths) {
+			paths = append(paths, strings.ToUpper(path))
+		}
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { return !strings.HasPrefix(path, "/") })
+}
+
+// memberOf is a character of a class, of those that paths have if there is one.
+func memberOf(class []rune) string {
+	for i := 0; i+1 < len(class); i += 2 {
+		for _, r := range "a1A_-/." {
+			if class[i] <= r && r <= class[i+1] {
+				return string(r)
+			}
+		}
+	}
+	for i := 0; i+1 < len(class); i += 2 {
+		for r := max(class[i], '!'); r <= min(class[i+1], '~'); r++ {
+			if r != '?' && r != '#' {
+				return string(r)
+			}
+		}
+	}
+	return ""
+}
+
+// unsampled reports whether no path is known that it matches.
+func (p envoyPath) unsampled() bool {
+	return p.kind == regexPath && !slices.ContainsFunc(p.samples(), p.matches)
+}
+
+// sampleOf is a text that a regex matches, as a rule: the shortest, or a longer one.
+func sampleOf(re *syntax.Regexp, longer bool) string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return string(re.Rune)
+	case syntax.OpCharClass:
+		return memberOf(re.Rune)
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return "x"
+	case syntax.OpStar, syntax.OpQuest:
+		if longer {
+			return sampleOf(re.Sub[0], longer)
+		}
+	case syntax.OpPlus, syntax.OpCapture:
+		return sampleOf(re.Sub[0], longer)
+	case syntax.OpRepeat:
+		return strings.Repeat(sampleOf(re.Sub[0], longer), re.Min)
+	case syntax.OpConcat:
+		var b strings.Builder
+		for _, sub := range re.Sub {
+			b.WriteString(sampleOf(sub, longer))
+		}
+		return b.String()
+	case syntax.OpAlternate:
+		if longer {
+			return sampleOf(re.Sub[len(re.Sub)-1], longer)
+		}
+		return sampleOf(re.Sub[0], longer)
+	}
+	return ""
+}
+
+// words say what the route matches.
+func (p envoyPath) words() string {
+	words := map[pathKind]string{everyPath: "the prefix ", exactPath: "the path ", textPrefix: "the prefix ", segmentPrefix: "the prefix ", regexPath: "the pattern "}[p.kind] + quote(p.text)
+	if p.anyCase {
+		words += " whatever the case of its letters"
+	}
+	return words
+}

@@ -1,0 +1,289 @@
+package convert
+
+import (
+	"maps"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
+
+// A resource is a Kubernetes object in the file.
+type resource struct {
+	*document.Node
+	group, kind, namespace, name string
+}
+
+// resources are the Kubernetes objects of the documents; those of a list one by one.
+func resources(documents []*document.Node) (list []*resource) {
+	for _, d := range documents {
+		kind := d.Get("kind").String()
+		if strings.HasSuffix(kind, "List") && d.Has("items") {
+			// The kind of a typed list, such as an IngressList, may be missing in its items.
+			for _, item := range d.Get("items").List() {
+				r := newResource(item)
+				if r.kind == "" {
+					r.kind = strings.TrimSuffix(kind, "List")
+				}
+				list = append(list, r)
+			}
+			continue
+		}
+		list = append(list, newResource(d))
+	}
+	return list
+}
+
+func newResource(n *document.Node) *resource {
+	group, _, grouped := strings.Cut(n.Get("apiVersion").String(), "/")
+	if !grouped {
+		group = ""
+	}
+	return &resource{
+		Node: n, group: group, kind: n.Get("kind").String(),
+		namespace: n.Get("metadata", "namespace").String(), name: n.Get("metadata", "name").String(),
+	}
+}
+
+// is reports whether the resource is of a kind. One that doesn't say its group is.
+func (r *resource) is(kind string, groups ...string) bool {
+	return r.kind == kind && (r.group == "" || slices.Contains(groups, r.group))
+}
+
+// sameNamespace reports whether a reference from one resource may mean the other.
+func (r *resource) sameNamespace(other *resource) bool {
+	return r.namespace == other.namespace || r.namespace == "" || other.namespace == ""
+}
+
+// given reports whether a value is there, and not null.
+func given(n *document.Node) bool { return n != nil && n.Kind != document.Null }
+
+// unknown says which fields of an object are none of those that there are.
+func (c *conversion) unknown(n *document.Node, what string, fields ...string) {
+	for _, m := range members(n) {
+		if !slices.ContainsFunc(fields, func(name string) bool { return m.Name == name || m.Name == document.Camel(name) }) {
+			c.warn(m.Value, "", quote(m.Name)+" is not a field of "+what, "left out; the fields are "+strings.Join(fields, ", "))
+		}
+	}
+}
+
+// object reports whether a value is an object, and says so if it is anything else.
+func (c *conversion) object(n *document.Node) bool {
+	if given(n) && n.Kind != document.Object {
+		c.warn(n, "", "is not an object", "left out")
+	}
+	return given(n) && n.Kind == document.Object
+}
+
+// objects are the objects of a list; what is none is said.
+func (c *conversion) objects(n *document.Node) (list []*document.Node) {
+	if given(n) && n.Kind != document.List {
+		c.warn(n, "", "is not a list", "left out")
+	}
+	for _, e := range n.List() {
+		if e.Kind == document.Object {
+			list = append(list, e)
+		} else {
+			c.warn(e, "", "is not an object", "left out")
+		}
+	}
+	return list
+}
+
+// texts are the strings of a list, and where they stand. A string alone is a list of one.
+func (c *conversion) texts(n *document.Node) (texts []string, at []*document.Node) {
+	elements := n.List()
+	if given(n) && n.Kind != document.List {
+		elements = []*document.Node{n}
+	}
+	for _, e := range elements {
+		if e.Kind != document.String {
+			c.warn(e, "", "is not a string", "left out")
+			continue
+		}
+		texts, at = append(texts, e.Text), append(at, e)
+	}
+	return texts, at
+}
+
+// joined are the elements of lists, as a proxy sees them that joins the list by commas:
+// an element may be a list in itself.
+func (c *conversion) joined(n *document.Node) (texts []string, at []*document.Node) {
+	_, nodes := c.texts(n)
+	for _, node := range nodes {
+		parts, from := c.split(node)
+		for i, part := range parts {
+			if part == "" {
+				c.warn(from[i], "", "has an empty name", "left out")
+				continue
+			}
+			texts, at = append(texts, part), append(at, from[i])
+		}
+	}
+	return texts, at
+}
+
+// split splits a string at its commas, and says where the parts stand in the file.
+func (c *conversion) split(n *document.Node) (parts []string, at []*document.Node) {
+	offset := 0
+	for part := range strings.SplitSeq(n.Text, ",") {
+		text := strings.TrimSpace(part)
+		parts = append(parts, text)
+		at = append(at, c.within(n, offset+strings.Index(part, text), text))
+		offset += len(part) + 1
+	}
+	return parts, at
+}
+
+// within is a part of a string as a value of its own, that stands where the part does
+// and is called as the string is.
+func (c *conversion) within(n *document.Node, offset int, text string) *document.Node {
+	path := c.path(n)
+	part := *n
+	part.Text, part.Offset = text, n.TextMap().Offset(offset)
+	c.paths[&part] = path
+	return &part
+}
+
+// set sets one of the policy's lists of names.
+func (r *rule) set(field string, texts []string, at []*document.Node) {
+	if r.at == nil {
+		r.at = map[string][]*document.Node{}
+	}
+	r.at[field] = at
+	switch field {
+	case "allow_methods":
+		r.AllowMethods = texts
+	case "allow_headers":
+		r.AllowHeaders = texts
+	case "expose_headers":
+		r.ExposeHeaders = texts
+	}
+}
+
+// commonFields reads the fields of a policy that have the same names and meanings in
+// Istio, Gateway API and Envoy Gateway.
+func (c *conversion) commonFields(r *rule, get func(field string) *document.Node) {
+	r.AllowCredentials = c.boolean(get("allow_credentials"), false)
+	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
+		texts, at := c.joined(get(field))
+		if field != "expose_headers" {
+			texts, at = c.star(r, field, texts, at)
+		}
+		r.set(field, texts, at)
+	}
+}
+
+// star reads a "*" in a list as Envoy does: alone it allows whatever is asked for, and
+// so Authorization too; beside names it is what browsers make of it.
+func (c *conversion) star(r *rule, field string, texts []string, at []*document.Node) ([]string, []*document.Node) {
+	i := slices.Index(texts, "*")
+	switch {
+	case i < 0:
+	case len(texts) == 1 && field == "allow_headers":
+		return []string{"*", "Authorization"}, []*document.Node{at[0], at[0]}
+	case len(texts) > 1 && r.AllowCredentials:
+		c.warn(at[i], "", `"*" in a list means a name "*" when the request has credentials`, `left out; list the names, or write "*" alone`)
+		return slices.Delete(texts, i, i+1), slices.Delete(at, i, i+1)
+	}
+	return texts, at
+}
+
+// boolean is the value of true or false, or the default.
+func (c *conversion) boolean(n *document.Node, otherwise bool) bool {
+	switch {
+	case !given(n):
+		return otherwise
+	case n.Kind == document.Bool:
+		return n.Text == "true"
+	}
+	c.warn(n, "", "is not true or false", "carried over as "+strconv.FormatBool(otherwise))
+	return otherwise
+}
+
+// setMaxAge sets the age that a number of seconds says.
+func (c *conversion) setMaxAge(r *rule, n *document.Node) {
+	if !given(n) {
+		return
+	}
+	seconds, err := strconv.Atoi(strings.TrimSpace(n.Text))
+	if err != nil {
+		c.warn(n, "", quote(n.Text)+" is not a whole number of seconds", "left out")
+		return
+	}
+	r.age(n, seconds)
+}
+
+// setDuration sets the age that a duration such as "24h" says; fractions of a second
+// are cut off, as Istio and Envoy Gateway do.
+func (c *conversion) setDuration(r *rule, n *document.Node) {
+	switch d, err := time.ParseDuration(n.String()); {
+	case !given(n):
+	case err == nil:
+		r.age(n, int(d/time.Second))
+	case n.Kind == document.Number:
+		c.warn(n, "", n.Text+` is a number, and a duration is written as "`+n.Text+`s" there`, "carried over as seconds")
+		c.setMaxAge(r, n)
+	case n.Kind != document.String:
+		c.warn(n, "", "is no text, and so not a duration", `left out; write one such as "24h"`)
+	default:
+		c.warn(n, "", quote(n.Text)+" is not a duration", `left out; write one such as "24h"`)
+	}
+}
+
+func (r *rule) age(at *document.Node, seconds int) {
+	r.MaxAge = &seconds
+	r.set("max_age", nil, []*document.Node{at})
+}
+
+// tails are how regexes of paths say that what follows doesn't matter, and whether
+// they say so at the end of a segment.
+var tails = map[string]bool{
+	"(/|$)(.*)": true, "(/|$).*": true, "(/.*)?": true, "(?:/.*)?": true, "(/.*|$)": true, "($|/)(.*)": true, "($|/).*": true,
+	"/?(.*)": false, "/?.*": false, "(.*)": false, ".*": false,
+}
+
+// pathOfRegex is the match of paths that says the same as a regex that a path must
+// match as a whole; ok is false if none does. It is loose if the regex also matches
+// paths in which the prefix ends within a segment.
+func pathOfRegex(expr string) (path cors.PathMatch, loose, ok bool) {
+	expr = strings.TrimSuffix(strings.TrimPrefix(expr, "^"), "$")
+	if strings.HasSuffix(expr, "|") { // of "(/|$" was cut off
+		return path, false, false
+	}
+	// The longest first, as one may end as another does.
+	for _, tail := range slices.SortedFunc(maps.Keys(tails), func(a, b string) int { return len(b) - len(a) }) {
+		head, found := strings.CutSuffix(expr, tail)
+		if !found {
+			continue
+		}
+		text, literal := literalPath(head)
+		switch {
+		case !literal:
+			continue
+		case strings.Trim(text, "/") == "":
+			return cors.PathMatch{}, false, true
+		}
+		return cors.PathMatch{Path: text, Prefix: true}, !tails[tail] && !strings.HasSuffix(text, "/"), true
+	}
+	text, literal := literalPath(expr)
+	return cors.PathMatch{Path: text}, false, literal && text != ""
+}
+
+// literalPath is the text that a regex stands for, if it stands for one only.
+func literalPath(expr string) (text string, ok bool) {
+	parsed, err := syntax.Parse(expr, syntax.Perl)
+	switch {
+	case err != nil:
+		return "", false
+	case parsed.Op == syntax.OpEmptyMatch:
+		return "", true
+	case parsed.Op == syntax.OpLiteral && parsed.Flags&syntax.FoldCase == 0:
+		return string(parsed.Rune), true
+	}
+	return "", false
+}

@@ -1,0 +1,440 @@
+package convert
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
+
+// A routing collects the routes of Kubernetes resources as the tables that a proxy
+// makes of them: one for each gateway, with the routes of each host.
+type routing struct {
+	reader *envoyReader
+	// proxy is who routes, as messages call it.
+	proxy string
+	// remedy is what to do about a route that host and path don't tell from others.
+	remedy string
+	// bySpecificity tells that the most specific route of a host counts, and not the
+	// first.
+	bySpecificity bool
+	// last has the routes that come after the others of their host.
+	last map[*envoyRoute]bool
+
+	tables map[string]*envoyTable
+	hosts  map[string]*virtualHost // by gateway and host
+	// unnamed has the names of the resources that policies are called by; nil if policies
+	// have names of their own.
+	unnamed map[string]bool
+}
+
+func newRouting(c *conversion, proxy, remedy string, bySpecificity bool) *routing {
+	return &routing{
+		reader: &envoyReader{c: c}, proxy: proxy, remedy: remedy, bySpecificity: bySpecificity,
+		tables: map[string]*envoyTable{}, hosts: map[string]*virtualHost{}, unnamed: map[string]bool{}, last: map[*envoyRoute]bool{},
+	}
+}
+
+// A routedHost is a host that a resource has routes for.
+type routedHost struct {
+	at *document.Node
+	// names are what requests call it, as in match.hosts; "*" is every host.
+	names []string
+	// part tells that a wildcard of the resource has the host too: what doesn't reach it
+	// reaches others.
+	part bool
+}
+
+// everyHost is the host of a resource that names none.
+func everyHost(at *document.Node) []routedHost { return []routedHost{{at: at, names: []string{"*"}}} }
+
+// routedHosts are the hosts of a list of strings, or every host if it has none.
+func (c *conversion) routedHosts(list, of *document.Node) []routedHost {
+	texts, at := c.texts(list)
+	if len(texts) == 0 {
+		return everyHost(of)
+	}
+	var hosts []routedHost
+	for i, text := range texts {
+		hosts = append(hosts, routedHost{at: at[i], names: []string{text}})
+	}
+	return hosts
+}
+
+// host is the virtual host for a resource's host in the table of a gateway.
+func (t *routing) host(gateway string, r *resource, host routedHost) *virtualHost {
+	table := t.tables[gateway]
+	if table == nil {
+		table = &envoyTable{reader: t.reader, from: r.Node}
+		t.tables[gateway] = table
+		t.reader.tables = append(t.reader.tables, table)
+	}
+	key := func(name string) string { return gateway + " " + strings.ToLower(name) }
+	v := t.hosts[key(host.names[0])]
+	if v == nil {
+		v = &virtualHost{from: r.Get("spec"), name: r.name}
+		table.hosts = append(table.hosts, v)
+	} else if v.name != r.name {
+		v.name = strings.TrimPrefix(host.names[0], "*.") // which both have
+	}
+	for _, name := range host.names {
+		if t.hosts[key(name)] == nil {
+			t.hosts[key(name)] = v
+			v.domains = append(v.domains, newDomain(host.at, strings.ToLower(name), false))
+		}
+	}
+	return v
+}
+
+// route adds a route to the hosts of a resource.
+func (t *routing) route(gateway string, r *resource, hosts []routedHost, route *envoyRoute) {
+	route.match = route.from
+	t.reader.unreached(route)
+	if t.unnamed != nil {
+		t.unnamed[r.name] = true
+	}
+	for _, host := range hosts {
+		v := t.host(gateway, r, host)
+		if host.part && slices.ContainsFunc(v.routes, func(earlier *envoyRoute) bool {
+			return len(earlier.conditions) == 0 && earlier.path.covers(route.path)
+		}) {
+			continue
+		}
+		v.routes = append(v.routes, route)
+	}
+}
+
+// policyOf is a policy as tables have it.
+func policyOf(r *rule) *envoyPolicy {
+	if r == nil {
+		return nil
+	}
+	r.detach()
+	return &envoyPolicy{rule: r, text: fingerprint(r)}
+}
+
+// addRules turns the tables into rules.
+func (t *routing) addRules() {
+	var tables []*envoyTable
+	for _, table := range t.reader.tables {
+		for _, v := range table.hosts {
+			if t.bySpecificity {
+				slices.SortStableFunc(v.routes, bySpecificity)
+			}
+			v.routes = slices.Concat(t.lastOnes(v.routes, false), t.lastOnes(v.routes, true))
+			t.widen(v)
+		}
+		if table.hasPolicy() {
+			tables = append(tables, table)
+		}
+	}
+	for _, table := range tables {
+		t.fill(table)
+	}
+	if len(tables) == 1 {
+		tables[0].prune()
+	} else {
+		t.merge(tables)
+	}
+	for _, table := range tables {
+		t.name(table)
+		table.unite()
+		table.join()
+		table.addRules()
+	}
+}
+
+// lastOnes are the routes that come last, or those that don't.
+func (t *routing) lastOnes(routes []*envoyRoute, last bool) (list []*envoyRoute) {
+	for _, r := range routes {
+		if t.last[r] == last {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// bySpecificity is the order of Gateway API: exact paths come first, then longer
+// prefixes, then routes that match by more.
+func bySpecificity(a, b *envoyRoute) int {
+	rank := func(r *envoyRoute) int {
+		n := len(strings.TrimSuffix(r.path.text, "/"))
+		switch r.path.kind {
+		case exactPath:
+			n = 1 << 30
+		case regexPath:
+			n += 1 << 20
+		}
+		return n
+	}
+	if rank(a) != rank(b) {
+		return rank(b) - rank(a)
+	}
+	return len(b.conditions) - len(a.conditions)
+}
+
+// widen drops the conditions of routes that have all requests for their path anyway:
+// what doesn't meet them gets no answer but the proxy's own.
+func (t *routing) widen(v *virtualHost) {
+	said := map[string]bool{}
+	for _, r := range v.routes {
+		if len(r.conditions) == 0 || r.name != "" || r.policy == nil || slices.ContainsFunc(v.routes, func(other *envoyRoute) bool {
+			return other.policy.key() != r.policy.key() && (other.path.covers(r.path) || other.path.kind == regexPath)
+		}) {
+			continue
+		}
+		if !slices.ContainsFunc(v.routes, func(other *envoyRoute) bool { return len(other.conditions) == 0 && other.path.covers(r.path) }) &&
+			!said[r.path.words()+r.policy.key()] {
+			said[r.path.words()+r.policy.key()] = true
+			t.reader.c.warn(r.from, "", "the filter can't match by "+inWords(r.conditions),
+				"carried over for all requests for the path, because no other route in the file is for them")
+		}
+		r.conditions = nil
+	}
+}
+
+// fill makes the rules of a table.
+func (t *routing) fill(table *envoyTable) {
+	for _, v := range table.hosts {
+		table.byPath(v)
+	}
+	table.index()
+	for _, step := range []func() bool{table.exempt, table.repairPoints, table.byName} {
+		if step() {
+			table.index()
+		}
+	}
+	t.report(table)
+}
+
+// A request is one that tells policies apart: for a host, on a path, by a route.
+type request struct {
+	difference
+	policy *envoyPolicy // the proxy's
+}
+
+// requests are samples of all requests that a table is for, with the policy that the
+// filter takes.
+func (t *envoyTable) requests() (list []request) {
+	for _, v := range t.hosts {
+		for _, d := range v.domains {
+			for _, path := range t.samples(v, d) {
+				routes := v.candidates(path)
+				if len(routes) == 0 && v.policy != nil {
+					routes = []*envoyRoute{{from: v.policy.rule.from, policy: v.policy}}
+				}
+				for _, r := range routes {
+					list = append(list, request{difference{r, v, d, path, t.lookup(r.name, d.sample, path)}, r.policy})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// differs reports whether the filter takes another policy than the proxy.
+func (r request) differs() bool { return r.rule.policyOf().key() != r.policy.key() }
+
+// maxPruned bounds the rules among which superfluous ones are looked for, as each is
+// tried.
+const maxPruned = 50
+
+// prune leaves out the rules without which the same policies apply.
+func (t *envoyTable) prune() {
+	if len(t.rules) > maxPruned {
+		return
+	}
+	requests := t.requests()
+	for i := len(t.rules) - 1; i >= 0; i-- {
+		rules := t.rules
+		if len(rules[i].match.Hosts) == 0 {
+			continue
+		}
+		t.rules = slices.Delete(slices.Clone(rules), i, i+1)
+		t.index()
+		if slices.ContainsFunc(requests, func(r request) bool {
+			return t.lookup(r.route.name, r.domain.sample, r.path).policyOf().key() != r.rule.policyOf().key()
+		}) {
+			t.rules = rules
+		}
+	}
+	t.index()
+}
+
+// merge looks for what becomes of the requests of one table where the filter has the
+// rules of all.
+func (t *routing) merge(tables []*envoyTable) {
+	all := &envoyTable{reader: t.reader}
+	for _, table := range tables {
+		all.rules = append(all.rules, table.rules...)
+	}
+	all.index()
+	for _, table := range tables {
+		said := map[*document.Node]bool{}
+		alone := *table
+		alone.wide, alone.byHost = all.wide, all.byHost // for samples of their paths
+		for _, before := range alone.requests() {
+			after := before
+			after.rule = all.lookup(before.route.name, before.domain.sample, before.path)
+			if at := after.route.from; after.rule != nil && after.differs() && !before.differs() {
+				if !said[at] {
+					said[at] = true
+					t.reader.c.warn(at, "", "is of another gateway than what is in line "+line(after.rule.from())+", and together "+after.inWords(),
+						"convert the resources of each gateway on their own, and give each its own configuration")
+				}
+				t.dropCredentials(after, "convert the resources of each gateway on their own")
+			}
+		}
+	}
+}
+
+// from is where the rule's policy stands, or the virtual host that has none.
+func (r *tableRule) from() *document.Node {
+	if r.policy == nil {
+		return r.host.from
+	}
+	return r.policy.rule.from
+}
+
+// dropCredentials drops a rule's credentials where it would let somebody act as the
+// visitor who may not with the proxy.
+func (t *routing) dropCredentials(r request, instead string) {
+	if r.rule == nil || r.rule.withoutCredentials || !lenient(r.rule.policy, r.policy) {
+		return
+	}
+	r.rule.withoutCredentials = true
+	t.reader.c.warn(r.rule.from(), "", "would also apply to requests of line "+line(r.route.from)+", for which "+t.proxy+" lets fewer sites act as the visitor",
+		"carried over without allow_credentials; "+instead)
+}
+
+// name names the rules by their policies, and by their paths if a resource has several.
+func (t *routing) name(table *envoyTable) {
+	for _, r := range table.rules {
+		if r.policy == nil {
+			continue
+		}
+		r.name = r.policy.rule.Name
+		if t.unnamed[r.name] && len(r.match.Paths) > 0 {
+			r.name = strings.TrimSuffix(r.name+"-"+strings.Trim(r.match.Paths[0].Path, "/"), "-")
+		}
+	}
+}
+
+// unite makes one rule of those that differ in their paths alone, or in their routes.
+func (t *envoyTable) unite() {
+	first := map[string]*tableRule{}
+	t.rules = slices.DeleteFunc(t.rules, func(r *tableRule) bool {
+		routes := len(r.match.Hosts)+len(r.match.Paths) == 0 && len(r.match.Routes) > 0
+		key := fmt.Sprint(r.policy.key(), routes, r.match.Hosts, r.withoutCredentials)
+		one := first[key]
+		if one == nil {
+			first[key] = r
+			return false
+		}
+		if !routes {
+			one.match.Paths = append(slices.Clone(one.paths()), r.paths()...)
+		}
+		one.match.Routes = append(slices.Clone(one.match.Routes), r.match.Routes...)
+		return true
+	})
+}
+
+// paths are the rule's paths, where every path is a prefix.
+func (r *tableRule) paths() []cors.PathMatch {
+	if len(r.match.Paths) == 0 {
+		return []cors.PathMatch{{Path: "/", Prefix: true}}
+	}
+	return r.match.Paths
+}
+
+// report says where the filter takes another policy than the proxy.
+func (t *routing) report(table *envoyTable) {
+	said := map[*document.Node]bool{}
+	for _, r := range table.requests() {
+		if !r.differs() {
+			continue
+		}
+		if at := r.route.from; !said[at] {
+			said[at] = true
+			t.reader.c.warn(at, "", t.difference(r.difference)+", so "+r.inWords(), t.remedy)
+		}
+		t.dropCredentials(r, t.remedy)
+	}
+	for _, v := range table.hosts {
+		for _, r := range v.routes {
+			if !said[r.from] && r.path.unsampled() {
+				said[r.from] = true
+				t.reader.c.warn(r.from, "", "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
+			}
+		}
+	}
+}
+
+// difference says why the filter can't match a request as the proxy does.
+func (t *routing) difference(d difference) string {
+	switch {
+	case !d.domain.known:
+		return "the filter can't match hosts by " + quote(d.domain.text)
+	case len(d.route.conditions) > 0:
+		return "the filter can't match by " + inWords(d.route.conditions)
+	case d.route.path.inexact():
+		return "the filter can't match paths by " + d.route.path.words()
+	}
+	return d.route.path.words() + " is also for " + quote(d.path) + " there, and here a prefix ends with a segment"
+}
+
+// notInPreflights reports whether a header is one that preflights don't have: they
+// have those that browsers add, and no cookies.
+func notInPreflights(name string) bool {
+	name = strings.ToLower(name)
+	for _, prefix := range []string{":", "access-control-", "sec-", "x-forwarded-", "x-envoy-", "accept"} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return !slices.Contains([]string{"origin", "host", "user-agent", "referer", "connection"}, name)
+}
+
+// hostCovers reports whether a pattern of match.hosts, "" for every host, matches all
+// that another one does.
+func hostCovers(pattern, other string) bool {
+	suffix, wildcard := strings.CutPrefix(pattern, "*")
+	return pattern == "" || strings.EqualFold(pattern, other) ||
+		wildcard && len(other) > len(suffix) && strings.EqualFold(other[len(other)-len(suffix):], suffix)
+}
+
+// pathCovers reports whether a match of paths, the zero one for every path, matches
+// all that another one does.
+func pathCovers(m, other cors.PathMatch) bool {
+	switch {
+	case m.Path == "":
+		return true
+	case !m.Prefix:
+		return m == other
+	}
+	rest, below := strings.CutPrefix(other.Path, strings.TrimSuffix(m.Path, "/"))
+	return below && (rest == "" || rest[0] == '/') && other.Path != ""
+}
+
+// fingerprint is the policy as text, without its name and its match.
+func fingerprint(r *rule) string {
+	if r == nil {
+		return ""
+	}
+	alike := *r
+	alike.Name, alike.Match = "", cors.Match{}
+	return object("", alike.fields(false))
+}
+
+// line is the line of a value, for a message about another one.
+func line(n *document.Node) string { return fmt.Sprint(n.Position().Line) }
+
+// inWords joins words as in a sentence.
+func inWords(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}

@@ -1,0 +1,411 @@
+package explain
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+)
+
+// A Change is an edit of the configuration, or, without a path, why none helps.
+type Change struct {
+	// Path is the field to edit, such as "policies[1].allow_methods".
+	Path string `json:"path,omitempty"`
+	// Offset is where in the configuration it stands, or the policy if it lacks it.
+	Offset int `json:"-"`
+	// Edit is what to do.
+	Edit string `json:"edit"`
+	// Warnings are what "corsctl validate" warns of when it is done, and didn't before.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// maxEdits is above the number of edits that any request needs: the filter takes no
+// more requested headers than its limit on their length has room for.
+const maxEdits = cors.MaxRequestHeaders
+
+// change finds the smallest change that allows the request: it edits the policy
+// until the browser lets the answer through.
+func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key cors.Key) {
+	if fetch.ForbiddenMethod(e.Request.Method) || e.Preflight == nil && e.Actual == nil {
+		e.Changes = []Change{{Edit: "no policy can allow it: the browser doesn't make the request"}}
+		return
+	}
+	if rule == nil {
+		e.changeMatch(rules, key)
+		return
+	}
+	ed := &editor{rule: rule, config: clone(rule.Config), request: e.Request}
+	if !ed.edit(e.Exchange) {
+		e.Changes = []Change{{Edit: ed.impossible}}
+		return
+	}
+	e.Changes = ed.summarize()
+}
+
+// edit makes edits until the browser lets the answer through, and reports whether it does.
+func (ed *editor) edit(exchange *Exchange) bool {
+	for exchange.Blocked != nil {
+		if !ed.next(exchange) || len(ed.changes) > maxEdits {
+			return false
+		}
+		policy := ed.compile()
+		if policy == nil {
+			return false
+		}
+		exchange = Run(policy, ed.request)
+	}
+	return true
+}
+
+func clone(c cors.Config) cors.Config {
+	c.AllowOrigins = slices.Clone(c.AllowOrigins)
+	c.AllowMethods = slices.Clone(c.AllowMethods)
+	c.AllowHeaders = slices.Clone(c.AllowHeaders)
+	c.ExposeHeaders = slices.Clone(c.ExposeHeaders)
+	return c
+}
+
+// An editor edits a policy.
+type editor struct {
+	rule       *config.Rule
+	config     cors.Config
+	request    fetch.Request
+	changes    []edit
+	impossible string         // why no edit helps
+	warnings   []cors.Problem // about the edited policy, as it was compiled last
+}
+
+// An edit of a field: words that are added to its list, or what else to do.
+type edit struct {
+	field string
+	add   string
+	other string
+}
+
+// next makes the edit that mends what a request has failed by.
+func (ed *editor) next(e *Exchange) bool {
+	d := e.decision()
+	c := &ed.config
+	if c.Shadow {
+		c.Shadow = false
+		return ed.set("mode", `write "enforce"`)
+	}
+	switch d.Reason {
+	case cors.OriginNotAllowed:
+		c.AllowOrigins = append(c.AllowOrigins, cors.OriginEntry{Text: ed.request.Origin})
+		return ed.add("allow_origins", ed.request.Origin)
+	case cors.MethodNotAllowed:
+		c.AllowMethods = append(c.AllowMethods, ed.request.Method)
+		return ed.add("allow_methods", ed.request.Method)
+	case cors.HeaderNotAllowed, cors.AuthorizationNotAllowed:
+		name := ed.missingHeader()
+		c.AllowHeaders = append(c.AllowHeaders, name)
+		return ed.add("allow_headers", name)
+	case cors.Allowed:
+		return ed.browser(e.Blocked)
+	}
+	ed.impossible = "no policy can allow it: " + d.Explain()
+	return false
+}
+
+// missingHeader is the first header that the preflight asks for and the policy lacks.
+func (ed *editor) missingHeader() string {
+	for name := range strings.SplitSeq(requestedHeaders(ed.request.Preflight()), ",") {
+		listed := slices.ContainsFunc(ed.config.AllowHeaders, func(h string) bool { return strings.EqualFold(h, name) })
+		covered := slices.Contains(ed.config.AllowHeaders, "*") && name != "authorization"
+		if !listed && !covered {
+			return http.CanonicalHeaderKey(name)
+		}
+	}
+	return ""
+}
+
+func requestedHeaders(lines [][2]string) string {
+	for _, line := range lines {
+		if line[0] == "Access-Control-Request-Headers" {
+			return line[1]
+		}
+	}
+	return ""
+}
+
+// browser mends what the filter allows, and the browser blocks all the same.
+func (ed *editor) browser(b *fetch.Blocked) bool {
+	c := &ed.config
+	switch b.Reason {
+	case fetch.WildcardWithCredentials, fetch.AllowCredentialsNotTrue:
+		own := cors.OriginEntry{Text: ed.request.Origin}
+		if every := (cors.OriginEntry{Text: "*"}); slices.Contains(c.AllowOrigins, every) {
+			c.AllowOrigins = slices.DeleteFunc(c.AllowOrigins, func(o cors.OriginEntry) bool { return o == every })
+			if !slices.Contains(c.AllowOrigins, own) {
+				c.AllowOrigins = append(c.AllowOrigins, own)
+			}
+			ed.set("allow_origins", `write the origins that may send credentials instead of "*", such as `+strconv.Quote(ed.request.Origin))
+		}
+		if slices.Contains(c.ExposeHeaders, "*") {
+			c.ExposeHeaders = nil
+			ed.set("expose_headers", `write the names of the headers instead of "*", which counts for nothing with credentials`)
+		}
+		c.AllowCredentials = true
+		return ed.set("allow_credentials", "write true")
+	case fetch.PrivateNetworkNotAllowed:
+		c.AllowPrivateNetwork = true
+		return ed.set("allow_private_network", "write true")
+	case fetch.AuthorizationNotListed:
+		c.AllowHeaders = append(c.AllowHeaders, "Authorization")
+		return ed.add("allow_headers", "Authorization")
+	}
+	ed.impossible = "no change of the policy helps: " + b.Error()
+	return false
+}
+
+func (ed *editor) add(field, word string) bool {
+	ed.changes = append(ed.changes, edit{field: field, add: word})
+	return true
+}
+
+func (ed *editor) set(field, words string) bool {
+	ed.changes = append(ed.changes, edit{field: field, other: words})
+	return true
+}
+
+// compile compiles the edited policy. It is nil, and says why, if the filter refuses it.
+func (ed *editor) compile() *cors.Policy {
+	policy, problems := cors.Compile(ed.config)
+	ed.warnings = nil
+	for _, p := range problems {
+		switch {
+		case p.Warning:
+			ed.warnings = append(ed.warnings, p)
+			continue
+		case p.Field == "allow_origins" && p.Index >= 0 && p.Index < len(ed.config.AllowOrigins) && ed.config.AllowOrigins[p.Index].Text != ed.request.Origin:
+			// The request's own origin would do, but another entry stands in its way.
+			ed.impossible = "no change helps without removing " + ed.place(ed.config.AllowOrigins[p.Index]) + ": " + p.What
+		default:
+			ed.impossible = "no change of the policy helps, because the filter refuses it: " + p.What + "; " + p.Instead
+		}
+		break
+	}
+	return policy
+}
+
+// place is where the configuration has an entry of allow_origins. The edited list is
+// no measure of it, as "*" may be gone from that.
+func (ed *editor) place(entry cors.OriginEntry) string {
+	path, _, _ := ed.rule.Field("allow_origins")
+	return path + "[" + strconv.Itoa(slices.Index(ed.rule.Config.AllowOrigins, entry)) + "]"
+}
+
+// summarize makes one change of the edits of each field.
+func (ed *editor) summarize() (changes []Change) {
+	for i, first := range ed.changes {
+		if slices.ContainsFunc(ed.changes[:i], func(other edit) bool { return other.field == first.field }) {
+			continue
+		}
+		words, added := first.other, []string(nil)
+		for _, other := range ed.changes[i:] {
+			if other.field == first.field && other.add != "" {
+				added = append(added, strconv.Quote(other.add))
+			}
+		}
+		// What is inherited is others' too: they are none of this request's business,
+		// so that the edit is one of the policy itself.
+		path, offset, own := ed.rule.OwnField(first.field)
+		if whole := ed.whole(first.field); whole != nil && !own {
+			words = "write [" + strings.Join(whole, ", ") + "]"
+		} else if added != nil {
+			words = "add " + strings.Join(added, ", ")
+		}
+		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
+	}
+	_, before := cors.Compile(ed.rule.Config)
+	for _, p := range newWarnings(before, ed.warnings) {
+		at := slices.IndexFunc(changes, func(c Change) bool { return strings.HasSuffix(c.Path, p.Field) })
+		if at < 0 {
+			at = len(changes) - 1
+		}
+		changes[at].Warnings = append(changes[at].Warnings, inOneLine(p))
+	}
+	return changes
+}
+
+// newWarnings are the warnings among the problems that weren't there before.
+func newWarnings(before, problems []cors.Problem) (list []cors.Problem) {
+	for _, p := range problems {
+		known := func(other cors.Problem) bool { return other.Field == p.Field && other.What == p.What }
+		if p.Warning && !slices.ContainsFunc(before, known) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func inOneLine(p cors.Problem) string {
+	if p.Instead == "" {
+		return p.What
+	}
+	return p.What + "; " + p.Instead
+}
+
+// whole is the whole list that a field has after the edits, or nothing if it is no
+// list whose entries are known.
+func (ed *editor) whole(field string) (list []string) {
+	c := ed.config
+	switch field {
+	case "allow_origins":
+		for _, o := range c.AllowOrigins {
+			if o.Regex {
+				list = append(list, `{"regex": `+quoteJSON(o.Text)+"}")
+			} else {
+				list = append(list, quoteJSON(o.Text))
+			}
+		}
+	case "allow_methods":
+		return quoteAll(c.AllowMethods)
+	case "allow_headers":
+		return quoteAll(c.AllowHeaders)
+	}
+	return list
+}
+
+func quoteAll(words []string) (quoted []string) {
+	for _, word := range words {
+		quoted = append(quoted, quoteJSON(word))
+	}
+	return quoted
+}
+
+// quoteJSON quotes as JSON does, which a regex and Go's rules differ in.
+func quoteJSON(s string) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // It is for people to read.
+	_ = encoder.Encode(s)        // A string can't fail.
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// changeMatch finds a policy that would allow the request, if it covered it.
+func (e *Explanation) changeMatch(rules []config.Rule, key cors.Key) {
+	for i := range rules {
+		rule := &rules[i]
+		policy, _ := cors.Compile(rule.Config)
+		if Run(policy, e.Request).Blocked != nil || len(rule.Match.Hosts) == 0 || key.Host == "" {
+			continue
+		}
+		match := rule.Match
+		match.Hosts = append(slices.Clone(match.Hosts), key.Host)
+		_, covers := match.Fit(key)
+		if isValid, warnings := valid(rules, i, match); covers && isValid {
+			path, offset, _ := rule.Field("match.hosts")
+			e.Changes = []Change{{Path: path, Offset: offset, Edit: "add " + strconv.Quote(key.Host), Warnings: warnings}}
+			return
+		}
+	}
+	e.Changes = []Change{e.newPolicy(rules, key)}
+}
+
+// newPolicy is a policy for the request's host and path, beside those that there are.
+func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
+	ed := &editor{
+		rule:    &config.Rule{},
+		config:  cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}},
+		request: e.Request,
+	}
+	policy := ed.compile()
+	if policy == nil || !ed.edit(Run(policy, e.Request)) {
+		return Change{Edit: ed.impossible}
+	}
+	var match cors.Match
+	if key.Host != "" {
+		match.Hosts = []string{key.Host}
+	}
+	if path := capture.Stem(pathOf(key)); path != "/" {
+		match.Paths = []cors.PathMatch{{Path: path, Prefix: true}}
+	}
+	isValid, warnings := valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), match)
+	if !isValid {
+		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
+	}
+	words := "add " + asPolicy(ed.config, match)
+	if rules[0].Path == "" {
+		words = "write the policy as the first of a list of policies, and " + words
+	}
+	for _, p := range ed.warnings {
+		warnings = append(warnings, inOneLine(p))
+	}
+	return Change{Path: "policies", Edit: words, Warnings: warnings}
+}
+
+// asPolicy is a policy as it is written.
+func asPolicy(c cors.Config, m cors.Match) string {
+	list := func(words []string) string {
+		quoted := make([]string, len(words))
+		for i, word := range words {
+			quoted[i] = strconv.Quote(word)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	fields := []string{`{"name": "new"`}
+	var match []string
+	if len(m.Hosts) > 0 {
+		match = append(match, `"hosts": `+list(m.Hosts))
+	}
+	if len(m.Paths) > 0 {
+		match = append(match, `"paths": [{"prefix": `+strconv.Quote(m.Paths[0].Path)+`}]`)
+	}
+	if match != nil {
+		fields = append(fields, `"match": {`+strings.Join(match, ", ")+"}")
+	}
+	fields = append(fields, `"allow_origins": `+list([]string{c.AllowOrigins[0].Text}))
+	if len(c.AllowMethods) > 0 {
+		fields = append(fields, `"allow_methods": `+list(c.AllowMethods))
+	}
+	if len(c.AllowHeaders) > 0 {
+		fields = append(fields, `"allow_headers": `+list(c.AllowHeaders))
+	}
+	if c.AllowCredentials {
+		fields = append(fields, `"allow_credentials": true`)
+	}
+	if c.AllowPrivateNetwork {
+		fields = append(fields, `"allow_private_network": true`)
+	}
+	return strings.Join(fields, ", ") + "}"
+}
+
+// valid reports whether the filter accepts the rules, if one has another match, and what
+// it warns of in that one.
+func valid(rules []config.Rule, index int, match cors.Match) (ok bool, warnings []string) {
+	list := make([]cors.Rule, len(rules))
+	for i, rule := range rules {
+		policy, _ := cors.Compile(rule.Config)
+		list[i] = cors.Rule{Name: rule.Path, Match: rule.Match, Policy: policy}
+	}
+	_, before := cors.NewSet(list)
+	list[index].Match = match
+	set, problems := cors.NewSet(list)
+	for _, p := range newWarnings(before, problems) {
+		if p.Rule == index {
+			warnings = append(warnings, inOneLine(p))
+		}
+	}
+	return set != nil, warnings
+}
+
+func pathOf(key cors.Key) string {
+	path, _, _ := strings.Cut(key.Path, "?")
+	return path
+}
+
+// upperMethod is the method that a page probably means with one in lower case, or "".
+func upperMethod(method string) string {
+	if upper := strings.ToUpper(method); upper != method {
+		return upper
+	}
+	return ""
+}

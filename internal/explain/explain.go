@@ -1,0 +1,246 @@
+// Package explain says what the filter and a browser make of a request, and why.
+//
+// It asks the engine that the filter runs for the answers, and the model of the
+// browser, package fetch, for the verdict on them; it decides nothing itself.
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+)
+
+// A Choice is a policy, and whether it applies to a request.
+type Choice struct {
+	// Path is the policy's place, such as "policies[2]"; "" if the configuration is one policy.
+	Path string `json:"path"`
+	Name string `json:"name,omitempty"`
+	// Offset is where in the configuration it stands.
+	Offset int `json:"-"`
+	// Applies tells whether it is the one that applies; Matches, whether it would if
+	// there were no other.
+	Applies bool `json:"applies"`
+	Matches bool `json:"matches"`
+	// Why says by what it matches, and why it is less specific than the one that applies.
+	Why string `json:"why"`
+}
+
+// An Explanation is what the filter and a browser make of a request, and why.
+type Explanation struct {
+	*Exchange
+	// Request is the request, normalized as a browser does.
+	Request fetch.Request
+	// Choices are the policies: the one that applies, those that match as well, and
+	// the rest in the configuration's order.
+	Choices []Choice
+	// Changes are the smallest change of the policy that would allow the request;
+	// none if it is allowed.
+	Changes []Change
+	// Typed is what the filter makes of the request with the origin as it was written, if
+	// no browser sends it so; or "".
+	Typed string
+	// Hints are what the policy's author should know besides.
+	Hints []string
+}
+
+// Explain explains a request to a proxy with these policies.
+func Explain(rules []config.Rule, r fetch.Request, route string) *Explanation {
+	e := &Explanation{Request: r}
+	typed := e.normalize()
+	key := Key(r.URL, route)
+	var rule *config.Rule
+	e.Choices, rule = choose(rules, key)
+	if rule == nil {
+		e.Exchange = Run(nil, e.Request)
+	} else {
+		policy, _ := cors.Compile(rule.Config) // it is valid
+		e.Exchange = Run(policy, e.Request)
+	}
+	if e.Blocked != nil {
+		e.change(rules, rule, key)
+	}
+	if r.ByHand {
+		e.Changes = append(e.Changes, Change{Edit: noPreflight})
+	}
+	e.asTyped(typed)
+	e.hint(rule)
+	return e
+}
+
+// noPreflight is why an OPTIONS request of somebody who probes isn't what was meant.
+const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflight, but a request like any other, which the filter forwards; " +
+	"to ask as a browser does, give the page's method instead of OPTIONS, such as PUT, or with it the header Access-Control-Request-Method: PUT"
+
+// WithoutOrigin explains a request that has no Origin header, because no page makes it
+// or because it is not for another origin: no browser decides on its answer.
+func WithoutOrigin(rules []config.Rule, r fetch.Request, route string) *Explanation {
+	e := &Explanation{Request: r, Exchange: &Exchange{}}
+	var rule *config.Rule
+	e.Choices, rule = choose(rules, Key(r.URL, route))
+	if rule != nil {
+		e.Policy, _ = cors.Compile(rule.Config)
+	}
+	e.Actual, e.ActualDecision = answer(e.Policy, r.Method, r.Headers)
+	return e
+}
+
+// Because is why the browser blocks the request: the filter's reason where it has one,
+// because that is the cause of what the browser misses.
+func (e *Explanation) Because() string {
+	if d := e.Decision(); d != nil && !d.Allowed() {
+		return d.Explain()
+	}
+	return e.Blocked.Error()
+}
+
+// SubjectToCORS reports whether CORS has a say in the request: it is for another
+// origin, and in a mode in which answers are checked.
+func (e *Explanation) SubjectToCORS() bool { return e.Request.CORS() }
+
+// choose finds the policy that applies, and says so of each.
+func choose(rules []config.Rule, key cors.Key) (choices []Choice, applies *config.Rule) {
+	type matching struct {
+		rule *config.Rule
+		fit  cors.Fit
+	}
+	var matches []matching
+	for i := range rules {
+		if fit, ok := rules[i].Match.Fit(key); ok {
+			matches = append(matches, matching{&rules[i], fit})
+		}
+	}
+	slices.SortStableFunc(matches, func(a, b matching) int { return b.fit.Compare(a.fit) })
+	taken := map[*config.Rule]bool{}
+	for i, m := range matches {
+		taken[m.rule] = true
+		c := Choice{Path: m.rule.Path, Name: m.rule.Config.Name, Offset: m.rule.Offset, Applies: i == 0, Matches: true, Why: "it matches " + inWords(m.fit)}
+		if i > 0 {
+			c.Why += ", and " + lessSpecific(matches[0].fit, m.fit)
+		}
+		choices = append(choices, c)
+	}
+	for i := range rules {
+		if r := &rules[i]; !taken[r] {
+			choices = append(choices, Choice{Path: r.Path, Name: r.Config.Name, Offset: r.Offset, Why: noMatch(r.Match, key)})
+		}
+	}
+	if len(matches) == 0 {
+		return choices, nil
+	}
+	return choices, matches[0].rule
+}
+
+// inWords says what of a match covers a request.
+func inWords(f cors.Fit) string {
+	if f.Route != "" {
+		return "the route " + f.Route
+	}
+	host, path := "every host", "every path"
+	if f.Host != "" {
+		host = "the host " + f.Host
+	}
+	switch {
+	case f.Path.Path == "":
+	case f.Path.Prefix:
+		path = "the prefix " + f.Path.Path
+	default:
+		path = "the exact path " + f.Path.Path
+	}
+	return host + " and " + path
+}
+
+// lessSpecific says why the second of two fits is the less specific one.
+func lessSpecific(best, f cors.Fit) string {
+	switch {
+	case best.Route != "":
+		return "a match by route comes before all others"
+	case best.Host != f.Host && f.Host == "":
+		return "a host is more specific than every host"
+	case best.Host != f.Host && len(best.Host) > 0 && best.Host[0] != '*' && f.Host[0] == '*':
+		return "an exact host is more specific than a wildcard"
+	case best.Host != f.Host:
+		return best.Host + " is more specific"
+	case f.Path.Path == "":
+		return "a path is more specific than every path"
+	case !best.Path.Prefix:
+		return "an exact path is more specific than a prefix"
+	}
+	return "the longer prefix is more specific"
+}
+
+// noMatch says what of a match doesn't cover a request.
+func noMatch(m cors.Match, key cors.Key) string {
+	only := len(m.Routes) > 0 && len(m.Hosts) == 0 && len(m.Paths) == 0
+	switch _, byHost := (cors.Match{Hosts: m.Hosts}).Fit(key); {
+	case only && key.Route == "":
+		return "it is for routes, and no route is given"
+	case only:
+		return "it isn't for the route " + key.Route
+	case !byHost && key.Host == "":
+		return "it is for hosts, and no URL is given"
+	case !byHost:
+		return "it isn't for the host " + key.Host
+	}
+	return "it isn't for the path " + capture.MaskPath(pathOf(key))
+}
+
+// hint adds what isn't in the verdict, and matters.
+func (e *Explanation) hint(rule *config.Rule) {
+	r := e.Request
+	add := func(format string, args ...any) { e.Hints = append(e.Hints, fmt.Sprintf(format, args...)) }
+	if !e.SubjectToCORS() {
+		switch {
+		case e.Blocked != nil: // It isn't sent, and the verdict says why.
+		case r.Mode == fetch.ModeNoCORS:
+			add("the request's mode is no-cors: nothing is blocked, and the page can't read the answer")
+		case r.Mode == "navigate":
+			add("a navigation: CORS has no say")
+		case r.URL != "" && fetch.SameOrigin(r.Origin, r.URL):
+			add("the page and the URL have the same origin, so CORS has no say")
+		default:
+			add("the request's mode is %s, so CORS has no say", r.Mode)
+		}
+		return
+	}
+	if e.Actual == nil && e.Preflight == nil {
+		return // The browser never sends it, whatever the policy says.
+	}
+	if rule == nil {
+		add("no policy applies, so that the filter does nothing: what the upstream answers counts, and is taken to have no CORS headers")
+		return
+	}
+	c := rule.Config
+	e.grpcWeb(c)
+	if c.Shadow {
+		add("the policy is in shadow mode, and changes nothing: what the upstream answers counts, and is taken to have no CORS headers")
+	} else if e.Preflight != nil && e.Preflight.Forwarded {
+		add("the preflight is forwarded to the upstream, whose answer is taken to be a 200 without CORS headers")
+	}
+	if c.KeepUpstreamHeaders {
+		add("an answer in which the upstream sends an Access-Control-Allow-Origin of its own is left alone")
+	}
+	if e.Blocked == nil && e.Preflight != nil {
+		add("%s", remembered(e.Preflight.Headers))
+	}
+	if upper := upperMethod(r.Method); upper != "" && e.Preflight != nil {
+		add("methods compare by case: if the page means %s, it must write it so", upper)
+	}
+}
+
+// remembered says how long a browser remembers a preflight.
+func remembered(headers [][2]string) string {
+	seconds := fetch.MaxAge(headers)
+	s := "the browser remembers the preflight's answer for " + strconv.Itoa(seconds) + " seconds"
+	switch {
+	case seconds > cors.ChromiumMaxAge:
+		return s + ", Chromium for " + strconv.Itoa(cors.ChromiumMaxAge)
+	case !slices.ContainsFunc(headers, func(h [2]string) bool { return h[0] == "access-control-max-age" }):
+		return s + ", as there is no max_age"
+	}
+	return s
+}

@@ -1,0 +1,76 @@
+package policytest_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policytest"
+)
+
+const good = `
+configuration:
+  policies:
+    - {name: shop, match: {hosts: [api.example]}, allow_origins: ["https://shop.example"], allow_methods: [PUT]}
+tests:
+  - name: allowed
+    request: {origin: "https://shop.example", url: "https://api.example/", method: PUT, headers: {X-A: 1}}
+    expect: {verdict: blocked, reason: header_not_allowed, policy: shop, preflight: true, preflight_status: 403, preflight_headers: {vary: null}}
+  - name: no origin
+    request: {url: "https://api.example/"}
+    expect: {headers: {vary: Origin}}
+`
+
+func run(text string) policytest.Report {
+	file, failed := document.Parse("test.yaml", text)
+	return policytest.Run(file, failed, func(string) (string, error) { return "", errors.New("no such file") })
+}
+
+// TestPrefixes: whatever is left of a file of tests, there is a result, and what can't be
+// run has failed.
+func TestPrefixes(t *testing.T) {
+	for n := range len(good) {
+		report := run(good[:n])
+		if len(report.Results) == 0 {
+			t.Fatalf("%s: no result", good[:n])
+		}
+		for _, r := range report.Results {
+			for _, f := range r.Failures {
+				if f.What == "" || f.Position().Line < 1 {
+					t.Fatalf("%s: a failure without words or place: %+v", good[:n], f)
+				}
+			}
+		}
+	}
+}
+
+// TestEveryExpectationCanFail: each field of what is expected is really looked at.
+func TestEveryExpectationCanFail(t *testing.T) {
+	if report := run(strings.Replace(good, "preflight_headers: {vary: null}", "preflight_headers: {access-control-allow-origin: null}", 1)); report.Failed() != 0 {
+		t.Fatal(report.Results[0].Failures)
+	}
+	for _, change := range []struct{ old, new, want string }{
+		{"verdict: blocked", "verdict: allowed", "expect.verdict: a browser blocks it: header x-a is not in allow_headers"},
+		{"method: PUT, headers: {X-A: 1}", "method: PUT", "expect.verdict: a browser allows it"},
+		{"reason: header_not_allowed", "reason: origin_not_allowed", "expect.reason: got missing-allow-origin, header_not_allowed"},
+		{"policy: shop", "policy: null", "expect.policy: the policy: got shop, want none"},
+		{"preflight: true", "preflight: false", "expect.preflight: a browser asks first: got true, want false"},
+		{"preflight_status: 403", "preflight_status: 204", "expect.preflight_status: the status: got 403, want 204"},
+		{"{vary: null}", "{vary: Origin}", `expect.preflight_headers: vary: got "Origin, Access-Control-Request-Method, Access-Control-Request-Headers", want "Origin"`},
+		{"{vary: null}", "{x-a: 1}", `expect.preflight_headers: x-a: got none, want "1"`},
+		{"headers: {vary: Origin}", "headers: {vary: null}", `expect.headers: vary: got "Origin", want none`},
+		{"preflight_headers: {vary: null}", "headers: {vary: null}", "expect.headers: the request is never made"},
+	} {
+		report := run(strings.Replace(good, change.old, change.new, 1))
+		found := false
+		for _, r := range report.Results {
+			for _, f := range r.Failures {
+				found = found || strings.Contains(f.Error(), change.want)
+			}
+		}
+		if !found {
+			t.Errorf("%s: no failure with %q in %v", change.new, change.want, report.Results[0].Failures)
+		}
+	}
+}

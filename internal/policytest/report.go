@@ -1,0 +1,143 @@
+package policytest
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
+
+// A Report is a suite and what came of it.
+type Report struct {
+	Suite   *Suite
+	Results []Result
+}
+
+// Run runs the tests of a file, or says that it can't: failed is what keeps the file
+// from being read, if anything does. Read reads the file that the tests name.
+func Run(file *document.File, failed *document.Finding, read func(name string) (text string, err error)) Report {
+	findings := []*document.Finding{failed}
+	var suite *Suite
+	if failed == nil {
+		suite, findings = Load(file, read)
+	}
+	if suite != nil {
+		return Report{suite, suite.Run()}
+	}
+	broken := &Test{Name: "the file can be run"}
+	return Report{&Suite{Name: file.Name}, []Result{{broken, findings}}}
+}
+
+// Failed is the number of tests that failed.
+func (r *Report) Failed() (n int) {
+	for _, result := range r.Results {
+		if len(result.Failures) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// JUnit writes reports in the XML of JUnit, as continuous integration reads it.
+func JUnit(w io.Writer, reports []Report) error {
+	type failure struct {
+		Type    string `xml:"type,attr"`
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+	type testCase struct {
+		Name      string   `xml:"name,attr"`
+		ClassName string   `xml:"classname,attr"`
+		File      string   `xml:"file,attr"`
+		Time      string   `xml:"time,attr"`
+		Failure   *failure `xml:"failure"`
+	}
+	type testSuite struct {
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Errors   int        `xml:"errors,attr"`
+		Time     string     `xml:"time,attr"`
+		Cases    []testCase `xml:"testcase"`
+	}
+	type testSuites struct {
+		XMLName  xml.Name    `xml:"testsuites"`
+		Tests    int         `xml:"tests,attr"`
+		Failures int         `xml:"failures,attr"`
+		Suites   []testSuite `xml:"testsuite"`
+	}
+	var all testSuites
+	for _, r := range reports {
+		suite := testSuite{Name: r.Suite.Name, Tests: len(r.Results), Failures: r.Failed(), Time: "0"}
+		for _, result := range r.Results {
+			c := testCase{Name: result.Name, ClassName: r.Suite.Name, File: r.Suite.Name, Time: "0"}
+			if len(result.Failures) > 0 {
+				c.Failure = &failure{Type: "expectation", Message: result.Failures[0].What, Text: strings.Join(result.lines(), "\n")}
+			}
+			suite.Cases = append(suite.Cases, c)
+		}
+		all.Suites = append(all.Suites, suite)
+		all.Tests += suite.Tests
+		all.Failures += suite.Failures
+	}
+	text, err := xml.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
+	return err
+}
+
+// lines are the failures, one to a line.
+func (r *Result) lines() (lines []string) {
+	for _, f := range r.Failures {
+		lines = append(lines, f.Error())
+	}
+	return lines
+}
+
+// TAP writes reports in version 14 of the Test Anything Protocol
+// (https://testanything.org/tap-version-14-specification.html).
+func TAP(w io.Writer, reports []Report) error {
+	var b strings.Builder
+	b.WriteString("TAP version 14\n")
+	n := 0
+	for _, r := range reports {
+		n += len(r.Results)
+	}
+	fmt.Fprintf(&b, "1..%d\n", n)
+	n = 0
+	for _, r := range reports {
+		for _, result := range r.Results {
+			n++
+			name := escapeTAP.Replace(printable(r.Suite.Name + ": " + result.Name))
+			if len(result.Failures) == 0 {
+				fmt.Fprintf(&b, "ok %d - %s\n", n, name)
+				continue
+			}
+			fmt.Fprintf(&b, "not ok %d - %s\n  ---\n  failures:\n", n, name)
+			for _, line := range result.lines() {
+				fmt.Fprintf(&b, "    - %s\n", strconv.Quote(line)) // a string of YAML, too
+			}
+			b.WriteString("  ...\n")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+var escapeTAP = strings.NewReplacer(`\`, `\\`, "#", `\#`)
+
+// printable is one line, whatever the name of a test has in it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+}
