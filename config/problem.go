@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Problem is one thing wrong, or doubtful, in a document.
@@ -153,7 +154,7 @@ func (ps *problems) sorted() []Problem {
 		last := list[len(list)-1]
 		errors := len(Errors(list))
 		list = append(list, Problem{
-			Offset: last.Offset, Line: last.Line, Column: last.Column, Path: "configuration", What: cors.MoreProblems(more), Warning: ps.Errors == 0,
+			Offset: last.Offset, Line: last.Line, Column: last.Column, Path: "configuration", What: problem.More(more), Warning: ps.Errors == 0,
 			MoreErrors: ps.Errors - errors, MoreWarnings: ps.Warnings - (len(list) - errors),
 		})
 	}

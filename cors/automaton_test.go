@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -274,8 +276,8 @@ func TestUncombinableRegexes(t *testing.T) {
 
 // compileRegexes compiles the entries of a policy that allows credentials.
 func compileRegexes(entries []OriginEntry, budget *RegexBudget) (*Origins, []Problem) {
-	r := &problems{}
-	return CompileOrigins(slices.All(entries), true, budget, r), r.all()
+	r := &problem.List{}
+	return CompileOrigins(slices.All(entries), true, budget, r), r.All()
 }
 
 // BenchmarkRegexes matches origins of the greatest length that come as far as they can.

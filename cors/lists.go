@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +80,7 @@ func checkMethod(b *builder, name string) (key string, ok bool) {
 		b.notWildcard(name)
 	case strings.EqualFold(name, "all") || strings.EqualFold(name, "any"):
 		if b.wants(true) {
-			b.report(quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
+			b.report(problem.Quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
 		}
 	}
 	if name == "patch" {
@@ -116,11 +118,11 @@ func checkRequestHeader(b *builder, name string) (key string, ok bool) {
 		}
 	case corsResponseHeader(key):
 		if b.wants(false) {
-			b.report(quote(name)+" is a response header, and allow_headers are request headers", "leave it out: the filter sets it", false)
+			b.report(problem.Quote(name)+" is a response header, and allow_headers are request headers", "leave it out: the filter sets it", false)
 		}
 	case forbiddenRequestHeader(key):
 		if b.wants(false) {
-			b.report(quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
+			b.report(problem.Quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
 		}
 	default:
 		b.notWildcard(name)
@@ -132,7 +134,7 @@ func checkRequestHeader(b *builder, name string) (key string, ok bool) {
 // notWildcard warns of a name with a star in it, which other tools take for a wildcard.
 func (b *builder) notWildcard(name string) {
 	if strings.Contains(name, "*") && name != "*" && b.wants(true) {
-		b.report(quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
+		b.report(problem.Quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
 	}
 }
 
@@ -179,7 +181,7 @@ func checkExposedHeader(b *builder, name string) (key string, ok bool) {
 		}
 	case forbiddenResponseHeader(key):
 		if b.wants(false) {
-			b.report(quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
+			b.report(problem.Quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
 		}
 	default:
 		b.notWildcard(name)
@@ -219,12 +221,12 @@ func (b *listBuilder) list(names []string) (kept, keys []string) {
 		switch _, twice := seen[key]; {
 		case twice:
 			if b.wants(true) {
-				b.report(quote(name)+" is listed twice", "leave one out", true)
+				b.report(problem.Quote(name)+" is listed twice", "leave one out", true)
 			}
 			continue
 		case wildcard && key != "*" && key != b.beside:
 			if b.wants(true) {
-				b.report(quote(name)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
+				b.report(problem.Quote(name)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
 			}
 			continue
 		}

@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"strconv"
 	"strings"
 )
@@ -13,19 +15,19 @@ func checkPath(m PathMatch) (what, instead string) {
 	case path == "":
 		return "the path is empty", `write a path such as "/v1", or leave out match.paths for every path`
 	case path[0] != '/':
-		return "the path " + quote(path) + " doesn't begin with a slash", "write the path from the slash after the host on"
+		return "the path " + problem.Quote(path) + " doesn't begin with a slash", "write the path from the slash after the host on"
 	case strings.ContainsAny(path, "?#"):
-		return "the path " + quote(path) + " has a query or a fragment, and paths are compared without",
+		return "the path " + problem.Quote(path) + " has a query or a fragment, and paths are compared without",
 			"write the path alone"
 	case strings.Contains(path, "*"):
-		return "the path " + quote(path) + " has a wildcard, and paths have none", "write a prefix, which covers all below it"
+		return "the path " + problem.Quote(path) + " has a wildcard, and paths have none", "write a prefix, which covers all below it"
 	}
 	if m.Prefix && strings.Count(trimSlash(path), "/") > maxSegments {
-		return "the path " + quote(path) + " has more than " + strconv.Itoa(maxSegments) + " segments, and a prefix may have no more", "shorten it"
+		return "the path " + problem.Quote(path) + " has more than " + strconv.Itoa(maxSegments) + " segments, and a prefix may have no more", "shorten it"
 	}
 	for i := 0; i < len(path); i++ {
 		if path[i] <= ' ' || path[i] >= 0x7f {
-			return "the path " + quote(path) + " has characters that no request has", "write them percent-encoded"
+			return "the path " + problem.Quote(path) + " has characters that no request has", "write them percent-encoded"
 		}
 	}
 	return "", ""
@@ -87,9 +89,9 @@ func (p hostPattern) defaultPort() (what, instead string) {
 	default:
 		return "", ""
 	}
-	what = quote(p.String()) + " matches hardly any request, because browsers leave out the port of " + scheme
+	what = problem.Quote(p.String()) + " matches hardly any request, because browsers leave out the port of " + scheme
 	p.host = host
-	return what, "write " + quote(p.String()) + ", which is for requests with a port and without"
+	return what, "write " + problem.Quote(p.String()) + ", which is for requests with a port and without"
 }
 
 // parseHostPattern parses an entry of match.hosts. If it is wrong, what says why and
@@ -107,25 +109,25 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	case s == "":
 		return p, "is empty", `write a host such as "api.example.com"`
 	case !isASCII(s): // before lower case makes another letter of one
-		return p, quote(s) + " has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`
+		return p, problem.Quote(s) + " has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`
 	case s == "*":
 		return p, `"*" is not a host`, "leave out match.hosts for every host"
 	case strings.Contains(s, "://"):
-		return p, quote(s) + " is a URL, and a host has no scheme", "write the host alone"
+		return p, problem.Quote(s) + " is a URL, and a host has no scheme", "write the host alone"
 	case strings.Contains(s, "/"):
-		return p, quote(s) + " has a path", "write the path in match.paths"
+		return p, problem.Quote(s) + " has a path", "write the path in match.paths"
 	case ipv6Problem(s) != "":
-		return p, quote(s) + ipv6Problem(s), `write it as browsers do, such as "[::1]"`
+		return p, problem.Quote(s) + ipv6Problem(s), `write it as browsers do, such as "[::1]"`
 	case strings.Contains(host, "*"):
-		return p, quote(s) + " has a wildcard where none can stand", `write "*." before a domain, as in "*.example.com"`
+		return p, problem.Quote(s) + " has a wildcard where none can stand", `write "*." before a domain, as in "*.example.com"`
 	case !ok:
-		return p, quote(s) + " has an invalid port", "write a number from 0 to 65535, or no port for every port"
+		return p, problem.Quote(s) + " has an invalid port", "write a number from 0 to 65535, or no port for every port"
 	case !valid:
-		return p, quote(s) + " is not a host", `write a host such as "api.example.com"`
+		return p, problem.Quote(s) + " is not a host", `write a host such as "api.example.com"`
 	case p.subdomains && labels(host) > maxDepth:
-		return p, quote(s) + " has too many labels", "shorten it"
+		return p, problem.Quote(s) + " has too many labels", "shorten it"
 	case p.subdomains && (host[0] == '[' || canonicalIPv4(host)):
-		return p, quote(s) + " has a wildcard before an IP address", "write the address alone"
+		return p, problem.Quote(s) + " has a wildcard before an IP address", "write the address alone"
 	}
 	return p, "", ""
 }

@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"slices"
 	"strconv"
 	"strings"
@@ -43,10 +45,10 @@ func isHeader(s string) bool {
 // to write is allowed. Words between spaces are a list only if each looks like a name.
 func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (what, instead string) {
 	if len(s) > maxMended {
-		return quote(s) + not, otherwise
+		return problem.Quote(s) + not, otherwise
 	}
 	if _, ok := variable(s); ok {
-		return quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
+		return problem.Quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
 	}
 	inner := strings.Trim(s, "[]")
 	comma := strings.ContainsAny(inner, ",;")
@@ -69,9 +71,9 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 			list = append(list, quoted)
 		}
 	}
-	what = quote(s) + not
+	what = problem.Quote(s) + not
 	if len(names) > 1 {
-		what = quote(s) + " is a list in one string"
+		what = problem.Quote(s) + " is a list in one string"
 		otherwise = "write each as a string of its own"
 	}
 	if instead = "write " + strings.Join(list, ", "); list == nil || len(instead) > maxInstead {
@@ -96,7 +98,7 @@ func diagnosePath(m PathMatch) (what, instead string) {
 // diagnoseDoubtfulPath says why a path matches other requests than was meant, or none.
 func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
 	if i := dotSegment(m.Path); i >= 0 {
-		what, instead = "the path "+quote(m.Path)+" has a dot as a segment, which browsers take out", "write the path that is left then"
+		what, instead = "the path "+problem.Quote(m.Path)+" has a dot as a segment, which browsers take out", "write the path that is left then"
 		if strings.Contains(m.Path, "%") {
 			return what, instead
 		}
@@ -116,7 +118,7 @@ func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
 		}
 		return what, mendPath(PathMatch{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
 	}
-	what = "the path " + quote(m.Path) + " has a placeholder in braces, which stands for nothing else"
+	what = "the path " + problem.Quote(m.Path) + " has a placeholder in braces, which stands for nothing else"
 	stem := before(m.Path, "{")
 	stem = stem[:strings.LastIndexByte(stem, '/')+1]
 	if stem = trimSlash(stem); stem == "" || stem == "/" {

@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"iter"
 	"slices"
 	"strconv"
@@ -369,11 +371,11 @@ func (b *originBuilder) superfluous(entries iter.Seq2[int, OriginEntry]) {
 		switch {
 		case set.any && (ok && p.kind != anyPattern || entry.Regex):
 			if b.wants(true) {
-				b.report(quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
+				b.report(problem.Quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
 			}
 		case ok && p.kind == tuplePattern && (set.subsumed(p) || b.matched(p, entry.Text)):
 			if b.wants(true) {
-				b.report(quote(entry.Text)+" is covered by another entry", "leave it out", true)
+				b.report(problem.Quote(entry.Text)+" is covered by another entry", "leave it out", true)
 			}
 		}
 	}
@@ -422,6 +424,6 @@ func (b *originBuilder) repeated(entries iter.Seq2[int, OriginEntry], list []aga
 	for _, a := range list {
 		b.at(a.index, a.offset)
 		j := first[again{text: a.text, regex: a.regex}]
-		b.report(quote(a.text)+" is already "+b.field+"["+strconv.Itoa(j)+"]", "leave one out", true)
+		b.report(problem.Quote(a.text)+" is already "+b.field+"["+strconv.Itoa(j)+"]", "leave one out", true)
 	}
 }

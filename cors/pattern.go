@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"strconv"
 	"strings"
 
@@ -33,9 +35,9 @@ func parsePattern(s string, m *mender) (p pattern, what, instead string) {
 	case !ok:
 		what, instead = m.diagnoseOrigin(s)
 	case p.tooDeep():
-		what, instead = quote(s)+" has more than "+strconv.Itoa(maxDepth)+" labels", "shorten it"
+		what, instead = problem.Quote(s)+" has more than "+strconv.Itoa(maxDepth)+" labels", "shorten it"
 	case p.overAddress():
-		what = quote(s) + " has a wildcard before an IP address, which has no subdomains"
+		what = problem.Quote(s) + " has a wildcard before an IP address, which has no subdomains"
 		instead = m.mend(s, "write the address alone")
 	}
 	return p, what, instead
@@ -102,10 +104,10 @@ func (p pattern) whyNot(text string) (what, instead string) {
 		if !publicsuffix.Is(strings.TrimSuffix(p.origin.host, ".")) {
 			why = "public suffixes lie below " + p.origin.host
 		}
-		return quote(text) + " with allow_credentials trusts sites of different owners, because " + why,
+		return problem.Quote(text) + " with allow_credentials trusts sites of different owners, because " + why,
 			"list the origins, or the wildcard of a domain of your own"
 	}
-	return quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
+	return problem.Quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
 		"have the pages served over https, or leave out allow_credentials"
 }
 

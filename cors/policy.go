@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"slices"
 	"strconv"
 )
@@ -101,7 +103,7 @@ func (p *Policy) Name() string { return p.name }
 // once, in the order of the fields (beyond [MaxProblems] only their number); the policy
 // is nil if any of it is more than a warning.
 func Compile(c Config) (*Policy, []Problem) {
-	r := &problems{}
+	r := &problem.List{}
 	lists := Lists{
 		CompileOrigins(slices.All(c.AllowOrigins), c.AllowCredentials, NewRegexBudget(), r),
 		CompileMethods(c.AllowMethods, c.AllowCredentials, r),
@@ -118,9 +120,9 @@ func Compile(c Config) (*Policy, []Problem) {
 		b.fail(strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
 	}
 	if r.Errors > 0 {
-		return nil, r.all()
+		return nil, r.All()
 	}
-	return Assemble(c, lists), r.all()
+	return Assemble(c, lists), r.All()
 }
 
 // CheckMaxAge reports what is wrong or doubtful with max_age. It reports whether it is

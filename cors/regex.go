@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"regexp/syntax"
 	"strings"
 )
@@ -22,15 +24,15 @@ func compileRegex(expr string, budget *RegexBudget) (a *automaton, what, instead
 	parsed, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		what, instead = invalidRegex(err)
-		return nil, "the regex " + quote(expr) + " is invalid: " + what, instead
+		return nil, "the regex " + problem.Quote(expr) + " is invalid: " + what, instead
 	}
 	prog, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return nil, "the regex " + quote(expr) + " is invalid: " + err.Error(), "write it in RE2 syntax"
+		return nil, "the regex " + problem.Quote(expr) + " is invalid: " + err.Error(), "write it in RE2 syntax"
 	}
 	a, ok := determinize(prog, budget)
 	if !ok {
-		return nil, "the regex " + quote(expr) + " has too many ways to match", `repeat with + or * instead of a count`
+		return nil, "the regex " + problem.Quote(expr) + " has too many ways to match", `repeat with + or * instead of a count`
 	}
 	return a, "", ""
 }
@@ -55,7 +57,7 @@ func invalidRegex(err error) (what, instead string) {
 			}
 		}
 	}
-	return string(e.Code) + ": " + quote(e.Expr), "write it in RE2 syntax"
+	return string(e.Code) + ": " + problem.Quote(e.Expr), "write it in RE2 syntax"
 }
 
 // exampleRegex is a regex as it should be.
@@ -126,23 +128,23 @@ func (b *originBuilder) judge(expr string, a *automaton, v verdict) (ok bool) {
 
 func (b *originBuilder) matchesNothing(expr string, a *automaton, v verdict) (what, instead string) {
 	if a.MatchString("null") {
-		return "the regex " + quote(expr) + ` matches "null", and a regex never allows that`, `add the entry "null"`
+		return "the regex " + problem.Quote(expr) + ` matches "null", and a regex never allows that`, `add the entry "null"`
 	}
 	m := mendRegex(expr, v, b.credentials, b.regexBudget.advice)
-	return "the regex " + quote(expr) + " matches no origin" + m.because, m.instead()
+	return "the regex " + problem.Quote(expr) + " matches no origin" + m.because, m.instead()
 }
 
 func (b *originBuilder) alsoMatches(expr string, v verdict) (what, instead string) {
 	instead = mendRegex(expr, v, false, b.regexBudget.advice).instead()
 	if wildcard := "https://*" + v.domain; strings.HasPrefix(v.domain, ".") && validPattern(wildcard) {
-		instead += ", or " + quote(wildcard) + " for all sites there"
+		instead += ", or " + problem.Quote(wildcard) + " for all sites there"
 	}
-	return "the regex " + quote(expr) + " also matches " + v.example(), instead
+	return "the regex " + problem.Quote(expr) + " also matches " + v.example(), instead
 }
 
 // untrusted says why a policy that allows credentials may not have a regex.
 func (b *originBuilder) untrusted(expr string, v verdict) (what, instead string) {
-	the := "the regex " + quote(expr)
+	the := "the regex " + problem.Quote(expr)
 	switch {
 	case v.everySite:
 		return the + " matches every site, and with allow_credentials all could act as the visitor",
@@ -166,7 +168,7 @@ func (v verdict) example() string {
 	if v.hole == "" {
 		return "sites of other owners"
 	}
-	return quote(v.hole)
+	return problem.Quote(v.hole)
 }
 
 func validPattern(s string) bool {

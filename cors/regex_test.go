@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -465,12 +467,12 @@ func TestAdviceSpent(t *testing.T) {
 	for _, credentials := range []bool{true, false} {
 		for _, steps := range []int{0, 1, regexBase, 2 * regexBase, 4 * regexBase, 8 * regexBase} {
 			for _, expr := range []string{`https://example\.com/`, `https://.*example\.com`, `https://a[^:/]*1[^:/]{9}:(10000|20000)x`} {
-				r := &problems{}
+				r := &problem.List{}
 				budget := NewRegexBudget()
 				budget.advice.steps = steps
 				CompileOrigins(slices.All([]OriginEntry{{Text: expr, Regex: true}}), credentials, budget, r)
-				if len(r.list) != 1 || r.list[0].What == "" || r.list[0].Instead == "" {
-					t.Errorf("%s with %d steps for advice: %v", expr, steps, r.list)
+				if got := r.All(); len(got) != 1 || got[0].What == "" || got[0].Instead == "" {
+					t.Errorf("%s with %d steps for advice: %v", expr, steps, got)
 				}
 			}
 		}

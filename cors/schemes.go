@@ -1,6 +1,10 @@
 package cors
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+)
 
 // everyHost is a regex for the hosts that the origins of a scheme have.
 func everyHost(scheme string) string {
@@ -71,7 +75,7 @@ func (odd oddity) words(p pattern, text string) (what, instead string) {
 	scheme := p.origin.scheme
 	switch odd {
 	case socketScheme:
-		what = quote(text) + " is no page's origin, because pages don't have the scheme " + scheme
+		what = problem.Quote(text) + " is no page's origin, because pages don't have the scheme " + scheme
 		if scheme != "ftp" {
 			what += ": a socket is opened by a page of http or https"
 		}
@@ -82,15 +86,15 @@ func (odd oddity) words(p pattern, text string) (what, instead string) {
 		_, rest, _ := strings.Cut(text, "://")
 		return what, newMender(true).mend(page+"://"+rest, "leave it out")
 	case nullScheme:
-		return quote(text) + " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`, `write "null", or leave it out`
+		return problem.Quote(text) + " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`, `write "null", or leave it out`
 	case fileHost:
-		return quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"", `write "file://"`
+		return problem.Quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"", `write "file://"`
 	case chromeID:
-		return quote(text) + " is no extension's origin: its host is the extension's ID, 32 letters from a to p", "copy the ID from chrome://extensions"
+		return problem.Quote(text) + " is no extension's origin: its host is the extension's ID, 32 letters from a to p", "copy the ID from chrome://extensions"
 	case extensionUUID:
-		return quote(text) + " is no extension's origin: its host is a UUID, which the browser makes", "copy it from an address of the extension's pages"
+		return problem.Quote(text) + " is no extension's origin: its host is a UUID, which the browser makes", "copy it from an address of the extension's pages"
 	case firefoxCase:
-		return quote(text) + " has upper-case letters, which Firefox never sends in an extension's UUID", "write " + quote(strings.ToLower(text))
+		return problem.Quote(text) + " has upper-case letters, which Firefox never sends in an extension's UUID", "write " + problem.Quote(strings.ToLower(text))
 	}
 	return "", ""
 }

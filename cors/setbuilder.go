@@ -1,6 +1,8 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 	"slices"
 	"strconv"
 	"strings"
@@ -11,12 +13,12 @@ import (
 // it is more than a warning. A rule without a policy, one that didn't compile, is
 // checked all the same, and makes the set nil.
 func NewSet(rules []Rule) (*Set, []Problem) {
-	r := &problems{}
+	r := &problem.List{}
 	b := NewSetBuilder(r, func(rule int) string { return rules[rule].Name })
 	for _, rule := range rules {
 		b.Add(rule.Match, rule.Policy, !rule.Incomplete)
 	}
-	return b.Set(), r.all()
+	return b.Set(), r.All()
 }
 
 // A SetBuilder arranges policies by what they match, one after the other. What it
@@ -136,7 +138,7 @@ func (b *SetBuilder) conflict(rule, other number, claim func() string) {
 // twice warns that an entry is there already.
 func (b *SetBuilder) twice(text string) {
 	if b.reporter.Wants(true) {
-		b.warn(quote(text)+" is listed twice", "leave one out")
+		b.warn(problem.Quote(text)+" is listed twice", "leave one out")
 	}
 }
 
@@ -160,7 +162,7 @@ func (b *SetBuilder) addRoutes(routes []string, complete bool) {
 		switch other := b.set.routes[route]; {
 		case !complete:
 		case other != 0:
-			b.conflict(b.last(), other, func() string { return "the route " + quote(route) })
+			b.conflict(b.last(), other, func() string { return "the route " + problem.Quote(route) })
 		default:
 			if b.set.routes == nil {
 				b.set.routes = map[string]number{}
@@ -302,9 +304,9 @@ func hostInWords(host string) string {
 
 func (k pathKey) inWords(written string) string {
 	if k.prefix {
-		return " and the paths below " + quote(written)
+		return " and the paths below " + problem.Quote(written)
 	}
-	return " and the path " + quote(written)
+	return " and the path " + problem.Quote(written)
 }
 
 // share claims the rule's paths for its hosts in a table that they share.
