@@ -83,7 +83,7 @@ func TestLayers(t *testing.T) {
 
 // linked is what gets into the module of the standard library, beside the runtime. Each
 // costs bytes that every proxy loads: what is added here needs a reason as good as those
-// in RATIONALE.md ("The module").
+// in RATIONALE.md ("Size of the module").
 var linked = strings.Fields(`
 	cmp encoding/binary errors hash hash/maphash io iter maps math math/bits math/rand/v2
 	reflect regexp/syntax runtime slices sort strconv strings structs sync sync/atomic
