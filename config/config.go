@@ -19,6 +19,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
 // A Config is what a document says. It is immutable, and keeps nothing of the
@@ -101,9 +102,9 @@ type reader struct {
 	set      *cors.SetBuilder
 	places   []place // of the rules of the set
 	lists    listCache
-	regexes  *cors.RegexBudget // of all policies
-	memory   int               // about how many bytes the policies take
-	full     bool              // they take too many
+	regexes  *origin.RegexBudget // of all policies
+	memory   int                 // about how many bytes the policies take
+	full     bool                // they take too many
 
 	// The known fields of an object, and where it stands.
 	present   []string
@@ -119,7 +120,7 @@ type reader struct {
 }
 
 func newReader(doc string) *reader {
-	r := &reader{problems: problems{doc: doc}, lists: newListCache(), regexes: cors.NewRegexBudget()}
+	r := &reader{problems: problems{doc: doc}, lists: newListCache(), regexes: origin.NewRegexBudget()}
 	r.set = cors.NewSetBuilder(r, func(rule int) string { return policyPath(r.places[rule].index).String() })
 	return r
 }

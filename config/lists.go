@@ -7,13 +7,14 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
 // A listCache has the lists that are compiled already. Policies share what a list
 // compiles to that they inherit, and, if there is nothing to say about it, one that
 // reads the same.
 type listCache struct {
-	origins map[listKey]*cors.Origins
+	origins map[listKey]*origin.Set
 	methods map[listKey]*cors.Methods
 	request map[listKey]*cors.RequestHeaders
 	exposed map[listKey]*cors.ExposedHeaders
@@ -33,7 +34,7 @@ type listKey struct {
 
 func newListCache() listCache {
 	return listCache{
-		origins: map[listKey]*cors.Origins{},
+		origins: map[listKey]*origin.Set{},
 		methods: map[listKey]*cors.Methods{},
 		request: map[listKey]*cors.RequestHeaders{},
 		exposed: map[listKey]*cors.ExposedHeaders{},
@@ -83,24 +84,24 @@ func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f i
 }
 
 // readOrigins compiles allow_origins, unless that has been done.
-func (r *reader) readOrigins(p *policy, credentials bool) *cors.Origins {
+func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 	v := p.fields[fieldAllowOrigins]
 	if !p.inherits(fieldAllowOrigins) {
 		if p.isDefaults && isEmpty(v) {
 			return nil // which is wrong if it is inherited
 		}
-		return cached(r, r.lists.origins, p, fieldAllowOrigins, credentials, func(v gjson.Result) *cors.Origins {
+		return cached(r, r.lists.origins, p, fieldAllowOrigins, credentials, func(v gjson.Result) *origin.Set {
 			return r.compileOrigins(p, v, credentials)
 		})
 	}
-	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, false, func(v gjson.Result) *cors.Origins {
+	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, false, func(v gjson.Result) *origin.Set {
 		return r.compileOrigins(p, v, false)
 	})
 	if origins == nil || !credentials {
 		return origins
 	}
 	if r.lists.trusted == nil {
-		trusted := cors.CheckOrigins(r.entries(v), r.regexes, r)
+		trusted := origin.Check(r.entries(v), r.regexes, r)
 		r.lists.trusted = &trusted
 	}
 	if !*r.lists.trusted {
@@ -136,7 +137,7 @@ func isEmpty(v gjson.Result) bool {
 	return (!v.Exists() || v.Type == gjson.Null || v.IsArray()) && count(v) == 0
 }
 
-func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *cors.Origins {
+func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *origin.Set {
 	where := p.field(fieldAllowOrigins)
 	total, good := 0, 0
 	r.each(v, where, func(i int, e gjson.Result) {
@@ -151,23 +152,23 @@ func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *co
 		return nil // that is reported: don't report as well that there is none
 	}
 	if p.isDefaults || p.inherits(fieldAllowOrigins) {
-		return cors.CompileSharedOrigins(r.entries(v), r.regexes, r)
+		return origin.CompileShared(r.entries(v), r.regexes, r)
 	}
-	return cors.CompileOrigins(r.entries(v), credentials, r.regexes, r)
+	return origin.Compile(r.entries(v), credentials, r.regexes, r)
 }
 
 // entries are the entries of allow_origins, but those of a wrong type, which have been
 // reported. None of it is kept, so that a list of a hundred thousand origins needs no
 // more memory than its document.
-func (r *reader) entries(list gjson.Result) iter.Seq2[int, cors.OriginEntry] {
-	return func(yield func(int, cors.OriginEntry) bool) {
+func (r *reader) entries(list gjson.Result) iter.Seq2[int, origin.Entry] {
+	return func(yield func(int, origin.Entry) bool) {
 		if !list.IsArray() {
 			return
 		}
 		i := -1
 		list.ForEach(func(_, e gjson.Result) bool {
 			i++
-			entry := cors.OriginEntry{Text: e.Str, Offset: e.Index}
+			entry := origin.Entry{Text: e.Str, Offset: e.Index}
 			if e.Type != gjson.String {
 				muted := r.muted
 				r.muted = true

@@ -60,8 +60,7 @@ func (r *reader) rule(p *policy, match cors.Match) Rule {
 	}
 	r.muted = true
 	for _, entry := range r.entries(p.fields[fieldAllowOrigins]) {
-		entry.Offset = 0
-		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins, entry)
+		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins, cors.OriginEntry{Text: entry.Text, Regex: entry.Regex})
 	}
 	list := func(f int) []string {
 		return slices.Clone(r.texts(r.names[:0], p.fields[f], path{}, &r.namesAt))

@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
 // What to write instead of a value of a wrong type. What a message says to write is
@@ -116,12 +117,12 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 			entry = r.mended(field, text)
 		case kind == "prefix":
 			if entry = r.mended(field, strings.TrimRight(text, ":*/")+":*"); !strings.Contains(strings.TrimPrefix(text, "https://"), ".") {
-				entry = r.asRegex(cors.QuoteRegex(text) + ".*")
+				entry = r.asRegex(origin.QuoteRegex(text) + ".*")
 			}
 		case kind == "suffix":
 			entry = r.mended(field, "https://*."+strings.TrimLeft(text, ".*"))
 		case kind == "contains":
-			entry = r.asRegex(".*" + cors.QuoteRegex(text) + ".*")
+			entry = r.asRegex(".*" + origin.QuoteRegex(text) + ".*")
 		}
 		return entry == ""
 	})

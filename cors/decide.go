@@ -3,6 +3,8 @@ package cors
 import (
 	"strconv"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
 // MaxRequestHeaders is how many bytes of Access-Control-Request-Headers a
@@ -61,7 +63,8 @@ func (p *Policy) Decide(r *Request) Decision {
 		return p.WithoutOrigin()
 	}
 	d := Decision{policy: p, Preflight: r.Preflight()}
-	kept, reason := p.origins.match(r.Origin)
+	kept, result := p.origins.Match(r.Origin)
+	reason := [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed, origin.Malformed: OriginMalformed}[result]
 	if reason == Allowed && d.Preflight {
 		reason = d.preflight(r)
 	}
@@ -69,7 +72,7 @@ func (p *Policy) Decide(r *Request) Decision {
 	case reason == OriginNotAllowed, reason == OriginMalformed:
 		d.offender = r.Origin
 	case reason != Allowed:
-	case p.origins.any:
+	case p.origins.Any():
 		d.origin = "*"
 	case kept != "":
 		d.origin = kept
@@ -82,7 +85,7 @@ func (p *Policy) Decide(r *Request) Decision {
 // WithoutOrigin is the decision on every request without an Origin header.
 func (p *Policy) WithoutOrigin() Decision {
 	d := Decision{policy: p, Reason: NoOrigin}
-	if p.origins.any {
+	if p.origins.Any() {
 		d.origin = "*"
 	}
 	return d
@@ -248,7 +251,7 @@ func (d *Decision) Explain() string {
 	case NoOrigin:
 		return "no Origin header, so no CORS request"
 	case OriginMalformed:
-		return malformedInWords(d.offender)
+		return origin.MalformedInWords(d.offender)
 	case OriginNotAllowed:
 		if d.policy.closed != "" {
 			return d.policy.closed
@@ -270,38 +273,6 @@ func (d *Decision) Explain() string {
 		return `header Authorization is not in allow_headers ("*" does not cover it)`
 	}
 	return d.Reason.String()
-}
-
-// malformedInWords says what is wrong with an Origin header, where it is what people
-// write by hand and browsers don't. It repeats only what is an origin but for that, and
-// so is short and printable.
-func malformedInWords(s string) string {
-	const unknown = "the Origin header is not one serialized origin"
-	if s == "" {
-		return "the Origin header is empty"
-	}
-	mended, slash := strings.CutSuffix(s, "/")
-	if len(mended) > maxOrigin {
-		return unknown
-	}
-	_, ok := parseOrigin(mended) // whose host may have upper-case letters, if it is opaque
-	upper := !ok
-	if upper {
-		lower := strings.ToLower(mended)
-		// What isn't ASCII and becomes so has another length then.
-		if _, ok = parseOrigin(lower); !ok || len(lower) != len(mended) {
-			return unknown
-		}
-	}
-	switch {
-	case upper && slash:
-		return "the Origin header " + s + " has upper-case letters and a slash at its end, as browsers never send it"
-	case upper:
-		return "the Origin header " + s + " has upper-case letters, as browsers never send it"
-	case slash:
-		return "the Origin header " + s + " has a slash at its end, as browsers never send it"
-	}
-	return unknown
 }
 
 func (p *Policy) methodsInWords(asked string) string {

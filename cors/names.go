@@ -1,6 +1,7 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 
 	"slices"
@@ -44,10 +45,10 @@ func isHeader(s string) bool {
 // diagnoseName says what is wrong with what isn't a name. Each name that it tells people
 // to write is allowed. Words between spaces are a list only if each looks like a name.
 func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (what, instead string) {
-	if len(s) > maxMended {
+	if len(s) > origin.MaxMended {
 		return problem.Quote(s) + not, otherwise
 	}
-	if _, ok := variable(s); ok {
+	if _, ok := origin.Variable(s); ok {
 		return problem.Quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
 	}
 	inner := strings.Trim(s, "[]")
@@ -76,7 +77,7 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 		what = problem.Quote(s) + " is a list in one string"
 		otherwise = "write each as a string of its own"
 	}
-	if instead = "write " + strings.Join(list, ", "); list == nil || len(instead) > maxInstead {
+	if instead = "write " + strings.Join(list, ", "); list == nil || len(instead) > origin.MaxInstead {
 		instead = otherwise
 	}
 	return what, instead
@@ -119,7 +120,7 @@ func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
 		return what, mendPath(PathMatch{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
 	}
 	what = "the path " + problem.Quote(m.Path) + " has a placeholder in braces, which stands for nothing else"
-	stem := before(m.Path, "{")
+	stem, _, _ := strings.Cut(m.Path, "{")
 	stem = stem[:strings.LastIndexByte(stem, '/')+1]
 	if stem = trimSlash(stem); stem == "" || stem == "/" {
 		return what, "write the prefix before it"
@@ -130,13 +131,13 @@ func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
 // mendHost says to write what an entry of match.hosts is meant to be, or otherwise if
 // that isn't clear.
 func mendHost(s, otherwise string) string {
-	if len(s) > maxMended || looksLikeRegex(s) || strings.ContainsAny(s, `\^$()|{}`) {
+	if len(s) > origin.MaxMended || origin.LooksLikeRegex(s) || strings.ContainsAny(s, `\^$()|{}`) {
 		return otherwise
 	}
 	var list []string
 	and := ""
 	for _, host := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }) {
-		mended, path := repairHost(host)
+		mended, path := origin.RepairHost(host)
 		if _, what, _ := parseHostPattern(mended); what != "" {
 			return otherwise
 		}
@@ -148,79 +149,10 @@ func mendHost(s, otherwise string) string {
 		}
 	}
 	instead := "write " + strings.Join(list, ", ")
-	if list == nil || len(instead) > maxInstead {
+	if list == nil || len(instead) > origin.MaxInstead {
 		return otherwise
 	}
 	return instead + and
-}
-
-// ipv6Problem says what is wrong with the IPv6 address of an entry of match.hosts; ""
-// if it has none, or a right one.
-func ipv6Problem(s string) string {
-	host := s
-	if i := strings.LastIndex(s, "]"); i >= 0 {
-		host = s[:i+1]
-	}
-	pieces, ok := parseIPv6(strings.ToLower(strings.Trim(host, "[]")))
-	switch {
-	case !strings.Contains(host, ":"):
-		return ""
-	case strings.HasPrefix(host, "[") && !ok:
-		return " has an invalid IPv6 address"
-	case !ok:
-		return ""
-	case !strings.HasPrefix(host, "["):
-		return " has an IPv6 address without brackets"
-	case "["+string(appendIPv6(nil, pieces))+"]" != strings.ToLower(host):
-		return " has an IPv6 address that isn't in its shortest form, in which browsers send it"
-	}
-	return ""
-}
-
-// repairHost makes of what was written for a host what was meant, as far as it can, and
-// returns the path that was written with it.
-func repairHost(s string) (host, path string) {
-	s = strings.Trim(s, "\"'`")
-	if !strings.Contains(s, ":") {
-		s = strings.Trim(s, "[]")
-	}
-	scheme, rest, isURL := strings.Cut(s, ":/")
-	if !isURL {
-		scheme, rest = "", s
-	}
-	rest = strings.TrimPrefix(rest, "/")
-	if !isURL {
-		rest = strings.TrimPrefix(rest, "/")
-	}
-	path = rest
-	rest = before(rest, `/?#\`)
-	path = path[len(rest):]
-	rest = rest[strings.LastIndexByte(rest, '@')+1:]
-	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":*"), ":")
-	port := ""
-	host = rest
-	if i := strings.LastIndexByte(rest, ':'); i > strings.IndexByte(rest, ']') && strings.Count(rest[:i], ":") == 0 || i > 0 && rest[i-1] == ']' {
-		host, port = rest[:i], strings.TrimLeft(rest[i+1:], "0")
-	}
-	if pieces, ok := parseIPv6(strings.ToLower(strings.Trim(host, "[]"))); ok {
-		host = "[" + string(appendIPv6(nil, pieces)) + "]"
-	}
-	if ascii, ok := toASCII(host); ok {
-		host = ascii
-	}
-	switch {
-	case strings.HasPrefix(host, "."):
-		host = "*" + host
-	case strings.HasPrefix(host, "*") && !strings.HasPrefix(host, "*.") && !strings.HasPrefix(host, "*-"):
-		host = "*." + host[1:]
-	}
-	if name, found := strings.CutPrefix(host, "*."); found && (canonicalIPv4(name) || strings.HasPrefix(name, "[")) {
-		host = name
-	}
-	if port == "" || port == strconv.Itoa(defaultPort(scheme)) {
-		return host, path
-	}
-	return host + ":" + port, path
 }
 
 // mendPath says to write what an entry of match.paths is meant to be, or otherwise if
@@ -232,7 +164,7 @@ func mendPath(m PathMatch, otherwise string) string {
 			return otherwise
 		}
 		and = ", and the host in match.hosts"
-	} else if strings.Contains(before(path, "/"), ":") {
+	} else if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ":") {
 		return otherwise
 	}
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
@@ -250,7 +182,7 @@ func mendPath(m PathMatch, otherwise string) string {
 		}
 	}
 	path = "/" + strings.TrimPrefix(path, "/")
-	if len(path) > maxMended || m.Path == "" {
+	if len(path) > origin.MaxMended || m.Path == "" {
 		return otherwise
 	}
 	const hex = "0123456789ABCDEF"
@@ -262,7 +194,7 @@ func mendPath(m PathMatch, otherwise string) string {
 			b.WriteByte(c)
 		}
 	}
-	if what, _ := checkPath(PathMatch{b.String(), kind == "prefix"}); what != "" || b.Len() > maxInstead {
+	if what, _ := checkPath(PathMatch{b.String(), kind == "prefix"}); what != "" || b.Len() > origin.MaxInstead {
 		return otherwise
 	}
 	return `write {"` + kind + `": ` + strconv.Quote(b.String()) + `}` + and

@@ -1,10 +1,11 @@
 package cors
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
-	"slices"
+	"iter"
 	"strconv"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Config is what an operator writes down as a CORS policy. The zero value
@@ -58,8 +59,6 @@ type OriginEntry struct {
 	Text string
 	// Regex makes Text a regular expression (RE2) that the whole origin must match.
 	Regex bool
-	// Offset is where the entry stands; problems of the entry have it too.
-	Offset int
 }
 
 // Limits of a Config.
@@ -72,7 +71,7 @@ const (
 // A Policy is a compiled Config. It is immutable, and safe for concurrent use.
 type Policy struct {
 	name    string
-	origins *Origins
+	origins *origin.Set
 	methods *Methods
 	headers *RequestHeaders
 	exposed *ExposedHeaders
@@ -90,7 +89,7 @@ type Policy struct {
 // Lists are the compiled lists of a policy. Policies that say the same may share them,
 // if they also agree about credentials.
 type Lists struct {
-	Origins        *Origins
+	Origins        *origin.Set
 	Methods        *Methods
 	RequestHeaders *RequestHeaders
 	ExposedHeaders *ExposedHeaders
@@ -105,7 +104,7 @@ func (p *Policy) Name() string { return p.name }
 func Compile(c Config) (*Policy, []Problem) {
 	r := &problem.List{}
 	lists := Lists{
-		CompileOrigins(slices.All(c.AllowOrigins), c.AllowCredentials, NewRegexBudget(), r),
+		origin.Compile(originEntries(c.AllowOrigins), c.AllowCredentials, origin.NewRegexBudget(), r),
 		CompileMethods(c.AllowMethods, c.AllowCredentials, r),
 		CompileRequestHeaders(c.AllowHeaders, c.AllowCredentials, r),
 		CompileExposedHeaders(c.ExposeHeaders, c.AllowCredentials, r),
@@ -123,6 +122,16 @@ func Compile(c Config) (*Policy, []Problem) {
 		return nil, r.All()
 	}
 	return Assemble(c, lists), r.All()
+}
+
+func originEntries(list []OriginEntry) iter.Seq2[int, origin.Entry] {
+	return func(yield func(int, origin.Entry) bool) {
+		for i, e := range list {
+			if !yield(i, origin.Entry{Text: e.Text, Regex: e.Regex}) {
+				return
+			}
+		}
+	}
 }
 
 // CheckMaxAge reports what is wrong or doubtful with max_age. It reports whether it is

@@ -218,7 +218,7 @@ func (d *Decision) replace(u *Upstream, e Editor) {
 
 // OnlyVary reports whether all that an answer to a request without an origin may need is
 // that Vary covers Origin, so that its other headers need not be looked at.
-func (p *Policy) OnlyVary() bool { return !p.origins.any && !p.keep && !p.shadow }
+func (p *Policy) OnlyVary() bool { return !p.origins.Any() && !p.keep && !p.shadow }
 
 // Untouched reports whether no answer needs an edit.
 func (d *Decision) Untouched() bool { return d.policy.shadow }

@@ -14,7 +14,7 @@ func validToken(s string) bool {
 }
 
 func isTokenChar(c byte) bool {
-	return isLower(c) || 'A' <= c && c <= 'Z' || isDigit(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 // normalizeMethod implements https://fetch.spec.whatwg.org/#concept-method-normalize:
@@ -72,12 +72,4 @@ func trimOWS(s string) string {
 	return s
 }
 
-// isASCII reports whether s has no character outside ASCII.
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
-}
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

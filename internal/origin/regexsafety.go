@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"strconv"
@@ -57,7 +57,7 @@ func (a *automaton) matchesEverySite() bool {
 		for _, scheme := range [...]string{"https://", "http://"} {
 			n, begin := 0, a.run(startState, scheme)
 			for _, name := range [...]string{"a.", "anysite.", "any-site.", "any_site.", "a1.b2.", "www.any-site."} {
-				if _, ok := ports.port(a, a.run(a.run(begin, name), domain), noPort); ok {
+				if _, ok := ports.port(a, a.run(a.run(begin, name), domain), NoPort); ok {
 					n++
 				}
 			}

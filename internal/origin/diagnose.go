@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -34,8 +34,8 @@ const anOrigin = `write an origin, such as "https://app.example"`
 // long the entry and what is written instead may be.
 const (
 	maxMends   = 8
-	maxMended  = 1000
-	maxInstead = 400
+	MaxMended  = 1000
+	MaxInstead = 400
 )
 
 // A mender finds out what entries of allow_origins are meant to be. What it tells people
@@ -101,12 +101,12 @@ func (d *diagnosis) try(m *mender, depth int) string {
 	length := 0
 	for _, s := range d.mended {
 		mended := ""
-		if len(s) <= maxMended {
+		if len(s) <= MaxMended {
 			mended = m.try(s, depth)
 		}
 		length += len(mended)
 		switch {
-		case d.all && (mended == "" || length > maxInstead):
+		case d.all && (mended == "" || length > MaxInstead):
 			return ""
 		case mended == "" || slices.Contains(list, mended):
 			continue
@@ -129,7 +129,7 @@ func (d *diagnosis) try(m *mender, depth int) string {
 // acceptsRegex reports whether the policy may have a regex. It is one that can be shown
 // on a line.
 func (m *mender) acceptsRegex(expr string) bool {
-	if len(expr) > maxInstead || strings.ContainsFunc(expr, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
+	if len(expr) > MaxInstead || strings.ContainsFunc(expr, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
 		return false
 	}
 	if m.regexes--; m.regexes < 0 {
@@ -146,7 +146,7 @@ func (m *mender) acceptsRegex(expr string) bool {
 
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
 func diagnose(s string) diagnosis {
-	if name, ok := variable(s); ok {
+	if name, ok := Variable(s); ok {
 		d := diagnosis{what: problem.Quote(s) + " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
 		if strings.Contains(strings.ToLower(name), "http_origin") {
 			d.what = problem.Quote(s) + " is a variable of nginx, and nothing here fills it in: it would allow every origin"
@@ -157,7 +157,7 @@ func diagnose(s string) diagnosis {
 	if d := diagnoseText(s); d.what != "" {
 		return d
 	}
-	if looksLikeRegex(s) {
+	if LooksLikeRegex(s) {
 		return diagnoseRegex(s)
 	}
 	if list := splitList(s); len(list) > 1 || len(list) == 1 && list[0] != s {
@@ -184,7 +184,7 @@ func diagnose(s string) diagnosis {
 	case strings.ToLower(scheme) != scheme:
 		return diagnosis{what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
 			mended: []string{strings.ToLower(scheme) + "://" + rest}}
-	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && isASCII(s):
+	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && IsASCII(s):
 		return diagnosis{what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
 			mended: []string{strings.ToLower(withoutPath(s))}}
 	case rest == "":
@@ -245,7 +245,7 @@ func diagnoseScheme(s string) diagnosis {
 		host = strings.TrimLeft(tail, "/")
 	}
 	scheme := "https://"
-	if name, _ := repairHost(host); loopback(beforePort(name)) {
+	if name, _ := RepairHost(host); loopback(beforePort(name)) {
 		scheme = "http://" // where no one has a certificate
 	}
 	switch {
@@ -283,7 +283,7 @@ func ownOrigin(s string) bool {
 }
 
 func beforePort(s string) string {
-	host, _, _ := cutPort(s)
+	host, _, _ := CutPort(s)
 	return host
 }
 
@@ -304,7 +304,7 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 		return d
 	}
 	switch {
-	case len(s) > maxMended: // for which there is nothing to write, whatever is in it
+	case len(s) > MaxMended: // for which there is nothing to write, whatever is in it
 	case host == "":
 		d.what, d.mended = problem.Quote(s)+" has no host", []string{scheme + "://"}
 	case host == "*" || host == "*.":
@@ -337,8 +337,8 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 	return d
 }
 
-// looksLikeRegex reports whether an entry was meant to be a regex.
-func looksLikeRegex(s string) bool {
+// LooksLikeRegex reports whether an entry was meant to be a regex.
+func LooksLikeRegex(s string) bool {
 	for _, part := range [...]string{`\.`, `\/`, `\d`, `\w`, "(", "^", "+)", "://.*", "://.+", "]+", "]*", "]{", "?://", "://[a-z", "://[^", "://[0-9", "://[A-Z", "://[-", `://\`} {
 		if strings.Contains(s, part) {
 			return true
@@ -377,8 +377,8 @@ func diagnoseRegex(s string) diagnosis {
 	return d
 }
 
-// variable returns the name of a variable of a shell, a template or a server in s.
-func variable(s string) (name string, ok bool) {
+// Variable returns the name of a variable of a shell, a template or a server in s.
+func Variable(s string) (name string, ok bool) {
 	for _, form := range [...]struct{ open, end string }{{"${", "}"}, {"$(", ")"}, {"{{", "}}"}, {"<%", "%>"}, {"%{", "}"}, {"#{", "}"}, {"$[[", "]]"}} {
 		if _, rest, found := strings.Cut(s, form.open); found && (form.open != "$(" || !strings.Contains(s, "://")) {
 			name, _, _ = strings.Cut(rest, form.end)
@@ -448,9 +448,9 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 	switch {
 	case host == "":
 		return diagnosis{what: problem.Quote(s) + " has no host", mended: []string{scheme + "://app.example"}}
-	case len(host) > maxHost:
-		return diagnosis{what: "the host is longer than the " + strconv.Itoa(maxHost) + " characters that DNS allows", instead: "shorten it"}
-	case !isASCII(host):
+	case len(host) > MaxHost:
+		return diagnosis{what: "the host is longer than the " + strconv.Itoa(MaxHost) + " characters that DNS allows", instead: "shorten it"}
+	case !IsASCII(host):
 		d := diagnosis{what: problem.Quote(s) + " has characters outside ASCII, which browsers send as Punycode", instead: `write the host's "xn--" form`}
 		if ascii, ok := toASCII(host); ok {
 			d.mended = []string{scheme + "://" + ascii + tail}
@@ -489,4 +489,36 @@ func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
 		wrong = " has an IPv6 address that isn't in its shortest form, in which browsers send it"
 	}
 	return diagnosis{what: problem.Quote(s) + wrong, mended: []string{scheme + "://[" + short + "]" + tail}}
+}
+
+// MalformedInWords says what is wrong with an Origin header, where it is what people
+// write by hand and browsers don't. It repeats only what is an origin but for that, and
+// so is short and printable.
+func MalformedInWords(s string) string {
+	const unknown = "the Origin header is not one serialized origin"
+	if s == "" {
+		return "the Origin header is empty"
+	}
+	mended, slash := strings.CutSuffix(s, "/")
+	if len(mended) > maxOrigin {
+		return unknown
+	}
+	_, ok := parseOrigin(mended) // whose host may have upper-case letters, if it is opaque
+	upper := !ok
+	if upper {
+		lower := strings.ToLower(mended)
+		// What isn't ASCII and becomes so has another length then.
+		if _, ok = parseOrigin(lower); !ok || len(lower) != len(mended) {
+			return unknown
+		}
+	}
+	switch {
+	case upper && slash:
+		return "the Origin header " + s + " has upper-case letters and a slash at its end, as browsers never send it"
+	case upper:
+		return "the Origin header " + s + " has upper-case letters, as browsers never send it"
+	case slash:
+		return "the Origin header " + s + " has a slash at its end, as browsers never send it"
+	}
+	return unknown
 }

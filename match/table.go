@@ -1,6 +1,10 @@
 package cors
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+)
 
 // A Rule says to which requests a policy applies.
 type Rule struct {
@@ -91,7 +95,7 @@ func (s *Set) findUniform() {
 		return
 	}
 	for _, p := range s.policies {
-		if len(s.policies) > 1 && (p.origins.any || p.keep || p.shadow) {
+		if len(s.policies) > 1 && (p.origins.Any() || p.keep || p.shadow) {
 			return
 		}
 	}
@@ -146,7 +150,7 @@ func (s *Set) lookupHost(authority, path string) number {
 		if a.bytes[i] != '.' {
 			continue
 		}
-		if depth <= maxDepth && s.depths>>depth&1 != 0 {
+		if depth <= origin.MaxDepth && s.depths>>depth&1 != 0 {
 			if n := s.lookupIn(s.suffixes, &a, i+1, path); n != 0 {
 				return n
 			}
@@ -171,7 +175,7 @@ func (s *Set) lookupIn(hosts map[string]*hostTable, a *authorityBuffer, from int
 // case, and without a dot at the host's end, which names the same host (RFC 1034,
 // section 3.1).
 type authorityBuffer struct {
-	bytes  [maxHost + len(":65535")]byte
+	bytes  [origin.MaxHost + len(":65535")]byte
 	end    int // of the host
 	length int // of host and port
 }

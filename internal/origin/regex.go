@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"

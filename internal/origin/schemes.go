@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"strings"
@@ -46,7 +46,7 @@ const (
 // oddity finds what no browser sends.
 func (p pattern) oddity() oddity {
 	o := p.origin
-	bare := o.port == noPort && !p.subdomains
+	bare := o.port == NoPort && !p.subdomains
 	switch {
 	case p.kind != tuplePattern || o.scheme == "https" || o.scheme == "http":
 	case special(o.scheme):

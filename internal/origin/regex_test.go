@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// compileOne compiles a policy of one regex, and returns what was found, "error: …" or
+// compileOne compiles a set of one regex, and returns what was found, "error: …" or
 // "warning: …".
-func compileOne(expr string, credentials bool) (p *Policy, problem string, found Problem) {
-	p, problems := Compile(Config{AllowOrigins: []OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: credentials})
+func compileOne(expr string, credentials bool) (set *Set, problem string, found problem.Problem) {
+	set, problems := compileAll([]Entry{{Text: expr, Regex: true}}, credentials, NewRegexBudget())
 	for _, found := range problems {
 		kind := "error: "
 		if found.Warning {
@@ -24,7 +24,7 @@ func compileOne(expr string, credentials bool) (p *Policy, problem string, found
 	if len(problems) > 0 {
 		found = problems[0]
 	}
-	return p, problem, found
+	return set, problem, found
 }
 
 // TestRegexHoles: what a regex matches of other owners' sites, with credentials and
@@ -139,7 +139,7 @@ func TestRegexHoles(t *testing.T) {
 }
 
 // checkHole checks that a regex does match what the message says it matches.
-func checkHole(t *testing.T, expr string, found Problem) {
+func checkHole(t *testing.T, expr string, found problem.Problem) {
 	t.Helper()
 	_, rest, ok := strings.Cut(found.What, ` also matches "`)
 	if !ok {
@@ -166,11 +166,11 @@ func suggestion(t *testing.T, instead string) string {
 }
 
 // checkSuggestion checks that what a message suggests is accepted without a word.
-func checkSuggestion(t *testing.T, found Problem, credentials bool) {
+func checkSuggestion(t *testing.T, found problem.Problem, credentials bool) {
 	t.Helper()
 	if quoted, ok := strings.CutPrefix(found.Instead, `write "`); ok && strings.HasSuffix(quoted, ", which is no regex") {
 		entry, _, _ := strings.Cut(quoted, `"`)
-		if _, problems := Compile(Config{AllowOrigins: []OriginEntry{{Text: entry}}, AllowCredentials: credentials}); len(problems) > 0 {
+		if _, problems := compileAll([]Entry{{Text: entry}}, credentials, NewRegexBudget()); len(problems) > 0 {
 			t.Errorf("%s: the suggestion %s is wrong itself: %v", found.What, entry, problems)
 		}
 		return
@@ -187,7 +187,7 @@ func checkSuggestion(t *testing.T, found Problem, credentials bool) {
 	}
 	if _, rest, ok := strings.Cut(found.Instead, `, or "`); ok {
 		entry, _, _ := strings.Cut(rest, `"`)
-		if _, problems := Compile(Config{AllowOrigins: []OriginEntry{{Text: entry}}, AllowCredentials: credentials}); len(problems) > 0 {
+		if _, problems := compileAll([]Entry{{Text: entry}}, credentials, NewRegexBudget()); len(problems) > 0 {
 			t.Errorf("%s: the suggestion %s is wrong itself: %v", found.What, entry, problems)
 		}
 	}
@@ -470,7 +470,7 @@ func TestAdviceSpent(t *testing.T) {
 				r := &problem.List{}
 				budget := NewRegexBudget()
 				budget.advice.steps = steps
-				CompileOrigins(slices.All([]OriginEntry{{Text: expr, Regex: true}}), credentials, budget, r)
+				Compile(slices.All([]Entry{{Text: expr, Regex: true}}), credentials, budget, r)
 				if got := r.All(); len(got) != 1 || got[0].What == "" || got[0].Instead == "" {
 					t.Errorf("%s with %d steps for advice: %v", expr, steps, got)
 				}

@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -35,7 +35,7 @@ func parsePattern(s string, m *mender) (p pattern, what, instead string) {
 	case !ok:
 		what, instead = m.diagnoseOrigin(s)
 	case p.tooDeep():
-		what, instead = problem.Quote(s)+" has more than "+strconv.Itoa(maxDepth)+" labels", "shorten it"
+		what, instead = problem.Quote(s)+" has more than "+strconv.Itoa(MaxDepth)+" labels", "shorten it"
 	case p.overAddress():
 		what = problem.Quote(s) + " has a wildcard before an IP address, which has no subdomains"
 		instead = m.mend(s, "write the address alone")
@@ -47,11 +47,11 @@ func parsePattern(s string, m *mender) (p pattern, what, instead string) {
 func (p pattern) fits() bool { return !p.tooDeep() && !p.overAddress() }
 
 // tooDeep reports whether a wildcard stands before more labels than are looked up.
-func (p pattern) tooDeep() bool { return p.subdomains && labels(p.origin.host) > maxDepth }
+func (p pattern) tooDeep() bool { return p.subdomains && labels(p.origin.host) > MaxDepth }
 
 // overAddress reports whether a wildcard stands before an IP address.
 func (p pattern) overAddress() bool {
-	return p.subdomains && (strings.HasPrefix(p.origin.host, "[") || canonicalIPv4(p.origin.host))
+	return p.subdomains && (strings.HasPrefix(p.origin.host, "[") || CanonicalIPv4(p.origin.host))
 }
 
 func readPattern(s string) (p pattern, ok bool) {
@@ -74,7 +74,7 @@ func readPattern(s string) (p pattern, ok bool) {
 		ok = false
 	}
 	if port == anyPort {
-		ok = ok && p.origin.port == noPort
+		ok = ok && p.origin.port == NoPort
 		p.origin.port = anyPort
 	}
 	return p, ok
@@ -84,7 +84,7 @@ func cutAnyPort(s string) (rest string, port int) {
 	if rest, found := strings.CutSuffix(s, ":*"); found {
 		return rest, anyPort
 	}
-	return s, noPort
+	return s, NoPort
 }
 
 // trustsStrangers reports whether a policy that allows credentials may not have the pattern.

@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"slices"
@@ -322,7 +322,7 @@ func asPunycode(tokens []token) []token {
 		case end == i:
 			list = append(list, tokens[i])
 			end++
-		case !isASCII(label) && ok && (end == len(tokens) || tokens[end].kind != timesToken):
+		case !IsASCII(label) && ok && (end == len(tokens) || tokens[end].kind != timesToken):
 			list = append(list, tokenize(ascii)...)
 		default:
 			list = append(list, tokens[i:end]...)

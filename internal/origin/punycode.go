@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"strings"
@@ -12,12 +12,12 @@ import (
 // (https://url.spec.whatwg.org/#idna) makes nothing but lower case; ok is false for
 // others. golang.org/x/net/idna knows all, in 300 kB of tables.
 func toASCII(host string) (ascii string, ok bool) {
-	if !utf8.ValidString(host) || len(host) > 4*maxHost {
+	if !utf8.ValidString(host) || len(host) > 4*MaxHost {
 		return "", false
 	}
 	labels := strings.Split(host, ".")
 	for i, label := range labels {
-		if isASCII(label) {
+		if IsASCII(label) {
 			labels[i] = strings.ToLower(label)
 			continue
 		}

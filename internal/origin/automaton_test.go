@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -168,15 +168,15 @@ func TestHostileRegexes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			p, _, found := compileOne(expr, true)
+			set, _, found := compileOne(expr, true)
 			runtime.ReadMemStats(&after)
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > bound {
 				t.Errorf("allocates %d kB", allocated>>10)
 			} else if testing.Verbose() {
 				t.Logf("allocates %d kB: %.300s; %s", allocated>>10, found.What, found.Instead)
 			}
-			if p != nil && p.origins.regexps[0].size() > 1<<20 {
-				t.Errorf("takes %d bytes", p.origins.regexps[0].size())
+			if set != nil && set.regexps[0].size() > 1<<20 {
+				t.Errorf("takes %d bytes", set.regexps[0].size())
 			}
 			checkEstimate(t, expr)
 			checkSuggestion(t, found, true)
@@ -208,13 +208,13 @@ func TestRegexMemory(t *testing.T) {
 }
 
 // manyRegexes are regexes of n domains, no two alike.
-func manyRegexes(n int) (list []OriginEntry) {
+func manyRegexes(n int) (list []Entry) {
 	forms := []string{
 		`https://[a-z0-9-]+\.tenant%d\.example\.com`, `https://([a-z0-9-]+\.)*site%d\.example(:[0-9]+)?`,
 		`https://pr-[0-9]+\.app%d\.example\.org`, `https://(app|admin)\.t%d\.example\.(com|de)`, `https://.*\.x%d\.example\.net`,
 	}
 	for i := range n {
-		list = append(list, OriginEntry{Text: fmt.Sprintf(forms[i%len(forms)], i), Regex: true})
+		list = append(list, Entry{Text: fmt.Sprintf(forms[i%len(forms)], i), Regex: true})
 	}
 	return list
 }
@@ -222,25 +222,25 @@ func manyRegexes(n int) (list []OriginEntry) {
 // TestCombinedRegexes: a hundred regexes become one automaton, and so cost what one costs.
 func TestCombinedRegexes(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 100, 500} {
-		p, problems := Compile(Config{AllowOrigins: manyRegexes(n), AllowCredentials: true})
+		set, problems := compileAll(manyRegexes(n), true, NewRegexBudget())
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
 		size := 0
-		for _, a := range p.origins.regexps {
+		for _, a := range set.regexps {
 			size += a.size()
 		}
-		t.Logf("%d regexes are %d automata of %d bytes", n, len(p.origins.regexps), size)
-		if limit := 1 + n/100; len(p.origins.regexps) > limit || size > n*8<<10 {
-			t.Errorf("%d regexes are %d automata of %d bytes", n, len(p.origins.regexps), size)
+		t.Logf("%d regexes are %d automata of %d bytes", n, len(set.regexps), size)
+		if limit := 1 + n/100; len(set.regexps) > limit || size > n*8<<10 {
+			t.Errorf("%d regexes are %d automata of %d bytes", n, len(set.regexps), size)
 		}
 		for i := range n {
 			want := []string{"https://a.tenant%d.example.com", "https://a.b.site%d.example:8443", "https://pr-12.app%d.example.org", "https://admin.t%d.example.de", "https://a.b.x%d.example.net"}[i%5]
 			origin := fmt.Sprintf(want, i)
-			if _, reason := p.origins.match(origin); reason != Allowed {
+			if _, reason := set.Match(origin); reason != Allowed {
 				t.Errorf("%s is not allowed", origin)
 			}
-			if _, reason := p.origins.match(strings.Replace(origin, "example", "examplx", 1)); reason == Allowed {
+			if _, reason := set.Match(strings.Replace(origin, "example", "examplx", 1)); reason == Allowed {
 				t.Errorf("%s is allowed with another domain", origin)
 			}
 		}
@@ -249,22 +249,22 @@ func TestCombinedRegexes(t *testing.T) {
 
 // TestUncombinableRegexes: what can't be combined is bounded, and so is the work for many.
 func TestUncombinableRegexes(t *testing.T) {
-	regexes := func(n int, format string, first, step int) (list []OriginEntry) {
+	regexes := func(n int, format string, first, step int) (list []Entry) {
 		for i := range n {
-			list = append(list, OriginEntry{Text: fmt.Sprintf(format, first+i*step, i), Regex: true})
+			list = append(list, Entry{Text: fmt.Sprintf(format, first+i*step, i), Regex: true})
 		}
 		return list
 	}
 	const periods = `https://([a-z]{%d})+\.t%d\.example\.com`
 	for _, test := range []struct {
-		regexes []OriginEntry
+		regexes []Entry
 		refused string
 	}{
 		{regexes(40, periods, 31, 2), ""},
 		{regexes(100, periods, 31, 2), `has regexes that would take too long to match; write patterns such as "https://*.example.com"`},
 		{regexes(200, `https://[a-z0-9.-]{1,%d}\.(a|b%d)\.example\.com`, 40, 1), `the regexes, up to this one, take too long to compile together; write patterns such as "https://*.example.com"`},
 	} {
-		set, problems := compileRegexes(test.regexes, &RegexBudget{steps: 1 << 26, advice: NewRegexBudget()})
+		set, problems := compileAll(test.regexes, true, &RegexBudget{steps: 1 << 26, advice: NewRegexBudget()})
 		if (set == nil) != (test.refused != "") || set == nil && !strings.Contains(problems[0].Error(), test.refused) || len(problems) > 1 {
 			t.Errorf("%s: %v", test.regexes[0].Text, problems)
 		}
@@ -274,16 +274,16 @@ func TestUncombinableRegexes(t *testing.T) {
 	}
 }
 
-// compileRegexes compiles the entries of a policy that allows credentials.
-func compileRegexes(entries []OriginEntry, budget *RegexBudget) (*Origins, []Problem) {
+// compileAll compiles the entries of a policy.
+func compileAll(entries []Entry, credentials bool, budget *RegexBudget) (*Set, []problem.Problem) {
 	r := &problem.List{}
-	return CompileOrigins(slices.All(entries), true, budget, r), r.All()
+	return Compile(slices.All(entries), credentials, budget, r), r.All()
 }
 
 // BenchmarkRegexes matches origins of the greatest length that come as far as they can.
 func BenchmarkRegexes(b *testing.B) {
 	for _, n := range []int{1, 100, 500} {
-		p, _ := Compile(Config{AllowOrigins: manyRegexes(n), AllowCredentials: true})
+		set, _ := compileAll(manyRegexes(n), true, NewRegexBudget())
 		for name, origin := range map[string]string{
 			"hostile": "https://" + strings.Repeat("a.", 113) + "site1.example.evil.test",
 			"denied":  "https://app.other.example",
@@ -292,7 +292,7 @@ func BenchmarkRegexes(b *testing.B) {
 			b.Run(fmt.Sprintf("%d/%s", n, name), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, reason := p.origins.match(origin); (reason == Allowed) != (name == "allowed") {
+					if _, reason := set.Match(origin); (reason == Allowed) != (name == "allowed") {
 						b.Fatal(reason)
 					}
 				}
@@ -315,14 +315,14 @@ func BenchmarkCompileRegex(b *testing.B) {
 func TestRegexBudget(t *testing.T) {
 	budget := NewRegexBudget()
 	entries := manyRegexes(5)
-	if set, problems := compileRegexes(entries, budget); set == nil || len(problems) > 0 {
+	if set, problems := compileAll(entries, true, budget); set == nil || len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	budget.spend(regexSteps)
-	if set, problems := compileRegexes(entries, budget); set != nil || len(problems) != 1 || !strings.Contains(problems[0].What, "too long to compile together") {
+	if set, problems := compileAll(entries, true, budget); set != nil || len(problems) != 1 || !strings.Contains(problems[0].What, "too long to compile together") {
 		t.Error(problems)
 	}
-	if set, problems := compileRegexes([]OriginEntry{{Text: "https://app.example"}}, budget); set == nil {
+	if set, problems := compileAll([]Entry{{Text: "https://app.example"}}, true, budget); set == nil {
 		t.Error("without a regex: ", problems)
 	}
 }

@@ -3,6 +3,8 @@ package cors
 import (
 	"cmp"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
 // A Fit is how a [Match] covers a request: by its route's name, or by a host and a path.
@@ -51,7 +53,7 @@ func (f Fit) covers(authority, path string) bool {
 	if f.Host != "" {
 		authority = strings.ToLower(authority)
 		pattern, what, _ := parseHostPattern(f.Host)
-		host, _, _ := cutPort(authority)
+		host, _, _ := origin.CutPort(authority)
 		port := authority[len(host):]
 		authority = strings.TrimSuffix(host, ".")
 		switch {
@@ -90,7 +92,7 @@ func (f Fit) Compare(g Fit) int {
 
 func (f Fit) rank() [6]int {
 	pattern, _, _ := parseHostPattern(f.Host)
-	host, _, _ := cutPort(pattern.host)
+	host, _, _ := origin.CutPort(pattern.host)
 	path := strings.TrimSuffix(f.Path.Path, "/")
 	exact := func(b bool) int {
 		if b {

@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"slices"
@@ -228,7 +228,7 @@ type walker struct {
 // safe reports whether there is no hole. If there is one, the walker stays there.
 func (w *walker) safe() bool {
 	x := w.x
-	if x.budget < 0 || len(w.suffix) > maxHost {
+	if x.budget < 0 || len(w.suffix) > MaxHost {
 		return true // examine knows that the budget is spent; no host is longer
 	}
 	host := strings.TrimSuffix(w.suffix, ".")

@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import "strings"
 
@@ -8,20 +8,21 @@ import "strings"
 type origin struct {
 	scheme string
 	host   string // a domain, an IP address, IPv6 in brackets, or an opaque host, which may be empty
-	port   int    // noPort if the serialization has none
+	port   int    // NoPort if the serialization has none
 }
 
 const (
-	noPort  = -1
+	// NoPort is the port of what has none.
+	NoPort  = -1
 	anyPort = -2
 
-	// maxHost is the longest host that DNS can resolve (RFC 1035, section 2.3.4),
+	// MaxHost is the length of the longest host that DNS can resolve (RFC 1035, section 2.3.4),
 	// with the trailing dot that browsers keep. Opaque hosts have the same limit: it
 	// bounds the work, and what an answer repeats.
-	maxHost = 254
+	MaxHost = 254
 	// maxScheme is far above any scheme in use, and bounds the work.
 	maxScheme = 64
-	maxOrigin = maxScheme + len("://") + maxHost + len(":65535")
+	maxOrigin = maxScheme + len("://") + MaxHost + len(":65535")
 )
 
 // parseOrigin parses s as the serialization of a tuple origin, exactly as
@@ -48,8 +49,8 @@ func originOf(scheme, rest string) (o origin, ok bool) {
 	if !validScheme(scheme) {
 		return origin{}, false
 	}
-	host, port, ok := cutPort(rest)
-	if !ok || port != noPort && (port == defaultPort(scheme) || host == "") || !validHost(scheme, host) {
+	host, port, ok := CutPort(rest)
+	if !ok || port != NoPort && (port == defaultPort(scheme) || host == "") || !ValidHost(scheme, host) {
 		return origin{}, false
 	}
 	return origin{scheme, host, port}, true
@@ -69,19 +70,19 @@ func validScheme(s string) bool {
 	return true
 }
 
-// cutPort splits host[:port]. The port is canonical: no leading zero, at most 65535.
-func cutPort(s string) (host string, port int, ok bool) {
+// CutPort splits host[:port]. The port is canonical: no leading zero, at most 65535.
+func CutPort(s string) (host string, port int, ok bool) {
 	// Only an IPv6 address has colons of its own, and it ends with a bracket.
 	i := strings.LastIndexByte(s, ':')
 	if i < strings.IndexByte(s, ']') || i < 0 {
-		return s, noPort, true
+		return s, NoPort, true
 	}
 	port, ok = parseUint(s[i+1:], 65535)
 	return s[:i], port, ok
 }
 
 // defaultPort is the port that a URL of this scheme leaves out
-// (https://url.spec.whatwg.org/#special-scheme), or noPort.
+// (https://url.spec.whatwg.org/#special-scheme), or NoPort.
 func defaultPort(scheme string) int {
 	switch scheme {
 	case "http", "ws":
@@ -91,24 +92,24 @@ func defaultPort(scheme string) int {
 	case "ftp":
 		return 21
 	}
-	return noPort
+	return NoPort
 }
 
 // special reports whether URLs of a scheme have hosts of DNS
 // (https://url.spec.whatwg.org/#special-scheme). It leaves out "file", whose origins
 // browsers serialize with no host at all.
-func special(scheme string) bool { return defaultPort(scheme) != noPort }
+func special(scheme string) bool { return defaultPort(scheme) != NoPort }
 
-// validHost reports whether s is a host as the URL standard serializes it:
+// ValidHost reports whether s is a host as the URL standard serializes it:
 // a domain of letters, digits, "-" and "_" (international names as Punycode),
 // a dotted IPv4 address, or a bracketed IPv6 address. A domain may end with a dot:
 // browsers send it, and it is another origin. Of a scheme that isn't special, it is an
 // opaque host. Without a scheme a number may be a domain.
-func validHost(scheme, s string) bool {
+func ValidHost(scheme, s string) bool {
 	if scheme != "" && !special(scheme) && !strings.HasPrefix(s, "[") {
 		return validOpaqueHost(s)
 	}
-	if s == "" || len(s) > maxHost {
+	if s == "" || len(s) > MaxHost {
 		return false
 	}
 	if s[0] == '[' {
@@ -127,7 +128,7 @@ func validHost(scheme, s string) bool {
 	}
 	// Only in URLs of special schemes is a host that ends in a number an IPv4 address.
 	if special(scheme) && endsInNumber(s) {
-		return canonicalIPv4(s)
+		return CanonicalIPv4(s)
 	}
 	return true
 }
@@ -138,7 +139,7 @@ func validHost(scheme, s string) bool {
 // which would mean something in a header's list or to a reader of a log: commas,
 // semicolons, asterisks, quotes, backquotes and braces.
 func validOpaqueHost(s string) bool {
-	if len(s) > maxHost {
+	if len(s) > MaxHost {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
@@ -164,8 +165,8 @@ func endsInNumber(host string) bool {
 	return strings.Trim(last, "0123456789") == ""
 }
 
-// canonicalIPv4 reports whether s is four decimal numbers without leading zeros.
-func canonicalIPv4(s string) bool {
+// CanonicalIPv4 reports whether s is four decimal numbers without leading zeros.
+func CanonicalIPv4(s string) bool {
 	for i := range 4 {
 		part, rest, more := strings.Cut(s, ".")
 		if _, ok := parseUint(part, 255); !ok || more != (i < 3) {
@@ -276,7 +277,7 @@ func appendIPv6(b []byte, pieces [8]uint16) []byte {
 // HTTP is as safe as HTTPS (https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy).
 func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "[::1]" ||
-		strings.HasPrefix(host, "127.") && canonicalIPv4(host)
+		strings.HasPrefix(host, "127.") && CanonicalIPv4(host)
 }
 
 func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
@@ -309,3 +310,16 @@ func parseUint(s string, limit int) (n int, ok bool) {
 	}
 	return n, true
 }
+
+// IsASCII reports whether s has no character outside ASCII.
+func IsASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// labels is the number of labels of a host. A trailing dot counts as a label's end.
+func labels(host string) int { return strings.Count(host, ".") + 1 }

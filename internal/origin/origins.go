@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Origins is a compiled allow_origins: a set of origins in which a look-up costs the
+// A Set is a compiled allow_origins: a set of origins in which a look-up costs the
 // same for one entry as for a hundred thousand. It is immutable, and policies may
 // share it.
-type Origins struct {
+type Set struct {
 	any  bool
 	null bool
 	// few has the origins without wildcards if there are no more than fewOrigins, which
@@ -28,20 +28,45 @@ type Origins struct {
 	size    int
 }
 
+// An Entry is an entry of allow_origins.
+type Entry struct {
+	// Text is an origin or a pattern, or the regex if Regex is set.
+	Text string
+	// Regex makes Text a regular expression (RE2) that the whole origin must match.
+	Regex bool
+	// Offset is where the entry stands; problems of the entry have it too.
+	Offset int
+}
+
 const fewOrigins = 4
 
 // originsSize is about how many bytes Origins take beside their entries.
 const originsSize = 320
 
-// maxDepth bounds the labels after a wildcard, and so the look-ups for an origin.
-const maxDepth = 63
+// MaxDepth bounds the labels after a wildcard, and so the look-ups for an origin.
+const MaxDepth = 63
 
 // Size is about how many bytes of memory the origins take.
-func (set *Origins) Size() int { return set.size }
+func (set *Set) Size() int { return set.size }
 
-// match reports whether the set has an origin, given its serialization. kept is
-// the serialization in memory of the set, or "" if the set has none.
-func (set *Origins) match(s string) (kept string, reason Reason) {
+// Any reports whether the set has every origin.
+func (set *Set) Any() bool { return set.any }
+
+// A Result says whether a set has an origin.
+type Result uint8
+
+const (
+	// Allowed means that the set has the origin.
+	Allowed Result = iota
+	// NotAllowed means that it doesn't.
+	NotAllowed
+	// Malformed means that what was looked for is not a serialized origin.
+	Malformed
+)
+
+// Match looks an origin up, given its serialization. kept is the serialization in
+// memory of the set, or "" if the set has none.
+func (set *Set) Match(s string) (kept string, result Result) {
 	if set.any {
 		return "", Allowed // whatever it says: the answer has nothing of it
 	}
@@ -57,12 +82,12 @@ func (set *Origins) match(s string) (kept string, reason Reason) {
 		if set.null {
 			return "null", Allowed
 		}
-		return "", OriginNotAllowed
+		return "", NotAllowed
 	}
 	o, ok := parseOrigin(s)
 	switch {
 	case !ok:
-		return "", OriginMalformed
+		return "", Malformed
 	case set.matchPattern(o):
 		return "", Allowed
 	}
@@ -71,10 +96,10 @@ func (set *Origins) match(s string) (kept string, reason Reason) {
 			return "", Allowed
 		}
 	}
-	return "", OriginNotAllowed
+	return "", NotAllowed
 }
 
-func (set *Origins) matchPattern(o origin) bool {
+func (set *Set) matchPattern(o origin) bool {
 	if set.anyPort && set.has(o.scheme, o.host, anyPort, false) {
 		return true
 	}
@@ -97,7 +122,7 @@ func (set *Origins) matchPattern(o origin) bool {
 }
 
 // has reports whether the set has a pattern, as it is written in allow_origins.
-func (set *Origins) has(scheme, host string, port int, subdomains bool) bool {
+func (set *Set) has(scheme, host string, port int, subdomains bool) bool {
 	var buf [maxTableText]byte
 	b := append(append(buf[:0], scheme...), "://"...)
 	if subdomains {
@@ -105,7 +130,7 @@ func (set *Origins) has(scheme, host string, port int, subdomains bool) bool {
 	}
 	b = append(b, host...)
 	switch port {
-	case noPort:
+	case NoPort:
 	case anyPort:
 		b = append(b, ":*"...)
 	default:
@@ -115,7 +140,7 @@ func (set *Origins) has(scheme, host string, port int, subdomains bool) bool {
 }
 
 // subsumed reports whether the set allows all that p allows by another pattern.
-func (set *Origins) subsumed(p pattern) bool {
+func (set *Set) subsumed(p pattern) bool {
 	o := p.origin
 	if o.port != anyPort && set.anyPortOver(p) {
 		return true
@@ -123,7 +148,7 @@ func (set *Origins) subsumed(p pattern) bool {
 	host := o.host
 	for n := strings.Count(host, "."); n > 0; n-- {
 		_, host, _ = strings.Cut(host, ".")
-		if n > maxDepth || set.depths>>n&1 == 0 {
+		if n > MaxDepth || set.depths>>n&1 == 0 {
 			continue
 		}
 		if set.has(o.scheme, host, o.port, true) || set.has(o.scheme, host, anyPort, true) {
@@ -133,14 +158,14 @@ func (set *Origins) subsumed(p pattern) bool {
 	return false
 }
 
-func (set *Origins) anyPortOver(p pattern) bool {
+func (set *Set) anyPortOver(p pattern) bool {
 	return (p.subdomains || set.anyPort) && set.has(p.origin.scheme, p.origin.host, anyPort, p.subdomains)
 }
 
 // An originBuilder compiles allow_origins.
 type originBuilder struct {
 	builder
-	set     *Origins
+	set     *Set
 	regexes map[string]struct{} // their texts
 	// regexBudget bounds the work for them.
 	regexBudget *RegexBudget
@@ -159,19 +184,19 @@ type originBuilder struct {
 // each try takes microseconds.
 const maxTries = 2000
 
-// CompileOrigins compiles the entries of allow_origins, which it reads more than once
+// Compile compiles the entries of allow_origins, which it reads more than once
 // and keeps nothing of. It returns nil if any of them is wrong. Whether the policy
 // allows credentials decides what is wrong; the set is the same. The budget is for the
 // regexes of all policies.
-func CompileOrigins(entries iter.Seq2[int, OriginEntry], credentials bool, budget *RegexBudget, r Reporter) *Origins {
+func Compile(entries iter.Seq2[int, Entry], credentials bool, budget *RegexBudget, r problem.Reporter) *Set {
 	b := &originBuilder{
 		builder: builder{reporter: r, field: "allow_origins", credentials: credentials},
-		set:     &Origins{}, regexBudget: budget, tries: maxTries,
+		set:     &Set{}, regexBudget: budget, tries: maxTries,
 	}
 	return b.compile(entries)
 }
 
-func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
+func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
 	b.steps = b.regexBudget.steps
 	n := b.allocate(entries)
 	if n == 0 {
@@ -199,17 +224,17 @@ func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
 	return b.set
 }
 
-// CompileSharedOrigins compiles entries that policies share which may or may not allow
-// credentials. What is wrong only with credentials isn't reported, as [CheckOrigins] does
+// CompileShared compiles entries that policies share which may or may not allow
+// credentials. What is wrong only with credentials isn't reported, as [Check] does
 // that; but what is said to write instead of an entry is right with them, too.
-func CompileSharedOrigins(entries iter.Seq2[int, OriginEntry], budget *RegexBudget, r Reporter) *Origins {
-	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins"}, set: &Origins{}, regexBudget: budget, tries: maxTries, shared: true}
+func CompileShared(entries iter.Seq2[int, Entry], budget *RegexBudget, r problem.Reporter) *Set {
+	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins"}, set: &Set{}, regexBudget: budget, tries: maxTries, shared: true}
 	return b.compile(entries)
 }
 
-// CheckOrigins reports what [CompileOrigins] has to say of the entries only because the
+// Check reports what [Compile] has to say of the entries only because the
 // policy allows credentials. It reports whether they are right.
-func CheckOrigins(entries iter.Seq2[int, OriginEntry], budget *RegexBudget, r Reporter) bool {
+func Check(entries iter.Seq2[int, Entry], budget *RegexBudget, r problem.Reporter) bool {
 	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: true}, regexBudget: budget, again: true}
 	for i, entry := range entries {
 		b.at(i, entry.Offset)
@@ -223,7 +248,7 @@ func CheckOrigins(entries iter.Seq2[int, OriginEntry], budget *RegexBudget, r Re
 }
 
 // allocate makes room for the entries, and returns one more than the last index.
-func (b *originBuilder) allocate(entries iter.Seq2[int, OriginEntry]) (n int) {
+func (b *originBuilder) allocate(entries iter.Seq2[int, Entry]) (n int) {
 	exact, patterns, exactBytes, patternBytes := 0, 0, 0, 0
 	for i, entry := range entries {
 		n = i + 1
@@ -247,7 +272,7 @@ func (b *originBuilder) allocate(entries iter.Seq2[int, OriginEntry]) (n int) {
 }
 
 // entry compiles an entry. It reports whether the entry is there for the first time.
-func (b *originBuilder) entry(entry OriginEntry) (first bool) {
+func (b *originBuilder) entry(entry Entry) (first bool) {
 	if entry.Regex {
 		return b.addRegex(entry.Text)
 	}
@@ -355,7 +380,7 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 }
 
 // superfluous warns about the entries that add nothing.
-func (b *originBuilder) superfluous(entries iter.Seq2[int, OriginEntry]) {
+func (b *originBuilder) superfluous(entries iter.Seq2[int, Entry]) {
 	set := b.set
 	var again []again
 	for i, entry := range entries {
@@ -405,10 +430,10 @@ type again struct {
 	index, offset int
 }
 
-func (e OriginEntry) again(index int) again { return again{e.Text, e.Regex, index, e.Offset} }
+func (e Entry) again(index int) again { return again{e.Text, e.Regex, index, e.Offset} }
 
 // repeated warns about entries that stand in the list before, and says where.
-func (b *originBuilder) repeated(entries iter.Seq2[int, OriginEntry], list []again) {
+func (b *originBuilder) repeated(entries iter.Seq2[int, Entry], list []again) {
 	if len(list) == 0 {
 		return
 	}

@@ -1,6 +1,7 @@
 package cors
 
 import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 
 	"strconv"
@@ -42,7 +43,7 @@ func doubtfulPath(path string) bool {
 func dotSegment(path string) int {
 	for i := range len(path) {
 		if rest := path[i:]; strings.HasPrefix(rest, "/.") {
-			if segment := before(rest[1:], "/"); segment == "." || segment == ".." {
+			if segment, _, _ := strings.Cut(rest[1:], "/"); segment == "." || segment == ".." {
 				return i
 			}
 		}
@@ -79,7 +80,7 @@ func (p hostPattern) String() string {
 // defaultPort says what to write instead of a port that browsers leave out; what is
 // empty if the pattern has none.
 func (p hostPattern) defaultPort() (what, instead string) {
-	host, port, _ := cutPort(p.host)
+	host, port, _ := origin.CutPort(p.host)
 	var scheme string
 	switch port {
 	case 80:
@@ -98,9 +99,9 @@ func (p hostPattern) defaultPort() (what, instead string) {
 // instead what to write; what is empty if it is right.
 func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	p.host, p.subdomains = strings.CutPrefix(strings.ToLower(s), "*.")
-	host, port, ok := cutPort(p.host)
-	p.port = port != noPort
-	valid := validHost("", host)
+	host, port, ok := origin.CutPort(p.host)
+	p.port = port != origin.NoPort
+	valid := origin.ValidHost("", host)
 	name := strings.TrimSuffix(host, ".") // "api.example." is the same host
 	if len(name) < len(host) {
 		host, p.host = name, name+p.host[len(host):]
@@ -108,7 +109,7 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 	switch {
 	case s == "":
 		return p, "is empty", `write a host such as "api.example.com"`
-	case !isASCII(s): // before lower case makes another letter of one
+	case !origin.IsASCII(s): // before lower case makes another letter of one
 		return p, problem.Quote(s) + " has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`
 	case s == "*":
 		return p, `"*" is not a host`, "leave out match.hosts for every host"
@@ -116,17 +117,17 @@ func parseHostPattern(s string) (p hostPattern, what, instead string) {
 		return p, problem.Quote(s) + " is a URL, and a host has no scheme", "write the host alone"
 	case strings.Contains(s, "/"):
 		return p, problem.Quote(s) + " has a path", "write the path in match.paths"
-	case ipv6Problem(s) != "":
-		return p, problem.Quote(s) + ipv6Problem(s), `write it as browsers do, such as "[::1]"`
+	case origin.IPv6Problem(s) != "":
+		return p, problem.Quote(s) + origin.IPv6Problem(s), `write it as browsers do, such as "[::1]"`
 	case strings.Contains(host, "*"):
 		return p, problem.Quote(s) + " has a wildcard where none can stand", `write "*." before a domain, as in "*.example.com"`
 	case !ok:
 		return p, problem.Quote(s) + " has an invalid port", "write a number from 0 to 65535, or no port for every port"
 	case !valid:
 		return p, problem.Quote(s) + " is not a host", `write a host such as "api.example.com"`
-	case p.subdomains && labels(host) > maxDepth:
+	case p.subdomains && labels(host) > origin.MaxDepth:
 		return p, problem.Quote(s) + " has too many labels", "shorten it"
-	case p.subdomains && (host[0] == '[' || canonicalIPv4(host)):
+	case p.subdomains && (host[0] == '[' || origin.CanonicalIPv4(host)):
 		return p, problem.Quote(s) + " has a wildcard before an IP address", "write the address alone"
 	}
 	return p, "", ""

@@ -1,4 +1,4 @@
-package cors
+package origin
 
 import (
 	"math/rand/v2"
@@ -27,7 +27,7 @@ func TestSoundness(t *testing.T) {
 		samples, domains := 0, map[string]bool{}
 		for range 100 {
 			origin := sampleHost(a)
-			if o, ok := parseOrigin(origin); ok && a.MatchString(origin) && !canonicalIPv4(o.host) {
+			if o, ok := parseOrigin(origin); ok && a.MatchString(origin) && !CanonicalIPv4(o.host) {
 				if domain := registrable(strings.TrimSuffix(o.host, ".")); domain != "" {
 					samples++
 					domains[domain] = true
