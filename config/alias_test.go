@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // TestKeepsNothingOfTheDocument overwrites a document after it has been read: in the
@@ -30,7 +31,7 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 		var b strings.Builder
 		s := c.PolicySource
 		fmt.Fprintln(&b, s.Cluster, s.Path, s.Authority)
-		for _, k := range []cors.Key{
+		for _, k := range []match.Key{
 			{Route: "route"}, {Host: "few.test", Path: "/exact"}, {Host: "a.sub.test", Path: "/prefix/x"},
 			{Host: "h3.test", Path: "/shared4/x"}, {Host: "none.test", Path: "/"},
 		} {

@@ -8,6 +8,7 @@
 package filter
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Host is the proxy that hosts the filter. The strings that it returns are valid
@@ -83,7 +85,7 @@ type VM struct {
 	// Version and Revision of the build.
 	Version, Revision string
 
-	unconfigured *cors.Set
+	unconfigured *match.Table[*cors.Policy]
 	started      bool
 }
 
@@ -99,7 +101,7 @@ func (vm *VM) NewPluginContext(uint32) types.PluginContext {
 // Unconfigured returns a plugin that allows no origin until it is configured.
 func (vm *VM) Unconfigured() *Plugin {
 	if vm.unconfigured == nil {
-		vm.unconfigured = cors.Closed("the filter is not configured, so that no origin is allowed")
+		vm.unconfigured = closed("the filter is not configured, so that no origin is allowed")
 	}
 	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision}
 	p.use(vm.unconfigured)
@@ -112,7 +114,7 @@ type Plugin struct {
 	host     Host
 	editor   cors.Editor // the host, which need not be converted for each answer
 	build    string      // of the filter
-	policies *cors.Set
+	policies *match.Table[*cors.Policy]
 	// What applies to every request, and what decides on all without an origin; nil
 	// if that depends on the request.
 	everywhere, withoutOrigin *cors.Policy
@@ -169,10 +171,10 @@ func (p *Plugin) Configure() bool {
 		p.host.Log(Info, p.serving("now"))
 		return true
 	}
-	if len(c.Policies.Policies()) > 0 {
+	if len(c.Policies.All()) > 0 {
 		p.use(c.Policies)
 	} else {
-		p.use(cors.Closed("no policies have arrived from the policy source, so that no origin is allowed"))
+		p.use(closed("no policies have arrived from the policy source, so that no origin is allowed"))
 	}
 	p.host.Log(Info, p.serving("now")+", until the policy source answers")
 	p.source = &source{plugin: p, from: c.PolicySource}
@@ -207,17 +209,32 @@ func (p *Plugin) logProblem(prefix string, problem config.Problem) {
 
 // serving says how many policies serve.
 func (p *Plugin) serving(when string) string {
-	if p.policies.Closed() {
+	if p.everywhere != nil && p.everywhere.Closed() {
 		return when + " serving no policies: no origin is allowed"
 	}
-	return when + " serving " + count(len(p.policies.Policies()), "policy")
+	return when + " serving " + count(len(p.policies.All()), "policy")
 }
 
 // use makes the policies those of the streams to come.
-func (p *Plugin) use(set *cors.Set) {
-	p.policies, p.everywhere, p.withoutOrigin = set, set.Everywhere(), set.WithoutOrigin()
+func (p *Plugin) use(policies *match.Table[*cors.Policy]) {
+	p.policies, p.everywhere, p.withoutOrigin = policies, policies.Everywhere(), withoutOrigin(policies)
 	p.replies, p.replySize = map[*cors.Policy]*replies{}, 0
 }
+
+// withoutOrigin returns a policy that decides on every request without an origin as the
+// one that applies to it would; nil if there is none.
+func withoutOrigin(policies *match.Table[*cors.Policy]) *cors.Policy {
+	all := policies.All()
+	differ := len(all) > 1 && slices.ContainsFunc(all, func(p *cors.Policy) bool { return !p.OnlyVary() })
+	if !policies.Complete() || differ {
+		return nil
+	}
+	return all[0]
+}
+
+// closed is for when there are no policies: one applies to every request, and allows
+// nobody.
+func closed(why string) *match.Table[*cors.Policy] { return match.Everything(cors.Closed(why)) }
 
 func count(n int, noun string) string {
 	if n != 1 {

@@ -1,59 +1,92 @@
-package cors
+package match
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
-// NewSet arranges rules by what they match. It reports everything that is wrong or
-// doubtful at once (beyond [MaxProblems] only their number); the set is nil if any of
-// it is more than a warning. A rule without a policy, one that didn't compile, is
-// checked all the same, and makes the set nil.
-func NewSet(rules []Rule) (*Set, []Problem) {
-	r := &problem.List{}
-	b := NewSetBuilder(r, func(rule int) string { return rules[rule].Name })
-	for _, rule := range rules {
-		b.Add(rule.Match, rule.Policy, !rule.Incomplete)
-	}
-	return b.Set(), r.All()
+// A Builder arranges values by what they match, one after the other. What it takes of
+// memory and time grows with what the matches list, not with the number of pairs in the
+// lists (RATIONALE.md, "What a policy set weighs").
+type Builder[T any] struct {
+	values []T
+	builder
 }
 
-// A SetBuilder arranges policies by what they match, one after the other. What it
-// takes of memory and time grows with what the matches list, not with the number of
-// pairs in the lists (RATIONALE.md, "What a policy set weighs").
-type SetBuilder struct {
-	reporter Reporter
+// NewBuilder returns a Builder. The names of the rules, which are numbered in the order
+// in which they are added, are for messages.
+func NewBuilder[T any](r problem.Reporter, name func(rule int) string) *Builder[T] {
+	return &Builder[T]{builder: builder{reporter: r, name: name}}
+}
+
+// Check returns what is wrong or doubtful with a match on its own.
+func Check(m Match) *problem.List {
+	r := &problem.List{}
+	b := builder{reporter: r}
+	b.add(m, true)
+	return r
+}
+
+// Grow makes room for n rules to come.
+func (b *Builder[T]) Grow(n int) { b.values = slices.Grow(b.values, n) }
+
+// Add adds a rule: a value, and what it is for. It keeps copies of what it needs of the
+// match. A match that isn't complete lacks something that couldn't be read: what is
+// there is checked, but it isn't said to conflict with others, and there will be no table.
+func (b *Builder[T]) Add(m Match, value T, complete bool) {
+	b.values = append(b.values, value)
+	b.add(m, complete)
+}
+
+// Table returns the table of all rules, or nil if something was wrong.
+func (b *Builder[T]) Table() *Table[T] {
+	b.compareShared()
+	if b.failed {
+		return nil
+	}
+	return &Table[T]{b.values, b.index}
+}
+
+// A builder is a Builder but for the values.
+type builder struct {
+	reporter problem.Reporter
 	name     func(rule int) string
-	set      *Set
-	failed   bool // something is more than a warning
+	index    index
+	last     number // of the rule that is added
+	failed   bool   // something is more than a warning
 
 	// What is said next is about this entry of the last rule.
 	field string
-	index int
+	entry int
 
 	// For one rule at a time, kept to be used again.
-	hosts []claimedHost
-	paths []claimedPath
+	hosts []hostEntry
+	paths []pathEntry
 
 	groups map[string]*pathTable // shared tables, by the hosts that share them
-	shared []claimedHost         // the hosts that share tables
+	shared []sharing
 }
 
-// A claimedHost is an entry of match.hosts; its table is the host's.
-type claimedHost struct {
-	text  string // as in the set's maps, with "*." before a wildcard's
-	index int
-	table *hostTable
+// A hostEntry is an entry of match.hosts, or every host.
+type hostEntry struct {
+	text  string // as hosts are compared, with "*." before a wildcard's; "" for every host
+	entry int    // -1 for every host
 }
 
-// A claimedPath is an entry of match.paths.
-type claimedPath struct {
-	pathKey
-	index   int
+// A pathEntry is an entry of match.paths, or every path.
+type pathEntry struct {
+	path    Path // as paths are compared
 	written string
+	entry   int // -1 for every path
+}
+
+// A sharing is a host that shares tables with others.
+type sharing struct {
+	host  string
+	table *hostTable
 }
 
 // Bounds of what hosts may share.
@@ -67,162 +100,134 @@ const (
 	maxComparisons = 1 << 21
 )
 
-// NewSetBuilder returns a SetBuilder. The names of the rules, which are numbered in the
-// order in which they are added, are for messages.
-func NewSetBuilder(r Reporter, name func(rule int) string) *SetBuilder {
-	return &SetBuilder{reporter: r, name: name, set: &Set{}}
-}
-
-// Grow makes room for n rules to come.
-func (b *SetBuilder) Grow(n int) { b.set.policies = slices.Grow(b.set.policies, n) }
-
-// Add adds a rule. It keeps copies of what it needs of the match. A policy that is nil
-// didn't compile. A match that isn't complete lacks something that couldn't be read, so
-// that it isn't said to conflict with others.
-func (b *SetBuilder) Add(m Match, policy *Policy, complete bool) {
-	b.set.policies = append(b.set.policies, policy)
-	b.failed = b.failed || policy == nil || !complete
+func (b *builder) add(m Match, complete bool) {
+	b.last++
+	b.failed = b.failed || !complete
 	b.addRoutes(m.Routes, complete)
-	if len(m.Routes) > 0 && len(m.Hosts) == 0 && len(m.Paths) == 0 {
+	if m.OnlyRoutes() {
 		return
 	}
 	complete = b.readPaths(m.Paths) && complete
 	b.readHosts(m.Hosts)
-	b.set.byHost = b.set.byHost || len(m.Hosts) > 0
-	b.set.byPath = b.set.byPath || len(m.Paths) > 0
+	b.index.byHost = b.index.byHost || len(m.Hosts) > 0
+	b.index.byPath = b.index.byPath || len(m.Paths) > 0
 	switch {
 	case !complete:
-	case len(m.Hosts) == 0:
-		b.claimAll(&b.set.every, claimedHost{text: "", index: -1})
-	case min(len(b.hosts), len(b.paths)) <= fewPairs:
-		for _, h := range b.hosts {
-			b.claimAll(b.table(h.text), h)
-		}
-	default:
+	case min(len(b.hosts), len(b.paths)) > fewPairs:
 		b.share()
+	default:
+		for _, h := range b.hosts {
+			b.claim(&b.table(h.text).own, h)
+		}
 	}
 }
-
-// Set returns the set of all rules, or nil if something was wrong.
-func (b *SetBuilder) Set() *Set {
-	b.compareShared()
-	if b.failed {
-		return nil
-	}
-	b.set.findUniform()
-	return b.set
-}
-
-// last is the number of the rule that is added.
-func (b *SetBuilder) last() number { return number(len(b.set.policies)) }
 
 // about makes an entry what is said next is about.
-func (b *SetBuilder) about(field string, index int) { b.field, b.index = field, index }
+func (b *builder) about(field string, entry int) { b.field, b.entry = field, entry }
 
 // wrong reports a problem of a rule in words that are put together if they are wanted.
-func (b *SetBuilder) wrong(rule number, words func() (what, instead string)) {
+func (b *builder) wrong(rule number, words func() (what, instead string)) {
 	b.failed = true
 	if b.reporter.Wants(false) {
 		what, instead := words()
-		b.reporter.Report(Problem{Rule: int(rule) - 1, Field: b.field, Index: b.index, What: what, Instead: instead})
+		b.reporter.Report(problem.Problem{Rule: int(rule) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead})
 	}
 }
 
 // conflict reports that two rules claim the same.
-func (b *SetBuilder) conflict(rule, other number, claim func() string) {
+func (b *builder) conflict(rule, other number, claim Claim) {
 	b.wrong(rule, func() (what, instead string) {
-		return "claims " + claim() + ", as " + b.name(int(other)-1) + " does", "give the two policies different matches, or make them one"
+		return "claims " + claim.String() + ", as " + b.name(int(other)-1) + " does", "give the two policies different matches, or make them one"
 	})
 }
 
 // twice warns that an entry is there already.
-func (b *SetBuilder) twice(text string) {
+func (b *builder) twice(text string) {
 	if b.reporter.Wants(true) {
 		b.warn(problem.Quote(text)+" is listed twice", "leave one out")
 	}
 }
 
 // warn describes a warning that is wanted.
-func (b *SetBuilder) warn(what, instead string) {
-	b.reporter.Report(Problem{Rule: int(b.last()) - 1, Field: b.field, Index: b.index, What: what, Instead: instead, Warning: true})
+func (b *builder) warn(what, instead string) {
+	b.reporter.Report(problem.Problem{Rule: int(b.last) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead, Warning: true})
 }
 
-func (b *SetBuilder) addRoutes(routes []string, complete bool) {
+func (b *builder) addRoutes(routes []string, complete bool) {
 	seen := newSeen[string](len(routes))
 	for i, route := range routes {
 		b.about("match.routes", i)
-		if route == "" {
-			b.wrong(b.last(), func() (what, instead string) { return "is empty", "write the name of a route" })
-			continue
-		}
-		if seen.before(route) {
+		other := b.index.routes[route]
+		switch {
+		case route == "":
+			b.wrong(b.last, func() (what, instead string) { return "is empty", "write the name of a route" })
+		case seen.before(route):
 			b.twice(route)
-			continue
-		}
-		switch other := b.set.routes[route]; {
 		case !complete:
 		case other != 0:
-			b.conflict(b.last(), other, func() string { return "the route " + problem.Quote(route) })
+			b.conflict(b.last, other, Claim{Route: route})
 		default:
-			if b.set.routes == nil {
-				b.set.routes = map[string]number{}
+			if b.index.routes == nil {
+				b.index.routes = map[string]number{}
 			}
-			b.set.routes[strings.Clone(route)] = b.last()
+			b.index.routes[strings.Clone(route)] = b.last
 		}
 	}
 }
 
 // readPaths reads match.paths into b.paths, without what is listed twice. It reports
 // whether all are right.
-func (b *SetBuilder) readPaths(matches []PathMatch) (ok bool) {
-	seen := newSeen[pathKey](len(matches))
-	b.paths = slices.Grow(b.paths[:0], len(matches))
+func (b *builder) readPaths(paths []Path) (ok bool) {
+	seen := newSeen[Path](len(paths))
+	b.paths = slices.Grow(b.paths[:0], max(1, len(paths)))
 	ok = true
-	for i, m := range matches {
+	for i, p := range paths {
 		b.about("match.paths", i)
-		if what, _ := checkPath(m); what != "" {
-			b.wrong(b.last(), func() (what, instead string) { return diagnosePath(m) })
+		key := p.Canonical()
+		if f := p.check(); f != right {
+			b.wrong(b.last, func() (what, instead string) { return f.ofPath(p) })
 			ok = false
 			continue
 		}
-		key := pathKey{m.Path, m.Prefix}
-		if m.Prefix {
-			key.text = trimSlash(m.Path)
-		}
 		if seen.before(key) {
-			b.twice(key.text)
+			b.twice(key.Path)
 			continue
 		}
-		if doubtfulPath(m.Path) && b.reporter.Wants(true) {
-			b.warn(diagnoseDoubtfulPath(m))
+		if doubtfulPath(p.Path) && b.reporter.Wants(true) {
+			b.warn(diagnoseDoubtfulPath(p))
 		}
-		b.paths = append(b.paths, claimedPath{key, i, m.Path})
+		b.paths = append(b.paths, pathEntry{key, p.Path, i})
+	}
+	if len(paths) == 0 {
+		b.paths = append(b.paths, pathEntry{entry: -1})
 	}
 	return ok
 }
 
 // readHosts reads match.hosts into b.hosts, those that are right, without what is
 // listed twice.
-func (b *SetBuilder) readHosts(hosts []string) {
+func (b *builder) readHosts(hosts []string) {
 	seen := newSeen[string](len(hosts))
-	b.hosts = slices.Grow(b.hosts[:0], len(hosts))
+	b.hosts = slices.Grow(b.hosts[:0], max(1, len(hosts)))
 	for i, host := range hosts {
 		b.about("match.hosts", i)
-		pattern, what, _ := parseHostPattern(host)
-		if what != "" {
-			b.wrong(b.last(), func() (what, instead string) { return diagnoseHostPattern(host) })
+		pattern, f := parseHost(host)
+		if f != right {
+			b.wrong(b.last, func() (what, instead string) { return f.ofHost(host) })
 			continue
 		}
-		key := pattern.key(host)
-		if seen.before(key) {
-			b.twice(key)
+		if seen.before(pattern.text) {
+			b.twice(pattern.text)
 			continue
 		}
-		if what, instead := pattern.defaultPort(); what != "" && b.reporter.Wants(true) {
-			b.warn(what, instead)
+		if scheme := pattern.schemeOfPort(); scheme != "" && b.reporter.Wants(true) {
+			b.warn(pattern.matchesHardly(scheme))
 		}
-		b.set.ports = b.set.ports || pattern.port
-		b.hosts = append(b.hosts, claimedHost{text: key, index: i})
+		b.index.ports = b.index.ports || pattern.hasPort()
+		b.hosts = append(b.hosts, hostEntry{pattern.text, i})
+	}
+	if len(hosts) == 0 {
+		b.hosts = append(b.hosts, hostEntry{"", -1})
 	}
 }
 
@@ -247,13 +252,15 @@ func (s seen[K]) before(key K) bool {
 }
 
 // table returns a host's table, made where it is missing.
-func (b *SetBuilder) table(host string) *hostTable {
-	s := b.set
-	tables := &s.hosts
+func (b *builder) table(host string) *hostTable {
+	if host == "" {
+		return &b.index.every
+	}
+	tables := &b.index.hosts
 	name, wildcard := strings.CutPrefix(host, "*.")
 	if wildcard {
-		tables = &s.suffixes
-		s.depths |= 1 << labels(name)
+		tables = &b.index.suffixes
+		b.index.depths |= 1 << labels(name)
 	}
 	if t := (*tables)[name]; t != nil {
 		return t
@@ -266,51 +273,29 @@ func (b *SetBuilder) table(host string) *hostTable {
 	return t
 }
 
-// claimAll claims the paths of the rule, or every path, for one host or for every host.
-func (b *SetBuilder) claimAll(t *hostTable, h claimedHost) {
-	if len(b.paths) > 0 {
-		for _, p := range b.paths {
-			b.claim(&t.own, h.text, p)
+// claim claims the paths of the rule in a table of a host's.
+func (b *builder) claim(t *pathTable, h hostEntry) {
+	for _, p := range b.paths {
+		other := t.get(p.path)
+		if other == 0 {
+			p.path.Path = strings.Clone(p.path.Path)
+			t.add(claimedPath{p.path, b.last})
+			continue
 		}
-		return
-	}
-	if t.own.any != 0 {
-		b.about("match.hosts", h.index)
-		if h.index < 0 {
+		switch {
+		case p.entry >= 0:
+			b.about("match.paths", p.entry)
+		case h.entry >= 0:
+			b.about("match.hosts", h.entry)
+		default:
 			b.about("match", -1)
 		}
-		b.conflict(b.last(), t.own.any, func() string { return hostInWords(h.text) + " and every path" })
-		return
+		b.conflict(b.last, other, Claim{Host: h.text, Path: Path{p.written, p.path.Prefix}})
 	}
-	t.own.any = b.last()
-}
-
-// claim claims a path in a table.
-func (b *SetBuilder) claim(t *pathTable, host string, p claimedPath) {
-	if other := t.get(p.pathKey); other != 0 {
-		b.about("match.paths", p.index)
-		b.conflict(b.last(), other, func() string { return hostInWords(host) + p.inWords(p.written) })
-		return
-	}
-	t.add(path{pathKey{strings.Clone(p.text), p.prefix}, b.last()})
-}
-
-func hostInWords(host string) string {
-	if host == "" {
-		return "every host"
-	}
-	return "the host " + host
-}
-
-func (k pathKey) inWords(written string) string {
-	if k.prefix {
-		return " and the paths below " + problem.Quote(written)
-	}
-	return " and the path " + problem.Quote(written)
 }
 
 // share claims the rule's paths for its hosts in a table that they share.
-func (b *SetBuilder) share() {
+func (b *builder) share() {
 	names := make([]string, len(b.hosts))
 	for i, h := range b.hosts {
 		names[i] = h.text
@@ -324,49 +309,55 @@ func (b *SetBuilder) share() {
 			b.groups = map[string]*pathTable{}
 		}
 		b.groups[key] = t
-		for _, h := range b.hosts {
-			h.table = b.table(h.text)
-			h.text = strings.Clone(h.text)
-			h.table.shared = append(h.table.shared, t)
-			b.shared = append(b.shared, h)
-			if len(h.table.shared) > maxShared {
-				b.about("match.hosts", h.index)
-				b.wrong(b.last(), func() (what, instead string) {
-					return h.text + " is in more than " + strconv.Itoa(maxShared) + " different lists of hosts that have many paths",
-						"give these policies the same match.hosts, or each its own hosts"
-				})
-				return
-			}
+		if !b.shareAmong(t) {
+			return
 		}
 	}
-	for _, p := range b.paths {
-		b.claim(t, b.hosts[0].text, p)
+	b.claim(t, b.hosts[0])
+}
+
+// shareAmong makes a table one of those that the rule's hosts share. It reports whether
+// each of them may have one more.
+func (b *builder) shareAmong(t *pathTable) bool {
+	for _, h := range b.hosts {
+		table := b.table(h.text)
+		table.shared = append(table.shared, t)
+		b.shared = append(b.shared, sharing{strings.Clone(h.text), table})
+		if len(table.shared) > maxShared {
+			b.about("match.hosts", h.entry)
+			b.wrong(b.last, func() (what, instead string) {
+				return h.text + " is in more than " + strconv.Itoa(maxShared) + " different lists of hosts that have many paths",
+					"give these policies the same match.hosts, or each its own hosts"
+			})
+			return false
+		}
 	}
+	return true
 }
 
 // compareShared finds the conflicts of what hosts share with what else they have.
-func (b *SetBuilder) compareShared() {
+func (b *builder) compareShared() {
 	type pair struct{ a, b *pathTable }
 	compared := map[pair]bool{}
 	left := maxComparisons
 	b.about("match", -1)
 	done := make(map[*hostTable]struct{}, len(b.shared))
-	for _, h := range b.shared {
-		if _, before := done[h.table]; before {
+	for _, s := range b.shared {
+		if _, before := done[s.table]; before {
 			continue // a host is there once for each list that it is in
 		}
-		done[h.table] = struct{}{}
-		tables := append([]*pathTable{&h.table.own}, h.table.shared...)
-		for i, a := range tables {
-			for _, c := range tables[i+1:] {
-				if key := (pair{a, c}); !compared[key] {
-					compared[key] = true
-					left = b.compare(a, c, h.text, left)
+		done[s.table] = struct{}{}
+		tables := append([]*pathTable{&s.table.own}, s.table.shared...)
+		for i, first := range tables {
+			for _, second := range tables[i+1:] {
+				if p := (pair{first, second}); !compared[p] {
+					compared[p] = true
+					left = b.compare(first, second, s.host, left)
 				}
 			}
 		}
 		if left < 0 {
-			b.wrong(b.last(), func() (what, instead string) {
+			b.wrong(b.last, func() (what, instead string) {
 				return "shares too many hosts and paths with other policies to be compared with them", "give policies that have many paths the same match.hosts, or each its own"
 			})
 			return
@@ -376,16 +367,16 @@ func (b *SetBuilder) compareShared() {
 
 // compare finds what two tables of a host have in common, and returns how much work is
 // left to do.
-func (b *SetBuilder) compare(a, c *pathTable, host string, left int) int {
-	if a.len() > c.len() {
-		a, c = c, a
+func (b *builder) compare(one, other *pathTable, host string, left int) int {
+	if one.len() > other.len() {
+		one, other = other, one
 	}
-	for p := range a.all {
+	for path, n := range one.all {
 		if left--; left < 0 {
 			break
 		}
-		if other := c.get(p.pathKey); other != 0 {
-			b.conflict(max(p.policy, other), min(p.policy, other), func() string { return hostInWords(host) + p.inWords(p.text) })
+		if m := other.get(path); m != 0 {
+			b.conflict(max(n, m), min(n, m), Claim{Host: host, Path: path})
 		}
 	}
 	return left

@@ -1,109 +1,81 @@
-package cors
+package match
 
 import (
-	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
-// A Fit is how a [Match] covers a request: by its route's name, or by a host and a path.
-type Fit struct {
-	// Route is the route's name, or "".
-	Route string
-	// Host is the entry of Hosts that covers the host, as it is written; "" if every
-	// host is covered.
-	Host string
-	// Path is the entry of Paths that covers the path; its Path is "" if every path is
-	// covered.
-	Path PathMatch
-}
-
-// Fit returns the most specific way in which the match covers a request. It says in
-// plain steps, for people and tests, what [Set.Lookup] finds in one pass.
-func (m Match) Fit(k Key) (best Fit, ok bool) {
-	for _, route := range m.Routes {
-		if route == k.Route && route != "" {
-			return Fit{Route: route}, true
-		}
-	}
-	if len(m.Routes) > 0 && len(m.Hosts) == 0 && len(m.Paths) == 0 {
-		return Fit{}, false
-	}
-	hosts, paths := m.Hosts, m.Paths
-	if len(hosts) == 0 {
-		hosts = []string{""}
-	}
-	if len(paths) == 0 {
-		paths = []PathMatch{{}}
-	}
-	path, _, _ := strings.Cut(k.Path, "?")
-	for _, host := range hosts {
-		for _, p := range paths {
-			f := Fit{Host: host, Path: p}
-			if f.covers(k.Host, path) && (!ok || f.Compare(best) > 0) {
-				best, ok = f, true
-			}
+// Fit returns the most specific of the match's claims that cover a request. It says in
+// plain steps, for people and tests, what [Table.Lookup] finds in one pass.
+func (m Match) Fit(k Key) (best Claim, ok bool) {
+	for c := range m.Claims() {
+		if c.covers(k) && (!ok || c.Compare(best) > 0) {
+			best, ok = c, true
 		}
 	}
 	return best, ok
 }
 
-func (f Fit) covers(authority, path string) bool {
-	if f.Host != "" {
-		authority = strings.ToLower(authority)
-		pattern, what, _ := parseHostPattern(f.Host)
-		host, _, _ := origin.CutPort(authority)
-		port := authority[len(host):]
-		authority = strings.TrimSuffix(host, ".")
-		switch {
-		case what != "":
-			return false
-		case pattern.port:
-			authority += port
-		}
-		if pattern.subdomains && !strings.HasSuffix(authority, "."+pattern.host) ||
-			!pattern.subdomains && authority != pattern.host {
-			return false
-		}
+func (c Claim) covers(k Key) bool {
+	if c.Route != "" {
+		return c.Route == k.Route
 	}
-	below, isBelow := strings.CutPrefix(path, strings.TrimSuffix(f.Path.Path, "/"))
-	switch {
-	case f.Path.Path == "":
+	path, _, _ := strings.Cut(k.Path, "?")
+	return coversHost(c.Host, k.Host) && c.Path.covers(path)
+}
+
+// coversHost reports whether an entry of Hosts, "" for every host, covers an authority.
+func coversHost(entry, authority string) bool {
+	if entry == "" {
 		return true
-	case f.Path.Prefix:
-		return strings.HasPrefix(path, "/") && isBelow && (below == "" || below[0] == '/')
 	}
-	return path == f.Path.Path
+	pattern, wrong := parseHost(entry)
+	host, _, _ := origin.CutPort(strings.ToLower(authority))
+	name := strings.TrimSuffix(host, ".")
+	if pattern.hasPort() {
+		name += strings.ToLower(authority)[len(host):]
+	}
+	if pattern.subdomains {
+		return wrong == right && strings.HasSuffix(name, "."+pattern.host)
+	}
+	return wrong == right && name == pattern.host
 }
 
-// Compare tells which of two fits of one request is the more specific: it is positive
-// if f is, negative if g is. A route beats all; then an exact host, the longer
-// wildcard, every host; then an exact path, the longer prefix, every path.
-func (f Fit) Compare(g Fit) int {
-	a, b := f.rank(), g.rank()
-	for i := range a {
-		if c := cmp.Compare(a[i], b[i]); c != 0 {
-			return c
-		}
+func (p Path) covers(path string) bool {
+	switch {
+	case p == Path{}:
+		return true
+	case !p.Prefix:
+		return path == p.Path
 	}
-	return 0
+	below, ok := strings.CutPrefix(path, p.Canonical().Path)
+	return ok && strings.HasPrefix(path, "/") && (below == "" || below[0] == '/')
 }
 
-func (f Fit) rank() [6]int {
-	pattern, _, _ := parseHostPattern(f.Host)
+// Compare tells which of two claims that cover one request is the more specific: it is
+// positive if c is, negative if other is. A route beats all; then an exact host, the
+// longer wildcard, every host; then an exact path, the longer prefix, every path.
+func (c Claim) Compare(other Claim) int {
+	a, b := c.rank(), other.rank()
+	return slices.Compare(a[:], b[:])
+}
+
+func (c Claim) rank() [6]int {
+	pattern, _ := parseHost(c.Host)
 	host, _, _ := origin.CutPort(pattern.host)
-	path := strings.TrimSuffix(f.Path.Path, "/")
-	exact := func(b bool) int {
+	number := func(b bool) int {
 		if b {
 			return 1
 		}
 		return 0
 	}
-	return [6]int{
-		exact(f.Route != ""),
-		exact(f.Host != "" && !pattern.subdomains),
-		len(host), exact(pattern.port), // "*.a.example:8443" before "*.a.example"
-		exact(f.Path.Path != "" && !f.Path.Prefix), len(path) + exact(f.Path.Path != ""),
+	given := c.Path != Path{}
+	return [...]int{
+		number(c.Route != ""),
+		number(c.Host != "" && !pattern.subdomains),
+		len(host), number(pattern.hasPort()), // "*.a.example:8443" before "*.a.example"
+		number(given && !c.Path.Prefix), len(strings.TrimSuffix(c.Path.Path, "/")) + number(given),
 	}
 }

@@ -1,12 +1,12 @@
-package cors
+package match
 
 import "strings"
 
-// A hostTable finds the policy for a path of a host. The zero value has none, and so
+// A hostTable finds the number for a path of a host. The zero value has none, and so
 // has nil.
 type hostTable struct {
 	own pathTable
-	// shared are the tables that the host has in common with others, because a rule
+	// shared are the tables that the host has in common with others, because a match
 	// lists all of them: a table for each host would take the product of the two lists.
 	shared []*pathTable
 }
@@ -24,12 +24,12 @@ func (t *hostTable) lookup(path string) number {
 	return best
 }
 
-// A pathTable finds the policy for a path.
+// A pathTable finds the number for a path.
 type pathTable struct {
-	any number
+	every number // for every path
 	// few has the paths while there are no more than fewPaths, which are found faster one
 	// by one; exact and prefixes have them otherwise.
-	few      []path
+	few      []claimedPath
 	exact    map[string]number
 	prefixes map[string]number // without a slash at the end
 	// depths has bit n set where a prefix has n segments, so that only as many beginnings
@@ -37,16 +37,10 @@ type pathTable struct {
 	depths uint64
 }
 
-// A path is a path of a pathTable, and its policy.
-type path struct {
-	pathKey
-	policy number
-}
-
-// A pathKey is a path, or a prefix without a slash at the end.
-type pathKey struct {
-	text   string
-	prefix bool
+// A claimedPath is a path of a pathTable in its canonical form, and its number.
+type claimedPath struct {
+	path   Path
+	number number
 }
 
 const fewPaths = 8
@@ -57,21 +51,21 @@ const maxSegments = 63
 // exactly is the length of a match that no prefix beats.
 const exactly = 1 << 30
 
-// lookup returns the policy for a path: that of the path itself, of the longest prefix,
+// lookup returns the number for a path: that of the path itself, of the longest prefix,
 // or of every path. The length tells how specific it is; it is -1 if there is none.
 func (t *pathTable) lookup(path string) (best number, length int) {
 	length = -1
-	if t.any != 0 {
-		best, length = t.any, 0
+	if t.every != 0 {
+		best, length = t.every, 0
 	}
 	for i := range t.few {
 		p := &t.few[i]
-		if !p.prefix {
-			if p.text == path {
-				return p.policy, exactly
+		if !p.path.Prefix {
+			if p.path.Path == path {
+				return p.number, exactly
 			}
-		} else if len(p.text) >= length && p.covers(path) {
-			best, length = p.policy, len(p.text)+1
+		} else if len(p.path.Path) >= length && p.path.reaches(path) {
+			best, length = p.number, len(p.path.Path)+1
 		}
 	}
 	if n := t.exact[path]; n != 0 {
@@ -85,13 +79,15 @@ func (t *pathTable) lookup(path string) (best number, length int) {
 	return best, length
 }
 
-// covers reports whether a prefix covers a path: one that goes on does so at a slash.
-func (p *path) covers(path string) bool {
-	return len(path) >= len(p.text) && path[:len(p.text)] == p.text &&
-		(len(path) > len(p.text) && path[len(p.text)] == '/' || len(path) == len(p.text) && path != "")
+// reaches reports whether a canonical prefix covers a path: one that goes on does so at
+// a slash. It does in one go what covers does in plain steps.
+func (p *Path) reaches(path string) bool {
+	prefix := p.Path
+	return len(path) >= len(prefix) && path[:len(prefix)] == prefix &&
+		(len(path) > len(prefix) && path[len(prefix)] == '/' || len(path) == len(prefix) && path != "")
 }
 
-// lookupPrefix returns the policy of the longest of the prefixes that cover a path, and
+// lookupPrefix returns the number of the longest of the prefixes that cover a path, and
 // the prefix's length plus one.
 func (t *pathTable) lookupPrefix(path string) (number, int) {
 	var ends [maxSegments + 1]int // of the first segments, none of them first
@@ -110,70 +106,73 @@ func (t *pathTable) lookupPrefix(path string) (number, int) {
 		if t.depths>>n&1 == 0 {
 			continue
 		}
-		if policy := t.prefixes[path[:ends[n]]]; policy != 0 {
-			return policy, ends[n] + 1
+		if number := t.prefixes[path[:ends[n]]]; number != 0 {
+			return number, ends[n] + 1
 		}
 	}
 	return 0, -1
 }
 
-// get returns the policy of exactly this entry.
-func (t *pathTable) get(key pathKey) number {
+// get returns the number of exactly this canonical path.
+func (t *pathTable) get(path Path) number {
 	for i := range t.few {
-		if t.few[i].pathKey == key {
-			return t.few[i].policy
+		if t.few[i].path == path {
+			return t.few[i].number
 		}
 	}
-	if key.prefix {
-		return t.prefixes[key.text]
+	switch {
+	case path == Path{}:
+		return t.every
+	case path.Prefix:
+		return t.prefixes[path.Path]
 	}
-	return t.exact[key.text]
+	return t.exact[path.Path]
 }
 
-// add adds an entry that isn't there.
-func (t *pathTable) add(p path) {
-	if t.exact == nil && t.prefixes == nil {
-		if len(t.few) < fewPaths {
-			t.few = append(t.few, p)
-			return
-		}
-		for _, p := range t.few {
+// add adds a path that isn't there.
+func (t *pathTable) add(p claimedPath) {
+	switch {
+	case p.path == Path{}:
+		t.every = p.number
+	case t.exact == nil && t.prefixes == nil && len(t.few) < fewPaths:
+		t.few = append(t.few, p)
+	default:
+		for _, p := range append(t.few, p) {
 			t.index(p)
 		}
 		t.few = nil
 	}
-	t.index(p)
 }
 
-func (t *pathTable) index(p path) {
+func (t *pathTable) index(p claimedPath) {
 	m := &t.exact
-	if p.prefix {
+	if p.path.Prefix {
 		m = &t.prefixes
-		t.depths |= 1 << strings.Count(p.text, "/")
+		t.depths |= 1 << strings.Count(p.path.Path, "/")
 	}
 	if *m == nil {
 		*m = make(map[string]number, 2*fewPaths)
 	}
-	(*m)[p.text] = p.policy
+	(*m)[p.path.Path] = p.number
 }
 
-// len is the number of entries.
+// len is the number of paths, without every path.
 func (t *pathTable) len() int { return len(t.few) + len(t.exact) + len(t.prefixes) }
 
-// all yields the entries.
-func (t *pathTable) all(yield func(path) bool) {
+// all yields the paths, without every path.
+func (t *pathTable) all(yield func(Path, number) bool) {
 	for _, p := range t.few {
-		if !yield(p) {
+		if !yield(p.path, p.number) {
 			return
 		}
 	}
-	for text, policy := range t.exact {
-		if !yield(path{pathKey{text, false}, policy}) {
+	for text, number := range t.exact {
+		if !yield(Path{text, false}, number) {
 			return
 		}
 	}
-	for text, policy := range t.prefixes {
-		if !yield(path{pathKey{text, true}, policy}) {
+	for text, number := range t.prefixes {
+		if !yield(Path{text, true}, number) {
 			return
 		}
 	}

@@ -1,51 +1,61 @@
-package cors
+package match
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
-// A Rule says to which requests a policy applies.
-type Rule struct {
-	// Name is what messages call the rule, such as "policies[2]".
-	Name   string
-	Match  Match
-	Policy *Policy
-	// Incomplete says that Match lacks something that couldn't be read: what is
-	// there is checked, but it isn't said to conflict with other rules.
-	Incomplete bool
+// A Table finds the value that applies to a request. It is immutable, and a look-up
+// costs the same whatever the number of matches. Values are pointers as a rule, so that
+// the zero value says that nothing applies.
+type Table[T any] struct {
+	values []T
+	index  index
 }
 
-// A Match selects requests. The zero value matches every request.
-//
-// Hosts and Paths must both match. A request also matches by its route's name
-// alone; a match that has only Routes matches no other way.
-type Match struct {
-	// Hosts are compared with the request's authority, without regard to case and to one
-	// dot at the end: "api.example.com", or "*.example.com" for its subdomains at any
-	// depth. The authority's port counts only against a host with a port.
-	Hosts []string
-	// Paths are compared with the request's path up to "?".
-	Paths []PathMatch
-	// Routes are names of the proxy's routes.
-	Routes []string
+// Everything returns a table in which a value is for every request.
+func Everything[T any](value T) *Table[T] {
+	return &Table[T]{[]T{value}, index{every: hostTable{own: pathTable{every: 1}}}}
 }
 
-// A PathMatch matches a path, or all paths below it.
-type PathMatch struct {
-	// Path begins with a slash.
-	Path string
-	// Prefix matches the path itself and all below it: "/v1" covers "/v1" and
-	// "/v1/x", and not "/v12". A slash at the end makes no difference.
-	Prefix bool
+// All are the values in the order in which they were added.
+func (t *Table[T]) All() []T { return t.values }
+
+// ByRoute reports whether a look-up depends on the route's name.
+func (t *Table[T]) ByRoute() bool { return len(t.index.routes) > 0 }
+
+// ByHost reports whether a look-up depends on the host.
+func (t *Table[T]) ByHost() bool { return t.index.byHost }
+
+// ByPath reports whether a look-up depends on the path.
+func (t *Table[T]) ByPath() bool { return t.index.byPath }
+
+// Complete reports whether a value applies to each request.
+func (t *Table[T]) Complete() bool { return t.index.every.own.every != 0 }
+
+// Everywhere is the value that applies to every request; the zero value if that depends
+// on the request.
+func (t *Table[T]) Everywhere() (value T) {
+	if t.Complete() && len(t.values) == 1 {
+		return t.values[0]
+	}
+	return value
 }
 
-// A Set finds the policy that applies to a request. It is immutable, and a
-// look-up costs the same whatever the number of rules.
-type Set struct {
-	policies []*Policy
+// Lookup returns the value that applies to a request, the zero value if none does: the
+// value for its route; or else for its host, for the longest wildcard over its host, for
+// every host; and of each of these for its path, for the longest prefix, for every path.
+func (t *Table[T]) Lookup(k Key) (value T) {
+	if n := t.index.lookup(k); n != 0 {
+		return t.values[n-1]
+	}
+	return value
+}
 
+// An index finds the number of the value that applies to a request.
+type index struct {
 	routes map[string]number
 	hosts  map[string]*hostTable // exact, in lower case, with or without a port
 	// suffixes are the hosts after "*."; depths has bit n set where one has n labels.
@@ -56,114 +66,51 @@ type Set struct {
 
 	byHost bool
 	byPath bool
-	// uniform makes the same decision as every policy for requests without an origin.
-	uniform *Policy
 }
 
-// A number is a policy's index in the set plus one. Zero is no policy.
+// A number is a value's index in the table plus one. Zero is no value.
 type number int32
 
-// Policies are the policies of the set, in the order of the rules.
-func (s *Set) Policies() []*Policy { return s.policies }
-
-// A Key has what a policy is looked up by. Parts that the set doesn't use
-// ([Set.ByRoute], [Set.ByHost], [Set.ByPath]) may be left out.
-type Key struct {
-	// Route is the name of the proxy's route, or "".
-	Route string
-	// Host is the request's authority.
-	Host string
-	// Path is the request's target, query included.
-	Path string
-}
-
-// ByRoute reports whether a look-up depends on the route's name.
-func (s *Set) ByRoute() bool { return len(s.routes) > 0 }
-
-// ByHost reports whether a look-up depends on the host.
-func (s *Set) ByHost() bool { return s.byHost }
-
-// ByPath reports whether a look-up depends on the path.
-func (s *Set) ByPath() bool { return s.byPath }
-
-// WithoutOrigin is a policy that decides on every request without an origin as the
-// one that applies to it would; nil if there is no such policy.
-func (s *Set) WithoutOrigin() *Policy { return s.uniform }
-
-func (s *Set) findUniform() {
-	if s.every.own.any == 0 {
-		return
+func (x *index) lookup(k Key) number {
+	if n := x.routes[k.Route]; n != 0 {
+		return n
 	}
-	for _, p := range s.policies {
-		if len(s.policies) > 1 && (p.origins.Any() || p.keep || p.shadow) {
-			return
+	path, _, _ := strings.Cut(k.Path, "?")
+	if x.byHost {
+		if n := x.lookupHost(k.Host, path); n != 0 {
+			return n
 		}
 	}
-	s.uniform = s.policies[s.every.own.any-1]
+	return x.every.lookup(path)
 }
 
-// Everywhere is the policy that applies to every request; nil if that depends on
-// the request.
-func (s *Set) Everywhere() *Policy {
-	if len(s.policies) == 1 && s.every.own.any != 0 && len(s.routes) == 0 {
-		return s.policies[0]
-	}
-	return nil
-}
-
-// Lookup returns the policy that applies to a request, nil if there is none: the
-// policy of its route; or else of its host, of the longest wildcard over its host,
-// of every host; and for each of these of its path, of the longest prefix, of every
-// path.
-func (s *Set) Lookup(k Key) *Policy {
-	n := s.routes[k.Route]
-	path, _, _ := strings.Cut(k.Path, "?")
-	if n == 0 && s.byHost {
-		n = s.lookupHost(k.Host, path)
-	}
-	if n == 0 {
-		n = s.every.lookup(path)
-	}
-	if n == 0 {
-		return nil
-	}
-	return s.policies[n-1]
-}
-
-// lookupHost returns the policy of the most specific host that has one for the path.
-func (s *Set) lookupHost(authority, path string) number {
-	var a authorityBuffer
-	if !a.set(authority) {
+// lookupHost returns the number for the most specific host that has one for the path.
+func (x *index) lookupHost(host, path string) number {
+	var a authority
+	if !a.set(host) {
 		return 0
 	}
-	if n := s.lookupIn(s.hosts, &a, 0, path); n != 0 {
+	if n := x.lookupIn(x.hosts, &a, 0, path); n != 0 {
 		return n
 	}
 	// From the left, so that the longest wildcard comes first.
-	depth := 0
-	for _, c := range a.host() {
-		if c == '.' {
-			depth++
-		}
-	}
-	for i := 1; i < a.end && depth > 0; i++ {
-		if a.bytes[i] != '.' {
+	from := 0
+	for labels := bytes.Count(a.host(), []byte(".")); labels > 0; labels-- {
+		from += bytes.IndexByte(a.host()[from:], '.') + 1
+		if x.depths>>labels&1 == 0 {
 			continue
 		}
-		if depth <= origin.MaxDepth && s.depths>>depth&1 != 0 {
-			if n := s.lookupIn(s.suffixes, &a, i+1, path); n != 0 {
-				return n
-			}
+		if n := x.lookupIn(x.suffixes, &a, from, path); n != 0 {
+			return n
 		}
-		depth--
 	}
 	return 0
 }
 
 // lookupIn looks an authority up, from an offset of its host on: as it is if it has a
 // port, and without the port.
-func (s *Set) lookupIn(hosts map[string]*hostTable, a *authorityBuffer, from int, path string) number {
-	if s.ports && a.end < a.length {
+func (x *index) lookupIn(hosts map[string]*hostTable, a *authority, from int, path string) number {
+	if x.ports && a.end < a.length {
 		if n := hosts[string(a.bytes[from:a.length])].lookup(path); n != 0 {
 			return n
 		}
@@ -171,28 +118,27 @@ func (s *Set) lookupIn(hosts map[string]*hostTable, a *authorityBuffer, from int
 	return hosts[string(a.bytes[from:a.end])].lookup(path)
 }
 
-// An authorityBuffer has an authority in the form in which hosts are compared: in lower
-// case, and without a dot at the host's end, which names the same host (RFC 1034,
-// section 3.1).
-type authorityBuffer struct {
+// An authority is one in the form in which hosts are compared: in lower case, and
+// without a dot at the host's end, which names the same host (RFC 1034, section 3.1).
+type authority struct {
 	bytes  [origin.MaxHost + len(":65535")]byte
 	end    int // of the host
 	length int // of host and port
 }
 
-// set takes an authority, and reports whether it can be that of a host.
-func (a *authorityBuffer) set(authority string) bool {
-	if len(authority) > len(a.bytes) {
+// set takes a request's authority, and reports whether it can be that of a host.
+func (a *authority) set(s string) bool {
+	if len(s) > len(a.bytes) {
 		return false
 	}
-	end := len(authority) // of the host without its port
-	for i := end - 1; i >= 0 && (isDigit(authority[i]) || authority[i] == ':'); i-- {
-		if authority[i] == ':' {
+	end := len(s) // of the host without its port
+	for i := end - 1; i >= 0 && ('0' <= s[i] && s[i] <= '9' || s[i] == ':'); i-- {
+		if s[i] == ':' {
 			end = i
 			break
 		}
 	}
-	host, port := authority[:end], authority[end:]
+	host, port := s[:end], s[end:]
 	a.end = copy(a.bytes[:], strings.TrimSuffix(host, "."))
 	for i, c := range a.host() {
 		if 'A' <= c && c <= 'Z' {
@@ -203,4 +149,4 @@ func (a *authorityBuffer) set(authority string) bool {
 	return true
 }
 
-func (a *authorityBuffer) host() []byte { return a.bytes[:a.end] }
+func (a *authority) host() []byte { return a.bytes[:a.end] }
