@@ -8,7 +8,6 @@
 package filter
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -224,10 +223,14 @@ func (p *Plugin) use(policies *match.Table[*cors.Policy]) {
 // withoutOrigin returns a policy that decides on every request without an origin as the
 // one that applies to it would; nil if there is none.
 func withoutOrigin(policies *match.Table[*cors.Policy]) *cors.Policy {
-	all := policies.All()
-	differ := len(all) > 1 && slices.ContainsFunc(all, func(p *cors.Policy) bool { return !p.OnlyVary() })
-	if !policies.Complete() || differ {
+	if !policies.Complete() {
 		return nil
+	}
+	all := policies.All()
+	for _, p := range all {
+		if len(all) > 1 && !p.OnlyVary() {
+			return nil
+		}
 	}
 	return all[0]
 }

@@ -95,7 +95,7 @@ func (x *index) lookupHost(host, path string) number {
 	}
 	// From the left, so that the longest wildcard comes first.
 	from := 0
-	for labels := bytes.Count(a.host(), []byte(".")); labels > 0; labels-- {
+	for labels := a.dots; labels > 0; labels-- {
 		from += bytes.IndexByte(a.host()[from:], '.') + 1
 		if x.depths>>labels&1 == 0 {
 			continue
@@ -123,6 +123,7 @@ func (x *index) lookupIn(hosts map[string]*hostTable, a *authority, from int, pa
 type authority struct {
 	bytes  [origin.MaxHost + len(":65535")]byte
 	end    int // of the host
+	dots   int // in the host
 	length int // of host and port
 }
 
@@ -141,8 +142,11 @@ func (a *authority) set(s string) bool {
 	host, port := s[:end], s[end:]
 	a.end = copy(a.bytes[:], strings.TrimSuffix(host, "."))
 	for i, c := range a.host() {
-		if 'A' <= c && c <= 'Z' {
+		switch {
+		case 'A' <= c && c <= 'Z':
 			a.bytes[i] = c + ('a' - 'A')
+		case c == '.':
+			a.dots++
 		}
 	}
 	a.length = a.end + copy(a.bytes[a.end:], port)
