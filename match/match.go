@@ -68,30 +68,31 @@ func (m Match) OnlyRoutes() bool {
 // Claims are all that the match claims: its routes, and each path of each host. Their
 // number is the product of the two lists, of which a [Builder] makes less.
 func (m Match) Claims() iter.Seq[Claim] {
-	hosts, paths := m.Hosts, m.Paths
-	switch {
-	case m.OnlyRoutes():
-		hosts = nil
-	case len(hosts) == 0:
-		hosts = []string{""}
-	}
-	if len(paths) == 0 {
-		paths = []Path{{}}
-	}
 	return func(yield func(Claim) bool) {
 		for _, route := range m.Routes {
 			if route != "" && !yield(Claim{Route: route}) {
 				return
 			}
 		}
-		for _, host := range hosts {
-			for _, path := range paths {
+		if m.OnlyRoutes() {
+			return
+		}
+		for _, host := range orEvery(m.Hosts) {
+			for _, path := range orEvery(m.Paths) {
 				if !yield(Claim{Host: host, Path: path}) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// orEvery is a list, or one of the zero value, which stands for every host or path.
+func orEvery[E any](list []E) []E {
+	if len(list) == 0 {
+		return make([]E, 1)
+	}
+	return list
 }
 
 // Canonical is the claim in the form in which claims are compared: the host in lower

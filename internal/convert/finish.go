@@ -305,44 +305,49 @@ func (c *conversion) separate() {
 
 // unclaimed is what is left of a match of the claims that are free: itself, nothing, or
 // several matches where it is for less of one host than of another.
-func unclaimed(m match.Match, free func(match.Claim) bool) (parts []match.Match) {
-	var routes, hosts []string
-	paths := map[string][]match.Path{} // by host
+func unclaimed(m match.Match, free func(match.Claim) bool) []match.Match {
+	var routes []string
+	var left []match.Match // one for each host
 	for claim := range m.Claims() {
-		switch {
+		switch last := len(left) - 1; {
 		case !free(claim):
 		case claim.Route != "":
 			routes = append(routes, claim.Route)
+		case last >= 0 && left[last].Hosts[0] == claim.Host:
+			left[last].Paths = append(left[last].Paths, claim.Path)
 		default:
-			if paths[claim.Host] == nil {
-				hosts = append(hosts, claim.Host)
-			}
-			paths[claim.Host] = append(paths[claim.Host], claim.Path)
+			left = append(left, match.Match{Hosts: []string{claim.Host}, Paths: []match.Path{claim.Path}})
 		}
 	}
-	byPaths := map[string]int{} // the index of a part
-	for _, host := range hosts {
-		key := fmt.Sprint(paths[host])
-		i, known := byPaths[key]
-		if !known {
-			i = len(parts)
-			byPaths[key] = i
-			parts = append(parts, match.Match{})
-			if len(m.Paths) > 0 {
-				parts[i].Paths = paths[host]
-			}
-		}
-		if host != "" {
-			parts[i].Hosts = append(parts[i].Hosts, host)
-		}
-	}
-	if parts == nil && routes != nil {
+	parts := joined(left)
+	switch {
+	case parts == nil && routes == nil:
+		return nil
+	case parts == nil:
 		parts = []match.Match{{}}
+	case len(m.Hosts) == 0: // of every host there is but one part
+		parts[0].Hosts = nil
 	}
-	if parts != nil {
-		parts[0].Routes = routes
+	if len(m.Paths) == 0 {
+		parts[0].Paths = nil
 	}
+	parts[0].Routes = routes
 	return parts
+}
+
+// joined makes one match of those that differ in their hosts alone.
+func joined(matches []match.Match) (list []match.Match) {
+	byPaths := map[string]int{}
+	for _, m := range matches {
+		key := fmt.Sprint(m.Paths)
+		if i, known := byPaths[key]; known {
+			list[i].Hosts = append(list[i].Hosts, m.Hosts...)
+			continue
+		}
+		byPaths[key] = len(list)
+		list = append(list, m)
+	}
+	return list
 }
 
 // claim reports whether nobody else claims the same.
