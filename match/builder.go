@@ -23,8 +23,8 @@ func NewBuilder[T any](r problem.Reporter, name func(rule int) string) *Builder[
 }
 
 // Check returns what is wrong or doubtful with a match on its own.
-func Check(m Match) *problem.List {
-	r := &problem.List{}
+func Check(m Match) *Problems {
+	r := &Problems{}
 	b := builder{reporter: r}
 	b.add(m, true)
 	return r

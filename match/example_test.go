@@ -3,7 +3,6 @@ package match_test
 import (
 	"fmt"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -13,7 +12,7 @@ type Backend struct{ Name string }
 // The most specific match counts, whatever the order in which they were added.
 func ExampleBuilder() {
 	backends := []Backend{{"shop"}, {"api"}, {"orders"}}
-	var problems problem.List
+	var problems match.Problems
 	b := match.NewBuilder[*Backend](&problems, func(i int) string { return backends[i].Name })
 	b.Add(match.Match{}, &backends[0], true)
 	b.Add(match.Match{Hosts: []string{"*.example.com"}}, &backends[1], true)
@@ -40,7 +39,7 @@ func ExampleBuilder() {
 // Two matches that claim the same are refused, and all that is wrong is said at once.
 func ExampleBuilder_refused() {
 	names := []string{"shop", "api"}
-	var problems problem.List
+	var problems match.Problems
 	b := match.NewBuilder[*Backend](&problems, func(i int) string { return names[i] })
 	b.Add(match.Match{Hosts: []string{"api.example.com"}}, &Backend{"shop"}, true)
 	b.Add(match.Match{Hosts: []string{"https://api.example.com/v1", "API.example.com"}}, &Backend{"api"}, true)

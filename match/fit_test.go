@@ -75,7 +75,7 @@ func TestFit(t *testing.T) {
 
 // arrange makes a table in which matches are their own values.
 func arrange(matches []match.Match) (*match.Table[*match.Match], []problem.Problem) {
-	var r problem.List
+	var r match.Problems
 	b := match.NewBuilder[*match.Match](&r, func(rule int) string { return fmt.Sprintf("policies[%d]", rule) })
 	for i := range matches {
 		b.Add(matches[i], &matches[i], true)

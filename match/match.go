@@ -60,6 +60,10 @@ type Claim struct {
 	Path Path
 }
 
+// Problems is a list of what is wrong or doubtful with matches, for a [Builder] to report
+// to.
+type Problems = problem.List
+
 // OnlyRoutes reports whether the match is for routes, and for nothing else.
 func (m Match) OnlyRoutes() bool {
 	return len(m.Routes) > 0 && len(m.Hosts) == 0 && len(m.Paths) == 0

@@ -1,7 +1,6 @@
 package match
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
@@ -96,7 +95,10 @@ func (x *index) lookupHost(host, path string) number {
 	// From the left, so that the longest wildcard comes first.
 	from := 0
 	for labels := a.dots; labels > 0; labels-- {
-		from += bytes.IndexByte(a.host()[from:], '.') + 1
+		for a.bytes[from] != '.' {
+			from++
+		}
+		from++
 		if x.depths>>labels&1 == 0 {
 			continue
 		}

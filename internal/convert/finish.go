@@ -8,7 +8,6 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -392,7 +391,7 @@ func (c *conversion) keepOrigins() {
 
 // newBuilder builds a table of matches that have been checked.
 func newBuilder[T any]() *match.Builder[T] {
-	return match.NewBuilder[T](&problem.List{}, func(int) string { return "" })
+	return match.NewBuilder[T](&match.Problems{}, func(int) string { return "" })
 }
 
 // covered reports whether a request that a match is for may get a policy of the table.

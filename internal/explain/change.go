@@ -11,7 +11,6 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -397,8 +396,8 @@ func valid(rules []config.Rule, index int, m match.Match) (ok bool, warnings []s
 
 // arrange reports whether the matches of the rules go together, and what is wrong or
 // doubtful with them.
-func arrange(rules []config.Rule) (ok bool, problems []problem.Problem) {
-	r := &problem.List{}
+func arrange(rules []config.Rule) (ok bool, problems []cors.Problem) {
+	r := &match.Problems{}
 	b := match.NewBuilder[*config.Rule](r, func(rule int) string { return rules[rule].Path })
 	for i := range rules {
 		b.Add(rules[i].Match, &rules[i], true)

@@ -21,8 +21,8 @@ const (
 // lines above its own.
 var layers = [][]string{
 	{"internal/problem", "internal/publicsuffix", "internal/fetch", "internal/cases"},
-	{"internal/wasmhost", "internal/envoytest"},
-	{"cors"},
+	{"internal/origin", "internal/wasmhost", "internal/envoytest"},
+	{"cors", "match"},
 	{"config"},
 	{"config/schema", "internal/document", "internal/capture"},
 	{"filter", "internal/convert", "internal/explain", "internal/manifest"},
