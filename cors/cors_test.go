@@ -224,14 +224,15 @@ func TestMethodsCompareByCase(t *testing.T) {
 	}
 }
 
-// TestRetain: a retained decision survives the request's memory.
-func TestRetain(t *testing.T) {
+// TestEditsKept: the edits survive the request's memory.
+func TestEditsKept(t *testing.T) {
 	policy := compile(t, cors.Config{AllowOrigins: origins("https://*.example.com")})
 	memory := []byte("https://a.example.com")
 	d := policy.Decide(&cors.Request{Origin: unsafe.String(&memory[0], len(memory)), HasOrigin: true})
-	d.Retain()
+	edits := d.Edits()
 	clear(memory)
-	if got := edit(d, nil); got[0][1] != "https://a.example.com" {
+	var got editor
+	if edits.Apply(&cors.Upstream{}, &got); got[0][1] != "https://a.example.com" {
 		t.Error(got)
 	}
 }

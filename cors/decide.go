@@ -15,7 +15,7 @@ const MaxRequestHeaders = 8192
 const maxMethod = 64
 
 // A Request has the facts of a request that CORS depends on, as they were on the wire.
-// Its strings may be borrowed: see [Decision.Retain].
+// Its strings may be borrowed, for as long as its [Decision] is in use.
 type Request struct {
 	// Method of the request; it matters only beside a RequestMethod.
 	Method string
@@ -38,7 +38,8 @@ func (r *Request) Preflight() bool {
 	return r.HasOrigin && r.RequestMethod != "" && r.Method == "OPTIONS"
 }
 
-// A Decision is what a policy makes of a request.
+// A Decision is what a policy makes of a request, for as long as the request's strings
+// are there. What is needed later is in [Decision.Edits].
 type Decision struct {
 	// Preflight tells whether the request is a preflight.
 	Preflight bool
@@ -60,7 +61,7 @@ type Decision struct {
 // repeat requested headers that came in an unusual form.
 func (p *Policy) Decide(r *Request) Decision {
 	if !r.HasOrigin {
-		return p.WithoutOrigin()
+		return p.withoutOrigin()
 	}
 	d := Decision{policy: p, Preflight: r.Preflight()}
 	kept, result := p.origins.Match(r.Origin)
@@ -82,8 +83,8 @@ func (p *Policy) Decide(r *Request) Decision {
 	return d
 }
 
-// WithoutOrigin is the decision on every request without an Origin header.
-func (p *Policy) WithoutOrigin() Decision {
+// withoutOrigin is the decision on every request without an Origin header.
+func (p *Policy) withoutOrigin() Decision {
 	d := Decision{policy: p, Reason: NoOrigin}
 	if p.origins.Any() {
 		d.origin = "*"
@@ -219,15 +220,8 @@ func (d *Decision) Allowed() bool { return d.Reason == Allowed }
 // Policy is the policy that decided.
 func (d *Decision) Policy() *Policy { return d.policy }
 
-// Retain makes the decision safe to keep when the request's memory is used for
-// something else. What [Decision.Explain] and [Decision.AppendHeaders] need of the
-// request is dropped: call them before.
-func (d *Decision) Retain() {
-	if d.borrowed {
-		d.origin, d.borrowed = strings.Clone(d.origin), false
-	}
-	d.methods, d.headers, d.offender = "", "", ""
-}
+// Untouched reports whether the policy changes nothing, whatever it decides.
+func (d *Decision) Untouched() bool { return d.policy.shadow }
 
 // Answered reports whether the request is answered here, and not forwarded.
 func (d *Decision) Answered() bool {

@@ -32,12 +32,7 @@ type RequestHeaders struct {
 }
 
 // ExposedHeaders is a compiled expose_headers. It is immutable.
-type ExposedHeaders struct {
-	value string
-	// allowed are the headers after the origin, in the answer to an allowed request;
-	// they depend on the policy's credentials too.
-	allowed []Header
-}
+type ExposedHeaders struct{ value string }
 
 // Size is about how many bytes of memory the methods take.
 func (m *Methods) Size() int { return 380 + 64*len(m.names) + 2*len(m.value) }
@@ -146,14 +141,7 @@ func CompileExposedHeaders(names []string, credentials bool, r Reporter) *Expose
 	if b.failed {
 		return nil
 	}
-	h := &ExposedHeaders{value: strings.Join(kept, ", ")}
-	if credentials {
-		h.allowed = append(h.allowed, Header{responseHeaderNames[allowCredentials], "true"})
-	}
-	if h.value != "" {
-		h.allowed = append(h.allowed, Header{responseHeaderNames[exposeHeaders], h.value})
-	}
-	return h
+	return &ExposedHeaders{strings.Join(kept, ", ")}
 }
 
 // CheckExposedHeaders reports what [CompileExposedHeaders] has to say only because the

@@ -98,6 +98,9 @@ type Lists struct {
 // Name is the policy's name, or "".
 func (p *Policy) Name() string { return p.name }
 
+// AllowsPrivateNetwork reports whether [Request.PrivateNetwork] matters to the policy.
+func (p *Policy) AllowsPrivateNetwork() bool { return p.privateNetwork }
+
 // Compile checks a Config and compiles it. It reports everything that is wrong at
 // once, in the order of the fields (beyond [MaxProblems] only their number); the policy
 // is nil if any of it is more than a warning.

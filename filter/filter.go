@@ -113,9 +113,10 @@ type Plugin struct {
 	editor   cors.Editor // the host, which need not be converted for each answer
 	build    string      // of the filter
 	policies *cors.Set
-	// What applies to every request, and what decides on all without an origin; nil
-	// if that depends on the request.
-	everywhere, withoutOrigin *cors.Policy
+	// What applies to every request, and what the answers to all without an origin need;
+	// nil if that depends on the request.
+	everywhere    *cors.Policy
+	withoutOrigin *cors.Edits
 
 	// See Accepted.
 	accepted      bool
@@ -215,7 +216,11 @@ func (p *Plugin) serving(when string) string {
 
 // use makes the policies those of the streams to come.
 func (p *Plugin) use(set *cors.Set) {
-	p.policies, p.everywhere, p.withoutOrigin = set, set.Everywhere(), set.WithoutOrigin()
+	p.policies, p.everywhere, p.withoutOrigin = set, set.Everywhere(), nil
+	if policy := set.WithoutOrigin(); policy != nil {
+		edits := withoutOrigin(policy)
+		p.withoutOrigin = &edits
+	}
 	p.replies, p.replySize = map[*cors.Policy]*replies{}, 0
 }
 
