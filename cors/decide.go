@@ -100,15 +100,34 @@ func (d *Decision) preflight(r *Request) Reason {
 		d.offender = r.RequestMethod
 		return reason
 	}
+	plain, offender, reason := p.checkHeaders(r.RequestHeaders)
+	if reason != Allowed {
+		d.offender = offender
+		return reason
+	}
+	d.methods, d.headers = p.methods.value, p.headers.value
+	if p.methods.any && p.credentials {
+		d.methods = r.RequestMethod
+	}
+	if p.headers.any && p.credentials {
+		d.headers = repeatNames(r.RequestHeaders, plain)
+	}
+	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
+	return Allowed
+}
+
+// checkHeaders checks the requested headers. plain says that there is one line at the
+// most, in the form that browsers send; the offender is the first name that is wrong.
+func (p *Policy) checkHeaders(lines []string) (plain bool, offender string, reason Reason) {
 	length := 0
-	for _, line := range r.RequestHeaders {
+	for _, line := range lines {
 		length += len(line)
 	}
 	if length > MaxRequestHeaders {
-		return HeadersTooLong
+		return false, "", HeadersTooLong
 	}
-	plain := len(r.RequestHeaders) <= 1
-	for _, line := range r.RequestHeaders {
+	plain = len(lines) <= 1
+	for _, line := range lines {
 		for line != "" {
 			if line[0] == ',' { // of what is hostile, mostly
 				line, plain = line[1:], false
@@ -122,20 +141,11 @@ func (d *Decision) preflight(r *Request) Reason {
 				continue // RFC 9110, section 5.6.1.2
 			}
 			if reason := p.checkHeader(name); reason != Allowed {
-				d.offender = name
-				return reason
+				return false, name, reason
 			}
 		}
 	}
-	d.methods, d.headers = p.methods.value, p.headers.value
-	if p.methods.any && p.credentials {
-		d.methods = r.RequestMethod
-	}
-	if p.headers.any && p.credentials {
-		d.headers = repeatNames(r.RequestHeaders, plain)
-	}
-	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
-	return Allowed
+	return plain, "", Allowed
 }
 
 func (p *Policy) checkMethod(method string) Reason {
@@ -190,8 +200,8 @@ func (p *Policy) hasHeader(name string) bool {
 	return ok
 }
 
-// repeatNames returns the names of the lines as one list. plain says that there
-// is one line at the most, and in the form that browsers send: it is the list.
+// repeatNames returns the names of the lines as one list; if they are plain, that is
+// the line itself.
 func repeatNames(lines []string, plain bool) string {
 	if plain {
 		if len(lines) == 0 {

@@ -381,7 +381,6 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 
 // superfluous warns about the entries that add nothing.
 func (b *originBuilder) superfluous(entries iter.Seq2[int, Entry]) {
-	set := b.set
 	var again []again
 	for i, entry := range entries {
 		b.at(i, entry.Offset)
@@ -389,22 +388,25 @@ func (b *originBuilder) superfluous(entries iter.Seq2[int, Entry]) {
 			if b.wants(true) {
 				again = append(again, entry.again(i))
 			}
-			continue
-		}
-		p, ok := readPattern(entry.Text)
-		ok = !entry.Regex && ok && p.fits() && (!b.credentials || !p.trustsStrangers())
-		switch {
-		case set.any && (ok && p.kind != anyPattern || entry.Regex):
-			if b.wants(true) {
-				b.report(problem.Quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
-			}
-		case ok && p.kind == tuplePattern && (set.subsumed(p) || b.matched(p, entry.Text)):
-			if b.wants(true) {
-				b.report(problem.Quote(entry.Text)+" is covered by another entry", "leave it out", true)
-			}
+		} else if what, instead := b.covered(entry); what != "" && b.wants(true) {
+			b.report(problem.Quote(entry.Text)+what, instead, true)
 		}
 	}
 	b.repeated(entries, again)
+}
+
+// covered says in what way other entries make one superfluous; what is empty if they
+// don't, or if it is wrong.
+func (b *originBuilder) covered(entry Entry) (what, instead string) {
+	p, ok := readPattern(entry.Text)
+	ok = !entry.Regex && ok && p.fits() && (!b.credentials || !p.trustsStrangers())
+	switch {
+	case b.set.any && (ok && p.kind != anyPattern || entry.Regex):
+		return ` adds nothing beside "*"`, `leave it out, or leave out "*"`
+	case ok && p.kind == tuplePattern && (b.set.subsumed(p) || b.matched(p, entry.Text)):
+		return " is covered by another entry", "leave it out"
+	}
+	return "", ""
 }
 
 // matched reports whether a regex of the set allows an origin.
