@@ -380,30 +380,6 @@ func TestMalformedOriginInWords(t *testing.T) {
 	}
 }
 
-func ExamplePolicy_Decide() {
-	policy, problems := cors.Compile(cors.Config{
-		AllowOrigins: []cors.OriginEntry{{Text: "https://app.example"}},
-		AllowMethods: []string{"PUT", "DELETE"},
-	})
-	if policy == nil {
-		fmt.Println(problems)
-		return
-	}
-	d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PATCH"})
-	fmt.Println(d.Status(), d.Explain())
-	// Output: 403 method PATCH is not in allow_methods (allowed: PUT, DELETE)
-}
-
-// A mistake that most CORS libraries let pass: any site could act as the visitor.
-func ExampleCompile_incorrect() {
-	_, problems := cors.Compile(cors.Config{
-		AllowOrigins:     []cors.OriginEntry{{Text: "*"}},
-		AllowCredentials: true,
-	})
-	fmt.Println(problems[0].Error())
-	// Output: allow_origins[0]: "*" with allow_credentials would let every site act as the visitor; list the origins, or leave out allow_credentials
-}
-
 func BenchmarkDecide(b *testing.B) {
 	policies := map[string]*cors.Policy{"1": big(b, 1), "100000": big(b, 50_000)}
 	names := []string{}

@@ -19,7 +19,8 @@ const maxMethod = 64
 type Request struct {
 	// Method of the request; it matters only beside a RequestMethod.
 	Method string
-	// Origin is the value of the Origin header, several lines joined by commas.
+	// Origin is the value of the Origin header (https://fetch.spec.whatwg.org/#origin-header),
+	// several lines joined by commas.
 	Origin string
 	// HasOrigin tells an empty Origin header from a missing one.
 	HasOrigin bool
@@ -57,7 +58,8 @@ type Decision struct {
 	offender string
 }
 
-// Decide decides a request. It does not allocate, but where the answer has to
+// Decide decides a request by the CORS protocol
+// (https://fetch.spec.whatwg.org/#http-cors-protocol). It does not allocate, but where the answer has to
 // repeat requested headers that came in an unusual form.
 func (p *Policy) Decide(r *Request) Decision {
 	if !r.HasOrigin {

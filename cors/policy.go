@@ -24,16 +24,21 @@ type Config struct {
 	// "https://App.example", "https://app.example:443" (what browsers never send),
 	// "https://app-*.example" (a wildcard within a label).
 	AllowOrigins []OriginEntry
-	// AllowMethods are the methods that pages may use beside GET, HEAD and POST,
-	// or "*". Methods compare by case.
+	// AllowMethods are the methods that pages may use beside GET, HEAD and POST
+	// (https://fetch.spec.whatwg.org/#cors-safelisted-method), or "*". Methods compare by
+	// case.
 	AllowMethods []string
 	// AllowHeaders are the names of the request headers that pages may set, or
-	// "*", which covers all but Authorization, or "*" and "Authorization".
+	// "*", which covers all but Authorization, or "*" and "Authorization"
+	// (https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name).
 	AllowHeaders []string
-	// ExposeHeaders are the names of the response headers that pages may read, or "*".
+	// ExposeHeaders are the names of the response headers that pages may read beside a
+	// few that are safe (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name),
+	// or "*".
 	ExposeHeaders []string
 	// AllowCredentials lets pages send cookies, HTTP authentication and client
-	// certificates, and read the answers.
+	// certificates, and read the answers
+	// (https://fetch.spec.whatwg.org/#cors-protocol-and-credentials).
 	AllowCredentials bool
 	// MaxAge is how many seconds browsers may remember a preflight's answer, from
 	// 0 (not at all) to MaxMaxAge. Nil leaves it to the browser (5 seconds).

@@ -157,7 +157,10 @@ type Editor interface {
 	RemoveResponseHeader(name string)
 }
 
-// Edits are what the answer to a forwarded request needs. They have nothing of the
+// Edits are what the answer to a forwarded request needs, so that it passes the browser's
+// CORS check (https://fetch.spec.whatwg.org/#cors-check) if the policy allows its origin,
+// fails it otherwise, and is cached for nobody else
+// (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches). They have nothing of the
 // request's memory, and can be kept until the answer comes. Two that are equal do the
 // same; the zero value leaves an answer alone.
 type Edits struct {
