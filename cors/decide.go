@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
@@ -107,11 +108,11 @@ func (d *Decision) preflight(r *Request) Reason {
 		d.offender = offender
 		return reason
 	}
-	d.methods, d.headers = p.methods.value, p.headers.value
-	if p.methods.any && p.credentials {
+	d.methods, d.headers = p.methods.Value, p.headers.Value
+	if p.methods.Any && p.credentials {
 		d.methods = r.RequestMethod
 	}
-	if p.headers.any && p.credentials {
+	if p.headers.Any && p.credentials {
 		d.headers = repeatNames(r.RequestHeaders, plain)
 	}
 	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
@@ -154,52 +155,36 @@ func (p *Policy) checkMethod(method string) Reason {
 	switch {
 	case safelistedMethod(method):
 		return Allowed
-	case len(method) > maxMethod || !validToken(method):
+	case len(method) > maxMethod || !names.Valid(method):
 		return MethodMalformed
-	case forbiddenMethod(method):
+	case names.ForbiddenMethod(method):
 		return MethodForbidden
-	case p.methods.any:
+	case p.methods.Any:
 		return Allowed
 	}
-	if _, ok := p.methods.names[method]; ok {
+	if p.methods.Has(method) {
 		return Allowed
 	}
 	return MethodNotAllowed
 }
 
 func (p *Policy) checkHeader(name string) Reason {
-	if p.headers.any {
+	if p.headers.Any {
 		switch {
-		case !validToken(name):
+		case !names.Valid(name):
 			return HeadersMalformed
-		case !p.headers.authorization && strings.EqualFold(name, "authorization"):
+		case strings.EqualFold(name, "authorization") && !p.headers.Has("authorization"):
 			return AuthorizationNotAllowed
 		}
 		return Allowed
 	}
-	if len(name) <= p.headers.longest && p.hasHeader(name) {
+	if p.headers.HasHeader(name) {
 		return Allowed
 	}
-	if !validToken(name) {
+	if !names.Valid(name) {
 		return HeadersMalformed
 	}
 	return HeaderNotAllowed
-}
-
-// hasHeader looks a name up without regard to case. Browsers send lower case.
-func (p *Policy) hasHeader(name string) bool {
-	if _, ok := p.headers.names[name]; ok {
-		return true
-	}
-	var buf [64]byte
-	lower := append(buf[:0], name...)
-	for i, c := range lower {
-		if 'A' <= c && c <= 'Z' {
-			lower[i] = c + ('a' - 'A')
-		}
-	}
-	_, ok := p.headers.names[string(lower)]
-	return ok
 }
 
 // repeatNames returns the names of the lines as one list; if they are plain, that is
@@ -274,7 +259,7 @@ func (d *Decision) Explain() string {
 	case HeadersTooLong:
 		return "the requested headers are longer than " + strconv.Itoa(MaxRequestHeaders) + " bytes"
 	case HeaderNotAllowed:
-		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + inWords(d.policy.headers.value, "none") + ")"
+		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + inWords(d.policy.headers.Value, "none") + ")"
 	case AuthorizationNotAllowed:
 		return `header Authorization is not in allow_headers ("*" does not cover it)`
 	}
@@ -282,8 +267,8 @@ func (d *Decision) Explain() string {
 }
 
 func (p *Policy) methodsInWords(asked string) string {
-	allowed := "allowed: " + inWords(p.methods.value, "GET, HEAD, POST")
-	if _, ok := p.methods.names[strings.ToUpper(asked)]; ok {
+	allowed := "allowed: " + inWords(p.methods.Value, "GET, HEAD, POST")
+	if p.methods.Has(strings.ToUpper(asked)) {
 		return "methods compare by case; " + allowed
 	}
 	return allowed
@@ -300,6 +285,23 @@ func shorten(s string) string {
 	const limit = 200
 	if len(s) > limit {
 		return s[:limit] + "..."
+	}
+	return s
+}
+
+// safelistedMethod reports whether no policy can forbid the method
+// (https://fetch.spec.whatwg.org/#cors-safelisted-method).
+func safelistedMethod(method string) bool {
+	return method == "GET" || method == "HEAD" || method == "POST"
+}
+
+// trimOWS trims optional white space (RFC 9110, section 5.6.3).
+func trimOWS(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
 	}
 	return s
 }

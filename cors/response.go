@@ -81,7 +81,7 @@ func (p *Policy) credentialsValue() string {
 // kept ready. It returns false if the answer repeats more of the request than the origin.
 func (d *Decision) Variant() (variant int, ok bool) {
 	p := d.policy
-	if !d.Allowed() || p.credentials && (p.methods.any || p.headers.any) {
+	if !d.Allowed() || p.credentials && (p.methods.Any || p.headers.Any) {
 		return 0, false
 	}
 	if d.privateNetwork {
@@ -196,7 +196,7 @@ func (d *Decision) edits() Edits {
 		vary:    d.origin != "*",
 	}
 	if d.origin != "" {
-		e.exposed, e.credentials = p.exposed.value, p.credentials
+		e.exposed, e.credentials = p.exposed.Value, p.credentials
 	}
 	return e
 }

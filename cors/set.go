@@ -186,7 +186,7 @@ func (a *authorityBuffer) set(authority string) bool {
 		return false
 	}
 	end := len(authority) // of the host without its port
-	for i := end - 1; i >= 0 && (isDigit(authority[i]) || authority[i] == ':'); i-- {
+	for i := end - 1; i >= 0 && ('0' <= authority[i] && authority[i] <= '9' || authority[i] == ':'); i-- {
 		if authority[i] == ':' {
 			end = i
 			break
