@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
@@ -15,9 +16,7 @@ import (
 // reads the same.
 type listCache struct {
 	origins map[listKey]*origin.Set
-	methods map[listKey]*cors.Methods
-	request map[listKey]*cors.RequestHeaders
-	exposed map[listKey]*cors.ExposedHeaders
+	names   [names.ExposedHeaders + 1]map[listKey]*names.List
 
 	// trusted tells whether the default's origins are right for policies that allow
 	// credentials, once that is asked for.
@@ -33,21 +32,20 @@ type listKey struct {
 }
 
 func newListCache() listCache {
-	return listCache{
-		origins: map[listKey]*origin.Set{},
-		methods: map[listKey]*cors.Methods{},
-		request: map[listKey]*cors.RequestHeaders{},
-		exposed: map[listKey]*cors.ExposedHeaders{},
+	c := listCache{origins: map[listKey]*origin.Set{}}
+	for f := range c.names {
+		c.names[f] = map[listKey]*names.List{}
 	}
+	return c
 }
 
 // readLists compiles the policy's lists. One that is wrong is nil.
 func (r *reader) readLists(p *policy, credentials bool) cors.Lists {
 	return cors.Lists{
 		Origins:        r.readOrigins(p, credentials),
-		Methods:        readNames(r, r.lists.methods, p, fieldAllowMethods, credentials, cors.CompileMethods),
-		RequestHeaders: readNames(r, r.lists.request, p, fieldAllowHeaders, credentials, cors.CompileRequestHeaders),
-		ExposedHeaders: readNames(r, r.lists.exposed, p, fieldExposeHeaders, credentials, cors.CompileExposedHeaders),
+		Methods:        r.readNames(p, fieldAllowMethods, names.Methods, credentials),
+		RequestHeaders: r.readNames(p, fieldAllowHeaders, names.RequestHeaders, credentials),
+		ExposedHeaders: r.readNames(p, fieldExposeHeaders, names.ExposedHeaders, credentials),
 	}
 }
 
@@ -58,13 +56,12 @@ type sized[T any] interface {
 }
 
 // maxNames bounds a list of methods or of headers: with the shortest names it makes a
-// header that is as long as [cors.MaxList] allows.
-const maxNames = cors.MaxList / len("a, ")
+// header that is as long as [names.MaxList] allows.
+const maxNames = names.MaxList / len("a, ")
 
 // readNames compiles a list of names, unless that has been done.
-func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool,
-	compile func(names []string, credentials bool, r cors.Reporter) P) P {
-	return cached(r, cache, p, f, credentials, func(v gjson.Result) P {
+func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *names.List {
+	return cached(r, r.lists.names[of], p, f, credentials, func(v gjson.Result) *names.List {
 		if n := count(v); n > maxNames {
 			r.fail(v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
 			return nil
@@ -74,10 +71,10 @@ func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f i
 		again := p.inherits(f) && credentials
 		r.muted = again
 		r.names = r.texts(r.names[:0], v, p.field(f), &r.namesAt)
-		list := compile(r.names, credentials, r)
+		list := of.Compile(r.names, credentials, r)
 		r.muted = false
-		if again && f == fieldExposeHeaders {
-			cors.CheckExposedHeaders(r.names, r)
+		if again {
+			of.CheckCredentials(r.names, r)
 		}
 		return list
 	})

@@ -105,9 +105,7 @@ func edit(d cors.Decision, headers [][2]string) [][2]string {
 	e := editor(slices.Clone(headers))
 	var upstream cors.Upstream
 	for _, h := range headers {
-		if cors.Observed(len(h[0])) {
-			upstream.Observe(h[0], h[1])
-		}
+		upstream.Observe(h[0], h[1])
 	}
 	d.Edit(&upstream, &e)
 	return e

@@ -149,14 +149,15 @@ func TestMethodsCompareByCase(t *testing.T) {
 	}
 }
 
-// TestRetain: a retained decision survives the request's memory.
-func TestRetain(t *testing.T) {
+// TestEditsKept: the edits survive the request's memory.
+func TestEditsKept(t *testing.T) {
 	policy := compile(t, cors.Config{AllowOrigins: origins("https://*.example.com")})
 	memory := []byte("https://a.example.com")
 	d := policy.Decide(&cors.Request{Origin: unsafe.String(&memory[0], len(memory)), HasOrigin: true})
-	d.Retain()
+	edits := d.Edits()
 	clear(memory)
-	if got := edit(d, nil); got[0][1] != "https://a.example.com" {
+	var got editor
+	if edits.Apply(&cors.Upstream{}, &got); got[0][1] != "https://a.example.com" {
 		t.Error(got)
 	}
 }
@@ -286,30 +287,6 @@ func TestMalformedOriginInWords(t *testing.T) {
 			t.Errorf("%.40q: %s, want %s", origin, got, want)
 		}
 	}
-}
-
-func ExamplePolicy_Decide() {
-	policy, problems := cors.Compile(cors.Config{
-		AllowOrigins: []cors.OriginEntry{{Text: "https://app.example"}},
-		AllowMethods: []string{"PUT", "DELETE"},
-	})
-	if policy == nil {
-		fmt.Println(problems)
-		return
-	}
-	d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PATCH"})
-	fmt.Println(d.Status(), d.Explain())
-	// Output: 403 method PATCH is not in allow_methods (allowed: PUT, DELETE)
-}
-
-// A mistake that most CORS libraries let pass: any site could act as the visitor.
-func ExampleCompile_incorrect() {
-	_, problems := cors.Compile(cors.Config{
-		AllowOrigins:     []cors.OriginEntry{{Text: "*"}},
-		AllowCredentials: true,
-	})
-	fmt.Println(problems[0].Error())
-	// Output: allow_origins[0]: "*" with allow_credentials would let every site act as the visitor; list the origins, or leave out allow_credentials
 }
 
 func BenchmarkDecide(b *testing.B) {

@@ -114,9 +114,10 @@ type Plugin struct {
 	editor   cors.Editor // the host, which need not be converted for each answer
 	build    string      // of the filter
 	policies *match.Table[*cors.Policy]
-	// What applies to every request, and what decides on all without an origin; nil
-	// if that depends on the request.
-	everywhere, withoutOrigin *cors.Policy
+	// What applies to every request, and what the answers to all without an origin need;
+	// nil if that depends on the request.
+	everywhere    *cors.Policy
+	withoutOrigin *cors.Edits
 
 	// See Accepted.
 	accepted      bool
@@ -216,23 +217,24 @@ func (p *Plugin) serving(when string) string {
 
 // use makes the policies those of the streams to come.
 func (p *Plugin) use(policies *match.Table[*cors.Policy]) {
-	p.policies, p.everywhere, p.withoutOrigin = policies, policies.Everywhere(), withoutOrigin(policies)
+	p.policies, p.everywhere, p.withoutOrigin = policies, policies.Everywhere(), alwaysWithoutOrigin(policies)
 	p.replies, p.replySize = map[*cors.Policy]*replies{}, 0
 }
 
-// withoutOrigin returns a policy that decides on every request without an origin as the
-// one that applies to it would; nil if there is none.
-func withoutOrigin(policies *match.Table[*cors.Policy]) *cors.Policy {
+// alwaysWithoutOrigin is what the answers to all requests without an origin need; nil if
+// that depends on the request.
+func alwaysWithoutOrigin(policies *match.Table[*cors.Policy]) *cors.Edits {
 	if !policies.Complete() {
 		return nil
 	}
 	all := policies.All()
-	for _, p := range all {
-		if len(all) > 1 && !p.OnlyVary() {
+	edits := withoutOrigin(all[0])
+	for _, policy := range all[1:] {
+		if withoutOrigin(policy) != edits {
 			return nil
 		}
 	}
-	return all[0]
+	return &edits
 }
 
 // closed is for when there are no policies: one applies to every request, and allows

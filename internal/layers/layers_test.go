@@ -22,6 +22,7 @@ const (
 var layers = [][]string{
 	{"internal/problem", "internal/publicsuffix", "internal/fetch", "internal/cases"},
 	{"internal/origin", "internal/wasmhost", "internal/envoytest"},
+	{"internal/names"},
 	{"cors", "match"},
 	{"config"},
 	{"config/schema", "internal/document", "internal/capture"},

@@ -164,9 +164,10 @@ func (set *Set) anyPortOver(p pattern) bool {
 
 // An originBuilder compiles allow_origins.
 type originBuilder struct {
-	builder
-	set     *Set
-	regexes map[string]struct{} // their texts
+	problem.Builder
+	credentials bool // the policy allows them
+	set         *Set
+	regexes     map[string]struct{} // their texts
 	// regexBudget bounds the work for them.
 	regexBudget *RegexBudget
 	steps       int  // of the budget before
@@ -190,8 +191,8 @@ const maxTries = 2000
 // regexes of all policies.
 func Compile(entries iter.Seq2[int, Entry], credentials bool, budget *RegexBudget, r problem.Reporter) *Set {
 	b := &originBuilder{
-		builder: builder{reporter: r, field: "allow_origins", credentials: credentials},
-		set:     &Set{}, regexBudget: budget, tries: maxTries,
+		Builder: problem.Builder{To: r, Field: "allow_origins"}, credentials: credentials,
+		set: &Set{}, regexBudget: budget, tries: maxTries,
 	}
 	return b.compile(entries)
 }
@@ -200,12 +201,12 @@ func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
 	b.steps = b.regexBudget.steps
 	n := b.allocate(entries)
 	if n == 0 {
-		b.whole()
-		b.fail("is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
+		b.Whole()
+		b.Fail("is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
 		return nil
 	}
 	for i, entry := range entries {
-		b.at(i, entry.Offset)
+		b.At(i, entry.Offset)
 		if !b.entry(entry) {
 			if b.twice == nil {
 				b.twice = make([]uint64, n/64+1)
@@ -217,7 +218,7 @@ func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
 	if b.set.any || b.set.depths != 0 || b.set.anyPort || len(b.set.regexps) > 0 || b.twice != nil {
 		b.superfluous(entries)
 	}
-	if b.failed {
+	if b.Failed {
 		return nil
 	}
 	b.set.size += originsSize + b.set.table.size()
@@ -228,23 +229,23 @@ func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
 // credentials. What is wrong only with credentials isn't reported, as [Check] does
 // that; but what is said to write instead of an entry is right with them, too.
 func CompileShared(entries iter.Seq2[int, Entry], budget *RegexBudget, r problem.Reporter) *Set {
-	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins"}, set: &Set{}, regexBudget: budget, tries: maxTries, shared: true}
+	b := &originBuilder{Builder: problem.Builder{To: r, Field: "allow_origins"}, set: &Set{}, regexBudget: budget, tries: maxTries, shared: true}
 	return b.compile(entries)
 }
 
 // Check reports what [Compile] has to say of the entries only because the
 // policy allows credentials. It reports whether they are right.
 func Check(entries iter.Seq2[int, Entry], budget *RegexBudget, r problem.Reporter) bool {
-	b := &originBuilder{builder: builder{reporter: r, field: "allow_origins", credentials: true}, regexBudget: budget, again: true}
+	b := &originBuilder{Builder: problem.Builder{To: r, Field: "allow_origins"}, credentials: true, regexBudget: budget, again: true}
 	for i, entry := range entries {
-		b.at(i, entry.Offset)
+		b.At(i, entry.Offset)
 		if entry.Regex {
 			b.regex(entry.Text)
 		} else if p, ok := readPattern(entry.Text); ok {
 			b.trusted(p, entry.Text)
 		}
 	}
-	return !b.failed
+	return !b.Failed
 }
 
 // allocate makes room for the entries, and returns one more than the last index.
@@ -278,12 +279,12 @@ func (b *originBuilder) entry(entry Entry) (first bool) {
 	}
 	p, ok := readPattern(entry.Text)
 	if ok && !p.fits() || !ok {
-		if b.wants(false) {
+		if b.Wants(false) {
 			if b.mender == nil {
 				b.mender = newMender(b.credentials || b.shared)
 			}
 			_, what, instead := parsePattern(entry.Text, b.mender)
-			b.report(what, instead, false)
+			b.Report(what, instead, false)
 		}
 		return true
 	}
@@ -298,9 +299,9 @@ func (b *originBuilder) entry(entry Entry) (first bool) {
 		first, set.null = !set.null, true
 	default:
 		first = b.add(p, entry.Text)
-		if odd := p.oddity(); first && odd != noOddity && b.wants(true) {
+		if odd := p.oddity(); first && odd != noOddity && b.Wants(true) {
 			what, instead := odd.words(p, entry.Text)
-			b.report(what, instead, true)
+			b.Report(what, instead, true)
 		}
 	}
 	return first
@@ -347,17 +348,17 @@ func (b *originBuilder) addRegex(expr string) (first bool) {
 // combine makes of the regexes as few automata as it can.
 func (b *originBuilder) combine() {
 	set := b.set
-	if len(set.regexps) == 0 || b.failed {
+	if len(set.regexps) == 0 || b.Failed {
 		return
 	}
 	set.regexps = combine(set.regexps, b.regexBudget)
 	set.size += 3 * (b.steps - b.regexBudget.steps)
-	b.whole()
+	b.Whole()
 	switch {
 	case b.regexBudget.spent():
 		b.overBudget()
 	case len(set.regexps) > maxAutomata:
-		b.fail("has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
+		b.Fail("has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
 	}
 }
 
@@ -367,12 +368,12 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 	case !b.credentials:
 		return true
 	case p.kind == nullPattern:
-		b.warn(`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
+		b.Warn(`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
 			"serve the pages from an origin of their own")
 	case p.trustsStrangers():
-		if b.wants(false) {
+		if b.Wants(false) {
 			what, instead := p.whyNot(text)
-			b.report(what, instead, false)
+			b.Report(what, instead, false)
 		}
 		return false
 	}
@@ -381,30 +382,32 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 
 // superfluous warns about the entries that add nothing.
 func (b *originBuilder) superfluous(entries iter.Seq2[int, Entry]) {
-	set := b.set
 	var again []again
 	for i, entry := range entries {
-		b.at(i, entry.Offset)
+		b.At(i, entry.Offset)
 		if b.twice != nil && b.twice[i/64]>>(i%64)&1 != 0 {
-			if b.wants(true) {
+			if b.Wants(true) {
 				again = append(again, entry.again(i))
 			}
-			continue
-		}
-		p, ok := readPattern(entry.Text)
-		ok = !entry.Regex && ok && p.fits() && (!b.credentials || !p.trustsStrangers())
-		switch {
-		case set.any && (ok && p.kind != anyPattern || entry.Regex):
-			if b.wants(true) {
-				b.report(problem.Quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
-			}
-		case ok && p.kind == tuplePattern && (set.subsumed(p) || b.matched(p, entry.Text)):
-			if b.wants(true) {
-				b.report(problem.Quote(entry.Text)+" is covered by another entry", "leave it out", true)
-			}
+		} else if what, instead := b.covered(entry); what != "" && b.Wants(true) {
+			b.Report(problem.Quote(entry.Text)+what, instead, true)
 		}
 	}
 	b.repeated(entries, again)
+}
+
+// covered says in what way other entries make one superfluous; what is empty if they
+// don't, or if it is wrong.
+func (b *originBuilder) covered(entry Entry) (what, instead string) {
+	p, ok := readPattern(entry.Text)
+	ok = !entry.Regex && ok && p.fits() && (!b.credentials || !p.trustsStrangers())
+	switch {
+	case b.set.any && (ok && p.kind != anyPattern || entry.Regex):
+		return ` adds nothing beside "*"`, `leave it out, or leave out "*"`
+	case ok && p.kind == tuplePattern && (b.set.subsumed(p) || b.matched(p, entry.Text)):
+		return " is covered by another entry", "leave it out"
+	}
+	return "", ""
 }
 
 // matched reports whether a regex of the set allows an origin.
@@ -447,8 +450,8 @@ func (b *originBuilder) repeated(entries iter.Seq2[int, Entry], list []again) {
 		}
 	}
 	for _, a := range list {
-		b.at(a.index, a.offset)
+		b.At(a.index, a.offset)
 		j := first[again{text: a.text, regex: a.regex}]
-		b.report(problem.Quote(a.text)+" is already "+b.field+"["+strconv.Itoa(j)+"]", "leave one out", true)
+		b.Report(problem.Quote(a.text)+" is already "+b.Field+"["+strconv.Itoa(j)+"]", "leave one out", true)
 	}
 }

@@ -78,11 +78,11 @@ func (b *originBuilder) regex(expr string) *automaton {
 		b.overBudget()
 		return nil
 	case what != "":
-		if b.wants(false) {
+		if b.Wants(false) {
 			if pattern, ok := wildcard(expr, b.credentials); ok {
 				instead = mending{expr: pattern, pattern: true}.instead()
 			}
-			b.report(what, instead, false)
+			b.Report(what, instead, false)
 		}
 		return nil
 	case !b.judge(expr, a, v):
@@ -93,9 +93,9 @@ func (b *originBuilder) regex(expr string) *automaton {
 
 // overBudget reports, once, that the regexes are too many, or too large.
 func (b *originBuilder) overBudget() {
-	if b.failed = true; !b.regexBudget.said {
+	if b.Failed = true; !b.regexBudget.said {
 		b.regexBudget.said = true
-		b.fail("the regexes, up to this one, take too long to compile together",
+		b.Fail("the regexes, up to this one, take too long to compile together",
 			`write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
 	}
 }
@@ -105,23 +105,23 @@ func (b *originBuilder) overBudget() {
 func (b *originBuilder) judge(expr string, a *automaton, v verdict) (ok bool) {
 	switch {
 	case v.nothing:
-		if !b.again && b.wants(true) {
+		if !b.again && b.Wants(true) {
 			what, instead := b.matchesNothing(expr, a, v)
-			b.report(what, instead, true)
+			b.Report(what, instead, true)
 		}
 		return true
 	case !b.credentials:
-		if v.others && !v.everySite && b.wants(true) {
+		if v.others && !v.everySite && b.Wants(true) {
 			what, instead := b.alsoMatches(expr, v)
-			b.report(what, instead, true)
+			b.Report(what, instead, true)
 		}
 		return true
 	case v.trusted():
 		return true
 	}
-	if b.wants(false) {
+	if b.Wants(false) {
 		what, instead := b.untrusted(expr, v)
-		b.report(what, instead, false)
+		b.Report(what, instead, false)
 	}
 	return false
 }

@@ -1,13 +1,13 @@
-package cors
+package names
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // What is wrong with an entry of a list of names that isn't a token, and what to write
@@ -16,7 +16,7 @@ import (
 func diagnoseMethod(name string) (what, instead string) {
 	isMethod := func(s string) bool { return strings.ToUpper(s) == s || normalizeMethod(s) != s }
 	return diagnoseName(name, " is not a method", `write a method such as "PUT", or "*"`, isMethod, func(s string) bool {
-		return !forbiddenMethod(s)
+		return !ForbiddenMethod(s)
 	})
 }
 
@@ -64,7 +64,7 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 			names, list = nil, nil
 			break
 		}
-		if !validToken(name) || !allowed(name) {
+		if !Valid(name) || !allowed(name) {
 			list = nil
 			break
 		}

@@ -1,10 +1,10 @@
-package cors
+package names
 
 import "strings"
 
-// validToken reports whether s is a token (RFC 9110, section 5.6.2), the form of
+// Valid reports whether s is a token (RFC 9110, section 5.6.2), the form of
 // methods and header names.
-func validToken(s string) bool {
+func Valid(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !isTokenChar(s[i]) {
 			return false
@@ -14,7 +14,7 @@ func validToken(s string) bool {
 }
 
 func isTokenChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 // normalizeMethod implements https://fetch.spec.whatwg.org/#concept-method-normalize:
@@ -27,14 +27,8 @@ func normalizeMethod(method string) string {
 	return method
 }
 
-// safelistedMethod reports whether no policy can forbid the method
-// (https://fetch.spec.whatwg.org/#cors-safelisted-method).
-func safelistedMethod(method string) bool {
-	return method == "GET" || method == "HEAD" || method == "POST"
-}
-
-// forbiddenMethod implements https://fetch.spec.whatwg.org/#forbidden-method.
-func forbiddenMethod(method string) bool {
+// ForbiddenMethod implements https://fetch.spec.whatwg.org/#forbidden-method.
+func ForbiddenMethod(method string) bool {
 	return strings.EqualFold(method, "CONNECT") || strings.EqualFold(method, "TRACE") || strings.EqualFold(method, "TRACK")
 }
 
@@ -58,18 +52,13 @@ func forbiddenResponseHeader(name string) bool {
 }
 
 // corsResponseHeader reports whether name, in lower case, is one of the headers
-// in which a server answers a CORS request.
-func corsResponseHeader(name string) bool { return responseHeader(name) >= 0 }
-
-// trimOWS trims optional white space (RFC 9110, section 5.6.3).
-func trimOWS(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
+// in which a server answers a CORS request (https://fetch.spec.whatwg.org/#http-responses).
+func corsResponseHeader(name string) bool {
+	switch name {
+	case "access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods",
+		"access-control-allow-origin", "access-control-allow-private-network", "access-control-expose-headers",
+		"access-control-max-age":
+		return true
 	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
+	return false
 }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
