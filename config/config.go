@@ -20,6 +20,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Config is what a document says. It is immutable, and keeps nothing of the
@@ -27,7 +28,7 @@ import (
 type Config struct {
 	// Policies finds the policy that applies to a request. It may have none if
 	// there is a PolicySource.
-	Policies *cors.Set
+	Policies *match.Table[*cors.Policy]
 	// PolicySource is where to fetch policies while the filter runs, or nil.
 	PolicySource *PolicySource
 }
@@ -99,8 +100,8 @@ type reader struct {
 	single   policy  // of which there is one at a time
 	policy   *policy // that is read
 	named    map[string]int32
-	set      *cors.SetBuilder
-	places   []place // of the rules of the set
+	table    *match.Builder[*cors.Policy]
+	places   []place // of the rules of the table
 	lists    listCache
 	regexes  *origin.RegexBudget // of all policies
 	memory   int                 // about how many bytes the policies take
@@ -114,26 +115,26 @@ type reader struct {
 
 	// One list at a time, kept to be used again, and where its elements stand.
 	names, hosts, routes []string
-	paths                []cors.PathMatch
+	paths                []match.Path
 	namesAt              []place
 	at                   [3][]place // of the fields of a match
 }
 
 func newReader(doc string) *reader {
 	r := &reader{problems: problems{doc: doc}, lists: newListCache(), regexes: origin.NewRegexBudget()}
-	r.set = cors.NewSetBuilder(r, func(rule int) string { return policyPath(r.places[rule].index).String() })
+	r.table = match.NewBuilder[*cors.Policy](r, func(rule int) string { return policyPath(r.places[rule].index).String() })
 	return r
 }
 
 func (r *reader) parse() (*Config, []Problem) {
-	set := r.read()
+	policies := r.read()
 	if r.Errors > 0 {
 		return nil, r.sorted()
 	}
-	return &Config{Policies: set, PolicySource: r.from}, r.sorted()
+	return &Config{Policies: policies, PolicySource: r.from}, r.sorted()
 }
 
-func (r *reader) read() *cors.Set {
+func (r *reader) read() *match.Table[*cors.Policy] {
 	if len(r.doc) > MaxSize {
 		r.fail(0, path{}, "is "+strconv.Itoa(len(r.doc))+" bytes long", "write at most "+strconv.Itoa(MaxSize)+" bytes")
 		return nil
@@ -159,7 +160,7 @@ func (r *reader) read() *cors.Set {
 		r.object(root, path{}, policyFields, p.fields[:], topFields...)
 		r.add(p)
 	}
-	return r.set.Set()
+	return r.table.Table()
 }
 
 // has reports whether an object has one of the fields.
@@ -236,7 +237,7 @@ func (r *reader) readPolicies(list gjson.Result) {
 func (r *reader) grow(n int) {
 	r.named = make(map[string]int32, n)
 	r.places = make([]place, 0, n)
-	r.set.Grow(n)
+	r.table.Grow(n)
 }
 
 // element reads an element of policies.

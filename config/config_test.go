@@ -11,6 +11,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A problemTest is a document and its problems.
@@ -285,7 +286,7 @@ func TestSpellings(t *testing.T) {
 			t.Error(problems)
 			continue
 		}
-		p := c.Policies.Lookup(cors.Key{})
+		p := c.Policies.Lookup(match.Key{})
 		d := p.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"x-a"}})
 		want := "[{access-control-allow-origin https://app.example} {access-control-allow-credentials true} {access-control-allow-methods PUT} " +
 			"{access-control-allow-headers X-A} {access-control-max-age 600} {vary Origin, Access-Control-Request-Method, Access-Control-Request-Headers}]"
@@ -301,7 +302,7 @@ func TestSpellings(t *testing.T) {
 
 func TestPolicySource(t *testing.T) {
 	c, problems := config.Parse(`{"policy_source": {"cluster": "policies", "path": "/cors.json?x", "authority": "policies.internal", "interval": "10s", "timeout": 0.5}}`)
-	if c == nil || c.Policies == nil || len(c.Policies.Policies()) > 0 {
+	if c == nil || c.Policies == nil || len(c.Policies.All()) > 0 {
 		t.Fatal(c, problems)
 	}
 	want := config.PolicySource{Cluster: "policies", Path: "/cors.json?x", Authority: "policies.internal", Interval: 10 * time.Second, Timeout: 500 * time.Millisecond}
@@ -309,7 +310,7 @@ func TestPolicySource(t *testing.T) {
 		t.Error(diff)
 	}
 	c, problems = config.Parse(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
-	if c == nil || len(c.Policies.Policies()) != 1 {
+	if c == nil || len(c.Policies.All()) != 1 {
 		t.Fatal(c, problems)
 	}
 	want = config.PolicySource{Cluster: "policies", Path: "/", Authority: "policies", Interval: 10 * time.Second, Timeout: 2 * time.Second}

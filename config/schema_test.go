@@ -240,7 +240,7 @@ func quote(tb testing.TB, s string) string {
 func literals(tb testing.TB) []string {
 	tb.Helper()
 	found := map[string]bool{}
-	for _, dir := range []string{"schema", "../cors", "../internal/names", "../internal/origin", "../internal/cases"} {
+	for _, dir := range []string{"schema", "../cors", "../internal/names", "../internal/origin", "../match", "../internal/cases"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || files == nil {
 			tb.Fatal(dir, err)

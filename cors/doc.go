@@ -3,7 +3,8 @@
 // It is pure: no I/O, no globals, no knowledge of a proxy. A [Config] says what
 // an operator wants. [Compile] checks it, says what is wrong and what to write instead,
 // and turns it into an immutable [Policy]. [Policy.Decide] turns the facts of one
-// [Request] into a [Decision].
+// [Request] into a [Decision]. Which of many policies applies to a request package match
+// finds.
 //
 // A preflight is answered, with [Decision.Status] and [Decision.AppendHeaders], unless
 // [Decision.Answered] says that it is forwarded. Whatever is forwarded comes back with

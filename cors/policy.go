@@ -89,7 +89,7 @@ type Policy struct {
 	shadow         bool
 	status         int16
 	maxAge         string // the header's value, "" for no header
-	closed         string // why no origin is allowed, if it is a [Closed] set's policy
+	closed         string // why no origin is allowed, if [Closed] has made the policy
 }
 
 // Lists are the compiled lists of a policy. Policies that say the same may share them,

@@ -255,6 +255,3 @@ func (u *Upstream) replace(header int, value string, to Editor) {
 		to.AddResponseHeader(name, value)
 	}
 }
-
-// OnlyVary is [Edits.OnlyVary] of what requests without an origin need.
-func (p *Policy) OnlyVary() bool { return !p.origins.Any() && !p.keep && !p.shadow }

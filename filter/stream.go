@@ -6,6 +6,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Stream is the context of one request and its answer.
@@ -82,13 +83,8 @@ func (s *Stream) withoutOrigin() {
 	if edits := s.plugin.withoutOrigin; edits != nil {
 		s.edits = *edits
 	} else if policy := s.lookup(); policy != nil {
-		s.edits = withoutOrigin(policy)
+		s.edits = editsWithoutOrigin(policy)
 	}
-}
-
-func withoutOrigin(policy *cors.Policy) cors.Edits {
-	d := policy.Decide(&cors.Request{})
-	return d.Edits()
 }
 
 // lookup finds the policy that applies, and asks for no more than it takes.
@@ -96,18 +92,18 @@ func (s *Stream) lookup() *cors.Policy {
 	if policy := s.plugin.everywhere; policy != nil {
 		return policy
 	}
-	host, set := s.plugin.host, s.plugin.policies
-	var key cors.Key
-	if set.ByRoute() {
+	host, policies := s.plugin.host, s.plugin.policies
+	var key match.Key
+	if policies.ByRoute() {
 		key.Route = host.RouteName()
 	}
-	if set.ByHost() {
+	if policies.ByHost() {
 		key.Host, _ = host.RequestHeader(":authority")
 	}
-	if set.ByPath() {
+	if policies.ByPath() {
 		key.Path, _ = host.RequestHeader(":path")
 	}
-	return set.Lookup(key)
+	return policies.Lookup(key)
 }
 
 // OnHttpResponseHeaders implements types.HttpContext.

@@ -68,7 +68,7 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 				if configuration != nil {
 					s := summary{File: name, Name: plugin.Name}
 					if configuration.Policies != nil {
-						s.Policies = len(configuration.Policies.Policies())
+						s.Policies = len(configuration.Policies.All())
 					}
 					summaries = append(summaries, s)
 				}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A source reads the documents of a file and adds the policies that it finds.
@@ -115,7 +116,7 @@ type conversion struct {
 // A rule is a policy on its way into the configuration.
 type rule struct {
 	// Match is what the policy is for.
-	Match cors.Match
+	Match match.Match
 	// Config is the policy. Names are made unique and valid later.
 	cors.Config
 	// from is where the policy stands.
@@ -178,8 +179,8 @@ const nobody = "https://nobody.invalid"
 
 // exemption is a policy that leaves alone what it matches, where a policy for more
 // would apply otherwise.
-func exemption(match cors.Match, from *document.Node) *rule {
-	return &rule{Match: match, from: from, Config: cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}, Shadow: true}}
+func exemption(m match.Match, from *document.Node) *rule {
+	return &rule{Match: m, from: from, Config: cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}, Shadow: true}}
 }
 
 // place is where an entry of one of the rule's lists comes from.

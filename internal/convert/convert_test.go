@@ -95,7 +95,7 @@ func checkResult(t *testing.T, result *Result) {
 	if read == nil {
 		t.Fatalf("the configuration is refused:\n%s", result.Configuration)
 	}
-	if n := len(read.Policies.Policies()); n != result.Policies {
+	if n := len(read.Policies.All()); n != result.Policies {
 		t.Errorf("there are %d policies, and it says %d", n, result.Policies)
 	}
 }

@@ -1,4 +1,4 @@
-package cors
+package match
 
 import (
 	"slices"
@@ -10,21 +10,11 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
-// diagnoseHostPattern says what is wrong with an entry of match.hosts, and what to write
-// instead.
-func diagnoseHostPattern(s string) (what, instead string) {
-	_, what, instead = parseHostPattern(s)
-	return what, mendHost(s, instead)
-}
-
-// diagnosePath says what is wrong with an entry of match.paths, and what to write instead.
-func diagnosePath(m PathMatch) (what, instead string) {
-	what, instead = checkPath(m)
-	return what, mendPath(m, instead)
-}
+// What to write instead of an entry that is wrong or doubtful. It is tried before: what
+// a message says to write is right.
 
 // diagnoseDoubtfulPath says why a path matches other requests than was meant, or none.
-func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
+func diagnoseDoubtfulPath(m Path) (what, instead string) {
 	if i := dotSegment(m.Path); i >= 0 {
 		what, instead = "the path "+problem.Quote(m.Path)+" has a dot as a segment, which browsers take out", "write the path that is left then"
 		if strings.Contains(m.Path, "%") {
@@ -44,15 +34,15 @@ func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
 				kept = append(kept, "")
 			}
 		}
-		return what, mendPath(PathMatch{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
+		return what, mendPath(Path{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
 	}
 	what = "the path " + problem.Quote(m.Path) + " has a placeholder in braces, which stands for nothing else"
 	stem, _, _ := strings.Cut(m.Path, "{")
 	stem = stem[:strings.LastIndexByte(stem, '/')+1]
-	if stem = trimSlash(stem); stem == "" || stem == "/" {
+	if stem = strings.TrimSuffix(stem, "/"); stem == "" || stem == "/" {
 		return what, "write the prefix before it"
 	}
-	return what, mendPath(PathMatch{stem, true}, "write the prefix before it")
+	return what, mendPath(Path{stem, true}, "write the prefix before it")
 }
 
 // mendHost says to write what an entry of match.hosts is meant to be, or otherwise if
@@ -65,7 +55,7 @@ func mendHost(s, otherwise string) string {
 	and := ""
 	for _, host := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }) {
 		mended, path := origin.RepairHost(host)
-		if _, what, _ := parseHostPattern(mended); what != "" {
+		if _, f := parseHost(mended); f != right {
 			return otherwise
 		}
 		if path != "" && path != "/" {
@@ -84,7 +74,7 @@ func mendHost(s, otherwise string) string {
 
 // mendPath says to write what an entry of match.paths is meant to be, or otherwise if
 // that isn't clear.
-func mendPath(m PathMatch, otherwise string) string {
+func mendPath(m Path, otherwise string) string {
 	path, and := m.Path, ""
 	if _, rest, isURL := strings.Cut(path, "://"); isURL {
 		if _, path, _ = strings.Cut(rest, "/"); path == "" {
@@ -121,7 +111,7 @@ func mendPath(m PathMatch, otherwise string) string {
 			b.WriteByte(c)
 		}
 	}
-	if what, _ := checkPath(PathMatch{b.String(), kind == "prefix"}); what != "" || b.Len() > origin.MaxInstead {
+	if f := (Path{b.String(), kind == "prefix"}).check(); f != right || b.Len() > origin.MaxInstead {
 		return otherwise
 	}
 	return `write {"` + kind + `": ` + strconv.Quote(b.String()) + `}` + and
