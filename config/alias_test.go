@@ -43,6 +43,8 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 					fmt.Fprintln(&b, p.Name(), d.Origin(), d.Explain())
 					if d.Answered() {
 						fmt.Fprintln(&b, d.AppendHeaders(nil))
+					} else {
+						fmt.Fprintf(&b, "%+v\n", d.Edits())
 					}
 				}
 			}
@@ -50,7 +52,7 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 		return b.String()
 	}
 	before := answers()
-	for _, want := range []string{"c1 /p1 a1", "few https://d.test allowed", "many https://o7.test allowed", "shared https://r1.test allowed", "PURGE", "x-lower"} {
+	for _, want := range []string{"c1 /p1 a1", "few https://d.test allowed", "many https://o7.test allowed", "shared https://r1.test allowed", "PURGE", "x-lower", "X-Exposed"} {
 		if !strings.Contains(before, want) {
 			t.Errorf("%q isn't in the answers: %s", want, before)
 		}

@@ -217,24 +217,29 @@ func (p *Plugin) serving(when string) string {
 
 // use makes the policies those of the streams to come.
 func (p *Plugin) use(policies *match.Table[*cors.Policy]) {
-	p.policies, p.everywhere, p.withoutOrigin = policies, policies.Everywhere(), alwaysWithoutOrigin(policies)
+	p.policies, p.everywhere, p.withoutOrigin = policies, policies.Everywhere(), withoutOrigin(policies)
 	p.replies, p.replySize = map[*cors.Policy]*replies{}, 0
 }
 
-// alwaysWithoutOrigin is what the answers to all requests without an origin need; nil if
-// that depends on the request.
-func alwaysWithoutOrigin(policies *match.Table[*cors.Policy]) *cors.Edits {
+// withoutOrigin is what the answers to all requests without an origin need; nil if that
+// depends on the request.
+func withoutOrigin(policies *match.Table[*cors.Policy]) *cors.Edits {
 	if !policies.Complete() {
 		return nil
 	}
 	all := policies.All()
-	edits := withoutOrigin(all[0])
+	edits := editsWithoutOrigin(all[0])
 	for _, policy := range all[1:] {
-		if withoutOrigin(policy) != edits {
+		if editsWithoutOrigin(policy) != edits {
 			return nil
 		}
 	}
 	return &edits
+}
+
+func editsWithoutOrigin(policy *cors.Policy) cors.Edits {
+	d := policy.Decide(&cors.Request{})
+	return d.Edits()
 }
 
 // closed is for when there are no policies: one applies to every request, and allows

@@ -83,13 +83,8 @@ func (s *Stream) withoutOrigin() {
 	if edits := s.plugin.withoutOrigin; edits != nil {
 		s.edits = *edits
 	} else if policy := s.lookup(); policy != nil {
-		s.edits = withoutOrigin(policy)
+		s.edits = editsWithoutOrigin(policy)
 	}
-}
-
-func withoutOrigin(policy *cors.Policy) cors.Edits {
-	d := policy.Decide(&cors.Request{})
-	return d.Edits()
 }
 
 // lookup finds the policy that applies, and asks for no more than it takes.

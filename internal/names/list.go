@@ -229,7 +229,7 @@ func (b *listBuilder) list(list []string) *List {
 			}
 			continue
 		}
-		key = strings.Clone(key)
+		name, key = strings.Clone(name), strings.Clone(key)
 		if b.of == Methods || name == key {
 			name = key // methods go out as they are compared
 		}
