@@ -130,14 +130,15 @@ func (b *builder) wrong(rule number, words func() (what, instead string)) {
 	b.failed = true
 	if b.reporter.Wants(false) {
 		what, instead := words()
-		b.reporter.Report(problem.Problem{Rule: int(rule) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead})
+		b.report(rule, what, instead, false)
 	}
 }
 
 // conflict reports that two rules claim the same.
 func (b *builder) conflict(rule, other number, claim Claim) {
 	b.wrong(rule, func() (what, instead string) {
-		return "claims " + claim.String() + ", as " + b.name(int(other)-1) + " does", "give the two policies different matches, or make them one"
+		return "claims " + claim.String() + ", as " + b.name(int(other)-1) + " does",
+			"give the two policies different matches, or make them one"
 	})
 }
 
@@ -149,8 +150,12 @@ func (b *builder) twice(text string) {
 }
 
 // warn describes a warning that is wanted.
-func (b *builder) warn(what, instead string) {
-	b.reporter.Report(problem.Problem{Rule: int(b.last) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead, Warning: true})
+func (b *builder) warn(what, instead string) { b.report(b.last, what, instead, true) }
+
+func (b *builder) report(rule number, what, instead string, warning bool) {
+	b.reporter.Report(problem.Problem{
+		Rule: int(rule) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead, Warning: warning,
+	})
 }
 
 func (b *builder) addRoutes(routes []string, complete bool) {
@@ -326,7 +331,8 @@ func (b *builder) shareAmong(t *pathTable) bool {
 		if len(table.shared) > maxShared {
 			b.about("match.hosts", h.entry)
 			b.wrong(b.last, func() (what, instead string) {
-				return h.text + " is in more than " + strconv.Itoa(maxShared) + " different lists of hosts that have many paths",
+				return h.text + " is in more than " + strconv.Itoa(maxShared) +
+						" different lists of hosts that have many paths",
 					"give these policies the same match.hosts, or each its own hosts"
 			})
 			return false
@@ -358,7 +364,8 @@ func (b *builder) compareShared() {
 		}
 		if left < 0 {
 			b.wrong(b.last, func() (what, instead string) {
-				return "shares too many hosts and paths with other policies to be compared with them", "give policies that have many paths the same match.hosts, or each its own"
+				return "shares too many hosts and paths with other policies to be compared with them",
+					"give policies that have many paths the same match.hosts, or each its own"
 			})
 			return
 		}

@@ -51,7 +51,8 @@ func (p Path) check() fault {
 	case strings.Contains(path, "*"):
 		return fault{" has a wildcard, and paths have none", "write a prefix, which covers all below it"}
 	case p.Prefix && strings.Count(strings.TrimSuffix(path, "/"), "/") > maxSegments:
-		return fault{" has more than " + strconv.Itoa(maxSegments) + " segments, and a prefix may have no more", "shorten it"}
+		what := " has more than " + strconv.Itoa(maxSegments) + " segments, and a prefix may have no more"
+		return fault{what, "shorten it"}
 	case strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return fault{" has characters that no request has", "write them percent-encoded"}
 	}
@@ -99,8 +100,9 @@ func (p hostPattern) schemeOfPort() string {
 
 // matchesHardly says what is doubtful about a pattern with the port of a scheme.
 func (p hostPattern) matchesHardly(scheme string) (what, instead string) {
+	portless := p.text[:strings.LastIndexByte(p.text, ':')]
 	return problem.Quote(p.text) + " matches hardly any request, because browsers leave out the port of " + scheme,
-		"write " + problem.Quote(p.text[:strings.LastIndexByte(p.text, ':')]) + ", which is for requests with a port and without"
+		"write " + problem.Quote(portless) + ", which is for requests with a port and without"
 }
 
 // parseHost parses an entry of match.hosts, and finds what is wrong with it.
@@ -121,7 +123,9 @@ func parseHost(s string) (hostPattern, fault) {
 	case s == "":
 		return p, fault{"is empty", `write a host such as "api.example.com"`}
 	case !origin.IsASCII(s): // before lower case makes another letter of one
-		return p, fault{" has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`}
+		return p, fault{
+			" has characters outside ASCII, which browsers send as Punycode", `write the host's "xn--" form`,
+		}
 	case s == "*":
 		return p, fault{" is not a host", "leave out match.hosts for every host"}
 	case strings.Contains(s, "://"):

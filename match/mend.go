@@ -14,35 +14,41 @@ import (
 // a message says to write is right.
 
 // diagnoseDoubtfulPath says why a path matches other requests than was meant, or none.
-func diagnoseDoubtfulPath(m Path) (what, instead string) {
-	if i := dotSegment(m.Path); i >= 0 {
-		what, instead = "the path "+problem.Quote(m.Path)+" has a dot as a segment, which browsers take out", "write the path that is left then"
-		if strings.Contains(m.Path, "%") {
+func diagnoseDoubtfulPath(p Path) (what, instead string) {
+	what = "the path " + problem.Quote(p.Path)
+	if dotSegment(p.Path) >= 0 {
+		what, instead = what+" has a dot as a segment, which browsers take out", "write the path that is left then"
+		if strings.Contains(p.Path, "%") {
 			return what, instead
 		}
-		var kept []string
-		segments := strings.Split(m.Path[1:], "/")
-		for i, segment := range segments {
-			switch {
-			case segment == ".." && len(kept) > 0:
-				kept = kept[:len(kept)-1]
-			case segment != "." && segment != "..":
-				kept = append(kept, segment)
-				continue
-			}
-			if i == len(segments)-1 {
-				kept = append(kept, "")
-			}
+		return what, mendPath(Path{withoutDots(p.Path), p.Prefix}, instead)
+	}
+	what, instead = what+" has a placeholder in braces, which stands for nothing else", "write the prefix before it"
+	stem, _, _ := strings.Cut(p.Path, "{")
+	stem = stem[:strings.LastIndexByte(stem, '/')]
+	if stem == "" || stem == "/" {
+		return what, instead
+	}
+	return what, mendPath(Path{stem, true}, instead)
+}
+
+// withoutDots is a path as browsers send it, without dots as segments.
+func withoutDots(path string) string {
+	var kept []string
+	segments := strings.Split(path[1:], "/")
+	for i, segment := range segments {
+		switch {
+		case segment == ".." && len(kept) > 0:
+			kept = kept[:len(kept)-1]
+		case segment != "." && segment != "..":
+			kept = append(kept, segment)
+			continue
 		}
-		return what, mendPath(Path{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
+		if i == len(segments)-1 {
+			kept = append(kept, "")
+		}
 	}
-	what = "the path " + problem.Quote(m.Path) + " has a placeholder in braces, which stands for nothing else"
-	stem, _, _ := strings.Cut(m.Path, "{")
-	stem = stem[:strings.LastIndexByte(stem, '/')+1]
-	if stem = strings.TrimSuffix(stem, "/"); stem == "" || stem == "/" {
-		return what, "write the prefix before it"
-	}
-	return what, mendPath(Path{stem, true}, "write the prefix before it")
+	return "/" + strings.Join(kept, "/")
 }
 
 // mendHost says to write what an entry of match.hosts is meant to be, or otherwise if
@@ -53,7 +59,8 @@ func mendHost(s, otherwise string) string {
 	}
 	var list []string
 	and := ""
-	for _, host := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }) {
+	separates := func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }
+	for _, host := range strings.FieldsFunc(s, separates) {
 		mended, path := origin.RepairHost(host)
 		if _, f := parseHost(mended); f != right {
 			return otherwise
@@ -74,45 +81,61 @@ func mendHost(s, otherwise string) string {
 
 // mendPath says to write what an entry of match.paths is meant to be, or otherwise if
 // that isn't clear.
-func mendPath(m Path, otherwise string) string {
-	path, and := m.Path, ""
-	if _, rest, isURL := strings.Cut(path, "://"); isURL {
-		if _, path, _ = strings.Cut(rest, "/"); path == "" {
-			return otherwise
-		}
-		and = ", and the host in match.hosts"
-	} else if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ":") {
+func mendPath(p Path, otherwise string) string {
+	mended, isURL := repairPath(p)
+	if mended.check() != right || len(mended.Path) > origin.MaxInstead {
 		return otherwise
+	}
+	kind, and := "exact", ""
+	if mended.Prefix {
+		kind = "prefix"
+	}
+	if isURL {
+		and = ", and the host in match.hosts"
+	}
+	return `write {"` + kind + `": ` + strconv.Quote(mended.Path) + `}` + and
+}
+
+// repairPath makes of what was written for a path what was meant, and reports whether it
+// was a URL with a host. It is the zero Path if that isn't clear.
+func repairPath(p Path) (mended Path, isURL bool) {
+	path := p.Path
+	_, rest, isURL := strings.Cut(path, "://")
+	if isURL {
+		_, path, _ = strings.Cut(rest, "/")
+	} else if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ":") {
+		return Path{}, false // a host and its port
+	}
+	if path == "" {
+		return Path{}, isURL
 	}
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]
 	}
 	path = strings.TrimPrefix(strings.TrimSuffix(strings.TrimSpace(path), "$"), "^")
-	kind := "exact"
-	if m.Prefix {
-		kind = "prefix"
-	}
 	for _, wildcard := range [...]string{"/**", "/*", "/.*", "/(.*)", "*"} {
-		if rest, found := strings.CutSuffix(path, wildcard); found {
-			path, kind = rest, "prefix"
+		if stem, found := strings.CutSuffix(path, wildcard); found {
+			path, p.Prefix = stem, true
 			break
 		}
 	}
 	path = "/" + strings.TrimPrefix(path, "/")
-	if len(path) > origin.MaxMended || m.Path == "" {
-		return otherwise
+	if len(path) > origin.MaxMended {
+		return Path{}, isURL
 	}
+	return Path{percentEncoded(path), p.Prefix}, isURL
+}
+
+// percentEncoded is a path in which what no request has is percent-encoded.
+func percentEncoded(path string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
-	for i := 0; i < len(path); i++ {
+	for i := range len(path) {
 		if c := path[i]; c <= ' ' || c >= 0x7f {
 			b.WriteString("%" + string(hex[c>>4]) + string(hex[c&0xf]))
 		} else {
 			b.WriteByte(c)
 		}
 	}
-	if f := (Path{b.String(), kind == "prefix"}).check(); f != right || b.Len() > origin.MaxInstead {
-		return otherwise
-	}
-	return `write {"` + kind + `": ` + strconv.Quote(b.String()) + `}` + and
+	return b.String()
 }

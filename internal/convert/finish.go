@@ -32,9 +32,10 @@ func (c *conversion) checkMatch(r *rule) bool {
 	before := *m
 	drop := entries{}
 	for _, p := range match.Check(*m).All() {
+		port := p.Warning && p.Field == "match.hosts" && !strings.Contains(p.What, " is listed twice")
 		switch at := r.place(p.Field, p.Index); {
 		case p.Index < 0:
-		case p.Warning && p.Field == "match.hosts" && !strings.Contains(p.What, " is listed twice") && !portless(m.Hosts, p.Index):
+		case port && !portless(m.Hosts, p.Index): // as the source has it
 			c.warn(at, "", p.What, "carried over as it is; "+p.Instead)
 		case drop.add(p.Field, p.Index) && !p.Warning:
 			c.warn(at, "", p.What, "left out")
