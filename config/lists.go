@@ -9,6 +9,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A listCache has the lists that are compiled already. Policies share what a list
@@ -63,7 +64,7 @@ const maxNames = names.MaxList / len("a, ")
 func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *names.List {
 	return cached(r, r.lists.names[of], p, f, credentials, func(v gjson.Result) *names.List {
 		if n := count(v); n > maxNames {
-			r.fail(v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
+			r.fail(problem.TooLarge, v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
 			return nil
 		}
 		// What is wrong with a default was said when the defaults were read, without
@@ -189,7 +190,7 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 			if v.Type == gjson.Null {
 				mended = `write "null" for pages without an origin, or leave it out`
 			}
-			r.report(v.Index, where, "is "+kind(v)+", not an origin", mended, false)
+			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not an origin", mended)
 		}
 		return "", false
 	}
@@ -199,11 +200,11 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 			return "", false
 		}
 		if entry := r.asOrigin(v); entry != "" {
-			r.report(v.Index, where, "is an origin in the form of another tool", "write "+entry, false)
+			r.report(problem.WrongType, v.Index, where, "is an origin in the form of another tool", "write "+entry)
 			return "", false
 		}
 		r.object(v, where, regexFields, fields[:]) // whose fields all are unknown
-		r.report(v.Index, where, "has no regex", instead, false)
+		r.report(problem.Missing, v.Index, where, "has no regex", instead)
 		return "", false
 	}
 	r.object(v, where, regexFields, fields[:])

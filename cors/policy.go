@@ -126,7 +126,7 @@ func Compile(c Config) (*Policy, []Problem) {
 	default:
 		b := problem.Builder{To: r, Field: "preflight_status"}
 		b.Whole()
-		b.Fail(strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
+		b.Fail(problem.OutOfRange, strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
 	}
 	if r.Errors > 0 {
 		return nil, r.All()
@@ -151,12 +151,12 @@ func CheckMaxAge(seconds int, r Reporter) bool {
 	b.Whole()
 	switch {
 	case seconds < 0:
-		b.Fail(strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
+		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
 	case seconds > MaxMaxAge:
-		b.Fail(strconv.Itoa(seconds)+" seconds are out of range",
+		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range",
 			"write "+strconv.Itoa(ChromiumMaxAge)+", which is as long as Chromium remembers, or at most "+strconv.Itoa(MaxMaxAge))
 	case seconds > ChromiumMaxAge:
-		b.Warn(strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
+		b.Warn(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
 	}
 	return !b.Failed
 }

@@ -126,17 +126,17 @@ func (b *builder) add(m Match, complete bool) {
 func (b *builder) about(field string, entry int) { b.field, b.entry = field, entry }
 
 // wrong reports a problem of a rule in words that are put together if they are wanted.
-func (b *builder) wrong(rule number, words func() (what, instead string)) {
+func (b *builder) wrong(rule number, kind problem.Kind, words func() (what, instead string)) {
 	b.failed = true
 	if b.reporter.Wants(false) {
 		what, instead := words()
-		b.report(rule, what, instead, false)
+		b.report(rule, kind, what, instead, false)
 	}
 }
 
 // conflict reports that two rules claim the same.
 func (b *builder) conflict(rule, other number, claim Claim) {
-	b.wrong(rule, func() (what, instead string) {
+	b.wrong(rule, problem.Conflict, func() (what, instead string) {
 		return "claims " + claim.String() + ", as " + b.name(int(other)-1) + " does",
 			"give the two policies different matches, or make them one"
 	})
@@ -145,16 +145,18 @@ func (b *builder) conflict(rule, other number, claim Claim) {
 // twice warns that an entry is there already.
 func (b *builder) twice(text string) {
 	if b.reporter.Wants(true) {
-		b.warn(problem.Quote(text)+" is listed twice", "leave one out")
+		b.warn(problem.Duplicate, problem.Quote(text)+" is listed twice", "leave one out")
 	}
 }
 
 // warn describes a warning that is wanted.
-func (b *builder) warn(what, instead string) { b.report(b.last, what, instead, true) }
+func (b *builder) warn(kind problem.Kind, what, instead string) {
+	b.report(b.last, kind, what, instead, true)
+}
 
-func (b *builder) report(rule number, what, instead string, warning bool) {
+func (b *builder) report(rule number, kind problem.Kind, what, instead string, warning bool) {
 	b.reporter.Report(problem.Problem{
-		Rule: int(rule) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead, Warning: warning,
+		Kind: kind, Rule: int(rule) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead, Warning: warning,
 	})
 }
 
@@ -165,7 +167,7 @@ func (b *builder) addRoutes(routes []string, complete bool) {
 		other := b.index.routes[route]
 		switch {
 		case route == "":
-			b.wrong(b.last, func() (what, instead string) { return "is empty", "write the name of a route" })
+			b.wrong(b.last, problem.Missing, func() (what, instead string) { return "is empty", "write the name of a route" })
 		case seen.before(route):
 			b.twice(route)
 		case !complete:
@@ -190,7 +192,7 @@ func (b *builder) readPaths(paths []Path) (ok bool) {
 		b.about("match.paths", i)
 		key := p.Canonical()
 		if f := p.check(); f != right {
-			b.wrong(b.last, func() (what, instead string) { return f.ofPath(p) })
+			b.wrong(b.last, problem.InvalidPath, func() (what, instead string) { return f.ofPath(p) })
 			ok = false
 			continue
 		}
@@ -218,7 +220,7 @@ func (b *builder) readHosts(hosts []string) {
 		b.about("match.hosts", i)
 		pattern, f := parseHost(host)
 		if f != right {
-			b.wrong(b.last, func() (what, instead string) { return f.ofHost(host) })
+			b.wrong(b.last, problem.InvalidHost, func() (what, instead string) { return f.ofHost(host) })
 			continue
 		}
 		if seen.before(pattern.text) {
@@ -226,7 +228,8 @@ func (b *builder) readHosts(hosts []string) {
 			continue
 		}
 		if scheme := pattern.schemeOfPort(); scheme != "" && b.reporter.Wants(true) {
-			b.warn(pattern.matchesHardly(scheme))
+			what, instead := pattern.matchesHardly(scheme)
+			b.warn(problem.NeverSent, what, instead)
 		}
 		b.index.ports = b.index.ports || pattern.hasPort()
 		b.hosts = append(b.hosts, hostEntry{pattern.text, i})
@@ -330,7 +333,7 @@ func (b *builder) shareAmong(t *pathTable) bool {
 		b.shared = append(b.shared, sharing{strings.Clone(h.text), table})
 		if len(table.shared) > maxShared {
 			b.about("match.hosts", h.entry)
-			b.wrong(b.last, func() (what, instead string) {
+			b.wrong(b.last, problem.TooLarge, func() (what, instead string) {
 				return h.text + " is in more than " + strconv.Itoa(maxShared) +
 						" different lists of hosts that have many paths",
 					"give these policies the same match.hosts, or each its own hosts"
@@ -363,7 +366,7 @@ func (b *builder) compareShared() {
 			}
 		}
 		if left < 0 {
-			b.wrong(b.last, func() (what, instead string) {
+			b.wrong(b.last, problem.TooLarge, func() (what, instead string) {
 				return "shares too many hosts and paths with other policies to be compared with them",
 					"give policies that have many paths the same match.hosts, or each its own"
 			})

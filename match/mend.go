@@ -14,22 +14,22 @@ import (
 // a message says to write is right.
 
 // diagnoseDoubtfulPath says why a path matches other requests than was meant, or none.
-func diagnoseDoubtfulPath(p Path) (what, instead string) {
+func diagnoseDoubtfulPath(p Path) (kind problem.Kind, what, instead string) {
 	what = "the path " + problem.Quote(p.Path)
 	if dotSegment(p.Path) >= 0 {
 		what, instead = what+" has a dot as a segment, which browsers take out", "write the path that is left then"
 		if strings.Contains(p.Path, "%") {
-			return what, instead
+			return problem.NeverSent, what, instead
 		}
-		return what, mendPath(Path{withoutDots(p.Path), p.Prefix}, instead)
+		return problem.NeverSent, what, mendPath(Path{withoutDots(p.Path), p.Prefix}, instead)
 	}
 	what, instead = what+" has a placeholder in braces, which stands for nothing else", "write the prefix before it"
 	stem, _, _ := strings.Cut(p.Path, "{")
 	stem = stem[:strings.LastIndexByte(stem, '/')]
 	if stem == "" || stem == "/" {
-		return what, instead
+		return problem.Placeholder, what, instead
 	}
-	return what, mendPath(Path{stem, true}, instead)
+	return problem.Placeholder, what, mendPath(Path{stem, true}, instead)
 }
 
 // withoutDots is a path as browsers send it, without dots as segments.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -32,13 +33,13 @@ func (c *conversion) checkMatch(r *rule) bool {
 	before := *m
 	drop := entries{}
 	for _, p := range match.Check(*m).All() {
-		port := p.Warning && p.Field == "match.hosts" && !strings.Contains(p.What, " is listed twice")
+		port := p.Kind == problem.NeverSent && p.Field == "match.hosts"
 		switch at := r.place(p.Field, p.Index); {
 		case p.Index < 0:
 		case port && !portless(m.Hosts, p.Index): // as the source has it
-			c.warn(at, "", p.What, "carried over as it is; "+p.Instead)
+			c.warnOf(p.Kind, at, p.What, "carried over as it is; "+p.Instead)
 		case drop.add(p.Field, p.Index) && !p.Warning:
-			c.warn(at, "", p.What, "left out")
+			c.warnOf(p.Kind, at, p.What, "left out")
 		}
 	}
 	r.remove(drop)
@@ -148,31 +149,22 @@ func (c *conversion) mend(r *rule) (changed bool) {
 
 // harmless reports whether what the engine warns of may stay.
 func harmless(r *rule, p cors.Problem) bool {
-	switch {
-	case !p.Warning:
-		return false
-	case p.Field == "allow_origins":
-		// The regex allows other origins too.
-		return r.AllowOrigins[p.Index].Regex && strings.Contains(p.What, `matches "null"`)
-	}
-	// What adds nothing beside "*" does when that is gone.
-	return p.Field == "expose_headers" && r.AllowCredentials && slices.Contains(r.ExposeHeaders, "*")
+	// A regex that matches "null" allows other origins too, and what adds nothing beside
+	// "*" does when that is gone.
+	return p.Kind == problem.RegexNull ||
+		p.Warning && p.Field == "expose_headers" && r.AllowCredentials && slices.Contains(r.ExposeHeaders, "*")
 }
 
 // withoutEverySite carries a policy over without credentials that has an entry for every
 // site.
 func (c *conversion) withoutEverySite(r *rule, problems []cors.Problem) bool {
-	if !r.AllowCredentials {
+	i := slices.IndexFunc(problems, func(p cors.Problem) bool { return p.Kind == problem.EverySite })
+	if i < 0 {
 		return false
 	}
-	for _, p := range problems {
-		if p.Field == "allow_origins" && !p.Warning && allowsEverySite(p.Index, r) {
-			c.dropCredentials(r, r.place(p.Field, p.Index), quote(r.AllowOrigins[p.Index].Text)+
-				" with credentials would let every site act as the visitor")
-			return true
-		}
-	}
-	return false
+	c.dropCredentials(r, r.place(problems[i].Field, problems[i].Index), quote(r.AllowOrigins[problems[i].Index].Text)+
+		" with credentials would let every site act as the visitor")
+	return true
 }
 
 // withoutCredentials carries a policy over without credentials of which else no origin
@@ -213,19 +205,6 @@ func problemOf(entry cors.OriginEntry, credentials bool) string {
 	return ""
 }
 
-// allowsEverySite reports whether the entry that the engine refuses is the wildcard, or
-// a regex that is as good as one.
-func allowsEverySite(index int, r *rule) bool {
-	if index < 0 {
-		return false
-	}
-	entry := r.AllowOrigins[index]
-	if !entry.Regex {
-		return entry.Text == "*"
-	}
-	return everySite(entry.Text)
-}
-
 // dropCredentials carries the policy over without credentials.
 func (c *conversion) dropCredentials(r *rule, at *document.Node, what string) {
 	r.AllowCredentials = false
@@ -234,17 +213,17 @@ func (c *conversion) dropCredentials(r *rule, at *document.Node, what string) {
 
 func (c *conversion) leaveOut(r *rule, p cors.Problem) {
 	instead := "left out"
-	if p.Instead != "" && !strings.HasPrefix(p.Instead, "leave") {
+	if p.Instead != "" && !strings.HasPrefix(p.Instead, "leave") { // which would be said twice
 		instead += "; " + p.Instead
 	}
 	what := p.What
-	if i := strings.Index(what, " is already "); p.Warning && i > 0 {
-		what = what[:i] + " is listed twice" // where it is in a list that nobody sees
+	if p.Kind == problem.Duplicate && p.Field == "allow_origins" {
+		what = problem.Quote(r.AllowOrigins[p.Index].Text) + " is listed twice" // in a list that nobody sees
 	}
 	if p.Field == "allow_origins" && r.AllowOrigins[p.Index].Text == "null" && r.AllowCredentials {
 		what = problemOf(r.AllowOrigins[p.Index], true)
 	}
-	c.warn(r.place(p.Field, p.Index), "", what, instead)
+	c.warnOf(p.Kind, r.place(p.Field, p.Index), what, instead)
 }
 
 // mendOrigin writes an origin as browsers send it, if that is what was meant beyond doubt.
@@ -253,7 +232,7 @@ func (c *conversion) mendOrigin(r *rule, p cors.Problem) bool {
 	if !ok {
 		return false
 	}
-	c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as "+quote(mended.Text))
+	c.warnOf(p.Kind, r.place(p.Field, p.Index), p.What, "carried over as "+quote(mended.Text))
 	r.AllowOrigins[p.Index] = mended
 	return true
 }
@@ -281,7 +260,7 @@ func validOrigin(text string) bool { return problemOf(cors.OriginEntry{Text: tex
 func (c *conversion) mendMaxAge(r *rule, p cors.Problem) {
 	seconds := min(max(*r.MaxAge, 0), longestAge)
 	r.MaxAge = &seconds
-	c.warn(r.place("max_age", 0), "", p.What, "carried over as "+strconv.Itoa(seconds))
+	c.warnOf(p.Kind, r.place("max_age", 0), p.What, "carried over as "+strconv.Itoa(seconds))
 }
 
 // longestAge is what an age becomes that is longer than Chromium remembers, and what a

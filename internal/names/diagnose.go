@@ -13,21 +13,21 @@ import (
 // What is wrong with an entry of a list of names that isn't a token, and what to write
 // instead.
 
-func diagnoseMethod(name string) (what, instead string) {
+func diagnoseMethod(name string) (kind problem.Kind, what, instead string) {
 	isMethod := func(s string) bool { return strings.ToUpper(s) == s || normalizeMethod(s) != s }
 	return diagnoseName(name, " is not a method", `write a method such as "PUT", or "*"`, isMethod, func(s string) bool {
 		return !ForbiddenMethod(s)
 	})
 }
 
-func diagnoseRequestHeader(name string) (what, instead string) {
+func diagnoseRequestHeader(name string) (kind problem.Kind, what, instead string) {
 	return diagnoseName(name, " is not a header name", `write a name such as "Content-Type", or "*"`, isHeader, func(s string) bool {
 		s = strings.ToLower(s)
 		return !corsResponseHeader(s) && !forbiddenRequestHeader(s)
 	})
 }
 
-func diagnoseExposedHeader(name string, credentials bool) (what, instead string) {
+func diagnoseExposedHeader(name string, credentials bool) (kind problem.Kind, what, instead string) {
 	otherwise := `write a name such as "X-Request-Id"`
 	if !credentials {
 		otherwise += `, or "*"`
@@ -44,12 +44,12 @@ func isHeader(s string) bool {
 
 // diagnoseName says what is wrong with what isn't a name. Each name that it tells people
 // to write is allowed. Words between spaces are a list only if each looks like a name.
-func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (what, instead string) {
+func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (kind problem.Kind, what, instead string) {
 	if len(s) > origin.MaxMended {
-		return problem.Quote(s) + not, otherwise
+		return problem.InvalidName, problem.Quote(s) + not, otherwise
 	}
 	if _, ok := origin.Variable(s); ok {
-		return problem.Quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
+		return problem.Placeholder, problem.Quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
 	}
 	inner := strings.Trim(s, "[]")
 	comma := strings.ContainsAny(inner, ",;")
@@ -80,5 +80,5 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 	if instead = "write " + strings.Join(list, ", "); list == nil || len(instead) > origin.MaxInstead {
 		instead = otherwise
 	}
-	return what, instead
+	return problem.InvalidName, what, instead
 }

@@ -83,12 +83,12 @@ func checkMethod(b *listBuilder, name string) (key string, ok bool) {
 	switch {
 	case !Valid(name):
 		if b.Wants(false) {
-			what, instead := diagnoseMethod(name)
-			b.Report(what, instead, false)
+			kind, what, instead := diagnoseMethod(name)
+			b.Report(kind, what, instead, false)
 		}
 		return "", false
 	case ForbiddenMethod(name):
-		b.Fail(name+" is a method that browsers never send", "leave it out")
+		b.Fail(problem.Forbidden, name+" is a method that browsers never send", "leave it out")
 		return "", false
 	}
 	switch {
@@ -96,11 +96,11 @@ func checkMethod(b *listBuilder, name string) (key string, ok bool) {
 		b.notWildcard(name)
 	case strings.EqualFold(name, "all") || strings.EqualFold(name, "any"):
 		if b.Wants(true) {
-			b.Report(problem.Quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
+			b.Report(problem.Literal, problem.Quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
 		}
 	}
 	if name == "patch" {
-		b.Warn(`"patch" is not PATCH: methods compare by case, and browsers send what the page wrote`, `write "PATCH" if the pages do`)
+		b.Warn(problem.Literal, `"patch" is not PATCH: methods compare by case, and browsers send what the page wrote`, `write "PATCH" if the pages do`)
 	}
 	return normalizeMethod(name), true
 }
@@ -110,16 +110,16 @@ func checkRequestHeader(b *listBuilder, name string) (key string, ok bool) {
 	switch {
 	case !Valid(name):
 		if b.Wants(false) {
-			what, instead := diagnoseRequestHeader(name)
-			b.Report(what, instead, false)
+			kind, what, instead := diagnoseRequestHeader(name)
+			b.Report(kind, what, instead, false)
 		}
 	case corsResponseHeader(key):
 		if b.Wants(false) {
-			b.Report(problem.Quote(name)+" is a response header, and allow_headers are request headers", "leave it out: the filter sets it", false)
+			b.Report(problem.Forbidden, problem.Quote(name)+" is a response header, and allow_headers are request headers", "leave it out: the filter sets it", false)
 		}
 	case forbiddenRequestHeader(key):
 		if b.Wants(false) {
-			b.Report(problem.Quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
+			b.Report(problem.Forbidden, problem.Quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
 		}
 	default:
 		b.notWildcard(name)
@@ -131,7 +131,7 @@ func checkRequestHeader(b *listBuilder, name string) (key string, ok bool) {
 // notWildcard warns of a name with a star in it, which other tools take for a wildcard.
 func (b *listBuilder) notWildcard(name string) {
 	if strings.Contains(name, "*") && name != "*" && b.Wants(true) {
-		b.Report(problem.Quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
+		b.Report(problem.Literal, problem.Quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
 	}
 }
 
@@ -146,7 +146,7 @@ func (f Field) CheckCredentials(names []string, r problem.Reporter) bool {
 func (b *listBuilder) checkCredentials(names []string) {
 	if i := slices.Index(names, "*"); i >= 0 && b.of == ExposedHeaders && b.credentials {
 		b.At(i, 0)
-		b.Fail(`"*" means a header named "*" when allow_credentials is set`, "list the names")
+		b.Fail(problem.Literal, `"*" means a header named "*" when allow_credentials is set`, "list the names")
 	}
 }
 
@@ -155,12 +155,12 @@ func checkExposedHeader(b *listBuilder, name string) (key string, ok bool) {
 	switch {
 	case !Valid(name):
 		if b.Wants(false) {
-			what, instead := diagnoseExposedHeader(name, b.credentials)
-			b.Report(what, instead, false)
+			kind, what, instead := diagnoseExposedHeader(name, b.credentials)
+			b.Report(kind, what, instead, false)
 		}
 	case forbiddenResponseHeader(key):
 		if b.Wants(false) {
-			b.Report(problem.Quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
+			b.Report(problem.Forbidden, problem.Quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
 		}
 	default:
 		b.notWildcard(name)
@@ -220,12 +220,12 @@ func (b *listBuilder) list(list []string) *List {
 			continue
 		case twice:
 			if b.Wants(true) {
-				b.Report(problem.Quote(name)+" is listed twice", "leave one out", true)
+				b.Report(problem.Duplicate, problem.Quote(name)+" is listed twice", "leave one out", true)
 			}
 			continue
 		case wildcard && key != "*" && key != field.beside:
 			if b.Wants(true) {
-				b.Report(problem.Quote(name)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
+				b.Report(problem.Superfluous, problem.Quote(name)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
 			}
 			continue
 		}
@@ -240,7 +240,7 @@ func (b *listBuilder) list(list []string) *List {
 	}
 	if length > MaxList {
 		b.Whole()
-		b.Fail("has "+strconv.Itoa(length)+" bytes as a header, and may have "+strconv.Itoa(MaxList), "shorten the list")
+		b.Fail(problem.TooLarge, "has "+strconv.Itoa(length)+" bytes as a header, and may have "+strconv.Itoa(MaxList), "shorten the list")
 	}
 	if !wildcard || !b.credentials {
 		l.Value = strings.Join(kept, ", ")

@@ -202,7 +202,7 @@ func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
 	n := b.allocate(entries)
 	if n == 0 {
 		b.Whole()
-		b.Fail("is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
+		b.Fail(problem.Missing, "is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
 		return nil
 	}
 	for i, entry := range entries {
@@ -283,8 +283,8 @@ func (b *originBuilder) entry(entry Entry) (first bool) {
 			if b.mender == nil {
 				b.mender = newMender(b.credentials || b.shared)
 			}
-			_, what, instead := parsePattern(entry.Text, b.mender)
-			b.Report(what, instead, false)
+			_, kind, what, instead := parsePattern(entry.Text, b.mender)
+			b.Report(kind, what, instead, false)
 		}
 		return true
 	}
@@ -301,7 +301,7 @@ func (b *originBuilder) entry(entry Entry) (first bool) {
 		first = b.add(p, entry.Text)
 		if odd := p.oddity(); first && odd != noOddity && b.Wants(true) {
 			what, instead := odd.words(p, entry.Text)
-			b.Report(what, instead, true)
+			b.Report(problem.NeverSent, what, instead, true)
 		}
 	}
 	return first
@@ -358,7 +358,7 @@ func (b *originBuilder) combine() {
 	case b.regexBudget.spent():
 		b.overBudget()
 	case len(set.regexps) > maxAutomata:
-		b.Fail("has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
+		b.Fail(problem.RegexTooCostly, "has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
 	}
 }
 
@@ -368,12 +368,12 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 	case !b.credentials:
 		return true
 	case p.kind == nullPattern:
-		b.Warn(`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
+		b.Warn(problem.NullOrigin, `"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
 			"serve the pages from an origin of their own")
 	case p.trustsStrangers():
 		if b.Wants(false) {
-			what, instead := p.whyNot(text)
-			b.Report(what, instead, false)
+			kind, what, instead := p.whyNot(text)
+			b.Report(kind, what, instead, false)
 		}
 		return false
 	}
@@ -390,7 +390,7 @@ func (b *originBuilder) superfluous(entries iter.Seq2[int, Entry]) {
 				again = append(again, entry.again(i))
 			}
 		} else if what, instead := b.covered(entry); what != "" && b.Wants(true) {
-			b.Report(problem.Quote(entry.Text)+what, instead, true)
+			b.Report(problem.Superfluous, problem.Quote(entry.Text)+what, instead, true)
 		}
 	}
 	b.repeated(entries, again)
@@ -452,6 +452,6 @@ func (b *originBuilder) repeated(entries iter.Seq2[int, Entry], list []again) {
 	for _, a := range list {
 		b.At(a.index, a.offset)
 		j := first[again{text: a.text, regex: a.regex}]
-		b.Report(problem.Quote(a.text)+" is already "+b.Field+"["+strconv.Itoa(j)+"]", "leave one out", true)
+		b.Report(problem.Duplicate, problem.Quote(a.text)+" is already "+b.Field+"["+strconv.Itoa(j)+"]", "leave one out", true)
 	}
 }

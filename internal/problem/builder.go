@@ -25,20 +25,22 @@ func (b *Builder) Wants(warning bool) bool {
 }
 
 // Report describes a problem that is wanted.
-func (b *Builder) Report(what, instead string, warning bool) {
-	b.To.Report(Problem{Field: b.Field, Index: b.index, Offset: b.offset, What: what, Instead: instead, Warning: warning})
+func (b *Builder) Report(kind Kind, what, instead string, warning bool) {
+	b.To.Report(Problem{
+		Kind: kind, Field: b.Field, Index: b.index, Offset: b.offset, What: what, Instead: instead, Warning: warning,
+	})
 }
 
 // Fail reports what is wrong.
-func (b *Builder) Fail(what, instead string) {
+func (b *Builder) Fail(kind Kind, what, instead string) {
 	if b.Wants(false) {
-		b.Report(what, instead, false)
+		b.Report(kind, what, instead, false)
 	}
 }
 
 // Warn reports what is doubtful.
-func (b *Builder) Warn(what, instead string) {
+func (b *Builder) Warn(kind Kind, what, instead string) {
 	if b.Wants(true) {
-		b.Report(what, instead, true)
+		b.Report(kind, what, instead, true)
 	}
 }
