@@ -90,7 +90,7 @@ func paste(t *testing.T, doc string) (pasted int) {
 			mended := doc[:p.Offset] + text + doc[p.Offset+extent(doc[p.Offset:]):]
 			_, after := config.Parse(mended)
 			for _, q := range after {
-				if q.Offset == p.Offset && q.Path == p.Path && (q.What == p.What || !q.Warning) || q.Offset >= p.Offset && q.Offset < p.Offset+len(text) && !q.Warning {
+				if q.Offset == p.Offset && q.Path() == p.Path() && (q.What == p.What || !q.Warning) || q.Offset >= p.Offset && q.Offset < p.Offset+len(text) && !q.Warning {
 					t.Errorf("%s\n%s\n%s is refused in turn:\n%s", shorten(doc), p, text, q)
 				}
 			}
@@ -321,7 +321,7 @@ func TestForeignFields(t *testing.T) {
 		{`{"policies": [{"name": "p", "origins": ["*"]}]}`, `1:29 policies[0].origins: is not a field; write "allow_origins"`},
 	} {
 		_, problems := config.Parse(test.doc)
-		if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.String() == test.want }) {
+		if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Error() == test.want }) {
 			t.Errorf("%s: no problem %s in %v", test.doc, test.want, problems)
 		}
 	}

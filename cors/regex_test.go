@@ -117,7 +117,7 @@ func TestRegexHoles(t *testing.T) {
 		for _, credentials := range []bool{true, false} {
 			p, problem, found := compileOne(test.expr, credentials)
 			if problem == "" && !credentials {
-				if c, _, _ := compileRegex(test.expr, NewRegexBudget()); examine(c, NewRegexBudget()).everySite {
+				if c, _, _, _ := compileRegex(test.expr, NewRegexBudget()); examine(c, NewRegexBudget()).everySite {
 					continue // which may be meant
 				}
 			}
@@ -146,7 +146,7 @@ func checkHole(t *testing.T, expr string, found Problem) {
 		return
 	}
 	origin, _, _ := strings.Cut(rest, `"`)
-	if a, _, _ := compileRegex(expr, NewRegexBudget()); !strings.Contains(origin, "…") && !a.MatchString(origin) {
+	if a, _, _, _ := compileRegex(expr, NewRegexBudget()); !strings.Contains(origin, "…") && !a.MatchString(origin) {
 		t.Errorf("%s doesn't match %s", expr, origin)
 	}
 }
@@ -403,7 +403,7 @@ func TestRegexPorts(t *testing.T) {
 	for _, scheme := range []string{"https", "http"} {
 		for _, tail := range tails {
 			expr := scheme + `://localhost:` + tail
-			a, what, _ := compileRegex(expr, NewRegexBudget())
+			a, _, what, _ := compileRegex(expr, NewRegexBudget())
 			if what != "" {
 				t.Fatal(expr, what)
 			}
@@ -426,7 +426,7 @@ func TestPortsTakeLittle(t *testing.T) {
 		ports = append(ports, strconv.Itoa(n))
 	}
 	budget := NewRegexBudget()
-	a, what, _ := compileRegex(`https://[^:/]*1[^:/]{9}:(`+strings.Join(ports, "|")+`)x`, budget)
+	a, _, what, _ := compileRegex(`https://[^:/]*1[^:/]{9}:(`+strings.Join(ports, "|")+`)x`, budget)
 	if what != "" {
 		t.Fatal(what)
 	}
@@ -448,7 +448,7 @@ func TestPortsTakeLittle(t *testing.T) {
 // that a regex matches nothing, which would let it go with credentials.
 func TestExaminationCutShort(t *testing.T) {
 	for _, expr := range []string{`https://evil\.example`, `https://[a-z]+\.com`, `https://203\.0\.113\.[0-9]+`, `https://\[2001:[0-9a-f:]+\]`, `http://.*`} {
-		a, what, _ := compileRegex(expr, NewRegexBudget())
+		a, _, what, _ := compileRegex(expr, NewRegexBudget())
 		if what != "" {
 			t.Fatal(what)
 		}

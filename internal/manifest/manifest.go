@@ -47,7 +47,7 @@ func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
 	}
 	for _, problem := range problems {
 		findings = append(findings, &document.Finding{
-			File: p.file, Offset: p.offset(problem.Offset), Path: problem.Path,
+			File: p.file, Offset: p.offset(problem.Offset), Path: problem.Path(),
 			What: problem.What, Instead: problem.Instead, Warning: problem.Warning,
 			MoreErrors: problem.MoreErrors, MoreWarnings: problem.MoreWarnings,
 		})
