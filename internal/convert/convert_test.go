@@ -79,7 +79,7 @@ func checkResult(t *testing.T, result *Result) {
 		if !f.Warning {
 			t.Errorf("there is a configuration, and an error: %v", f)
 		}
-		if f.What == "" || f.Instead == "" || f.Path == "" {
+		if f.What == "" || f.Instead == "" || f.Field == "" {
 			t.Errorf("a finding lacks words: %#v", f)
 		}
 	}

@@ -1,6 +1,7 @@
 package document_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -264,7 +265,7 @@ func TestNotText(t *testing.T) {
 		file, failed := document.Parse(test.name, test.text)
 		got := ""
 		if failed != nil {
-			if got = failed.Position().String() + " " + failed.What; failed.Instead != "" {
+			if got = fmt.Sprintf("%d:%d ", failed.Line, failed.Column) + failed.What; failed.Instead != "" {
 				got += "; " + failed.Instead
 			}
 		}

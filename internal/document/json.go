@@ -11,7 +11,7 @@ import (
 
 func (f *File) parseJSON() *Finding {
 	if p, ok := config.CheckSyntaxDepth(f.Text, maxDepth); !ok {
-		return f.fail(p.Offset, p.What, p.Instead)
+		return f.Finding(p.Offset, p)
 	}
 	f.Documents = []*Node{f.fromJSON(gjson.Parse(f.Text))}
 	return nil

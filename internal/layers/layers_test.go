@@ -20,8 +20,8 @@ const (
 // layers are all packages, from the bottom to the top. A package uses only packages of
 // lines above its own.
 var layers = [][]string{
-	{"internal/problem", "internal/publicsuffix", "internal/fetch", "internal/cases"},
-	{"internal/wasmhost", "internal/envoytest"},
+	{"internal/problem", "internal/publicsuffix", "internal/cases"},
+	{"internal/fetch", "internal/wasmhost", "internal/envoytest"},
 	{"cors"},
 	{"config"},
 	{"config/schema", "internal/document", "internal/capture"},

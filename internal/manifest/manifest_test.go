@@ -180,8 +180,7 @@ func check(t *testing.T, name, text string) (wrong bool) {
 		findings = append(findings, found...)
 	}
 	for _, f := range findings {
-		p := f.Position()
-		if p.Line < 1 || p.Column < 1 || f.Offset > len(text) || f.What == "" {
+		if f.Line < 1 || f.Column < 1 || f.Offset > len(text) || f.What == "" {
 			t.Fatalf("%.100q: a finding without a place: %+v", text, f)
 		}
 		wrong = wrong || !f.Warning
