@@ -207,7 +207,9 @@ func TestProblems(t *testing.T) {
 			c, problems := config.Parse(test.doc)
 			got := []string(nil)
 			for _, p := range problems {
-				got = append(got, p.Error())
+				if got = append(got, p.Error()); p.Kind == 0 {
+					t.Errorf("%v has no kind", p)
+				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

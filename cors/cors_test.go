@@ -124,7 +124,9 @@ func TestProblems(t *testing.T) {
 				if p.Warning {
 					got = "warning " + p.Error()
 				}
-				refused = refused || !p.Warning
+				if refused = refused || !p.Warning; p.Kind == 0 {
+					t.Errorf("%s has no kind", got)
+				}
 				if i >= len(test.want) || !strings.HasPrefix(got, test.want[i]) {
 					t.Errorf("problem %d: %s", i, got)
 				}

@@ -132,8 +132,23 @@ func TestRegexHoles(t *testing.T) {
 			if test.meant != "" && suggestion(t, found.Instead) != test.meant {
 				t.Errorf("%s, credentials %t: %q doesn't suggest %s", test.expr, credentials, problem, test.meant)
 			}
+			checkKind(t, found)
 			checkHole(t, test.expr, found)
 			checkSuggestion(t, found, credentials)
+		}
+	}
+}
+
+// checkKind checks that what is said about what a regex matches is of the kind that code
+// knows it by.
+func checkKind(t *testing.T, found problem.Problem) {
+	t.Helper()
+	for words, kind := range map[string]problem.Kind{
+		" matches every site": problem.EverySite, " matches plain-http": problem.PlainHTTP, ` also matches "`: problem.OtherOwners,
+		" matches no origin": problem.NeverSent, ` matches "null"`: problem.RegexNull, " is too complex": problem.RegexTooCostly,
+	} {
+		if strings.Contains(found.What, words) && found.Kind != kind {
+			t.Errorf("%s is of the kind %s", found.What, found.Kind)
 		}
 	}
 }
@@ -317,6 +332,7 @@ func TestUselessRegexes(t *testing.T) {
 	} {
 		for _, credentials := range []bool{true, false} {
 			p, problem, found := compileOne(test.expr, credentials)
+			checkKind(t, found)
 			if p == nil || !strings.Contains(problem, "matches no origin") && !strings.Contains(problem, `matches "null"`) || !strings.Contains(problem, test.because) {
 				t.Errorf("%s: %q doesn't say because of %q", test.expr, problem, test.because)
 				continue
@@ -349,6 +365,7 @@ func TestPlainHTTPRegexes(t *testing.T) {
 		`http://localhost\.|http://[a-z]+\.local`: ``,
 	} {
 		_, problem, found := compileOne(expr, true)
+		checkKind(t, found)
 		if !strings.Contains(problem, "error: ") || !strings.Contains(problem, "plain-http") && !strings.Contains(problem, "also matches") {
 			t.Errorf("%s: %q", expr, problem)
 		}
@@ -382,7 +399,8 @@ func TestEverySite(t *testing.T) {
 		`https://.*\.example\.com`: false, `https://app-[0-9]+\.example`: false, `https://(.*\.)?example\.org`: false, `chrome-extension://[a-p]{32}`: false,
 		`https://.*example\.com`: false, `https://.*\.github\.io`: false,
 	} {
-		if _, problem, _ := compileOne(expr, true); strings.Contains(problem, "matches every site") != want {
+		_, problem, found := compileOne(expr, true)
+		if checkKind(t, found); strings.Contains(problem, "matches every site") != want {
 			t.Errorf("%s: %q", expr, problem)
 		}
 	}

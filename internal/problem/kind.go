@@ -7,75 +7,41 @@ type Kind uint8
 // The kinds of problems. The zero Kind is none.
 const (
 	_ Kind = iota
-	// Syntax: the text isn't JSON, or YAML, in UTF-8.
-	Syntax
-	// Unreadable: a file that is named can't be read.
-	Unreadable
-	// Placeholder: something stands there that another tool was to fill in, such as ${ORIGIN}.
-	Placeholder
-	// UnknownField: an object has a field that the format doesn't have.
-	UnknownField
-	// MisplacedField: the format has the field, but not there.
-	MisplacedField
-	// WrongType: a value is of another type or form than its field takes.
-	WrongType
-	// Missing: what is required isn't there, or is empty.
-	Missing
-	// InvalidValue: a text or number is none that the field takes, such as a word that isn't
-	// one of those to choose from.
-	InvalidValue
-	// OutOfRange: a number is smaller or larger than it may be.
-	OutOfRange
-	// TooLarge: something is longer, deeper, or takes more work or memory than it may.
-	TooLarge
-	// Duplicate: the same stands there before.
-	Duplicate
-	// Superfluous: other entries of the list cover this one.
-	Superfluous
-	// Conflict: two policies match the same.
-	Conflict
-	// NotOrigin: a text is no origin, and no pattern of origins.
-	NotOrigin
-	// WildcardMisplaced: a star stands where no wildcard can.
-	WildcardMisplaced
-	// Literal: a name stands for itself alone, where other tools read more into it, such as
-	// X-* or the method "all".
-	Literal
-	// NeverSent: right as it is, or nearly, and no browser sends it, such as an origin in
-	// upper case, or with its scheme's default port.
-	NeverSent
-	// EverySite: with credentials, every site could act as the visitor.
-	EverySite
-	// OtherOwners: sites of other owners than the one that is meant are matched too.
-	OtherOwners
-	// PlainHTTP: with credentials, an origin that anyone on the network can speak for.
-	PlainHTTP
-	// NullOrigin: with credentials, the origin that every sandboxed frame has.
-	NullOrigin
-	// RegexInvalid: a regex that isn't one of RE2.
-	RegexInvalid
-	// RegexTooCostly: a regex, or all of them, takes too much work to compile or to judge.
-	RegexTooCostly
-	// RegexNull: a regex matches "null", which no regex allows.
-	RegexNull
-	// InvalidName: a method's or a header's name that isn't a token.
-	InvalidName
-	// Forbidden: a method, or a header, that no page can use.
-	Forbidden
-	// InvalidHost: an entry of match.hosts that no request's host is like.
-	InvalidHost
-	// InvalidPath: an entry of match.paths that no request's path is like.
-	InvalidPath
 
-	// Bypassed: what stands around a configuration keeps it from having an effect.
-	Bypassed
-	// NotCarriedOver: a conversion leaves something out, or writes it otherwise.
-	NotCarriedOver
-	// Unexpected: a test's result is another than its author expects.
-	Unexpected
+	Syntax         // the text isn't JSON, or YAML, in UTF-8
+	Unreadable     // a file that is named can't be read
+	Placeholder    // something stands there that another tool was to fill in, such as ${ORIGIN}
+	UnknownField   // the format doesn't have the field
+	MisplacedField // the format has the field, but not there
+	WrongType      // a value is of another type or form than its field takes
+	Missing        // what is required isn't there, or is empty
+	InvalidValue   // a text or number is none that the field takes, such as a word not among those to choose from
+	OutOfRange     // a number is smaller or larger than it may be, or than browsers heed
+	TooLarge       // something is longer or deeper, or takes more memory or work, than it may
+	Duplicate      // the same stands there before
+	Superfluous    // other entries of the list cover this one
+	Conflict       // two policies match the same
 
-	// More stands for problems that are counted, and not described.
-	More
+	NotOrigin         // a text is no origin, and no pattern of origins
+	WildcardMisplaced // a star stands where no wildcard can
+	Literal           // stands for itself alone, where other tools read more into it: X-*, the method "all"
+	NeverSent         // no browser sends it as it stands, such as an origin in upper case or with its default port
+	EverySite         // with credentials, every site could act as the visitor
+	OtherOwners       // sites of others than whom is meant are matched too
+	PlainHTTP         // with credentials, an origin that anyone on the network can speak for
+	NullOrigin        // with credentials, the origin that every sandboxed frame has
+	RegexInvalid      // a regex isn't one of RE2
+	RegexTooCostly    // a regex, or all of them, takes too much work to compile or to judge
+	RegexNull         // a regex matches "null", which no regex allows
+	InvalidName       // the name of a method or a header isn't a token
+	Forbidden         // a method, or a header, that no page can use
+	InvalidHost       // an entry of match.hosts that is no host
+	InvalidPath       // an entry of match.paths that is no path
+
+	Bypassed       // what stands around a configuration keeps it from having an effect
+	NotCarriedOver // a conversion leaves something out, or writes it otherwise
+	Unexpected     // a test's result is another than its author expects
+	More           // stands for problems that are counted, and not described
 
 	numKinds
 )
