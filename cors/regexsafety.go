@@ -12,15 +12,19 @@ type verdict struct {
 	plain   bool // a plain-http origin that isn't a loopback host
 	// everySite is set where it doesn't tell origins apart.
 	everySite bool
-	// others is set where it matches sites of other owners than the regex names. hole is
-	// the origin of one, or "" where all are too long for an origin that could be shown.
-	others bool
-	hole   string
+	strangers
+	// doubt is set where finding out would take too much.
+	doubt bool
+}
+
+// strangers are what of an automaton's origins has other owners than the regex names.
+type strangers struct {
+	others bool // there are such origins
+	// hole is one of them, or "" where all are too long for an origin that could be shown.
+	hole string
 	// domain is what is literal at the end of the hole's host: "example.com" where
 	// anything may precede it, ".github.io" where any name below it will do.
 	domain string
-	// doubt is set where finding out would take too much.
-	doubt bool
 }
 
 // examine finds out what an automaton matches, as far as a browser can send it. It goes
@@ -40,8 +44,8 @@ func examine(a *automaton, budget *RegexBudget) (v verdict) {
 		v.nothing = v.nothing && !x.matches && x.budget >= 0
 		v.doubt = v.doubt || x.budget < 0
 		v.plain = v.plain || scheme == "http" && (x.notLoopback || x.budget < 0)
-		if x.others && !v.others {
-			v.others, v.hole, v.domain = true, x.hole, x.holeDomain
+		if !v.others {
+			v.strangers = x.strangers
 		}
 	}
 	v.everySite = a.matchesEverySite()
