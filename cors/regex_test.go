@@ -290,6 +290,7 @@ func TestUselessRegexes(t *testing.T) {
 		{`example\.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
 		{`example.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
 		{`example\.com$`, "it must match the whole origin", `https://(.*\.)?example\.com$`},
+		{`\.?example\.com`, "it must match the whole origin", `https://([a-z0-9-]+\.)*example\.com`},
 		{`\.example\.com$`, "it must match the whole origin", `https://.*\.example\.com$`},
 		{`^app\.example\.com`, "it must match the whole origin", `https://app\.example\.com`},
 		{`//app\.example\.com`, "it must match the whole origin", `https://app\.example\.com`},
