@@ -140,10 +140,10 @@ func (w *portWalk) number(a *automaton, from uint16, defaultPort int32) (n int32
 				to, n := a.step(at.state, '0'+byte(digit)), 10*at.number+digit
 				switch {
 				case to == deadState || n > 65535:
-				case n > 0 && (n == defaultPort/10 || n == defaultPort/100):
-					begin = portBegin{to, n}
 				case a.final[to] && n != defaultPort:
 					return n, true
+				case n > 0 && (n == defaultPort/10 || n == defaultPort/100):
+					begin = portBegin{to, n}
 				case n > 0: // no port has a zero before other digits
 					w.reach(to, n)
 				}
