@@ -59,33 +59,31 @@ func (a *automaton) size() int {
 	return 256 + 2*cap(a.next) + cap(a.final)
 }
 
-// originByte reports whether an origin can have the byte c.
-func originByte(c byte) bool { return '!' <= c && c <= '~' }
+// The bytes that an origin can have.
+const firstByte, lastByte = byte('!'), byte('~')
 
-// A charset is a set of ASCII characters.
+// A charset is a set of bytes of origins.
 type charset [2]uint64
 
-func (s *charset) add(c byte)     { s[c/64] |= 1 << (c % 64) }
-func (s charset) has(c byte) bool { return s[c/64]>>(c%64)&1 == 1 }
+func (s charset) bit(c byte) uint64 { return s[c/64] >> (c % 64) & 1 }
 
-// instructionSet is what an instruction of a regex matches of the bytes of origins.
-func instructionSet(inst *syntax.Inst) (s charset) {
-	switch inst.Op {
-	case syntax.InstRune1:
-		if r := inst.Rune[0]; r < 128 && originByte(byte(r)) {
-			s.add(byte(r))
-		}
-		return s
-	case syntax.InstRune, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-	default:
-		return s
-	}
-	for c := range byte(128) {
-		if originByte(c) && inst.MatchRune(rune(c)) {
-			s.add(c)
+func charsetOf(has func(c rune) bool) (s charset) {
+	for c := firstByte; c <= lastByte; c++ {
+		if has(rune(c)) {
+			s[c/64] |= 1 << (c % 64)
 		}
 	}
 	return s
+}
+
+// instructionSet is what an instruction of a regex matches of the bytes of origins.
+func instructionSet(inst *syntax.Inst) charset {
+	switch inst.Op {
+	case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+		return charsetOf(inst.MatchRune)
+	default:
+		return charset{}
+	}
 }
 
 // A determinizer makes an automaton from a regex's program, by the subset construction.
@@ -103,8 +101,8 @@ type determinizer struct {
 	marks   uint32
 	key     []byte
 
-	elements          int // of all subsets
-	todo, word, other []uint32
+	elements                int // of all subsets
+	todo, word, other, outs []uint32
 }
 
 // A subset are the instructions in which the program can be, before a byte that is
@@ -116,105 +114,84 @@ func determinize(prog *syntax.Prog, budget *RegexBudget) (a *automaton, ok bool)
 	steps := min(maxSteps, budget.steps)
 	d := &determinizer{
 		prog: prog, sets: make([]charset, len(prog.Inst)), steps: steps, a: &automaton{},
-		index: map[string]uint16{}, mark: make([]uint32, len(prog.Inst)),
+		states: make([]subset, 0, 64), index: map[string]uint16{}, mark: make([]uint32, len(prog.Inst)),
 	}
 	defer func() { budget.spend(steps - d.steps) }()
-	seen := map[charset]bool{}
-	var distinct []charset
-	for i := range prog.Inst {
-		inst := &prog.Inst[i]
-		d.sets[i] = instructionSet(inst)
-		if !seen[d.sets[i]] {
-			seen[d.sets[i]] = true
-			distinct = append(distinct, d.sets[i])
-		}
-		const boundary = syntax.EmptyWordBoundary | syntax.EmptyNoWordBoundary
-		d.words = d.words || inst.Op == syntax.InstEmptyWidth && syntax.EmptyOp(inst.Arg)&boundary != 0
-	}
-	d.classify(distinct)
-	d.states = make([]subset, 1, 64)
-	d.a.final = append(make([]bool, 0, 64), false)
-	d.a.next = append(make([]uint16, 0, 64*d.a.width), make([]uint16, d.a.width)...)
+	d.classify()
+	d.add(subset{}, false)
 	if d.state([]uint32{uint32(prog.Start)}, -1) == deadState {
-		// It matches nothing, and has a start all the same.
-		d.a.final = append(d.a.final, false)
-		d.a.next = append(d.a.next, make([]uint16, d.a.width)...)
-		d.states = append(d.states, subset{})
+		d.add(subset{}, false) // it matches nothing, and has a start all the same
 	}
-	var outs []uint32
 	for state := startState; state < len(d.states); state++ {
 		for class := 1; class < d.a.width; class++ {
-			sample := d.samples[class]
-			from := d.states[state].other
-			if d.words && syntax.IsWordChar(rune(sample)) {
-				from = d.states[state].word
-			}
-			outs = outs[:0]
-			for _, pc := range from {
-				if d.sets[pc].has(sample) {
-					outs = append(outs, prog.Inst[pc].Out)
-				}
-			}
-			d.steps -= 1 + len(from)
-			if len(outs) == 0 {
-				continue
-			}
-			to := d.state(outs, rune(sample))
+			d.a.next[state*d.a.width+class] = d.step(d.states[state], d.samples[class])
 			if d.steps < 0 || d.elements > maxElements || len(d.states) > maxStates || len(d.a.next) > maxEntries {
 				return nil, false
 			}
-			d.a.next[state*d.a.width+class] = to
 		}
 	}
 	return d.a.pruned(), true
 }
 
 // classify divides the bytes into classes that no instruction tells apart.
-func (d *determinizer) classify(distinct []charset) {
-	var class [128]int
-	count := 2
-	for c := range byte(128) {
-		if originByte(c) {
-			class[c] = 1
-		}
+func (d *determinizer) classify() {
+	distinct := map[charset]bool{}
+	for i := range d.prog.Inst {
+		inst := &d.prog.Inst[i]
+		d.sets[i] = instructionSet(inst)
+		distinct[d.sets[i]] = true
+		const boundary = syntax.EmptyWordBoundary | syntax.EmptyNoWordBoundary
+		d.words = d.words || inst.Op == syntax.InstEmptyWidth && syntax.EmptyOp(inst.Arg)&boundary != 0
 	}
 	if d.words {
-		var word charset
-		for c := range byte(128) {
-			if syntax.IsWordChar(rune(c)) {
-				word.add(c)
-			}
-		}
-		distinct = append(distinct, word)
+		distinct[charsetOf(syntax.IsWordChar)] = true
 	}
-	for _, set := range distinct {
-		var inside, outside [128]bool // by class
-		var split [128]int            // the class of the bytes in set, by their class so far
-		for c := range byte(128) {
-			if set.has(c) {
-				inside[class[c]] = true
-			} else {
-				outside[class[c]] = true
+	for c := firstByte; c <= lastByte; c++ {
+		d.a.class[c] = 1
+	}
+	// The classes are counted by their first bytes, whatever the order of the sets.
+	d.samples = make([]byte, 1, len(d.a.class))
+	for set := range distinct {
+		var split [128][2]uint8 // of a class, that of the bytes outside of the set, and in it
+		d.samples = d.samples[:1]
+		for c := firstByte; c <= lastByte; c++ {
+			class := &split[d.a.class[c]][set.bit(c)]
+			if *class == 0 {
+				*class = uint8(len(d.samples))
+				d.samples = append(d.samples, c)
 			}
-		}
-		for c := range byte(128) {
-			old := class[c]
-			if old == 0 || !set.has(c) || !inside[old] || !outside[old] {
-				continue
-			}
-			if split[old] == 0 {
-				split[old] = count
-				count++
-			}
-			class[c] = split[old]
+			d.a.class[c] = *class
 		}
 	}
-	d.a.width = count
-	d.samples = make([]byte, count)
-	for c := range byte(128) {
-		d.a.class[c] = uint8(class[c])
-		d.samples[class[c]] = c
+	d.a.width = len(d.samples)
+}
+
+// step is the state after a subset and a byte.
+func (d *determinizer) step(from subset, c byte) uint16 {
+	list := from.other
+	if d.words && syntax.IsWordChar(rune(c)) {
+		list = from.word
 	}
+	d.outs = d.outs[:0]
+	for _, pc := range list {
+		if d.sets[pc].bit(c) == 1 {
+			d.outs = append(d.outs, d.prog.Inst[pc].Out)
+		}
+	}
+	d.steps -= 1 + len(list)
+	if len(d.outs) == 0 {
+		return deadState
+	}
+	return d.state(d.outs, rune(c))
+}
+
+// add adds a state.
+func (d *determinizer) add(s subset, final bool) (state uint16) {
+	d.states = append(d.states, s)
+	d.elements += len(s.word) + len(s.other)
+	d.a.final = append(d.a.final, final)
+	d.a.next = append(d.a.next, make([]uint16, d.a.width)...)
+	return uint16(len(d.states) - 1)
 }
 
 // state is the state of a program that goes on with the instructions, after the
@@ -244,12 +221,8 @@ func (d *determinizer) state(seeds []uint32, behind rune) uint16 {
 	if known, ok := d.index[string(d.key)]; ok {
 		return known
 	}
-	state := uint16(len(d.states))
+	state := d.add(subset{slices.Clone(d.word), slices.Clone(d.other)}, final)
 	d.index[string(d.key)] = state
-	d.states = append(d.states, subset{slices.Clone(d.word), slices.Clone(d.other)})
-	d.elements += len(d.word) + len(d.other)
-	d.a.final = append(d.a.final, final)
-	d.a.next = append(d.a.next, make([]uint16, d.a.width)...)
 	return state
 }
 
@@ -292,59 +265,76 @@ func (d *determinizer) closure(list, seeds []uint32, context syntax.EmptyOp) (_ 
 
 // pruned is the automaton without the states from which nothing can match any more.
 func (a *automaton) pruned() *automaton {
-	n := len(a.final)
-	// The edges by where they lead, as lists in one slice.
-	first := make([]int32, n+1)
-	for _, to := range a.next {
-		first[to]++
+	useful := leadTo(slices.Clone(a.final), a.next, a.width)
+	renamed := make([]uint16, len(useful))
+	renamed[startState] = startState
+	count := startState + 1
+	for state := startState + 1; state < len(useful); state++ {
+		if useful[state] {
+			renamed[state] = uint16(count)
+			count++
+		}
 	}
-	sum := int32(0)
-	for i, count := range first {
-		first[i], sum = sum, sum+count
+	p := &automaton{class: a.class, width: a.width, next: make([]uint16, 0, count*a.width), final: make([]bool, count)}
+	for state, to := range renamed {
+		if state != deadState && to == deadState {
+			continue
+		}
+		p.final[to] = a.final[state]
+		for _, next := range a.next[state*a.width : (state+1)*a.width] {
+			p.next = append(p.next, renamed[next])
+		}
 	}
-	from := make([]uint16, len(a.next))
-	fill := slices.Clone(first)
-	for i, to := range a.next {
-		from[fill[to]] = uint16(i / a.width)
-		fill[to]++
+	return p
+}
+
+// leadTo adds to a set of states those that lead there, by the next states of each.
+func leadTo(set []bool, next []uint16, width int) []bool {
+	// The steps by where they lead, as linked lists: the last one plus one, and for each the one before it.
+	last, before := make([]int32, len(set)), make([]int32, len(next))
+	for i, to := range next {
+		before[i], last[to] = last[to], int32(i+1)
 	}
-	useful := make([]bool, n)
-	var todo []uint16
-	for state, final := range a.final {
-		if final {
-			useful[state] = true
-			todo = append(todo, uint16(state))
+	var todo []int
+	for state, in := range set {
+		if in {
+			todo = append(todo, state)
 		}
 	}
 	for len(todo) > 0 {
 		to := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		for _, state := range from[first[to]:first[to+1]] {
-			if !useful[state] {
-				useful[state] = true
+		for i := last[to]; i > 0; i = before[i-1] {
+			if state := int(i-1) / width; !set[state] {
+				set[state] = true
 				todo = append(todo, state)
 			}
 		}
 	}
-	renamed := make([]uint16, n)
-	count := uint16(startState + 1)
-	renamed[startState] = startState
-	for state := startState + 1; state < n; state++ {
-		if useful[state] {
-			renamed[state] = count
-			count++
+	return set
+}
+
+// reachable are states, and those to which bytes of a set lead from there.
+func (a *automaton) reachable(from []uint16, bytes charset) (list []uint16) {
+	seen := make([]bool, len(a.final))
+	seen[deadState] = true
+	add := func(state uint16) {
+		if !seen[state] {
+			seen[state] = true
+			list = append(list, state)
 		}
 	}
-	p := &automaton{class: a.class, width: a.width, next: make([]uint16, int(count)*a.width), final: make([]bool, count)}
-	for state := startState; state < n; state++ {
-		if to := int(renamed[state]); to != deadState {
-			p.final[to] = a.final[state]
-			for class := range a.width {
-				p.next[to*a.width+class] = renamed[a.next[state*a.width+class]]
+	for _, state := range from {
+		add(state)
+	}
+	for i := 0; i < len(list); i++ {
+		for c := firstByte; c <= lastByte; c++ {
+			if bytes.bit(c) == 1 {
+				add(a.step(list[i], c))
 			}
 		}
 	}
-	return p
+	return list
 }
 
 // universal finds the states that match whatever follows.
@@ -359,57 +349,60 @@ func (a *automaton) universal() []bool {
 	return list
 }
 
+// A numbering numbers pairs in the order in which they come.
+type numbering struct {
+	list []pair
+	of   map[pair]uint16
+}
+
+type pair struct{ a, b uint16 }
+
+func (n *numbering) number(p pair) uint16 {
+	number, known := n.of[p]
+	if !known {
+		if n.of == nil {
+			n.of = map[pair]uint16{}
+		}
+		number = uint16(len(n.list))
+		n.of[p] = number
+		n.list = append(n.list, p)
+	}
+	return number
+}
+
 // union is the automaton of what either of two matches, or nil if it has more than so
 // many entries.
 func union(a, b *automaton, limit int) *automaton {
+	var classes, states numbering
+	classes.number(pair{})
 	u := &automaton{}
-	classes := [][2]int{{0, 0}} // of a and b, by the class of u
-	for c := range byte(128) {
-		if !originByte(c) {
-			continue
-		}
-		pair := [2]int{int(a.class[c]), int(b.class[c])}
-		i := slices.Index(classes[1:], pair) + 1
-		if i == 0 {
-			i = len(classes)
-			classes = append(classes, pair)
-		}
-		u.class[c] = uint8(i)
+	for c := range u.class {
+		u.class[c] = uint8(classes.number(pair{uint16(a.class[c]), uint16(b.class[c])}))
 	}
-	u.width = len(classes)
+	u.width = len(classes.list)
 	anyA, anyB := a.universal(), b.universal()
-	type pair struct{ a, b uint16 }
-	pairs := []pair{{}, {startState, startState}}
-	index := map[pair]uint16{{}: deadState, {startState, startState}: startState}
+	states.number(pair{})
+	states.number(pair{startState, startState})
 	u.next = make([]uint16, u.width, 64*u.width)
-	for state := startState; state < len(pairs); state++ {
-		at := pairs[state]
-		for class, c := range classes {
-			var to pair
-			if class > 0 {
-				to = pair{a.next[int(at.a)*a.width+c[0]], b.next[int(at.b)*b.width+c[1]]}
-			}
+	for state := startState; state < len(states.list); state++ {
+		at := states.list[state]
+		for _, class := range classes.list {
+			to := pair{a.next[int(at.a)*a.width+int(class.a)], b.next[int(at.b)*b.width+int(class.b)]}
 			switch {
 			case anyA[to.a]:
 				to.b = deadState
 			case anyB[to.b]:
 				to.a = deadState
 			}
-			next, ok := index[to]
-			if !ok {
-				if len(pairs) == maxStates || (len(pairs)+1)*u.width > limit {
-					return nil
-				}
-				next = uint16(len(pairs))
-				index[to] = next
-				pairs = append(pairs, to)
+			u.next = append(u.next, states.number(to))
+			if n := len(states.list); n > maxStates || n*u.width > limit {
+				return nil
 			}
-			u.next = append(u.next, next)
 		}
 	}
 	u.next = slices.Clone(u.next)
-	u.final = make([]bool, len(pairs))
-	for state, at := range pairs {
+	u.final = make([]bool, len(states.list))
+	for state, at := range states.list {
 		u.final[state] = a.final[at.a] || b.final[at.b]
 	}
 	return u

@@ -52,9 +52,11 @@ func plainLetter(r rune) bool {
 	return false
 }
 
+// The parameters of Punycode (RFC 3492, section 5).
+const base, tMin, tMax, skew, damp, initialBias = 36, 1, 26, 38, 700, 72
+
 // punycode encodes a label (RFC 3492, section 6.3).
 func punycode(label []rune) string {
-	const base, tMin, tMax, skew, damp, initialBias, initialN = 36, 1, 26, 38, 700, 72, 128
 	var out []byte
 	for _, r := range label {
 		if r < utf8.RuneSelf {
@@ -65,52 +67,61 @@ func punycode(label []rune) string {
 	if basic > 0 {
 		out = append(out, '-')
 	}
-	n, delta, bias := rune(initialN), 0, initialBias
-	for done := basic; done < len(label); {
-		least := rune(unicode.MaxRune)
-		for _, r := range label {
-			if r >= n {
-				least = min(least, r)
-			}
-		}
+	n, delta, bias := rune(utf8.RuneSelf), 0, initialBias
+	for done := basic; done < len(label); n++ {
+		least := leastFrom(label, n)
 		delta += int(least-n) * (done + 1)
 		n = least
 		for _, r := range label {
-			if r < n {
+			switch {
+			case r < n:
 				delta++
+			case r == n:
+				out = appendDelta(out, delta, bias)
+				done++
+				bias = adapt(delta, done, done == basic+1)
+				delta = 0
 			}
-			if r != n {
-				continue
-			}
-			q := delta
-			for k := base; ; k += base {
-				t := min(max(k-bias, tMin), tMax)
-				if q < t {
-					break
-				}
-				out = append(out, punycodeDigit(t+(q-t)%(base-t)))
-				q = (q - t) / (base - t)
-			}
-			out = append(out, punycodeDigit(q))
-			// The bias adapts (section 6.1).
-			if done == basic {
-				delta /= damp
-			} else {
-				delta /= 2
-			}
-			done++
-			delta += delta / done
-			k := 0
-			for ; delta > (base-tMin)*tMax/2; k += base {
-				delta /= base - tMin
-			}
-			bias = k + (base-tMin+1)*delta/(delta+skew)
-			delta = 0
 		}
 		delta++
-		n++
 	}
 	return string(out)
 }
 
-func punycodeDigit(d int) byte { return "abcdefghijklmnopqrstuvwxyz0123456789"[d] }
+// leastFrom is the least character of a label that is not below n.
+func leastFrom(label []rune, n rune) rune {
+	least := rune(unicode.MaxRune)
+	for _, r := range label {
+		if r >= n {
+			least = min(least, r)
+		}
+	}
+	return least
+}
+
+// appendDelta encodes a delta as an integer of variable length.
+func appendDelta(out []byte, delta, bias int) []byte {
+	const digits = "abcdefghijklmnopqrstuvwxyz0123456789"
+	for k := base; ; k += base {
+		t := min(max(k-bias, tMin), tMax)
+		if delta < t {
+			return append(out, digits[delta])
+		}
+		out = append(out, digits[t+(delta-t)%(base-t)])
+		delta = (delta - t) / (base - t)
+	}
+}
+
+// adapt is the bias after so many characters (RFC 3492, section 6.1).
+func adapt(delta, done int, first bool) (bias int) {
+	if first {
+		delta /= damp
+	} else {
+		delta /= 2
+	}
+	delta += delta / done
+	for ; delta > (base-tMin)*tMax/2; bias += base {
+		delta /= base - tMin
+	}
+	return bias + (base-tMin+1)*delta/(delta+skew)
+}

@@ -305,6 +305,7 @@ func TestUselessRegexes(t *testing.T) {
 		{`example\.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
 		{`example.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
 		{`example\.com$`, "it must match the whole origin", `https://(.*\.)?example\.com$`},
+		{`\.?example\.com`, "it must match the whole origin", `https://([a-z0-9-]+\.)*example\.com`},
 		{`\.example\.com$`, "it must match the whole origin", `https://.*\.example\.com$`},
 		{`^app\.example\.com`, "it must match the whole origin", `https://app\.example\.com`},
 		{`//app\.example\.com`, "it must match the whole origin", `https://app\.example\.com`},
@@ -411,7 +412,7 @@ func TestEverySite(t *testing.T) {
 func TestRegexPorts(t *testing.T) {
 	tails := []string{
 		`[0-9]{4}`, `\d\d\d\d`, `[0-9]{4,5}`, `[0-9]{2,5}`, `[0-9]{3}`, `[0-9]{1}`, `[0-9]{5}`, `[0-9]{6}`, `0`, `00`, `0[0-9]`, `0*`, `0*80`, `[0-9]*0`, `[01]?`, `[01]+`,
-		`443`, `80`, `(44|45)3`, `4(4|5)3`, `[45]43`, `44[34]`, `4430?`, `4430`, `443[0-9]{2}`, `443[0-9]{3}`, `(8|9)0`, `8[01]`, `80+`, `[0-8]{2}`, `(80|443)`, `(80|443)?0`,
+		`4`, `44`, `8`, `44?`, `443`, `80`, `(44|45)3`, `4(4|5)3`, `[45]43`, `44[34]`, `4430?`, `4430`, `443[0-9]{2}`, `443[0-9]{3}`, `(8|9)0`, `8[01]`, `80+`, `[0-8]{2}`, `(80|443)`, `(80|443)?0`,
 		`[6-9][0-9]{4}`, `[7-9][0-9]{4}`, `6553[5-9]`, `6553[6-9]`, `(0|1)2`, `0+1`, `[0-9]+5{4}`, `[0-9]*6553[6-9]`, `[^0-9]+`,
 	}
 	for i := range 200 { // of few digits, so that states are shared

@@ -7,93 +7,72 @@ import (
 
 // addresses examines the hosts that are IP addresses.
 func (x *examiner) addresses() {
-	v4 := &addressWalker{x: x, completes: make([]completion, 4*len(x.a.final))}
-	v4.walk(x.begin, "", 0)
+	w := &addressWalker{examiner: x, first: make([]int16, 4*len(x.a.final))}
+	w.walk(x.begin, "", 3)
 	if bracket := x.a.step(x.begin, '['); bracket != deadState {
-		v6 := &addressWalker{x: x, useful: x.leadsToBracket(bracket)}
-		v6.walk6(bracket, "")
+		w = &addressWalker{examiner: x, useful: x.leadsToBracket(bracket)}
+		w.walk6(bracket, "")
 	}
 }
 
 // An addressWalker reads addresses from their beginning, as networks are told apart.
 type addressWalker struct {
-	x         *examiner
-	completes []completion    // by state and how many octets are left
-	useful    map[uint16]bool // the states from which an IPv6 address may come to its end
-	prefixes  int
+	*examiner
+	// first is the first octet, plus one, that leads to the end of an address, by state and
+	// how many octets are left; noOctet if there is none, 0 before it has been looked for.
+	first    []int16
+	useful   []bool // the states from which an IPv6 address may come to its end
+	prefixes int
 }
 
-// A completion is what is known of whether an address can be completed.
-type completion uint8
+const noOctet = -1
 
-const (
-	completionUnknown completion = iota
-	completionFails
-	completionSucceeds
-)
-
-// complete reports whether the automaton matches some address of which so many octets
+// leadsToEnd reports whether the automaton matches some address of which so many octets
 // are left.
-func (w *addressWalker) complete(state uint16, left int) bool {
+func (w *addressWalker) leadsToEnd(state uint16, left int) bool {
 	if left == 0 {
-		_, ok := w.x.port(state)
+		_, ok := w.port(state)
 		return ok
 	}
-	at := &w.completes[4*int(state)+left]
-	if *at != completionUnknown {
-		return *at == completionSucceeds
-	}
-	*at = completionFails
-	ok := false
-	for octet := 0; octet < 256 && !ok && w.x.budget >= 0; octet++ {
-		if to := w.octet(state, octet, left-1); to != deadState {
-			ok = w.complete(to, left-1)
+	first := &w.first[4*int(state)+left]
+	for octet := 0; octet < 256 && *first == 0 && w.budget >= 0; octet++ {
+		if to := w.octet(state, octet, left-1); to != deadState && w.leadsToEnd(to, left-1) {
+			*first = int16(octet + 1)
 		}
 	}
-	if ok {
-		*at = completionSucceeds
+	if *first == 0 {
+		*first = noOctet
 	}
-	return ok
+	return *first > 0
 }
 
 // octet is the state after an octet, and the dot if so many more are to follow.
 func (w *addressWalker) octet(state uint16, octet, more int) uint16 {
-	w.x.budget -= 4
-	if octet >= 100 {
-		state = w.x.a.step(state, byte('0'+octet/100))
-	}
-	if octet >= 10 {
-		state = w.x.a.step(state, byte('0'+octet/10%10))
-	}
-	state = w.x.a.step(state, byte('0'+octet%10))
-	if more > 0 {
-		state = w.x.a.step(state, '.')
-	}
-	return state
+	w.budget -= 4
+	var b [len("255.")]byte
+	text := append(strconv.AppendUint(b[:0], uint64(octet), 10), '.')
+	return w.a.run(state, string(text[:len(text)-1+min(more, 1)]))
 }
 
-// walk reads the octets that say whose network it is.
-func (w *addressWalker) walk(state uint16, prefix string, n int) {
-	for octet := 0; octet < 256 && w.x.budget >= 0; octet++ {
-		to := w.octet(state, octet, 3-n)
-		if to == deadState || !w.complete(to, 3-n) {
+// walk reads the octets that say whose network it is; so many are left after the next.
+func (w *addressWalker) walk(state uint16, prefix string, left int) {
+	for octet := 0; octet < 256 && w.budget >= 0; octet++ {
+		to := w.octet(state, octet, left)
+		if to == deadState || !w.leadsToEnd(to, left) {
 			continue
 		}
-		w.x.matches = true
 		longer := prefix + strconv.Itoa(octet) + "."
-		if longer[:len(longer)-1] == "127" {
-			continue
-		}
-		w.x.notLoopback = true
-		if ownNetwork(longer) {
-			continue
-		}
-		if w.prefixes++; w.prefixes > maxPrefixes {
-			w.found(w.example(to, longer, 3-n))
+		w.matches = true
+		w.notLoopback = w.notLoopback || longer != "127."
+		switch {
+		case ownNetwork(longer):
+		case w.tooMany():
+			if origin, ok := w.origin(w.complete(to, longer, left)); ok {
+				w.found(origin)
+			}
 			return
-		}
-		if n < 2 {
-			w.walk(to, longer, n+1)
+		case left > 1:
+			w.walk(to, longer, left-1)
 		}
 	}
 }
@@ -113,94 +92,69 @@ func ownNetwork(prefix string) bool {
 	return false
 }
 
-// example completes an address.
-func (w *addressWalker) example(state uint16, prefix string, left int) string {
+// complete completes an address.
+func (w *addressWalker) complete(state uint16, prefix string, left int) string {
 	for ; left > 0; left-- {
-		for octet := range 256 {
-			if to := w.octet(state, octet, left-1); to != deadState && w.complete(to, left-1) {
-				state = to
-				prefix += strconv.Itoa(octet)
-				if left > 1 {
-					prefix += "."
-				}
-				break
-			}
-		}
+		octet := int(w.first[4*int(state)+left]) - 1
+		state = w.octet(state, octet, left-1)
+		prefix += strconv.Itoa(octet) + "."
 	}
-	return prefix
+	return strings.TrimSuffix(prefix, ".")
 }
 
-func (w *addressWalker) found(host string) {
-	if origin, ok := w.x.origin(host); ok && !w.x.others {
-		w.x.others, w.x.hole = true, origin
+// tooMany counts an address or a network.
+func (w *addressWalker) tooMany() bool {
+	w.prefixes++
+	return w.prefixes > maxPrefixes
+}
+
+// found notes an origin of others, if it is the first.
+func (x *examiner) found(origin string) {
+	if !x.others {
+		x.others, x.hole = true, origin
 	}
 }
 
 const ipv6Bytes = "123456789abcdef0:"
 
-// leadsToBracket are the states within brackets from which an origin may come to its
+// leadsToBracket finds the states within brackets from which an origin may come to its
 // end.
-func (x *examiner) leadsToBracket(begin uint16) map[uint16]bool {
-	useful := map[uint16]bool{}
-	reached := []uint16{begin}
-	seen := map[uint16]bool{begin: true}
-	from := map[uint16][]uint16{}
-	var todo []uint16
-	for i := 0; i < len(reached); i++ {
-		at := reached[i]
+func (x *examiner) leadsToBracket(begin uint16) []bool {
+	useful := make([]bool, len(x.a.final))
+	next := make([]uint16, len(x.a.final)*len(ipv6Bytes))
+	bytes := charsetOf(func(c rune) bool { return strings.ContainsRune(ipv6Bytes, c) })
+	for _, state := range x.a.reachable([]uint16{begin}, bytes) {
 		x.budget -= len(ipv6Bytes)
-		if _, ok := x.port(x.a.step(at, ']')); ok {
-			useful[at] = true
-			todo = append(todo, at)
-		}
-		for j := range len(ipv6Bytes) {
-			to := x.a.step(at, ipv6Bytes[j])
-			if to == deadState {
-				continue
-			}
-			from[to] = append(from[to], at)
-			if !seen[to] {
-				seen[to] = true
-				reached = append(reached, to)
-			}
+		_, useful[state] = x.port(x.a.step(state, ']'))
+		for i := range len(ipv6Bytes) {
+			next[int(state)*len(ipv6Bytes)+i] = x.a.step(state, ipv6Bytes[i])
 		}
 	}
-	for len(todo) > 0 {
-		to := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		for _, at := range from[to] {
-			if !useful[at] {
-				useful[at] = true
-				todo = append(todo, at)
-			}
-		}
-	}
-	return useful
+	return leadTo(useful, next, len(ipv6Bytes))
 }
 
 // walk6 reads an IPv6 address up to its network's number (the first 48 bits, or those
 // of a network that isn't part of the internet, by RFC 4193 and RFC 4291).
 func (w *addressWalker) walk6(state uint16, prefix string) {
-	x := w.x
-	if x.budget -= 512; x.budget < 0 || w.prefixes > maxPrefixes || len(prefix) > maxIPv6 {
+	if w.budget -= 512; w.budget < 0 || w.prefixes > maxPrefixes || len(prefix) > maxIPv6 {
 		return
 	}
-	if end := x.a.step(state, ']'); end != deadState {
-		if origin, ok := x.origin("[" + prefix + "]"); ok {
-			x.matches = true
-			x.notLoopback = x.notLoopback || prefix != "::1"
+	if w.a.step(state, ']') != deadState {
+		if origin, ok := w.origin("[" + prefix + "]"); ok {
+			w.matches = true
+			w.notLoopback = w.notLoopback || prefix != "::1"
 			w.one6(origin)
 		}
 	}
 	for i := range len(ipv6Bytes) {
-		to := x.a.step(state, ipv6Bytes[i])
+		to := w.a.step(state, ipv6Bytes[i])
 		longer := prefix + ipv6Bytes[i:i+1]
 		switch {
 		case !w.useful[to] || !beginsIPv6(longer):
 		case network6(longer):
-			x.matches, x.notLoopback = true, true
+			w.matches, w.notLoopback = true, true
 			if !strings.HasPrefix(prefix, "f") {
-				w.one6(x.scheme + "://[" + longer + "…]")
+				w.one6(w.scheme + "://[" + longer + "…]")
 			}
 		default:
 			w.walk6(to, longer)
@@ -210,8 +164,8 @@ func (w *addressWalker) walk6(state uint16, prefix string) {
 
 // one6 counts an address or a network.
 func (w *addressWalker) one6(origin string) {
-	if w.prefixes++; w.prefixes > maxPrefixes && !w.x.others {
-		w.x.others, w.x.hole = true, origin
+	if w.tooMany() {
+		w.found(origin)
 	}
 }
 

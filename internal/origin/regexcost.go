@@ -105,9 +105,8 @@ func (s *regexScanner) scan() {
 			s.pos++
 			if len(open) > 1 {
 				open = open[:len(open)-1]
-				inner := group.sum + group.last + 3 // its bounds, and something where it is empty
-				group = &open[len(open)-1]
-				group.atom(inner)
+				// Its bounds, and something where it is empty.
+				open[len(open)-1].atom(group.sum + group.last + 3)
 			}
 			continue
 		case '*', '+', '?':
@@ -178,28 +177,31 @@ const (
 // escape scans an escape, or text that \Q quotes.
 func (s *regexScanner) escape(group *regexGroup) {
 	s.pos++
-	if s.pos == len(s.expr) {
+	if s.escaped() != 'Q' {
 		return
 	}
-	c := s.expr[s.pos]
+	text, _, _ := strings.Cut(s.expr[s.pos:], `\E`)
+	for range len(text) {
+		group.atom(1)
+	}
+	s.pos = min(s.pos+len(text)+len(`\E`), len(s.expr))
+}
+
+// escaped scans what is behind a backslash, and returns its first character, or 0.
+func (s *regexScanner) escaped() (c byte) {
+	if s.pos == len(s.expr) {
+		return 0
+	}
+	c = s.expr[s.pos]
 	s.pos++
 	switch c {
-	case 'Q':
-		text := s.expr[s.pos:]
-		end := strings.Index(text, `\E`)
-		if end < 0 {
-			end = len(text)
-		}
-		for range end {
-			group.atom(1)
-		}
-		s.pos = min(s.pos+end+len(`\E`), len(s.expr))
 	case 'p', 'P':
 		s.classes += unicodeClass
 		s.braces()
 	case 'x':
 		s.braces()
 	}
+	return c
 }
 
 func (s *regexScanner) braces() {
@@ -213,32 +215,25 @@ func (s *regexScanner) braces() {
 // class scans a class in brackets.
 func (s *regexScanner) class() {
 	s.pos++
-	start := s.pos
+	first := s.pos // a bracket there doesn't close it
+	if strings.HasPrefix(s.expr[first:], "^") {
+		first++
+	}
 	wide := false
 	for s.pos < len(s.expr) {
 		c := s.expr[s.pos]
-		if c == ']' && s.pos > start && (s.pos != start+1 || s.expr[start] != '^') {
-			s.pos++
+		s.pos++
+		if c == ']' && s.pos-1 > first {
 			break
 		}
-		s.pos++
 		s.classes += 32
 		switch {
 		case c == '[' && strings.HasPrefix(s.expr[s.pos:], ":"):
 			if end := strings.Index(s.expr[s.pos+1:], ":]"); end >= 0 {
 				s.pos += 1 + end + len(":]")
 			}
-		case c == '\\' && s.pos < len(s.expr):
-			escaped := s.expr[s.pos]
-			s.pos++
-			switch escaped {
-			case 'p', 'P':
-				s.classes += unicodeClass
-				s.braces()
-			case 'x':
-				s.braces()
-				wide = true
-			}
+		case c == '\\':
+			wide = s.escaped() == 'x' || wide
 		case c >= 0x80:
 			wide = true
 		}

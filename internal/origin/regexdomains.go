@@ -27,26 +27,21 @@ type examiner struct {
 
 	matches     bool // some origin
 	notLoopback bool // some host but loopback; found out for http only
-	others      bool
-	hole        string
-	holeDomain  string
+	strangers
 
-	// The domains that the automaton matches, as a graph: each node is a state of the
-	// automaton with what the host's last label is so far.
-	nodes   []hostNode
+	// The domains that the automaton matches, as a graph.
+	nodes   numbering // of states with what the host's last label is so far
+	reached []arrival // by node
 	columns []column
 	edges   []int32 // by node and column; the node it leads to, or -1
-	from    []int32 // by node, the node it was first reached from
-	by      []byte  // and the byte
 	ends    []int32 // the nodes where a host may end
 }
 
-type hostNode struct {
-	state uint16
-	label labelKind
+// An arrival is the node that a node was first reached from, or -1, and the byte.
+type arrival struct {
+	from int32
+	by   byte
 }
-
-func (n hostNode) key() uint32 { return uint32(n.state)<<8 | uint32(n.label) }
 
 // A column are bytes that are alike for the automaton and for the kind of a label.
 type column struct {
@@ -118,80 +113,77 @@ func (k labelKind) then(c byteKind) (next labelKind, ok bool) {
 
 // domains examines the hosts that are domains.
 func (x *examiner) domains() {
+	x.columns = x.a.columns()
 	x.graph()
 	if x.budget < 0 || len(x.ends) == 0 {
 		return
 	}
 	x.matches = true
 	if x.scheme == "http" {
-		w := walker{x: x, set: x.ends, loopback: true}
-		x.notLoopback = !w.safe()
+		w := walker{examiner: x, loopback: true}
+		x.notLoopback = w.find("", x.ends, nil) != nil
 	}
-	w := walker{x: x, set: x.ends}
-	if w.safe() || x.budget < 0 {
-		return
+	w := walker{examiner: x}
+	if h := w.find("", x.ends, nil); h != nil && x.budget >= 0 {
+		x.strangers = strangers{true, x.example(h), h.suffix}
 	}
-	x.others, x.hole, x.holeDomain = true, w.origin(), w.suffix
+}
+
+// columns divides the bytes of domains.
+func (a *automaton) columns() (list []column) {
+	// The dot first: what is literal is read as far as it goes, and makes the best example.
+	for _, c := range []byte(".abcdefghijklmnopqrstuvwxyz0123456789-_") {
+		class, kind := a.class[c], kindOf(c)
+		i := slices.IndexFunc(list, func(c column) bool { return c.class == class && c.kind == kind })
+		if i < 0 {
+			i = len(list)
+			list = append(list, column{class: class, kind: kind})
+		}
+		list[i].bytes = append(list[i].bytes, c)
+	}
+	return list
 }
 
 // graph builds the graph of the domains.
 func (x *examiner) graph() {
-	// The dot first: what is literal is read as far as it goes, and makes the best example.
-	const bytes = ".abcdefghijklmnopqrstuvwxyz0123456789-_"
-	for i := range len(bytes) {
-		class, kind := x.a.class[bytes[i]], kindOf(bytes[i])
-		at := slices.IndexFunc(x.columns, func(c column) bool { return c.class == class && c.kind == kind })
-		if at < 0 {
-			at = len(x.columns)
-			x.columns = append(x.columns, column{class: class, kind: kind})
-		}
-		x.columns[at].bytes = append(x.columns[at].bytes, bytes[i])
-	}
-	index := map[uint32]int32{hostNode{x.begin, noLabel}.key(): 0}
-	x.nodes, x.from, x.by = []hostNode{{x.begin, noLabel}}, []int32{-1}, []byte{0}
-	ports := map[uint16]bool{}
-	for i := 0; i < len(x.nodes); i++ {
-		at := x.nodes[i]
-		if x.budget -= len(x.columns); len(x.nodes) > maxNodes {
+	x.node(x.begin, noLabel, arrival{from: -1})
+	for i := int32(0); int(i) < len(x.nodes.list); i++ {
+		state, label := x.nodes.list[i].a, labelKind(x.nodes.list[i].b)
+		if x.budget -= len(x.columns); len(x.nodes.list) > maxNodes {
 			x.budget = -1
 		}
 		if x.budget < 0 {
 			return
 		}
 		for _, c := range x.columns {
-			to := x.a.next[int(at.state)*x.a.width+int(c.class)]
-			label, ok := at.label.then(c.kind)
-			if !ok || to == deadState {
-				x.edges = append(x.edges, -1)
-				continue
+			to, edge := x.a.next[int(state)*x.a.width+int(c.class)], int32(-1)
+			if label, ok := label.then(c.kind); ok && to != deadState {
+				edge = x.node(to, label, arrival{i, c.bytes[0]})
 			}
-			next, known := index[hostNode{to, label}.key()]
-			if !known {
-				next = int32(len(x.nodes))
-				index[hostNode{to, label}.key()] = next
-				x.nodes = append(x.nodes, hostNode{to, label})
-				x.from, x.by = append(x.from, int32(i)), append(x.by, c.bytes[0])
-			}
-			x.edges = append(x.edges, next)
+			x.edges = append(x.edges, edge)
 		}
-		if at.label == name || at.label == afterName {
-			ends, known := ports[at.state]
-			if !known {
-				_, ends = x.port(at.state)
-				ports[at.state] = ends
-			}
-			if ends {
-				x.ends = append(x.ends, int32(i))
+		if label == name || label == afterName {
+			if _, ok := x.port(state); ok {
+				x.ends = append(x.ends, i)
 			}
 		}
 	}
 }
 
+// node is the number of a node that is reached.
+func (x *examiner) node(state uint16, label labelKind, by arrival) int32 {
+	number := x.nodes.number(pair{state, uint16(label)})
+	if int(number) == len(x.reached) {
+		x.reached = append(x.reached, by)
+	}
+	return int32(number)
+}
+
 // path is a way from the beginning of the host to a node.
 func (x *examiner) path(node int32) string {
 	var b []byte
-	for ; x.from[node] >= 0; node = x.from[node] {
-		b = append(b, x.by[node])
+	for at := x.reached[node]; at.from >= 0; at = x.reached[at.from] {
+		b = append(b, at.by)
 	}
 	slices.Reverse(b)
 	return string(b)
@@ -213,117 +205,102 @@ func (x *examiner) origin(host string) (origin string, ok bool) {
 // beginning. On the way only characters that the operator has written down, or
 // counted, may stand.
 type walker struct {
-	x        *examiner
-	loopback bool // only the visitor's own machine will do
-	suffix   string
-	set      []int32 // the nodes from which suffix leads to the end of a host
+	*examiner
+	loopback bool   // only the visitor's own machine will do
+	inside   []bool // scratch
+}
 
-	path   []string // the sets on the way here
-	inside []bool   // scratch
-	// The hole, once there is one: what precedes suffix, and the nodes before that.
+// A hole is where the walker comes to hosts of any owner: before a suffix may stand a
+// byte, to which the nodes lead.
+type hole struct {
+	suffix string
 	before byte
 	nodes  []int32
 }
 
-// safe reports whether there is no hole. If there is one, the walker stays there.
-func (w *walker) safe() bool {
-	x := w.x
-	if x.budget < 0 || len(w.suffix) > MaxHost {
-		return true // examine knows that the budget is spent; no host is longer
+// find is the first hole among the hosts of which a suffix leads from a set of nodes to
+// the end; nil if there is none. path has the sets on the way here.
+func (w *walker) find(suffix string, set []int32, path []string) *hole {
+	if w.budget < 0 || len(suffix) > MaxHost {
+		return nil // examine knows that the budget is spent; no host is longer
 	}
-	host := strings.TrimSuffix(w.suffix, ".")
-	if w.loopback && w.set[0] == 0 && !loopback(host) {
-		return false
+	stranger := w.loopback && !loopback(strings.TrimSuffix(suffix, "."))
+	if stranger && set[0] == 0 {
+		return &hole{suffix: suffix}
 	}
-	before := w.preceding()
-	key := setKey(w.set)
-	if i := slices.Index(w.path, key); i >= 0 {
+	before := w.preceding(set)
+	key := setKey(set)
+	if i := slices.Index(path, key); i >= 0 {
 		// It comes round here, so any number of names can be made; they differ from where
 		// it was for the first time.
-		w.suffix = w.suffix[len(w.path)-i:]
-		for i, c := range before {
-			if len(c.set) > 0 {
-				w.before, w.nodes = x.columns[i].bytes[0], c.set
-				break
-			}
-		}
-		return false
+		return &hole{suffix[len(path)-i:], before[0].bytes[0], before[0].set}
 	}
-	w.path = append(w.path, key)
-	defer func() { w.path = w.path[:len(w.path)-1] }()
-	for i, c := range before {
-		if len(c.set) == 0 {
+	for _, c := range before {
+		dot := c.kind == dotByte
+		switch {
+		case dot && suffix != "" && stranger, !dot && c.count > maxAlternatives:
+			return &hole{suffix, c.bytes[0], c.set}
+		case dot && suffix != "" && owned(suffix):
 			continue
 		}
-		if c.count > maxAlternatives && x.columns[i].kind != dotByte {
-			w.nodes = c.set
-			w.before = x.columns[i].bytes[0]
-			return false
-		}
-		if x.columns[i].kind == dotByte && w.suffix != "" {
-			if w.loopback && !loopback(host) {
-				w.nodes, w.before = c.set, '.'
-				return false
-			}
-			if owned(w.suffix) {
-				continue
+		for _, b := range c.bytes {
+			if h := w.find(string(b)+suffix, c.set, append(path, key)); h != nil {
+				return h
 			}
 		}
-		suffix, set := w.suffix, w.set
-		for _, b := range x.columns[i].bytes {
-			w.suffix, w.set = string(b)+suffix, c.set
-			if !w.safe() {
-				return false
-			}
-		}
-		w.suffix, w.set = suffix, set
 	}
-	return true
+	return nil
 }
 
-// A preceding column are the nodes from which its bytes lead into the walker's set, and
-// how many bytes do so from the same states.
+// A preceding column are the nodes from which its bytes lead into a set.
 type preceding struct {
-	set   []int32
-	count int
+	*column
+	set    []int32
+	states string // the key of the nodes' states
+	count  int    // how many bytes lead there from the same states
 }
 
-func (w *walker) preceding() []preceding {
-	x := w.x
-	x.budget -= len(x.edges) + len(w.set)
-	w.inside = append(w.inside[:0], make([]bool, len(x.nodes))...)
+// preceding are the columns whose bytes lead into a set.
+func (w *walker) preceding(set []int32) []preceding {
+	w.budget -= len(w.edges) + len(set)
+	w.inside = append(w.inside[:0], make([]bool, len(w.reached))...)
 	inside := w.inside
-	for _, node := range w.set {
+	for _, node := range set {
 		inside[node] = true
 	}
-	list := make([]preceding, len(x.columns))
-	for i, to := range x.edges {
+	list := make([]preceding, len(w.columns))
+	for i, to := range w.edges {
 		if to >= 0 && inside[to] {
-			c := i % len(x.columns)
-			list[c].set = append(list[c].set, int32(i/len(x.columns)))
+			c := &list[i%len(list)]
+			c.set = append(c.set, int32(i/len(list)))
 		}
 	}
-	// Whether a label is a number so far makes no difference to what the operator wrote,
-	// so it is the automaton's states that count.
-	states := make([][]int32, len(list))
-	for i, c := range list {
-		if x.columns[i].kind == dotByte {
-			continue
+	for i := range list {
+		list[i].column = &w.columns[i]
+		if list[i].kind != dotByte {
+			list[i].states = setKey(w.states(list[i].set))
 		}
-		for _, node := range c.set {
-			states[i] = append(states[i], int32(x.nodes[node].state))
-		}
-		slices.Sort(states[i])
-		states[i] = slices.Compact(states[i])
 	}
+	list = slices.DeleteFunc(list, func(c preceding) bool { return len(c.set) == 0 })
 	for i, c := range list {
-		for j := range list {
-			if len(c.set) > 0 && slices.Equal(states[i], states[j]) {
-				list[i].count += len(x.columns[j].bytes)
+		for _, other := range list {
+			if c.states == other.states {
+				list[i].count += len(other.bytes)
 			}
 		}
 	}
 	return list
+}
+
+// states are the automaton's states of a set of nodes. Whether a label is a number so far
+// makes no difference to what the operator wrote, so it is they that count.
+func (x *examiner) states(set []int32) []int32 {
+	list := make([]int32, len(set))
+	for i, node := range set {
+		list[i] = int32(x.nodes.list[node].a)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func setKey(set []int32) string {
@@ -334,25 +311,18 @@ func setKey(set []int32) string {
 	return string(b)
 }
 
-// origin is an origin at the hole: one that speaks for itself, if there is such a one.
-func (w *walker) origin() string {
-	x := w.x
-	suffix := w.suffix
-	var begins []string
-	for _, word := range [...]string{"evil", "evil-", "x", "evil."} {
-		begins = append(begins, word+suffix)
+// example is an origin at the hole: one that speaks for itself, if there is such a one.
+func (x *examiner) example(h *hole) string {
+	begins := []string{"evil" + h.suffix, "evil-" + h.suffix, "x" + h.suffix, "evil." + h.suffix}
+	if h.suffix == "" || h.suffix == "." {
+		end := x.path(x.ends[0])
+		begins = []string{"evil.example", "evil", end + ".evil.example", end + "evil.example"}
 	}
-	if suffix == "" || suffix == "." {
-		begins = []string{"evil.example", "evil"}
-		if len(x.ends) > 0 {
-			begins = append(begins, x.path(x.ends[0])+".evil.example", x.path(x.ends[0])+"evil.example")
-		}
-	}
-	for _, node := range w.nodes {
-		begins = append(begins, x.path(node)+"x"+suffix, x.path(node)+string(w.before)+suffix)
+	for _, node := range h.nodes {
+		begins = append(begins, x.path(node)+"x"+h.suffix, x.path(node)+string(h.before)+h.suffix)
 	}
 	for _, host := range begins {
-		if origin, ok := x.origin(host); ok && (suffix == "" || !owned(suffix) || !strings.HasSuffix(host, "."+suffix)) {
+		if origin, ok := x.origin(host); ok && (h.suffix == "" || !owned(h.suffix) || !strings.HasSuffix(host, "."+h.suffix)) {
 			return origin
 		}
 	}

@@ -35,66 +35,84 @@ func wildcard(expr string, credentials bool) (pattern string, ok bool) {
 }
 
 // mendRegex finds the regex that was meant by one that isn't right: it tries the usual
-// mistakes, one after the other, until the regex is right.
+// mistakes until the regex is right, and then regexes of the domain that it was found open for.
 func mendRegex(expr string, v verdict, credentials bool, budget *RegexBudget) mending {
 	if pattern, ok := wildcard(expr, credentials); ok {
 		return mending{expr: pattern, pattern: true}
 	}
-	because := ""
 	var tokens []token
 	if len(expr) <= maxMendedRegex {
 		tokens = tokenize(expr)
 	}
+	isRight := func(expr string) bool { return right(expr, credentials, budget) }
 	// First each mistake on its own, because what mends one may spoil what is right.
-	for _, alone := range [...]bool{true, false} {
-		for _, m := range mistakes {
-			mended := m.mend(tokens)
-			if len(mended) == 0 || slices.Equal(mended, tokens) {
-				continue
-			}
-			reason := because
-			if reason == "" && m.because != "" {
-				reason = ", because " + m.because
-			}
-			if text := join(mended); right(text, credentials, budget) {
-				return mending{expr: text, because: reason}
-			}
-			if !alone {
-				tokens, because = mended, reason
-			}
+	for i := range mistakes {
+		if m := mendMistakes(tokens, mistakes[i:i+1], isRight); m.expr != "" {
+			return m
 		}
 	}
-	domain := strings.TrimPrefix(v.domain, ".")
-	var candidates []string
+	m := mendMistakes(tokens, mistakes[:], isRight)
+	if m.expr != "" {
+		return m
+	}
+	for _, m.expr = range regexesOf(v.domain) {
+		if isRight(m.expr) {
+			return m
+		}
+	}
+	m.expr = exampleRegex
+	return m
+}
+
+// mendMistakes mends mistakes, one after the other, until the regex is right. If it never
+// is, the mending has no expr, and what was wrong all the same.
+func mendMistakes(tokens []token, mistakes []mistake, right func(expr string) bool) (m mending) {
+	for _, mistake := range mistakes {
+		mended := mistake.mend(tokens)
+		if len(mended) == 0 || slices.Equal(mended, tokens) {
+			continue
+		}
+		tokens = mended
+		if m.because == "" && mistake.because != "" {
+			m.because = ", because " + mistake.because
+		}
+		if text := join(tokens); right(text) {
+			m.expr = text
+			return m
+		}
+	}
+	return m
+}
+
+// regexesOf are regexes of a verdict's domain, the better one first.
+func regexesOf(domain string) (list []string) {
+	const scheme = "https://"
+	domain, below := strings.CutPrefix(domain, ".")
+	name, ok := domain, true
+	if !below {
+		name, ok = ownName(domain)
+		_, domain, _ = strings.Cut(domain, ".") // behind the first dot are whole labels
+	}
+	if ok && validPattern(scheme+"*."+name) && owned(name) {
+		list = append(list, scheme+`([a-z0-9-]+\.)*`+QuoteRegex(name))
+	}
 	if domain != "" {
-		const scheme = "https://"
-		named := true
-		if letters := strings.TrimLeft(domain, "0123456789-_"); letters != domain && domain == v.domain {
-			// What is behind them is more likely to be the domain; but not where others'
-			// sites have such names too, as those of a deployment: my-app-git-x-my-team.
-			_, suffix, _ := strings.Cut(letters, ".")
-			shared := strings.Contains(suffix, ".") && !strings.HasSuffix(strings.TrimSuffix(domain, letters), "--")
-			if named = letters != "" && letters[0] != '.' && !shared; named {
-				domain = letters
-			}
-		}
-		if named && owned(domain) && validPattern(scheme+"*."+domain) {
-			candidates = append(candidates, scheme+`([a-z0-9-]+\.)*`+QuoteRegex(domain))
-		}
-		// Behind the first dot are whole labels.
-		if !strings.HasPrefix(v.domain, ".") {
-			_, domain, _ = strings.Cut(domain, ".")
-		}
-		if domain != "" {
-			candidates = append(candidates, scheme+`my-name\.`+QuoteRegex(domain))
-		}
+		list = append(list, scheme+`my-name\.`+QuoteRegex(domain))
 	}
-	for _, candidate := range candidates {
-		if right(candidate, credentials, budget) {
-			return mending{expr: candidate, because: because}
-		}
+	return list
+}
+
+// ownName is the domain that is more likely to be meant by the literal end of a host: what
+// is behind digits and hyphens. But where others' sites have such names too, as those of a
+// deployment (my-app-git-x-my-team), there is none.
+func ownName(end string) (domain string, ok bool) {
+	domain = strings.TrimLeft(end, "0123456789-_")
+	if domain == end {
+		return domain, true
 	}
-	return mending{expr: exampleRegex, because: because}
+	_, suffix, _ := strings.Cut(domain, ".")
+	shared := strings.Contains(suffix, ".") && !strings.HasSuffix(strings.TrimSuffix(end, domain), "--")
+	return domain, domain != "" && domain[0] != '.' && !shared
 }
 
 // right reports whether a regex would be accepted without a warning. Where the budget is
@@ -144,67 +162,60 @@ const (
 )
 
 func tokenize(expr string) (list []token) {
-	for i := 0; i < len(expr); {
-		start, kind := i, literalToken
-		switch c := expr[i]; c {
-		case '.':
-			kind = anyToken
-			i++
-		case '^', '$':
-			kind = anchorToken
-			i++
-		case '|':
-			kind = barToken
-			i++
-		case ')':
-			kind = closeToken
-			i++
-		case '(':
-			kind = openToken
-			i++
-			if strings.HasPrefix(expr[i:], "?") {
-				if end := strings.IndexAny(expr[i:], ":>)"); end >= 0 {
-					i += end + 1
-				}
-			}
-			if expr[i-1] == ')' {
-				kind = anchorToken // flags alone
-			}
-		case '*', '+', '?':
-			kind = timesToken
-			i++
-		case '[':
-			kind = classToken
-			s := regexScanner{expr: expr, pos: i}
-			s.class()
-			i = s.pos
-		case '{':
-			if _, length := repetition(expr[i:]); length > 0 {
-				kind = timesToken
-				i += length
-			} else {
-				i++
-			}
-		case '\\':
-			s := regexScanner{expr: expr, pos: i}
-			s.escape(&regexGroup{})
-			i = s.pos
-			switch {
-			case i-start < 2:
-			case strings.IndexByte("dDwWsSpP", expr[start+1]) >= 0:
-				kind = classToken
-			case strings.IndexByte("bBAz", expr[start+1]) >= 0:
-				kind = anchorToken
-			}
-		default:
-			i++
-		}
-		if kind == timesToken && i < len(expr) && expr[i] == '?' {
-			i++
-		}
-		list = append(list, token{kind, expr[start:i]})
+	for expr != "" {
+		t := firstToken(expr)
+		list = append(list, t)
+		expr = expr[len(t.text):]
 	}
 	return list
+}
+
+// firstToken is the token that a regex begins with.
+func firstToken(expr string) token {
+	kind, length := literalToken, 1
+	switch expr[0] {
+	case '.':
+		kind = anyToken
+	case '^', '$':
+		kind = anchorToken
+	case '|':
+		kind = barToken
+	case ')':
+		kind = closeToken
+	case '*', '+', '?':
+		kind = timesToken
+	case '(':
+		kind = openToken
+		if strings.HasPrefix(expr, "(?") {
+			length = max(strings.IndexAny(expr, ":>)")+1, 1)
+		}
+		if expr[length-1] == ')' {
+			kind = anchorToken // flags alone
+		}
+	case '[':
+		kind = classToken
+		s := regexScanner{expr: expr}
+		s.class()
+		length = s.pos
+	case '{':
+		if _, n := repetition(expr); n > 0 {
+			kind, length = timesToken, n
+		}
+	case '\\':
+		s := regexScanner{expr: expr}
+		s.escape(&regexGroup{})
+		length = s.pos
+		switch escaped := expr[1:min(2, len(expr))]; {
+		case strings.ContainsAny(escaped, "dDwWsSpP"):
+			kind = classToken
+		case strings.ContainsAny(escaped, "bBAz"):
+			kind = anchorToken
+		}
+	}
+	if kind == timesToken && strings.HasPrefix(expr[length:], "?") {
+		length++
+	}
+	return token{kind, expr[:length]}
 }
 
 func join(tokens []token) string {
@@ -225,17 +236,30 @@ func (t token) ofHost() bool {
 	return t.kind == literalToken && len(t.text) == 1 && (isLower(t.text[0]|0x20) || isDigit(t.text[0]))
 }
 
-func (t token) wild() bool { return t.kind == anyToken || t.kind == classToken }
-
-// findSlashes is where "://" is, or -1.
-func findSlashes(tokens []token) int {
-	for i := range tokens {
-		if hasPrefix(tokens[i:], "://") {
-			return i
+// shape has a letter for each token: h for a letter or digit of a host, d for a dot,
+// A and C for any character and a class, x for another one, ? and * for repetitions, or itself.
+func shape(tokens []token) string {
+	b := make([]byte, len(tokens))
+	for i, t := range tokens {
+		switch {
+		case t.ofHost():
+			b[i] = 'h'
+		case t.is('.'):
+			b[i] = 'd'
+		case t.is('/'), t.is(':'), t.text == "?":
+			b[i] = t.text[len(t.text)-1]
+		default:
+			b[i] = "xAC()*|^"[t.kind]
 		}
 	}
-	return -1
+	return string(b)
 }
+
+// depth is how many groups a shape opens and doesn't close.
+func depth(form string) int { return strings.Count(form, "(") - strings.Count(form, ")") }
+
+// findSlashes is where "://" is, or -1.
+func findSlashes(tokens []token) int { return strings.Index(shape(tokens), "://") }
 
 func hasPrefix(tokens []token, text string) bool {
 	if len(tokens) < len(text) {
@@ -250,15 +274,18 @@ func hasPrefix(tokens []token, text string) bool {
 }
 
 func hasPort(tokens []token, port string) bool {
-	return hasPrefix(tokens, port) && (len(tokens) == len(port) || tokens[len(port)].kind != literalToken && tokens[len(port)].kind != timesToken)
+	return hasPrefix(tokens, port) &&
+		(len(tokens) == len(port) || tokens[len(port)].kind != literalToken && tokens[len(port)].kind != timesToken)
+}
+
+// A mistake is mended in a regex. because says what was wrong where nothing matched.
+type mistake struct {
+	because string
+	mend    func([]token) []token
 }
 
 // mistakes are those that people make, in the order in which they are looked for.
-// because says what was wrong where nothing matched.
-var mistakes = [...]struct {
-	because string
-	mend    func([]token) []token
-}{
+var mistakes = [...]mistake{
 	{"of the quotes or white space around it", withoutQuotes},
 	{"of the slashes around it", withoutDelimiters},
 	{"its backslashes are doubled once too often", withoutDoubling},
@@ -301,7 +328,8 @@ func withoutDelimiters(tokens []token) []token {
 func lowerCase(tokens []token) []token {
 	list := slices.Clone(tokens)
 	for i, t := range list {
-		if t.kind == literalToken && len(t.text) == 1 && t.text[0] < utf8.RuneSelf || t.kind == classToken && !strings.Contains(t.text, `\`) && !strings.Contains(t.text, "[:") {
+		if t.kind == literalToken && len(t.text) == 1 && t.text[0] < utf8.RuneSelf ||
+			t.kind == classToken && !strings.Contains(t.text, `\`) && !strings.Contains(t.text, "[:") {
 			list[i].text = strings.ToLower(t.text)
 		}
 	}
@@ -313,7 +341,8 @@ func asPunycode(tokens []token) []token {
 	var list []token
 	for i := 0; i < len(tokens); {
 		end := i
-		for end < len(tokens) && (tokens[end].ofHost() || tokens[end].text == "-" || tokens[end].kind == literalToken && tokens[end].text[0] >= utf8.RuneSelf) {
+		for end < len(tokens) && (tokens[end].ofHost() || tokens[end].text == "-" ||
+			tokens[end].kind == literalToken && tokens[end].text[0] >= utf8.RuneSelf) {
 			end++
 		}
 		label := join(tokens[i:end])
@@ -333,13 +362,17 @@ func asPunycode(tokens []token) []token {
 }
 
 func withoutAnchors(tokens []token) []token {
+	if len(tokens) < 3 {
+		return nil
+	}
 	last := len(tokens) - 1
-	return keep(tokens, func(i int) bool { return tokens[i].kind != anchorToken || i == 0 || i == last })
+	return append(appendUnanchored(tokens[:1:1], tokens[1:last]), tokens[last])
 }
 
-func keep(tokens []token, kept func(i int) bool) (list []token) {
-	for i, t := range tokens {
-		if kept(i) {
+// appendUnanchored appends tokens without their anchors.
+func appendUnanchored(list, tokens []token) []token {
+	for _, t := range tokens {
+		if t.kind != anchorToken {
 			list = append(list, t)
 		}
 	}
@@ -348,22 +381,16 @@ func keep(tokens []token, kept func(i int) bool) (list []token) {
 
 // withoutPathTokens removes a path, up to the end of the regex.
 func withoutPathTokens(tokens []token) []token {
-	from := findSlashes(tokens) + len("://")
-	if from < len("://") {
-		for from = 0; from < len(tokens) && (tokens[from].is('/') || tokens[from].kind == anchorToken); {
-			from++
-		}
+	form := shape(tokens)
+	host := findSlashes(tokens) + len("://")
+	if host < len("://") {
+		host = len(form) - len(strings.TrimLeft(form, "/^"))
 	}
-	depth := 0
-	for i, t := range tokens {
+	for i := range form {
 		switch {
-		case t.kind == openToken:
-			depth++
-		case t.kind == closeToken:
-			depth--
-		case t.kind == barToken:
+		case form[i] == '|':
 			return nil
-		case i >= from && t.is('/') && depth == 0:
+		case i >= host && form[i] == '/' && depth(form[:i]) == 0:
 			return tokens[:i]
 		}
 	}
@@ -385,13 +412,21 @@ func withoutDefaultPort(tokens []token) []token {
 	return list
 }
 
+// cutAny cuts the first of the suffixes that s has.
+func cutAny(s string, suffixes ...string) (before string, found bool) {
+	for _, suffix := range suffixes {
+		if before, found = strings.CutSuffix(s, suffix); found {
+			return before, true
+		}
+	}
+	return s, false
+}
+
 // withDots escapes the dots that stand between the parts of a domain.
 func withDots(tokens []token) []token {
-	list := slices.Clone(tokens)
+	list, form := slices.Clone(tokens), shape(tokens)
 	for i := 1; i+1 < len(list); i++ {
-		before, t, after := list[i-1], list[i], list[i+1]
-		if t.kind == anyToken && (before.ofHost() || before.kind == closeToken || before.kind == timesToken || before.kind == classToken) &&
-			(after.ofHost() || after.kind == openToken || after.kind == classToken) {
+		if form[i] == 'A' && strings.IndexByte("hC)?*", form[i-1]) >= 0 && strings.IndexByte("hC(", form[i+1]) >= 0 {
 			list[i] = token{literalToken, `\.`}
 		}
 	}
@@ -400,69 +435,50 @@ func withDots(tokens []token) []token {
 
 // withBoundary puts a dot between what stands for any name and the domain behind it.
 func withBoundary(tokens []token) []token {
-	dot := token{literalToken, `\.`}
-	for i := range tokens {
-		if !tokens[i].ofHost() || i == 0 {
-			continue
-		}
+	form := shape(tokens)
+	for i := range form {
 		// What precedes: a repeated wildcard, maybe in a group, maybe with a dot that
 		// may be left out.
-		start := i
-		if start >= 2 && tokens[start-1].text == "?" && tokens[start-2].text == `\.` {
-			start -= 2
-		}
-		end := start
-		group := false
-		if tokens[start-1].kind == timesToken && start >= 2 && tokens[start-2].kind == closeToken {
-			start, group = start-1, true
-		}
-		if tokens[start-1].kind == closeToken {
-			start, group = start-1, true
-		}
-		if start >= 3 && tokens[start-1].text == "?" && tokens[start-2].text == `\.` {
-			start -= 2
-		}
-		if start < 2 || tokens[start-1].kind != timesToken || !tokens[start-2].wild() {
+		rest, optional := cutAny(form[:i], "d?")
+		rest, group := cutAny(rest, ")", ")?", ")*")
+		rest, _ = cutAny(rest, "d?")
+		rest, wild := cutAny(rest, "A?", "A*", "C?", "C*")
+		if form[i] != 'h' || !wild {
 			continue
 		}
-		wild := tokens[start-2 : start]
-		start -= 2
+		name := join(tokens[len(rest):len(rest)+2]) + `\.`
+		opens := !group
 		if group {
-			if start == 0 || tokens[start-1].kind != openToken {
-				continue
-			}
-			start--
+			rest, opens = cutAny(rest, "(")
 		}
-		if end != i && !group && start > 0 && !tokens[start-1].is('/') {
+		begins := rest == "" || strings.HasSuffix(rest, "/")
+		if !opens || optional && !group && !begins {
 			continue
 		}
-		list := slices.Clone(tokens[:start])
-		if start == 0 || tokens[start-1].is('/') || tokens[start-1].kind == anchorToken {
-			list = append(list, token{openToken, "("}, wild[0], wild[1], dot, token{closeToken, ")"}, token{timesToken, "?"})
-		} else {
-			list = append(list, wild[0], wild[1], dot)
+		if begins || strings.HasSuffix(rest, "^") {
+			name = "(" + name + ")?"
 		}
-		return append(list, tokens[i:]...)
+		return append(append(slices.Clone(tokens[:len(rest)]), tokenize(name)...), tokens[i:]...)
 	}
 	return nil
 }
 
 // withoutTail makes a port of what may follow the domain.
 func withoutTail(tokens []token) []token {
-	list := slices.Clone(tokens)
+	list := tokens
 	if n := len(list); n > 0 && list[n-1].text == "$" {
 		list = list[:n-1]
 	}
-	n := len(list)
-	for n > 0 && (list[n-1].kind == closeToken || list[n-1].kind == timesToken || list[n-1].kind == openToken || list[n-1].kind == anyToken ||
-		list[n-1].kind == classToken && n < len(list)) {
-		n--
-	}
-	if n == len(list) || n == 0 || strings.Count(join(list[n:]), "(") != strings.Count(join(list[n:]), ")") || !slices.ContainsFunc(list[n:], token.wild) {
+	form := shape(list)
+	n := len(strings.TrimRight(form, "()?*AC"))
+	tail := join(list[n:])
+	if n == 0 || strings.HasSuffix(form, "C") || !strings.ContainsAny(form[n:], "AC") ||
+		strings.Count(tail, "(") != strings.Count(tail, ")") {
 		return nil
 	}
-	if list[n-1].is('.') {
-		rest := "com"
+	rest := "(:[0-9]+)?"
+	if form[n-1] == 'd' {
+		rest = "com"
 		if from := findSlashes(list); from >= 0 {
 			// The beginning of an IPv4 address goes on as one.
 			begin := strings.ReplaceAll(join(list[from+len("://"):n]), `\`, "")
@@ -470,9 +486,8 @@ func withoutTail(tokens []token) []token {
 				rest = strings.TrimSuffix(strings.Repeat(`[0-9]+\.`, 4-dots), `\.`)
 			}
 		}
-		return append(list[:n:n], tokenize(rest)...)
 	}
-	return append(list[:n:n], tokenize("(:[0-9]+)?")...)
+	return append(list[:n:n], tokenize(rest)...)
 }
 
 // withScheme puts the scheme before a host.
@@ -488,18 +503,10 @@ func withScheme(tokens []token) []token {
 	for len(list) > 0 && list[0].is('/') {
 		list, begins = list[1:], true
 	}
-	depth := 0
-	for _, t := range list {
-		switch t.kind {
-		case openToken:
-			depth++
-		case closeToken:
-			depth--
-		case barToken:
-			if depth == 0 {
-				group := append([]token{{openToken, "("}}, keep(list, func(i int) bool { return list[i].kind != anchorToken })...)
-				return append(tokenize(`https://(.*\.)?`), append(group, token{closeToken, ")"})...)
-			}
+	form := shape(list)
+	for i := range form {
+		if form[i] == '|' && depth(form[:i]) == 0 {
+			return append(appendUnanchored(tokenize(`https://(.*\.)?(`), list), token{closeToken, ")"})
 		}
 	}
 	switch {
@@ -516,32 +523,18 @@ func withScheme(tokens []token) []token {
 // withHTTPS replaces what stands before the host.
 func withHTTPS(tokens []token) []token {
 	i := findSlashes(tokens)
-	if i < 0 {
+	switch {
+	case i < 0:
 		return nil
-	}
-	// Alternatives that begin with a scheme of their own.
-	if next := findSlashes(tokens[i+1:]); next >= 0 {
+	case findSlashes(tokens[i+1:]) >= 0: // alternatives that begin with a scheme of their own
 		list := slices.Clone(tokens)
 		for j := 0; j < len(list); j++ {
-			if hasPrefix(list[j:], "http") && !hasPrefix(list[j:], "https") {
-				at := j + len("http")
-				if at < len(list) && list[at].is(':') {
-					list = slices.Insert(list, at, token{literalToken, "s"})
-				}
+			if hasPrefix(list[j:], "http:") {
+				list = slices.Insert(list, j+len("http"), token{literalToken, "s"})
 			}
 		}
 		return list
-	}
-	depth := 0
-	for _, t := range tokens[:i] {
-		switch t.kind {
-		case openToken:
-			depth++
-		case closeToken:
-			depth--
-		}
-	}
-	if depth != 0 {
+	case depth(shape(tokens[:i])) != 0:
 		return nil
 	}
 	return append(tokenize("https"), tokens[i:]...)

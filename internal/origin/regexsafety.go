@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,15 +12,19 @@ type verdict struct {
 	plain   bool // a plain-http origin that isn't a loopback host
 	// everySite is set where it doesn't tell origins apart.
 	everySite bool
-	// others is set where it matches sites of other owners than the regex names. hole is
-	// the origin of one, or "" where all are too long for an origin that could be shown.
-	others bool
-	hole   string
+	strangers
+	// doubt is set where finding out would take too much.
+	doubt bool
+}
+
+// strangers are what of an automaton's origins has other owners than the regex names.
+type strangers struct {
+	others bool // there are such origins
+	// hole is one of them, or "" where all are too long for an origin that could be shown.
+	hole string
 	// domain is what is literal at the end of the hole's host: "example.com" where
 	// anything may precede it, ".github.io" where any name below it will do.
 	domain string
-	// doubt is set where finding out would take too much.
-	doubt bool
 }
 
 // examine finds out what an automaton matches, as far as a browser can send it. It goes
@@ -39,8 +44,8 @@ func examine(a *automaton, budget *RegexBudget) (v verdict) {
 		v.nothing = v.nothing && !x.matches && x.budget >= 0
 		v.doubt = v.doubt || x.budget < 0
 		v.plain = v.plain || scheme == "http" && (x.notLoopback || x.budget < 0)
-		if x.others && !v.others {
-			v.others, v.hole, v.domain = true, x.hole, x.holeDomain
+		if !v.others {
+			v.strangers = x.strangers
 		}
 	}
 	v.everySite = a.matchesEverySite()
@@ -81,11 +86,11 @@ func (w *portWalk) port(a *automaton, state uint16, defaultPort int) (port strin
 		return "", false
 	}
 	if w.known == nil {
-		w.known = make([]portEnd, len(a.final))
+		w.known, w.index = make([]portEnd, len(a.final)), make([]uint16, len(a.final))
 	}
 	known := &w.known[colon]
 	if !known.walked {
-		n, ok := w.number(a, colon, defaultPort)
+		n, ok := w.number(a, colon, int32(defaultPort))
 		*known = portEnd{true, ok, uint16(n)}
 	}
 	if !known.ok {
@@ -102,11 +107,8 @@ type portWalk struct {
 	known []portEnd
 	steps int // of all walks
 
-	now, next []uint16 // states
-	numbers   []int32  // that lead to the states of now
-	// least is the least number that leads to a state of next plus one, because more
-	// digits may follow it below the limit; zero for none.
-	least []int32
+	now, next []portBegin
+	index     []uint16 // where a state is in next, if it is there
 }
 
 // A portEnd is what is known of the ports that lead from a state to the end of an origin.
@@ -115,80 +117,52 @@ type portEnd struct {
 	port       uint16
 }
 
+// A portBegin is a state and the least number that leads there, because more digits may
+// follow that one below the limit.
+type portBegin struct {
+	state  uint16
+	number int32
+}
+
 // number returns a port that leads from a state to the end of an origin.
-func (w *portWalk) number(a *automaton, from uint16, defaultPort int) (n int, ok bool) {
-	if len(w.least) < len(a.final) {
-		w.least = make([]int32, len(a.final))
-	}
-	w.now, w.numbers = w.now[:0], w.numbers[:0]
+func (w *portWalk) number(a *automaton, from uint16, defaultPort int32) (n int32, ok bool) {
+	w.now = w.now[:0]
 	// The beginning of the default port is followed on its own, because it stands for no
 	// other number that leads to the same state.
-	excluded := strconv.Itoa(defaultPort)
-	begin, number := from, int32(0)
-	for digits := range len("65535") {
-		w.steps += 10 * (len(w.now) + 1)
+	begin := portBegin{from, 0}
+	for range len("65535") {
+		w.now = append(w.now, begin)
+		w.steps += 10 * len(w.now)
 		w.next = w.next[:0]
-		for i, state := range w.now {
+		begin.state = deadState
+		for _, at := range w.now {
 			for digit := range int32(10) {
-				if n := 10*w.numbers[i] + digit; w.step(a, state, digit, n) {
-					return int(n), true
+				to, n := a.step(at.state, '0'+byte(digit)), 10*at.number+digit
+				switch {
+				case to == deadState || n > 65535:
+				case a.final[to] && n != defaultPort:
+					return n, true
+				case n > 0 && (n == defaultPort/10 || n == defaultPort/100):
+					begin = portBegin{to, n}
+				case n > 0: // no port has a zero before other digits
+					w.reach(to, n)
 				}
 			}
 		}
-		state := begin
-		begin = deadState
-		for digit := int32(0); digit < 10 && state != deadState; digit++ {
-			n := 10*number + digit
-			to := a.step(state, '0'+byte(digit))
-			switch {
-			case n == 0: // no port has a zero before other digits
-				if a.final[to] {
-					w.reset()
-					return 0, true
-				}
-			case excluded[digits] != '0'+byte(digit):
-				if w.step(a, state, digit, n) {
-					return int(n), true
-				}
-			case digits < len(excluded)-1:
-				begin = to
-			case to != deadState: // the default port, before more digits
-				w.reach(to, n)
-			}
-		}
-		number = 10*number + int32(excluded[min(digits, len(excluded)-1)]-'0')
-		w.numbers = w.numbers[:0]
-		for _, to := range w.next {
-			w.numbers = append(w.numbers, w.least[to]-1)
-		}
-		w.reset()
 		w.now, w.next = w.next, w.now
 	}
 	return 0, false
 }
 
-// step goes on with a digit, which makes the number n, and reports whether n is a port
-// that ends an origin.
-func (w *portWalk) step(a *automaton, state uint16, digit, n int32) (ends bool) {
-	to := a.step(state, '0'+byte(digit))
-	switch {
-	case to == deadState || n > 65535:
-	case a.final[to]:
-		w.reset()
-		return true
-	default:
-		w.reach(to, n)
-	}
-	return false
-}
-
 // reach notes that a number leads to a state.
 func (w *portWalk) reach(to uint16, n int32) {
-	if w.least[to] == 0 {
-		w.next, w.least[to] = append(w.next, to), n+1
-	} else {
-		w.least[to] = min(w.least[to], n+1)
+	i := int(w.index[to])
+	if i >= len(w.next) || w.next[i].state != to {
+		w.index[to] = uint16(len(w.next))
+		w.next = append(w.next, portBegin{to, n})
+		return
 	}
+	w.next[i].number = min(w.next[i].number, n)
 }
 
 // port is how a host whose end is the state may go on to the end of an origin of the
@@ -200,58 +174,32 @@ func (x *examiner) port(state uint16) (port string, ok bool) {
 	return port, ok
 }
 
-func (w *portWalk) reset() {
-	for _, to := range w.next {
-		w.least[to] = 0
-	}
-}
-
 // matchesOtherScheme reports whether the automaton matches an origin of another scheme
 // than https and http. Such a scheme has an opaque host, which may be anything.
 func (a *automaton) matchesOtherScheme() bool {
-	// The phases of such an origin: the letters of a scheme that may yet be http or
-	// https, another scheme, the two slashes, the host.
 	const web = "https"
-	const (
-		other = len(web) + 1 + iota
-		slash1
-		slash2
-		host
-		phases
-	)
-	type place struct {
-		state uint16
-		phase int
-	}
-	seen := make([]bool, len(a.final)*phases)
-	todo := []place{{startState, 0}}
-	for len(todo) > 0 {
-		at := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if at.phase == host && a.final[at.state] {
-			return true
-		}
-		for c := byte('!'); c <= '~'; c++ {
-			to := place{a.step(at.state, c), other}
-			letter := isLower(c) || at.phase > 0 && (isDigit(c) || c == '+' || c == '-' || c == '.')
-			switch {
-			case at.phase < len(web) && c == web[at.phase]:
-				to.phase = at.phase + 1
-			case at.phase <= other && letter:
-			case c == ':' && at.phase <= other && at.phase != 0 && at.phase != len("http") && at.phase != len(web):
-				to.phase = slash1
-			case c == '/' && at.phase == slash1, c == '/' && at.phase == slash2:
-				to.phase = at.phase + 1
-			case at.phase == host && strings.IndexByte("/?#\\", c) < 0:
-				to.phase = host
-			default:
-				continue
-			}
-			if i := int(to.state)*phases + to.phase; to.state != deadState && !seen[i] {
-				seen[i] = true
-				todo = append(todo, to)
+	first := charsetOf(func(c rune) bool { return isLower(byte(c)) })
+	more := charsetOf(func(c rune) bool { return isLower(byte(c)) || isDigit(byte(c)) || strings.ContainsRune("+-.", c) })
+	opaque := charsetOf(func(c rune) bool { return !strings.ContainsRune(`/?#\`, c) })
+	// The states after the beginning of a scheme that is neither, nor begins as they do; and
+	// after one that is shorter.
+	var other, shorter []uint16
+	letters := first
+	for i := range len(web) + 1 {
+		state := a.run(startState, web[:i])
+		for c := firstByte; c <= lastByte; c++ {
+			if letters.bit(c) == 1 && (i == len(web) || c != web[i]) {
+				other = append(other, a.step(state, c))
 			}
 		}
+		if 0 < i && i < len("http") {
+			shorter = append(shorter, state)
+		}
+		letters = more
 	}
-	return false
+	var hosts []uint16
+	for _, scheme := range append(a.reachable(other, more), shorter...) {
+		hosts = append(hosts, a.run(scheme, "://"))
+	}
+	return slices.ContainsFunc(a.reachable(hosts, opaque), func(state uint16) bool { return a.final[state] })
 }
