@@ -91,9 +91,9 @@ bench: build envoy wabt ## Measure what CORS costs in Envoy; BENCHFLAGS=-help te
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
-	go test -run '^$$' -fuzz FuzzOrigin -fuzztime $(FUZZTIME) ./cors
+	go test -run '^$$' -fuzz FuzzOrigin -fuzztime $(FUZZTIME) ./internal/origin
 	go test -run '^$$' -fuzz FuzzDecide -fuzztime $(FUZZTIME) ./cors
-	go test -run '^$$' -fuzz FuzzToASCII -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./cors
+	go test -run '^$$' -fuzz FuzzToASCII -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./internal/origin
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzSuggestions -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./config
 	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./internal/manifest

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // TestKeepsNothingOfTheDocument overwrites a document after it has been read: in the
@@ -30,7 +31,7 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 		var b strings.Builder
 		s := c.PolicySource
 		fmt.Fprintln(&b, s.Cluster, s.Path, s.Authority)
-		for _, k := range []cors.Key{
+		for _, k := range []match.Key{
 			{Route: "route"}, {Host: "few.test", Path: "/exact"}, {Host: "a.sub.test", Path: "/prefix/x"},
 			{Host: "h3.test", Path: "/shared4/x"}, {Host: "none.test", Path: "/"},
 		} {
@@ -42,6 +43,8 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 					fmt.Fprintln(&b, p.Name(), d.Origin(), d.Explain())
 					if d.Answered() {
 						fmt.Fprintln(&b, d.AppendHeaders(nil))
+					} else {
+						fmt.Fprintf(&b, "%+v\n", d.Edits())
 					}
 				}
 			}
@@ -49,7 +52,7 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 		return b.String()
 	}
 	before := answers()
-	for _, want := range []string{"c1 /p1 a1", "few https://d.test allowed", "many https://o7.test allowed", "shared https://r1.test allowed", "PURGE", "x-lower"} {
+	for _, want := range []string{"c1 /p1 a1", "few https://d.test allowed", "many https://o7.test allowed", "shared https://r1.test allowed", "PURGE", "x-lower", "X-Exposed"} {
 		if !strings.Contains(before, want) {
 			t.Errorf("%q isn't in the answers: %s", want, before)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A problemTest is a document and its problems.
@@ -206,7 +207,9 @@ func TestProblems(t *testing.T) {
 			c, problems := config.Parse(test.doc)
 			got := []string(nil)
 			for _, p := range problems {
-				got = append(got, p.String())
+				if got = append(got, p.Error()); p.Kind == 0 {
+					t.Errorf("%v has no kind", p)
+				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -250,7 +253,7 @@ func TestManyProblems(t *testing.T) {
 				t.Errorf("%d problems are described, want %d", len(described), test.described)
 			}
 			last := problems[len(problems)-1]
-			if got := strings.SplitN(last.String(), " ", 2)[1]; got != test.last || last.Warning != test.warning {
+			if got := strings.SplitN(last.Error(), " ", 2)[1]; got != test.last || last.Warning != test.warning {
 				t.Errorf("the last is %q, warning %t", got, last.Warning)
 			}
 			if n := len(config.Errors(described)); !test.warning && n == 0 {
@@ -285,7 +288,7 @@ func TestSpellings(t *testing.T) {
 			t.Error(problems)
 			continue
 		}
-		p := c.Policies.Lookup(cors.Key{})
+		p := c.Policies.Lookup(match.Key{})
 		d := p.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"x-a"}})
 		want := "[{access-control-allow-origin https://app.example} {access-control-allow-credentials true} {access-control-allow-methods PUT} " +
 			"{access-control-allow-headers X-A} {access-control-max-age 600} {vary Origin, Access-Control-Request-Method, Access-Control-Request-Headers}]"
@@ -301,7 +304,7 @@ func TestSpellings(t *testing.T) {
 
 func TestPolicySource(t *testing.T) {
 	c, problems := config.Parse(`{"policy_source": {"cluster": "policies", "path": "/cors.json?x", "authority": "policies.internal", "interval": "10s", "timeout": 0.5}}`)
-	if c == nil || c.Policies == nil || len(c.Policies.Policies()) > 0 {
+	if c == nil || c.Policies == nil || len(c.Policies.All()) > 0 {
 		t.Fatal(c, problems)
 	}
 	want := config.PolicySource{Cluster: "policies", Path: "/cors.json?x", Authority: "policies.internal", Interval: 10 * time.Second, Timeout: 500 * time.Millisecond}
@@ -309,7 +312,7 @@ func TestPolicySource(t *testing.T) {
 		t.Error(diff)
 	}
 	c, problems = config.Parse(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
-	if c == nil || len(c.Policies.Policies()) != 1 {
+	if c == nil || len(c.Policies.All()) != 1 {
 		t.Fatal(c, problems)
 	}
 	want = config.PolicySource{Cluster: "policies", Path: "/", Authority: "policies", Interval: 10 * time.Second, Timeout: 2 * time.Second}
@@ -317,7 +320,7 @@ func TestPolicySource(t *testing.T) {
 		t.Error(diff)
 	}
 	c, problems = config.ParseFetched(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
-	if c != nil || len(problems) != 1 || problems[0].String() != "1:71 policy_source: stands in a document that a policy source serves; leave it out" {
+	if c != nil || len(problems) != 1 || problems[0].Error() != "1:71 policy_source: stands in a document that a policy source serves; leave it out" {
 		t.Error(c, problems)
 	}
 }
@@ -348,7 +351,7 @@ func FuzzParse(f *testing.F) {
 			if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len(lines[p.Line-1])+1 {
 				t.Errorf("no such place: %s", p)
 			}
-			if strings.ContainsAny(p.String(), "\n\r") {
+			if strings.ContainsAny(p.Error(), "\n\r") {
 				t.Errorf("more than a line: %q", p)
 			}
 		}

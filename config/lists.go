@@ -7,16 +7,17 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A listCache has the lists that are compiled already. Policies share what a list
 // compiles to that they inherit, and, if there is nothing to say about it, one that
 // reads the same.
 type listCache struct {
-	origins map[listKey]*cors.Origins
-	methods map[listKey]*cors.Methods
-	request map[listKey]*cors.RequestHeaders
-	exposed map[listKey]*cors.ExposedHeaders
+	origins map[listKey]*origin.Set
+	names   [names.ExposedHeaders + 1]map[listKey]*names.List
 
 	// trusted tells whether the default's origins are right for policies that allow
 	// credentials, once that is asked for.
@@ -32,21 +33,20 @@ type listKey struct {
 }
 
 func newListCache() listCache {
-	return listCache{
-		origins: map[listKey]*cors.Origins{},
-		methods: map[listKey]*cors.Methods{},
-		request: map[listKey]*cors.RequestHeaders{},
-		exposed: map[listKey]*cors.ExposedHeaders{},
+	c := listCache{origins: map[listKey]*origin.Set{}}
+	for f := range c.names {
+		c.names[f] = map[listKey]*names.List{}
 	}
+	return c
 }
 
 // readLists compiles the policy's lists. One that is wrong is nil.
 func (r *reader) readLists(p *policy, credentials bool) cors.Lists {
 	return cors.Lists{
 		Origins:        r.readOrigins(p, credentials),
-		Methods:        readNames(r, r.lists.methods, p, fieldAllowMethods, credentials, cors.CompileMethods),
-		RequestHeaders: readNames(r, r.lists.request, p, fieldAllowHeaders, credentials, cors.CompileRequestHeaders),
-		ExposedHeaders: readNames(r, r.lists.exposed, p, fieldExposeHeaders, credentials, cors.CompileExposedHeaders),
+		Methods:        r.readNames(p, fieldAllowMethods, names.Methods, credentials),
+		RequestHeaders: r.readNames(p, fieldAllowHeaders, names.RequestHeaders, credentials),
+		ExposedHeaders: r.readNames(p, fieldExposeHeaders, names.ExposedHeaders, credentials),
 	}
 }
 
@@ -57,15 +57,14 @@ type sized[T any] interface {
 }
 
 // maxNames bounds a list of methods or of headers: with the shortest names it makes a
-// header that is as long as [cors.MaxList] allows.
-const maxNames = cors.MaxList / len("a, ")
+// header that is as long as [names.MaxList] allows.
+const maxNames = names.MaxList / len("a, ")
 
 // readNames compiles a list of names, unless that has been done.
-func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool,
-	compile func(names []string, credentials bool, r cors.Reporter) P) P {
-	return cached(r, cache, p, f, credentials, func(v gjson.Result) P {
+func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *names.List {
+	return cached(r, r.lists.names[of], p, f, credentials, func(v gjson.Result) *names.List {
 		if n := count(v); n > maxNames {
-			r.fail(v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
+			r.fail(problem.TooLarge, v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
 			return nil
 		}
 		// What is wrong with a default was said when the defaults were read, without
@@ -73,34 +72,34 @@ func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f i
 		again := p.inherits(f) && credentials
 		r.muted = again
 		r.names = r.texts(r.names[:0], v, p.field(f), &r.namesAt)
-		list := compile(r.names, credentials, r)
+		list := of.Compile(r.names, credentials, r)
 		r.muted = false
-		if again && f == fieldExposeHeaders {
-			cors.CheckExposedHeaders(r.names, r)
+		if again {
+			of.CheckCredentials(r.names, r)
 		}
 		return list
 	})
 }
 
 // readOrigins compiles allow_origins, unless that has been done.
-func (r *reader) readOrigins(p *policy, credentials bool) *cors.Origins {
+func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 	v := p.fields[fieldAllowOrigins]
 	if !p.inherits(fieldAllowOrigins) {
 		if p.isDefaults && isEmpty(v) {
 			return nil // which is wrong if it is inherited
 		}
-		return cached(r, r.lists.origins, p, fieldAllowOrigins, credentials, func(v gjson.Result) *cors.Origins {
+		return cached(r, r.lists.origins, p, fieldAllowOrigins, credentials, func(v gjson.Result) *origin.Set {
 			return r.compileOrigins(p, v, credentials)
 		})
 	}
-	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, false, func(v gjson.Result) *cors.Origins {
+	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, false, func(v gjson.Result) *origin.Set {
 		return r.compileOrigins(p, v, false)
 	})
 	if origins == nil || !credentials {
 		return origins
 	}
 	if r.lists.trusted == nil {
-		trusted := cors.CheckOrigins(r.entries(v), r.regexes, r)
+		trusted := origin.Check(r.entries(v), r.regexes, r)
 		r.lists.trusted = &trusted
 	}
 	if !*r.lists.trusted {
@@ -136,7 +135,7 @@ func isEmpty(v gjson.Result) bool {
 	return (!v.Exists() || v.Type == gjson.Null || v.IsArray()) && count(v) == 0
 }
 
-func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *cors.Origins {
+func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *origin.Set {
 	where := p.field(fieldAllowOrigins)
 	total, good := 0, 0
 	r.each(v, where, func(i int, e gjson.Result) {
@@ -151,23 +150,23 @@ func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *co
 		return nil // that is reported: don't report as well that there is none
 	}
 	if p.isDefaults || p.inherits(fieldAllowOrigins) {
-		return cors.CompileSharedOrigins(r.entries(v), r.regexes, r)
+		return origin.CompileShared(r.entries(v), r.regexes, r)
 	}
-	return cors.CompileOrigins(r.entries(v), credentials, r.regexes, r)
+	return origin.Compile(r.entries(v), credentials, r.regexes, r)
 }
 
 // entries are the entries of allow_origins, but those of a wrong type, which have been
 // reported. None of it is kept, so that a list of a hundred thousand origins needs no
 // more memory than its document.
-func (r *reader) entries(list gjson.Result) iter.Seq2[int, cors.OriginEntry] {
-	return func(yield func(int, cors.OriginEntry) bool) {
+func (r *reader) entries(list gjson.Result) iter.Seq2[int, origin.Entry] {
+	return func(yield func(int, origin.Entry) bool) {
 		if !list.IsArray() {
 			return
 		}
 		i := -1
 		list.ForEach(func(_, e gjson.Result) bool {
 			i++
-			entry := cors.OriginEntry{Text: e.Str, Offset: e.Index}
+			entry := origin.Entry{Text: e.Str, Offset: e.Index}
 			if e.Type != gjson.String {
 				muted := r.muted
 				r.muted = true
@@ -191,7 +190,7 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 			if v.Type == gjson.Null {
 				mended = `write "null" for pages without an origin, or leave it out`
 			}
-			r.report(v.Index, where, "is "+kind(v)+", not an origin", mended, false)
+			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not an origin", mended)
 		}
 		return "", false
 	}
@@ -201,11 +200,11 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 			return "", false
 		}
 		if entry := r.asOrigin(v); entry != "" {
-			r.report(v.Index, where, "is an origin in the form of another tool", "write "+entry, false)
+			r.report(problem.WrongType, v.Index, where, "is an origin in the form of another tool", "write "+entry)
 			return "", false
 		}
 		r.object(v, where, regexFields, fields[:]) // whose fields all are unknown
-		r.report(v.Index, where, "has no regex", instead, false)
+		r.report(problem.Missing, v.Index, where, "has no regex", instead)
 		return "", false
 	}
 	r.object(v, where, regexFields, fields[:])

@@ -7,6 +7,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A policy is one policy's fields, its own and those that it inherits.
@@ -41,17 +43,17 @@ func (p *policy) field(f int) path {
 
 func (p *policy) inherits(f int) bool { return p.inherited>>f&1 != 0 }
 
-// add reads a policy and adds it to the set.
+// add reads a policy and adds it to the table.
 func (r *reader) add(p *policy) {
 	r.policy = p
 	r.spend(policyCost, p.offset, p.path())
 	p.config = r.defaults.config
 	compiled := r.compile(p)
-	match, ok := r.match(p)
+	m, ok := r.match(p)
 	r.places = append(r.places, p.place)
-	r.set.Add(match, compiled, ok)
+	r.table.Add(m, compiled, ok)
 	if r.keep {
-		r.rules = append(r.rules, r.rule(p, match))
+		r.rules = append(r.rules, r.rule(p, m))
 	}
 }
 
@@ -81,7 +83,7 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	case fieldName:
 		name, ok := r.string(v, p.field(f))
 		if ok && !validName(name) {
-			r.fail(v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name", "write 1 to 64 letters, digits, dots, hyphens and underscores")
+			r.fail(problem.InvalidValue, v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name", "write 1 to 64 letters, digits, dots, hyphens and underscores")
 			return
 		}
 		c.Name = strings.Clone(name)
@@ -109,7 +111,7 @@ func (r *reader) status(v gjson.Result, where path) int {
 	case v.Type == gjson.Null:
 		return 0
 	case v.Type == gjson.String && (v.Str == "200" || v.Str == "204"):
-		r.fail(v.Index, where, "is "+kind(v)+", not a number", "write "+v.Str)
+		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a number", "write "+v.Str)
 		return 0
 	case !r.is(v, where, gjson.Number, "a number"):
 		return 0
@@ -117,10 +119,10 @@ func (r *reader) status(v gjson.Result, where path) int {
 		return int(v.Num)
 	}
 	if n := int(v.Num); v.Num == 200 || v.Num == 204 {
-		r.fail(v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
+		r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
 		return 0
 	}
-	r.fail(v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")
+	r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")
 	return 0
 }
 
@@ -144,30 +146,30 @@ var matchCosts = [...]int{fieldHosts: 300, fieldPaths: 250, fieldRoutes: 150}
 
 // match reads a policy's match. One that is wrong in itself says nothing about
 // what the policy matches: ok is false then.
-func (r *reader) match(p *policy) (match cors.Match, ok bool) {
-	m, where := p.fields[fieldMatch], p.field(fieldMatch)
+func (r *reader) match(p *policy) (m match.Match, ok bool) {
+	v, where := p.fields[fieldMatch], p.field(fieldMatch)
 	switch {
-	case !m.Exists() || m.Type == gjson.Null:
-		return match, true
-	case !m.IsObject():
-		r.fail(m.Index, where, "is "+kind(m)+", not an object", `write {"hosts": […], "paths": […]}`)
-		return match, false
+	case !v.Exists() || v.Type == gjson.Null:
+		return m, true
+	case !v.IsObject():
+		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not an object", `write {"hosts": […], "paths": […]}`)
+		return m, false
 	}
 	before := r.Errors
-	r.object(m, where, matchFields, p.match[:])
-	for f, v := range p.match {
-		r.spend(count(v)*matchCosts[f], v.Index, where.field(matchFields[f]))
+	r.object(v, where, matchFields, p.match[:])
+	for f, list := range p.match {
+		r.spend(count(list)*matchCosts[f], list.Index, where.field(matchFields[f]))
 	}
 	if r.full {
-		return match, false
+		return m, false
 	}
 	r.hosts = r.texts(r.hosts[:0], p.match[fieldHosts], where.field("hosts"), &r.at[fieldHosts])
 	r.routes = r.texts(r.routes[:0], p.match[fieldRoutes], where.field("routes"), &r.at[fieldRoutes])
 	r.paths = r.pathMatches(r.paths[:0], p.match[fieldPaths], where.field("paths"), &r.at[fieldPaths])
-	return cors.Match{Hosts: r.hosts, Paths: r.paths, Routes: r.routes}, r.Errors == before
+	return match.Match{Hosts: r.hosts, Paths: r.paths, Routes: r.routes}, r.Errors == before
 }
 
-func (r *reader) pathMatches(paths []cors.PathMatch, list gjson.Result, where path, at *[]place) []cors.PathMatch {
+func (r *reader) pathMatches(paths []match.Path, list gjson.Result, where path, at *[]place) []match.Path {
 	*at = (*at)[:0]
 	r.each(list, where, func(i int, v gjson.Result) {
 		if path, ok := r.pathMatch(v, where.element(i)); ok {
@@ -177,7 +179,7 @@ func (r *reader) pathMatches(paths []cors.PathMatch, list gjson.Result, where pa
 	return paths
 }
 
-func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok bool) {
+func (r *reader) pathMatch(v gjson.Result, where path) (m match.Path, ok bool) {
 	const instead = `write {"exact": "/path"} or {"prefix": "/path"}`
 	if !v.IsObject() {
 		if r.Wants(false) {
@@ -191,7 +193,7 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 					mended = "write " + entry
 				}
 			}
-			r.report(v.Index, where, "is "+kind(v)+", not a path match", mended, false)
+			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a path match", mended)
 		}
 		return m, false
 	}
@@ -201,23 +203,23 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 			return m, false
 		}
 		if entry := asPath(v); entry != "" {
-			r.report(v.Index, where, "is a path in the form of another tool", "write "+entry, false)
+			r.report(problem.WrongType, v.Index, where, "is a path in the form of another tool", "write "+entry)
 			return m, false
 		}
 		r.object(v, where, pathFields, fields[:]) // whose fields all are unknown
-		r.report(v.Index, where, "has neither an exact path nor a prefix", instead, false)
+		r.report(problem.Missing, v.Index, where, "has neither an exact path nor a prefix", instead)
 		return m, false
 	}
 	r.object(v, where, pathFields, fields[:])
 	exact, prefix := fields[0], fields[1]
 	switch {
 	case exact.Exists() && prefix.Exists():
-		r.fail(v.Index, where, "has an exact path and a prefix", "write two entries")
+		r.fail(problem.InvalidPath, v.Index, where, "has an exact path and a prefix", "write two entries")
 		return m, false
 	case exact.Exists():
-		return cors.PathMatch{Path: exact.Str}, r.is(exact, where.field("exact"), gjson.String, "a string")
+		return match.Path{Path: exact.Str}, r.is(exact, where.field("exact"), gjson.String, "a string")
 	}
-	return cors.PathMatch{Path: prefix.Str, Prefix: true}, r.is(prefix, where.field("prefix"), gjson.String, "a string")
+	return match.Path{Path: prefix.Str, Prefix: true}, r.is(prefix, where.field("prefix"), gjson.String, "a string")
 }
 
 var pathFields = []string{"exact", "prefix"}

@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Rule is a policy as a document has it, for those who explain documents to people.
@@ -16,7 +17,7 @@ type Rule struct {
 	// Offset is where it begins, in bytes.
 	Offset int
 	// Match says what it is for.
-	Match cors.Match
+	Match match.Match
 	// Config is what it says, with what it inherits from the defaults.
 	Config cors.Config
 
@@ -42,10 +43,10 @@ func Rules(doc string) []Rule {
 }
 
 // rule makes a rule of the policy that has been read.
-func (r *reader) rule(p *policy, match cors.Match) Rule {
+func (r *reader) rule(p *policy, m match.Match) Rule {
 	rule := Rule{
 		Path: p.path().String(), Offset: p.offset, Config: p.config, fields: map[string]field{},
-		Match: cors.Match{Hosts: slices.Clone(match.Hosts), Paths: slices.Clone(match.Paths), Routes: slices.Clone(match.Routes)},
+		Match: match.Match{Hosts: slices.Clone(m.Hosts), Paths: slices.Clone(m.Paths), Routes: slices.Clone(m.Routes)},
 	}
 	for f, v := range p.fields {
 		if v.Exists() {
@@ -60,8 +61,7 @@ func (r *reader) rule(p *policy, match cors.Match) Rule {
 	}
 	r.muted = true
 	for _, entry := range r.entries(p.fields[fieldAllowOrigins]) {
-		entry.Offset = 0
-		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins, entry)
+		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins, cors.OriginEntry{Text: entry.Text, Regex: entry.Regex})
 	}
 	list := func(f int) []string {
 		return slices.Clone(r.texts(r.names[:0], p.fields[f], path{}, &r.namesAt))

@@ -9,6 +9,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // What to write instead of a value of a wrong type. What a message says to write is
@@ -24,7 +26,7 @@ func (r *reader) mayAllowCredentials() bool {
 // that isn't clear.
 func (r *reader) mended(field, text string) string {
 	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "https://placeholder.invalid"}}, AllowCredentials: r.mayAllowCredentials()}
-	var found []cors.Problem
+	var m match.Match
 	switch field {
 	case policyFields[fieldAllowOrigins]:
 		c.AllowOrigins[0].Text = text
@@ -34,19 +36,17 @@ func (r *reader) mended(field, text string) string {
 		c.AllowHeaders = []string{text}
 	case policyFields[fieldExposeHeaders]:
 		c.ExposeHeaders = []string{text}
-	}
-	policy, problems := cors.Compile(c)
-	switch found = problems; field {
 	case matchFields[fieldHosts]:
-		_, found = cors.NewSet([]cors.Rule{{Match: cors.Match{Hosts: []string{text}}, Policy: policy}})
+		m.Hosts = []string{text}
 	case matchFields[fieldPaths]:
-		_, found = cors.NewSet([]cors.Rule{{Match: cors.Match{Paths: []cors.PathMatch{{Path: text, Prefix: true}}}, Policy: policy}})
+		m.Paths = []match.Path{{Path: text, Prefix: true}}
 	}
-	for _, p := range found {
+	_, found := cors.Compile(c)
+	for _, p := range append(found, match.Check(m).All()...) {
 		if p.Warning {
 			continue
 		}
-		instead, ok := strings.CutPrefix(p.Instead, "write ")
+		instead, ok := p.Suggestion()
 		if !ok || !gjson.Valid("["+instead+"]") {
 			return ""
 		}
@@ -116,12 +116,12 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 			entry = r.mended(field, text)
 		case kind == "prefix":
 			if entry = r.mended(field, strings.TrimRight(text, ":*/")+":*"); !strings.Contains(strings.TrimPrefix(text, "https://"), ".") {
-				entry = r.asRegex(cors.QuoteRegex(text) + ".*")
+				entry = r.asRegex(origin.QuoteRegex(text) + ".*")
 			}
 		case kind == "suffix":
 			entry = r.mended(field, "https://*."+strings.TrimLeft(text, ".*"))
 		case kind == "contains":
-			entry = r.asRegex(".*" + cors.QuoteRegex(text) + ".*")
+			entry = r.asRegex(".*" + origin.QuoteRegex(text) + ".*")
 		}
 		return entry == ""
 	})
@@ -150,12 +150,11 @@ func asPath(object gjson.Result) (entry string) {
 	if path == "" {
 		return ""
 	}
-	m := cors.PathMatch{Path: path, Prefix: kind == "prefix"}
-	policy, _ := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "*"}}})
-	if set, _ := cors.NewSet([]cors.Rule{{Match: cors.Match{Paths: []cors.PathMatch{m}}, Policy: policy}}); set == nil || len(m.Path) > maxInstead {
+	m := match.Match{Paths: []match.Path{{Path: path, Prefix: kind == "prefix"}}}
+	if match.Check(m).Errors > 0 || len(path) > maxInstead {
 		return ""
 	}
-	return `{"` + kind + `": ` + strconv.Quote(m.Path) + `}`
+	return `{"` + kind + `": ` + strconv.Quote(path) + `}`
 }
 
 // textOf is the string that an object's field has; "" if it has none.

@@ -10,6 +10,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // TestCases runs the shared tables on the pure engine.
@@ -49,7 +50,7 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 	if upgrades(c.Request) && strings.Contains(c.Config, `"*"`) {
 		return untouched // what goes for every request doesn't go for a handshake
 	}
-	policy := parsed.Policies.Lookup(cors.Key{Route: c.Request.Route, Host: host, Path: path})
+	policy := parsed.Policies.Lookup(match.Key{Route: c.Request.Route, Host: host, Path: path})
 	if policy == nil {
 		return untouched
 	}
@@ -104,9 +105,7 @@ func edit(d cors.Decision, headers [][2]string) [][2]string {
 	e := editor(slices.Clone(headers))
 	var upstream cors.Upstream
 	for _, h := range headers {
-		if cors.Observed(len(h[0])) {
-			upstream.Observe(h[0], h[1])
-		}
+		upstream.Observe(h[0], h[1])
 	}
 	d.Edit(&upstream, &e)
 	return e

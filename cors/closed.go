@@ -1,14 +1,18 @@
 package cors
 
-// Closed returns a set for when there are no policies, but ought to be: no origin is
-// allowed for any request, and rejected preflights say why, in a few words. A set
-// without policies would let the upstream's own CORS headers through instead.
-func Closed(why string) *Set {
-	p := Assemble(Config{}, Lists{&Origins{}, &Methods{}, &RequestHeaders{}, &ExposedHeaders{}})
+import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+)
+
+// Closed returns a policy for when there are none, but ought to be: no origin is allowed,
+// and rejected preflights say why, in a few words. Where no policy applies, the
+// upstream's own CORS headers would get through instead.
+func Closed(why string) *Policy {
+	p := Assemble(Config{}, Lists{&origin.Set{}, &names.List{}, &names.List{}, &names.List{}})
 	p.closed = why
-	set, _ := NewSet([]Rule{{Policy: p}}) // one rule for all requests has no problem
-	return set
+	return p
 }
 
-// Closed reports whether the set is one that [Closed] has made.
-func (s *Set) Closed() bool { return len(s.policies) == 1 && s.policies[0].closed != "" }
+// Closed reports whether the policy is one that [Closed] has made.
+func (p *Policy) Closed() bool { return p.closed != "" }

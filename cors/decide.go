@@ -3,6 +3,9 @@ package cors
 import (
 	"strconv"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 )
 
 // MaxRequestHeaders is how many bytes of Access-Control-Request-Headers a
@@ -13,11 +16,12 @@ const MaxRequestHeaders = 8192
 const maxMethod = 64
 
 // A Request has the facts of a request that CORS depends on, as they were on the wire.
-// Its strings may be borrowed: see [Decision.Retain].
+// Its strings may be borrowed, for as long as its [Decision] is in use.
 type Request struct {
 	// Method of the request; it matters only beside a RequestMethod.
 	Method string
-	// Origin is the value of the Origin header, several lines joined by commas.
+	// Origin is the value of the Origin header (https://fetch.spec.whatwg.org/#origin-header),
+	// several lines joined by commas.
 	Origin string
 	// HasOrigin tells an empty Origin header from a missing one.
 	HasOrigin bool
@@ -36,7 +40,8 @@ func (r *Request) Preflight() bool {
 	return r.HasOrigin && r.RequestMethod != "" && r.Method == "OPTIONS"
 }
 
-// A Decision is what a policy makes of a request.
+// A Decision is what a policy makes of a request, for as long as the request's strings
+// are there. What is needed later is in [Decision.Edits].
 type Decision struct {
 	// Preflight tells whether the request is a preflight.
 	Preflight bool
@@ -54,14 +59,16 @@ type Decision struct {
 	offender string
 }
 
-// Decide decides a request. It does not allocate, but where the answer has to
+// Decide decides a request by the CORS protocol
+// (https://fetch.spec.whatwg.org/#http-cors-protocol). It does not allocate, but where the answer has to
 // repeat requested headers that came in an unusual form.
 func (p *Policy) Decide(r *Request) Decision {
 	if !r.HasOrigin {
-		return p.WithoutOrigin()
+		return p.withoutOrigin()
 	}
 	d := Decision{policy: p, Preflight: r.Preflight()}
-	kept, reason := p.origins.match(r.Origin)
+	kept, result := p.origins.Match(r.Origin)
+	reason := [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed, origin.Malformed: OriginMalformed}[result]
 	if reason == Allowed && d.Preflight {
 		reason = d.preflight(r)
 	}
@@ -69,7 +76,7 @@ func (p *Policy) Decide(r *Request) Decision {
 	case reason == OriginNotAllowed, reason == OriginMalformed:
 		d.offender = r.Origin
 	case reason != Allowed:
-	case p.origins.any:
+	case p.origins.Any():
 		d.origin = "*"
 	case kept != "":
 		d.origin = kept
@@ -79,10 +86,10 @@ func (p *Policy) Decide(r *Request) Decision {
 	return d
 }
 
-// WithoutOrigin is the decision on every request without an Origin header.
-func (p *Policy) WithoutOrigin() Decision {
+// withoutOrigin is the decision on every request without an Origin header.
+func (p *Policy) withoutOrigin() Decision {
 	d := Decision{policy: p, Reason: NoOrigin}
-	if p.origins.any {
+	if p.origins.Any() {
 		d.origin = "*"
 	}
 	return d
@@ -96,15 +103,34 @@ func (d *Decision) preflight(r *Request) Reason {
 		d.offender = r.RequestMethod
 		return reason
 	}
+	plain, offender, reason := p.checkHeaders(r.RequestHeaders)
+	if reason != Allowed {
+		d.offender = offender
+		return reason
+	}
+	d.methods, d.headers = p.methods.Value, p.headers.Value
+	if p.methods.Any && p.credentials {
+		d.methods = r.RequestMethod
+	}
+	if p.headers.Any && p.credentials {
+		d.headers = repeatNames(r.RequestHeaders, plain)
+	}
+	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
+	return Allowed
+}
+
+// checkHeaders checks the requested headers. plain says that there is one line at the
+// most, in the form that browsers send; the offender is the first name that is wrong.
+func (p *Policy) checkHeaders(lines []string) (plain bool, offender string, reason Reason) {
 	length := 0
-	for _, line := range r.RequestHeaders {
+	for _, line := range lines {
 		length += len(line)
 	}
 	if length > MaxRequestHeaders {
-		return HeadersTooLong
+		return false, "", HeadersTooLong
 	}
-	plain := len(r.RequestHeaders) <= 1
-	for _, line := range r.RequestHeaders {
+	plain = len(lines) <= 1
+	for _, line := range lines {
 		for line != "" {
 			if line[0] == ',' { // of what is hostile, mostly
 				line, plain = line[1:], false
@@ -118,76 +144,51 @@ func (d *Decision) preflight(r *Request) Reason {
 				continue // RFC 9110, section 5.6.1.2
 			}
 			if reason := p.checkHeader(name); reason != Allowed {
-				d.offender = name
-				return reason
+				return false, name, reason
 			}
 		}
 	}
-	d.methods, d.headers = p.methods.value, p.headers.value
-	if p.methods.any && p.credentials {
-		d.methods = r.RequestMethod
-	}
-	if p.headers.any && p.credentials {
-		d.headers = repeatNames(r.RequestHeaders, plain)
-	}
-	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
-	return Allowed
+	return plain, "", Allowed
 }
 
 func (p *Policy) checkMethod(method string) Reason {
 	switch {
 	case safelistedMethod(method):
 		return Allowed
-	case len(method) > maxMethod || !validToken(method):
+	case len(method) > maxMethod || !names.Valid(method):
 		return MethodMalformed
-	case forbiddenMethod(method):
+	case names.ForbiddenMethod(method):
 		return MethodForbidden
-	case p.methods.any:
+	case p.methods.Any:
 		return Allowed
 	}
-	if _, ok := p.methods.names[method]; ok {
+	if p.methods.Has(method) {
 		return Allowed
 	}
 	return MethodNotAllowed
 }
 
 func (p *Policy) checkHeader(name string) Reason {
-	if p.headers.any {
+	if p.headers.Any {
 		switch {
-		case !validToken(name):
+		case !names.Valid(name):
 			return HeadersMalformed
-		case !p.headers.authorization && strings.EqualFold(name, "authorization"):
+		case strings.EqualFold(name, "authorization") && !p.headers.Has("authorization"):
 			return AuthorizationNotAllowed
 		}
 		return Allowed
 	}
-	if len(name) <= p.headers.longest && p.hasHeader(name) {
+	if p.headers.HasHeader(name) {
 		return Allowed
 	}
-	if !validToken(name) {
+	if !names.Valid(name) {
 		return HeadersMalformed
 	}
 	return HeaderNotAllowed
 }
 
-// hasHeader looks a name up without regard to case. Browsers send lower case.
-func (p *Policy) hasHeader(name string) bool {
-	if _, ok := p.headers.names[name]; ok {
-		return true
-	}
-	var buf [64]byte
-	lower := append(buf[:0], name...)
-	for i, c := range lower {
-		if 'A' <= c && c <= 'Z' {
-			lower[i] = c + ('a' - 'A')
-		}
-	}
-	_, ok := p.headers.names[string(lower)]
-	return ok
-}
-
-// repeatNames returns the names of the lines as one list. plain says that there
-// is one line at the most, and in the form that browsers send: it is the list.
+// repeatNames returns the names of the lines as one list; if they are plain, that is
+// the line itself.
 func repeatNames(lines []string, plain bool) string {
 	if plain {
 		if len(lines) == 0 {
@@ -216,15 +217,8 @@ func (d *Decision) Allowed() bool { return d.Reason == Allowed }
 // Policy is the policy that decided.
 func (d *Decision) Policy() *Policy { return d.policy }
 
-// Retain makes the decision safe to keep when the request's memory is used for
-// something else. What [Decision.Explain] and [Decision.AppendHeaders] need of the
-// request is dropped: call them before.
-func (d *Decision) Retain() {
-	if d.borrowed {
-		d.origin, d.borrowed = strings.Clone(d.origin), false
-	}
-	d.methods, d.headers, d.offender = "", "", ""
-}
+// Untouched reports whether the policy changes nothing, whatever it decides.
+func (d *Decision) Untouched() bool { return d.policy.shadow }
 
 // Answered reports whether the request is answered here, and not forwarded.
 func (d *Decision) Answered() bool {
@@ -248,7 +242,7 @@ func (d *Decision) Explain() string {
 	case NoOrigin:
 		return "no Origin header, so no CORS request"
 	case OriginMalformed:
-		return malformedInWords(d.offender)
+		return origin.MalformedInWords(d.offender)
 	case OriginNotAllowed:
 		if d.policy.closed != "" {
 			return d.policy.closed
@@ -265,48 +259,16 @@ func (d *Decision) Explain() string {
 	case HeadersTooLong:
 		return "the requested headers are longer than " + strconv.Itoa(MaxRequestHeaders) + " bytes"
 	case HeaderNotAllowed:
-		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + inWords(d.policy.headers.value, "none") + ")"
+		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + inWords(d.policy.headers.Value, "none") + ")"
 	case AuthorizationNotAllowed:
 		return `header Authorization is not in allow_headers ("*" does not cover it)`
 	}
 	return d.Reason.String()
 }
 
-// malformedInWords says what is wrong with an Origin header, where it is what people
-// write by hand and browsers don't. It repeats only what is an origin but for that, and
-// so is short and printable.
-func malformedInWords(s string) string {
-	const unknown = "the Origin header is not one serialized origin"
-	if s == "" {
-		return "the Origin header is empty"
-	}
-	mended, slash := strings.CutSuffix(s, "/")
-	if len(mended) > maxOrigin {
-		return unknown
-	}
-	_, ok := parseOrigin(mended) // whose host may have upper-case letters, if it is opaque
-	upper := !ok
-	if upper {
-		lower := strings.ToLower(mended)
-		// What isn't ASCII and becomes so has another length then.
-		if _, ok = parseOrigin(lower); !ok || len(lower) != len(mended) {
-			return unknown
-		}
-	}
-	switch {
-	case upper && slash:
-		return "the Origin header " + s + " has upper-case letters and a slash at its end, as browsers never send it"
-	case upper:
-		return "the Origin header " + s + " has upper-case letters, as browsers never send it"
-	case slash:
-		return "the Origin header " + s + " has a slash at its end, as browsers never send it"
-	}
-	return unknown
-}
-
 func (p *Policy) methodsInWords(asked string) string {
-	allowed := "allowed: " + inWords(p.methods.value, "GET, HEAD, POST")
-	if _, ok := p.methods.names[strings.ToUpper(asked)]; ok {
+	allowed := "allowed: " + inWords(p.methods.Value, "GET, HEAD, POST")
+	if p.methods.Has(strings.ToUpper(asked)) {
 		return "methods compare by case; " + allowed
 	}
 	return allowed
@@ -323,6 +285,23 @@ func shorten(s string) string {
 	const limit = 200
 	if len(s) > limit {
 		return s[:limit] + "..."
+	}
+	return s
+}
+
+// safelistedMethod reports whether no policy can forbid the method
+// (https://fetch.spec.whatwg.org/#cors-safelisted-method).
+func safelistedMethod(method string) bool {
+	return method == "GET" || method == "HEAD" || method == "POST"
+}
+
+// trimOWS trims optional white space (RFC 9110, section 5.6.3).
+func trimOWS(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
 	}
 	return s
 }

@@ -1,11 +1,16 @@
 // Package cors decides CORS requests by the Fetch standard.
 //
 // It is pure: no I/O, no globals, no knowledge of a proxy. A [Config] says what
-// an operator wants; [Compile] checks it and turns it into an immutable
-// [Policy]; [NewSet] arranges policies by route, host and path; and
-// [Policy.Decide] turns the facts of one request into a [Decision]. A decision
-// says whether the request is answered here, with which headers, or which edits
-// the upstream's answer needs, and why.
+// an operator wants. [Compile] checks it, says what is wrong and what to write instead,
+// and turns it into an immutable [Policy]. [Policy.Decide] turns the facts of one
+// [Request] into a [Decision]. Which of many policies applies to a request package match
+// finds.
+//
+// A preflight is answered, with [Decision.Status] and [Decision.AppendHeaders], unless
+// [Decision.Answered] says that it is forwarded. Whatever is forwarded comes back with
+// an answer, to which [Decision.Edit] is applied, or [Edits] that were kept until then.
+// [Decision.Reason] says to code why a request got its answer, and [Decision.Explain]
+// to people.
 //
 // The words are those of the Fetch standard: origin, preflight, actual request,
 // credentials, exposed header.

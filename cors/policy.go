@@ -1,10 +1,12 @@
 package cors
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
-	"slices"
+	"iter"
 	"strconv"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Config is what an operator writes down as a CORS policy. The zero value
@@ -23,16 +25,21 @@ type Config struct {
 	// "https://App.example", "https://app.example:443" (what browsers never send),
 	// "https://app-*.example" (a wildcard within a label).
 	AllowOrigins []OriginEntry
-	// AllowMethods are the methods that pages may use beside GET, HEAD and POST,
-	// or "*". Methods compare by case.
+	// AllowMethods are the methods that pages may use beside GET, HEAD and POST
+	// (https://fetch.spec.whatwg.org/#cors-safelisted-method), or "*". Methods compare by
+	// case.
 	AllowMethods []string
 	// AllowHeaders are the names of the request headers that pages may set, or
-	// "*", which covers all but Authorization, or "*" and "Authorization".
+	// "*", which covers all but Authorization, or "*" and "Authorization"
+	// (https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name).
 	AllowHeaders []string
-	// ExposeHeaders are the names of the response headers that pages may read, or "*".
+	// ExposeHeaders are the names of the response headers that pages may read beside a
+	// few that are safe (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name),
+	// or "*".
 	ExposeHeaders []string
 	// AllowCredentials lets pages send cookies, HTTP authentication and client
-	// certificates, and read the answers.
+	// certificates, and read the answers
+	// (https://fetch.spec.whatwg.org/#cors-protocol-and-credentials).
 	AllowCredentials bool
 	// MaxAge is how many seconds browsers may remember a preflight's answer, from
 	// 0 (not at all) to MaxMaxAge. Nil leaves it to the browser (5 seconds).
@@ -58,8 +65,6 @@ type OriginEntry struct {
 	Text string
 	// Regex makes Text a regular expression (RE2) that the whole origin must match.
 	Regex bool
-	// Offset is where the entry stands; problems of the entry have it too.
-	Offset int
 }
 
 // Limits of a Config.
@@ -72,10 +77,10 @@ const (
 // A Policy is a compiled Config. It is immutable, and safe for concurrent use.
 type Policy struct {
 	name    string
-	origins *Origins
-	methods *Methods
-	headers *RequestHeaders
-	exposed *ExposedHeaders
+	origins *origin.Set
+	methods *names.List
+	headers *names.List
+	exposed *names.List
 
 	credentials    bool
 	privateNetwork bool
@@ -84,20 +89,23 @@ type Policy struct {
 	shadow         bool
 	status         int16
 	maxAge         string // the header's value, "" for no header
-	closed         string // why no origin is allowed, if it is a [Closed] set's policy
+	closed         string // why no origin is allowed, if [Closed] has made the policy
 }
 
 // Lists are the compiled lists of a policy. Policies that say the same may share them,
 // if they also agree about credentials.
 type Lists struct {
-	Origins        *Origins
-	Methods        *Methods
-	RequestHeaders *RequestHeaders
-	ExposedHeaders *ExposedHeaders
+	Origins        *origin.Set
+	Methods        *names.List
+	RequestHeaders *names.List
+	ExposedHeaders *names.List
 }
 
 // Name is the policy's name, or "".
 func (p *Policy) Name() string { return p.name }
+
+// AllowsPrivateNetwork reports whether [Request.PrivateNetwork] matters to the policy.
+func (p *Policy) AllowsPrivateNetwork() bool { return p.privateNetwork }
 
 // Compile checks a Config and compiles it. It reports everything that is wrong at
 // once, in the order of the fields (beyond [MaxProblems] only their number); the policy
@@ -105,10 +113,10 @@ func (p *Policy) Name() string { return p.name }
 func Compile(c Config) (*Policy, []Problem) {
 	r := &problem.List{}
 	lists := Lists{
-		CompileOrigins(slices.All(c.AllowOrigins), c.AllowCredentials, NewRegexBudget(), r),
-		CompileMethods(c.AllowMethods, c.AllowCredentials, r),
-		CompileRequestHeaders(c.AllowHeaders, c.AllowCredentials, r),
-		CompileExposedHeaders(c.ExposeHeaders, c.AllowCredentials, r),
+		origin.Compile(originEntries(c.AllowOrigins), c.AllowCredentials, origin.NewRegexBudget(), r),
+		names.Methods.Compile(c.AllowMethods, c.AllowCredentials, r),
+		names.RequestHeaders.Compile(c.AllowHeaders, c.AllowCredentials, r),
+		names.ExposedHeaders.Compile(c.ExposeHeaders, c.AllowCredentials, r),
 	}
 	if c.MaxAge != nil {
 		CheckMaxAge(*c.MaxAge, r)
@@ -116,8 +124,9 @@ func Compile(c Config) (*Policy, []Problem) {
 	switch c.PreflightStatus {
 	case 0, 200, 204:
 	default:
-		b := &builder{reporter: r, field: "preflight_status", index: -1}
-		b.fail(strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
+		b := problem.Builder{To: r, Field: "preflight_status"}
+		b.Whole()
+		b.Fail(problem.OutOfRange, strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
 	}
 	if r.Errors > 0 {
 		return nil, r.All()
@@ -125,20 +134,31 @@ func Compile(c Config) (*Policy, []Problem) {
 	return Assemble(c, lists), r.All()
 }
 
+func originEntries(list []OriginEntry) iter.Seq2[int, origin.Entry] {
+	return func(yield func(int, origin.Entry) bool) {
+		for i, e := range list {
+			if !yield(i, origin.Entry{Text: e.Text, Regex: e.Regex}) {
+				return
+			}
+		}
+	}
+}
+
 // CheckMaxAge reports what is wrong or doubtful with max_age. It reports whether it is
 // right.
 func CheckMaxAge(seconds int, r Reporter) bool {
-	b := &builder{reporter: r, field: "max_age", index: -1}
+	b := problem.Builder{To: r, Field: "max_age"}
+	b.Whole()
 	switch {
 	case seconds < 0:
-		b.fail(strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
+		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
 	case seconds > MaxMaxAge:
-		b.fail(strconv.Itoa(seconds)+" seconds are out of range",
+		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range",
 			"write "+strconv.Itoa(ChromiumMaxAge)+", which is as long as Chromium remembers, or at most "+strconv.Itoa(MaxMaxAge))
 	case seconds > ChromiumMaxAge:
-		b.warn(strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
+		b.Warn(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
 	}
-	return !b.failed
+	return !b.Failed
 }
 
 // Assemble makes a policy of lists that are compiled already, in place of those of c,

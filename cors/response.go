@@ -48,55 +48,51 @@ const preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Req
 
 // AppendHeaders appends the header lines of the answer to a preflight that is
 // [Decision.Answered]. If the preflight is allowed, the first line is
-// Access-Control-Allow-Origin, and what follows depends on the policy alone if
-// [Decision.Static] says so.
+// Access-Control-Allow-Origin; see [Decision.Variant] for the others.
 func (d *Decision) AppendHeaders(dst []Header) []Header {
 	if !d.Allowed() {
 		return append(dst, Header{"vary", preflightVary})
 	}
-	dst = append(dst, Header{responseHeaderNames[allowOrigin], d.origin})
-	return d.policy.appendPreflight(dst, d.methods, d.headers, d.privateNetwork)
-}
-
-// AppendPreflight appends what follows Access-Control-Allow-Origin in the answers
-// to allowed preflights that are [Decision.Static].
-func (p *Policy) AppendPreflight(dst []Header, privateNetwork bool) []Header {
-	return p.appendPreflight(dst, p.methods.value, p.headers.value, privateNetwork)
-}
-
-func (p *Policy) appendPreflight(dst []Header, methods, headers string, privateNetwork bool) []Header {
-	if p.credentials {
-		dst = append(dst, Header{responseHeaderNames[allowCredentials], "true"})
+	add := func(header int, value string) {
+		if value != "" {
+			dst = append(dst, Header{responseHeaderNames[header], value})
+		}
 	}
-	if methods != "" {
-		dst = append(dst, Header{responseHeaderNames[allowMethods], methods})
-	}
-	if headers != "" {
-		dst = append(dst, Header{responseHeaderNames[allowHeaders], headers})
-	}
-	if p.maxAge != "" {
-		dst = append(dst, Header{responseHeaderNames[maxAge], p.maxAge})
-	}
-	if privateNetwork {
-		dst = append(dst, Header{responseHeaderNames[allowPrivateNetwork], "true"})
+	add(allowOrigin, d.origin)
+	add(allowCredentials, d.policy.credentialsValue())
+	add(allowMethods, d.methods)
+	add(allowHeaders, d.headers)
+	add(maxAge, d.policy.maxAge)
+	if d.privateNetwork {
+		add(allowPrivateNetwork, "true")
 	}
 	return append(dst, Header{"vary", preflightVary})
 }
 
-// Static reports whether the answer to an allowed preflight depends on nothing of
-// the request but its origin and the private-network flag.
-func (d *Decision) Static() bool {
-	return !d.policy.credentials || !d.policy.methods.any && !d.policy.headers.any
+func (p *Policy) credentialsValue() string {
+	if p.credentials {
+		return "true"
+	}
+	return ""
 }
 
-// Origin is the value of Access-Control-Allow-Origin in the answer, or "".
+// Variant tells which of a policy's answers to allowed preflights this is, 0 or 1: those
+// of one variant differ in the value of Access-Control-Allow-Origin alone, and so can be
+// kept ready. It returns false if the answer repeats more of the request than the origin.
+func (d *Decision) Variant() (variant int, ok bool) {
+	p := d.policy
+	if !d.Allowed() || p.credentials && (p.methods.Any || p.headers.Any) {
+		return 0, false
+	}
+	if d.privateNetwork {
+		return 1, true
+	}
+	return 0, true
+}
+
+// Origin is the value of Access-Control-Allow-Origin in the answer, or "". It may be the
+// request's memory.
 func (d *Decision) Origin() string { return d.origin }
-
-// PrivateNetwork reports whether the answer to the preflight allows the private network.
-func (d *Decision) PrivateNetwork() bool { return d.privateNetwork }
-
-// AsksPrivateNetwork reports whether a preflight's private-network flag matters to the policy.
-func (p *Policy) AsksPrivateNetwork() bool { return p.privateNetwork }
 
 // An Upstream is what CORS depends on in the answer of the upstream, or of
 // whoever else answers. The zero value is an answer without headers.
@@ -110,17 +106,18 @@ type Upstream struct {
 // Reset makes it an answer without headers again.
 func (u *Upstream) Reset() { u.seen, u.vary = 0, false }
 
-// Observed reports whether a name of this length may be one that Observe takes note
-// of: most header lines need not be looked at any further.
-func Observed(nameLength int) bool {
-	return nameLength == len("vary") || nameLength >= len("access-control-max-age")
+// Observe takes note of a header line. The name is in lower case; the value is
+// only kept for comparison, until [Edits.Apply].
+func (u *Upstream) Observe(name, value string) {
+	// Most lines are none of those that count. Their lengths tell, without a call.
+	if len(name) == len("vary") || len(name) >= len("access-control-max-age") {
+		u.observe(name, value)
+	}
 }
 
-// Observe takes note of a header line. The name is in lower case; the value is
-// only kept for comparison, until [Decision.Edit].
-func (u *Upstream) Observe(name, value string) {
+func (u *Upstream) observe(name, value string) {
 	if len(name) == len("vary") {
-		u.vary = u.vary || name == "vary" && VaryCoversOrigin(value)
+		u.vary = u.vary || name == "vary" && varyCoversOrigin(value)
 		return
 	}
 	i := responseHeader(name)
@@ -134,9 +131,9 @@ func (u *Upstream) Observe(name, value string) {
 	}
 }
 
-// VaryCoversOrigin reports whether a value of Vary has Origin or "*" in its list
+// varyCoversOrigin reports whether a value of Vary has Origin or "*" in its list
 // (RFC 9110, section 12.5.5).
-func VaryCoversOrigin(value string) bool {
+func varyCoversOrigin(value string) bool {
 	if value == "Origin" {
 		return true // as this filter writes it
 	}
@@ -160,65 +157,101 @@ type Editor interface {
 	RemoveResponseHeader(name string)
 }
 
-// Edit makes an answer right for a request that was forwarded. An answer that is
-// right already is left alone.
-func (d *Decision) Edit(u *Upstream, e Editor) {
-	p := d.policy
-	if p.shadow || p.keep && u.seen>>allowOrigin&1 != 0 {
-		return
+// Edits are what the answer to a forwarded request needs, so that it passes the browser's
+// CORS check (https://fetch.spec.whatwg.org/#cors-check) if the policy allows its origin,
+// fails it otherwise, and is cached for nobody else
+// (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches). They have nothing of the
+// request's memory, and can be kept until the answer comes. Two that are equal do the
+// same; the zero value leaves an answer alone.
+type Edits struct {
+	origin      string // the value of Access-Control-Allow-Origin, "" for no CORS headers
+	exposed     string
+	credentials bool
+	keep        bool // an answer that allows an origin itself is left alone
+	replace     bool // what other CORS headers an answer has goes
+	vary        bool // Vary is to cover Origin
+}
+
+// Edits returns what the answer needs if the request is forwarded.
+func (d *Decision) Edits() Edits {
+	e := d.edits()
+	if d.borrowed {
+		e.origin = strings.Clone(e.origin)
 	}
-	switch {
-	case u.seen == 0 && d.origin != "":
-		e.AddResponseHeader(responseHeaderNames[allowOrigin], d.origin)
-		for _, h := range p.exposed.allowed {
-			e.AddResponseHeader(h.Name, h.Value)
-		}
-	case u.seen == 0:
-	case d.Reason != NoOrigin || d.origin != "":
-		d.replace(u, e)
-	default:
+	return e
+}
+
+func (d *Decision) edits() Edits {
+	p := d.policy
+	if p.shadow {
+		return Edits{}
+	}
+	e := Edits{
+		origin: d.origin,
+		keep:   p.keep,
 		// A request without an origin gets headers only where every request gets the
 		// same, so that a cached answer serves them all. What else the upstream says
 		// to it no browser looks at.
+		replace: d.Reason != NoOrigin || d.origin != "",
+		vary:    d.origin != "*",
 	}
-	if d.origin != "*" && !u.vary {
-		e.AddResponseHeader("vary", "Origin")
+	if d.origin != "" {
+		e.exposed, e.credentials = p.exposed.Value, p.credentials
 	}
+	return e
 }
 
-// replace edits an answer that has CORS headers already.
-func (d *Decision) replace(u *Upstream, e Editor) {
-	var want [responseHeaders]string
-	if d.origin != "" {
-		want[allowOrigin] = d.origin
-		want[exposeHeaders] = d.policy.exposed.value
-		if d.policy.credentials {
+// Edit is [Edits.Apply] for an answer that comes while the request is still there.
+func (d *Decision) Edit(u *Upstream, to Editor) {
+	e := d.edits()
+	e.Apply(u, to)
+}
+
+// None reports whether no answer needs an edit.
+func (e *Edits) None() bool { return *e == Edits{} }
+
+// OnlyVary reports whether all that an answer may need is that Vary covers Origin, so
+// that its other headers need not be observed.
+func (e *Edits) OnlyVary() bool { return *e == Edits{vary: true} }
+
+// Apply makes an answer right. One that is right already is left alone.
+func (e *Edits) Apply(u *Upstream, to Editor) {
+	if e.keep && u.seen>>allowOrigin&1 != 0 {
+		return
+	}
+	if e.replace {
+		want := [...]string{allowOrigin: e.origin, allowCredentials: "", exposeHeaders: e.exposed}
+		if e.credentials {
 			want[allowCredentials] = "true"
 		}
+		for i, value := range want {
+			u.replace(i, value, to)
+		}
+		for i := len(want); u.seen>>i != 0; i++ { // of what only preflights get, and mostly nothing
+			u.replace(i, "", to)
+		}
 	}
-	for i, value := range want {
-		name, lines := responseHeaderNames[i], 0
-		if u.seen>>i&1 != 0 {
-			lines = u.lines[i]
-		}
-		switch {
-		case value == "" && lines > 0:
-			e.RemoveResponseHeader(name)
-		case value == "" || lines == 1 && u.first[i] == value:
-		case lines == 0:
-			e.AddResponseHeader(name, value)
-		case lines == 1:
-			e.ReplaceResponseHeader(name, value)
-		default:
-			e.RemoveResponseHeader(name)
-			e.AddResponseHeader(name, value)
-		}
+	if e.vary && !u.vary {
+		to.AddResponseHeader("vary", "Origin")
 	}
 }
 
-// OnlyVary reports whether all that an answer to a request without an origin may need is
-// that Vary covers Origin, so that its other headers need not be looked at.
-func (p *Policy) OnlyVary() bool { return !p.origins.any && !p.keep && !p.shadow }
-
-// Untouched reports whether no answer needs an edit.
-func (d *Decision) Untouched() bool { return d.policy.shadow }
+// replace makes a header have one line with the value, or none if it is "".
+func (u *Upstream) replace(header int, value string, to Editor) {
+	name, lines := responseHeaderNames[header], 0
+	if u.seen>>header&1 != 0 {
+		lines = u.lines[header]
+	}
+	switch {
+	case value == "" && lines > 0:
+		to.RemoveResponseHeader(name)
+	case value == "" || lines == 1 && u.first[header] == value:
+	case lines == 0:
+		to.AddResponseHeader(name, value)
+	case lines == 1:
+		to.ReplaceResponseHeader(name, value)
+	default:
+		to.RemoveResponseHeader(name)
+		to.AddResponseHeader(name, value)
+	}
+}

@@ -67,9 +67,7 @@ func (*sdkHost) ObserveResponse(upstream *cors.Upstream) bool {
 	lines, err := proxywasm.GetHttpResponseHeaders()
 	must(err)
 	for _, line := range lines {
-		if cors.Observed(len(line[0])) {
-			upstream.Observe(line[0], line[1])
-		}
+		upstream.Observe(line[0], line[1])
 	}
 	return true
 }

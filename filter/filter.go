@@ -16,6 +16,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Host is the proxy that hosts the filter. The strings that it returns are valid
@@ -83,7 +84,7 @@ type VM struct {
 	// Version and Revision of the build.
 	Version, Revision string
 
-	unconfigured *cors.Set
+	unconfigured *match.Table[*cors.Policy]
 	started      bool
 }
 
@@ -99,7 +100,7 @@ func (vm *VM) NewPluginContext(uint32) types.PluginContext {
 // Unconfigured returns a plugin that allows no origin until it is configured.
 func (vm *VM) Unconfigured() *Plugin {
 	if vm.unconfigured == nil {
-		vm.unconfigured = cors.Closed("the filter is not configured, so that no origin is allowed")
+		vm.unconfigured = closed("the filter is not configured, so that no origin is allowed")
 	}
 	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision}
 	p.use(vm.unconfigured)
@@ -112,10 +113,11 @@ type Plugin struct {
 	host     Host
 	editor   cors.Editor // the host, which need not be converted for each answer
 	build    string      // of the filter
-	policies *cors.Set
-	// What applies to every request, and what decides on all without an origin; nil
-	// if that depends on the request.
-	everywhere, withoutOrigin *cors.Policy
+	policies *match.Table[*cors.Policy]
+	// What applies to every request, and what the answers to all without an origin need;
+	// nil if that depends on the request.
+	everywhere    *cors.Policy
+	withoutOrigin *cors.Edits
 
 	// See Accepted.
 	accepted      bool
@@ -169,10 +171,10 @@ func (p *Plugin) Configure() bool {
 		p.host.Log(Info, p.serving("now"))
 		return true
 	}
-	if len(c.Policies.Policies()) > 0 {
+	if len(c.Policies.All()) > 0 {
 		p.use(c.Policies)
 	} else {
-		p.use(cors.Closed("no policies have arrived from the policy source, so that no origin is allowed"))
+		p.use(closed("no policies have arrived from the policy source, so that no origin is allowed"))
 	}
 	p.host.Log(Info, p.serving("now")+", until the policy source answers")
 	p.source = &source{plugin: p, from: c.PolicySource}
@@ -202,22 +204,47 @@ func (p *Plugin) logProblem(prefix string, problem config.Problem) {
 	if problem.Warning {
 		level = Warn
 	}
-	p.host.Log(level, prefix+problem.String())
+	p.host.Log(level, prefix+problem.Error())
 }
 
 // serving says how many policies serve.
 func (p *Plugin) serving(when string) string {
-	if p.policies.Closed() {
+	if p.everywhere != nil && p.everywhere.Closed() {
 		return when + " serving no policies: no origin is allowed"
 	}
-	return when + " serving " + count(len(p.policies.Policies()), "policy")
+	return when + " serving " + count(len(p.policies.All()), "policy")
 }
 
 // use makes the policies those of the streams to come.
-func (p *Plugin) use(set *cors.Set) {
-	p.policies, p.everywhere, p.withoutOrigin = set, set.Everywhere(), set.WithoutOrigin()
+func (p *Plugin) use(policies *match.Table[*cors.Policy]) {
+	p.policies, p.everywhere, p.withoutOrigin = policies, policies.Everywhere(), withoutOrigin(policies)
 	p.replies, p.replySize = map[*cors.Policy]*replies{}, 0
 }
+
+// withoutOrigin is what the answers to all requests without an origin need; nil if that
+// depends on the request.
+func withoutOrigin(policies *match.Table[*cors.Policy]) *cors.Edits {
+	if !policies.Complete() {
+		return nil
+	}
+	all := policies.All()
+	edits := editsWithoutOrigin(all[0])
+	for _, policy := range all[1:] {
+		if editsWithoutOrigin(policy) != edits {
+			return nil
+		}
+	}
+	return &edits
+}
+
+func editsWithoutOrigin(policy *cors.Policy) cors.Edits {
+	d := policy.Decide(&cors.Request{})
+	return d.Edits()
+}
+
+// closed is for when there are no policies: one applies to every request, and allows
+// nobody.
+func closed(why string) *match.Table[*cors.Policy] { return match.Everything(cors.Closed(why)) }
 
 func count(n int, noun string) string {
 	if n != 1 {

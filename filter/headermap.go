@@ -24,31 +24,24 @@ func appendHeaderMap(b []byte, headers []cors.Header) []byte {
 	return b
 }
 
-// replies are the header maps of a policy's answers to allowed preflights, with a
-// hole where the origin goes: without and with the private-network header.
+// replies are the header maps of a policy's answers to allowed preflights, by
+// [cors.Decision.Variant], each made when the first preflight needs it.
 type replies [2]reply
 
-// A reply is a header map whose first header has an empty value: head goes before
-// the value, and has its size at sizeOffset; tail goes after it.
+// A reply is a header map with a hole where the value of its first header goes, the
+// origin: head goes before the value, and has its size at sizeOffset; tail goes after it.
 type reply struct{ head, tail []byte }
 
 const sizeOffset = 8
 
-func newReplies(policy *cors.Policy) *replies {
-	r := &replies{newReply(policy, false)}
-	if policy.AsksPrivateNetwork() {
-		r[1] = newReply(policy, true)
-	}
-	return r
-}
-
 // size is how many bytes the replies take, about.
-func (r *replies) size() int {
-	n := 0
-	for _, reply := range r {
-		n += 64 + len(reply.head) + len(reply.tail)
+func (r *replies) size() int { return r[0].size() + r[1].size() }
+
+func (r *reply) size() int {
+	if r.head == nil {
+		return 0
 	}
-	return n
+	return 64 + len(r.head) + len(r.tail)
 }
 
 // maxReplies bounds the bytes of all replies that are kept. Thousands of policies may
@@ -56,31 +49,33 @@ func (r *replies) size() int {
 // it is needed.
 const maxReplies = 4 << 20
 
-// repliesOf returns the replies of a policy, made when the first preflight needs them; nil if
-// there is no room for them.
-func (p *Plugin) repliesOf(policy *cors.Policy) *replies {
-	if r := p.replies[policy]; r != nil {
-		return r
-	}
-	if p.replySize > maxReplies {
+// replyFor returns the reply that fits a decision of a variant; nil if there is no room
+// for it.
+func (p *Plugin) replyFor(d *cors.Decision, variant int) *reply {
+	r := p.replies[d.Policy()]
+	switch {
+	case r != nil && r[variant].head != nil:
+		return &r[variant]
+	case p.replySize > maxReplies:
 		return nil
+	case r == nil:
+		r = &replies{}
+		p.replies[d.Policy()] = r
 	}
-	r := newReplies(policy)
-	p.replies[policy] = r
-	p.replySize += r.size()
-	return r
+	r[variant] = newReply(d)
+	p.replySize += r[variant].size()
+	return &r[variant]
 }
 
-func newReply(policy *cors.Policy, privateNetwork bool) reply {
-	const name = "access-control-allow-origin"
-	headers := policy.AppendPreflight([]cors.Header{{Name: name}}, privateNetwork)
+func newReply(d *cors.Decision) reply {
+	headers := d.AppendHeaders(nil)
 	m := appendHeaderMap(nil, headers)
-	hole := 4 + 8*len(headers) + len(name) + 1
-	return reply{m[:hole:hole], m[hole:]}
+	hole := 4 + 8*len(headers) + len(headers[0].Name) + 1
+	return reply{m[:hole:hole], m[hole+len(d.Origin()):]}
 }
 
 // with appends the header map with the origin filled in to b.
-func (r reply) with(b []byte, origin string) []byte {
+func (r *reply) with(b []byte, origin string) []byte {
 	start := len(b)
 	b = append(b, r.head...)
 	binary.LittleEndian.PutUint32(b[start+sizeOffset:], uint32(len(origin)))
@@ -98,13 +93,9 @@ func (p *Plugin) reply(d *cors.Decision) {
 }
 
 func (p *Plugin) appendReply(b []byte, d *cors.Decision) []byte {
-	if d.Allowed() && d.Static() {
-		variant := 0
-		if d.PrivateNetwork() {
-			variant = 1
-		}
-		if r := p.repliesOf(d.Policy()); r != nil {
-			return r[variant].with(b, d.Origin())
+	if variant, ok := d.Variant(); ok {
+		if r := p.replyFor(d, variant); r != nil {
+			return r.with(b, d.Origin())
 		}
 	}
 	var buf [8]cors.Header

@@ -6,6 +6,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Stream is the context of one request and its answer.
@@ -14,20 +15,10 @@ type Stream struct {
 	plugin *Plugin
 	next   *Stream // in the plugin's list of released streams
 
-	state     state
-	handshake bool          // may become a WebSocket
-	decision  cors.Decision // if the state is editing
+	handshake bool       // may become a WebSocket
+	edits     cors.Edits // what the answer needs; the request is gone by then, and perhaps the plugin
+	failed    bool       // something went wrong here, so that the answer loses its CORS headers
 }
-
-// A state is what a stream does with the answer.
-type state uint8
-
-const (
-	untouched state = iota // nothing: no policy, shadow, or answered by the filter itself
-	adding                 // adds Origin to Vary
-	editing                // applies the decision
-	failed                 // removes CORS headers: something went wrong here
-)
 
 // OnHttpRequestHeaders implements types.HttpContext. It asks first for what most
 // requests don't have, because a missing header costs the host the least.
@@ -37,8 +28,8 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	// handshake carries an Origin, and is no CORS request (Fetch, "CORS protocol").
 	if !endOfStream {
 		if upgrade, ok := host.RequestHeader("upgrade"); ok && strings.EqualFold(upgrade, "websocket") {
-			if s.withoutOrigin(); s.state == editing {
-				s.state = untouched
+			if s.withoutOrigin(); !s.edits.OnlyVary() {
+				s.edits = cors.Edits{}
 			}
 			s.handshake = true
 			return types.ActionContinue
@@ -59,7 +50,8 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		return types.ActionContinue
 	}
 	if !request.Preflight() {
-		s.keep(policy.Decide(&request))
+		d := policy.Decide(&request)
+		s.edits = d.Edits()
 		return types.ActionContinue
 	}
 	return s.preflight(policy, &request)
@@ -73,13 +65,13 @@ func (s *Stream) preflight(policy *cors.Policy, request *cors.Request) types.Act
 		s.plugin.lines[0] = names
 		request.RequestHeaders = s.plugin.lines[:]
 	}
-	if policy.AsksPrivateNetwork() {
+	if policy.AllowsPrivateNetwork() {
 		flag, _ := host.RequestHeader("access-control-request-private-network")
 		request.PrivateNetwork = flag == "true"
 	}
 	d := policy.Decide(request)
 	if !d.Answered() {
-		s.keep(d)
+		s.edits = d.Edits()
 		return types.ActionContinue
 	}
 	s.plugin.reply(&d)
@@ -88,19 +80,10 @@ func (s *Stream) preflight(policy *cors.Policy, request *cors.Request) types.Act
 
 // withoutOrigin latches what the answer to a request without an origin needs.
 func (s *Stream) withoutOrigin() {
-	policy := s.plugin.withoutOrigin
-	if policy == nil {
-		policy = s.lookup()
-	}
-	if policy == nil {
-		return
-	}
-	if policy.OnlyVary() {
-		s.state = adding
-		return
-	}
-	if d := policy.WithoutOrigin(); !d.Untouched() {
-		s.state, s.decision = editing, d
+	if edits := s.plugin.withoutOrigin; edits != nil {
+		s.edits = *edits
+	} else if policy := s.lookup(); policy != nil {
+		s.edits = editsWithoutOrigin(policy)
 	}
 }
 
@@ -109,65 +92,47 @@ func (s *Stream) lookup() *cors.Policy {
 	if policy := s.plugin.everywhere; policy != nil {
 		return policy
 	}
-	host, set := s.plugin.host, s.plugin.policies
-	var key cors.Key
-	if set.ByRoute() {
+	host, policies := s.plugin.host, s.plugin.policies
+	var key match.Key
+	if policies.ByRoute() {
 		key.Route = host.RouteName()
 	}
-	if set.ByHost() {
+	if policies.ByHost() {
 		key.Host, _ = host.RequestHeader(":authority")
 	}
-	if set.ByPath() {
+	if policies.ByPath() {
 		key.Path, _ = host.RequestHeader(":path")
 	}
-	return set.Lookup(key)
-}
-
-// keep latches a decision for the answer. The request is gone by then, and so may
-// be the plugin.
-func (s *Stream) keep(d cors.Decision) {
-	if d.Untouched() {
-		return
-	}
-	d.Retain()
-	s.decision = d
-	s.state = editing
+	return policies.Lookup(key)
 }
 
 // OnHttpResponseHeaders implements types.HttpContext.
 func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
-	if s.state == untouched {
+	if s.edits.None() && !s.failed {
 		return types.ActionContinue
 	}
-	host := s.plugin.host
+	p, host := s.plugin, s.plugin.host
 	if s.handshake {
 		// The answer that switches protocols has this header.
 		if _, switched := host.ResponseHeader("upgrade"); switched {
 			return types.ActionContinue
 		}
 	}
-	switch s.state {
-	case adding:
-		if vary, ok := host.ResponseHeader("vary"); !ok || !cors.VaryCoversOrigin(vary) {
-			host.AddResponseHeader("vary", "Origin")
-		}
-	case editing:
-		s.edit()
-	case failed:
-		s.Fail()
-	}
-	return types.ActionContinue
-}
-
-// edit applies the decision to the answer.
-func (s *Stream) edit() {
-	p, host := s.plugin, s.plugin.host
 	p.upstream.Reset()
-	if !host.ObserveResponse(&p.upstream) {
+	switch {
+	case s.failed:
 		s.Fail()
-		return
+		return types.ActionContinue
+	case s.edits.OnlyVary():
+		if vary, ok := host.ResponseHeader("vary"); ok {
+			p.upstream.Observe("vary", vary)
+		}
+	case !host.ObserveResponse(&p.upstream):
+		s.Fail()
+		return types.ActionContinue
 	}
-	s.decision.Edit(&p.upstream, p.editor)
+	s.edits.Apply(&p.upstream, p.editor)
+	return types.ActionContinue
 }
 
 // OnHttpStreamDone implements types.HttpContext.
@@ -176,16 +141,13 @@ func (s *Stream) OnHttpStreamDone() { s.Release() }
 // Fail is for when a callback of the stream has failed. Whatever state it left the
 // answer in, no page of another origin may read it.
 func (s *Stream) Fail() {
-	s.state = failed
+	s.failed = true
 	s.plugin.host.RemoveResponseHeader("access-control-allow-origin")
 	s.plugin.host.RemoveResponseHeader("access-control-allow-credentials")
 }
 
 // Release hands the stream back for reuse. It must not be used afterwards.
 func (s *Stream) Release() {
-	if s.state == editing {
-		s.decision = cors.Decision{} // which may be the last to hold a policy
-	}
-	s.state, s.handshake = untouched, false
+	s.edits, s.handshake, s.failed = cors.Edits{}, false, false
 	s.next, s.plugin.free = s.plugin.free, s
 }

@@ -83,9 +83,7 @@ func (host) ObserveResponse(upstream *cors.Upstream) bool {
 	for range lines {
 		nameSize, valueSize := uintptr(*(*uint32)(sizes)), uintptr(*(*uint32)(unsafe.Add(sizes, 4)))
 		value := unsafe.Add(name, nameSize+1)
-		if cors.Observed(int(nameSize)) {
-			upstream.Observe(unsafe.String((*byte)(name), nameSize), unsafe.String((*byte)(value), valueSize))
-		}
+		upstream.Observe(unsafe.String((*byte)(name), nameSize), unsafe.String((*byte)(value), valueSize))
 		sizes, name = unsafe.Add(sizes, 8), unsafe.Add(value, valueSize+1)
 	}
 	return true

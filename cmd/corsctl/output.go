@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/width"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // version is the version that the command was built from.
@@ -131,9 +132,8 @@ func printFindings(w io.Writer, findings []*document.Finding) {
 		if f.Warning {
 			colour, suffix = yellow, " (warning)"
 		}
-		place, rest, _ := strings.Cut(printable(f.Error()), ": ")
-		fmt.Fprintf(w, "%s: %s%s\n", p.in(bold, place), p.in(colour, rest), p.in(faint, suffix))
-		if line, caret := excerpt(f.Line()); line != "" {
+		fmt.Fprintf(w, "%s: %s%s\n", p.in(bold, f.Place()), p.in(colour, f.Message()), p.in(faint, suffix))
+		if line, caret := excerpt(f.Text()); line != "" {
 			fmt.Fprintf(w, "    %s\n    %s\n", line, p.in(colour, caret))
 		}
 	}
@@ -215,12 +215,11 @@ type finding struct {
 func asJSON(findings []*document.Finding) []finding {
 	list := []finding{}
 	for _, f := range findings {
-		position := f.Position()
 		severity := "error"
 		if f.Warning {
 			severity = "warning"
 		}
-		list = append(list, finding{f.File.Name, position.Line, position.Column, f.Path, severity, f.What, f.Instead})
+		list = append(list, finding{f.File.Name, f.Line, f.Column, f.Path(), severity, f.What, f.Instead})
 	}
 	return list
 }
@@ -229,7 +228,7 @@ func asJSON(findings []*document.Finding) []finding {
 func count(findings []*document.Finding) (errors, warnings int) {
 	for _, f := range findings {
 		switch {
-		case f.MoreErrors+f.MoreWarnings > 0:
+		case f.Kind == problem.More:
 			errors, warnings = errors+f.MoreErrors, warnings+f.MoreWarnings
 		case f.Warning:
 			warnings++

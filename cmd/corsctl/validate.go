@@ -9,6 +9,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 func newValidate() *cobra.Command {
@@ -68,7 +69,7 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 				if configuration != nil {
 					s := summary{File: name, Name: plugin.Name}
 					if configuration.Policies != nil {
-						s.Policies = len(configuration.Policies.Policies())
+						s.Policies = len(configuration.Policies.All())
 					}
 					summaries = append(summaries, s)
 				}
@@ -113,7 +114,7 @@ func unreadable(name string, err error) *document.Finding {
 		err = path.Err
 	}
 	file, _ := document.Parse(name, "")
-	return &document.Finding{File: file, Path: "configuration", What: "the file can't be read: " + err.Error()}
+	return file.Finding(0, problem.New(problem.Unreadable, "configuration", "the file can't be read: "+err.Error(), ""))
 }
 
 // withoutRepeats leaves out findings that are there already: a value that aliases repeat

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	lists "github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 )
 
 // Parts of patterns, in what ECMA-262 (with its flag u and without) and RE2 have in
@@ -118,7 +118,7 @@ func list(def string) object { return object{{"items", ref(def)}} }
 
 // namesOf is the rule for a list of names, which may have only so many, because it is
 // the value of a header.
-func namesOf(def string) object { return join(list(def), object{{"maxItems", cors.MaxList / 3}}) }
+func namesOf(def string) object { return join(list(def), object{{"maxItems", lists.MaxList / 3}}) }
 
 // atMost is the rule for a string's length.
 func atMost(characters int) object { return object{{"maxLength", characters}} }

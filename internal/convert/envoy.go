@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // nativeFilter is the usual name of Envoy's own filter.
@@ -130,7 +130,7 @@ func (e *envoyReader) policyAlone(n *document.Node) {
 	value, _ := unwrapStruct(n)
 	e.c.found(n, "a policy of Envoy's own filter")
 	if p := e.leafPolicy(level{typed: value, given: true}); p != nil {
-		e.c.add(p.ruleFor(cors.Match{}, ""))
+		e.c.add(p.ruleFor(match.Match{}, ""))
 	}
 }
 
@@ -228,12 +228,12 @@ func (e *envoyReader) envoyFilter(n *document.Node) {
 		if value == nil || patch.Get("patch", "operation").String() == "REMOVE" {
 			continue
 		}
-		match := patch.Get("match", "route_configuration", "vhost")
+		vhost := patch.Get("match", "route_configuration", "vhost")
 		own := e.level(value, value.Get("cors"))
 		switch patch.Get("apply_to").String() {
 		case "ROUTE_CONFIGURATION":
 			if value.Get("virtual_hosts").List() == nil {
-				e.patch(own, cors.Match{}, n)
+				e.patch(own, match.Match{}, n)
 			} else {
 				e.table(value, value.Get("virtual_hosts").List(), own)
 			}
@@ -243,14 +243,14 @@ func (e *envoyReader) envoyFilter(n *document.Node) {
 				continue
 			}
 			// Istio calls a virtual host by its domain and port.
-			name, _, _ := strings.Cut(match.Get("name").String(), ":")
-			m := cors.Match{}
+			name, _, _ := strings.Cut(vhost.Get("name").String(), ":")
+			m := match.Match{}
 			if name != "" && name != "*" {
 				m.Hosts = []string{name}
 			}
 			e.patch(own, m, n)
 		case "HTTP_ROUTE":
-			e.patchRoute(value, match, n)
+			e.patchRoute(value, vhost, n)
 		case "HTTP_FILTER":
 			if isCorsFilter(value) {
 				e.c.found(patch, "Envoy's own filter")
@@ -263,31 +263,31 @@ func (e *envoyReader) envoyFilter(n *document.Node) {
 }
 
 // patchRoute reads a patch of a route, which is known by its name.
-func (e *envoyReader) patchRoute(value, match, filter *document.Node) {
+func (e *envoyReader) patchRoute(value, vhost, filter *document.Node) {
 	own := e.level(value, value.Get("route", "cors"))
-	name := match.Get("route", "name").String()
+	name := vhost.Get("route", "name").String()
 	if name == "" {
 		name = value.Get("name").String()
 	}
-	host, _, _ := strings.Cut(match.Get("name").String(), ":")
+	host, _, _ := strings.Cut(vhost.Get("name").String(), ":")
 	switch {
 	case !own.given && own.legacy == nil:
 	case name != "":
-		e.patch(own, cors.Match{Routes: []string{name}}, filter)
+		e.patch(own, match.Match{Routes: []string{name}}, filter)
 	case host != "" && host != "*":
-		e.patch(own, cors.Match{Hosts: []string{host}}, filter)
+		e.patch(own, match.Match{Hosts: []string{host}}, filter)
 	default:
-		e.patch(own, cors.Match{}, filter)
+		e.patch(own, match.Match{}, filter)
 	}
 }
 
-func (e *envoyReader) patch(own level, match cors.Match, filter *document.Node) {
+func (e *envoyReader) patch(own level, m match.Match, filter *document.Node) {
 	name := filter.Get("metadata", "name").String()
 	switch p := e.leafPolicy(own); {
 	case p != nil:
-		e.c.add(p.ruleFor(match, name))
-	case own.off() && len(match.Hosts)+len(match.Routes) > 0:
-		r := exemption(match, filter)
+		e.c.add(p.ruleFor(m, name))
+	case own.off() && len(m.Hosts)+len(m.Routes) > 0:
+		r := exemption(m, filter)
 		r.Name = name + "-without-cors"
 		e.c.add(r)
 	}

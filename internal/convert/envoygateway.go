@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 const envoyGatewayGroup = "gateway.envoyproxy.io"
@@ -325,7 +325,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		}
 		e.c.warn(t.at, "", what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
 		p.used = true
-		e.c.add(policy.ruleFor(cors.Match{}, p.name))
+		e.c.add(policy.ruleFor(match.Match{}, p.name))
 	}
 }
 

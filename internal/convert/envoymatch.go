@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // An envoyTable is a route configuration.
@@ -26,11 +26,10 @@ type envoyTable struct {
 	rules  []*tableRule
 
 	// What index makes of the rules.
-	set    *cors.Set
-	byHook map[*cors.Policy]*tableRule
-	own    map[*virtualHost][]*tableRule
-	wide   []*tableRule            // those for more hosts than are named
-	byHost map[string][]*tableRule // those for a host
+	byMatch *match.Table[*tableRule] // nil if the filter would refuse it
+	own     map[*virtualHost][]*tableRule
+	wide    []*tableRule            // those for more hosts than are named
+	byHost  map[string][]*tableRule // those for a host
 }
 
 // A virtualHost is one of Envoy's.
@@ -71,7 +70,7 @@ type envoyRoute struct {
 
 // A tableRule is a rule that the table becomes.
 type tableRule struct {
-	match  cors.Match
+	match  match.Match
 	policy *envoyPolicy // nil exempts
 	host   *virtualHost
 	name   string
@@ -101,8 +100,7 @@ func newDomain(at *document.Node, text string, byHeader bool) domain {
 	case strings.HasSuffix(text, "*"):
 		d.sample = text[:len(text)-1] + "any-host"
 	}
-	_, problems := cors.NewSet([]cors.Rule{{Match: cors.Match{Hosts: []string{d.pattern}}, Policy: allowsNobody}})
-	d.known = d.known && !slices.ContainsFunc(problems, func(p cors.Problem) bool { return !p.Warning })
+	d.known = d.known && match.Check(match.Match{Hosts: []string{d.pattern}}).Errors == 0
 	return d
 }
 
@@ -163,7 +161,7 @@ func (t *envoyTable) fill() {
 
 // A placement is a path, and the policy for it.
 type placement struct {
-	path   cors.PathMatch // the zero one is every path
+	path   match.Path // the zero one is every path
 	policy *envoyPolicy
 	route  *envoyRoute // nil if it is the virtual host's
 }
@@ -174,45 +172,46 @@ func (t *envoyTable) byPath(v *virtualHost) {
 	if !ok {
 		return
 	}
-	placements := necessary(t.placements(v))
-	rules := map[string]*tableRule{}
-	for _, p := range placements {
-		key := p.policy.key()
-		r := rules[key]
+	byPolicy := map[string]*tableRule{}
+	var rules []*tableRule
+	for _, p := range necessary(t.placements(v)) {
+		r := byPolicy[p.policy.key()]
 		if r == nil {
-			r = &tableRule{match: cors.Match{Hosts: hosts}, policy: p.policy, host: v, name: v.name}
-			if p.route != nil && p.route.name != "" && p.path.Path != "" {
-				r.name = p.route.name
-			} else if p.path.Path != "" {
-				r.name = v.name + "-" + strings.Trim(p.path.Path, "/")
-			}
-			rules[key] = r
-			t.rules = append(t.rules, r)
-		}
-		if p.path.Path == "" && len(placements) == 1 {
-			continue
+			r = &tableRule{match: match.Match{Hosts: hosts}, policy: p.policy, host: v, name: p.name(v)}
+			byPolicy[p.policy.key()] = r
+			rules = append(rules, r)
 		}
 		r.match.Paths = append(r.match.Paths, p.path)
 	}
 	for _, r := range rules {
-		// Every path, beside others that have it from elsewhere, is a prefix.
-		for i, path := range r.match.Paths {
-			if path.Path == "" {
-				if len(r.match.Paths) == 1 {
-					r.match.Paths = nil
-					break
-				}
-				r.match.Paths[i] = cors.PathMatch{Path: "/", Prefix: true}
-			}
+		every := slices.Index(r.match.Paths, match.Path{})
+		switch {
+		case every < 0:
+		case len(r.match.Paths) == 1:
+			r.match.Paths = nil
+		default: // beside others that have it from elsewhere, it is a prefix
+			r.match.Paths[every] = match.Path{Path: "/", Prefix: true}
 		}
 	}
+	t.rules = append(t.rules, rules...)
+}
+
+// name is what a rule is called that begins with the placement.
+func (p placement) name(v *virtualHost) string {
+	switch {
+	case p.path.Path == "":
+		return v.name
+	case p.route != nil && p.route.name != "":
+		return p.route.name
+	}
+	return v.name + "-" + strings.Trim(p.path.Path, "/")
 }
 
 // placements are the paths of the routes that can be reached, each once.
 func (t *envoyTable) placements(v *virtualHost) (list []placement) {
-	taken := map[string]bool{}
+	taken := map[match.Path]bool{}
 	add := func(p placement) {
-		if key := claimKey("", p.path); !taken[key] {
+		if key := p.path.Canonical(); !taken[key] {
 			taken[key] = true
 			list = append(list, p)
 		}
@@ -234,7 +233,7 @@ func (t *envoyTable) placements(v *virtualHost) (list []placement) {
 			add(placement{path, r.policy, r})
 		}
 	}
-	if v.policy != nil && !taken[claimKey("", cors.PathMatch{})] {
+	if v.policy != nil {
 		add(placement{policy: v.policy})
 	}
 	return list
@@ -260,7 +259,7 @@ func necessary(list []placement) []placement {
 }
 
 // width sorts paths: every path, prefixes from the shortest, exact ones.
-func width(path cors.PathMatch) int {
+func width(path match.Path) int {
 	n := len(strings.TrimSuffix(path.Path, "/"))
 	if !path.Prefix && path.Path != "" {
 		n += 1 << 20
@@ -268,12 +267,18 @@ func width(path cors.PathMatch) int {
 	return n
 }
 
-// index makes a set of the rules, to ask it as the filter would.
+// index makes a table of the rules, to ask it as the filter would.
 func (t *envoyTable) index() {
-	t.byHook = map[*cors.Policy]*tableRule{}
 	t.own, t.byHost, t.wide = map[*virtualHost][]*tableRule{}, map[string][]*tableRule{}, nil
-	var rules []cors.Rule
-	taken := map[string]bool{}
+	b := newBuilder[*tableRule]()
+	taken := map[match.Claim]bool{}
+	// Virtual hosts differ in their domains, but for what the filter takes for one.
+	free := func(claim match.Claim) bool {
+		claim = claim.Canonical()
+		known := taken[claim]
+		taken[claim] = true
+		return !known
+	}
 	for _, r := range t.rules {
 		t.own[r.host] = append(t.own[r.host], r)
 		if len(r.match.Hosts) == 0 {
@@ -286,61 +291,22 @@ func (t *envoyTable) index() {
 				t.byHost[host] = append(t.byHost[host], r)
 			}
 		}
-		hook, _ := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}})
-		one := cors.Rule{Match: r.match, Policy: hook}
-		if _, problems := cors.NewSet([]cors.Rule{one}); slices.ContainsFunc(problems, func(p cors.Problem) bool { return !p.Warning }) {
+		if match.Check(r.match).Errors > 0 {
 			continue // a path that no request has; left out later
 		}
-		// Virtual hosts differ in their domains, but for what the filter takes for one.
-		if match, ok := unclaimedOf(one.Match, taken); ok {
-			one.Match = match
-			t.byHook[hook] = r
-			rules = append(rules, one)
+		for _, m := range unclaimed(r.match, free) {
+			b.Add(m, r, true)
 		}
 	}
-	t.set, _ = cors.NewSet(rules)
-}
-
-// unclaimedOf is a match without the hosts and routes that are taken; ok is false if
-// nothing is left of it.
-func unclaimedOf(m cors.Match, taken map[string]bool) (rest cors.Match, ok bool) {
-	claim := func(key string) bool {
-		free := !taken[key]
-		taken[key] = true
-		return free
-	}
-	for _, route := range m.Routes {
-		if claim("route " + route) {
-			rest.Routes = append(rest.Routes, route)
-		}
-	}
-	if len(m.Hosts)+len(m.Paths) == 0 && len(m.Routes) > 0 {
-		return rest, len(rest.Routes) > 0
-	}
-	for _, host := range orEvery(m.Hosts) {
-		free := true
-		for _, path := range orEveryPath(m.Paths) {
-			free = claim(claimKey(host, path)) && free
-		}
-		if free {
-			rest.Paths, ok = m.Paths, true
-			if host != "" {
-				rest.Hosts = append(rest.Hosts, host)
-			}
-		}
-	}
-	return rest, ok || len(rest.Routes) > 0
+	t.byMatch = b.Table()
 }
 
 // lookup is the rule that the filter takes for a request, or nil.
 func (t *envoyTable) lookup(route, host, path string) *tableRule {
-	if t.set == nil {
+	if t.byMatch == nil {
 		return nil
 	}
-	if policy := t.set.Lookup(cors.Key{Route: route, Host: host, Path: path}); policy != nil {
-		return t.byHook[policy]
-	}
-	return nil
+	return t.byMatch.Lookup(match.Key{Route: route, Host: host, Path: path})
 }
 
 // policyOf is what the rule makes of a request; r may be nil.
@@ -413,11 +379,11 @@ func (t *envoyTable) exempt() (changed bool) {
 	done := map[*virtualHost]bool{}
 	for _, d := range t.differences() {
 		hosts, ok := d.host.patterns()
-		if d.route.policy != nil || done[d.host] || !ok || d.rule.host == d.host || t.placed(d.host, cors.PathMatch{}) {
+		if d.route.policy != nil || done[d.host] || !ok || d.rule.host == d.host || t.placed(d.host, match.Path{}) {
 			continue
 		}
 		done[d.host], changed = true, true
-		t.place(&tableRule{match: cors.Match{Hosts: hosts}, host: d.host})
+		t.place(&tableRule{match: match.Match{Hosts: hosts}, host: d.host})
 	}
 	return changed
 }
@@ -429,12 +395,12 @@ func (t *envoyTable) place(r *tableRule) {
 }
 
 // placed reports whether a rule of the virtual host is for just that path.
-func (t *envoyTable) placed(v *virtualHost, path cors.PathMatch) bool {
+func (t *envoyTable) placed(v *virtualHost, path match.Path) bool {
 	return slices.ContainsFunc(t.own[v], func(r *tableRule) bool {
-		if len(r.match.Hosts)+len(r.match.Paths) == 0 && len(r.match.Routes) > 0 {
-			return false
+		if len(r.match.Paths) == 0 {
+			return path == match.Path{} && !r.match.OnlyRoutes()
 		}
-		return slices.ContainsFunc(orEveryPath(r.match.Paths), func(p cors.PathMatch) bool { return claimKey("", p) == claimKey("", path) })
+		return slices.ContainsFunc(r.match.Paths, func(p match.Path) bool { return p.Canonical() == path.Canonical() })
 	})
 }
 
@@ -445,14 +411,14 @@ func (t *envoyTable) repairPoints() (changed bool) {
 		point := slices.ContainsFunc(d.host.routes, func(r *envoyRoute) bool {
 			return r.path.kind == textPrefix && len(r.path.text) > 1 && r.path.text == d.path+"/"
 		})
-		exact := cors.PathMatch{Path: d.path}
+		exact := match.Path{Path: d.path}
 		hosts, ok := d.host.patterns()
 		if !point || !ok || len(d.route.conditions) > 0 || t.placed(d.host, exact) {
 			continue
 		}
 		changed = true
 		t.place(&tableRule{
-			match: cors.Match{Hosts: hosts, Paths: []cors.PathMatch{exact}}, policy: d.route.policy, host: d.host, name: d.host.name + "-" + strings.Trim(d.path, "/"),
+			match: match.Match{Hosts: hosts, Paths: []match.Path{exact}}, policy: d.route.policy, host: d.host, name: d.host.name + "-" + strings.Trim(d.path, "/"),
 		})
 	}
 	return changed
@@ -480,7 +446,7 @@ func (t *envoyTable) byName() (changed bool) {
 			own[i].match.Routes = append(own[i].match.Routes, r.name)
 			continue
 		}
-		t.place(&tableRule{match: cors.Match{Routes: []string{r.name}}, policy: r.policy, host: d.host, name: r.name})
+		t.place(&tableRule{match: match.Match{Routes: []string{r.name}}, policy: r.policy, host: d.host, name: r.name})
 	}
 	return changed
 }
@@ -673,23 +639,23 @@ const (
 )
 
 // readPath reads the path of a route's match.
-func readPath(match *document.Node) envoyPath {
+func readPath(n *document.Node) envoyPath {
 	p := envoyPath{kind: noPath}
-	if sensitive := match.Get("case_sensitive"); given(sensitive) {
+	if sensitive := n.Get("case_sensitive"); given(sensitive) {
 		p.anyCase = !isTrue(sensitive)
 	}
-	if regex := match.Get("safe_regex", "regex"); given(regex) {
+	if regex := n.Get("safe_regex", "regex"); given(regex) {
 		return pathRegex(regex.String())
 	}
-	if template := match.Get("path_match_policy", "typed_config", "path_template"); given(template) {
+	if template := n.Get("path_match_policy", "typed_config", "path_template"); given(template) {
 		return pathTemplate(template.String())
 	}
 	for _, field := range []struct {
 		name string
 		kind pathKind
 	}{{"prefix", textPrefix}, {"path", exactPath}, {"path_separated_prefix", segmentPrefix}} {
-		if n := match.Get(field.name); given(n) {
-			p.kind, p.text = field.kind, n.String()
+		if text := n.Get(field.name); given(text) {
+			p.kind, p.text = field.kind, text.String()
 		}
 	}
 	if p.kind == textPrefix && (p.text == "" || p.text == "/") {
@@ -771,19 +737,18 @@ func (p envoyPath) matches(path string) bool {
 
 // match is the path as in a match of the filter, as near as one comes; ok is false if
 // there is none that is nearly it.
-func (p envoyPath) match() (path cors.PathMatch, ok bool) {
+func (p envoyPath) match() (path match.Path, ok bool) {
 	switch p.kind {
 	case everyPath:
 		return path, true
 	case exactPath:
-		path = cors.PathMatch{Path: p.text}
+		path = match.Path{Path: p.text}
 	case textPrefix, segmentPrefix:
-		path = cors.PathMatch{Path: p.text, Prefix: true}
+		path = match.Path{Path: p.text, Prefix: true}
 	default:
 		return path, false
 	}
-	_, problems := cors.NewSet([]cors.Rule{{Match: cors.Match{Paths: []cors.PathMatch{path}}, Policy: allowsNobody}})
-	return path, len(problems) == 0
+	return path, len(match.Check(match.Match{Paths: []match.Path{path}}).All()) == 0
 }
 
 // inexact reports whether the filter has nothing like it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A fakeTable is a route configuration, as a model of how Envoy routes.
@@ -193,7 +194,7 @@ func (f fakeTable) compare(t *testing.T, c *config.Config, same bool) {
 				}
 				var ours *cors.Policy
 				if c.Policies != nil {
-					ours = c.Policies.Lookup(cors.Key{Route: route, Host: host, Path: path})
+					ours = c.Policies.Lookup(match.Key{Route: route, Host: host, Path: path})
 				}
 				for _, origin := range []string{"https://a.example", "https://b.example"} {
 					there := native != nil && native.origin == origin

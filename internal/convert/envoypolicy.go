@@ -10,6 +10,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A level is what a route, a virtual host or a route configuration says of CORS.
@@ -84,9 +85,9 @@ func (p *envoyPolicy) key() string {
 }
 
 // ruleFor is the policy for a match.
-func (p *envoyPolicy) ruleFor(match cors.Match, name string) *rule {
+func (p *envoyPolicy) ruleFor(m match.Match, name string) *rule {
 	r := *p.rule
-	r.Match, r.Name = match, name
+	r.Match, r.Name = m, name
 	r.at = map[string][]*document.Node{}
 	for field, at := range p.rule.at {
 		r.at[field] = at

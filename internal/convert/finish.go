@@ -8,16 +8,9 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
-
-// allowsNobody is a policy to build sets with where only the matches count.
-var allowsNobody = func() *cors.Policy {
-	p, problems := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}})
-	if p == nil {
-		panic(problems)
-	}
-	return p
-}()
 
 // detach gives the rule lists of its own, because several may have been made of one.
 func (r *rule) detach() {
@@ -38,33 +31,18 @@ func (c *conversion) checkMatch(r *rule) bool {
 		m.Hosts = nil
 	}
 	before := *m
-	drop := map[string]map[int]bool{}
-	_, problems := cors.NewSet([]cors.Rule{{Match: *m, Policy: allowsNobody}})
-	for _, p := range problems {
-		if p.Index < 0 {
-			continue
-		}
-		if p.Warning && p.Field == "match.hosts" && !strings.Contains(p.What, " is listed twice") {
-			// A port that browsers leave out, as the source has it.
-			if name, _, _ := strings.Cut(m.Hosts[p.Index], ":"); !slices.ContainsFunc(m.Hosts, func(host string) bool { return strings.EqualFold(host, name) }) {
-				c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as it is; "+p.Instead)
-				continue
-			}
-		}
-		if drop[p.Field] == nil {
-			drop[p.Field] = map[int]bool{}
-		}
-		if drop[p.Field][p.Index] {
-			continue
-		}
-		drop[p.Field][p.Index] = true
-		if !p.Warning {
-			c.warn(r.place(p.Field, p.Index), "", p.What, "left out")
+	drop := entries{}
+	for _, p := range match.Check(*m).All() {
+		port := p.Kind == problem.NeverSent && p.Field == "match.hosts"
+		switch at := r.place(p.Field, p.Index); {
+		case p.Index < 0:
+		case port && !portless(m.Hosts, p.Index): // as the source has it
+			c.warnOf(p.Kind, at, p.What, "carried over as it is; "+p.Instead)
+		case drop.add(p.Field, p.Index) && !p.Warning:
+			c.warnOf(p.Kind, at, p.What, "left out")
 		}
 	}
-	for field, indexes := range drop {
-		r.remove(field, indexes)
-	}
+	r.remove(drop)
 	if len(m.Hosts) == 0 && len(before.Hosts) > 0 || len(m.Paths) == 0 && len(before.Paths) > 0 {
 		// What is left of a match of hosts and paths are the routes.
 		m.Hosts, m.Paths = nil, nil
@@ -73,27 +51,38 @@ func (c *conversion) checkMatch(r *rule) bool {
 	return len(m.Routes) > 0 || len(before.Routes) == 0 || len(m.Hosts)+len(m.Paths) > 0
 }
 
-// remove leaves elements out of one of the rule's lists.
-func (r *rule) remove(field string, indexes map[int]bool) {
-	switch field {
-	case "allow_origins":
-		r.AllowOrigins = without(r.AllowOrigins, indexes)
-	case "allow_methods":
-		r.AllowMethods = without(r.AllowMethods, indexes)
-	case "allow_headers":
-		r.AllowHeaders = without(r.AllowHeaders, indexes)
-	case "expose_headers":
-		r.ExposeHeaders = without(r.ExposeHeaders, indexes)
-	case "match.hosts":
-		r.Match.Hosts = without(r.Match.Hosts, indexes)
-	case "match.paths":
-		r.Match.Paths = without(r.Match.Paths, indexes)
-	case "match.routes":
-		r.Match.Routes = without(r.Match.Routes, indexes)
+// portless reports whether a host with a port, which browsers leave out, is in the list
+// without it too.
+func portless(hosts []string, index int) bool {
+	name, _, _ := strings.Cut(hosts[index], ":")
+	return slices.ContainsFunc(hosts, func(host string) bool { return strings.EqualFold(host, name) })
+}
+
+// entries are some of the entries of a rule's lists, by field and index.
+type entries map[string]map[int]bool
+
+// add adds an entry, and reports whether it wasn't there.
+func (e entries) add(field string, index int) bool {
+	if e[field] == nil {
+		e[field] = map[int]bool{}
 	}
-	if at := r.at[field]; at != nil {
-		r.at[field] = without(at, indexes)
+	known := e[field][index]
+	e[field][index] = true
+	return !known
+}
+
+// remove leaves entries out of the rule's lists.
+func (r *rule) remove(drop entries) {
+	for field, indexes := range drop {
+		r.at[field] = without(r.at[field], indexes)
 	}
+	r.AllowOrigins = without(r.AllowOrigins, drop["allow_origins"])
+	r.AllowMethods = without(r.AllowMethods, drop["allow_methods"])
+	r.AllowHeaders = without(r.AllowHeaders, drop["allow_headers"])
+	r.ExposeHeaders = without(r.ExposeHeaders, drop["expose_headers"])
+	r.Match.Hosts = without(r.Match.Hosts, drop["match.hosts"])
+	r.Match.Paths = without(r.Match.Paths, drop["match.paths"])
+	r.Match.Routes = without(r.Match.Routes, drop["match.routes"])
 }
 
 // without is a copy of a list without some of its elements.
@@ -117,63 +106,65 @@ func (c *conversion) repair(r *rule) {
 
 // upperCase writes methods as browsers send them.
 func (c *conversion) upperCase(r *rule) {
-	twice := map[int]bool{}
+	twice := entries{}
 	for i, method := range r.AllowMethods {
 		switch upper := strings.ToUpper(method); upper {
 		case method:
 		case "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
 			instead := "carried over as " + quote(upper)
-			if twice[i] = slices.Contains(r.AllowMethods, upper); twice[i] {
+			if slices.Contains(r.AllowMethods, upper) {
+				twice.add("allow_methods", i)
 				instead = "left out, because " + upper + " is there too"
 			}
 			c.warn(r.place("allow_methods", i), "", quote(method)+" allows no "+upper+", because methods compare by case", instead)
 			r.AllowMethods[i] = upper
 		}
 	}
-	r.remove("allow_methods", twice)
+	r.remove(twice)
 }
 
 // mend repairs what the engine finds in the policy. It reports whether it has changed
 // something, so that more may be found.
 func (c *conversion) mend(r *rule) (changed bool) {
 	_, problems := cors.Compile(r.Config)
-	for _, p := range problems {
-		if r.AllowCredentials && p.Field == "allow_origins" && !p.Warning && allowsEverySite(p.Index, r) {
-			c.dropCredentials(r, r.place(p.Field, p.Index), quote(r.AllowOrigins[p.Index].Text)+
-				" with credentials would let every site act as the visitor")
-			return true
-		}
-	}
-	if c.withoutCredentials(r) {
+	if c.withoutEverySite(r, problems) || c.withoutCredentials(r) {
 		return true
 	}
-	drop := map[string]map[int]bool{}
+	drop := entries{}
 	for _, p := range problems {
 		switch {
 		case p.Field == "max_age":
 			c.mendMaxAge(r, p)
 			changed = true
-		case p.Index < 0:
+		case p.Index < 0 || harmless(r, p):
 		case p.Field == "allow_origins" && !p.Warning && c.mendOrigin(r, p):
 			changed = true
-		case p.Field == "allow_origins" && r.AllowOrigins[p.Index].Regex && p.Warning && strings.Contains(p.What, `matches "null"`):
-			// The regex allows other origins too.
-		case p.Field == "expose_headers" && p.Warning && r.AllowCredentials && slices.Contains(r.ExposeHeaders, "*"):
-			// What adds nothing beside "*" does when that is gone.
-		default:
-			if drop[p.Field] == nil {
-				drop[p.Field] = map[int]bool{}
-			}
-			if !drop[p.Field][p.Index] {
-				drop[p.Field][p.Index] = true
-				c.leaveOut(r, p)
-			}
+		case drop.add(p.Field, p.Index):
+			c.leaveOut(r, p)
 		}
 	}
-	for field, indexes := range drop {
-		r.remove(field, indexes)
-	}
+	r.remove(drop)
 	return changed || len(drop) > 0
+}
+
+// harmless reports whether what the engine warns of may stay.
+func harmless(r *rule, p cors.Problem) bool {
+	// A regex that matches "null" allows other origins too, and what adds nothing beside
+	// "*" does when that is gone.
+	return p.Kind == problem.RegexNull ||
+		p.Warning && p.Field == "expose_headers" && r.AllowCredentials && slices.Contains(r.ExposeHeaders, "*")
+}
+
+// withoutEverySite carries a policy over without credentials that has an entry for every
+// site.
+func (c *conversion) withoutEverySite(r *rule, problems []cors.Problem) bool {
+	i := slices.IndexFunc(problems, func(p cors.Problem) bool { return p.Kind == problem.EverySite })
+	if i < 0 {
+		return false
+	}
+	c.dropCredentials(r, r.place(problems[i].Field, problems[i].Index), quote(r.AllowOrigins[problems[i].Index].Text)+
+		" with credentials would let every site act as the visitor")
+	return true
 }
 
 // withoutCredentials carries a policy over without credentials of which else no origin
@@ -214,19 +205,6 @@ func problemOf(entry cors.OriginEntry, credentials bool) string {
 	return ""
 }
 
-// allowsEverySite reports whether the entry that the engine refuses is the wildcard, or
-// a regex that is as good as one.
-func allowsEverySite(index int, r *rule) bool {
-	if index < 0 {
-		return false
-	}
-	entry := r.AllowOrigins[index]
-	if !entry.Regex {
-		return entry.Text == "*"
-	}
-	return everySite(entry.Text)
-}
-
 // dropCredentials carries the policy over without credentials.
 func (c *conversion) dropCredentials(r *rule, at *document.Node, what string) {
 	r.AllowCredentials = false
@@ -235,17 +213,17 @@ func (c *conversion) dropCredentials(r *rule, at *document.Node, what string) {
 
 func (c *conversion) leaveOut(r *rule, p cors.Problem) {
 	instead := "left out"
-	if p.Instead != "" && !strings.HasPrefix(p.Instead, "leave") {
+	if p.Instead != "" && !strings.HasPrefix(p.Instead, "leave") { // which would be said twice
 		instead += "; " + p.Instead
 	}
 	what := p.What
-	if i := strings.Index(what, " is already "); p.Warning && i > 0 {
-		what = what[:i] + " is listed twice" // where it is in a list that nobody sees
+	if p.Kind == problem.Duplicate && p.Field == "allow_origins" {
+		what = problem.Quote(r.AllowOrigins[p.Index].Text) + " is listed twice" // in a list that nobody sees
 	}
 	if p.Field == "allow_origins" && r.AllowOrigins[p.Index].Text == "null" && r.AllowCredentials {
 		what = problemOf(r.AllowOrigins[p.Index], true)
 	}
-	c.warn(r.place(p.Field, p.Index), "", what, instead)
+	c.warnOf(p.Kind, r.place(p.Field, p.Index), what, instead)
 }
 
 // mendOrigin writes an origin as browsers send it, if that is what was meant beyond doubt.
@@ -254,7 +232,7 @@ func (c *conversion) mendOrigin(r *rule, p cors.Problem) bool {
 	if !ok {
 		return false
 	}
-	c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as "+quote(mended.Text))
+	c.warnOf(p.Kind, r.place(p.Field, p.Index), p.What, "carried over as "+quote(mended.Text))
 	r.AllowOrigins[p.Index] = mended
 	return true
 }
@@ -282,7 +260,7 @@ func validOrigin(text string) bool { return problemOf(cors.OriginEntry{Text: tex
 func (c *conversion) mendMaxAge(r *rule, p cors.Problem) {
 	seconds := min(max(*r.MaxAge, 0), longestAge)
 	r.MaxAge = &seconds
-	c.warn(r.place("max_age", 0), "", p.What, "carried over as "+strconv.Itoa(seconds))
+	c.warnOf(p.Kind, r.place("max_age", 0), p.What, "carried over as "+strconv.Itoa(seconds))
 }
 
 // longestAge is what an age becomes that is longer than Chromium remembers, and what a
@@ -291,133 +269,75 @@ const longestAge = cors.ChromiumMaxAge
 
 // separate makes the matches differ: what two policies match, the first keeps.
 func (c *conversion) separate() {
-	taken := map[string]*rule{}
+	taken := map[match.Claim]*rule{}
 	var kept []*rule
 	for _, r := range c.rules {
-		kept = append(kept, c.unclaimed(r, taken)...)
+		free := func(claim match.Claim) bool { return c.claim(r, taken, claim) }
+		for _, m := range unclaimed(r.Match, free) {
+			one := *r
+			one.Match = m
+			kept = append(kept, &one)
+		}
 	}
 	c.rules = kept
 }
 
-// unclaimed is what is left of a policy without what others match: itself, nothing, or
-// several policies where it is for less of one host than of another.
-func (c *conversion) unclaimed(r *rule, taken map[string]*rule) []*rule {
-	m := r.Match
-	routesOnly := len(m.Routes) > 0 && len(m.Hosts)+len(m.Paths) == 0
-	rest := *r
-	rest.Match = cors.Match{}
-	for _, route := range m.Routes {
-		if c.claim(r, taken, "route "+route, "the route "+quote(route)) {
-			rest.Match.Routes = append(rest.Match.Routes, route)
+// unclaimed is what is left of a match of the claims that are free: itself, nothing, or
+// several matches where it is for less of one host than of another.
+func unclaimed(m match.Match, free func(match.Claim) bool) []match.Match {
+	var routes []string
+	var left []match.Match // one for each host
+	for claim := range m.Claims() {
+		switch last := len(left) - 1; {
+		case !free(claim):
+		case claim.Route != "":
+			routes = append(routes, claim.Route)
+		case last >= 0 && left[last].Hosts[0] == claim.Host:
+			left[last].Paths = append(left[last].Paths, claim.Path)
+		default:
+			left = append(left, match.Match{Hosts: []string{claim.Host}, Paths: []match.Path{claim.Path}})
 		}
 	}
-	if routesOnly {
-		if len(rest.Match.Routes) == 0 {
-			return nil
-		}
-		return []*rule{&rest}
+	parts := joined(left)
+	switch {
+	case parts == nil && routes == nil:
+		return nil
+	case parts == nil:
+		parts = []match.Match{{}}
+	case len(m.Hosts) == 0: // of every host there is but one part
+		parts[0].Hosts = nil
 	}
-	type part struct {
-		hosts []string
-		paths []cors.PathMatch
+	if len(m.Paths) == 0 {
+		parts[0].Paths = nil
 	}
-	var parts []*part
-	byPaths := map[string]*part{}
-	for _, host := range orEvery(m.Hosts) {
-		var paths []cors.PathMatch
-		free := false
-		for _, path := range orEveryPath(m.Paths) {
-			if c.claim(r, taken, claimKey(host, path), claimWords(host, path)) {
-				free = true
-				if path.Path != "" {
-					paths = append(paths, path)
-				}
-			}
-		}
-		if !free {
+	parts[0].Routes = routes
+	return parts
+}
+
+// joined makes one match of those that differ in their hosts alone.
+func joined(matches []match.Match) (list []match.Match) {
+	byPaths := map[string]int{}
+	for _, m := range matches {
+		key := fmt.Sprint(m.Paths)
+		if i, known := byPaths[key]; known {
+			list[i].Hosts = append(list[i].Hosts, m.Hosts...)
 			continue
 		}
-		key := fmt.Sprint(paths)
-		if byPaths[key] == nil {
-			byPaths[key] = &part{paths: paths}
-			parts = append(parts, byPaths[key])
-		}
-		if host != "" {
-			byPaths[key].hosts = append(byPaths[key].hosts, host)
-		}
+		byPaths[key] = len(list)
+		list = append(list, m)
 	}
-	var rules []*rule
-	for _, p := range parts {
-		one := rest
-		one.Match.Hosts, one.Match.Paths = p.hosts, p.paths
-		rules = append(rules, &one)
-		rest.Match.Routes = nil
-	}
-	if len(rules) == 0 && len(rest.Match.Routes) > 0 {
-		rules = []*rule{&rest}
-	}
-	return rules
+	return list
 }
 
-// orEvery are the hosts, or "" for every host.
-func orEvery(hosts []string) []string {
-	if len(hosts) == 0 {
-		return []string{""}
-	}
-	return hosts
-}
-
-// orEveryPath are the paths, or the zero one for every path.
-func orEveryPath(paths []cors.PathMatch) []cors.PathMatch {
-	if len(paths) == 0 {
-		return []cors.PathMatch{{}}
-	}
-	return paths
-}
-
-func claimKey(host string, path cors.PathMatch) string {
-	text := path.Path
-	switch {
-	case path.Prefix:
-		text = "prefix " + strings.TrimSuffix(text, "/")
-	case text != "":
-		text = "exact " + text
-	}
-	return sameHost(host) + " " + text
-}
-
-// sameHost is a host as the filter compares it: in lower case, without a dot at its end.
-func sameHost(host string) string {
-	host = strings.ToLower(host)
-	name, port := host, ""
-	if i := strings.LastIndexByte(host, ':'); i > strings.IndexByte(host, ']') {
-		name, port = host[:i], host[i:]
-	}
-	return strings.TrimSuffix(name, ".") + port
-}
-
-func claimWords(host string, path cors.PathMatch) string {
-	words := "every host"
-	if host != "" {
-		words = "the host " + host
-	}
-	switch {
-	case path.Prefix:
-		words += " and the paths below " + quote(path.Path)
-	case path.Path != "":
-		words += " and the path " + quote(path.Path)
-	}
-	return words
-}
-
-// claim reports whether nobody else matches what the key stands for.
-func (c *conversion) claim(r *rule, taken map[string]*rule, key, words string) bool {
-	first, claimed := taken[key]
+// claim reports whether nobody else claims the same.
+func (c *conversion) claim(r *rule, taken map[match.Claim]*rule, claim match.Claim) bool {
+	first, claimed := taken[claim.Canonical()]
 	if !claimed {
-		taken[key] = r
+		taken[claim.Canonical()] = r
 		return true
 	}
 	if first != r && first.from != r.from && fingerprint(first) != fingerprint(r) {
+		words := strings.TrimSuffix(claim.String(), " and every path")
 		c.warn(r.from, "", "there is a policy for "+words+" already, in line "+strconv.Itoa(first.from.Position().Line)+", which applies",
 			"left out for it; where the two are for different gateways or listeners, convert each on its own")
 	}
@@ -427,18 +347,18 @@ func (c *conversion) claim(r *rule, taken map[string]*rule, key, words string) b
 // keepOrigins leaves out the policies that have no origin left. One whose requests
 // would then get a policy for more stays, and allows nobody.
 func (c *conversion) keepOrigins() {
-	var rules []cors.Rule
+	b := newBuilder[*rule]()
 	for _, r := range c.rules {
 		if len(r.AllowOrigins) > 0 {
-			rules = append(rules, cors.Rule{Match: r.Match, Policy: allowsNobody})
+			b.Add(r.Match, r, true)
 		}
 	}
-	set, _ := cors.NewSet(rules)
+	table := b.Table()
 	c.keep(func(c *conversion, r *rule) bool {
 		if len(r.AllowOrigins) > 0 {
 			return true
 		}
-		if set == nil || !covered(set, r.Match) {
+		if table == nil || !covered(table, r.Match) {
 			c.warn(r.from, "", "the policy has no origin that can be carried over", "left out; list origins to have it")
 			return false
 		}
@@ -449,16 +369,19 @@ func (c *conversion) keepOrigins() {
 	})
 }
 
-// covered reports whether a request that a match is for may get a policy of the set.
-func covered(set *cors.Set, m cors.Match) bool {
+// newBuilder builds a table of matches that have been checked.
+func newBuilder[T any]() *match.Builder[T] {
+	return match.NewBuilder[T](&match.Problems{}, func(int) string { return "" })
+}
+
+// covered reports whether a request that a match is for may get a policy of the table.
+func covered(table *match.Table[*rule], m match.Match) bool {
 	if len(m.Routes) > 0 {
-		return len(set.Policies()) > 0 // a route may be anywhere
+		return len(table.All()) > 0 // a route may be anywhere
 	}
-	for _, host := range orEvery(m.Hosts) {
-		for _, path := range orEveryPath(m.Paths) {
-			if set.Lookup(cors.Key{Host: sampleHost(host), Path: samplePath(path)}) != nil {
-				return true
-			}
+	for claim := range m.Claims() {
+		if table.Lookup(match.Key{Host: sampleHost(claim.Host), Path: samplePath(claim.Path)}) != nil {
+			return true
 		}
 	}
 	return false
@@ -476,7 +399,7 @@ func sampleHost(pattern string) string {
 }
 
 // samplePath is a path that a match matches, and hardly another.
-func samplePath(path cors.PathMatch) string {
+func samplePath(path match.Path) string {
 	if path.Path == "" || path.Prefix {
 		return strings.TrimSuffix(path.Path, "/") + "/any-path"
 	}

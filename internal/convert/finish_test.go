@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // finished is what becomes of rules that are found in a file of as many lines, one in
@@ -47,11 +48,11 @@ func policies(result *Result) string {
 	return strings.Join(lines, "\n")
 }
 
-func hosts(hosts ...string) cors.Match { return cors.Match{Hosts: hosts} }
+func hosts(hosts ...string) match.Match { return match.Match{Hosts: hosts} }
 
-func below(paths ...string) (matches []cors.PathMatch) {
+func below(paths ...string) (matches []match.Path) {
 	for _, path := range paths {
-		matches = append(matches, cors.PathMatch{Path: path, Prefix: true})
+		matches = append(matches, match.Path{Path: path, Prefix: true})
 	}
 	return matches
 }
@@ -70,18 +71,18 @@ func TestSeparate(t *testing.T) {
 		{"some hosts", []*rule{{Match: hosts("a.b")}, {Match: hosts("a.b", "c.b"), Config: other}},
 			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b"]}`, 1},
 		{"a path of one host", []*rule{
-			{Match: cors.Match{Hosts: []string{"a.b"}, Paths: below("/x/")}},
-			{Match: cors.Match{Hosts: []string{"a.b", "c.b"}, Paths: below("/x", "/y"), Routes: []string{"r"}}, Config: other},
+			{Match: match.Match{Hosts: []string{"a.b"}, Paths: below("/x/")}},
+			{Match: match.Match{Hosts: []string{"a.b", "c.b"}, Paths: below("/x", "/y"), Routes: []string{"r"}}, Config: other},
 		}, `"name": "policy" "match": {"hosts": ["a.b"], "paths": [{"prefix": "/x/"}]}` + "\n" +
 			`"name": "policy-2" "match": {"hosts": ["a.b"], "paths": [{"prefix": "/y"}], "routes": ["r"]}` + "\n" +
 			`"name": "policy-3" "match": {"hosts": ["c.b"], "paths": [{"prefix": "/x"}, {"prefix": "/y"}]}`, 1},
-		{"a route", []*rule{{Match: cors.Match{Routes: []string{"r"}}}, {Match: cors.Match{Routes: []string{"r", "s"}}, Config: other}},
+		{"a route", []*rule{{Match: match.Match{Routes: []string{"r"}}}, {Match: match.Match{Routes: []string{"r", "s"}}, Config: other}},
 			`"name": "policy" "match": {"routes": ["r"]}` + "\n" + `"name": "policy-2" "match": {"routes": ["s"]}`, 1},
-		{"all but the route", []*rule{{}, {Match: cors.Match{Paths: below("/x")}}, {Match: cors.Match{Paths: below("/x"), Routes: []string{"r"}}, Config: other}},
+		{"all but the route", []*rule{{}, {Match: match.Match{Paths: below("/x")}}, {Match: match.Match{Paths: below("/x"), Routes: []string{"r"}}, Config: other}},
 			`"name": "policy"` + "\n" + `"name": "policy-2" "match": {"paths": [{"prefix": "/x"}]}` + "\n" + `"name": "policy-3" "match": {"routes": ["r"]}`, 1},
 		{"a host that is none", []*rule{{Match: hosts("a b", "a.b")}, {Match: hosts("*.*")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 2},
-		{"a host that is none, and a route", []*rule{{Match: cors.Match{Hosts: []string{"a b"}, Routes: []string{"r"}}}}, `"name": "policy" "match": {"routes": ["r"]}`, 1},
-		{"a path that is none", []*rule{{Match: hosts("a.b")}, {Match: cors.Match{Paths: below("x")}}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 1},
+		{"a host that is none, and a route", []*rule{{Match: match.Match{Hosts: []string{"a b"}, Routes: []string{"r"}}}}, `"name": "policy" "match": {"routes": ["r"]}`, 1},
+		{"a path that is none", []*rule{{Match: hosts("a.b")}, {Match: match.Match{Paths: below("x")}}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 1},
 		{"a dot at the end", []*rule{{Match: hosts("a.b", "a.b.")}, {Match: hosts("A.b.", "c.b.:1"), Config: other}, {Match: hosts("c.b:1")}},
 			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b.:1"]}`, 2},
 		{"a port that browsers leave out, beside none", []*rule{{Match: hosts("a.b", "a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 0},
@@ -114,9 +115,9 @@ func TestWithoutOrigins(t *testing.T) {
 		{"beside another host", &rule{Match: hosts("a.b")}, []*rule{{Match: hosts("b.b")}}, 1},
 		{"below", &rule{Match: hosts("a.b")}, []*rule{{Match: hosts("*.b")}}, 2},
 		{"above", &rule{Match: hosts("*.b")}, []*rule{{Match: hosts("a.b")}}, 1},
-		{"below a path", &rule{Match: cors.Match{Paths: below("/a/b")}}, []*rule{{Match: cors.Match{Paths: below("/a")}}}, 2},
-		{"beside a path", &rule{Match: cors.Match{Paths: below("/ab")}}, []*rule{{Match: cors.Match{Paths: below("/a")}}}, 1},
-		{"a route, which may be anywhere", &rule{Match: cors.Match{Routes: []string{"r"}}}, []*rule{{Match: hosts("a.b")}}, 2},
+		{"below a path", &rule{Match: match.Match{Paths: below("/a/b")}}, []*rule{{Match: match.Match{Paths: below("/a")}}}, 2},
+		{"beside a path", &rule{Match: match.Match{Paths: below("/ab")}}, []*rule{{Match: match.Match{Paths: below("/a")}}}, 1},
+		{"a route, which may be anywhere", &rule{Match: match.Match{Routes: []string{"r"}}}, []*rule{{Match: hosts("a.b")}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.policy.Config = nothing
@@ -253,7 +254,7 @@ func TestNames(t *testing.T) {
 	want := []string{"a-b-c", "a-b-c-2", "policy", "policy-2", "policy-3", long[:64], long[:62] + "-2", "example.com-443", "a-b-c-2-2"}
 	var rules []*rule
 	for i, name := range names {
-		rules = append(rules, &rule{Match: cors.Match{Paths: below("/" + string(rune('a'+i)))}, Config: cors.Config{Name: name}})
+		rules = append(rules, &rule{Match: match.Match{Paths: below("/" + string(rune('a'+i)))}, Config: cors.Config{Name: name}})
 	}
 	var got []string
 	for line := range strings.Lines(policies(finished(t, rules...))) {

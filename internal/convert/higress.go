@@ -9,6 +9,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // fromHigress reads configurations of the cors plugin, on their own or in WasmPlugins,
@@ -161,7 +162,7 @@ func (p *higressPlugin) add() {
 		if r.lost {
 			continue
 		}
-		one := r.policy.ruleFor(cors.Match{Routes: r.routes}, p.name)
+		one := r.policy.ruleFor(match.Match{Routes: r.routes}, p.name)
 		one.at["match.routes"] = r.routesAt
 		if len(r.routes) > 0 || p.addHosts(i, one) {
 			p.compare(i, one)
@@ -173,7 +174,11 @@ func (p *higressPlugin) add() {
 // addHosts adds a rule's hosts to its match, and reports whether requests reach it.
 func (p *higressPlugin) addHosts(i int, one *rule) (reached bool) {
 	r := p.rules[i]
-	for j, host := range orEvery(r.hosts) {
+	hosts := r.hosts
+	if len(hosts) == 0 {
+		hosts = []string{""} // every host
+	}
+	for j, host := range hosts {
 		earlier := p.covering(i, host)
 		switch {
 		case earlier == nil && host == "":

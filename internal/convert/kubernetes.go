@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A resource is a Kubernetes object in the file.
@@ -250,7 +250,7 @@ var tails = map[string]bool{
 // pathOfRegex is the match of paths that says the same as a regex that a path must
 // match as a whole; ok is false if none does. It is loose if the regex also matches
 // paths in which the prefix ends within a segment.
-func pathOfRegex(expr string) (path cors.PathMatch, loose, ok bool) {
+func pathOfRegex(expr string) (path match.Path, loose, ok bool) {
 	expr = strings.TrimSuffix(strings.TrimPrefix(expr, "^"), "$")
 	if strings.HasSuffix(expr, "|") { // of "(/|$" was cut off
 		return path, false, false
@@ -266,12 +266,12 @@ func pathOfRegex(expr string) (path cors.PathMatch, loose, ok bool) {
 		case !literal:
 			continue
 		case strings.Trim(text, "/") == "":
-			return cors.PathMatch{}, false, true
+			return match.Path{}, false, true
 		}
-		return cors.PathMatch{Path: text, Prefix: true}, !tails[tail] && !strings.HasSuffix(text, "/"), true
+		return match.Path{Path: text, Prefix: true}, !tails[tail] && !strings.HasSuffix(text, "/"), true
 	}
 	text, literal := literalPath(expr)
-	return cors.PathMatch{Path: text}, false, literal && text != ""
+	return match.Path{Path: text}, false, literal && text != ""
 }
 
 // literalPath is the text that a regex stands for, if it stands for one only.

@@ -4,21 +4,21 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 func TestPathOfRegex(t *testing.T) {
-	prefix := func(path string) cors.PathMatch { return cors.PathMatch{Path: path, Prefix: true} }
-	exact := func(path string) cors.PathMatch { return cors.PathMatch{Path: path} }
+	prefix := func(path string) match.Path { return match.Path{Path: path, Prefix: true} }
+	exact := func(path string) match.Path { return match.Path{Path: path} }
 	for _, test := range []struct {
 		expr  string
-		want  cors.PathMatch
+		want  match.Path
 		loose bool
 	}{
-		{".*", cors.PathMatch{}, false},
-		{"/.*", cors.PathMatch{}, false},
-		{"^/(.*)$", cors.PathMatch{}, false},
+		{".*", match.Path{}, false},
+		{"/.*", match.Path{}, false},
+		{"^/(.*)$", match.Path{}, false},
 		{"/api/.*", prefix("/api/"), false},
 		{"/api/(.*)", prefix("/api/"), false},
 		{"/api(/.*)?", prefix("/api"), false},

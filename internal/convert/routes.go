@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A routing collects the routes of Kubernetes resources as the tables that a proxy
@@ -326,7 +326,7 @@ func (t *routing) name(table *envoyTable) {
 func (t *envoyTable) unite() {
 	first := map[string]*tableRule{}
 	t.rules = slices.DeleteFunc(t.rules, func(r *tableRule) bool {
-		routes := len(r.match.Hosts)+len(r.match.Paths) == 0 && len(r.match.Routes) > 0
+		routes := r.match.OnlyRoutes()
 		key := fmt.Sprint(r.policy.key(), routes, r.match.Hosts, r.withoutCredentials)
 		one := first[key]
 		if one == nil {
@@ -342,9 +342,9 @@ func (t *envoyTable) unite() {
 }
 
 // paths are the rule's paths, where every path is a prefix.
-func (r *tableRule) paths() []cors.PathMatch {
+func (r *tableRule) paths() []match.Path {
 	if len(r.match.Paths) == 0 {
-		return []cors.PathMatch{{Path: "/", Prefix: true}}
+		return []match.Path{{Path: "/", Prefix: true}}
 	}
 	return r.match.Paths
 }
@@ -407,7 +407,7 @@ func hostCovers(pattern, other string) bool {
 
 // pathCovers reports whether a match of paths, the zero one for every path, matches
 // all that another one does.
-func pathCovers(m, other cors.PathMatch) bool {
+func pathCovers(m, other match.Path) bool {
 	switch {
 	case m.Path == "":
 		return true
@@ -424,7 +424,7 @@ func fingerprint(r *rule) string {
 		return ""
 	}
 	alike := *r
-	alike.Name, alike.Match = "", cors.Match{}
+	alike.Name, alike.Match = "", match.Match{}
 	return object("", alike.fields(false))
 }
 

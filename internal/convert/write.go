@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // lineWidth is how long a line may get before a list in it is written one element a line.
@@ -118,7 +118,7 @@ func (r *rule) fields(named bool) (fields []field) {
 	return fields
 }
 
-func matchFields(m cors.Match) (fields []field) {
+func matchFields(m match.Match) (fields []field) {
 	if len(m.Hosts) > 0 {
 		fields = append(fields, field{name: "hosts", list: encodeAll(m.Hosts)})
 	}

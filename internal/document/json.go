@@ -10,8 +10,8 @@ import (
 )
 
 func (f *File) parseJSON() *Finding {
-	if offset, what, instead := config.CheckSyntaxDepth(f.Text, maxDepth); what != "" {
-		return f.fail(offset, what, instead)
+	if p, ok := config.CheckSyntaxDepth(f.Text, maxDepth); !ok {
+		return f.Finding(p.Offset, p)
 	}
 	f.Documents = []*Node{f.fromJSON(gjson.Parse(f.Text))}
 	return nil

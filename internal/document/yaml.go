@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // maxNodes bounds the tree of a YAML file, in which aliases repeat what is written once.
@@ -20,11 +22,11 @@ const maxDepth = 1000
 func (f *File) parseYAML() *Finding {
 	// The library doesn't say where.
 	if i := invalidUTF8(f.Text); i >= 0 {
-		return f.fail(i, "the file is not valid UTF-8", "save it as UTF-8")
+		return f.fail(problem.Syntax, i, "the file is not valid UTF-8", "save it as UTF-8")
 	}
 	for i, r := range f.Text {
 		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
-			return f.fail(i, "the file has a control character, "+strconv.QuoteRune(r), "leave it out")
+			return f.fail(problem.Syntax, i, "the file has a control character, "+strconv.QuoteRune(r), "leave it out")
 		}
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(f.Text))
@@ -68,7 +70,7 @@ func invalidUTF8(s string) int {
 func (f *File) yamlError(err error) *Finding {
 	var load *yaml.LoadError
 	if !errors.As(err, &load) || load.Mark.Line < 1 {
-		return f.fail(0, "the file is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
+		return f.fail(problem.Syntax, 0, "the file is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
 	}
 	what, instead := load.Message, ""
 	if load.ContextMsg != "" {
@@ -103,7 +105,7 @@ func (f *File) yamlError(err error) *Finding {
 	case strings.Contains(load.Message, "expected key"), strings.Contains(load.Message, "expected '-' indicator"):
 		instead = "check the indentation"
 	}
-	return f.fail(f.offset(load.Mark.Line, column), what, instead)
+	return f.fail(problem.Syntax, f.offset(load.Mark.Line, column), what, instead)
 }
 
 type yamlReader struct {
@@ -116,10 +118,10 @@ type yamlReader struct {
 	failed     *Finding
 }
 
-func (y *yamlReader) fail(n *yaml.Node, what, instead string) *Node {
+func (y *yamlReader) fail(kind problem.Kind, n *yaml.Node, what, instead string) *Node {
 	offset := y.file.offset(n.Line, n.Column)
 	if y.failed == nil {
-		y.failed = y.file.fail(offset, what, instead)
+		y.failed = y.file.fail(kind, offset, what, instead)
 	}
 	return &Node{file: y.file, Offset: offset, Text: "null"}
 }
@@ -138,9 +140,10 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 	case y.failed != nil:
 		return &Node{file: y.file, Text: "null"}
 	case y.nodes > maxNodes:
-		return y.fail(n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", y.either("use fewer aliases", "split the file"))
+		return y.fail(problem.TooLarge, n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", y.either("use fewer aliases", "split the file"))
 	case depth > maxDepth:
-		return y.fail(n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep", y.either("check the aliases", "check the brackets"))
+		return y.fail(problem.TooLarge, n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep",
+			y.either("check the aliases", "check the brackets"))
 	}
 	value := &Node{file: y.file, Offset: y.file.offset(n.Line, n.Column)}
 	switch n.Kind {
@@ -169,7 +172,7 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 			}
 		}
 	default:
-		return y.fail(n, "there is something that is no value", "leave it out")
+		return y.fail(problem.Syntax, n, "there is something that is no value", "leave it out")
 	}
 	return value
 }
@@ -190,7 +193,7 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 			value.Merges = append(value.Merges, y.file.offset(key.Line, key.Column))
 			continue
 		case key.Kind != yaml.ScalarNode:
-			y.fail(key, "a field's name is a list or an object", "write a string")
+			y.fail(problem.WrongType, key, "a field's name is a list or an object", "write a string")
 			return
 		}
 		name := key.Value
@@ -210,7 +213,8 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 		}
 		for _, source := range sources {
 			if source.Kind != Object && y.failed == nil {
-				y.fail(content, "a merge (<<) needs an object", "merge an alias of one, or a list of such aliases")
+				y.fail(problem.WrongType, content, "a merge (<<) needs an object",
+					"merge an alias of one, or a list of such aliases")
 				return
 			}
 			for _, m := range source.Members {

@@ -11,6 +11,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Change is an edit of the configuration, or, without a path, why none helps.
@@ -31,7 +32,7 @@ const maxEdits = cors.MaxRequestHeaders
 
 // change finds the smallest change that allows the request: it edits the policy
 // until the browser lets the answer through.
-func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key cors.Key) {
+func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key match.Key) {
 	if fetch.ForbiddenMethod(e.Request.Method) || e.Preflight == nil && e.Actual == nil {
 		e.Changes = []Change{{Edit: "no policy can allow it: the browser doesn't make the request"}}
 		return
@@ -291,17 +292,17 @@ func quoteJSON(s string) string {
 }
 
 // changeMatch finds a policy that would allow the request, if it covered it.
-func (e *Explanation) changeMatch(rules []config.Rule, key cors.Key) {
+func (e *Explanation) changeMatch(rules []config.Rule, key match.Key) {
 	for i := range rules {
 		rule := &rules[i]
 		policy, _ := cors.Compile(rule.Config)
 		if Run(policy, e.Request).Blocked != nil || len(rule.Match.Hosts) == 0 || key.Host == "" {
 			continue
 		}
-		match := rule.Match
-		match.Hosts = append(slices.Clone(match.Hosts), key.Host)
-		_, covers := match.Fit(key)
-		if isValid, warnings := valid(rules, i, match); covers && isValid {
+		m := rule.Match
+		m.Hosts = append(slices.Clone(m.Hosts), key.Host)
+		_, covers := m.Fit(key)
+		if isValid, warnings := valid(rules, i, m); covers && isValid {
 			path, offset, _ := rule.Field("match.hosts")
 			e.Changes = []Change{{Path: path, Offset: offset, Edit: "add " + strconv.Quote(key.Host), Warnings: warnings}}
 			return
@@ -311,7 +312,7 @@ func (e *Explanation) changeMatch(rules []config.Rule, key cors.Key) {
 }
 
 // newPolicy is a policy for the request's host and path, beside those that there are.
-func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
+func (e *Explanation) newPolicy(rules []config.Rule, key match.Key) Change {
 	ed := &editor{
 		rule:    &config.Rule{},
 		config:  cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}},
@@ -321,18 +322,18 @@ func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
 	if policy == nil || !ed.edit(Run(policy, e.Request)) {
 		return Change{Edit: ed.impossible}
 	}
-	var match cors.Match
+	var m match.Match
 	if key.Host != "" {
-		match.Hosts = []string{key.Host}
+		m.Hosts = []string{key.Host}
 	}
 	if path := capture.Stem(pathOf(key)); path != "/" {
-		match.Paths = []cors.PathMatch{{Path: path, Prefix: true}}
+		m.Paths = []match.Path{{Path: path, Prefix: true}}
 	}
-	isValid, warnings := valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), match)
+	isValid, warnings := valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), m)
 	if !isValid {
 		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
 	}
-	words := "add " + asPolicy(ed.config, match)
+	words := "add " + asPolicy(ed.config, m)
 	if rules[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words
 	}
@@ -343,7 +344,7 @@ func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
 }
 
 // asPolicy is a policy as it is written.
-func asPolicy(c cors.Config, m cors.Match) string {
+func asPolicy(c cors.Config, m match.Match) string {
 	list := func(words []string) string {
 		quoted := make([]string, len(words))
 		for i, word := range words {
@@ -380,24 +381,31 @@ func asPolicy(c cors.Config, m cors.Match) string {
 
 // valid reports whether the filter accepts the rules, if one has another match, and what
 // it warns of in that one.
-func valid(rules []config.Rule, index int, match cors.Match) (ok bool, warnings []string) {
-	list := make([]cors.Rule, len(rules))
-	for i, rule := range rules {
-		policy, _ := cors.Compile(rule.Config)
-		list[i] = cors.Rule{Name: rule.Path, Match: rule.Match, Policy: policy}
-	}
-	_, before := cors.NewSet(list)
-	list[index].Match = match
-	set, problems := cors.NewSet(list)
+func valid(rules []config.Rule, index int, m match.Match) (ok bool, warnings []string) {
+	_, before := arrange(rules)
+	rules = slices.Clone(rules)
+	rules[index].Match = m
+	ok, problems := arrange(rules)
 	for _, p := range newWarnings(before, problems) {
 		if p.Rule == index {
 			warnings = append(warnings, inOneLine(p))
 		}
 	}
-	return set != nil, warnings
+	return ok, warnings
 }
 
-func pathOf(key cors.Key) string {
+// arrange reports whether the matches of the rules go together, and what is wrong or
+// doubtful with them.
+func arrange(rules []config.Rule) (ok bool, problems []cors.Problem) {
+	r := &match.Problems{}
+	b := match.NewBuilder[*config.Rule](r, func(rule int) string { return rules[rule].Path })
+	for i := range rules {
+		b.Add(rules[i].Match, &rules[i], true)
+	}
+	return b.Table() != nil, r.All()
+}
+
+func pathOf(key match.Key) string {
 	path, _, _ := strings.Cut(key.Path, "?")
 	return path
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // An Answer is the answer to a preflight or to an actual request, as far as CORS is
@@ -55,8 +56,8 @@ func (e *Exchange) decision() *cors.Decision {
 }
 
 // Key is what the filter looks the request's policy up by.
-func Key(rawURL, route string) cors.Key {
-	key := cors.Key{Route: route, Path: "/"}
+func Key(rawURL, route string) match.Key {
+	key := match.Key{Route: route, Path: "/"}
 	if host, path, err := fetch.Target(rawURL); err == nil {
 		key.Host, key.Path = host, path
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Choice is a policy, and whether it applies to a request.
@@ -103,10 +104,10 @@ func (e *Explanation) Because() string {
 func (e *Explanation) SubjectToCORS() bool { return e.Request.CORS() }
 
 // choose finds the policy that applies, and says so of each.
-func choose(rules []config.Rule, key cors.Key) (choices []Choice, applies *config.Rule) {
+func choose(rules []config.Rule, key match.Key) (choices []Choice, applies *config.Rule) {
 	type matching struct {
 		rule *config.Rule
-		fit  cors.Fit
+		fit  match.Claim
 	}
 	var matches []matching
 	for i := range rules {
@@ -136,7 +137,7 @@ func choose(rules []config.Rule, key cors.Key) (choices []Choice, applies *confi
 }
 
 // inWords says what of a match covers a request.
-func inWords(f cors.Fit) string {
+func inWords(f match.Claim) string {
 	if f.Route != "" {
 		return "the route " + f.Route
 	}
@@ -155,7 +156,7 @@ func inWords(f cors.Fit) string {
 }
 
 // lessSpecific says why the second of two fits is the less specific one.
-func lessSpecific(best, f cors.Fit) string {
+func lessSpecific(best, f match.Claim) string {
 	switch {
 	case best.Route != "":
 		return "a match by route comes before all others"
@@ -174,9 +175,9 @@ func lessSpecific(best, f cors.Fit) string {
 }
 
 // noMatch says what of a match doesn't cover a request.
-func noMatch(m cors.Match, key cors.Key) string {
-	only := len(m.Routes) > 0 && len(m.Hosts) == 0 && len(m.Paths) == 0
-	switch _, byHost := (cors.Match{Hosts: m.Hosts}).Fit(key); {
+func noMatch(m match.Match, key match.Key) string {
+	only := m.OnlyRoutes()
+	switch _, byHost := (match.Match{Hosts: m.Hosts}).Fit(key); {
 	case only && key.Route == "":
 		return "it is for routes, and no route is given"
 	case only:

@@ -11,10 +11,10 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // TestCases: what explain says the filter answers is what the filter answers, in each
@@ -396,10 +396,10 @@ func TestHints(t *testing.T) {
 
 // TestKey: a URL is looked up as browsers send it.
 func TestKey(t *testing.T) {
-	if got := explain.Key(`https:///API.example:443\x/../v1/100%?q#f`, "r"); got != (cors.Key{Route: "r", Host: "api.example", Path: "/v1/100%?q"}) {
+	if got := explain.Key(`https:///API.example:443\x/../v1/100%?q#f`, "r"); got != (match.Key{Route: "r", Host: "api.example", Path: "/v1/100%?q"}) {
 		t.Errorf("got %+v", got)
 	}
-	if got := explain.Key("x", ""); got != (cors.Key{Path: "/"}) {
+	if got := explain.Key("x", ""); got != (match.Key{Path: "/"}) {
 		t.Errorf("got %+v of no URL", got)
 	}
 }

@@ -20,9 +20,10 @@ const (
 // layers are all packages, from the bottom to the top. A package uses only packages of
 // lines above its own.
 var layers = [][]string{
-	{"internal/problem", "internal/publicsuffix", "internal/fetch", "internal/cases"},
-	{"internal/wasmhost", "internal/envoytest"},
-	{"cors"},
+	{"internal/problem", "internal/publicsuffix", "internal/cases"},
+	{"internal/fetch", "internal/origin", "internal/wasmhost", "internal/envoytest"},
+	{"internal/names"},
+	{"cors", "match"},
 	{"config"},
 	{"config/schema", "internal/document", "internal/capture"},
 	{"filter", "internal/convert", "internal/explain", "internal/manifest"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // The surroundings of a filter are what of a file decides whether a request reaches it
@@ -122,7 +123,9 @@ func isTrue(n *document.Node) bool {
 }
 
 func warning(at *document.Node, path, what, instead string) *document.Finding {
-	return &document.Finding{File: at.File(), Offset: at.Offset, Path: path, What: what, Instead: instead, Warning: true}
+	p := problem.New(problem.Bypassed, path, what, instead)
+	p.Warning = true
+	return at.File().Finding(at.Offset, p)
 }
 
 // open warns where requests pass without the filter when it fails. Envoy has the field

@@ -10,6 +10,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // expectFields are the fields of what is expected, in the order in which they are checked.
@@ -19,7 +20,7 @@ var expectFields = []string{"verdict", "reason", "policy", "preflight", "preflig
 func (l *loader) expectations(test *document.Node, path string, t *Test) {
 	n := test.Get("expect")
 	if n == nil || n.Kind != document.Object || len(n.Members) == 0 {
-		l.fail(or(n, test), path, "is missing", "write at least the verdict, allowed or blocked")
+		l.fail(problem.Missing, or(n, test), path, "is missing", "write at least the verdict, allowed or blocked")
 		return
 	}
 	l.fields(n, path, expectFields...)
@@ -29,7 +30,7 @@ func (l *loader) expectations(test *document.Node, path string, t *Test) {
 			continue
 		}
 		if !t.browser && name != "policy" && name != "headers" {
-			l.fail(value, path+"."+name, "is what a browser decides, and the request has no origin", "write an origin, or expect only policy and headers")
+			l.fail(problem.MisplacedField, value, path+"."+name, "is what a browser decides, and the request has no origin", "write an origin, or expect only policy and headers")
 			continue
 		}
 		if check := l.expectation(name, value, path+"."+name); check != nil {
@@ -40,36 +41,36 @@ func (l *loader) expectations(test *document.Node, path string, t *Test) {
 
 // expectation reads a field of what is expected.
 func (l *loader) expectation(name string, value *document.Node, path string) func(*explain.Explanation) string {
-	fail := func(what, instead string) func(*explain.Explanation) string {
-		l.fail(value, path, what, instead)
+	fail := func(kind problem.Kind, what, instead string) func(*explain.Explanation) string {
+		l.fail(kind, value, path, what, instead)
 		return nil
 	}
 	switch name {
 	case "verdict":
 		if value.Text != "allowed" && value.Text != "blocked" {
-			return fail("is neither allowed nor blocked", "write allowed or blocked")
+			return fail(problem.InvalidValue, "is neither allowed nor blocked", "write allowed or blocked")
 		}
 		return func(e *explain.Explanation) string { return verdict(e, value.Text == "allowed") }
 	case "reason":
 		if value.Kind != document.String || !slices.Contains(reasons(), value.Text) {
-			return fail("is not a reason", `write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`)
+			return fail(problem.InvalidValue, "is not a reason", `write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`)
 		}
 		return func(e *explain.Explanation) string { return reason(e, value.Text) }
 	case "policy":
 		if value.Kind != document.String && value.Kind != document.Null {
-			return fail("is not a name", "write the name of the policy, or null for none")
+			return fail(problem.WrongType, "is not a name", "write the name of the policy, or null for none")
 		}
 		return func(e *explain.Explanation) string { return policy(e, value) }
 	case "preflight":
 		if value.Kind != document.Bool {
-			return fail("is not true or false", "write whether a browser asks first")
+			return fail(problem.WrongType, "is not true or false", "write whether a browser asks first")
 		}
 		return func(e *explain.Explanation) string {
 			return differs("a browser asks first", strconv.FormatBool(e.Preflight != nil), value.Text)
 		}
 	case "preflight_status":
 		if value.Kind != document.Number {
-			return fail("is not a number", "write the status of the preflight's answer, such as 204")
+			return fail(problem.WrongType, "is not a number", "write the status of the preflight's answer, such as 204")
 		}
 		return func(e *explain.Explanation) string {
 			switch {
@@ -82,7 +83,8 @@ func (l *loader) expectation(name string, value *document.Node, path string) fun
 		}
 	}
 	if value.Kind != document.Object {
-		return fail("is not an object", `write each header as "name: value", and null for one that must not be there`)
+		return fail(problem.WrongType, "is not an object",
+			`write each header as "name: value", and null for one that must not be there`)
 	}
 	for _, m := range value.Members {
 		l.header(m, path+"."+m.Name)

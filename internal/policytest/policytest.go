@@ -4,6 +4,7 @@ package policytest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Suite is a file of tests of one configuration.
@@ -62,9 +64,8 @@ func (s *Suite) Run() (results []Result) {
 		e := t.explain(s.rules)
 		for _, x := range t.expect {
 			if got := x.check(e); got != "" {
-				r.Failures = append(r.Failures, &document.Finding{
-					File: x.node.File(), Offset: x.node.Offset, Path: x.path, What: got,
-				})
+				r.Failures = append(r.Failures,
+					x.node.File().Finding(x.node.Offset, problem.New(problem.Unexpected, x.path, got, "")))
 			}
 		}
 		results = append(results, r)
@@ -84,21 +85,22 @@ func (t *Test) explain(rules []config.Rule) *explain.Explanation {
 func Load(file *document.File, read func(name string) (text string, err error)) (*Suite, []*document.Finding) {
 	l := &loader{file: file, suite: &Suite{Name: file.Name}}
 	if len(file.Documents) != 1 {
-		l.findings = append(l.findings, &document.Finding{
-			File: file, Path: "tests", What: fmt.Sprintf("the file has %d documents", len(file.Documents)), Instead: "write one, with configuration and tests",
-		})
+		l.report(0, problem.New(problem.WrongType, "tests",
+			fmt.Sprintf("the file has %d documents", len(file.Documents)), "write one, with configuration and tests"))
 		return nil, l.findings
 	}
 	root := file.Documents[0]
 	if manifest.IsConfiguration(root) {
-		l.fail(root, "configuration", "is a configuration, not a file of tests", "run corsctl validate "+file.Name+", or write a file of tests that names it")
+		l.fail(problem.WrongType, root, "configuration", "is a configuration, not a file of tests",
+			"run corsctl validate "+file.Name+", or write a file of tests that names it")
 		return nil, l.findings
 	}
 	l.fields(root, "", "configuration", "tests")
 	l.configuration(root, read)
 	tests := root.Get("tests")
 	if len(tests.List()) == 0 {
-		l.fail(or(tests, root), "tests", "is missing or has no test", "write a list of tests, each with name, request and expect")
+		l.fail(problem.Missing, or(tests, root), "tests", "is missing or has no test",
+			"write a list of tests, each with name, request and expect")
 	}
 	names := map[string]bool{}
 	for i, n := range tests.List() {
@@ -126,8 +128,19 @@ type loader struct {
 	findings []*document.Finding
 }
 
-func (l *loader) fail(at *document.Node, path, what, instead string) {
-	l.findings = append(l.findings, &document.Finding{File: l.file, Offset: at.Offset, Path: path, What: what, Instead: instead})
+func (l *loader) fail(kind problem.Kind, at *document.Node, path, what, instead string) {
+	l.report(at.Offset, problem.New(kind, path, what, instead))
+}
+
+// wrong reports what a check of package capture says, if it says anything.
+func (l *loader) wrong(at *document.Node, path string, err error) {
+	if p, ok := errors.AsType[problem.Problem](err); ok {
+		l.fail(p.Kind, at, path, p.What, p.Instead)
+	}
+}
+
+func (l *loader) report(offset int, p problem.Problem) {
+	l.findings = append(l.findings, l.file.Finding(offset, p))
 }
 
 // fields reports fields that are unknown or given twice.
@@ -137,17 +150,14 @@ func (l *loader) fields(n *document.Node, path string, known ...string) {
 	}
 	seen := map[string]bool{}
 	for _, m := range n.Members {
-		finding := &document.Finding{File: l.file, Offset: m.Offset, Path: path + m.Name}
 		switch {
 		case !slices.Contains(known, m.Name):
-			finding.What, finding.Instead = "is not a field", "the fields are "+strings.Join(known, ", ")
+			l.report(m.Offset, problem.New(problem.UnknownField, path+m.Name, "is not a field",
+				"the fields are "+strings.Join(known, ", ")))
 		case seen[m.Name]:
-			finding.What, finding.Instead = "is given twice", "leave one out"
-		default:
-			seen[m.Name] = true
-			continue
+			l.report(m.Offset, problem.New(problem.Duplicate, path+m.Name, "is given twice", "leave one out"))
 		}
-		l.findings = append(l.findings, finding)
+		seen[m.Name] = true
 	}
 }
 
@@ -157,7 +167,8 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 	var plugins []*manifest.Plugin
 	switch n := root.Get("configuration"); {
 	case n == nil:
-		l.fail(root, path, "is missing", "write the name of the file with the policies, or the policies")
+		l.fail(problem.Missing, root, path, "is missing",
+			"write the name of the file with the policies, or the policies")
 		return
 	case n.Kind == document.Object:
 		plugins = []*manifest.Plugin{manifest.Of("", n)}
@@ -168,19 +179,22 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 		}
 		text, err := read(name)
 		if err != nil {
-			l.fail(n, path, "can't be read: "+err.Error(), "write a name relative to the file of the tests")
+			l.fail(problem.Unreadable, n, path, "can't be read: "+err.Error(),
+				"write a name relative to the file of the tests")
 			return
 		}
 		found, findings := manifest.Find(name, text, nil)
 		if len(found) > 1 {
-			l.fail(n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(found)), "name a file with one")
+			l.fail(problem.WrongType, n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(found)),
+				"name a file with one")
 			return
 		}
 		if plugins = found; len(found) == 0 {
 			l.findings = append(l.findings, findings...)
 		}
 	default:
-		l.fail(n, path, "is neither a name nor an object", "write the name of the file with the policies, or the policies")
+		l.fail(problem.WrongType, n, path, "is neither a name nor an object",
+			"write the name of the file with the policies, or the policies")
 		return
 	}
 	for _, p := range plugins {
@@ -194,7 +208,8 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 		}
 		l.suite.rules = config.Rules(p.Configuration)
 		if n := root.Get("configuration"); configuration != nil && len(l.suite.rules) == 0 {
-			l.fail(n, path, "has no policies of its own", "give the document that its policy source serves")
+			l.fail(problem.Missing, n, path, "has no policies of its own",
+				"give the document that its policy source serves")
 		}
 	}
 }
@@ -202,16 +217,17 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 // test reads one test.
 func (l *loader) test(n *document.Node, path string, names map[string]bool) {
 	if n.Kind != document.Object {
-		l.fail(n, path, "is not an object", "write name, request and expect")
+		l.fail(problem.WrongType, n, path, "is not an object", "write name, request and expect")
 		return
 	}
 	l.fields(n, path, "name", "request", "expect")
 	t := &Test{Name: n.Get("name").String()}
 	switch {
 	case t.Name == "":
-		l.fail(n, path+".name", "is missing", "say what the test is about")
+		l.fail(problem.Missing, n, path+".name", "is missing", "say what the test is about")
 	case names[t.Name]:
-		l.fail(n.Get("name"), path+".name", strconv.Quote(t.Name)+" is the name of another test too", "give each test a name of its own")
+		l.fail(problem.Duplicate, n.Get("name"), path+".name", strconv.Quote(t.Name)+" is the name of another test too",
+			"give each test a name of its own")
 	}
 	names[t.Name] = true
 	l.request(n, path+".request", t)
@@ -222,7 +238,8 @@ func (l *loader) test(n *document.Node, path string, names map[string]bool) {
 func (l *loader) request(test *document.Node, path string, t *Test) {
 	n := test.Get("request")
 	if n == nil || n.Kind != document.Object {
-		l.fail(or(n, test), path, "is missing", "write origin, method, url, headers, credentials and route, as far as they matter")
+		l.fail(problem.Missing, or(n, test), path, "is missing",
+			"write origin, method, url, headers, credentials and route, as far as they matter")
 		return
 	}
 	l.fields(n, path, "origin", "method", "url", "route", "headers", "credentials", "private_network")
@@ -234,7 +251,7 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 		case value.Kind == document.Null && name == "origin":
 			return "null" // YAML's null, and the origin null, which is written alike
 		case value.Kind != document.String || value.Text == "":
-			l.fail(value, path+"."+name, "is not a text", "write it in quotes")
+			l.fail(problem.WrongType, value, path+"."+name, "is not a text", "write it in quotes")
 			return otherwise
 		}
 		return value.Text
@@ -242,7 +259,7 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 	flag := func(name string) bool {
 		value := n.Get(name)
 		if value != nil && value.Kind != document.Bool {
-			l.fail(value, path+"."+name, "is not true or false", "write true or false")
+			l.fail(problem.WrongType, value, path+"."+name, "is not true or false", "write true or false")
 		}
 		return value != nil && value.Text == "true"
 	}
@@ -253,9 +270,8 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 		CredentialsInclude: flag("credentials"), PrivateNetwork: flag("private_network"),
 	}
 	check := func(name string, err error) {
-		if value := n.Get(name); value != nil && err != nil {
-			what, instead, _ := strings.Cut(err.Error(), "; ")
-			l.fail(value, path+"."+name, what, instead)
+		if value := n.Get(name); value != nil {
+			l.wrong(value, path+"."+name, err)
 		}
 	}
 	check("origin", capture.CheckOrigin(t.request.Origin))
@@ -263,16 +279,13 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 	check("url", capture.CheckURL(t.request.URL))
 	headers := n.Get("headers")
 	if headers != nil && headers.Kind != document.Object {
-		l.fail(headers, path+".headers", "is not an object", `write each header as "name: value"`)
+		l.fail(problem.WrongType, headers, path+".headers", "is not an object", `write each header as "name: value"`)
 		return
 	}
 	if headers != nil {
 		for _, m := range headers.Members {
 			l.header(m, path+".headers."+m.Name)
-			if err := capture.CheckHeader(m.Name, scalar(m.Value)); err != nil {
-				what, instead, _ := strings.Cut(err.Error(), "; ")
-				l.fail(m.Value, path+".headers."+m.Name, what, instead)
-			}
+			l.wrong(m.Value, path+".headers."+m.Name, capture.CheckHeader(m.Name, scalar(m.Value)))
 			t.request.Headers = append(t.request.Headers, [2]string{m.Name, scalar(m.Value)})
 		}
 	}
@@ -281,7 +294,7 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 // header reports a header whose value is no text.
 func (l *loader) header(m document.Member, path string) {
 	if m.Value.Kind == document.List || m.Value.Kind == document.Object {
-		l.fail(m.Value, path, "is not a text", "write the value in quotes, several joined by commas")
+		l.fail(problem.WrongType, m.Value, path, "is not a text", "write the value in quotes, several joined by commas")
 	}
 }
 

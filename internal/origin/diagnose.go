@@ -1,0 +1,529 @@
+package origin
+
+import (
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What is wrong with an entry of allow_origins, and what to write instead. Whatever a
+// message tells people to write is tried before: a suggestion that is refused in turn
+// costs its reader a round more than none.
+
+// A diagnosis says what is wrong with an entry.
+type diagnosis struct {
+	kind problem.Kind // [problem.NotOrigin] if it isn't said
+	what string
+	// mended are entries in place of the one that is wrong, the best first. They may
+	// have something else wrong with them.
+	mended []string
+	// regexes are regexes that might be meant.
+	regexes []string
+	// all says that every one of mended is to be written, and not one of them.
+	all bool
+	// instead is what to do if none of them is right.
+	instead string
+}
+
+const anOrigin = `write an origin, such as "https://app.example"`
+
+// Limits of what is mended: how many things in an entry one after the other, and how
+// long the entry and what is written instead may be.
+const (
+	maxMends   = 8
+	MaxMended  = 1000
+	MaxInstead = 400
+)
+
+// A mender finds out what entries of allow_origins are meant to be. What it tells people
+// to write is right for a policy that allows credentials, or doesn't.
+type mender struct {
+	credentials bool
+	// regexes is how many more are tried. With credentials that takes much memory.
+	regexes int
+}
+
+func newMender(credentials bool) *mender { return &mender{credentials, 5} }
+
+// diagnoseOrigin says what is wrong with an entry of allow_origins that isn't right,
+// and what to write instead.
+func (m *mender) diagnoseOrigin(s string) (kind problem.Kind, what, instead string) {
+	d := diagnose(s)
+	if d.kind == 0 {
+		d.kind = problem.NotOrigin
+	}
+	return d.kind, d.what, d.suggest(m, maxMends)
+}
+
+// mend says to write what s is meant to be, or otherwise if that isn't clear.
+func (m *mender) mend(s, otherwise string) string {
+	if instead := m.try(s, maxMends); instead != "" {
+		return "write " + instead
+	}
+	return otherwise
+}
+
+// try returns what s is meant to be, as JSON, or "".
+func (m *mender) try(s string, depth int) string {
+	p, ok := readPattern(s)
+	switch {
+	case !ok:
+		d := diagnose(s)
+		return d.try(m, depth-1)
+	case p.overAddress():
+		return m.try(strings.Replace(s, "*.", "", 1), depth-1)
+	case p.tooDeep():
+		return ""
+	case m.credentials && p.insecure() && !p.overPublicSuffix():
+		return m.try("https"+strings.TrimSuffix(strings.TrimPrefix(s, "http"), ":443"), depth-1)
+	case m.credentials && p.trustsStrangers():
+		return ""
+	}
+	return strconv.Quote(s)
+}
+
+func (d *diagnosis) suggest(m *mender, depth int) string {
+	if mended := d.try(m, depth); mended != "" {
+		return "write " + mended
+	}
+	if d.instead == "" {
+		return anOrigin
+	}
+	return d.instead
+}
+
+// try returns what is to be written, as JSON, or "".
+func (d *diagnosis) try(m *mender, depth int) string {
+	if depth <= 0 {
+		return ""
+	}
+	var list []string
+	length := 0
+	for _, s := range d.mended {
+		mended := ""
+		if len(s) <= MaxMended {
+			mended = m.try(s, depth)
+		}
+		length += len(mended)
+		switch {
+		case d.all && (mended == "" || length > MaxInstead):
+			return ""
+		case mended == "" || slices.Contains(list, mended):
+			continue
+		case !d.all:
+			return mended
+		}
+		list = append(list, mended)
+	}
+	if list != nil {
+		return strings.Join(list, ", ")
+	}
+	for _, expr := range d.regexes {
+		if m.acceptsRegex(expr) {
+			return `{"regex": ` + strconv.Quote(expr) + `}`
+		}
+	}
+	return ""
+}
+
+// acceptsRegex reports whether the policy may have a regex. It is one that can be shown
+// on a line.
+func (m *mender) acceptsRegex(expr string) bool {
+	if len(expr) > MaxInstead || strings.ContainsFunc(expr, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
+		return false
+	}
+	if m.regexes--; m.regexes < 0 {
+		return false
+	}
+	budget := &RegexBudget{steps: regexSteps / 16}
+	a, _, what, _ := compileRegex(expr, budget)
+	if a == nil || what != "" {
+		return false
+	}
+	v := examine(a, budget)
+	return !budget.spent() && (!m.credentials || v.trusted())
+}
+
+// diagnose says what is wrong with an entry of allow_origins that isn't right.
+func diagnose(s string) diagnosis {
+	if name, ok := Variable(s); ok {
+		d := diagnosis{kind: problem.Placeholder, what: problem.Quote(s) + " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
+		if strings.Contains(strings.ToLower(name), "http_origin") {
+			d.what = problem.Quote(s) + " is a variable of nginx, and nothing here fills it in: it would allow every origin"
+			d.mended, d.instead = []string{"*"}, "list the origins of the pages that may read answers"
+		}
+		return d
+	}
+	if d := diagnoseText(s); d.what != "" {
+		return d
+	}
+	if LooksLikeRegex(s) {
+		return diagnoseRegex(s)
+	}
+	if list := splitList(s); len(list) > 1 || len(list) == 1 && list[0] != s {
+		return diagnosis{what: problem.Quote(s) + " is a list in one string", mended: list, all: true, instead: "write each origin as a string of its own"}
+	}
+	if strings.ContainsFunc(s, unicode.IsSpace) {
+		return diagnosis{what: problem.Quote(s) + " contains white space", instead: "write each origin as a string of its own, without spaces"}
+	}
+	scheme, rest, found := strings.Cut(s, "://")
+	switch {
+	case !found, scheme != "" && strings.HasPrefix(s, "blob:"):
+		return diagnoseScheme(s)
+	case strings.Contains(scheme, "*"):
+		d := diagnosis{kind: problem.WildcardMisplaced, what: problem.Quote(s) + " has a wildcard in its scheme", instead: "write one entry for each scheme"}
+		if host := strings.TrimSuffix(before(rest, "/?#"), ":*"); host == "*" {
+			d.mended = []string{"*"}
+		} else {
+			// Whoever trusts a site with credentials doesn't mean its pages over http.
+			d.mended, d.all = []string{"https://" + rest, "http://" + rest}, true
+		}
+		return d
+	case !validScheme(strings.ToLower(scheme)):
+		return diagnosis{what: problem.Quote(s) + " has an invalid scheme", instead: `write a scheme such as "https"`}
+	case strings.ToLower(scheme) != scheme:
+		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
+			mended: []string{strings.ToLower(scheme) + "://" + rest}}
+	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && IsASCII(s):
+		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
+			mended: []string{strings.ToLower(withoutPath(s))}}
+	case rest == "":
+		return diagnosis{what: problem.Quote(s) + " has no host", mended: []string{s + "app.example"}}
+	}
+	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
+		part := map[byte]string{'/': "a path", '?': "a query", '#': "a fragment", '\\': "a backslash"}[rest[i]]
+		return diagnosis{what: problem.Quote(s) + " has " + part + slashOnly(rest[i:]) + ", and an origin is only scheme, host and port",
+			mended: []string{withoutPath(s)}}
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		return diagnosis{what: problem.Quote(s) + " has user information, which an origin never has", mended: []string{scheme + "://" + rest[i+1:]}}
+	}
+	if inner := strings.TrimSuffix(strings.TrimPrefix(rest, "*."), ":*"); strings.Contains(inner, "*") || inner == "" || inner == "*" {
+		return diagnoseWildcard(s, scheme, rest)
+	}
+	return diagnoseHost(s, scheme, rest)
+}
+
+// diagnoseText finds what is wrong with an entry as a text.
+func diagnoseText(s string) diagnosis {
+	trimmed := strings.TrimSpace(s)
+	visible := strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) || r < ' ' && !unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, s)
+	unquoted := strings.Trim(s, "\"'`<>“”‘’")
+	switch {
+	case trimmed == "":
+		return diagnosis{what: "is empty", instead: anOrigin}
+	case strings.ContainsRune(s, utf8.RuneError):
+		return diagnosis{what: problem.Quote(s) + " has U+FFFD, which stands where a character was lost", instead: "write it anew, and save the file as UTF-8"}
+	case trimmed != s:
+		return diagnosis{what: problem.Quote(s) + " has white space around it", mended: []string{trimmed}}
+	case visible != s:
+		return diagnosis{what: problem.Quote(s) + " has a character that can't be seen", mended: []string{visible}}
+	case unquoted != s && ownOrigin(unquoted):
+		return diagnoseScheme(unquoted)
+	case unquoted != s && strings.HasPrefix(s, "<") && strings.ContainsFunc(unquoted, unicode.IsSpace):
+		return diagnosis{kind: problem.Placeholder, what: problem.Quote(s) + " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
+	case unquoted != s && strings.Trim(s, "<>") == unquoted:
+		return diagnosis{what: problem.Quote(s) + " has brackets around it", mended: []string{unquoted}}
+	case unquoted != s:
+		return diagnosis{what: problem.Quote(s) + " has quotes within the string", mended: []string{unquoted}}
+	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") && !strings.Contains(s, "://["):
+		return diagnosis{what: problem.Quote(s) + " is a list in one string", mended: []string{s[1 : len(s)-1]}, instead: "write each origin as a string of its own"}
+	}
+	return diagnosis{}
+}
+
+// diagnoseScheme says what is wrong with an entry without "://".
+func diagnoseScheme(s string) diagnosis {
+	head, tail, colon := strings.Cut(s, ":")
+	host := strings.TrimLeft(s, "/")
+	if colon && (head == "http" || head == "https") {
+		host = strings.TrimLeft(tail, "/")
+	}
+	scheme := "https://"
+	if name, _ := RepairHost(host); loopback(beforePort(name)) {
+		scheme = "http://" // where no one has a certificate
+	}
+	switch {
+	case strings.EqualFold(s, "null"):
+		return diagnosis{what: problem.Quote(s) + " is not an origin", mended: []string{"null"}}
+	case strings.Trim(s, "*") == "":
+		return diagnosis{what: problem.Quote(s) + " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+	case head == "blob" && strings.Contains(tail, "://"):
+		return diagnosis{what: problem.Quote(s) + " is a blob's URL, whose pages have the origin of the page that made it", mended: []string{withoutPath(tail)}}
+	case everyone(s):
+		return diagnosis{what: problem.Quote(s) + " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+	case ownOrigin(s):
+		return diagnosis{what: problem.Quote(s) + " is not an origin", instead: "leave it out: pages of the API's own origin need no CORS"}
+	case colon && neverOrigin(head):
+		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
+	case strings.Contains(s, ":/"):
+		return diagnosis{what: problem.Quote(s) + " has one slash where two should stand", mended: []string{strings.Replace(s, ":/", "://", 1)}}
+	case colon && tail == "" && validScheme(head):
+		return diagnosis{what: problem.Quote(s) + " is a scheme alone", mended: []string{head + "://"}}
+	case colon && validScheme(head) && !strings.Contains(head, ".") && head != "http" && head != "https" && strings.Trim(tail, "0123456789*") == tail:
+		return diagnosis{what: problem.Quote(s) + " has no slashes after its scheme", mended: []string{head + "://" + tail}}
+	}
+	return diagnosis{what: problem.Quote(s) + " has no scheme", mended: []string{withoutPath(scheme + host)}}
+}
+
+// everyone reports whether an entry is a word for every origin in another tool.
+func everyone(s string) bool {
+	return slices.Contains([]string{"all", "any", "every", "everyone", "wildcard"}, strings.ToLower(s))
+}
+
+// ownOrigin reports whether an entry is a word for the origin of the API itself, as in
+// a Content-Security-Policy.
+func ownOrigin(s string) bool {
+	return slices.Contains([]string{"self", "same-origin", "same-site", "this"}, strings.ToLower(s))
+}
+
+func beforePort(s string) string {
+	host, _, _ := CutPort(s)
+	return host
+}
+
+// diagnoseWildcard says what is wrong with an entry that has a wildcard where none can
+// stand.
+func diagnoseWildcard(s, scheme, rest string) diagnosis {
+	d := diagnosis{
+		kind:    problem.WildcardMisplaced,
+		what:    problem.Quote(s) + " has a wildcard where none can stand",
+		instead: `write all subdomains as "scheme://*.host", all ports as "scheme://host:*", or {"regex": "…"}`,
+	}
+	host, port := strings.TrimSuffix(rest, ":*"), ""
+	if i := strings.LastIndexByte(host, ':'); i >= 0 {
+		host, port = host[:i], host[i:]
+	}
+	port = strings.ReplaceAll(port, "*", "[0-9]*")
+	if name, ok := strings.CutPrefix(host, "**."); ok && !strings.Contains(name, "*") && strings.Contains(name, ".") {
+		d.mended = []string{scheme + "://*." + name + rest[len(host):]} // any number of labels, as elsewhere
+		return d
+	}
+	switch {
+	case len(s) > MaxMended: // for which there is nothing to write, whatever is in it
+	case host == "":
+		d.kind, d.what, d.mended = problem.NotOrigin, problem.Quote(s)+" has no host", []string{scheme + "://"}
+	case host == "*" || host == "*.":
+		d.what = problem.Quote(s) + " would be every origin of the scheme " + scheme
+		d.regexes = []string{scheme + "://" + everyHost(scheme) + port}
+		d.instead = "list the origins, or leave out allow_credentials"
+	case strings.HasPrefix(host, "*") && !strings.HasPrefix(host, "*-") && strings.Count(host, "*") == 1 && strings.Contains(strings.TrimPrefix(host, "*."), "."):
+		d.mended = []string{scheme + "://*." + strings.TrimPrefix(host, "*") + strings.TrimPrefix(rest, host)}
+		fallthrough
+	default:
+		letters := "[a-z0-9-]+"
+		if !special(scheme) {
+			letters = "[A-Za-z0-9.-]*"
+		}
+		expr := ""
+		if name, ok := strings.CutPrefix(host, "*."); ok {
+			host, expr = name, "([a-z0-9-]+\\.)+"
+		}
+		for i, part := range strings.Split(host, "*") {
+			if i > 0 && !strings.HasSuffix(expr, letters) {
+				expr += letters
+			}
+			expr += QuoteRegex(part)
+		}
+		if strings.HasSuffix(rest, ":*") {
+			port = "(:[0-9]+)?"
+		}
+		d.regexes = []string{scheme + "://" + expr + port}
+	}
+	return d
+}
+
+// LooksLikeRegex reports whether an entry was meant to be a regex.
+func LooksLikeRegex(s string) bool {
+	for _, part := range [...]string{`\.`, `\/`, `\d`, `\w`, "(", "^", "+)", "://.*", "://.+", "]+", "]*", "]{", "?://", "://[a-z", "://[^", "://[0-9", "://[A-Z", "://[-", `://\`} {
+		if strings.Contains(s, part) {
+			return true
+		}
+	}
+	return strings.HasPrefix(s, ".*") || strings.HasPrefix(s, ".+") || strings.HasPrefix(s, "~") || strings.HasSuffix(s, "$")
+}
+
+// diagnoseRegex says what to write in place of a regex that stands as a string.
+func diagnoseRegex(s string) diagnosis {
+	expr := s
+	for _, prefix := range [...]string{"regex:", "regexp:", "re:", "regex=", "r:"} {
+		expr = strings.TrimPrefix(expr, prefix)
+	}
+	expr = strings.TrimLeft(expr, "~* ")
+	if len(expr) > 1 && expr[0] == '/' && strings.HasSuffix(expr, "/") {
+		expr = expr[1 : len(expr)-1]
+	}
+	expr = strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(expr, `\/`, "/"), "^"), "$")
+	expr = strings.TrimSuffix(expr, "/")
+	d := diagnosis{what: problem.Quote(s) + " is a regex, written as an origin", regexes: []string{expr}, instead: `write {"regex": "…"}, with a regex for your own sites alone`}
+	if rest, both := strings.CutPrefix(expr, "https?"); both {
+		d.regexes = append(d.regexes, "https"+rest)
+	}
+	// What has no other escape than that of a dot is literal, and where dots aren't
+	// escaped at all, nobody meant them to match anything.
+	plain := strings.NewReplacer(`\.`, ".", `\-`, "-", `\:`, ":").Replace(expr)
+	if !strings.Contains(expr, `\`) {
+		for _, wildcard := range [...]string{"://.*.", "://.+.", "://(.*.)?", "://(.+.)?"} {
+			plain = strings.Replace(plain, wildcard, "://*.", 1)
+		}
+	}
+	if _, ok := readPattern(plain); ok {
+		d.mended = []string{plain}
+	}
+	return d
+}
+
+// Variable returns the name of a variable of a shell, a template or a server in s.
+func Variable(s string) (name string, ok bool) {
+	for _, form := range [...]struct{ open, end string }{{"${", "}"}, {"$(", ")"}, {"{{", "}}"}, {"<%", "%>"}, {"%{", "}"}, {"#{", "}"}, {"$[[", "]]"}} {
+		if _, rest, found := strings.Cut(s, form.open); found && (form.open != "$(" || !strings.Contains(s, "://")) {
+			name, _, _ = strings.Cut(rest, form.end)
+			return name, true
+		}
+	}
+	if i := strings.IndexByte(s, '$'); i >= 0 && i+1 < len(s) && (isLower(s[i+1]|0x20) || s[i+1] == '_') && (i == 0 || special(before(s, ":"))) {
+		return s[i+1:], true
+	}
+	return "", false
+}
+
+// splitList splits a list in one string. Spaces separate only what has schemes, because
+// else they may be anything.
+func splitList(s string) []string {
+	spaces := strings.Count(s, "://") > 1 // found out once, not for each space
+	return strings.FieldsFunc(s, func(r rune) bool {
+		return r == ',' || r == ';' || r == '|' || unicode.IsSpace(r) && spaces
+	})
+}
+
+// withoutPath is the part of a URL before its path, query and fragment.
+func withoutPath(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	return scheme + "://" + before(rest, `/?#\`)
+}
+
+// before is the part of s before the first of the characters.
+func before(s, characters string) string {
+	if i := strings.IndexAny(s, characters); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+func slashOnly(path string) string {
+	if path == "/" {
+		return " (a trailing slash)"
+	}
+	return ""
+}
+
+// diagnoseHost says what is wrong with host[:port].
+func diagnoseHost(s, scheme, rest string) diagnosis {
+	bare := strings.TrimSuffix(rest, ":*")
+	everyPort := rest[len(bare):]
+	if strings.Count(bare, ":") > 1 || strings.HasPrefix(bare, "[") {
+		return diagnoseIPv6(s, scheme, bare, everyPort)
+	}
+	host, port, hasPort := strings.Cut(bare, ":")
+	if hasPort {
+		n, ok := parseUint(port, 65535)
+		switch shorter := strings.TrimLeft(port, "0"); {
+		case port == "":
+			return diagnosis{what: problem.Quote(s) + " has a colon and no port", mended: []string{scheme + "://" + host}}
+		case !ok && shorter != "" && shorter != port:
+			return diagnosis{what: problem.Quote(s) + " has an invalid port", mended: []string{scheme + "://" + host + ":" + shorter}}
+		case !ok:
+			return diagnosis{what: problem.Quote(s) + " has an invalid port", instead: `write a number from 0 to 65535, or "*"`}
+		case n == defaultPort(scheme):
+			return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has the default port of its scheme, which browsers leave out", mended: []string{scheme + "://" + host + everyPort}}
+		case everyPort != "":
+			return diagnosis{what: problem.Quote(s) + " has two ports", mended: []string{scheme + "://" + host + everyPort}}
+		}
+	}
+	tail := rest[len(host):]
+	switch {
+	case host == "":
+		return diagnosis{what: problem.Quote(s) + " has no host", mended: []string{scheme + "://app.example"}}
+	case len(host) > MaxHost:
+		return diagnosis{kind: problem.TooLarge, what: "the host is longer than the " + strconv.Itoa(MaxHost) + " characters that DNS allows", instead: "shorten it"}
+	case !IsASCII(host):
+		d := diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has characters outside ASCII, which browsers send as Punycode", instead: `write the host's "xn--" form`}
+		if ascii, ok := toASCII(host); ok {
+			d.mended = []string{scheme + "://" + ascii + tail}
+		}
+		return d
+	case !special(scheme):
+		return diagnosis{what: problem.Quote(s) + " has an invalid host", instead: "write letters, digits, hyphens, dots and underscores"}
+	case endsInNumber(host):
+		return diagnosis{what: problem.Quote(s) + " has an invalid IPv4 address", instead: `write four numbers from 0 to 255, such as "http://192.0.2.1"`}
+	case strings.HasPrefix(host, ".") && len(host) > 1:
+		return diagnosis{what: problem.Quote(s) + " begins with a dot", mended: []string{scheme + "://*" + host + tail}}
+	}
+	return diagnosis{what: problem.Quote(s) + " has an invalid host", instead: "write letters, digits, hyphens and dots"}
+}
+
+// diagnoseIPv6 says what is wrong with a host that should be an IPv6 address.
+func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
+	address, tail := strings.Trim(bare, "[]"), ""
+	if i := strings.LastIndex(bare, "]:"); i >= 0 {
+		address, tail = strings.Trim(bare[:i], "[]"), bare[i+1:]
+	}
+	pieces, ok := parseIPv6(address)
+	if !ok {
+		return diagnosis{what: problem.Quote(s) + " has an invalid IPv6 address", instead: `write it as browsers do, such as "http://[::1]:8080"`}
+	}
+	short := string(appendIPv6(nil, pieces))
+	if strings.TrimPrefix(tail, ":") == strconv.Itoa(defaultPort(scheme)) || everyPort != "" {
+		tail = everyPort
+	}
+	kind, wrong := problem.NotOrigin, " has an IPv6 address without brackets"
+	switch {
+	case bare[0] == '[' && address == short:
+		tail = everyPort
+		kind, wrong = problem.NeverSent, " has a port that is out of range, or the scheme's default, which browsers leave out"
+	case bare[0] == '[':
+		kind, wrong = problem.NeverSent, " has an IPv6 address that isn't in its shortest form, in which browsers send it"
+	}
+	return diagnosis{kind: kind, what: problem.Quote(s) + wrong, mended: []string{scheme + "://[" + short + "]" + tail}}
+}
+
+// MalformedInWords says what is wrong with an Origin header, where it is what people
+// write by hand and browsers don't. It repeats only what is an origin but for that, and
+// so is short and printable.
+func MalformedInWords(s string) string {
+	const unknown = "the Origin header is not one serialized origin"
+	if s == "" {
+		return "the Origin header is empty"
+	}
+	mended, slash := strings.CutSuffix(s, "/")
+	if len(mended) > maxOrigin {
+		return unknown
+	}
+	_, ok := parseOrigin(mended) // whose host may have upper-case letters, if it is opaque
+	upper := !ok
+	if upper {
+		lower := strings.ToLower(mended)
+		// What isn't ASCII and becomes so has another length then.
+		if _, ok = parseOrigin(lower); !ok || len(lower) != len(mended) {
+			return unknown
+		}
+	}
+	switch {
+	case upper && slash:
+		return "the Origin header " + s + " has upper-case letters and a slash at its end, as browsers never send it"
+	case upper:
+		return "the Origin header " + s + " has upper-case letters, as browsers never send it"
+	case slash:
+		return "the Origin header " + s + " has a slash at its end, as browsers never send it"
+	}
+	return unknown
+}

@@ -1,0 +1,117 @@
+package origin
+
+import (
+	"hash/maphash"
+	"strings"
+)
+
+// An originTable is a set of origins and patterns in one block of memory: beside the
+// texts themselves an entry costs eight bytes, in an index of open addressing, of which
+// a quarter at least is free. A map of strings would cost five times as much, and the
+// collector a visit to each string (RATIONALE.md, "What a policy set weighs").
+type originTable struct {
+	text  strings.Builder
+	slots []tableSlot // a power of two of them
+	n     int
+}
+
+// A tableSlot says where a text is. The zero value is a free slot: no text is empty.
+type tableSlot struct {
+	offset uint32
+	// mark has the text's length in its lower lengthBits, and above them bits of its
+	// hash, so that few texts are compared in vain.
+	mark uint32
+}
+
+// lengthBits has room for the length of each pattern.
+const lengthBits = 9
+
+const maxTableText = 1<<lengthBits - 1
+
+// Each text of allow_origins fits.
+var _ [maxTableText - maxOrigin - len("*.") - len(":*")]struct{}
+
+// The seed keeps those who choose origins, on either side, from choosing collisions.
+var tableSeed = maphash.MakeSeed()
+
+// newOriginTable returns a table with room for n texts of so many bytes in all.
+func newOriginTable(n, bytes int) *originTable {
+	t := &originTable{}
+	size := 8
+	for size*3 < n*4 {
+		size *= 2
+	}
+	t.slots = make([]tableSlot, size)
+	t.text.Grow(bytes)
+	return t
+}
+
+// add adds a text, and reports whether it wasn't there yet. There must be room.
+func (t *originTable) add(s string) bool {
+	h := maphash.String(tableSeed, s)
+	mark, mask := tableMark(h, len(s)), uint64(len(t.slots)-1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		slot := &t.slots[i]
+		switch {
+		case slot.mark == 0:
+			*slot = tableSlot{uint32(t.text.Len()), mark}
+			t.text.WriteString(s)
+			t.n++
+			return true
+		case slot.mark == mark && t.at(*slot) == s:
+			return false
+		}
+	}
+}
+
+// get returns the table's own copy of a text, or "" if it has none.
+func (t *originTable) get(s string) string {
+	if t == nil || len(s) > maxTableText {
+		return ""
+	}
+	h := maphash.String(tableSeed, s)
+	mark, mask := tableMark(h, len(s)), uint64(len(t.slots)-1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		slot := t.slots[i]
+		if slot.mark == 0 {
+			return ""
+		}
+		if slot.mark == mark && t.at(slot) == s {
+			return t.at(slot)
+		}
+	}
+}
+
+// has is get for a text that was put together in a buffer.
+func (t *originTable) has(s []byte) bool {
+	if t == nil || len(s) > maxTableText {
+		return false
+	}
+	h := maphash.Bytes(tableSeed, s)
+	mark, mask := tableMark(h, len(s)), uint64(len(t.slots)-1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		slot := t.slots[i]
+		if slot.mark == 0 {
+			return false
+		}
+		if slot.mark == mark && t.at(slot) == string(s) {
+			return true
+		}
+	}
+}
+
+func tableMark(h uint64, length int) uint32 {
+	return uint32(h>>32)<<lengthBits | uint32(length)
+}
+
+func (t *originTable) at(slot tableSlot) string {
+	return t.text.String()[slot.offset:][:slot.mark&maxTableText]
+}
+
+// size is about how many bytes of memory the table takes.
+func (t *originTable) size() int {
+	if t == nil {
+		return 0
+	}
+	return 64 + t.text.Cap() + 8*cap(t.slots)
+}

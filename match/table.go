@@ -1,0 +1,158 @@
+package match
+
+import (
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+)
+
+// A Table finds the value that applies to a request. It is immutable, and a look-up
+// costs the same whatever the number of matches. Values are pointers as a rule, so that
+// the zero value says that nothing applies.
+type Table[T any] struct {
+	values []T
+	index  index
+}
+
+// Everything returns a table in which a value is for every request.
+func Everything[T any](value T) *Table[T] {
+	return &Table[T]{[]T{value}, index{every: hostTable{own: pathTable{every: 1}}}}
+}
+
+// All are the values in the order in which they were added.
+func (t *Table[T]) All() []T { return t.values }
+
+// ByRoute reports whether a look-up depends on the route's name.
+func (t *Table[T]) ByRoute() bool { return len(t.index.routes) > 0 }
+
+// ByHost reports whether a look-up depends on the host.
+func (t *Table[T]) ByHost() bool { return t.index.byHost }
+
+// ByPath reports whether a look-up depends on the path.
+func (t *Table[T]) ByPath() bool { return t.index.byPath }
+
+// Complete reports whether a value applies to each request.
+func (t *Table[T]) Complete() bool { return t.index.every.own.every != 0 }
+
+// Everywhere is the value that applies to every request; the zero value if that depends
+// on the request.
+func (t *Table[T]) Everywhere() (value T) {
+	if t.Complete() && len(t.values) == 1 {
+		return t.values[0]
+	}
+	return value
+}
+
+// Lookup returns the value that applies to a request, the zero value if none does: the
+// value for its route; or else for its host, for the longest wildcard over its host, for
+// every host; and of each of these for its path, for the longest prefix, for every path.
+func (t *Table[T]) Lookup(k Key) (value T) {
+	if n := t.index.lookup(k); n != 0 {
+		return t.values[n-1]
+	}
+	return value
+}
+
+// An index finds the number of the value that applies to a request.
+type index struct {
+	routes map[string]number
+	hosts  map[string]*hostTable // exact, in lower case, with or without a port
+	// suffixes are the hosts after "*."; depths has bit n set where one has n labels.
+	suffixes map[string]*hostTable
+	depths   uint64
+	ports    bool      // a host has a port
+	every    hostTable // for every host
+
+	byHost bool
+	byPath bool
+}
+
+// A number is a value's index in the table plus one. Zero is no value.
+type number int32
+
+func (x *index) lookup(k Key) number {
+	if n := x.routes[k.Route]; n != 0 {
+		return n
+	}
+	path, _, _ := strings.Cut(k.Path, "?")
+	if x.byHost {
+		if n := x.lookupHost(k.Host, path); n != 0 {
+			return n
+		}
+	}
+	return x.every.lookup(path)
+}
+
+// lookupHost returns the number for the most specific host that has one for the path.
+func (x *index) lookupHost(host, path string) number {
+	var a authority
+	if !a.set(host) {
+		return 0
+	}
+	if n := x.lookupIn(x.hosts, &a, 0, path); n != 0 {
+		return n
+	}
+	// From the left, so that the longest wildcard comes first.
+	from := 0
+	for labels := a.dots; labels > 0; labels-- {
+		for a.bytes[from] != '.' {
+			from++
+		}
+		from++
+		if x.depths>>labels&1 == 0 {
+			continue
+		}
+		if n := x.lookupIn(x.suffixes, &a, from, path); n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// lookupIn looks an authority up, from an offset of its host on: as it is if it has a
+// port, and without the port.
+func (x *index) lookupIn(hosts map[string]*hostTable, a *authority, from int, path string) number {
+	if x.ports && a.end < a.length {
+		if n := hosts[string(a.bytes[from:a.length])].lookup(path); n != 0 {
+			return n
+		}
+	}
+	return hosts[string(a.bytes[from:a.end])].lookup(path)
+}
+
+// An authority is one in the form in which hosts are compared: in lower case, and
+// without a dot at the host's end, which names the same host (RFC 1034, section 3.1).
+type authority struct {
+	bytes  [origin.MaxHost + len(":65535")]byte
+	end    int // of the host
+	dots   int // in the host
+	length int // of host and port
+}
+
+// set takes a request's authority, and reports whether it can be that of a host.
+func (a *authority) set(s string) bool {
+	if len(s) > len(a.bytes) {
+		return false
+	}
+	end := len(s) // of the host without its port
+	for i := end - 1; i >= 0 && ('0' <= s[i] && s[i] <= '9' || s[i] == ':'); i-- {
+		if s[i] == ':' {
+			end = i
+			break
+		}
+	}
+	host, port := s[:end], s[end:]
+	a.end = copy(a.bytes[:], strings.TrimSuffix(host, "."))
+	for i, c := range a.host() {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			a.bytes[i] = c + ('a' - 'A')
+		case c == '.':
+			a.dots++
+		}
+	}
+	a.length = a.end + copy(a.bytes[a.end:], port)
+	return true
+}
+
+func (a *authority) host() []byte { return a.bytes[:a.end] }
