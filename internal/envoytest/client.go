@@ -92,11 +92,11 @@ func (c *Conn) Do(req cases.Request) (*Response, error) {
 	if err := c.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
 		return nil, err
 	}
-	method, host, path := target(req)
+	req = req.Complete()
 	var head strings.Builder
-	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", method, path)
+	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", req.Method, req.Path)
 	if !slices.ContainsFunc(req.Headers, func(h [2]string) bool { return strings.EqualFold(h[0], "host") }) {
-		fmt.Fprintf(&head, "Host: %s\r\n", host)
+		fmt.Fprintf(&head, "Host: %s\r\n", req.Host)
 	}
 	for _, h := range req.Headers {
 		fmt.Fprintf(&head, "%s: %s\r\n", h[0], h[1])
@@ -124,7 +124,7 @@ func (c *Conn) Do(req cases.Request) (*Response, error) {
 			return resp, nil
 		case status < 200: // Another head follows.
 			continue
-		case method == http.MethodHead || bodiless(status):
+		case req.Method == http.MethodHead || bodiless(status):
 			return resp, nil
 		}
 		resp.Body, err = readBody(c.r, headers, true)
@@ -144,7 +144,7 @@ func HTTP2(addr string, req cases.Request) (*Response, error) {
 	if err := conn.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
 		return nil, err
 	}
-	method, host, path := target(req)
+	req = req.Complete()
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	field := func(name, value string) {
@@ -153,15 +153,15 @@ func HTTP2(addr string, req cases.Request) (*Response, error) {
 	var lines [][2]string
 	for _, h := range req.Headers {
 		if strings.EqualFold(h[0], "host") {
-			host = h[1]
+			req.Host = h[1]
 		} else {
 			lines = append(lines, h)
 		}
 	}
-	field(":method", method)
+	field(":method", req.Method)
 	field(":scheme", "http")
-	field(":authority", host)
-	field(":path", path)
+	field(":authority", req.Host)
+	field(":path", req.Path)
 	for _, h := range lines {
 		field(h[0], h[1])
 	}
@@ -224,10 +224,6 @@ func HTTP2(addr string, req cases.Request) (*Response, error) {
 			return nil, fmt.Errorf("connection closed: %s %s", f.ErrCode, f.DebugData())
 		}
 	}
-}
-
-func target(req cases.Request) (method, host, path string) {
-	return or(req.Method, http.MethodGet), or(req.Host, "api.example"), or(req.Path, "/")
 }
 
 // bodiless reports whether an answer with this status never has a body.
