@@ -49,31 +49,6 @@ func Root() (string, error) {
 	}
 }
 
-// Binary returns the path of the Envoy to test with: $ENVOY, else the one that
-// the Makefile installs, else the one in PATH.
-func Binary() (string, error) {
-	root, err := Root()
-	if err != nil {
-		return "", err
-	}
-	const advice = `run "make test", which installs Envoy, or set ENVOY to an Envoy binary`
-	if env := os.Getenv("ENVOY"); env != "" {
-		path, err := exec.LookPath(env)
-		if err != nil {
-			return "", fmt.Errorf("ENVOY: %w; %s", err, advice)
-		}
-		return path, nil
-	}
-	if path, err := exec.LookPath(filepath.Join(root, "build/tools/envoy/bin/envoy")); err == nil {
-		return path, nil
-	}
-	path, err := exec.LookPath("envoy")
-	if err != nil {
-		return "", fmt.Errorf("%w; %s", err, advice)
-	}
-	return path, nil
-}
-
 // Module returns the path of the compiled filter.
 func Module() (string, error) {
 	root, err := Root()
