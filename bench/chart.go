@@ -15,6 +15,14 @@ type panel struct {
 	most   float64   // the end of the scale; the largest value if zero
 }
 
+// add adds a bar, or none for nil.
+func (p *panel) add(d *difference) {
+	if d == nil {
+		d = &difference{Value: math.NaN()}
+	}
+	p.values, p.errors = append(p.values, d.Value), append(p.errors, d.Error)
+}
+
 // Sizes of a chart, in pixels.
 const (
 	labelWidth = 170

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // chainLength is how many copies of a filter make a chain. Differences that are
@@ -33,23 +35,27 @@ type cpuFigure struct {
 	Added *difference `json:"added,omitempty"`
 }
 
+// A setup is a chain of copies of a variant's filter.
+type setup struct {
+	variant
+	copies int
+}
+
+func (s *setup) listenerName() string { return fmt.Sprintf("%s × %d", s.name, s.copies) }
+
 // measureCPU measures all variants in one Envoy.
 func measureCPU(o *options, f *files, r *results) error {
-	type plan struct {
-		variant
-		copies int
-	}
-	var plans []plan
-	var listeners []listener
 	all := variants(f)
+	var setups []setup
 	for _, v := range all {
-		for _, n := range []int{1, chainLength} {
-			if n == 1 || v.chains() {
-				l := v.listener(n)
-				l.name = fmt.Sprintf("%s × %d", v.name, n)
-				listeners, plans = append(listeners, l), append(plans, plan{v, n})
-			}
+		setups = append(setups, setup{v, 1})
+		if v.chains() {
+			setups = append(setups, setup{v, chainLength})
 		}
+	}
+	var listeners []envoy.Listener
+	for _, s := range setups {
+		listeners = append(listeners, s.named(s.listenerName(), s.copies))
 	}
 	say("cpu: starting an Envoy with %d listeners", len(listeners))
 	e, err := startEnvoy(f, 1, listeners)
@@ -58,27 +64,16 @@ func measureCPU(o *options, f *files, r *results) error {
 	}
 	defer e.stop()
 	var probes []*probe
-	for i, p := range plans {
-		t, err := dial(e.addrs[listeners[i].name], o.connections)
+	for _, s := range setups {
+		t, err := e.dial(s.listenerName(), o.connections)
 		if err != nil {
 			return err
 		}
-		defer t.close()
-		for _, kind := range kinds {
-			denied := ask(kind, "api.example", "/items", "https://evil.example")
-			denied.allowed = ""
-			if _, err := t.learn(p.work, denied); err != nil {
-				return fmt.Errorf("%s: %s, not allowed: %w", listeners[i].name, kind, err)
-			}
-			x, err := t.learn(p.work, ask(kind, "api.example", "/items", origin))
-			if err != nil {
-				return fmt.Errorf("%s: %s: %w", listeners[i].name, kind, err)
-			}
-			// A chain's first copy answers a preflight, and the others don't see it.
-			if p.copies == 1 || kind != preflight || p.work == nothing {
-				probes = append(probes, &probe{variant: p.name, base: p.base, copies: p.copies, kind: kind, exchange: x})
-			}
+		of, err := s.probes(t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.listenerName(), err)
 		}
+		probes = append(probes, of...)
 	}
 	say("cpu: all variants answer as they should")
 	if err := interleave(o, "cpu", e, probes); err != nil {
@@ -89,8 +84,28 @@ func measureCPU(o *options, f *files, r *results) error {
 	return nil
 }
 
+// probes checks the answers to all kinds of requests, and returns what is measured.
+func (s *setup) probes(t *target) (probes []*probe, err error) {
+	for _, kind := range kinds {
+		denied := ask(kind, "api.example", "/items", "https://evil.example")
+		denied.allowed = ""
+		if _, err := t.learn(s.work, denied); err != nil {
+			return nil, fmt.Errorf("%s, not allowed: %w", kind, err)
+		}
+		x, err := t.learn(s.work, ask(kind, "api.example", "/items", origin))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+		// A chain's first copy answers a preflight, and the others don't see it.
+		if s.copies == 1 || kind != preflight || s.work == nothing {
+			probes = append(probes, &probe{variant: s.name, base: s.base, copies: s.copies, kind: kind, exchange: x})
+		}
+	}
+	return probes, nil
+}
+
 // interleave measures all probes in each round, in random order.
-func interleave(o *options, label string, e *envoy, probes []*probe) error {
+func interleave(o *options, label string, e *server, probes []*probe) error {
 	w, err := e.pinWorker()
 	if err != nil {
 		return err
@@ -150,6 +165,22 @@ func find(figures []cpuFigure, variant string, copies int, kind string) *cpuFigu
 	return nil
 }
 
+// added is what a copy adds, or nil if there is no such figure.
+func (f *cpuFigure) added() *difference {
+	if f == nil {
+		return nil
+	}
+	return f.Added
+}
+
+// String is all that was measured.
+func (f *cpuFigure) String() string {
+	if f == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f, %.1f, %.1f", f.Micros.LowerQuartile, f.Micros.Median, f.Micros.IQR)
+}
+
 // reportCPU makes the tables and the chart.
 func (r *results) reportCPU(all []variant) {
 	added := chapter{title: "CPU per request", text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
@@ -162,45 +193,35 @@ with, have a route to a cluster and a fault filter that answers, which a preflig
 
 ![The table as a chart](chart.svg)`,
 		rows: [][]string{{"variant", "no Origin", "actual", "preflight", "no Origin, of six", "actual, of six"}}}
-	whole := chapter{title: "CPU per request, as measured", text: "All of what a request costs the worker, in µs: lower quartile, median and interquartile\nrange of the rounds.",
+	whole := chapter{title: "CPU per request, as measured",
+		text: "All of what a request costs the worker, in µs: lower quartile, median and interquartile\nrange of the rounds.",
 		rows: [][]string{{"variant", "no Origin", "actual", "preflight"}}}
 	panels := []panel{{title: noOrigin}, {title: actual}, {title: preflight}}
 	var bars []string
 	for _, v := range all {
-		row := []string{v.name}
-		for _, copies := range []int{1, chainLength} {
-			line := []string{v.name}
-			if copies > 1 {
-				line[0] += " × 6"
+		one, six, addedByOne, addedBySix := []string{v.name}, []string{v.name + " × 6"}, []string{v.name}, []string{}
+		for i, kind := range kinds {
+			alone, chained := find(r.CPU, v.name, 1, kind), find(r.CPU, v.name, chainLength, kind)
+			one, six = append(one, alone.String()), append(six, chained.String())
+			addedByOne = append(addedByOne, alone.added().String())
+			if kind != preflight {
+				addedBySix = append(addedBySix, chained.added().String())
 			}
-			for i, kind := range kinds {
-				cell, f := "–", find(r.CPU, v.name, copies, kind)
-				if f != nil {
-					cell = fmt.Sprintf("%.1f, %.1f, %.1f", f.Micros.LowerQuartile, f.Micros.Median, f.Micros.IQR)
-				}
-				line = append(line, cell)
-				switch {
-				case f == nil || f.Added == nil:
-					if copies == 1 || kind != preflight {
-						row = append(row, "–")
-					}
-				case copies == 1:
-					row = append(row, f.Added.String())
-					panels[i].values, panels[i].errors = append(panels[i].values, f.Added.Value), append(panels[i].errors, f.Added.Error)
-				case kind != preflight:
-					row = append(row, f.Added.String())
-				}
-			}
-			if copies == 1 || v.chains() {
-				whole.rows = append(whole.rows, line)
+			if v.base != "" {
+				panels[i].add(alone.added())
 			}
 		}
+		whole.rows = append(whole.rows, one)
+		if v.chains() {
+			whole.rows = append(whole.rows, six)
+		}
 		if v.base != "" {
-			added.rows, bars = append(added.rows, row), append(bars, v.name)
+			added.rows, bars = append(added.rows, append(addedByOne, addedBySix...)), append(bars, v.name)
 		}
 	}
 	r.add(added)
 	r.add(whole)
 	sameScale(panels)
-	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs", fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.Machine.Envoy), ours, bars, panels))
+	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs",
+		fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.Machine.Envoy), ours, bars, panels))
 }

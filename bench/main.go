@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 const usage = `Usage: bench [flags]
@@ -69,7 +71,7 @@ type files struct {
 }
 
 func main() {
-	// Envoy ends with the thread that started it, and this one moves between cores.
+	// This thread moves between cores, see pinWorker.
 	runtime.LockOSThread()
 	var names []string
 	for _, s := range sections {
@@ -148,10 +150,11 @@ func prepare(o *options) (*files, error) {
 	if err := os.MkdirAll(scratch, 0o755); err != nil {
 		return nil, err
 	}
-	f := &files{envoy: os.Getenv("ENVOY"), cors: filepath.Join(scratch, "cors.wasm")}
-	if f.envoy == "" {
-		f.envoy = "build/tools/envoy/bin/envoy"
+	binary, err := envoy.Find("")
+	if err != nil {
+		return nil, err
 	}
+	f := &files{envoy: binary, cors: filepath.Join(scratch, "cors.wasm")}
 	code, err := os.ReadFile(o.module)
 	if err != nil {
 		return nil, err

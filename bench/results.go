@@ -97,22 +97,15 @@ func (c *chapter) table() string {
 	}
 	var b strings.Builder
 	for n, row := range c.rows {
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 {
-				b.WriteString("| " + cell + pad + " |")
-			} else {
-				b.WriteString(" " + pad + cell + " |")
-			}
+		fmt.Fprintf(&b, "| %-*s |", widths[0], row[0])
+		for i, cell := range row[1:] {
+			fmt.Fprintf(&b, " %*s |", widths[i+1], cell)
 		}
 		b.WriteByte('\n')
 		if n == 0 {
-			for i, width := range widths {
-				if i == 0 {
-					b.WriteString("|-" + strings.Repeat("-", width) + "-|")
-				} else {
-					b.WriteString(strings.Repeat("-", width+1) + ":|")
-				}
+			b.WriteString("|-" + strings.Repeat("-", widths[0]) + "-|")
+			for _, width := range widths[1:] {
+				b.WriteString(strings.Repeat("-", width+1) + ":|")
 			}
 			b.WriteByte('\n')
 		}

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // byWildcard is the kind of actual requests whose origin a wildcard allows.
@@ -49,7 +49,7 @@ func sizes() (all []size) {
 		}
 		middle := n / 2
 		all = append(all, size{
-			name: plural(n, "policy", "policies"), config: encode(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies}),
+			name: plural(n, "policy", "policies"), config: envoy.JSON(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies}),
 			host: fmt.Sprintf("host-%d.example.com", middle/10), path: fmt.Sprintf("/part-%d/items", middle%10), exact: origin,
 		})
 	}
@@ -64,7 +64,7 @@ func sizes() (all []size) {
 			origins = append(origins, entry)
 		}
 		s := size{
-			name: plural(n, "origin", "origins"), config: encode(common(object{"allow_origins": origins})),
+			name: plural(n, "origin", "origins"), config: envoy.JSON(common(object{"allow_origins": origins})),
 			host: "api.example", path: "/items", exact: origins[n/2],
 		}
 		if n > 1 {
@@ -85,14 +85,6 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d,%03d %s", n/1000, n%1000, many)
 }
 
-func encode(config object) string {
-	text, err := json.Marshal(config)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
-
 // queries are what a size is measured with.
 func (s *size) queries() (all []query) {
 	for _, kind := range kinds {
@@ -107,11 +99,11 @@ func (s *size) queries() (all []query) {
 // measureScale starts an Envoy for each size, and then measures the requests of all
 // sizes in one Envoy.
 func measureScale(o *options, f *files, r *results) error {
-	listeners := []listener{{name: none, routes: []any{direct(nil)}}}
+	listeners := []envoy.Listener{{Name: none, Routes: []any{direct(nil)}}}
 	all := sizes()
 	var starts []*start
 	for _, s := range all {
-		l := listener{name: s.name, filters: copies(1, wasm(f.cors, s.config)), routes: []any{direct(nil)}}
+		l := envoy.Listener{Name: s.name, Filters: copies(1, wasm(f.cors, s.config)), Routes: []any{direct(nil)}}
 		listeners = append(listeners, l)
 		starts = append(starts, &start{listener: l, workers: 1, work: varies, query: s.queries()[1]})
 	}
@@ -119,7 +111,10 @@ func measureScale(o *options, f *files, r *results) error {
 		return err
 	}
 	for i, s := range starts {
-		r.Scale = append(r.Scale, scaleFigure{Size: all[i].name, ConfigBytes: len(all[i].config), ReadyMillis: quantile(s.ready, 0.5), RSSBytes: quantile(s.rss, 0.5)})
+		r.Scale = append(r.Scale, scaleFigure{
+			Size: all[i].name, ConfigBytes: len(all[i].config),
+			ReadyMillis: quantile(s.ready, 0.5), RSSBytes: quantile(s.rss, 0.5),
+		})
 	}
 	say("scale: starting with all of them")
 	e, err := startEnvoy(f, 1, listeners)
@@ -129,32 +124,39 @@ func measureScale(o *options, f *files, r *results) error {
 	defer e.stop()
 	var probes []*probe
 	for _, s := range all {
-		for _, name := range []string{none, s.name} {
-			t, err := dial(e.addrs[name], o.connections)
-			if err != nil {
-				return err
-			}
-			defer t.close()
-			p := probe{variant: none + ", " + s.name, copies: 1}
-			w := nothing
-			if name == s.name {
-				p.variant, p.base, w = s.name, p.variant, varies
-			}
-			for _, q := range s.queries() {
-				p := p
-				p.kind = q.kind
-				if p.exchange, err = t.learn(w, q); err != nil {
-					return fmt.Errorf("%s: %s: %w", name, q.kind, err)
-				}
-				probes = append(probes, &p)
-			}
+		base := probe{variant: none + ", " + s.name, copies: 1}
+		without, err := s.probes(o, e, none, nothing, base)
+		if err != nil {
+			return err
 		}
+		with, err := s.probes(o, e, s.name, varies, probe{variant: s.name, base: base.variant, copies: 1})
+		if err != nil {
+			return err
+		}
+		probes = append(append(probes, without...), with...)
 	}
 	if err := interleave(o, "scale", e, probes); err != nil {
 		return err
 	}
 	r.reportScale(cpuFigures(probes))
 	return nil
+}
+
+// probes are the size's queries to a listener, each like p.
+func (s *size) probes(o *options, e *server, listener string, w work, p probe) (probes []*probe, err error) {
+	t, err := e.dial(listener, o.connections)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range s.queries() {
+		p := p
+		p.kind = q.kind
+		if p.exchange, err = t.learn(w, q); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", listener, q.kind, err)
+		}
+		probes = append(probes, &p)
+	}
+	return probes, nil
 }
 
 // reportScale makes the table and the chart.
@@ -166,21 +168,22 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 
 ![The table as a chart](scale.svg)`,
 		rows: [][]string{append(append([]string{"size"}, columns...), "configuration", "ready", "resident")}}
-	panels := make([]panel, len(columns))
+	var panels []panel
+	for _, kind := range columns {
+		panels = append(panels, panel{title: kind + ", µs"})
+	}
 	ready, memory := panel{title: "ready, s"}, panel{title: "resident, MB"}
 	var labels []string
 	for i := range r.Scale {
 		s := &r.Scale[i]
 		row := []string{s.Size}
 		for n, kind := range columns {
-			panels[n].title = kind + ", µs"
-			cell, value, err := "–", math.NaN(), 0.0
-			if f := find(figures, s.Size, 1, kind); f != nil {
+			f := find(figures, s.Size, 1, kind)
+			if f != nil {
 				s.Requests = append(s.Requests, *f)
-				cell, value, err = f.Added.String(), f.Added.Value, f.Added.Error
 			}
-			row = append(row, cell)
-			panels[n].values, panels[n].errors = append(panels[n].values, value), append(panels[n].errors, err)
+			row = append(row, f.added().String())
+			panels[n].add(f.added())
 		}
 		c.rows = append(c.rows, append(row, amount(float64(s.ConfigBytes)), fmt.Sprintf("%.0f ms", s.ReadyMillis), amount(s.RSSBytes)))
 		ready.values, memory.values = append(ready.values, s.ReadyMillis/1000), append(memory.values, s.RSSBytes/1e6)
@@ -188,5 +191,7 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 	}
 	r.add(c)
 	sameScale(panels)
-	r.chart("scale.svg", bar("What the size of the configuration costs", "CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals", "", labels, append(panels, ready, memory)))
+	r.chart("scale.svg", bar("What the size of the configuration costs",
+		"CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals",
+		"", labels, append(panels, ready, memory)))
 }

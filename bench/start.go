@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // A startFigure is what it takes to have a variant: time at the start, and memory.
@@ -23,10 +25,11 @@ type startFigure struct {
 
 // A start is what is started to be measured, and what each time took.
 type start struct {
-	listener listener
+	listener envoy.Listener
 	workers  int
 	work     work
 	query    query
+	module   string // the path of what is measured, "" if there is none
 
 	ready, answered, rss []float64
 }
@@ -35,13 +38,13 @@ type start struct {
 // further modules, with one worker and with two.
 func measureStart(o *options, f *files, r *results) error {
 	var all []*start
-	var measured []variant
 	for _, workers := range []int{1, 2} {
 		for _, v := range variants(f) {
 			if v.name == none || v.module != "" {
-				l := v.listener(1)
-				l.name = v.name
-				all, measured = append(all, &start{listener: l, workers: workers, work: v.work, query: ask(actual, "api.example", "/items", origin)}), append(measured, v)
+				all = append(all, &start{
+					listener: v.named(v.name, 1), workers: workers, work: v.work, module: v.module,
+					query: ask(actual, "api.example", "/items", origin),
+				})
 			}
 		}
 	}
@@ -53,14 +56,16 @@ is ready, and until it has answered a request. Memory is what Envoy has resident
 some thousand requests.`, o.starts),
 		rows: [][]string{{"variant", "module", "workers", "ready", "first answer", "resident", "added"}}}
 	base := 0.0
-	for i, s := range all {
-		v := measured[i]
-		x := startFigure{v.name, s.workers, 0, quantile(s.ready, 0.5), quantile(s.answered, 0.5), quantile(s.rss, 0.5)}
+	for _, s := range all {
+		x := startFigure{
+			Variant: s.listener.Name, Workers: s.workers,
+			ReadyMillis: quantile(s.ready, 0.5), AnswerMillis: quantile(s.answered, 0.5), RSSBytes: quantile(s.rss, 0.5),
+		}
 		size, added := "–", "–"
-		if v.name == none {
+		if s.module == "" {
 			base = x.RSSBytes
 		} else {
-			info, err := os.Stat(v.module)
+			info, err := os.Stat(s.module)
 			if err != nil {
 				return err
 			}
@@ -68,7 +73,10 @@ some thousand requests.`, o.starts),
 			size, added = amount(float64(x.ModuleBytes)), amount(x.RSSBytes-base)
 		}
 		r.Start = append(r.Start, x)
-		c.rows = append(c.rows, []string{v.name, size, strconv.Itoa(s.workers), fmt.Sprintf("%.0f ms", x.ReadyMillis), fmt.Sprintf("%.0f ms", x.AnswerMillis), amount(x.RSSBytes), added})
+		c.rows = append(c.rows, []string{
+			x.Variant, size, strconv.Itoa(s.workers), fmt.Sprintf("%.0f ms", x.ReadyMillis),
+			fmt.Sprintf("%.0f ms", x.AnswerMillis), amount(x.RSSBytes), added,
+		})
 	}
 	r.add(c)
 	return nil
@@ -80,7 +88,7 @@ func startInTurn(o *options, f *files, label string, all []*start) error {
 		say("%s: start %d of %d", label, n+1, o.starts)
 		for _, i := range rand.Perm(len(all)) {
 			if err := all[i].once(o, f); err != nil {
-				return fmt.Errorf("%s: %w", all[i].listener.name, err)
+				return fmt.Errorf("%s: %w", all[i].listener.Name, err)
 			}
 		}
 	}
@@ -89,26 +97,26 @@ func startInTurn(o *options, f *files, label string, all []*start) error {
 
 // once starts an Envoy, waits for an answer, and sends it some requests.
 func (s *start) once(o *options, f *files) error {
-	e, err := startEnvoy(f, s.workers, []listener{s.listener})
+	e, err := startEnvoy(f, s.workers, []envoy.Listener{s.listener})
 	if err != nil {
 		return err
 	}
 	defer e.stop()
-	t, err := dial(e.addrs[s.listener.name], o.connections)
+	t, err := e.dial(s.listener.Name, o.connections)
 	if err != nil {
 		return err
 	}
-	defer t.close()
 	x, err := t.learn(s.work, s.query)
 	if err != nil {
 		return err
 	}
-	answered := time.Since(e.began)
+	answered := e.Age()
 	if err := x.burst(3 * o.burst); err != nil {
 		return err
 	}
 	memory, err := e.rss()
-	s.ready, s.answered, s.rss = append(s.ready, millis(e.ready)), append(s.answered, millis(answered)), append(s.rss, float64(memory))
+	s.ready, s.answered = append(s.ready, millis(e.ready)), append(s.answered, millis(answered))
+	s.rss = append(s.rss, float64(memory))
 	return err
 }
 
