@@ -6,22 +6,11 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // chainLength is how many copies of a filter make a chain. Differences that are
 // lost in the noise with one copy are found with six.
 const chainLength = 6
-
-// A probe is one kind of request to one variant.
-type probe struct {
-	variant, base string
-	copies        int
-	kind          string
-	exchange      *exchange
-	samples       []float64 // µs of the worker's CPU per request, one of each round
-}
 
 // A cpuFigure is what a kind of request costs the worker.
 type cpuFigure struct {
@@ -35,45 +24,35 @@ type cpuFigure struct {
 	Added *difference `json:"added,omitempty"`
 }
 
-// A setup is a chain of copies of a variant's filter.
-type setup struct {
-	variant
-	copies int
+// A probe is one kind of request to one variant.
+type probe struct {
+	cpuFigure // its numbers are filled in at the end
+	exchange  *exchange
+	samples   []float64 // µs of the worker's CPU per request, one of each round
 }
-
-func (s *setup) listenerName() string { return fmt.Sprintf("%s × %d", s.name, s.copies) }
 
 // measureCPU measures all variants in one Envoy.
 func measureCPU(o *options, f *files, r *results) error {
 	all := variants(f)
-	var setups []setup
-	for _, v := range all {
-		setups = append(setups, setup{v, 1})
-		if v.chains() {
-			setups = append(setups, setup{v, chainLength})
-		}
-	}
-	var listeners []envoy.Listener
-	for _, s := range setups {
-		listeners = append(listeners, s.named(s.listenerName(), s.copies))
-	}
-	say("cpu: starting an Envoy with %d listeners", len(listeners))
-	e, err := startEnvoy(f, 1, listeners)
+	say("cpu: starting an Envoy with %d listeners", len(all))
+	e, err := startEnvoy(f, 1, all...)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
 	var probes []*probe
-	for _, s := range setups {
-		t, err := e.dial(s.listenerName(), o.connections)
-		if err != nil {
+	for _, v := range all {
+		var queries []query
+		for _, kind := range kinds {
+			allowed, denied := ask(kind, "api.example", "/items", origin), ask(kind, "api.example", "/items", "https://evil.example")
+			denied.allowed, denied.checked = "", true
+			// A chain's first copy answers a preflight, and the others don't see it.
+			allowed.checked = v.copies > 1 && kind == preflight && v.work != nothing
+			queries = append(queries, denied, allowed)
+		}
+		if probes, err = v.probe(e, o, queries, probes); err != nil {
 			return err
 		}
-		of, err := s.probes(t)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.listenerName(), err)
-		}
-		probes = append(probes, of...)
 	}
 	say("cpu: all variants answer as they should")
 	if err := interleave(o, "cpu", e, probes); err != nil {
@@ -84,21 +63,20 @@ func measureCPU(o *options, f *files, r *results) error {
 	return nil
 }
 
-// probes checks the answers to all kinds of requests, and returns what is measured.
-func (s *setup) probes(t *target) (probes []*probe, err error) {
-	for _, kind := range kinds {
-		denied := ask(kind, "api.example", "/items", "https://evil.example")
-		denied.allowed = ""
-		if _, err := t.learn(s.work, denied); err != nil {
-			return nil, fmt.Errorf("%s, not allowed: %w", kind, err)
-		}
-		x, err := t.learn(s.work, ask(kind, "api.example", "/items", origin))
+// probe checks the answers to the queries, and appends those that are measured.
+func (v variant) probe(e *server, o *options, queries []query, probes []*probe) ([]*probe, error) {
+	t, err := e.dial(v, o.connections)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range queries {
+		x, err := t.learn(q)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", kind, err)
+			return nil, fmt.Errorf("%s × %d: %s, allowed %q: %w", v.name, v.copies, q.kind, q.allowed, err)
 		}
-		// A chain's first copy answers a preflight, and the others don't see it.
-		if s.copies == 1 || kind != preflight || s.work == nothing {
-			probes = append(probes, &probe{variant: s.name, base: s.base, copies: s.copies, kind: kind, exchange: x})
+		if !q.checked {
+			figure := cpuFigure{Variant: v.name, Base: v.base, Copies: v.copies, Kind: q.kind}
+			probes = append(probes, &probe{cpuFigure: figure, exchange: x})
 		}
 	}
 	return probes, nil
@@ -118,7 +96,7 @@ func interleave(o *options, label string, e *server, probes []*probe) error {
 			p := probes[i]
 			r, q, err := w.burst(p.exchange, o.burst)
 			if err != nil {
-				return fmt.Errorf("%s × %d, %s: %w", p.variant, p.copies, p.kind, err)
+				return fmt.Errorf("%s × %d, %s: %w", p.Variant, p.Copies, p.Kind, err)
 			}
 			if round > 0 { // The first one warms up.
 				ran, waited = ran+r, waited+q
@@ -146,11 +124,11 @@ func (w *worker) burst(x *exchange, n int) (ran, waited time.Duration, err error
 
 func cpuFigures(probes []*probe) (figures []cpuFigure) {
 	for _, p := range probes {
-		f := cpuFigure{Variant: p.variant, Base: p.base, Copies: p.copies, Kind: p.kind, Micros: spreadOf(p.samples)}
-		if i := slices.IndexFunc(probes, func(b *probe) bool { return b.variant == p.base && b.kind == p.kind }); i >= 0 {
-			f.Added = differenceOf(p.samples, probes[i].samples, float64(p.copies))
+		p.Micros = spreadOf(p.samples)
+		if i := slices.IndexFunc(probes, func(b *probe) bool { return b.Variant == p.Base && b.Kind == p.Kind }); i >= 0 {
+			p.Added = differenceOf(p.samples, probes[i].samples, float64(p.Copies))
 		}
-		figures = append(figures, f)
+		figures = append(figures, p.cpuFigure)
 	}
 	return figures
 }
@@ -199,25 +177,28 @@ with, have a route to a cluster and a fault filter that answers, which a preflig
 	panels := []panel{{title: noOrigin}, {title: actual}, {title: preflight}}
 	var bars []string
 	for _, v := range all {
-		one, six, addedByOne, addedBySix := []string{v.name}, []string{v.name + " × 6"}, []string{v.name}, []string{}
+		label := v.name
+		if v.copies > 1 {
+			label += " × 6"
+		}
+		row := []string{label}
+		for _, kind := range kinds {
+			row = append(row, find(r.CPU, v.name, v.copies, kind).String())
+		}
+		whole.rows = append(whole.rows, row)
+		if v.base == "" || v.copies > 1 {
+			continue
+		}
+		row = []string{v.name}
 		for i, kind := range kinds {
-			alone, chained := find(r.CPU, v.name, 1, kind), find(r.CPU, v.name, chainLength, kind)
-			one, six = append(one, alone.String()), append(six, chained.String())
-			addedByOne = append(addedByOne, alone.added().String())
-			if kind != preflight {
-				addedBySix = append(addedBySix, chained.added().String())
-			}
-			if v.base != "" {
-				panels[i].add(alone.added())
-			}
+			d := find(r.CPU, v.name, 1, kind).added()
+			row = append(row, d.String())
+			panels[i].add(d)
 		}
-		whole.rows = append(whole.rows, one)
-		if v.chains() {
-			whole.rows = append(whole.rows, six)
+		for _, kind := range []string{noOrigin, actual} {
+			row = append(row, find(r.CPU, v.name, chainLength, kind).added().String())
 		}
-		if v.base != "" {
-			added.rows, bars = append(added.rows, append(addedByOne, addedBySix...)), append(bars, v.name)
-		}
+		added.rows, bars = append(added.rows, row), append(bars, v.name)
 	}
 	r.add(added)
 	r.add(whole)

@@ -25,17 +25,17 @@ type server struct {
 	targets []*target
 }
 
-// startEnvoy starts an Envoy with these listeners, and waits until it is ready. Its
-// configuration and its log stay in the scratch folder.
-func startEnvoy(f *files, workers int, listeners []envoy.Listener) (*server, error) {
-	all := []any{}
-	for _, l := range listeners {
-		all = append(all, l.Config())
+// startEnvoy starts an Envoy with a listener for each variant, and waits until it is
+// ready. Its configuration and its log stay in the scratch folder.
+func startEnvoy(f *files, workers int, variants ...variant) (*server, error) {
+	var listeners []any
+	for _, v := range variants {
+		listeners = append(listeners, v.listener.Config())
 	}
 	config := filepath.Join(scratch, "envoy.json")
 	if err := os.WriteFile(config, []byte(envoy.JSON(object{
 		"admin":            object{"address": envoy.Address("127.0.0.1:0")},
-		"static_resources": object{"listeners": all, "clusters": []any{object{"name": "nobody"}}},
+		"static_resources": object{"listeners": listeners, "clusters": []any{object{"name": "nobody"}}},
 	})), 0o600); err != nil {
 		return nil, err
 	}
@@ -59,9 +59,9 @@ func startEnvoy(f *files, workers int, listeners []envoy.Listener) (*server, err
 	return s, nil
 }
 
-// dial opens n connections to a listener. They last until the end of Envoy.
-func (s *server) dial(listener string, n int) (*target, error) {
-	t, err := dial(s.addrs[listener], n)
+// dial opens n connections to a variant's listener. They last until the end of Envoy.
+func (s *server) dial(v variant, n int) (*target, error) {
+	t, err := dial(s.addrs[v.listener.Name], v.work, n)
 	if err == nil {
 		s.targets = append(s.targets, t)
 	}

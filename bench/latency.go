@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // latencyConnections are more than are ever in use at the fixed rate, so that no
@@ -39,24 +37,20 @@ type stream struct {
 // each variant in random order.
 func measureLatency(o *options, f *files, r *results) error {
 	measured := slices.DeleteFunc(variants(f), func(v variant) bool {
-		return v.name != none && v.name != again && v.module == ""
+		return v.copies > 1 || v.name != none && v.name != again && v.module == ""
 	})
-	var listeners []envoy.Listener
-	for _, v := range measured {
-		listeners = append(listeners, v.named(v.name, 1))
-	}
-	e, err := startEnvoy(f, 1, listeners)
+	e, err := startEnvoy(f, 1, measured...)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
 	var streams []*stream
 	for _, v := range measured {
-		t, err := e.dial(v.name, latencyConnections)
+		t, err := e.dial(v, latencyConnections)
 		if err != nil {
 			return err
 		}
-		x, err := t.learn(v.work, ask(actual, "api.example", "/items", origin))
+		x, err := t.learn(ask(actual, "api.example", "/items", origin))
 		if err != nil {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}

@@ -99,64 +99,45 @@ func (s *size) queries() (all []query) {
 // measureScale starts an Envoy for each size, and then measures the requests of all
 // sizes in one Envoy.
 func measureScale(o *options, f *files, r *results) error {
-	listeners := []envoy.Listener{{Name: none, Routes: []any{direct(nil)}}}
+	plain := variant{name: none, copies: 1, listener: envoy.Listener{Name: none, Routes: []any{direct(nil)}}}
+	measured := []variant{plain}
 	all := sizes()
 	var starts []*start
 	for _, s := range all {
-		l := envoy.Listener{Name: s.name, Filters: copies(1, wasm(f.cors, s.config)), Routes: []any{direct(nil)}}
-		listeners = append(listeners, l)
-		starts = append(starts, &start{listener: l, workers: 1, work: varies, query: s.queries()[1]})
+		v := variant{
+			name: s.name, base: none + ", " + s.name, copies: 1, work: varies,
+			listener: envoy.Listener{Name: s.name, Filters: copies(1, wasm(f.cors, s.config)), Routes: []any{direct(nil)}},
+		}
+		measured = append(measured, v)
+		starts = append(starts, &start{variant: v, workers: 1, query: s.queries()[1]})
 	}
 	if err := startInTurn(o, f, "scale", starts); err != nil {
 		return err
 	}
-	for i, s := range starts {
-		r.Scale = append(r.Scale, scaleFigure{
-			Size: all[i].name, ConfigBytes: len(all[i].config),
-			ReadyMillis: quantile(s.ready, 0.5), RSSBytes: quantile(s.rss, 0.5),
-		})
-	}
 	say("scale: starting with all of them")
-	e, err := startEnvoy(f, 1, listeners)
+	e, err := startEnvoy(f, 1, measured...)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
 	var probes []*probe
-	for _, s := range all {
-		base := probe{variant: none + ", " + s.name, copies: 1}
-		without, err := s.probes(o, e, none, nothing, base)
-		if err != nil {
-			return err
+	for i, s := range all {
+		r.Scale = append(r.Scale, scaleFigure{
+			Size: s.name, ConfigBytes: len(s.config),
+			ReadyMillis: quantile(starts[i].ready, 0.5), RSSBytes: quantile(starts[i].rss, 0.5),
+		})
+		plain.name = starts[i].base
+		for _, v := range []variant{plain, starts[i].variant} {
+			if probes, err = v.probe(e, o, s.queries(), probes); err != nil {
+				return err
+			}
 		}
-		with, err := s.probes(o, e, s.name, varies, probe{variant: s.name, base: base.variant, copies: 1})
-		if err != nil {
-			return err
-		}
-		probes = append(append(probes, without...), with...)
 	}
 	if err := interleave(o, "scale", e, probes); err != nil {
 		return err
 	}
 	r.reportScale(cpuFigures(probes))
 	return nil
-}
-
-// probes are the size's queries to a listener, each like p.
-func (s *size) probes(o *options, e *server, listener string, w work, p probe) (probes []*probe, err error) {
-	t, err := e.dial(listener, o.connections)
-	if err != nil {
-		return nil, err
-	}
-	for _, q := range s.queries() {
-		p := p
-		p.kind = q.kind
-		if p.exchange, err = t.learn(w, q); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", listener, q.kind, err)
-		}
-		probes = append(probes, &p)
-	}
-	return probes, nil
 }
 
 // reportScale makes the table and the chart.

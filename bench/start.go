@@ -6,8 +6,6 @@ import (
 	"os"
 	"strconv"
 	"time"
-
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // A startFigure is what it takes to have a variant: time at the start, and memory.
@@ -25,11 +23,9 @@ type startFigure struct {
 
 // A start is what is started to be measured, and what each time took.
 type start struct {
-	listener envoy.Listener
-	workers  int
-	work     work
-	query    query
-	module   string // the path of what is measured, "" if there is none
+	variant
+	workers int
+	query   query
 
 	ready, answered, rss []float64
 }
@@ -40,17 +36,19 @@ func measureStart(o *options, f *files, r *results) error {
 	var all []*start
 	for _, workers := range []int{1, 2} {
 		for _, v := range variants(f) {
-			if v.name == none || v.module != "" {
-				all = append(all, &start{
-					listener: v.named(v.name, 1), workers: workers, work: v.work, module: v.module,
-					query: ask(actual, "api.example", "/items", origin),
-				})
+			if v.copies == 1 && (v.name == none || v.module != "") {
+				all = append(all, &start{variant: v, workers: workers, query: ask(actual, "api.example", "/items", origin)})
 			}
 		}
 	}
 	if err := startInTurn(o, f, "start", all); err != nil {
 		return err
 	}
+	return r.reportStart(o, all)
+}
+
+// reportStart makes the table.
+func (r *results) reportStart(o *options, all []*start) error {
 	c := chapter{title: "Start and memory", text: fmt.Sprintf(`Medians of %d starts, with all cores: from the start of the process until Envoy says that it
 is ready, and until it has answered a request. Memory is what Envoy has resident after
 some thousand requests.`, o.starts),
@@ -58,7 +56,7 @@ some thousand requests.`, o.starts),
 	base := 0.0
 	for _, s := range all {
 		x := startFigure{
-			Variant: s.listener.Name, Workers: s.workers,
+			Variant: s.name, Workers: s.workers,
 			ReadyMillis: quantile(s.ready, 0.5), AnswerMillis: quantile(s.answered, 0.5), RSSBytes: quantile(s.rss, 0.5),
 		}
 		size, added := "–", "–"
@@ -88,7 +86,7 @@ func startInTurn(o *options, f *files, label string, all []*start) error {
 		say("%s: start %d of %d", label, n+1, o.starts)
 		for _, i := range rand.Perm(len(all)) {
 			if err := all[i].once(o, f); err != nil {
-				return fmt.Errorf("%s: %w", all[i].listener.Name, err)
+				return fmt.Errorf("%s: %w", all[i].name, err)
 			}
 		}
 	}
@@ -97,16 +95,16 @@ func startInTurn(o *options, f *files, label string, all []*start) error {
 
 // once starts an Envoy, waits for an answer, and sends it some requests.
 func (s *start) once(o *options, f *files) error {
-	e, err := startEnvoy(f, s.workers, []envoy.Listener{s.listener})
+	e, err := startEnvoy(f, s.workers, s.variant)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
-	t, err := e.dial(s.listener.Name, o.connections)
+	t, err := e.dial(s.variant, o.connections)
 	if err != nil {
 		return err
 	}
-	x, err := t.learn(s.work, s.query)
+	x, err := t.learn(s.query)
 	if err != nil {
 		return err
 	}

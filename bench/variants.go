@@ -24,6 +24,7 @@ type query struct {
 	kind    string
 	text    string // as it goes over the wire
 	allowed string // the origin that its answer should allow, "" for none
+	checked bool   // its answer is only checked, and not measured
 }
 
 // ask is a query of a kind from a page of an origin that is allowed.
@@ -51,13 +52,13 @@ const (
 	varies              // and tells caches that answers depend on the origin
 )
 
-// A variant is one thing to measure.
+// A variant is one thing to measure: a filter once, or a chain of copies of it.
 type variant struct {
-	name string
-	base string // the variant that it adds to, "" if it is a base itself
-	work work
-	// listener makes a listener with n copies of the variant's filter.
-	listener func(n int) envoy.Listener
+	name     string
+	base     string // the variant that it adds to, "" if it is a base itself
+	copies   int
+	work     work
+	listener envoy.Listener
 	// module is the path of the variant's module, if its size and start count.
 	module string
 }
@@ -82,42 +83,38 @@ var luaScript string
 const policy = `{"allow_origins": ["` + origin + `"], "allow_methods": ["GET", "POST"], "allow_headers": ["x-pingother"], "max_age": 86400}`
 
 // variants are all that is measured.
-func variants(f *files) []variant {
-	chain := func(config object) func(int) envoy.Listener {
-		return func(n int) envoy.Listener {
-			l := envoy.Listener{Routes: []any{direct(nil)}}
-			if config != nil {
-				l.Filters = copies(n, config)
+func variants(f *files) (all []variant) {
+	add := func(name, base string, w work, module string, listener func(copies int) envoy.Listener) {
+		for _, n := range []int{1, chainLength} {
+			if n > 1 && (base == "" || name == again) {
+				continue
 			}
-			return l
+			l := listener(n)
+			l.Name = fmt.Sprintf("%s × %d", name, n)
+			all = append(all, variant{name, base, n, w, l, module})
 		}
 	}
-	all := []variant{
-		{none, "", nothing, chain(nil), ""},
-		{again, none, nothing, chain(nil), ""},
-		{nativeBase, "", nothing, func(int) envoy.Listener { return nativeListener(0) }, ""},
-		{native, nativeBase, allows, nativeListener, ""},
-		{script, none, varies, chain(envoy.Typed("filters.http.lua.v3.Lua", object{"default_source_code": object{"inline_string": luaScript}})), ""},
-		{empty, none, nothing, chain(wasm(f.empty, "")), ""},
-		{floor, none, varies, chain(wasm(f.floor, "")), ""},
-		{ours, none, varies, chain(wasm(f.cors, policy)), f.cors},
-		{routed, none, varies, func(n int) envoy.Listener { return headerRoute(n, wasm(f.cors, policy)) }, ""},
+	chain := func(config object) func(int) envoy.Listener {
+		return func(n int) envoy.Listener {
+			return envoy.Listener{Filters: copies(n, config), Routes: []any{direct(nil)}}
+		}
 	}
+	plain := func(int) envoy.Listener { return envoy.Listener{Routes: []any{direct(nil)}} }
+	lua := envoy.Typed("filters.http.lua.v3.Lua", object{"default_source_code": object{"inline_string": luaScript}})
+	add(none, "", nothing, "", plain)
+	add(again, none, nothing, "", plain)
+	add(nativeBase, "", nothing, "", func(int) envoy.Listener { return nativeListener(0) })
+	add(native, nativeBase, allows, "", nativeListener)
+	add(script, none, varies, "", chain(lua))
+	add(empty, none, nothing, "", chain(wasm(f.empty, "")))
+	add(floor, none, varies, "", chain(wasm(f.floor, "")))
+	add(ours, none, varies, f.cors, chain(wasm(f.cors, policy)))
+	add(routed, none, varies, "", func(n int) envoy.Listener { return headerRoute(n, wasm(f.cors, policy)) })
 	for _, m := range f.more {
-		all = append(all, variant{m.name, none, varies, chain(wasm(m.path, m.configuration)), m.path})
+		add(m.name, none, varies, m.path, chain(wasm(m.path, m.configuration)))
 	}
 	return all
 }
-
-// named returns the listener with n copies, by a name.
-func (v *variant) named(name string, n int) envoy.Listener {
-	l := v.listener(n)
-	l.Name = name
-	return l
-}
-
-// chains reports whether chains of copies of the variant's filter are measured.
-func (v *variant) chains() bool { return v.base != "" && v.name != again }
 
 // nativeListener has Envoy's own CORS filter. It ignores direct responses, so that
 // its route goes to a cluster, and a fault filter behind it answers.

@@ -1,7 +1,6 @@
 package envoytest
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -24,10 +23,6 @@ var adminOverride = JSON(envoy.Object{"admin": envoy.Object{"address": envoy.Add
 type Options struct {
 	// Concurrency is the number of worker threads; 1 if zero.
 	Concurrency int
-	// LogLevel is Envoy's log level; "warning" if empty.
-	LogLevel string
-	// ComponentLogLevel is as Envoy's flag; "wasm:info" if empty, for the filter's own log.
-	ComponentLogLevel string
 	// Args are further arguments.
 	Args []string
 }
@@ -63,7 +58,7 @@ func Launch(tb testing.TB, bootstrap string, opts Options) *Envoy {
 	}
 	process, err := envoy.Start(envoy.Options{Binary: binary, Config: config, Dir: dir, Args: append([]string{
 		"--config-yaml", adminOverride, "--concurrency", strconv.Itoa(max(opts.Concurrency, 1)),
-		"-l", cmp.Or(opts.LogLevel, "warning"), "--component-log-level", cmp.Or(opts.ComponentLogLevel, "wasm:info"),
+		"-l", "warning", "--component-log-level", "wasm:info", // the filter's own log
 		// Tests read the access log: flush it soon.
 		"--file-flush-interval-msec", "20",
 	}, opts.Args...)})
