@@ -44,7 +44,7 @@ func measureCPU(o *options, f *files, r *results) error {
 	for _, v := range all {
 		var queries []query
 		for _, kind := range kinds {
-			allowed, denied := ask(kind, "api.example", "/items", origin), ask(kind, "api.example", "/items", "https://evil.example")
+			allowed, denied := askItems(kind, origin), askItems(kind, "https://evil.example")
 			denied.allowed, denied.checked = "", true
 			// A chain's first copy answers a preflight, and the others don't see it.
 			allowed.checked = v.copies > 1 && kind == preflight && v.work != nothing
@@ -108,7 +108,8 @@ func interleave(o *options, label string, e *server, probes []*probe) error {
 		}
 	}
 	if share := 100 * waited.Seconds() / ran.Seconds(); share > 2 {
-		say("%s: CAUTION: something else runs on this machine; the worker waited for its core for %.0f %% of its time", label, share)
+		say("%s: CAUTION: something else runs on this machine; "+
+			"the worker waited for its core for %.0f %% of its time", label, share)
 	}
 	return nil
 }
@@ -125,7 +126,8 @@ func (w *worker) burst(x *exchange, n int) (ran, waited time.Duration, err error
 func cpuFigures(probes []*probe) (figures []cpuFigure) {
 	for _, p := range probes {
 		p.Micros = spreadOf(p.samples)
-		if i := slices.IndexFunc(probes, func(b *probe) bool { return b.Variant == p.Base && b.Kind == p.Kind }); i >= 0 {
+		isBase := func(b *probe) bool { return b.Variant == p.Base && b.Kind == p.Kind }
+		if i := slices.IndexFunc(probes, isBase); i >= 0 {
 			p.Added = differenceOf(p.samples, probes[i].samples, float64(p.Copies))
 		}
 		figures = append(figures, p.cpuFigure)
@@ -161,7 +163,9 @@ func (f *cpuFigure) String() string {
 
 // reportCPU makes the tables and the chart.
 func (r *results) reportCPU(all []variant) {
-	added := chapter{title: "CPU per request", text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
+	added := chapter{
+		title: "CPU per request",
+		text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
 quartiles to the same Envoy without a filter, ± half of its 90 % interval by resampling.
 "No filter, again" is the same thing measured twice: the noise. Of six is for each copy in a
 chain of six, which costs less than one alone: what all share is paid once, and the
@@ -170,9 +174,11 @@ Envoy's own filter ignores direct responses: its listener, and the one that it i
 with, have a route to a cluster and a fault filter that answers, which a preflight spares.
 
 ![The table as a chart](chart.svg)`,
-		rows: [][]string{{"variant", "no Origin", "actual", "preflight", "no Origin, of six", "actual, of six"}}}
+		rows: [][]string{{"variant", "no Origin", "actual", "preflight", "no Origin, of six", "actual, of six"}},
+	}
 	whole := chapter{title: "CPU per request, as measured",
-		text: "All of what a request costs the worker, in µs: lower quartile, median and interquartile\nrange of the rounds.",
+		text: `All of what a request costs the worker, in µs: lower quartile, median and interquartile
+range of the rounds.`,
 		rows: [][]string{{"variant", "no Origin", "actual", "preflight"}}}
 	panels := []panel{{title: noOrigin}, {title: actual}, {title: preflight}}
 	var bars []string
@@ -203,6 +209,6 @@ with, have a route to a cluster and a fault filter that answers, which a preflig
 	r.add(added)
 	r.add(whole)
 	sameScale(panels)
-	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs",
-		fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.Machine.Envoy), ours, bars, panels))
+	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.Machine.Envoy)
+	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs", note, ours, bars, panels))
 }

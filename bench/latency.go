@@ -50,7 +50,7 @@ func measureLatency(o *options, f *files, r *results) error {
 		if err != nil {
 			return err
 		}
-		x, err := t.learn(ask(actual, "api.example", "/items", origin))
+		x, err := t.learn(askItems(actual, origin))
 		if err != nil {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
@@ -88,13 +88,21 @@ func (s *stream) second(rate int, keep bool) error {
 
 // reportLatency makes the table.
 func (r *results) reportLatency(o *options, streams []*stream) {
-	c := chapter{title: "Latency", text: fmt.Sprintf(`What an actual request takes in µs, from when it is due to when its answer is there, at
-%d requests per second, whatever the answers take (an open loop): percentiles of a second, the medians of %d.`, o.rate, o.seconds),
-		rows: [][]string{{"variant", "p50", "p99", "p99.9"}}}
+	c := chapter{
+		title: "Latency",
+		text: fmt.Sprintf(`What an actual request takes in µs, from when it is due to when its answer is there, at
+%d requests per second, whatever the answers take (an open loop): percentiles of a second, the medians of %d.`,
+			o.rate, o.seconds),
+		rows: [][]string{{"variant", "p50", "p99", "p99.9"}},
+	}
 	for _, s := range streams {
-		x := latencyFigure{s.name, quantile(s.seconds[0], 0.5), quantile(s.seconds[1], 0.5), quantile(s.seconds[2], 0.5)}
+		x, row := latencyFigure{Variant: s.name}, []string{s.name}
+		for i, to := range []*float64{&x.P50, &x.P99, &x.P999} {
+			*to = quantile(s.seconds[i], 0.5)
+			row = append(row, fmt.Sprintf("%.0f", *to))
+		}
 		r.Latency = append(r.Latency, x)
-		c.rows = append(c.rows, []string{x.Variant, fmt.Sprintf("%.0f", x.P50), fmt.Sprintf("%.0f", x.P99), fmt.Sprintf("%.0f", x.P999)})
+		c.rows = append(c.rows, row)
 	}
 	r.add(c)
 }

@@ -79,7 +79,8 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.module, "module", "build/cors.wasm", "the filter, a Wasm `file`")
-	flag.StringVar(&o.out, "out", "", "`folder` of the results (default bench/results, but "+scratch+"/results for a part of the run)")
+	flag.StringVar(&o.out, "out", "",
+		"`folder` of the results (default bench/results, but "+scratch+"/results for a part of the run)")
 	flag.StringVar(&o.sections, "sections", strings.Join(names, ","), "what to measure, a `list`")
 	flag.IntVar(&o.rounds, "rounds", 30, "rounds, each with a burst of everything in random order")
 	flag.IntVar(&o.burst, "burst", 2000, "requests in a burst")

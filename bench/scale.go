@@ -31,7 +31,9 @@ type size struct {
 
 // common are the fields of all policies.
 func common(more object) object {
-	fields := object{"allow_methods": []string{"GET", "POST"}, "allow_headers": []string{"x-pingother"}, "max_age": 86400}
+	fields := object{
+		"allow_methods": []string{"GET", "POST"}, "allow_headers": []string{"x-pingother"}, "max_age": 86400,
+	}
 	maps.Copy(fields, more)
 	return fields
 }
@@ -43,14 +45,22 @@ func sizes() (all []size) {
 		// Ten paths to a host.
 		for i := range n {
 			policies = append(policies, object{
-				"name":  fmt.Sprintf("policy-%d", i),
-				"match": object{"hosts": []string{fmt.Sprintf("host-%d.example.com", i/10)}, "paths": []object{{"prefix": fmt.Sprintf("/part-%d", i%10)}}},
+				"name": fmt.Sprintf("policy-%d", i),
+				"match": object{
+					"hosts": []string{fmt.Sprintf("host-%d.example.com", i/10)},
+					"paths": []object{{"prefix": fmt.Sprintf("/part-%d", i%10)}},
+				},
 			})
 		}
 		middle := n / 2
 		all = append(all, size{
-			name: plural(n, "policy", "policies"), config: envoy.JSON(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies}),
-			host: fmt.Sprintf("host-%d.example.com", middle/10), path: fmt.Sprintf("/part-%d/items", middle%10), exact: origin,
+			name: plural(n, "policy", "policies"),
+			config: envoy.JSON(object{
+				"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies,
+			}),
+			host:  fmt.Sprintf("host-%d.example.com", middle/10),
+			path:  fmt.Sprintf("/part-%d/items", middle%10),
+			exact: origin,
 		})
 	}
 	for _, n := range []int{1, 1000, 100_000} {
@@ -106,7 +116,9 @@ func measureScale(o *options, f *files, r *results) error {
 	for _, s := range all {
 		v := variant{
 			name: s.name, base: none + ", " + s.name, copies: 1, work: varies,
-			listener: envoy.Listener{Name: s.name, Filters: copies(1, wasm(f.cors, s.config)), Routes: []any{direct(nil)}},
+			listener: envoy.Listener{
+				Name: s.name, Filters: copies(1, wasm(f.cors, s.config)), Routes: []any{direct(nil)},
+			},
 		}
 		measured = append(measured, v)
 		starts = append(starts, &start{variant: v, workers: 1, query: s.queries()[1]})
@@ -143,12 +155,15 @@ func measureScale(o *options, f *files, r *results) error {
 // reportScale makes the table and the chart.
 func (r *results) reportScale(figures []cpuFigure) {
 	columns := []string{noOrigin, actual, byWildcard, preflight}
-	c := chapter{title: "Scale", text: `What the size of the configuration costs: µs of CPU added to a request (as above), time from
+	c := chapter{
+		title: "Scale",
+		text: `What the size of the configuration costs: µs of CPU added to a request (as above), time from
 the start of the process until Envoy is ready, and Envoy's resident memory. Policies are
 by host and path, ten paths to a host. Origins are exact ones and wildcards in turn.
 
 ![The table as a chart](scale.svg)`,
-		rows: [][]string{append(append([]string{"size"}, columns...), "configuration", "ready", "resident")}}
+		rows: [][]string{append(append([]string{"size"}, columns...), "configuration", "ready", "resident")},
+	}
 	var panels []panel
 	for _, kind := range columns {
 		panels = append(panels, panel{title: kind + ", µs"})
@@ -166,7 +181,8 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 			row = append(row, f.added().String())
 			panels[n].add(f.added())
 		}
-		c.rows = append(c.rows, append(row, amount(float64(s.ConfigBytes)), fmt.Sprintf("%.0f ms", s.ReadyMillis), amount(s.RSSBytes)))
+		row = append(row, amount(float64(s.ConfigBytes)), fmt.Sprintf("%.0f ms", s.ReadyMillis), amount(s.RSSBytes))
+		c.rows = append(c.rows, row)
 		ready.values, memory.values = append(ready.values, s.ReadyMillis/1000), append(memory.values, s.RSSBytes/1e6)
 		labels = append(labels, s.Size)
 	}

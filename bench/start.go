@@ -37,7 +37,7 @@ func measureStart(o *options, f *files, r *results) error {
 	for _, workers := range []int{1, 2} {
 		for _, v := range variants(f) {
 			if v.copies == 1 && (v.name == none || v.module != "") {
-				all = append(all, &start{variant: v, workers: workers, query: ask(actual, "api.example", "/items", origin)})
+				all = append(all, &start{variant: v, workers: workers, query: askItems(actual, origin)})
 			}
 		}
 	}
@@ -49,15 +49,19 @@ func measureStart(o *options, f *files, r *results) error {
 
 // reportStart makes the table.
 func (r *results) reportStart(o *options, all []*start) error {
-	c := chapter{title: "Start and memory", text: fmt.Sprintf(`Medians of %d starts, with all cores: from the start of the process until Envoy says that it
+	c := chapter{
+		title: "Start and memory",
+		text: fmt.Sprintf(`Medians of %d starts, with all cores: from the start of the process until Envoy says that it
 is ready, and until it has answered a request. Memory is what Envoy has resident after
 some thousand requests.`, o.starts),
-		rows: [][]string{{"variant", "module", "workers", "ready", "first answer", "resident", "added"}}}
+		rows: [][]string{{"variant", "module", "workers", "ready", "first answer", "resident", "added"}},
+	}
 	base := 0.0
 	for _, s := range all {
 		x := startFigure{
 			Variant: s.name, Workers: s.workers,
-			ReadyMillis: quantile(s.ready, 0.5), AnswerMillis: quantile(s.answered, 0.5), RSSBytes: quantile(s.rss, 0.5),
+			ReadyMillis: quantile(s.ready, 0.5), AnswerMillis: quantile(s.answered, 0.5),
+			RSSBytes: quantile(s.rss, 0.5),
 		}
 		size, added := "–", "–"
 		if s.module == "" {

@@ -43,6 +43,9 @@ func ask(kind, host, path, origin string) query {
 	return q
 }
 
+// askItems is a query of a kind from a page of any origin.
+func askItems(kind, origin string) query { return ask(kind, "api.example", "/items", origin) }
+
 // A work is what a variant does about CORS.
 type work int
 
@@ -80,7 +83,8 @@ const (
 var luaScript string
 
 // policy is the policy of all variants.
-const policy = `{"allow_origins": ["` + origin + `"], "allow_methods": ["GET", "POST"], "allow_headers": ["x-pingother"], "max_age": 86400}`
+const policy = `{"allow_origins": ["` + origin + `"], ` +
+	`"allow_methods": ["GET", "POST"], "allow_headers": ["x-pingother"], "max_age": 86400}`
 
 // variants are all that is measured.
 func variants(f *files) (all []variant) {
@@ -129,7 +133,9 @@ func nativeListener(n int) envoy.Listener {
 		}))
 	}
 	fields["match"], fields["route"] = object{"prefix": "/"}, object{"cluster": "nobody"}
-	fault := envoy.Typed("filters.http.fault.v3.HTTPFault", object{"abort": object{"http_status": 200, "percentage": object{"numerator": 100}}})
+	fault := envoy.Typed("filters.http.fault.v3.HTTPFault", object{
+		"abort": object{"http_status": 200, "percentage": object{"numerator": 100}},
+	})
 	return envoy.Listener{
 		Filters: append(copies(n, envoy.Typed("filters.http.cors.v3.Cors", nil)), envoy.Filter("fault", fault)),
 		Routes:  []any{fields},

@@ -165,7 +165,9 @@ func checkPorts(config string) error {
 }
 
 func portTaken(address, port string) error {
-	return fmt.Errorf("%s is taken by another process; to find it: ss -ltnp 'sport = :%s', or lsof -iTCP:%s -sTCP:LISTEN", address, port, port)
+	return fmt.Errorf("%s is taken by another process; "+
+		"to find it: ss -ltnp 'sport = :%s', or lsof -iTCP:%s -sTCP:LISTEN",
+		address, port, port)
 }
 
 // A lineWriter calls line with each line that is written to it, its line feed included.

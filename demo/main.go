@@ -42,9 +42,12 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.config, "config", "envoy.yaml", "Envoy's configuration `file`")
-	flag.StringVar(&o.appUpstream, "app-upstream", "127.0.0.1:10002", "`address` of the app's page, as in the configuration's cluster app")
-	flag.StringVar(&o.apiUpstream, "api-upstream", "127.0.0.1:10003", "`address` of the API's upstream, as in the configuration's cluster api")
-	flag.StringVar(&o.logLevel, "log-level", "warning", "Envoy's log `level`: trace, debug, info, warning, error, critical, off")
+	flag.StringVar(&o.appUpstream, "app-upstream", "127.0.0.1:10002",
+		"`address` of the app's page, as in the configuration's cluster app")
+	flag.StringVar(&o.apiUpstream, "api-upstream", "127.0.0.1:10003",
+		"`address` of the API's upstream, as in the configuration's cluster api")
+	flag.StringVar(&o.logLevel, "log-level", "warning",
+		"Envoy's log `level`: trace, debug, info, warning, error, critical, off")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -179,7 +182,8 @@ func listen(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		_, port, _ := net.SplitHostPort(address)
-		return nil, fmt.Errorf("%w\nIs another demo running? If not, choose another port in envoy.yaml and with %s", portTaken(address, port), flag)
+		return nil, fmt.Errorf("%w\nIs another demo running? If not, choose another port in envoy.yaml and with %s",
+			portTaken(address, port), flag)
 	}
 	return l, err
 }

@@ -52,7 +52,8 @@ func splitFilter(text string) (split, bool) {
 // file. The lines keep their numbers.
 func (s split) bootstrap(file string) string {
 	path, dir := strconv.Quote(file), strconv.Quote(filepath.Dir(file))
-	return s.before + s.indent + `config_discovery: {config_source: {resource_api_version: V3, path_config_source: {path: ` + path + `, watched_directory: {path: ` + dir + `}}}, ` +
+	return s.before + s.indent + `config_discovery: {config_source: {resource_api_version: V3, ` +
+		`path_config_source: {path: ` + path + `, watched_directory: {path: ` + dir + `}}}, ` +
 		`type_urls: [type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm]}` +
 		strings.Repeat("\n", strings.Count(s.filter, "\n")) + s.after
 }
@@ -132,7 +133,8 @@ func (r *reloader) take(ctx context.Context, text string) (reload, error) {
 		return reload{says: "there is no filter cors in it any more; " + still, refused: true}, nil
 	}
 	if next.filter == r.split.filter {
-		return reload{says: "while the demo runs it takes only the configuration of the filter cors from it", refused: r.bad}, nil
+		const says = "while the demo runs it takes only the configuration of the filter cors from it"
+		return reload{says: says, refused: r.bad}, nil
 	}
 	before, err := r.proxy.updates(ctx)
 	if err != nil {

@@ -40,7 +40,8 @@ func starter(dir string) error {
 		return err
 	}
 	config := filepath.Join(dir, "bootstrap.json")
-	if err := os.WriteFile(config, []byte(JSON(Object{"admin": Object{"address": Address("127.0.0.1:0")}})), 0o600); err != nil {
+	bootstrap := JSON(Object{"admin": Object{"address": Address("127.0.0.1:0")}})
+	if err := os.WriteFile(config, []byte(bootstrap), 0o600); err != nil {
 		return err
 	}
 	var e *Envoy

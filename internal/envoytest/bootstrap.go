@@ -54,15 +54,16 @@ func (l Listener) Config() map[string]any {
 	l.Routes = append(l.Routes[:len(l.Routes):len(l.Routes)], map[string]any{
 		"match": map[string]any{"prefix": "/"}, "route": map[string]any{"cluster": "upstream"},
 	})
+	log := envoy.Typed("access_loggers.stream.v3.StdoutAccessLog", map[string]any{
+		"log_format": map[string]any{"text_format_source": map[string]any{
+			"inline_string": "%REQ(X-TEST-ID)% %RESPONSE_CODE_DETAILS%\n",
+		}},
+	})
 	extra := map[string]any{
 		"codec_type":      "AUTO",
 		"normalize_path":  true,
 		"upgrade_configs": []any{map[string]any{"upgrade_type": "websocket"}},
-		"access_log": []any{envoy.Filter("stdout", envoy.Typed("access_loggers.stream.v3.StdoutAccessLog", map[string]any{
-			"log_format": map[string]any{"text_format_source": map[string]any{
-				"inline_string": "%REQ(X-TEST-ID)% %RESPONSE_CODE_DETAILS%\n",
-			}},
-		}))},
+		"access_log":      []any{map[string]any{"name": "stdout", "typed_config": log}},
 	}
 	maps.Copy(extra, l.Extra)
 	l.Extra = extra

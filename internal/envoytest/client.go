@@ -185,7 +185,9 @@ func HTTP2(addr string, req cases.Request) (*Response, error) {
 // headerBlock encodes a request's headers.
 func headerBlock(req cases.Request) *bytes.Buffer {
 	const authority = 2
-	lines := [][2]string{{":method", req.Method}, {":scheme", "http"}, authority: {":authority", req.Host}, {":path", req.Path}}
+	lines := [][2]string{
+		{":method", req.Method}, {":scheme", "http"}, authority: {":authority", req.Host}, {":path", req.Path},
+	}
 	for _, h := range req.Headers {
 		if strings.EqualFold(h[0], "host") {
 			lines[authority][1] = h[1]

@@ -38,7 +38,8 @@ func Root() (string, error) {
 		return "", err
 	}
 	for {
-		if mod, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && strings.Contains("\n"+string(mod), rootModule) {
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.Contains("\n"+string(mod), rootModule) {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)
