@@ -15,6 +15,14 @@ type panel struct {
 	most   float64   // the end of the scale; the largest value if zero
 }
 
+// add adds a bar, or none for nil.
+func (p *panel) add(d *difference) {
+	if d == nil {
+		d = &difference{Value: math.NaN()}
+	}
+	p.values, p.errors = append(p.values, d.Value), append(p.errors, d.Error)
+}
+
 // Sizes of a chart, in pixels.
 const (
 	labelWidth = 170
@@ -53,10 +61,12 @@ func bar(title, note, accent string, labels []string, panels []panel) string {
 	width := labelWidth + len(panels)*(panelWidth+panelGap)
 	height := topHeight + rowHeight*len(labels) + 12
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n", width, height, width, height)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n",
+		width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n%s", html.EscapeString(title), chartStyle)
 	write := func(x, y float64, class, anchor, s string) {
-		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`+"\n", x, y, class, anchor, html.EscapeString(s))
+		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`+"\n",
+			x, y, class, anchor, html.EscapeString(s))
 	}
 	write(16, 28, "title", "start", title)
 	write(16, 48, "note", "start", note)
@@ -76,7 +86,8 @@ func bar(title, note, accent string, labels []string, panels []panel) string {
 			if strings.HasPrefix(labels[i], accent) {
 				class = "ours"
 			}
-			fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%d" rx="2" class="%s"/>`+"\n", left, middle-8, length, 16, class)
+			fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%d" rx="2" class="%s"/>`+"\n",
+				left, middle-8, length, 16, class)
 			end := left + length
 			if p.errors != nil {
 				low, high := left+max(v-p.errors[i], 0)*scale, left+max(v+p.errors[i], 0)*scale

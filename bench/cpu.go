@@ -12,15 +12,6 @@ import (
 // lost in the noise with one copy are found with six.
 const chainLength = 6
 
-// A probe is one kind of request to one variant.
-type probe struct {
-	variant, base string
-	copies        int
-	kind          string
-	exchange      *exchange
-	samples       []float64 // µs of the worker's CPU per request, one of each round
-}
-
 // A cpuFigure is what a kind of request costs the worker.
 type cpuFigure struct {
 	Variant string `json:"variant"`
@@ -33,51 +24,34 @@ type cpuFigure struct {
 	Added *difference `json:"added,omitempty"`
 }
 
+// A probe is one kind of request to one variant.
+type probe struct {
+	cpuFigure // its numbers are filled in at the end
+	exchange  *exchange
+	samples   []float64 // µs of the worker's CPU per request, one of each round
+}
+
 // measureCPU measures all variants in one Envoy.
 func measureCPU(o *options, f *files, r *results) error {
-	type plan struct {
-		variant
-		copies int
-	}
-	var plans []plan
-	var listeners []listener
 	all := variants(f)
-	for _, v := range all {
-		for _, n := range []int{1, chainLength} {
-			if n == 1 || v.chains() {
-				l := v.listener(n)
-				l.name = fmt.Sprintf("%s × %d", v.name, n)
-				listeners, plans = append(listeners, l), append(plans, plan{v, n})
-			}
-		}
-	}
-	say("cpu: starting an Envoy with %d listeners", len(listeners))
-	e, err := startEnvoy(f, 1, listeners)
+	say("cpu: starting an Envoy with %d listeners", len(all))
+	e, err := startEnvoy(f, 1, all...)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
 	var probes []*probe
-	for i, p := range plans {
-		t, err := dial(e.addrs[listeners[i].name], o.connections)
-		if err != nil {
-			return err
-		}
-		defer t.close()
+	for _, v := range all {
+		var queries []query
 		for _, kind := range kinds {
-			denied := ask(kind, "api.example", "/items", "https://evil.example")
-			denied.allowed = ""
-			if _, err := t.learn(p.work, denied); err != nil {
-				return fmt.Errorf("%s: %s, not allowed: %w", listeners[i].name, kind, err)
-			}
-			x, err := t.learn(p.work, ask(kind, "api.example", "/items", origin))
-			if err != nil {
-				return fmt.Errorf("%s: %s: %w", listeners[i].name, kind, err)
-			}
+			allowed, denied := askItems(kind, origin), askItems(kind, "https://evil.example")
+			denied.allowed, denied.checked = "", true
 			// A chain's first copy answers a preflight, and the others don't see it.
-			if p.copies == 1 || kind != preflight || p.work == nothing {
-				probes = append(probes, &probe{variant: p.name, base: p.base, copies: p.copies, kind: kind, exchange: x})
-			}
+			allowed.checked = v.copies > 1 && kind == preflight && v.work != nothing
+			queries = append(queries, denied, allowed)
+		}
+		if probes, err = v.probe(e, o, queries, probes); err != nil {
+			return err
 		}
 	}
 	say("cpu: all variants answer as they should")
@@ -89,8 +63,27 @@ func measureCPU(o *options, f *files, r *results) error {
 	return nil
 }
 
+// probe checks the answers to the queries, and appends those that are measured.
+func (v variant) probe(e *server, o *options, queries []query, probes []*probe) ([]*probe, error) {
+	t, err := e.dial(v, o.connections)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range queries {
+		x, err := t.learn(q)
+		if err != nil {
+			return nil, fmt.Errorf("%s × %d: %s, allowed %q: %w", v.name, v.copies, q.kind, q.allowed, err)
+		}
+		if !q.checked {
+			figure := cpuFigure{Variant: v.name, Base: v.base, Copies: v.copies, Kind: q.kind}
+			probes = append(probes, &probe{cpuFigure: figure, exchange: x})
+		}
+	}
+	return probes, nil
+}
+
 // interleave measures all probes in each round, in random order.
-func interleave(o *options, label string, e *envoy, probes []*probe) error {
+func interleave(o *options, label string, e *server, probes []*probe) error {
 	w, err := e.pinWorker()
 	if err != nil {
 		return err
@@ -103,7 +96,7 @@ func interleave(o *options, label string, e *envoy, probes []*probe) error {
 			p := probes[i]
 			r, q, err := w.burst(p.exchange, o.burst)
 			if err != nil {
-				return fmt.Errorf("%s × %d, %s: %w", p.variant, p.copies, p.kind, err)
+				return fmt.Errorf("%s × %d, %s: %w", p.Variant, p.Copies, p.Kind, err)
 			}
 			if round > 0 { // The first one warms up.
 				ran, waited = ran+r, waited+q
@@ -115,7 +108,8 @@ func interleave(o *options, label string, e *envoy, probes []*probe) error {
 		}
 	}
 	if share := 100 * waited.Seconds() / ran.Seconds(); share > 2 {
-		say("%s: CAUTION: something else runs on this machine; the worker waited for its core for %.0f %% of its time", label, share)
+		say("%s: CAUTION: something else runs on this machine; "+
+			"the worker waited for its core for %.0f %% of its time", label, share)
 	}
 	return nil
 }
@@ -131,11 +125,12 @@ func (w *worker) burst(x *exchange, n int) (ran, waited time.Duration, err error
 
 func cpuFigures(probes []*probe) (figures []cpuFigure) {
 	for _, p := range probes {
-		f := cpuFigure{Variant: p.variant, Base: p.base, Copies: p.copies, Kind: p.kind, Micros: spreadOf(p.samples)}
-		if i := slices.IndexFunc(probes, func(b *probe) bool { return b.variant == p.base && b.kind == p.kind }); i >= 0 {
-			f.Added = differenceOf(p.samples, probes[i].samples, float64(p.copies))
+		p.Micros = spreadOf(p.samples)
+		isBase := func(b *probe) bool { return b.Variant == p.Base && b.Kind == p.Kind }
+		if i := slices.IndexFunc(probes, isBase); i >= 0 {
+			p.Added = differenceOf(p.samples, probes[i].samples, float64(p.Copies))
 		}
-		figures = append(figures, f)
+		figures = append(figures, p.cpuFigure)
 	}
 	return figures
 }
@@ -150,9 +145,27 @@ func find(figures []cpuFigure, variant string, copies int, kind string) *cpuFigu
 	return nil
 }
 
+// added is what a copy adds, or nil if there is no such figure.
+func (f *cpuFigure) added() *difference {
+	if f == nil {
+		return nil
+	}
+	return f.Added
+}
+
+// String is all that was measured.
+func (f *cpuFigure) String() string {
+	if f == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f, %.1f, %.1f", f.Micros.LowerQuartile, f.Micros.Median, f.Micros.IQR)
+}
+
 // reportCPU makes the tables and the chart.
 func (r *results) reportCPU(all []variant) {
-	added := chapter{title: "CPU per request", text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
+	added := chapter{
+		title: "CPU per request",
+		text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
 quartiles to the same Envoy without a filter, ± half of its 90 % interval by resampling.
 "No filter, again" is the same thing measured twice: the noise. Of six is for each copy in a
 chain of six, which costs less than one alone: what all share is paid once, and the
@@ -161,46 +174,41 @@ Envoy's own filter ignores direct responses: its listener, and the one that it i
 with, have a route to a cluster and a fault filter that answers, which a preflight spares.
 
 ![The table as a chart](chart.svg)`,
-		rows: [][]string{{"variant", "no Origin", "actual", "preflight", "no Origin, of six", "actual, of six"}}}
-	whole := chapter{title: "CPU per request, as measured", text: "All of what a request costs the worker, in µs: lower quartile, median and interquartile\nrange of the rounds.",
+		rows: [][]string{{"variant", "no Origin", "actual", "preflight", "no Origin, of six", "actual, of six"}},
+	}
+	whole := chapter{title: "CPU per request, as measured",
+		text: `All of what a request costs the worker, in µs: lower quartile, median and interquartile
+range of the rounds.`,
 		rows: [][]string{{"variant", "no Origin", "actual", "preflight"}}}
 	panels := []panel{{title: noOrigin}, {title: actual}, {title: preflight}}
 	var bars []string
 	for _, v := range all {
-		row := []string{v.name}
-		for _, copies := range []int{1, chainLength} {
-			line := []string{v.name}
-			if copies > 1 {
-				line[0] += " × 6"
-			}
-			for i, kind := range kinds {
-				cell, f := "–", find(r.CPU, v.name, copies, kind)
-				if f != nil {
-					cell = fmt.Sprintf("%.1f, %.1f, %.1f", f.Micros.LowerQuartile, f.Micros.Median, f.Micros.IQR)
-				}
-				line = append(line, cell)
-				switch {
-				case f == nil || f.Added == nil:
-					if copies == 1 || kind != preflight {
-						row = append(row, "–")
-					}
-				case copies == 1:
-					row = append(row, f.Added.String())
-					panels[i].values, panels[i].errors = append(panels[i].values, f.Added.Value), append(panels[i].errors, f.Added.Error)
-				case kind != preflight:
-					row = append(row, f.Added.String())
-				}
-			}
-			if copies == 1 || v.chains() {
-				whole.rows = append(whole.rows, line)
-			}
+		label := v.name
+		if v.copies > 1 {
+			label += " × 6"
 		}
-		if v.base != "" {
-			added.rows, bars = append(added.rows, row), append(bars, v.name)
+		row := []string{label}
+		for _, kind := range kinds {
+			row = append(row, find(r.CPU, v.name, v.copies, kind).String())
 		}
+		whole.rows = append(whole.rows, row)
+		if v.base == "" || v.copies > 1 {
+			continue
+		}
+		row = []string{v.name}
+		for i, kind := range kinds {
+			d := find(r.CPU, v.name, 1, kind).added()
+			row = append(row, d.String())
+			panels[i].add(d)
+		}
+		for _, kind := range []string{noOrigin, actual} {
+			row = append(row, find(r.CPU, v.name, chainLength, kind).added().String())
+		}
+		added.rows, bars = append(added.rows, row), append(bars, v.name)
 	}
 	r.add(added)
 	r.add(whole)
 	sameScale(panels)
-	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs", fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.Machine.Envoy), ours, bars, panels))
+	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.Machine.Envoy)
+	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs", note, ours, bars, panels))
 }

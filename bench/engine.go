@@ -37,9 +37,12 @@ func measureEngine(o *options, _ *files, r *results) error {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
-	c := chapter{title: "The engine natively", text: `The engine as a Go library beside github.com/rs/cors: a decision, and the headers written
+	c := chapter{
+		title: "The engine natively",
+		text: `The engine as a Go library beside github.com/rs/cors: a decision, and the headers written
 into an http.Header. Time, and allocations.`,
-		rows: [][]string{{"request", ours, "allocations", "rs/cors", "allocations"}}}
+		rows: [][]string{{"request", ours, "allocations", "rs/cors", "allocations"}},
+	}
 	byCase := map[string][]string{}
 	for _, m := range benchmarkLine.FindAllSubmatch(bytes.TrimSpace(out), -1) {
 		x := engineFigure{Case: strings.ReplaceAll(string(m[1]), "_", " "), Library: string(m[2])}

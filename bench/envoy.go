@@ -1,173 +1,124 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // startTimeout bounds the wait for an Envoy that starts: compiling a module and
 // reading a large configuration take seconds.
 const startTimeout = 3 * time.Minute
 
-// An envoy is a running Envoy.
-type envoy struct {
-	cmd    *exec.Cmd
-	began  time.Time
-	ready  time.Duration // from began until Envoy said that it is ready
-	admin  string        // base URL
-	addrs  map[string]string
-	exited chan struct{}
+// A server is a running Envoy, and the connections to it.
+type server struct {
+	*envoy.Envoy
+	ready   time.Duration // from its start until it served
+	addrs   map[string]string
+	targets []*target
 }
 
-// startEnvoy starts an Envoy with these listeners, and waits until it is ready. Its
-// configuration and its log stay in the scratch folder.
-func startEnvoy(f *files, workers int, listeners []listener) (*envoy, error) {
-	config, log, admin := filepath.Join(scratch, "envoy.json"), filepath.Join(scratch, "envoy.log"), filepath.Join(scratch, "admin")
-	if err := os.WriteFile(config, bootstrap(listeners), 0o600); err != nil {
+// startEnvoy starts an Envoy with a listener for each variant, and waits until it is
+// ready. Its configuration and its log stay in the scratch folder.
+func startEnvoy(f *files, workers int, variants ...variant) (*server, error) {
+	var listeners []any
+	for _, v := range variants {
+		listeners = append(listeners, v.listener.Config())
+	}
+	config := filepath.Join(scratch, "envoy.json")
+	if err := os.WriteFile(config, []byte(envoy.JSON(object{
+		"admin":            object{"address": envoy.Address("127.0.0.1:0")},
+		"static_resources": object{"listeners": listeners, "clusters": []any{object{"name": "nobody"}}},
+	})), 0o600); err != nil {
 		return nil, err
 	}
-	if err := os.Remove(admin); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	stderr, err := os.Create(log)
+	process, err := envoy.Start(envoy.Options{Binary: f.envoy, Config: config, Dir: scratch, Args: []string{
+		"--concurrency", strconv.Itoa(workers), "-l", "error", "--component-log-level", "wasm:warn",
+	}})
 	if err != nil {
 		return nil, err
 	}
-	defer stderr.Close()
-	e := &envoy{
-		cmd: exec.Command(f.envoy, "-c", config, "--disable-hot-restart", "--concurrency", strconv.Itoa(workers),
-			"-l", "error", "--component-log-level", "wasm:warn", "--admin-address-path", admin),
-		exited: make(chan struct{}),
+	s := &server{Envoy: process}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err = s.WaitReady(ctx); err == nil {
+		s.ready = s.Age()
+		s.addrs, err = s.Addrs(ctx)
 	}
-	e.cmd.Stderr = stderr
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	e.began = time.Now()
-	if err := e.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		_ = e.cmd.Wait()
-		close(e.exited)
-	}()
-	for !e.isReady(admin) {
-		select {
-		case <-e.exited:
-			text, _ := os.ReadFile(log)
-			return nil, fmt.Errorf("no Envoy: %s; its log says:\n%s", e.cmd.ProcessState, text)
-		case <-time.After(2 * time.Millisecond):
-		}
-		if time.Since(e.began) > startTimeout {
-			e.stop()
-			return nil, fmt.Errorf("no Envoy after %s, see %s", startTimeout, log)
-		}
-	}
-	e.ready = time.Since(e.began)
-	if err := e.readAddrs(); err != nil {
-		e.stop()
-		return nil, err
-	}
-	return e, nil
-}
-
-// isReady asks Envoy once whether it is ready.
-func (e *envoy) isReady(adminFile string) bool {
-	address, err := os.ReadFile(adminFile)
-	if _, port, splitErr := net.SplitHostPort(string(address)); err != nil || splitErr != nil || port == "" {
-		return false
-	}
-	e.admin = "http://" + string(address)
-	_, err = e.get("/ready")
-	return err == nil
-}
-
-func (e *envoy) get(path string) ([]byte, error) {
-	resp, err := http.Get(e.admin + path)
 	if err != nil {
-		return nil, err
+		s.Stop()
+		return nil, fmt.Errorf("%w; its log says:\n%s", err, s.Log())
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
-	return body, err
+	return s, nil
 }
 
-// readAddrs learns the listeners' addresses.
-func (e *envoy) readAddrs() error {
-	text, err := e.get("/listeners?format=json")
-	if err != nil {
-		return err
+// dial opens n connections to a variant's listener. They last until the end of Envoy.
+func (s *server) dial(v variant, n int) (*target, error) {
+	t, err := dial(s.addrs[v.listener.Name], v.work, n)
+	if err == nil {
+		s.targets = append(s.targets, t)
 	}
-	var listeners struct {
-		ListenerStatuses []struct {
-			Name         string
-			LocalAddress struct {
-				SocketAddress struct {
-					Address   string
-					PortValue int `json:"port_value"`
-				} `json:"socket_address"`
-			} `json:"local_address"`
-		} `json:"listener_statuses"`
-	}
-	e.addrs = map[string]string{}
-	err = json.Unmarshal(text, &listeners)
-	for _, l := range listeners.ListenerStatuses {
-		a := l.LocalAddress.SocketAddress
-		e.addrs[l.Name] = net.JoinHostPort(a.Address, strconv.Itoa(a.PortValue))
-	}
-	return err
+	return t, err
 }
 
 // stop ends Envoy, and waits until it is gone.
-func (e *envoy) stop() {
-	_ = e.cmd.Process.Kill()
-	<-e.exited
+func (s *server) stop() {
+	for _, t := range s.targets {
+		t.close()
+	}
+	s.Stop()
 }
 
 // rss is Envoy's resident memory in bytes.
-func (e *envoy) rss() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.cmd.Process.Pid))
+func (s *server) rss() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
 		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(text), "\nVmRSS:")
 	var kilobytes int64
-	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
-		return 0, err
-	}
-	return kilobytes << 10, nil
+	_, err = fmt.Sscan(rest, &kilobytes)
+	return kilobytes << 10, err
 }
 
-// threads are the ids of Envoy's threads by their names.
-func (e *envoy) threads() (map[int]string, error) {
-	dir := fmt.Sprintf("/proc/%d/task", e.cmd.Process.Pid)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	names := map[int]string{}
-	for _, entry := range entries {
-		id, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			return nil, err
-		}
-		name, err := os.ReadFile(filepath.Join(dir, entry.Name(), "comm"))
-		if err != nil {
-			return nil, err
-		}
-		names[id] = strings.TrimSpace(string(name))
-	}
-	return names, nil
+// An object is a piece of Envoy's configuration in its JSON form.
+type object = envoy.Object
+
+// direct is a route that Envoy answers itself, with further fields.
+func direct(fields object) object {
+	route := object{"match": object{"prefix": "/"}, "direct_response": object{"status": 200}}
+	maps.Copy(route, fields)
+	return route
 }
+
+// wasm is the configuration of a Wasm filter. Filters of the same module share
+// their VMs.
+func wasm(module, configuration string) object {
+	return envoy.Plugin{Module: module, Config: configuration, FailurePolicy: "FAIL_CLOSED"}.TypedConfig()
+}
+
+// copies are n filters of the same configuration.
+func copies(n int, config object) (filters []any) {
+	for i := range n {
+		filters = append(filters, envoy.Filter(copyName(i), config))
+	}
+	return filters
+}
+
+// perCopy is a typed_per_filter_config with the same for each of n copies.
+func perCopy(n int, config object) object {
+	fields := object{}
+	for i := range n {
+		fields[copyName(i)] = config
+	}
+	return object{"typed_per_filter_config": fields}
+}
+
+func copyName(i int) string { return fmt.Sprintf("copy-%d", i+1) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,64 +26,85 @@ type latencyFigure struct {
 
 var percentiles = [3]float64{0.5, 0.99, 0.999}
 
+// A stream is a listener's requests at a fixed rate.
+type stream struct {
+	*exchange
+	name    string
+	seconds [len(percentiles)][]float64 // by percentile
+}
+
 // measureLatency sends actual requests at a fixed rate, in slices of a second of
 // each variant in random order.
 func measureLatency(o *options, f *files, r *results) error {
-	var listeners []listener
-	var works []work
-	for _, v := range variants(f) {
-		if v.name == none || v.name == again || v.module != "" {
-			l := v.listener(1)
-			l.name = v.name
-			listeners, works = append(listeners, l), append(works, v.work)
-		}
-	}
-	e, err := startEnvoy(f, 1, listeners)
+	measured := slices.DeleteFunc(variants(f), func(v variant) bool {
+		return v.copies > 1 || v.name != none && v.name != again && v.module == ""
+	})
+	e, err := startEnvoy(f, 1, measured...)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
-	exchanges := make([]*exchange, len(listeners))
-	seconds := make([][3][]float64, len(listeners)) // by percentile
-	for i, l := range listeners {
-		t, err := dial(e.addrs[l.name], latencyConnections)
+	var streams []*stream
+	for _, v := range measured {
+		t, err := e.dial(v, latencyConnections)
 		if err != nil {
 			return err
 		}
-		defer t.close()
-		if exchanges[i], err = t.learn(works[i], ask(actual, "api.example", "/items", origin)); err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+		x, err := t.learn(askItems(actual, origin))
+		if err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
 		}
+		streams = append(streams, &stream{exchange: x, name: v.name})
 	}
 	w, err := e.pinWorker()
 	if err != nil {
 		return err
 	}
 	defer w.release()
-	say("latency: %d × %d s at %d requests per second", len(listeners), o.seconds, o.rate)
+	say("latency: %d × %d s at %d requests per second", len(streams), o.seconds, o.rate)
 	for second := range o.seconds + 1 {
-		for _, i := range rand.Perm(len(listeners)) {
-			micros, err := exchanges[i].steady(o.rate)
-			if err != nil {
-				return fmt.Errorf("%s: %w", listeners[i].name, err)
-			}
-			if second > 0 { // The first one warms up.
-				for n, q := range percentiles {
-					seconds[i][n] = append(seconds[i][n], quantile(micros, q))
-				}
+		for _, i := range rand.Perm(len(streams)) {
+			// The first second warms up.
+			if err := streams[i].second(o.rate, second > 0); err != nil {
+				return fmt.Errorf("%s: %w", streams[i].name, err)
 			}
 		}
 	}
-	c := chapter{title: "Latency", text: fmt.Sprintf(`What an actual request takes in µs, from when it is due to when its answer is there, at
-%d requests per second, whatever the answers take (an open loop): percentiles of a second, the medians of %d.`, o.rate, o.seconds),
-		rows: [][]string{{"variant", "p50", "p99", "p99.9"}}}
-	for i, l := range listeners {
-		x := latencyFigure{l.name, quantile(seconds[i][0], 0.5), quantile(seconds[i][1], 0.5), quantile(seconds[i][2], 0.5)}
+	r.reportLatency(o, streams)
+	return nil
+}
+
+// second sends the requests of a second, and keeps the percentiles if asked to.
+func (s *stream) second(rate int, keep bool) error {
+	micros, err := s.steady(rate)
+	if err != nil || !keep {
+		return err
+	}
+	for n, q := range percentiles {
+		s.seconds[n] = append(s.seconds[n], quantile(micros, q))
+	}
+	return nil
+}
+
+// reportLatency makes the table.
+func (r *results) reportLatency(o *options, streams []*stream) {
+	c := chapter{
+		title: "Latency",
+		text: fmt.Sprintf(`What an actual request takes in µs, from when it is due to when its answer is there, at
+%d requests per second, whatever the answers take (an open loop): percentiles of a second, the medians of %d.`,
+			o.rate, o.seconds),
+		rows: [][]string{{"variant", "p50", "p99", "p99.9"}},
+	}
+	for _, s := range streams {
+		x, row := latencyFigure{Variant: s.name}, []string{s.name}
+		for i, to := range []*float64{&x.P50, &x.P99, &x.P999} {
+			*to = quantile(s.seconds[i], 0.5)
+			row = append(row, fmt.Sprintf("%.0f", *to))
+		}
 		r.Latency = append(r.Latency, x)
-		c.rows = append(c.rows, []string{x.Variant, fmt.Sprintf("%.0f", x.P50), fmt.Sprintf("%.0f", x.P99), fmt.Sprintf("%.0f", x.P999)})
+		c.rows = append(c.rows, row)
 	}
 	r.add(c)
-	return nil
 }
 
 // steady sends as many requests as the rate in a second, each when it is due, and
@@ -98,32 +120,44 @@ func (e *exchange) steady(rate int) (micros []float64, err error) {
 	interval := time.Second / time.Duration(rate)
 	began := time.Now()
 	for sent := 0; len(micros) < rate; {
-		now := time.Since(began)
-		if due := time.Duration(sent) * interval; sent < rate && now >= due && len(idle) > 0 {
+		if due := time.Duration(sent) * interval; sent < rate && time.Since(began) >= due && len(idle) > 0 {
 			if _, err := unix.Write(idle[0], e.request); err != nil {
 				return nil, err
 			}
 			busy, idle, sent = append(busy, waiting{idle[0], due}), idle[1:], sent+1
 		}
-		for i := 0; i < len(busy); i++ {
-			n, _, err := unix.Recvfrom(busy[i].fd, buf, unix.MSG_DONTWAIT)
-			if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		still := busy[:0]
+		for _, b := range busy {
+			there, err := e.poll(b.fd, buf)
+			if err != nil {
+				return nil, err
+			}
+			if !there {
+				still = append(still, b)
 				continue
 			}
-			if err == nil {
-				err = e.check(buf[:n])
-			}
-			if err != nil || n < e.size {
-				return nil, fmt.Errorf("an answer of %d bytes instead of %d: %w", n, e.size, err)
-			}
-			micros = append(micros, float64((time.Since(began)-busy[i].due).Nanoseconds())/1000)
-			idle = append(idle, busy[i].fd)
-			busy = append(busy[:i], busy[i+1:]...)
-			i--
+			micros = append(micros, float64((time.Since(began)-b.due).Nanoseconds())/1000)
+			idle = append(idle, b.fd)
 		}
+		busy = still
 		if time.Since(began) > answerTimeout {
 			return nil, fmt.Errorf("%d of %d answers after %s", len(micros), rate, answerTimeout)
 		}
 	}
 	return micros, nil
+}
+
+// poll reports whether the answer on a connection is there, and doesn't wait.
+func (e *exchange) poll(fd int, buf []byte) (there bool, err error) {
+	n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return false, nil
+	}
+	if err == nil {
+		err = e.check(buf[:n])
+	}
+	if err != nil || n < e.size {
+		return false, fmt.Errorf("an answer of %d bytes instead of %d: %w", n, e.size, err)
+	}
+	return true, nil
 }

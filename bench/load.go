@@ -19,13 +19,14 @@ const answerTimeout = 30 * time.Second
 
 // A target is a listener with connections that are kept alive.
 type target struct {
+	work  work // what it owes
 	conns []*os.File
 	fds   []int // of conns
 }
 
 // dial opens n connections.
-func dial(addr string, n int) (*target, error) {
-	t := &target{}
+func dial(addr string, w work, n int) (*target, error) {
+	t := &target{work: w}
 	for range n {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -61,8 +62,8 @@ type exchange struct {
 	status  string
 }
 
-// learn sends a query once, and checks that the answer is what such a work owes.
-func (t *target) learn(w work, q query) (*exchange, error) {
+// learn sends a query once, and checks that the answer is what the target owes.
+func (t *target) learn(q query) (*exchange, error) {
 	if _, err := unix.Write(t.fds[0], []byte(q.text)); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (t *target) learn(w work, q query) (*exchange, error) {
 			return nil, err
 		}
 		if len(raw) == head+4+int(max(answer.ContentLength, 0)) {
-			return &exchange{t, []byte(q.text), len(raw), string(raw[9:12])}, verify(w, q, answer)
+			return &exchange{t, []byte(q.text), len(raw), string(raw[9:12])}, verify(t.work, q, answer)
 		}
 	}
 }
@@ -152,9 +153,12 @@ func verify(w work, q query, answer *http.Response) error {
 	if q.kind != preflight || allowed == "" {
 		return nil
 	}
-	methods, headers, maxAge := h.Get("Access-Control-Allow-Methods"), h.Get("Access-Control-Allow-Headers"), h.Get("Access-Control-Max-Age")
-	if answer.StatusCode/100 != 2 || !strings.Contains(methods, "POST") || !strings.EqualFold(headers, "x-pingother") || maxAge != "86400" {
-		return fmt.Errorf("the preflight is answered with %s, methods %q, headers %q, max-age %q", answer.Status, methods, headers, maxAge)
+	methods, headers := h.Get("Access-Control-Allow-Methods"), h.Get("Access-Control-Allow-Headers")
+	maxAge := h.Get("Access-Control-Max-Age")
+	if answer.StatusCode/100 != 2 || !strings.Contains(methods, "POST") ||
+		!strings.EqualFold(headers, "x-pingother") || maxAge != "86400" {
+		return fmt.Errorf("the preflight is answered with %s, methods %q, headers %q, max-age %q",
+			answer.Status, methods, headers, maxAge)
 	}
 	return nil
 }

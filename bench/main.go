@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 const usage = `Usage: bench [flags]
@@ -69,7 +71,7 @@ type files struct {
 }
 
 func main() {
-	// Envoy ends with the thread that started it, and this one moves between cores.
+	// This thread moves between cores, see pinWorker.
 	runtime.LockOSThread()
 	var names []string
 	for _, s := range sections {
@@ -77,7 +79,8 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.module, "module", "build/cors.wasm", "the filter, a Wasm `file`")
-	flag.StringVar(&o.out, "out", "", "`folder` of the results (default bench/results, but "+scratch+"/results for a part of the run)")
+	flag.StringVar(&o.out, "out", "",
+		"`folder` of the results (default bench/results, but "+scratch+"/results for a part of the run)")
 	flag.StringVar(&o.sections, "sections", strings.Join(names, ","), "what to measure, a `list`")
 	flag.IntVar(&o.rounds, "rounds", 30, "rounds, each with a burst of everything in random order")
 	flag.IntVar(&o.burst, "burst", 2000, "requests in a burst")
@@ -148,10 +151,11 @@ func prepare(o *options) (*files, error) {
 	if err := os.MkdirAll(scratch, 0o755); err != nil {
 		return nil, err
 	}
-	f := &files{envoy: os.Getenv("ENVOY"), cors: filepath.Join(scratch, "cors.wasm")}
-	if f.envoy == "" {
-		f.envoy = "build/tools/envoy/bin/envoy"
+	binary, err := envoy.Find("")
+	if err != nil {
+		return nil, err
 	}
+	f := &files{envoy: binary, cors: filepath.Join(scratch, "cors.wasm")}
 	code, err := os.ReadFile(o.module)
 	if err != nil {
 		return nil, err

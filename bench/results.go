@@ -46,7 +46,8 @@ type settings struct {
 }
 
 func describe(f *files) machine {
-	m := machine{Date: time.Now().UTC().Format(time.DateOnly), CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version()}
+	m := machine{CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version()}
+	m.Date = time.Now().UTC().Format(time.DateOnly)
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if found := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(text); found != nil {
 			m.CPU = string(found[1])
@@ -97,22 +98,15 @@ func (c *chapter) table() string {
 	}
 	var b strings.Builder
 	for n, row := range c.rows {
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 {
-				b.WriteString("| " + cell + pad + " |")
-			} else {
-				b.WriteString(" " + pad + cell + " |")
-			}
+		fmt.Fprintf(&b, "| %-*s |", widths[0], row[0])
+		for i, cell := range row[1:] {
+			fmt.Fprintf(&b, " %*s |", widths[i+1], cell)
 		}
 		b.WriteByte('\n')
 		if n == 0 {
-			for i, width := range widths {
-				if i == 0 {
-					b.WriteString("|-" + strings.Repeat("-", width) + "-|")
-				} else {
-					b.WriteString(strings.Repeat("-", width+1) + ":|")
-				}
+			b.WriteString("|-" + strings.Repeat("-", widths[0]) + "-|")
+			for _, width := range widths[1:] {
+				b.WriteString(strings.Repeat("-", width+1) + ":|")
 			}
 			b.WriteByte('\n')
 		}
@@ -131,8 +125,11 @@ func (r *results) write(dir string) error {
 	m, s := r.Machine, r.Settings
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What CORS costs\n\nWritten by `make bench`.\n\n")
-	fmt.Fprintf(&b, "%s: %s, %d cores, Linux %s; Envoy %s with one worker; module of %s by %s.\n", m.Date, m.CPU, m.Cores, m.Kernel, m.Envoy, amount(float64(m.ModuleBytes)), m.Go)
-	fmt.Fprintf(&b, "%d rounds of bursts of %d requests over %d connections of HTTP/1.1, answered by Envoy\nitself. Requests have Host, User-Agent, Accept, and what their kind needs.\n", s.Rounds, s.Burst, s.Connections)
+	fmt.Fprintf(&b, "%s: %s, %d cores, Linux %s; Envoy %s with one worker; module of %s by %s.\n",
+		m.Date, m.CPU, m.Cores, m.Kernel, m.Envoy, amount(float64(m.ModuleBytes)), m.Go)
+	fmt.Fprintf(&b, `%d rounds of bursts of %d requests over %d connections of HTTP/1.1, answered by Envoy
+itself. Requests have Host, User-Agent, Accept, and what their kind needs.
+`, s.Rounds, s.Burst, s.Connections)
 	for _, c := range r.chapters {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", c.title, c.text, c.table())
 	}

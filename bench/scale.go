@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // byWildcard is the kind of actual requests whose origin a wildcard allows.
@@ -31,7 +31,9 @@ type size struct {
 
 // common are the fields of all policies.
 func common(more object) object {
-	fields := object{"allow_methods": []string{"GET", "POST"}, "allow_headers": []string{"x-pingother"}, "max_age": 86400}
+	fields := object{
+		"allow_methods": []string{"GET", "POST"}, "allow_headers": []string{"x-pingother"}, "max_age": 86400,
+	}
 	maps.Copy(fields, more)
 	return fields
 }
@@ -43,14 +45,22 @@ func sizes() (all []size) {
 		// Ten paths to a host.
 		for i := range n {
 			policies = append(policies, object{
-				"name":  fmt.Sprintf("policy-%d", i),
-				"match": object{"hosts": []string{fmt.Sprintf("host-%d.example.com", i/10)}, "paths": []object{{"prefix": fmt.Sprintf("/part-%d", i%10)}}},
+				"name": fmt.Sprintf("policy-%d", i),
+				"match": object{
+					"hosts": []string{fmt.Sprintf("host-%d.example.com", i/10)},
+					"paths": []object{{"prefix": fmt.Sprintf("/part-%d", i%10)}},
+				},
 			})
 		}
 		middle := n / 2
 		all = append(all, size{
-			name: plural(n, "policy", "policies"), config: encode(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies}),
-			host: fmt.Sprintf("host-%d.example.com", middle/10), path: fmt.Sprintf("/part-%d/items", middle%10), exact: origin,
+			name: plural(n, "policy", "policies"),
+			config: envoy.JSON(object{
+				"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies,
+			}),
+			host:  fmt.Sprintf("host-%d.example.com", middle/10),
+			path:  fmt.Sprintf("/part-%d/items", middle%10),
+			exact: origin,
 		})
 	}
 	for _, n := range []int{1, 1000, 100_000} {
@@ -64,7 +74,7 @@ func sizes() (all []size) {
 			origins = append(origins, entry)
 		}
 		s := size{
-			name: plural(n, "origin", "origins"), config: encode(common(object{"allow_origins": origins})),
+			name: plural(n, "origin", "origins"), config: envoy.JSON(common(object{"allow_origins": origins})),
 			host: "api.example", path: "/items", exact: origins[n/2],
 		}
 		if n > 1 {
@@ -85,14 +95,6 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d,%03d %s", n/1000, n%1000, many)
 }
 
-func encode(config object) string {
-	text, err := json.Marshal(config)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
-
 // queries are what a size is measured with.
 func (s *size) queries() (all []query) {
 	for _, kind := range kinds {
@@ -107,46 +109,39 @@ func (s *size) queries() (all []query) {
 // measureScale starts an Envoy for each size, and then measures the requests of all
 // sizes in one Envoy.
 func measureScale(o *options, f *files, r *results) error {
-	listeners := []listener{{name: none, routes: []any{direct(nil)}}}
+	plain := variant{name: none, copies: 1, listener: envoy.Listener{Name: none, Routes: []any{direct(nil)}}}
+	measured := []variant{plain}
 	all := sizes()
 	var starts []*start
 	for _, s := range all {
-		l := listener{name: s.name, filters: copies(1, wasm(f.cors, s.config)), routes: []any{direct(nil)}}
-		listeners = append(listeners, l)
-		starts = append(starts, &start{listener: l, workers: 1, work: varies, query: s.queries()[1]})
+		v := variant{
+			name: s.name, base: none + ", " + s.name, copies: 1, work: varies,
+			listener: envoy.Listener{
+				Name: s.name, Filters: copies(1, wasm(f.cors, s.config)), Routes: []any{direct(nil)},
+			},
+		}
+		measured = append(measured, v)
+		starts = append(starts, &start{variant: v, workers: 1, query: s.queries()[1]})
 	}
 	if err := startInTurn(o, f, "scale", starts); err != nil {
 		return err
 	}
-	for i, s := range starts {
-		r.Scale = append(r.Scale, scaleFigure{Size: all[i].name, ConfigBytes: len(all[i].config), ReadyMillis: quantile(s.ready, 0.5), RSSBytes: quantile(s.rss, 0.5)})
-	}
 	say("scale: starting with all of them")
-	e, err := startEnvoy(f, 1, listeners)
+	e, err := startEnvoy(f, 1, measured...)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
 	var probes []*probe
-	for _, s := range all {
-		for _, name := range []string{none, s.name} {
-			t, err := dial(e.addrs[name], o.connections)
-			if err != nil {
+	for i, s := range all {
+		r.Scale = append(r.Scale, scaleFigure{
+			Size: s.name, ConfigBytes: len(s.config),
+			ReadyMillis: quantile(starts[i].ready, 0.5), RSSBytes: quantile(starts[i].rss, 0.5),
+		})
+		plain.name = starts[i].base
+		for _, v := range []variant{plain, starts[i].variant} {
+			if probes, err = v.probe(e, o, s.queries(), probes); err != nil {
 				return err
-			}
-			defer t.close()
-			p := probe{variant: none + ", " + s.name, copies: 1}
-			w := nothing
-			if name == s.name {
-				p.variant, p.base, w = s.name, p.variant, varies
-			}
-			for _, q := range s.queries() {
-				p := p
-				p.kind = q.kind
-				if p.exchange, err = t.learn(w, q); err != nil {
-					return fmt.Errorf("%s: %s: %w", name, q.kind, err)
-				}
-				probes = append(probes, &p)
 			}
 		}
 	}
@@ -160,33 +155,40 @@ func measureScale(o *options, f *files, r *results) error {
 // reportScale makes the table and the chart.
 func (r *results) reportScale(figures []cpuFigure) {
 	columns := []string{noOrigin, actual, byWildcard, preflight}
-	c := chapter{title: "Scale", text: `What the size of the configuration costs: µs of CPU added to a request (as above), time from
+	c := chapter{
+		title: "Scale",
+		text: `What the size of the configuration costs: µs of CPU added to a request (as above), time from
 the start of the process until Envoy is ready, and Envoy's resident memory. Policies are
 by host and path, ten paths to a host. Origins are exact ones and wildcards in turn.
 
 ![The table as a chart](scale.svg)`,
-		rows: [][]string{append(append([]string{"size"}, columns...), "configuration", "ready", "resident")}}
-	panels := make([]panel, len(columns))
+		rows: [][]string{append(append([]string{"size"}, columns...), "configuration", "ready", "resident")},
+	}
+	var panels []panel
+	for _, kind := range columns {
+		panels = append(panels, panel{title: kind + ", µs"})
+	}
 	ready, memory := panel{title: "ready, s"}, panel{title: "resident, MB"}
 	var labels []string
 	for i := range r.Scale {
 		s := &r.Scale[i]
 		row := []string{s.Size}
 		for n, kind := range columns {
-			panels[n].title = kind + ", µs"
-			cell, value, err := "–", math.NaN(), 0.0
-			if f := find(figures, s.Size, 1, kind); f != nil {
+			f := find(figures, s.Size, 1, kind)
+			if f != nil {
 				s.Requests = append(s.Requests, *f)
-				cell, value, err = f.Added.String(), f.Added.Value, f.Added.Error
 			}
-			row = append(row, cell)
-			panels[n].values, panels[n].errors = append(panels[n].values, value), append(panels[n].errors, err)
+			row = append(row, f.added().String())
+			panels[n].add(f.added())
 		}
-		c.rows = append(c.rows, append(row, amount(float64(s.ConfigBytes)), fmt.Sprintf("%.0f ms", s.ReadyMillis), amount(s.RSSBytes)))
+		row = append(row, amount(float64(s.ConfigBytes)), fmt.Sprintf("%.0f ms", s.ReadyMillis), amount(s.RSSBytes))
+		c.rows = append(c.rows, row)
 		ready.values, memory.values = append(ready.values, s.ReadyMillis/1000), append(memory.values, s.RSSBytes/1e6)
 		labels = append(labels, s.Size)
 	}
 	r.add(c)
 	sameScale(panels)
-	r.chart("scale.svg", bar("What the size of the configuration costs", "CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals", "", labels, append(panels, ready, memory)))
+	r.chart("scale.svg", bar("What the size of the configuration costs",
+		"CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals",
+		"", labels, append(panels, ready, memory)))
 }

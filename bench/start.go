@@ -23,10 +23,9 @@ type startFigure struct {
 
 // A start is what is started to be measured, and what each time took.
 type start struct {
-	listener listener
-	workers  int
-	work     work
-	query    query
+	variant
+	workers int
+	query   query
 
 	ready, answered, rss []float64
 }
@@ -35,32 +34,40 @@ type start struct {
 // further modules, with one worker and with two.
 func measureStart(o *options, f *files, r *results) error {
 	var all []*start
-	var measured []variant
 	for _, workers := range []int{1, 2} {
 		for _, v := range variants(f) {
-			if v.name == none || v.module != "" {
-				l := v.listener(1)
-				l.name = v.name
-				all, measured = append(all, &start{listener: l, workers: workers, work: v.work, query: ask(actual, "api.example", "/items", origin)}), append(measured, v)
+			if v.copies == 1 && (v.name == none || v.module != "") {
+				all = append(all, &start{variant: v, workers: workers, query: askItems(actual, origin)})
 			}
 		}
 	}
 	if err := startInTurn(o, f, "start", all); err != nil {
 		return err
 	}
-	c := chapter{title: "Start and memory", text: fmt.Sprintf(`Medians of %d starts, with all cores: from the start of the process until Envoy says that it
+	return r.reportStart(o, all)
+}
+
+// reportStart makes the table.
+func (r *results) reportStart(o *options, all []*start) error {
+	c := chapter{
+		title: "Start and memory",
+		text: fmt.Sprintf(`Medians of %d starts, with all cores: from the start of the process until Envoy says that it
 is ready, and until it has answered a request. Memory is what Envoy has resident after
 some thousand requests.`, o.starts),
-		rows: [][]string{{"variant", "module", "workers", "ready", "first answer", "resident", "added"}}}
+		rows: [][]string{{"variant", "module", "workers", "ready", "first answer", "resident", "added"}},
+	}
 	base := 0.0
-	for i, s := range all {
-		v := measured[i]
-		x := startFigure{v.name, s.workers, 0, quantile(s.ready, 0.5), quantile(s.answered, 0.5), quantile(s.rss, 0.5)}
+	for _, s := range all {
+		x := startFigure{
+			Variant: s.name, Workers: s.workers,
+			ReadyMillis: quantile(s.ready, 0.5), AnswerMillis: quantile(s.answered, 0.5),
+			RSSBytes: quantile(s.rss, 0.5),
+		}
 		size, added := "–", "–"
-		if v.name == none {
+		if s.module == "" {
 			base = x.RSSBytes
 		} else {
-			info, err := os.Stat(v.module)
+			info, err := os.Stat(s.module)
 			if err != nil {
 				return err
 			}
@@ -68,7 +75,10 @@ some thousand requests.`, o.starts),
 			size, added = amount(float64(x.ModuleBytes)), amount(x.RSSBytes-base)
 		}
 		r.Start = append(r.Start, x)
-		c.rows = append(c.rows, []string{v.name, size, strconv.Itoa(s.workers), fmt.Sprintf("%.0f ms", x.ReadyMillis), fmt.Sprintf("%.0f ms", x.AnswerMillis), amount(x.RSSBytes), added})
+		c.rows = append(c.rows, []string{
+			x.Variant, size, strconv.Itoa(s.workers), fmt.Sprintf("%.0f ms", x.ReadyMillis),
+			fmt.Sprintf("%.0f ms", x.AnswerMillis), amount(x.RSSBytes), added,
+		})
 	}
 	r.add(c)
 	return nil
@@ -80,7 +90,7 @@ func startInTurn(o *options, f *files, label string, all []*start) error {
 		say("%s: start %d of %d", label, n+1, o.starts)
 		for _, i := range rand.Perm(len(all)) {
 			if err := all[i].once(o, f); err != nil {
-				return fmt.Errorf("%s: %w", all[i].listener.name, err)
+				return fmt.Errorf("%s: %w", all[i].name, err)
 			}
 		}
 	}
@@ -89,26 +99,26 @@ func startInTurn(o *options, f *files, label string, all []*start) error {
 
 // once starts an Envoy, waits for an answer, and sends it some requests.
 func (s *start) once(o *options, f *files) error {
-	e, err := startEnvoy(f, s.workers, []listener{s.listener})
+	e, err := startEnvoy(f, s.workers, s.variant)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
-	t, err := dial(e.addrs[s.listener.name], o.connections)
+	t, err := e.dial(s.variant, o.connections)
 	if err != nil {
 		return err
 	}
-	defer t.close()
-	x, err := t.learn(s.work, s.query)
+	x, err := t.learn(s.query)
 	if err != nil {
 		return err
 	}
-	answered := time.Since(e.began)
+	answered := e.Age()
 	if err := x.burst(3 * o.burst); err != nil {
 		return err
 	}
 	memory, err := e.rss()
-	s.ready, s.answered, s.rss = append(s.ready, millis(e.ready)), append(s.answered, millis(answered)), append(s.rss, float64(memory))
+	s.ready, s.answered = append(s.ready, millis(e.ready)), append(s.answered, millis(answered))
+	s.rss = append(s.rss, float64(memory))
 	return err
 }
 

@@ -36,7 +36,12 @@ type difference struct {
 	Error float64 `json:"error"`
 }
 
-func (d *difference) String() string { return fmt.Sprintf("%.2f ± %.2f", d.Value, d.Error) }
+func (d *difference) String() string {
+	if d == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f ± %.2f", d.Value, d.Error)
+}
 
 func differenceOf(samples, base []float64, divisor float64) *difference {
 	between := func(a, b []float64) float64 { return (quantile(a, 0.25) - quantile(b, 0.25)) / divisor }

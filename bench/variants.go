@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // The kinds of requests.
@@ -22,6 +24,7 @@ type query struct {
 	kind    string
 	text    string // as it goes over the wire
 	allowed string // the origin that its answer should allow, "" for none
+	checked bool   // its answer is only checked, and not measured
 }
 
 // ask is a query of a kind from a page of an origin that is allowed.
@@ -40,6 +43,9 @@ func ask(kind, host, path, origin string) query {
 	return q
 }
 
+// askItems is a query of a kind from a page of any origin.
+func askItems(kind, origin string) query { return ask(kind, "api.example", "/items", origin) }
+
 // A work is what a variant does about CORS.
 type work int
 
@@ -49,13 +55,13 @@ const (
 	varies              // and tells caches that answers depend on the origin
 )
 
-// A variant is one thing to measure.
+// A variant is one thing to measure: a filter once, or a chain of copies of it.
 type variant struct {
-	name string
-	base string // the variant that it adds to, "" if it is a base itself
-	work work
-	// listener makes a listener with n copies of the variant's filter.
-	listener func(n int) listener
+	name     string
+	base     string // the variant that it adds to, "" if it is a base itself
+	copies   int
+	work     work
+	listener envoy.Listener
 	// module is the path of the variant's module, if its size and start count.
 	module string
 }
@@ -77,45 +83,49 @@ const (
 var luaScript string
 
 // policy is the policy of all variants.
-const policy = `{"allow_origins": ["` + origin + `"], "allow_methods": ["GET", "POST"], "allow_headers": ["x-pingother"], "max_age": 86400}`
+const policy = `{"allow_origins": ["` + origin + `"], ` +
+	`"allow_methods": ["GET", "POST"], "allow_headers": ["x-pingother"], "max_age": 86400}`
 
 // variants are all that is measured.
-func variants(f *files) []variant {
-	chain := func(config object) func(int) listener {
-		return func(n int) listener {
-			l := listener{routes: []any{direct(nil)}}
-			if config != nil {
-				l.filters = copies(n, config)
+func variants(f *files) (all []variant) {
+	add := func(name, base string, w work, module string, listener func(copies int) envoy.Listener) {
+		for _, n := range []int{1, chainLength} {
+			if n > 1 && (base == "" || name == again) {
+				continue
 			}
-			return l
+			l := listener(n)
+			l.Name = fmt.Sprintf("%s × %d", name, n)
+			all = append(all, variant{name, base, n, w, l, module})
 		}
 	}
-	all := []variant{
-		{none, "", nothing, chain(nil), ""},
-		{again, none, nothing, chain(nil), ""},
-		{nativeBase, "", nothing, func(int) listener { return nativeListener(0) }, ""},
-		{native, nativeBase, allows, nativeListener, ""},
-		{script, none, varies, chain(typed("filters.http.lua.v3.Lua", object{"default_source_code": object{"inline_string": luaScript}})), ""},
-		{empty, none, nothing, chain(wasm(f.empty, "")), ""},
-		{floor, none, varies, chain(wasm(f.floor, "")), ""},
-		{ours, none, varies, chain(wasm(f.cors, policy)), f.cors},
-		{routed, none, varies, func(n int) listener { return headerRoute(n, wasm(f.cors, policy)) }, ""},
+	chain := func(config object) func(int) envoy.Listener {
+		return func(n int) envoy.Listener {
+			return envoy.Listener{Filters: copies(n, config), Routes: []any{direct(nil)}}
+		}
 	}
+	plain := func(int) envoy.Listener { return envoy.Listener{Routes: []any{direct(nil)}} }
+	lua := envoy.Typed("filters.http.lua.v3.Lua", object{"default_source_code": object{"inline_string": luaScript}})
+	add(none, "", nothing, "", plain)
+	add(again, none, nothing, "", plain)
+	add(nativeBase, "", nothing, "", func(int) envoy.Listener { return nativeListener(0) })
+	add(native, nativeBase, allows, "", nativeListener)
+	add(script, none, varies, "", chain(lua))
+	add(empty, none, nothing, "", chain(wasm(f.empty, "")))
+	add(floor, none, varies, "", chain(wasm(f.floor, "")))
+	add(ours, none, varies, f.cors, chain(wasm(f.cors, policy)))
+	add(routed, none, varies, "", func(n int) envoy.Listener { return headerRoute(n, wasm(f.cors, policy)) })
 	for _, m := range f.more {
-		all = append(all, variant{m.name, none, varies, chain(wasm(m.path, m.configuration)), m.path})
+		add(m.name, none, varies, m.path, chain(wasm(m.path, m.configuration)))
 	}
 	return all
 }
 
-// chains reports whether chains of copies of the variant's filter are measured.
-func (v *variant) chains() bool { return v.base != "" && v.name != again }
-
 // nativeListener has Envoy's own CORS filter. It ignores direct responses, so that
 // its route goes to a cluster, and a fault filter behind it answers.
-func nativeListener(n int) listener {
+func nativeListener(n int) envoy.Listener {
 	fields := object{}
 	if n > 0 {
-		fields = perCopy(n, typed("filters.http.cors.v3.CorsPolicy", object{
+		fields = perCopy(n, envoy.Typed("filters.http.cors.v3.CorsPolicy", object{
 			"allow_origin_string_match": []any{object{"exact": origin}},
 			"allow_methods":             "GET, POST",
 			"allow_headers":             "x-pingother",
@@ -123,16 +133,18 @@ func nativeListener(n int) listener {
 		}))
 	}
 	fields["match"], fields["route"] = object{"prefix": "/"}, object{"cluster": "nobody"}
-	fault := typed("filters.http.fault.v3.HTTPFault", object{"abort": object{"http_status": 200, "percentage": object{"numerator": 100}}})
-	return listener{
-		filters: append(copies(n, typed("filters.http.cors.v3.Cors", nil)), filter("fault", fault)),
-		routes:  []any{fields},
+	fault := envoy.Typed("filters.http.fault.v3.HTTPFault", object{
+		"abort": object{"http_status": 200, "percentage": object{"numerator": 100}},
+	})
+	return envoy.Listener{
+		Filters: append(copies(n, envoy.Typed("filters.http.cors.v3.Cors", nil)), envoy.Filter("fault", fault)),
+		Routes:  []any{fields},
 	}
 }
 
 // headerRoute has a filter that is disabled, but on the route of requests with an
 // Origin. The route of the others adds their Vary.
-func headerRoute(n int, config object) listener {
+func headerRoute(n int, config object) envoy.Listener {
 	filters := copies(n, config)
 	for _, f := range filters {
 		f.(object)["disabled"] = true
@@ -140,7 +152,7 @@ func headerRoute(n int, config object) listener {
 	enabled := perCopy(n, object{"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": object{}})
 	enabled["match"] = object{"prefix": "/", "headers": []any{object{"name": "origin", "present_match": true}}}
 	vary := object{"response_headers_to_add": []any{object{"header": object{"key": "vary", "value": "Origin"}}}}
-	return listener{filters: filters, routes: []any{direct(enabled), direct(vary)}}
+	return envoy.Listener{Filters: filters, Routes: []any{direct(enabled), direct(vary)}}
 }
 
 // A module is a further Wasm module to measure.

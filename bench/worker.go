@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,12 +20,15 @@ type worker struct {
 
 // pinWorker puts Envoy's only worker on the last core, and everything else of Envoy
 // and the calling thread on the others, until release.
-func (e *envoy) pinWorker() (*worker, error) {
-	threads, err := e.threads()
+func (s *server) pinWorker() (*worker, error) {
+	workers, rest, err := s.threads()
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{}
+	if len(workers) != 1 {
+		return nil, fmt.Errorf("%d threads called wrk:worker_ in Envoy instead of one", len(workers))
+	}
+	w := &worker{task: fmt.Sprintf("/proc/%d/task/%d", s.PID(), workers[0])}
 	if err := unix.SchedGetaffinity(0, &w.all); err != nil {
 		return nil, err
 	}
@@ -40,22 +45,40 @@ func (e *envoy) pinWorker() (*worker, error) {
 	own.Set(last)
 	others := w.all
 	others.Clear(last)
-	for id, name := range threads {
-		cores := &others
-		if strings.HasPrefix(name, "wrk:worker_") {
-			if w.task != "" {
-				return nil, errors.New("more than one worker in Envoy")
-			}
-			w.task, cores = fmt.Sprintf("/proc/%d/task/%d", e.cmd.Process.Pid, id), &own
-		}
-		if err := unix.SchedSetaffinity(id, cores); err != nil {
+	if err := unix.SchedSetaffinity(workers[0], &own); err != nil {
+		return nil, err
+	}
+	const this = 0
+	for _, id := range append(rest, this) {
+		if err := unix.SchedSetaffinity(id, &others); err != nil {
 			return nil, err
 		}
 	}
-	if w.task == "" {
-		return nil, errors.New("no thread called wrk:worker_0 in Envoy")
+	return w, nil
+}
+
+// threads returns the ids of Envoy's workers, and of its other threads.
+func (s *server) threads() (workers, rest []int, err error) {
+	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
+	if err != nil {
+		return nil, nil, err
 	}
-	return w, unix.SchedSetaffinity(0, &others)
+	for _, file := range names {
+		name, err := os.ReadFile(file)
+		if err != nil {
+			return nil, nil, err
+		}
+		id, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			return nil, nil, err
+		}
+		if strings.HasPrefix(string(name), "wrk:worker_") {
+			workers = append(workers, id)
+		} else {
+			rest = append(rest, id)
+		}
+	}
+	return workers, rest, nil
 }
 
 // release lets the calling thread run on every core again.

@@ -40,21 +40,15 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 		t.Fatal(problems)
 	}
 	untouched := cases.Want{Forwarded: true, Status: max(c.Upstream.Status, 200), Headers: cases.Lines(c.Upstream.Headers)}
-	host, path := c.Request.Host, c.Request.Path
-	if host == "" {
-		host = "api.example"
-	}
-	if path == "" {
-		path = "/"
-	}
-	if upgrades(c.Request) && strings.Contains(c.Config, `"*"`) {
+	r := c.Request.Complete()
+	if upgrades(r) && strings.Contains(c.Config, `"*"`) {
 		return untouched // what goes for every request doesn't go for a handshake
 	}
-	policy := parsed.Policies.Lookup(match.Key{Route: c.Request.Route, Host: host, Path: path})
+	policy := parsed.Policies.Lookup(match.Key{Route: r.Route, Host: r.Host, Path: r.Path})
 	if policy == nil {
 		return untouched
 	}
-	d := policy.Decide(facts(c.Request))
+	d := policy.Decide(facts(r))
 	if d.Answered() {
 		reason := d.Explain()
 		if d.Allowed() {

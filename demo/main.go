@@ -17,6 +17,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 const usage = `Usage: demo [flags]
@@ -24,7 +26,7 @@ const usage = `Usage: demo [flags]
 Starts Envoy with the CORS filter, an app page and an API, until Ctrl-C.
 Run it from the root of the repository; "make run" builds what it needs.
 
-Envoy is $ENVOY, else ` + builtEnvoy + `, else envoy in PATH.
+Envoy is $ENVOY, else ` + envoy.Built + `, else envoy in PATH.
 
 Flags:
 `
@@ -40,9 +42,12 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.config, "config", "envoy.yaml", "Envoy's configuration `file`")
-	flag.StringVar(&o.appUpstream, "app-upstream", "127.0.0.1:10002", "`address` of the app's page, as in the configuration's cluster app")
-	flag.StringVar(&o.apiUpstream, "api-upstream", "127.0.0.1:10003", "`address` of the API's upstream, as in the configuration's cluster api")
-	flag.StringVar(&o.logLevel, "log-level", "warning", "Envoy's log `level`: trace, debug, info, warning, error, critical, off")
+	flag.StringVar(&o.appUpstream, "app-upstream", "127.0.0.1:10002",
+		"`address` of the app's page, as in the configuration's cluster app")
+	flag.StringVar(&o.apiUpstream, "api-upstream", "127.0.0.1:10003",
+		"`address` of the API's upstream, as in the configuration's cluster api")
+	flag.StringVar(&o.logLevel, "log-level", "warning",
+		"Envoy's log `level`: trace, debug, info, warning, error, critical, off")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -64,7 +69,7 @@ func main() {
 
 // run serves until ctx is done, which is no error, or Envoy stops.
 func run(ctx context.Context, o options, out io.Writer) error {
-	binary, err := findEnvoy()
+	binary, err := envoy.Find("")
 	if err != nil {
 		return err
 	}
@@ -86,58 +91,69 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	serve(apiListener, api{rec})
 
 	fmt.Fprintf(out, "Starting %s on %s\n", binary, o.config)
-	envoy, err := startEnvoy(binary, o.config, o.logLevel, func(line []byte) {
+	dir, err := os.MkdirTemp("", "cors-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	stdout := &lineWriter{line: func(line []byte) {
 		if r, ok := parseAccess(line); ok {
 			rec.addAccess(r)
 			fmt.Fprintln(out, r)
 			return
 		}
 		fmt.Fprintf(os.Stderr, "%s", line)
-	}, func(line []byte) {
+	}}
+	stderr := &lineWriter{line: func(line []byte) {
 		if m := filterError.FindSubmatch(line); m != nil {
 			app.change(func(f *facts) { f.Reasons = append(f.Reasons, string(m[1])) })
 		}
 		fmt.Fprintf(os.Stderr, "%s", line)
-	})
+	}}
+	p, err := startProxy(binary, dir, o, stdout, stderr)
 	if err != nil {
 		return err
 	}
-	defer envoy.stop()
-
-	ready := make(chan error, 1)
-	go func() {
-		f, err := envoy.describe(ctx)
-		if err == nil {
-			if envoy.text != nil {
-				f.File = o.config
-			}
-			app.publish(f)
-			banner(out, f, envoy.admin)
-		}
-		ready <- err
+	defer func() {
+		p.Stop()
+		stdout.flush()
+		stderr.flush()
 	}()
-	for {
-		select {
-		case <-ctx.Done():
-			fmt.Fprintln(out, "\nStopping Envoy")
-			return nil
-		case <-envoy.exited:
-			return fmt.Errorf("envoy stopped by itself (%w); its last lines above say why", envoy.err)
-		case err := <-ready:
-			if err != nil && ctx.Err() == nil {
-				return err
-			}
-			if err == nil && envoy.text != nil {
-				go reloadEdits(ctx, envoy, o.config, app, out)
-			}
-		}
+
+	err = present(ctx, p, app, out)
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(out, "\nStopping Envoy")
+		return nil
+	case p.HasExited():
+		return fmt.Errorf("envoy stopped by itself (%s); its last lines above say why", p.State())
 	}
+	return err
+}
+
+// present waits for Envoy, shows it to the page and on the terminal, and hands it the
+// edits of the policy, until it ends or ctx does.
+func present(ctx context.Context, p *proxy, app *app, out io.Writer) error {
+	f, err := p.describe(ctx)
+	if err != nil {
+		return err
+	}
+	app.publish(f)
+	banner(out, f, p.Admin())
+	if f.File != "" {
+		go reloadEdits(ctx, p, app, out)
+	}
+	select {
+	case <-ctx.Done():
+	case <-p.Exited():
+	}
+	return nil
 }
 
 // reloadEdits hands every edit of the policy to Envoy.
-func reloadEdits(ctx context.Context, envoy *envoyProcess, config string, app *app, out io.Writer) {
-	r := newReloader(envoy)
-	follow(ctx, config, envoy.text, func(text []byte) {
+func reloadEdits(ctx context.Context, p *proxy, app *app, out io.Writer) {
+	r := newReloader(p)
+	follow(ctx, p.config, p.text, func(text []byte) {
 		var reasons []string
 		app.change(func(f *facts) { reasons, f.Reasons = f.Reasons, nil })
 		result, err := r.take(ctx, string(text))
@@ -145,7 +161,7 @@ func reloadEdits(ctx context.Context, envoy *envoyProcess, config string, app *a
 			return
 		}
 		if err != nil {
-			fmt.Fprintf(out, "\n%s has changed, but: %v\n\n", config, err)
+			fmt.Fprintf(out, "\n%s has changed, but: %v\n\n", p.config, err)
 			return
 		}
 		app.change(func(f *facts) {
@@ -157,7 +173,7 @@ func reloadEdits(ctx context.Context, envoy *envoyProcess, config string, app *a
 				f.Reasons = reasons
 			}
 		})
-		fmt.Fprintf(out, "\n%s has changed: %s\n\n", config, result.says)
+		fmt.Fprintf(out, "\n%s has changed: %s\n\n", p.config, result.says)
 	})
 }
 
@@ -166,7 +182,8 @@ func listen(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		_, port, _ := net.SplitHostPort(address)
-		return nil, fmt.Errorf("%w\nIs another demo running? If not, choose another port in envoy.yaml and with %s", portTaken(address, port), flag)
+		return nil, fmt.Errorf("%w\nIs another demo running? If not, choose another port in envoy.yaml and with %s",
+			portTaken(address, port), flag)
 	}
 	return l, err
 }

@@ -52,7 +52,8 @@ func splitFilter(text string) (split, bool) {
 // file. The lines keep their numbers.
 func (s split) bootstrap(file string) string {
 	path, dir := strconv.Quote(file), strconv.Quote(filepath.Dir(file))
-	return s.before + s.indent + `config_discovery: {config_source: {resource_api_version: V3, path_config_source: {path: ` + path + `, watched_directory: {path: ` + dir + `}}}, ` +
+	return s.before + s.indent + `config_discovery: {config_source: {resource_api_version: V3, ` +
+		`path_config_source: {path: ` + path + `, watched_directory: {path: ` + dir + `}}}, ` +
 		`type_urls: [type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm]}` +
 		strings.Repeat("\n", strings.Count(s.filter, "\n")) + s.after
 }
@@ -105,15 +106,15 @@ func follow(ctx context.Context, file string, text []byte, changed func([]byte))
 
 // A reloader hands the filter's configuration to a running Envoy.
 type reloader struct {
-	envoy *envoyProcess
+	proxy *proxy
 	split split  // what Envoy got last
 	bad   bool   // whether it refused that
 	dump  string // of what it refused last, as its admin interface has it
 }
 
-func newReloader(envoy *envoyProcess) *reloader {
-	s, _ := splitFilter(string(envoy.text)) // Envoy runs on it
-	return &reloader{envoy: envoy, split: s}
+func newReloader(p *proxy) *reloader {
+	s, _ := splitFilter(string(p.text)) // Envoy runs on it
+	return &reloader{proxy: p, split: s}
 }
 
 // A reload is what became of an edit.
@@ -132,21 +133,22 @@ func (r *reloader) take(ctx context.Context, text string) (reload, error) {
 		return reload{says: "there is no filter cors in it any more; " + still, refused: true}, nil
 	}
 	if next.filter == r.split.filter {
-		return reload{says: "while the demo runs it takes only the configuration of the filter cors from it", refused: r.bad}, nil
+		const says = "while the demo runs it takes only the configuration of the filter cors from it"
+		return reload{says: says, refused: r.bad}, nil
 	}
-	before, err := r.envoy.updates(ctx)
+	before, err := r.proxy.updates(ctx)
 	if err != nil {
 		return reload{}, err
 	}
 	r.split, r.bad = next, true
-	if err := writeAtOnce(r.envoy.filterFile(), next.resource()); err != nil {
+	if err := writeAtOnce(r.proxy.filterFile(), next.resource()); err != nil {
 		return reload{}, err
 	}
-	after, err := r.envoy.updatesSince(ctx, before)
+	after, err := r.proxy.updatesSince(ctx, before)
 	if err != nil {
 		return reload{}, err
 	}
-	dump, policy, err := r.envoy.filter(ctx)
+	dump, policy, err := r.proxy.filter(ctx)
 	switch {
 	case err != nil:
 		return reload{}, err
@@ -163,32 +165,21 @@ func (r *reloader) take(ctx context.Context, text string) (reload, error) {
 }
 
 // updates are Envoy's counters of the configurations of the filter that it has read.
-type updates struct{ success, rejected, failure int }
+type updates struct{ success, rejected, failure uint64 }
 
 // updates asks for the counters.
-func (e *envoyProcess) updates(ctx context.Context) (u updates, err error) {
-	body, err := adminGet(ctx, e.admin, "/stats?filter=^extension_config_discovery.http_filter.cors.update_")
-	for line := range strings.Lines(string(body)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		n, _ := strconv.Atoi(value) // texts and histograms are not asked for
-		switch name[strings.LastIndexByte(name, '.')+1:] {
-		case "update_success":
-			u.success = n
-		case "update_rejected":
-			u.rejected = n
-		case "update_failure":
-			u.failure = n
-		}
-	}
-	return u, err
+func (p *proxy) updates(ctx context.Context) (updates, error) {
+	const name = "extension_config_discovery.http_filter.cors.update_"
+	stats, err := p.Stats(ctx, "^"+name)
+	return updates{stats[name+"success"], stats[name+"rejected"], stats[name+"failure"]}, err
 }
 
 // updatesSince waits until Envoy has read another one.
-func (e *envoyProcess) updatesSince(ctx context.Context, before updates) (updates, error) {
+func (p *proxy) updatesSince(ctx context.Context, before updates) (updates, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		if after, err := e.updates(ctx); err != nil || after != before {
+		if after, err := p.updates(ctx); err != nil || after != before {
 			return after, err
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -197,12 +188,12 @@ func (e *envoyProcess) updatesSince(ctx context.Context, before updates) (update
 
 // filter asks for the filter's configuration, and the policy in it. If Envoy doesn't
 // discover it, it is among the listeners.
-func (e *envoyProcess) filter(ctx context.Context) (config, policy string, err error) {
+func (p *proxy) filter(ctx context.Context) (config, policy string, err error) {
 	resource := "static_listeners"
-	if e.text != nil {
+	if p.text != nil {
 		resource = "ecds_filters"
 	}
-	dump, err := adminGet(ctx, e.admin, "/config_dump?resource="+resource)
+	dump, err := p.Get(ctx, "/config_dump?resource="+resource)
 	if err != nil {
 		return "", "", err
 	}

@@ -231,17 +231,8 @@ func TestCases(t *testing.T) {
 // requestHeaders are a request's header lines as Envoy hands them over: several
 // lines of a header joined by commas.
 func requestHeaders(r cases.Request) [][2]string {
-	method, host, path := r.Method, r.Host, r.Path
-	if method == "" {
-		method = "GET"
-	}
-	if host == "" {
-		host = "api.example"
-	}
-	if path == "" {
-		path = "/"
-	}
-	headers := [][2]string{{":method", method}, {":authority", host}, {":path", path}}
+	r = r.Complete()
+	headers := [][2]string{{":method", r.Method}, {":authority", r.Host}, {":path", r.Path}}
 lines:
 	for _, h := range r.Headers {
 		for i := range headers {

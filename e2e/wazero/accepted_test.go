@@ -140,15 +140,7 @@ func TestAcceptedIsBounded(t *testing.T) {
 // TestPanicAfterAcceptance: a worker that fails to take what was accepted must not
 // refuse it, or Envoy would serve without the filter. It allows no origin.
 func TestPanicAfterAcceptance(t *testing.T) {
-	module, err := faulty()
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := module.NewVM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
+	module, first := newFaultyVM(t)
 	config := strings.Replace(policyA, "X-Seen", "X-Fault-Panic", 1)
 	serves(t, first, newRoot(t, first, config), "https://a.example")
 	worker := sibling(t, module, first)
@@ -167,17 +159,9 @@ func TestPanicAfterAcceptance(t *testing.T) {
 // TestDeathAfterAcceptance: a worker that dies of what was accepted does so before
 // it is asked to configure: Envoy then fails its requests.
 func TestDeathAfterAcceptance(t *testing.T) {
-	module, err := faulty()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, way := range []string{"Memory", "Stack", "Trap"} {
 		t.Run(way, func(t *testing.T) {
-			first, err := module.NewVM()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer first.Close()
+			module, first := newFaultyVM(t)
 			config := strings.Replace(policyA, "X-Seen", "X-Fault-"+way, 1)
 			serves(t, first, newRoot(t, first, config), "https://a.example")
 			worker := sibling(t, module, first)
@@ -191,15 +175,7 @@ func TestDeathAfterAcceptance(t *testing.T) {
 // TestDeathBeforeAcceptance: a VM that dies when it has read a configuration, of what that
 // has left, notes nothing: the next one is asked again, and may refuse.
 func TestDeathBeforeAcceptance(t *testing.T) {
-	module, err := faulty()
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := module.NewVM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
+	module, first := newFaultyVM(t)
 	config := strings.Replace(policyA, "X-Seen", "X-Late-Fault-Trap", 1)
 	for _, vm := range []*wasmhost.VM{first, sibling(t, module, first)} {
 		if _, err := vm.NewRoot(config); err == nil || !strings.HasPrefix(err.Error(), "proxy_on_configure: ") {

@@ -235,15 +235,7 @@ func TestBoundETag(t *testing.T) {
 // TestBoundPanics: panics cost no memory and no more than a line in the log, and one
 // while another is dealt with doesn't kill the VM.
 func TestBoundPanics(t *testing.T) {
-	module, err := faulty()
-	if err != nil {
-		t.Fatal(err)
-	}
-	vm, err := module.NewVM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer vm.Close()
+	_, vm := newFaultyVM(t)
 	root := newRoot(t, vm, policyA)
 	flat(t, vm, 20_000, 32<<20, func(i int) {
 		fault := "origin"

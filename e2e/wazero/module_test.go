@@ -245,6 +245,21 @@ var faulty = sync.OnceValues(func() (*wasmhost.Module, error) {
 	return wasmhost.Compile(path)
 })
 
+// newFaultyVM returns a VM of the module with faults in it, and the module.
+func newFaultyVM(t *testing.T) (*wasmhost.Module, *wasmhost.VM) {
+	t.Helper()
+	module, err := faulty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm, err := module.NewVM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { vm.Close() })
+	return module, vm
+}
+
 func newVM(t *testing.T) *wasmhost.VM {
 	t.Helper()
 	module, err := compiled()
@@ -481,17 +496,9 @@ func TestPolicySource(t *testing.T) {
 // page may read its answer; what comes after is served as ever. The module is built
 // with faults in it, because none is known.
 func TestPanics(t *testing.T) {
-	module, err := faulty()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, at := range []string{"origin", "access-control-request-method", "access-control-allow-origin", "access-control-expose-headers", "vary"} {
 		t.Run(at, func(t *testing.T) {
-			vm, err := module.NewVM()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer vm.Close()
+			_, vm := newFaultyVM(t)
 			root := newRoot(t, vm, policyA)
 			request := cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}, {"X-Fault", at}}}
 			permissive := cases.Upstream{}

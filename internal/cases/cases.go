@@ -4,6 +4,7 @@
 package cases
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -37,6 +38,12 @@ type Request struct {
 	Route string
 	// Headers are header lines, sent in this order, values exactly as written.
 	Headers [][2]string
+}
+
+// Complete returns the request with its method, host and path filled in.
+func (r Request) Complete() Request {
+	r.Method, r.Host, r.Path = cmp.Or(r.Method, "GET"), cmp.Or(r.Host, "api.example"), cmp.Or(r.Path, "/")
+	return r
 }
 
 // An Upstream is the upstream's answer.

@@ -92,11 +92,11 @@ func (c *Conn) Do(req cases.Request) (*Response, error) {
 	if err := c.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
 		return nil, err
 	}
-	method, host, path := target(req)
+	req = req.Complete()
 	var head strings.Builder
-	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", method, path)
+	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", req.Method, req.Path)
 	if !slices.ContainsFunc(req.Headers, func(h [2]string) bool { return strings.EqualFold(h[0], "host") }) {
-		fmt.Fprintf(&head, "Host: %s\r\n", host)
+		fmt.Fprintf(&head, "Host: %s\r\n", req.Host)
 	}
 	for _, h := range req.Headers {
 		fmt.Fprintf(&head, "%s: %s\r\n", h[0], h[1])
@@ -124,7 +124,7 @@ func (c *Conn) Do(req cases.Request) (*Response, error) {
 			return resp, nil
 		case status < 200: // Another head follows.
 			continue
-		case method == http.MethodHead || bodiless(status):
+		case req.Method == http.MethodHead || bodiless(status):
 			return resp, nil
 		}
 		resp.Body, err = readBody(c.r, headers, true)
@@ -144,32 +144,7 @@ func HTTP2(addr string, req cases.Request) (*Response, error) {
 	if err := conn.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
 		return nil, err
 	}
-	method, host, path := target(req)
-	var block bytes.Buffer
-	encoder := hpack.NewEncoder(&block)
-	field := func(name, value string) {
-		_ = encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(name), Value: value}) // A Buffer takes all.
-	}
-	var lines [][2]string
-	for _, h := range req.Headers {
-		if strings.EqualFold(h[0], "host") {
-			host = h[1]
-		} else {
-			lines = append(lines, h)
-		}
-	}
-	field(":method", method)
-	field(":scheme", "http")
-	field(":authority", host)
-	field(":path", path)
-	for _, h := range lines {
-		field(h[0], h[1])
-	}
-	if req.Route != "" {
-		field("x-test-route", req.Route)
-	}
-
-	// One buffer for all frames: an error of its writes cannot be.
+	// One buffer for all frames that go out: an error of its writes cannot be.
 	var out bytes.Buffer
 	out.WriteString(http2.ClientPreface)
 	framer := http2.NewFramer(&out, conn)
@@ -177,6 +152,7 @@ func HTTP2(addr string, req cases.Request) (*Response, error) {
 	// Windows wide open, instead of an update per DATA frame.
 	_ = framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
 	_ = framer.WriteWindowUpdate(0, 1<<30)
+	block := headerBlock(req.Complete())
 	const frameSize = 16 << 10
 	chunk := block.Next(frameSize)
 	_ = framer.WriteHeaders(http2.HeadersFrameParam{
@@ -195,39 +171,63 @@ func HTTP2(addr string, req cases.Request) (*Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch f := frame.(type) {
-		case *http2.SettingsFrame:
-			if !f.IsAck() {
-				_ = framer.WriteSettingsAck()
-			}
-		case *http2.MetaHeadersFrame:
-			if resp.Status < 200 { // Else they are trailers.
-				if resp.Status, err = strconv.Atoi(f.PseudoValue("status")); err != nil {
-					return nil, err
-				}
-				resp.Headers = nil
-				for _, h := range f.RegularFields() {
-					resp.Headers = append(resp.Headers, [2]string{h.Name, h.Value})
-				}
-			}
-			if f.StreamEnded() {
-				return resp, nil
-			}
-		case *http2.DataFrame:
-			resp.Body = append(resp.Body, f.Data()...)
-			if f.StreamEnded() {
-				return resp, nil
-			}
-		case *http2.RSTStreamFrame:
-			return nil, fmt.Errorf("stream reset: %s", f.ErrCode)
-		case *http2.GoAwayFrame:
-			return nil, fmt.Errorf("connection closed: %s %s", f.ErrCode, f.DebugData())
+		if f, ok := frame.(*http2.SettingsFrame); ok && !f.IsAck() {
+			_ = framer.WriteSettingsAck()
+		}
+		if last, err := resp.receive(frame); err != nil {
+			return nil, err
+		} else if last {
+			return resp, nil
 		}
 	}
 }
 
-func target(req cases.Request) (method, host, path string) {
-	return or(req.Method, http.MethodGet), or(req.Host, "api.example"), or(req.Path, "/")
+// headerBlock encodes a request's headers.
+func headerBlock(req cases.Request) *bytes.Buffer {
+	const authority = 2
+	lines := [][2]string{
+		{":method", req.Method}, {":scheme", "http"}, authority: {":authority", req.Host}, {":path", req.Path},
+	}
+	for _, h := range req.Headers {
+		if strings.EqualFold(h[0], "host") {
+			lines[authority][1] = h[1]
+		} else {
+			lines = append(lines, h)
+		}
+	}
+	if req.Route != "" {
+		lines = append(lines, [2]string{"x-test-route", req.Route})
+	}
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, h := range lines {
+		_ = encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(h[0]), Value: h[1]}) // A Buffer takes all.
+	}
+	return &block
+}
+
+// receive adds what a frame has of the answer, and reports whether it is the last one.
+func (r *Response) receive(frame http2.Frame) (last bool, err error) {
+	switch f := frame.(type) {
+	case *http2.MetaHeadersFrame:
+		if r.Status >= 200 { // They are trailers.
+			return f.StreamEnded(), nil
+		}
+		r.Headers = nil
+		for _, h := range f.RegularFields() {
+			r.Headers = append(r.Headers, [2]string{h.Name, h.Value})
+		}
+		r.Status, err = strconv.Atoi(f.PseudoValue("status"))
+		return f.StreamEnded(), err
+	case *http2.DataFrame:
+		r.Body = append(r.Body, f.Data()...)
+		return f.StreamEnded(), nil
+	case *http2.RSTStreamFrame:
+		return false, fmt.Errorf("stream reset: %s", f.ErrCode)
+	case *http2.GoAwayFrame:
+		return false, fmt.Errorf("connection closed: %s %s", f.ErrCode, f.DebugData())
+	}
+	return false, nil
 }
 
 // bodiless reports whether an answer with this status never has a body.

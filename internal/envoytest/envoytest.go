@@ -38,7 +38,8 @@ func Root() (string, error) {
 		return "", err
 	}
 	for {
-		if mod, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && strings.Contains("\n"+string(mod), rootModule) {
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.Contains("\n"+string(mod), rootModule) {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)
@@ -47,31 +48,6 @@ func Root() (string, error) {
 		}
 		dir = parent
 	}
-}
-
-// Binary returns the path of the Envoy to test with: $ENVOY, else the one that
-// the Makefile installs, else the one in PATH.
-func Binary() (string, error) {
-	root, err := Root()
-	if err != nil {
-		return "", err
-	}
-	const advice = `run "make test", which installs Envoy, or set ENVOY to an Envoy binary`
-	if env := os.Getenv("ENVOY"); env != "" {
-		path, err := exec.LookPath(env)
-		if err != nil {
-			return "", fmt.Errorf("ENVOY: %w; %s", err, advice)
-		}
-		return path, nil
-	}
-	if path, err := exec.LookPath(filepath.Join(root, "build/tools/envoy/bin/envoy")); err == nil {
-		return path, nil
-	}
-	path, err := exec.LookPath("envoy")
-	if err != nil {
-		return "", fmt.Errorf("%w; %s", err, advice)
-	}
-	return path, nil
 }
 
 // Module returns the path of the compiled filter.

@@ -2,6 +2,7 @@ package envoytest
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -130,51 +131,57 @@ func (u *Upstream) Exchange(send func(addr string, req cases.Request) (*Response
 func (u *Upstream) serve(conn net.Conn) {
 	r := bufio.NewReader(conn)
 	for {
-		start, headers, err := readHead(r)
+		req, err := readRequest(r)
 		if err != nil {
 			return
 		}
-		if _, err := readBody(r, headers, false); err != nil {
-			return
-		}
-		method, rest, _ := strings.Cut(start, " ")
-		path, _, _ := strings.Cut(rest, " ")
-		id := first(headers, "x-test-id")
+		id := first(req.Headers, "x-test-id")
 		u.mu.Lock()
 		answer := u.answers[id]
-		u.received[id] = append(u.received[id], Received{method, path, first(headers, "host"), headers})
+		u.received[id] = append(u.received[id], req)
 		u.mu.Unlock()
-
-		var head strings.Builder
-		status := answer.Status
-		if status == 0 {
-			status = http.StatusOK
-		}
-		fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-		for _, h := range answer.Headers {
-			fmt.Fprintf(&head, "%s: %s\r\n", h[0], h[1])
-		}
-		if status == http.StatusSwitchingProtocols {
-			// RFC 6455, section 4.2.2.
-			accept := sha1.Sum([]byte(first(headers, "sec-websocket-key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-			fmt.Fprintf(&head, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-				base64.StdEncoding.EncodeToString(accept[:]))
-			if _, err := io.WriteString(conn, head.String()); err == nil {
-				_, _ = io.Copy(conn, r) // Until either side hangs up.
-			}
+		answer.Status = cmp.Or(answer.Status, http.StatusOK)
+		if _, err := io.WriteString(conn, message(answer, req)); err != nil {
 			return
 		}
-		const body = "upstream\n"
-		switch {
-		case bodiless(status):
-			head.WriteString("\r\n")
-		case method == http.MethodHead:
-			fmt.Fprintf(&head, "Content-Length: %d\r\n\r\n", len(body))
-		default:
-			fmt.Fprintf(&head, "Content-Length: %d\r\n\r\n%s", len(body), body)
-		}
-		if _, err := io.WriteString(conn, head.String()); err != nil {
+		if answer.Status == http.StatusSwitchingProtocols {
+			_, _ = io.Copy(conn, r) // Until either side hangs up.
 			return
 		}
 	}
+}
+
+func readRequest(r *bufio.Reader) (Received, error) {
+	start, headers, err := readHead(r)
+	if err != nil {
+		return Received{}, err
+	}
+	method, rest, _ := strings.Cut(start, " ")
+	path, _, _ := strings.Cut(rest, " ")
+	_, err = readBody(r, headers, false)
+	return Received{method, path, first(headers, "host"), headers}, err
+}
+
+// message is the answer to a request, head and body.
+func message(answer cases.Upstream, req Received) string {
+	var m strings.Builder
+	fmt.Fprintf(&m, "HTTP/1.1 %d %s\r\n", answer.Status, http.StatusText(answer.Status))
+	for _, h := range answer.Headers {
+		fmt.Fprintf(&m, "%s: %s\r\n", h[0], h[1])
+	}
+	const body = "upstream\n"
+	switch {
+	case answer.Status == http.StatusSwitchingProtocols:
+		// RFC 6455, section 4.2.2.
+		accept := sha1.Sum([]byte(first(req.Headers, "sec-websocket-key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		fmt.Fprintf(&m, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+			base64.StdEncoding.EncodeToString(accept[:]))
+	case bodiless(answer.Status):
+		m.WriteString("\r\n")
+	case req.Method == http.MethodHead:
+		fmt.Fprintf(&m, "Content-Length: %d\r\n\r\n", len(body))
+	default:
+		fmt.Fprintf(&m, "Content-Length: %d\r\n\r\n%s", len(body), body)
+	}
+	return m.String()
 }

@@ -49,11 +49,8 @@ func TestCases(t *testing.T) {
 // asked is what a page asked for, if a browser makes the request of the case of it,
 // and the upstream has no CORS headers.
 func asked(c cases.Case) (r fetch.Request, ok bool) {
-	host := c.Request.Host
-	if host == "" {
-		host = "api.example"
-	}
-	r = fetch.Request{Method: "GET", URL: "https://" + host + c.Request.Path}
+	request := c.Request.Complete()
+	r = fetch.Request{Method: "GET", URL: "https://" + request.Host + request.Path}
 	for _, h := range c.Upstream.Headers {
 		if strings.HasPrefix(h[0], "access-control-") || strings.EqualFold(h[0], "vary") {
 			return r, false
@@ -86,7 +83,7 @@ func asked(c cases.Case) (r fetch.Request, ok bool) {
 		}
 		return r, slices.Equal(sent, preflight) && !fetch.ForbiddenMethod(r.Method)
 	}
-	return r, (c.Request.Method == "" || c.Request.Method == "GET") && len(c.Request.Headers) == 1 && r.CORS()
+	return r, request.Method == "GET" && len(c.Request.Headers) == 1 && r.CORS()
 }
 
 // edits are what the tests understand of the words of a change.

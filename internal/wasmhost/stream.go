@@ -180,12 +180,13 @@ type reply struct {
 
 // Begin makes a stream. The module hears of it with the next step.
 func (r *Root) Begin(request cases.Request) *Stream {
+	request = request.Complete()
 	s := &Stream{
 		Properties: map[string]string{"xds.route_name": request.Route},
 		request: newHeaderMap(inlineRequest, append([][2]string{
-			{":authority", cmp.Or(request.Host, "api.example")},
-			{":path", cmp.Or(request.Path, "/")},
-			{":method", cmp.Or(request.Method, "GET")},
+			{":authority", request.Host},
+			{":path", request.Path},
+			{":method", request.Method},
 			{":scheme", "http"},
 		}, request.Headers...)...),
 		response: newHeaderMap(inlineResponse),
