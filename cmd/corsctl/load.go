@@ -45,7 +45,7 @@ func load(c *cobra.Command, arg, at string, forPrograms bool) (*manifest.Plugin,
 	if configuration, findings := plugin.Parse(); configuration == nil {
 		return nil, nil, report(findings)
 	}
-	rules := config.Rules(plugin.Configuration)
+	rules := plugin.Rules()
 	if len(rules) == 0 {
 		return nil, nil, fmt.Errorf("%s has no policies of its own; give the document that its policy source serves", name)
 	}

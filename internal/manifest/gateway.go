@@ -82,7 +82,7 @@ func (s *search) secured(wasm *document.Node) (list []*document.Finding) {
 		if filter == "envoy.filters.http.cors" {
 			instead = "remove it, or " + instead
 		}
-		list = append(list, warning(s.gateway.asked[filter], "spec",
+		list = append(list, s.gateway.asked[filter].Warning("spec",
 			"Envoy Gateway puts "+filter+" before the filter of line "+strconv.Itoa(wasm.Position().Line)+
 				": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", instead))
 	}

@@ -3,7 +3,6 @@
 package policytest
 
 import (
-	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -105,9 +104,7 @@ func Load(file *document.File, read func(name string) (text string, err error)) 
 		l.test(n, "tests["+strconv.Itoa(i)+"]", names)
 	}
 	if len(l.findings) > 0 {
-		slices.SortStableFunc(l.findings, func(a, b *document.Finding) int {
-			return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Offset, b.Offset))
-		})
+		document.Sort(l.findings)
 		return nil, l.findings
 	}
 	return l.suite, nil
@@ -192,7 +189,7 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 				}
 			}
 		}
-		l.suite.rules = config.Rules(p.Configuration)
+		l.suite.rules = p.Rules()
 		if n := root.Get("configuration"); configuration != nil && len(l.suite.rules) == 0 {
 			l.fail(n, path, "has no policies of its own", "give the document that its policy source serves")
 		}
