@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
@@ -56,13 +57,13 @@ func (e *explanation) json() ([]byte, error) {
 			Request [][2]string     `json:"request"`
 			Answer  *explain.Answer `json:"answer,omitempty"`
 		} `json:"preflight"`
-		Actual  *explain.Answer `json:"actual,omitempty"`
-		Allowed bool            `json:"allowed"`
-		Blocked *blocked        `json:"blocked,omitempty"`
-		Changes []change        `json:"changes"`
-		Typed   string          `json:"as_typed,omitempty"`
-		Notes   []string        `json:"notes"`
-		Around  []finding       `json:"warnings,omitempty"`
+		Actual  *explain.Answer   `json:"actual,omitempty"`
+		Allowed bool              `json:"allowed"`
+		Blocked *blocked          `json:"blocked,omitempty"`
+		Changes []change          `json:"changes"`
+		Typed   string            `json:"as_typed,omitempty"`
+		Notes   []string          `json:"notes"`
+		Around  []document.Report `json:"warnings,omitempty"`
 	}
 	r := e.Request
 	result.Source, result.File = e.captured.source, e.plugin.File().Name
@@ -101,7 +102,7 @@ func (e *explanation) json() ([]byte, error) {
 		result.Changes = append(result.Changes, made)
 	}
 	if around := e.plugin.Around(); len(around) > 0 {
-		result.Around = asJSON(around)
+		result.Around = document.Reports(around)
 	}
 	result.Notes = append(append([]string{}, e.captured.notes...), e.Hints...)
 	return json.Marshal(result)

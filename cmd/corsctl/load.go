@@ -20,7 +20,7 @@ func load(c *cobra.Command, arg, at string, forPrograms bool) (*manifest.Plugin,
 	name, text, err := read(c, arg)
 	if err != nil {
 		if forPrograms {
-			err = errors.Join(err, printJSON(c.OutOrStdout(), withFindings(unreadable(name, err))))
+			err = errors.Join(err, printJSON(c.OutOrStdout(), withFindings(document.Unreadable(name, err))))
 		}
 		return nil, nil, err
 	}
@@ -54,7 +54,7 @@ func load(c *cobra.Command, arg, at string, forPrograms bool) (*manifest.Plugin,
 
 // withFindings is what a program reads instead of an answer.
 func withFindings(findings ...*document.Finding) any {
-	return map[string]any{"findings": asJSON(findings)}
+	return map[string]any{"findings": document.Reports(findings)}
 }
 
 // chooseAt is the configuration that a line belongs to, or, without a line, the only one

@@ -10,6 +10,7 @@ package convert
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,6 +48,8 @@ func Sources() []string { return slices.Sorted(maps.Keys(sources)) }
 
 // A Result is a configuration, and what its user should know of it.
 type Result struct {
+	// From is the format.
+	From string
 	// Configuration is the plugin configuration, JSON; empty if there is no policy in
 	// the file, or none that can be carried over.
 	Configuration string
@@ -70,6 +73,29 @@ type Removal struct {
 	Path string
 	// What it is.
 	What string
+}
+
+// JSON is the result as [encoding/json] takes it.
+func (r *Result) JSON() any {
+	type removal struct {
+		File   string `json:"file"`
+		Line   int    `json:"line"`
+		Column int    `json:"column"`
+		Path   string `json:"path"`
+		What   string `json:"what"`
+	}
+	remove := []removal{}
+	for _, r := range r.Remove {
+		at := r.File.Position(r.Offset)
+		remove = append(remove, removal{r.File.Name, at.Line, at.Column, r.Path, r.What})
+	}
+	var configuration any
+	if r.Configuration != "" {
+		configuration = json.RawMessage(r.Configuration)
+	}
+	return map[string]any{
+		"from": r.From, "configuration": configuration, "findings": document.Reports(r.Findings), "remove": remove,
+	}
 }
 
 // String is the removal in one line.
@@ -97,7 +123,9 @@ func Convert(from string, file *document.File) (*Result, error) {
 	default:
 		c.fail("has no policy of the format "+from, "give a file with "+lookFor[from])
 	}
-	return c.finish(), nil
+	result := c.finish()
+	result.From = from
+	return result, nil
 }
 
 // A conversion collects policies.

@@ -23,8 +23,10 @@ type File struct {
 	// Empty ones are left out.
 	Documents []*Node
 
-	json  bool  // the file is JSON
-	lines []int // the offset of each line
+	// subject is what messages call the content.
+	subject string
+	json    bool  // the file is JSON
+	lines   []int // the offset of each line
 	// runes has the number of characters before each block of the text, so that a place
 	// in a long line is found without counting from the line's start.
 	runes []int
@@ -139,8 +141,11 @@ func (p Position) String() string { return strconv.Itoa(p.Line) + ":" + strconv.
 // Parse reads a file. It is JSON if its name ends in ".json", or if it begins as JSON
 // and its name doesn't end in ".yaml" or ".yml"; otherwise it is YAML. The file is
 // never nil, so that what an error is about can be shown.
-func Parse(name, text string) (*File, *Finding) {
-	f := &File{Name: name, Text: text}
+func Parse(name, text string) (*File, *Finding) { return ParseAs("the configuration", name, text) }
+
+// ParseAs is Parse for what isn't a configuration, but what subject says.
+func ParseAs(subject, name, text string) (*File, *Finding) {
+	f := &File{Name: name, Text: text, subject: subject}
 	f.index()
 	switch {
 	case IsUTF16(text):

@@ -3,6 +3,7 @@ package document
 import (
 	"encoding/json"
 	"sort"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -11,7 +12,9 @@ import (
 
 func (f *File) parseJSON() *Finding {
 	if offset, what, instead := config.CheckSyntaxDepth(f.Text, maxDepth); what != "" {
-		return f.fail(offset, what, instead)
+		// The words are those for what the filter reads.
+		called := strings.NewReplacer("the configuration", f.subject).Replace
+		return f.fail(offset, called(what), called(instead))
 	}
 	f.Documents = []*Node{f.fromJSON(gjson.Parse(f.Text))}
 	return nil

@@ -2,6 +2,8 @@ package document
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 )
@@ -23,4 +25,38 @@ func Sort(findings []*Finding) {
 	slices.SortStableFunc(findings, func(a, b *Finding) int {
 		return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Offset, b.Offset))
 	})
+}
+
+// Unreadable is the finding that a file can't be read.
+func Unreadable(name string, err error) *Finding {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	file, _ := Parse(name, "")
+	return &Finding{File: file, Path: "configuration", What: "the file can't be read: " + err.Error()}
+}
+
+// A Report is a finding for programs.
+type Report struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Path     string `json:"path"`
+	Severity string `json:"severity"`
+	What     string `json:"what"`
+	Instead  string `json:"instead,omitempty"`
+}
+
+// Reports are findings for programs: a list, even if there are none.
+func Reports(findings []*Finding) []Report {
+	list := []Report{}
+	for _, f := range findings {
+		position := f.Position()
+		severity := "error"
+		if f.Warning {
+			severity = "warning"
+		}
+		list = append(list, Report{f.File.Name, position.Line, position.Column, f.Path, severity, f.What, f.Instead})
+	}
+	return list
 }
