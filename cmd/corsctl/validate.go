@@ -67,7 +67,7 @@ func (f *validateFlags) run(c *cobra.Command, args []string) error {
 	wrong, warnings := count(findings)
 	if f.output.value == "json" {
 		if err := printJSON(c.OutOrStdout(), map[string]any{
-			"valid": wrong == 0 && unread == nil, "configurations": valid, "findings": document.Reports(findings),
+			"valid": wrong == 0 && unread == nil, "configurations": valid, "findings": document.JSON(findings),
 		}); err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func (r *Result) JSON() any {
 		configuration = json.RawMessage(r.Configuration)
 	}
 	return map[string]any{
-		"from": r.From, "configuration": configuration, "findings": document.Reports(r.Findings), "remove": remove,
+		"from": r.From, "configuration": configuration, "findings": document.JSON(r.Findings), "remove": remove,
 	}
 }
 

@@ -138,6 +138,23 @@ func (f *Finding) Error() string {
 // String is the position as "line:column".
 func (p Position) String() string { return strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column) }
 
+// After reports whether the position comes after another one.
+func (p Position) After(other Position) bool {
+	return p.Line > other.Line || p.Line == other.Line && p.Column > other.Column
+}
+
+// ParsePosition reads a line, or "line:column". A line alone is all of it, to its end.
+func ParsePosition(s string) (p Position, ok bool) {
+	line, column, more := strings.Cut(s, ":")
+	if !more {
+		column = strconv.Itoa(1 << 30)
+	}
+	var errLine, errColumn error
+	p.Line, errLine = strconv.Atoi(line)
+	p.Column, errColumn = strconv.Atoi(column)
+	return p, errLine == nil && errColumn == nil && p.Line >= 1 && p.Column >= 1
+}
+
 // Parse reads a file. It is JSON if its name ends in ".json", or if it begins as JSON
 // and its name doesn't end in ".yaml" or ".yml"; otherwise it is YAML. The file is
 // never nil, so that what an error is about can be shown.

@@ -36,8 +36,8 @@ func Unreadable(name string, err error) *Finding {
 	return &Finding{File: file, Path: "configuration", What: "the file can't be read: " + err.Error()}
 }
 
-// A Report is a finding for programs.
-type Report struct {
+// A FindingJSON is a finding for programs.
+type FindingJSON struct {
 	File     string `json:"file"`
 	Line     int    `json:"line"`
 	Column   int    `json:"column"`
@@ -47,16 +47,16 @@ type Report struct {
 	Instead  string `json:"instead,omitempty"`
 }
 
-// Reports are findings for programs: a list, even if there are none.
-func Reports(findings []*Finding) []Report {
-	list := []Report{}
+// JSON are findings for programs: a list, even if there are none.
+func JSON(findings []*Finding) []FindingJSON {
+	list := []FindingJSON{}
 	for _, f := range findings {
 		position := f.Position()
 		severity := "error"
 		if f.Warning {
 			severity = "warning"
 		}
-		list = append(list, Report{f.File.Name, position.Line, position.Column, f.Path, severity, f.What, f.Instead})
+		list = append(list, FindingJSON{f.File.Name, position.Line, position.Column, f.Path, severity, f.What, f.Instead})
 	}
 	return list
 }

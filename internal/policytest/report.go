@@ -52,9 +52,9 @@ func (r *Report) Failed() (n int) {
 // JSON are reports as [encoding/json] takes them.
 func JSON(reports []Report) any {
 	type result struct {
-		Name     string            `json:"name"`
-		Passed   bool              `json:"passed"`
-		Failures []document.Report `json:"failures"`
+		Name     string                 `json:"name"`
+		Passed   bool                   `json:"passed"`
+		Failures []document.FindingJSON `json:"failures"`
 	}
 	type suite struct {
 		File  string   `json:"file"`
@@ -64,7 +64,7 @@ func JSON(reports []Report) any {
 	for _, r := range reports {
 		s := suite{File: r.Suite.Name, Tests: []result{}}
 		for _, x := range r.Results {
-			s.Tests = append(s.Tests, result{x.Name, len(x.Failures) == 0, document.Reports(x.Failures)})
+			s.Tests = append(s.Tests, result{x.Name, len(x.Failures) == 0, document.JSON(x.Failures)})
 		}
 		suites = append(suites, s)
 	}
