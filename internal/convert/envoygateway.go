@@ -84,11 +84,11 @@ func (e *envoyGateway) learnListeners(gateway *resource) {
 	}
 }
 
-// routeName tells what Envoy Gateway calls the matches of a route in Envoy; it is nil if
-// that can't be known.
+// routeName tells what Envoy Gateway calls the matches of a route in Envoy; "" if that
+// can't be known.
 func routeName(r *resource) func(rule, match int, host string) string {
 	if r.namespace == "" || r.kind != "HTTPRoute" {
-		return nil
+		return unnamed
 	}
 	return func(rule, match int, host string) string {
 		if strings.Contains(host, "*") {
@@ -236,9 +236,8 @@ func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field 
 	r.Name = p.name
 	e.c.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
 	e.c.commonFields(r, get)
-	texts, at := e.c.texts(get("allow_origins"))
-	for i, text := range texts {
-		r.addOrigin(wildcardOrigin(text, ".+"), at[i])
+	for _, origin := range e.c.texts(get("allow_origins")) {
+		r.addOrigin(wildcardOrigin(origin.Text, ".+"), origin)
 	}
 	e.c.setDuration(r, get("max_age"))
 	return r

@@ -32,7 +32,7 @@ type dialect struct {
 	// wildcards tells that methods and headers may be "*".
 	wildcards bool
 	// origins reads cors-allow-origin.
-	origins func(c *conversion, r *rule, n *document.Node, parts []string, at []*document.Node)
+	origins func(c *conversion, r *rule, n *document.Node, parts []*document.Node)
 	// star adds the origin "*", which comes from a place.
 	star func(c *conversion, r *rule, at, credentials *document.Node)
 }
@@ -155,7 +155,7 @@ func (c *conversion) warnSnippets(r *resource) {
 		if found := corsHeader.FindStringIndex(text(n)); found != nil {
 			c.found(n, "the CORS headers in a snippet of the Ingress "+quote(r.name))
 			at := corsHeader.FindStringIndex(n.Text)
-			c.warn(c.within(n, at[0], n.Text[at[0]:at[1]]), "", "sets CORS headers in nginx's own language, which isn't read",
+			c.warn(c.as(n, n.TextMap().Offset(at[0]), n.Text[at[0]:at[1]]), "", "sets CORS headers in nginx's own language, which isn't read",
 				"left out; write a policy for what it does")
 		}
 	}
@@ -175,8 +175,7 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	c.ingressNames(one, r, enable, "allow_methods", "cors-allow-methods", ingressMethods, d)
 	c.ingressNames(one, r, enable, "allow_headers", "cors-allow-headers", d.headers, d)
 	if n := r.annotation("cors-expose-headers"); text(n) != "" {
-		texts, at := c.joined(n)
-		one.set("expose_headers", texts, at)
+		one.set("expose_headers", c.joined(n))
 	}
 	one.age(enable, longestAge) // the default is 20 days, which no browser remembers
 	if n := r.annotation("cors-max-age"); text(n) != "" {
@@ -194,19 +193,15 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 func (c *conversion) ingressNames(one *rule, r *resource, enable *document.Node, field, annotation string, otherwise []string, d dialect) {
 	n := r.annotation(annotation)
 	if text(n) == "" {
-		one.set(field, otherwise, slices.Repeat([]*document.Node{enable}, len(otherwise)))
+		one.setNames(field, otherwise, slices.Repeat([]*document.Node{enable}, len(otherwise)))
 		return
 	}
 	if strings.Contains(n.Text, "*") && !d.wildcards {
 		c.warn(n, "", quote(n.Text)+" isn't accepted, and means the default there", "carried over as the default")
-		one.set(field, otherwise, slices.Repeat([]*document.Node{n}, len(otherwise)))
+		one.setNames(field, otherwise, slices.Repeat([]*document.Node{n}, len(otherwise)))
 		return
 	}
-	texts, at := c.joined(n)
-	if i := slices.Index(texts, "*"); i >= 0 {
-		texts, at = c.star(one, field, texts[i:i+1], at[i:i+1]) // which makes the others superfluous
-	}
-	one.set(field, texts, at)
+	one.set(field, c.starAlone(one, field, c.joined(n)))
 }
 
 // ingressOrigins reads cors-allow-origin.
@@ -223,13 +218,13 @@ func (c *conversion) ingressOrigins(one *rule, r *resource, enable, credentials 
 		d.star(c, one, enable, credentials)
 		return
 	}
-	parts, at := c.split(n)
-	if i := slices.Index(parts, "*"); i >= 0 {
-		d.star(c, one, at[i], credentials)
+	parts := c.split(n)
+	if i := slices.IndexFunc(parts, isStar); i >= 0 {
+		d.star(c, one, parts[i], credentials)
 		return
 	}
 	one.ForwardUnmatchedPreflights = true // they pass, as requests of other origins do
-	d.origins(c, one, n, parts, at)
+	d.origins(c, one, n, parts)
 }
 
 // nginxStar allows every origin, without credentials: nginx answers with "*", and
@@ -248,16 +243,16 @@ func (c *conversion) nginxStar(r *rule, at, credentials *document.Node) {
 var nginxList = regexp.MustCompile(`^((([a-z]+://)?(\*\.)?[A-Za-z0-9.-]*(:[0-9]+)?,?)|null,?)+$`)
 
 // nginxOrigins reads a list of origins.
-func (c *conversion) nginxOrigins(r *rule, n *document.Node, parts []string, at []*document.Node) {
-	if !nginxList.MatchString(strings.ReplaceAll(strings.Join(parts, ","), " ", "")) {
+func (c *conversion) nginxOrigins(r *rule, n *document.Node, parts []*document.Node) {
+	if !nginxList.MatchString(strings.ReplaceAll(strings.Join(words(parts), ","), " ", "")) {
 		c.warn(n, "", "isn't a list of origins to a controller that validates annotations, which then allows every origin", "carried over for the origins in it")
 	}
-	if parts[len(parts)-1] == "" {
+	if parts[len(parts)-1].Text == "" {
 		c.warn(n, "", "ends with a comma, so that every origin matches there", "carried over for the origins in it")
 	}
-	for i, part := range parts {
-		if part != "" {
-			r.addOrigin(nginxOrigin(strings.ToLower(part), r.AllowCredentials), at[i])
+	for _, part := range parts {
+		if part.Text != "" {
+			r.addOrigin(nginxOrigin(strings.ToLower(part.Text), r.AllowCredentials), part)
 		}
 	}
 }
@@ -274,15 +269,15 @@ func nginxOrigin(text string, credentials bool) cors.OriginEntry {
 
 // higressAnnotation reads a list of origins as Higress does: a star before a domain
 // stands for its subdomains in every scheme, and a star elsewhere for nothing.
-func (c *conversion) higressAnnotation(r *rule, _ *document.Node, parts []string, at []*document.Node) {
-	for i, part := range parts {
-		_, domain, wildcard := strings.Cut(part, "://*.")
+func (c *conversion) higressAnnotation(r *rule, _ *document.Node, parts []*document.Node) {
+	for _, part := range parts {
+		_, domain, wildcard := strings.Cut(part.Text, "://*.")
 		switch {
-		case part == "":
+		case part.Text == "":
 		case wildcard:
-			c.matchOrigin(r, at[i], originMatcher{kind: regexMatcher, text: `.*\.` + regexp.QuoteMeta(domain)})
+			c.matchOrigin(r, part, originMatcher{kind: regexMatcher, text: `.*\.` + regexp.QuoteMeta(domain)})
 		default:
-			c.matchOrigin(r, at[i], originMatcher{kind: exactMatcher, text: part})
+			c.matchOrigin(r, part, originMatcher{kind: exactMatcher, text: part.Text})
 		}
 	}
 }
@@ -318,13 +313,12 @@ func (c *conversion) serverAliases(r *resource) (hosts []routedHost) {
 	if text(n) == "" {
 		return nil
 	}
-	parts, at := c.split(n)
-	for i, part := range parts {
+	for _, part := range c.split(n) {
 		switch {
-		case strings.HasPrefix(part, "~"):
-			c.warn(at[i], "", "the filter can't match hosts by a regex", "left out; add the hosts to match.hosts")
-		case part != "":
-			hosts = append(hosts, routedHost{at: at[i], names: []string{part}})
+		case strings.HasPrefix(part.Text, "~"):
+			c.warn(part, "", "the filter can't match hosts by a regex", "left out; add the hosts to match.hosts")
+		case part.Text != "":
+			hosts = append(hosts, oneHost(part))
 		}
 	}
 	return hosts
