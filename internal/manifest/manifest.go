@@ -260,9 +260,7 @@ func (s *search) envoy(n *document.Node, in level) {
 		in.merge = n.Merges[0]
 	}
 	if c := filter(n, in); c != nil {
-		if in.direct && in.merge < 0 {
-			c.merge = firstMerge(n)
-		}
+		c.merge = in.mergeTo(n)
 		s.candidates = append(s.candidates, c)
 		return
 	}
@@ -292,11 +290,11 @@ func (s *search) chain(manager *document.Node, filters []*document.Node, in leve
 	}
 }
 
-// firstMerge is where the first merge key in a value stands, or -1.
-func firstMerge(n *document.Node) int {
-	first := -1
+// mergeTo is where Envoy meets the first merge key on the way to a value or in it, or -1.
+func (in level) mergeTo(n *document.Node) int {
+	first := in.merge
 	n.Walk(func(n *document.Node) bool {
-		if first < 0 && len(n.Merges) > 0 {
+		if in.direct && first < 0 && len(n.Merges) > 0 {
 			first = n.Merges[0]
 		}
 		return first < 0
@@ -307,7 +305,7 @@ func firstMerge(n *document.Node) int {
 // filter is the Wasm filter that a value of an Envoy configuration is; nil if it is none.
 func filter(n *document.Node, in level) *candidate {
 	name := n.Get("name").String()
-	c := &candidate{at: n, envoy: true, merge: in.merge, begin: n.Offset, around: in.around}
+	c := &candidate{at: n, envoy: true, begin: n.Offset, around: in.around}
 	discovery := n.Get("config_discovery")
 	if discovery != nil && !isWasm(discovery.Get("default_config", "@type").String()) {
 		if !slices.ContainsFunc(texts(discovery.Get("type_urls")), isWasm) {
