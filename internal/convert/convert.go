@@ -20,27 +20,21 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 )
 
-// A source reads the documents of a file and adds the policies that it finds.
-type source func(c *conversion, documents []*document.Node)
-
-// sources are the formats.
-var sources = map[string]source{
-	"envoy":         fromEnvoy,
-	"istio":         fromIstio,
-	"gateway-api":   fromGatewayAPI,
-	"envoy-gateway": fromEnvoyGateway,
-	"higress":       fromHigress,
-	"nginx-ingress": fromNginxIngress,
+// A source is a format that can be read.
+type source struct {
+	// read reads the documents of a file and adds the policies that it finds.
+	read func(c *conversion, documents []*document.Node)
+	// looksFor is what read looks for in a file.
+	looksFor string
 }
 
-// lookFor says what each source looks for in a file.
-var lookFor = map[string]string{
-	"envoy":         "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own",
-	"istio":         "a VirtualService with a corsPolicy",
-	"gateway-api":   "an HTTPRoute with a filter of the type CORS",
-	"envoy-gateway": "a SecurityPolicy with cors",
-	"higress":       "an Ingress with CORS annotations, or the configuration of the cors plugin",
-	"nginx-ingress": "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors",
+var sources = map[string]source{
+	"envoy":         {fromEnvoy, "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own"},
+	"istio":         {fromIstio, "a VirtualService with a corsPolicy"},
+	"gateway-api":   {fromGatewayAPI, "an HTTPRoute with a filter of the type CORS"},
+	"envoy-gateway": {fromEnvoyGateway, "a SecurityPolicy with cors"},
+	"higress":       {fromHigress, "an Ingress with CORS annotations, or the configuration of the cors plugin"},
+	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 
 // Sources are the names of the formats that can be read.
@@ -105,12 +99,12 @@ func (r Removal) String() string {
 
 // Convert reads a file of a format that is one of [Sources].
 func Convert(from string, file *document.File) (*Result, error) {
-	read, ok := sources[from]
+	source, ok := sources[from]
 	if !ok {
 		return nil, fmt.Errorf("there is no format %q; the formats are %s", from, strings.Join(Sources(), ", "))
 	}
 	c := &conversion{file: file}
-	read(c, file.Documents)
+	source.read(c, file.Documents)
 	if len(c.remove) > 0 {
 		for _, d := range file.Documents {
 			d.Walk(c.setHeaders)
@@ -121,7 +115,7 @@ func Convert(from string, file *document.File) (*Result, error) {
 	case len(c.remove) > 0:
 		c.fail("has no policy of the format "+from+" that is in force", "nothing is to be converted")
 	default:
-		c.fail("has no policy of the format "+from, "give a file with "+lookFor[from])
+		c.fail("has no policy of the format "+from, "give a file with "+source.looksFor)
 	}
 	result := c.finish()
 	result.From = from

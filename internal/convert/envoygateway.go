@@ -16,26 +16,7 @@ const envoyGatewayGroup = "gateway.envoyproxy.io"
 func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	e := &envoyGateway{c: c, table: newRouting(c, "Envoy Gateway", gatewayRemedy, true)}
 	e.table.unnamed = nil
-	for _, r := range resources(documents) {
-		switch {
-		case r.is("SecurityPolicy", envoyGatewayGroup):
-			if n := r.Get("spec", "cors"); c.object(n) {
-				c.found(n, "of the SecurityPolicy "+quote(r.name))
-			}
-			e.policies = append(e.policies, &securityPolicy{resource: r, targets: c.targets(r), made: map[*document.Node]*envoyPolicy{}})
-		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
-			e.routes = append(e.routes, r)
-		case r.is("Gateway", gatewayGroup):
-			e.gateways = append(e.gateways, r)
-		}
-	}
-	e.sections = sectionsOf(e.routes)
-	for _, p := range e.policies {
-		e.learnSections(p)
-	}
-	for _, gateway := range e.gateways {
-		e.learnListeners(gateway)
-	}
+	e.find(resources(documents))
 	for _, r := range e.routes {
 		for _, p := range parentsOf(r, e.sections) {
 			e.table.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return e.policyOf(r, rule, p) }, routeName(r))
@@ -56,32 +37,53 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	}
 }
 
+// find finds the resources that matter, and the listeners that are told apart.
+func (e *envoyGateway) find(all []*resource) {
+	for _, r := range all {
+		switch {
+		case r.is("SecurityPolicy", envoyGatewayGroup):
+			if n := r.Get("spec", "cors"); e.c.object(n) {
+				e.c.found(n, "of the SecurityPolicy "+quote(r.name))
+			}
+			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.c.targets(r), made: map[*document.Node]*envoyPolicy{}})
+		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
+			e.routes = append(e.routes, r)
+		case r.is("Gateway", gatewayGroup):
+			e.gateways = append(e.gateways, r)
+		}
+	}
+	e.sections = sectionsOf(e.routes)
+	for _, p := range e.policies {
+		for _, t := range p.targets {
+			if t.kind == "Gateway" && t.section != "" {
+				e.learn(parent{namespace: p.namespace, name: t.name}, t.section)
+			}
+		}
+	}
+	for _, gateway := range e.gateways {
+		of := parent{namespace: gateway.namespace, name: gateway.name}
+		if len(e.sections[of]) == 0 {
+			continue // None of its listeners is told apart.
+		}
+		for _, listener := range gateway.Get("spec", "listeners").List() {
+			e.learn(of, listener.Get("name").String())
+		}
+	}
+}
+
+// learn notes a listener of a Gateway.
+func (e *envoyGateway) learn(of parent, section string) {
+	if !slices.Contains(e.sections[of], section) {
+		e.sections[of] = append(e.sections[of], section)
+	}
+}
+
 type envoyGateway struct {
 	c                *conversion
 	table            *routing
 	policies         []*securityPolicy
 	routes, gateways []*resource
 	sections         map[parent][]string
-}
-
-// learnSections notes the listeners that a policy is for.
-func (e *envoyGateway) learnSections(p *securityPolicy) {
-	for _, t := range p.targets {
-		of := parent{namespace: p.namespace, name: t.name}
-		if t.kind == "Gateway" && t.section != "" && !slices.Contains(e.sections[of], t.section) {
-			e.sections[of] = append(e.sections[of], t.section)
-		}
-	}
-}
-
-// learnListeners notes all listeners of a Gateway of which one is told apart.
-func (e *envoyGateway) learnListeners(gateway *resource) {
-	of := parent{namespace: gateway.namespace, name: gateway.name}
-	for _, listener := range gateway.Get("spec", "listeners").List() {
-		if name := listener.Get("name").String(); len(e.sections[of]) > 0 && !slices.Contains(e.sections[of], name) {
-			e.sections[of] = append(e.sections[of], name)
-		}
-	}
 }
 
 // routeName tells what Envoy Gateway calls the matches of a route in Envoy; "" if that
@@ -249,14 +251,11 @@ func (e *envoyGateway) addGateways(p *securityPolicy) {
 		if t.kind != "Gateway" {
 			continue
 		}
-		found := false
-		for _, gateway := range e.gateways {
-			if p.selects(t, gateway) {
-				found = true
-				e.addListeners(p, t, gateway)
-			}
+		gateways := slices.DeleteFunc(slices.Clone(e.gateways), func(gateway *resource) bool { return !p.selects(t, gateway) })
+		for _, gateway := range gateways {
+			e.addListeners(p, t, gateway)
 		}
-		if found {
+		if len(gateways) > 0 {
 			continue
 		}
 		policy := e.policy(p, nil)
@@ -294,7 +293,7 @@ func (e *envoyGateway) addListeners(p *securityPolicy, t target, gateway *resour
 		}
 		hosts := everyHost(t.at)
 		if host.String() != "" {
-			hosts = []routedHost{{at: host, names: []string{host.String()}}}
+			hosts = []routedHost{oneHost(host)}
 		}
 		of := parent{gateway.namespace, gateway.name, ""}
 		if slices.Contains(e.sections[of], name) {

@@ -142,7 +142,7 @@ func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.No
 	if method := match.Get("method"); given(method) && (method.Kind == document.Object) != (kind == "GRPCRoute") {
 		c.warn(method, "", "is no method", "left out")
 	}
-	if path := match.Get("path"); given(path) && (path.Kind != document.Object || given(path.Get("value")) && path.Get("value").Kind != document.String || !path.Has("type", "value")) {
+	if path := match.Get("path"); given(path) && !isPathMatch(path) {
 		c.warn(path, "", "is no match of paths", "left out")
 		return false
 	}
@@ -160,6 +160,12 @@ func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.No
 		r.path = gatewayPath(match.Get("path"))
 	}
 	return true
+}
+
+// isPathMatch reports whether a value is an HTTPPathMatch.
+func isPathMatch(n *document.Node) bool {
+	value := n.Get("value")
+	return n.Kind == document.Object && n.Has("type", "value") && (!given(value) || value.Kind == document.String)
 }
 
 // gatewayPath is an HTTPPathMatch; without one it is every path.

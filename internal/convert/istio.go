@@ -154,10 +154,8 @@ func (r *envoyRoute) istioMatch(c *conversion, match *document.Node) bool {
 		}
 	}
 	kind, method := stringMatch(match.Get("method"))
-	r.noPreflight = kind == exactMatcher && method.Text != "OPTIONS"
-	if headers := match.Get("headers"); headers != nil {
-		r.noPreflight = r.noPreflight || slices.ContainsFunc(headers.Members, func(m document.Member) bool { return notInPreflights(m.Name) })
-	}
+	r.noPreflight = kind == exactMatcher && method.Text != "OPTIONS" ||
+		slices.ContainsFunc(members(match.Get("headers")), func(m document.Member) bool { return notInPreflights(m.Name) })
 	if kind, text := stringMatch(match.Get("uri")); text != nil {
 		r.path = istioPath(kind, text.Text)
 		r.path.anyCase = isTrue(match.Get("ignore_uri_case")) && kind != regexMatcher

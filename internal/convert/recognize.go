@@ -15,7 +15,7 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 	found := map[string]Removal{}
 	for _, format := range Sources() {
 		c := &conversion{file: file}
-		sources[format](c, file.Documents)
+		sources[format].read(c, file.Documents)
 		if list := c.removals(); len(list) > 0 {
 			found[format] = list[0]
 		}
