@@ -51,10 +51,10 @@ with 2 if the format can't be told.`,
 		},
 		RunE: f.run,
 	}
-	c.Flags().StringVar(&f.from, "from", "", "the format: "+strings.Join(convert.Sources(), ", "))
+	c.Flags().StringVar(&f.from, "from", "", "the format: "+strings.Join(convert.Formats(), ", "))
 	c.Flags().BoolVar(&f.strict, "strict", false, "fail if anything isn't carried over as it was")
 	f.output = outputFlag(c, "text", "json")
-	if err := c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(convert.Sources(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	if err := c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(convert.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is there
 	}
 	return c

@@ -1,7 +1,7 @@
 // Package convert turns what other tools call a CORS policy into the filter's
 // configuration, and says what couldn't be carried over and what was unsafe there.
 //
-// Each format has a source, which reads documents and adds the policies that it finds,
+// Each format has a reader, which reads documents and adds the policies that it finds,
 // as they stand there. What is common to all follows in [Convert]: what the filter
 // refuses is left out or repaired, policies that match the same are told apart, and
 // the configuration is written. The result never lets more sites act as the visitor
@@ -20,15 +20,15 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 )
 
-// A source is a format that can be read.
-type source struct {
+// A format is what can be read.
+type format struct {
 	// read reads the documents of a file and adds the policies that it finds.
 	read func(c *conversion, documents []*document.Node)
 	// looksFor is what read looks for in a file.
 	looksFor string
 }
 
-var sources = map[string]source{
+var formats = map[string]format{
 	"envoy":         {fromEnvoy, "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own"},
 	"istio":         {fromIstio, "a VirtualService with a corsPolicy"},
 	"gateway-api":   {fromGatewayAPI, "an HTTPRoute with a filter of the type CORS"},
@@ -37,8 +37,8 @@ var sources = map[string]source{
 	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 
-// Sources are the names of the formats that can be read.
-func Sources() []string { return slices.Sorted(maps.Keys(sources)) }
+// Formats are the names of the formats that can be read.
+func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
 
 // A Result is a configuration, and what its user should know of it.
 type Result struct {
@@ -97,14 +97,14 @@ func (r Removal) String() string {
 	return r.File.Name + ":" + r.File.Position(r.Offset).String() + ": " + r.Path + " (" + r.What + ")"
 }
 
-// Convert reads a file of a format that is one of [Sources].
+// Convert reads a file of a format that is one of [Formats].
 func Convert(from string, file *document.File) (*Result, error) {
-	source, ok := sources[from]
+	format, ok := formats[from]
 	if !ok {
-		return nil, fmt.Errorf("there is no format %q; the formats are %s", from, strings.Join(Sources(), ", "))
+		return nil, fmt.Errorf("there is no format %q; the formats are %s", from, strings.Join(Formats(), ", "))
 	}
 	c := &conversion{file: file}
-	source.read(c, file.Documents)
+	format.read(c, file.Documents)
 	if len(c.remove) > 0 {
 		for _, d := range file.Documents {
 			d.Walk(c.setHeaders)
@@ -115,7 +115,7 @@ func Convert(from string, file *document.File) (*Result, error) {
 	case len(c.remove) > 0:
 		c.fail("has no policy of the format "+from+" that is in force", "nothing is to be converted")
 	default:
-		c.fail("has no policy of the format "+from, "give a file with "+source.looksFor)
+		c.fail("has no policy of the format "+from, "give a file with "+format.looksFor)
 	}
 	result := c.finish()
 	result.From = from

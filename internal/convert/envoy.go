@@ -315,10 +315,7 @@ func excludesPreflights(header *document.Node) bool {
 	}
 	switch {
 	case name == ":method":
-		method := header.Get("exact_match")
-		if method == nil {
-			method = header.Get("string_match", "exact")
-		}
+		method := cmp.Or(header.Get("exact_match"), header.Get("string_match", "exact"))
 		return method != nil && method.String() != "OPTIONS"
 	case strings.HasPrefix(name, ":"), strings.HasPrefix(name, "access-control-"), strings.HasPrefix(name, "sec-"), strings.HasPrefix(name, "x-forwarded-"), strings.HasPrefix(name, "x-envoy-"):
 		return false

@@ -143,11 +143,7 @@ func (p *securityPolicy) selects(t target, r *resource) bool {
 	if t.labels == nil {
 		return t.name == r.name
 	}
-	labels := t.labels.Get("match_labels")
-	if labels == nil {
-		return true
-	}
-	for _, m := range labels.Members {
+	for _, m := range members(t.labels.Get("match_labels")) {
 		if r.Get("metadata", "labels", m.Name).String() != m.Value.String() {
 			return false
 		}

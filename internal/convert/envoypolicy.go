@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -61,11 +62,7 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 
 // off reports whether the level switches CORS off.
 func (l level) off() bool {
-	policy := l.typed
-	if policy == nil {
-		policy = l.legacy
-	}
-	enabled, _, _ := fraction(policy.Get("filter_enabled"), 1)
+	enabled, _, _ := fraction(cmp.Or(l.typed, l.legacy).Get("filter_enabled"), 1)
 	return l.disabled || enabled <= 0
 }
 
@@ -148,10 +145,7 @@ func (e *envoyReader) policy(levels ...level) *envoyPolicy {
 // worth a warning.
 func (e *envoyReader) leafPolicy(levels ...level) *envoyPolicy {
 	p := e.policy(levels...)
-	own := levels[0].typed
-	if own == nil {
-		own = levels[0].legacy
-	}
+	own := cmp.Or(levels[0].typed, levels[0].legacy)
 	if p == nil && own != nil && !slices.ContainsFunc(levels, func(l level) bool { return hasOrigins(l.typed) || hasOrigins(l.legacy) }) {
 		e.c.warn(own, "", "the policy has no origins, so it allows nobody", "left out; list the origins")
 	}

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,11 +51,8 @@ func (p parent) gateway() parent { return parent{namespace: p.namespace, name: p
 // refsOf are the parents that a route names.
 func refsOf(r *resource) (list []parent) {
 	for _, ref := range r.Get("spec", "parent_refs").List() {
-		p := parent{ref.Get("namespace").String(), ref.Get("name").String(), ref.Get("section_name").String()}
-		if p.namespace == "" {
-			p.namespace = r.namespace
-		}
-		list = append(list, p)
+		namespace := cmp.Or(ref.Get("namespace").String(), r.namespace)
+		list = append(list, parent{namespace, ref.Get("name").String(), ref.Get("section_name").String()})
 	}
 	if list == nil {
 		list = []parent{{}}
@@ -189,13 +187,7 @@ func grpcPath(n *document.Node) envoyPath {
 	service, method := n.Get("service").String(), n.Get("method").String()
 	switch {
 	case n.Get("type").String() == "RegularExpression" || service == "" && method != "":
-		if service == "" {
-			service = "[^/]+"
-		}
-		if method == "" {
-			method = "[^/]+"
-		}
-		return pathRegex("/" + service + "/" + method)
+		return pathRegex("/" + cmp.Or(service, "[^/]+") + "/" + cmp.Or(method, "[^/]+"))
 	case service == "":
 		return envoyPath{kind: everyPath}
 	case method == "":

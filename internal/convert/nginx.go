@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -33,8 +34,8 @@ type dialect struct {
 	wildcards bool
 	// origins reads cors-allow-origin.
 	origins func(c *conversion, r *rule, n *document.Node, parts []*document.Node)
-	// star adds the origin "*", which comes from a place.
-	star func(c *conversion, r *rule, at, credentials *document.Node)
+	// starForCredentials tells that the origin "*" is for requests with credentials, too.
+	starForCredentials bool
 }
 
 // Browsers never ask for the other headers of the defaults, DNT and Keep-Alive.
@@ -42,15 +43,12 @@ var (
 	nginxAnnotations = dialect{
 		headers: []string{"User-Agent", "X-Requested-With", "If-Modified-Since", "Cache-Control", "Content-Type", "Range", "Authorization"},
 		origins: (*conversion).nginxOrigins,
-		star:    (*conversion).nginxStar,
 	}
 	higressAnnotations = dialect{
-		headers:   higressHeaders,
-		wildcards: true,
-		origins:   (*conversion).higressAnnotation,
-		star: func(_ *conversion, r *rule, at, _ *document.Node) {
-			r.addOrigin(cors.OriginEntry{Text: "*"}, at)
-		},
+		headers:            higressHeaders,
+		wildcards:          true,
+		origins:            (*conversion).higressAnnotation,
+		starForCredentials: true,
 	}
 )
 
@@ -60,11 +58,7 @@ var ingressMethods = []string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"
 // annotation is the value of an annotation, whatever its prefix, which a controller may
 // be told; nil if there is none.
 func (r *resource) annotation(name string) (value *document.Node) {
-	annotations := r.Get("metadata", "annotations")
-	if annotations == nil {
-		return nil
-	}
-	for _, m := range annotations.Members {
+	for _, m := range members(r.Get("metadata", "annotations")) {
 		if strings.HasSuffix(m.Name, "/"+name) {
 			value = m.Value
 		}
@@ -193,7 +187,7 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 func (c *conversion) ingressNames(one *rule, r *resource, enable *document.Node, field, annotation string, otherwise []string, d dialect) {
 	n := r.annotation(annotation)
 	if text(n) == "" {
-		one.setNames(field, otherwise, slices.Repeat([]*document.Node{enable}, len(otherwise)))
+		one.setNames(field, otherwise, nil)
 		return
 	}
 	if strings.Contains(n.Text, "*") && !d.wildcards {
@@ -206,34 +200,28 @@ func (c *conversion) ingressNames(one *rule, r *resource, enable *document.Node,
 
 // ingressOrigins reads cors-allow-origin.
 func (c *conversion) ingressOrigins(one *rule, r *resource, enable, credentials *document.Node, d dialect) {
-	if credentials == nil {
-		credentials = enable
-	}
 	n := r.annotation("cors-allow-origin")
-	if text(n) == "" {
-		if n != nil {
-			c.warn(n, "", "is empty, which means every origin there", `carried over as "*"`)
-			enable = n
-		}
-		d.star(c, one, enable, credentials)
+	var parts []*document.Node
+	if text(n) != "" {
+		parts = c.split(n)
+	} else if n != nil {
+		c.warn(n, "", "is empty, which means every origin there", `carried over as "*"`)
+	}
+	i := slices.IndexFunc(parts, isStar)
+	if i < 0 && parts != nil {
+		one.ForwardUnmatchedPreflights = true // they pass, as requests of other origins do
+		d.origins(c, one, n, parts)
 		return
 	}
-	parts := c.split(n)
-	if i := slices.IndexFunc(parts, isStar); i >= 0 {
-		d.star(c, one, parts[i], credentials)
-		return
+	at := cmp.Or(n, enable)
+	if i >= 0 {
+		at = parts[i]
 	}
-	one.ForwardUnmatchedPreflights = true // they pass, as requests of other origins do
-	d.origins(c, one, n, parts)
-}
-
-// nginxStar allows every origin, without credentials: nginx answers with "*", and
-// browsers don't take that for requests with credentials.
-func (c *conversion) nginxStar(r *rule, at, credentials *document.Node) {
-	r.addOrigin(cors.OriginEntry{Text: "*"}, at)
-	if r.AllowCredentials {
-		r.AllowCredentials = false
-		c.warn(credentials, "", `credentials, which are allowed unless cors-allow-credentials is "false", have no effect with the origin "*": browsers refuse the two together`,
+	one.addOrigin(cors.OriginEntry{Text: "*"}, at)
+	if one.AllowCredentials && !d.starForCredentials {
+		// nginx answers with "*", and browsers don't take that for requests with credentials.
+		one.AllowCredentials = false
+		c.warn(cmp.Or(credentials, enable), "", `credentials, which are allowed unless cors-allow-credentials is "false", have no effect with the origin "*": browsers refuse the two together`,
 			"carried over without allow_credentials; list the origins that need them")
 	}
 }

@@ -124,7 +124,15 @@ func (t *routing) addRules() {
 			if t.bySpecificity {
 				slices.SortStableFunc(v.routes, bySpecificity)
 			}
-			v.routes = slices.Concat(t.lastOnes(v.routes, false), t.lastOnes(v.routes, true))
+			slices.SortStableFunc(v.routes, func(a, b *envoyRoute) int {
+				switch {
+				case t.last[a] == t.last[b]:
+					return 0
+				case t.last[b]:
+					return -1
+				}
+				return 1
+			})
 			t.widen(v)
 		}
 		if table.hasPolicy() {
@@ -145,16 +153,6 @@ func (t *routing) addRules() {
 		table.join()
 		table.addRules()
 	}
-}
-
-// lastOnes are the routes that come last, or those that don't.
-func (t *routing) lastOnes(routes []*envoyRoute, last bool) (list []*envoyRoute) {
-	for _, r := range routes {
-		if t.last[r] == last {
-			list = append(list, r)
-		}
-	}
-	return list
 }
 
 // bySpecificity is the order of Gateway API: exact paths come first, then longer
