@@ -72,16 +72,14 @@ type Removal struct {
 // JSON is the result as [encoding/json] takes it.
 func (r *Result) JSON() any {
 	type removal struct {
-		File   string `json:"file"`
-		Line   int    `json:"line"`
-		Column int    `json:"column"`
-		Path   string `json:"path"`
-		What   string `json:"what"`
+		File string `json:"file"`
+		document.Position
+		Path string `json:"path"`
+		What string `json:"what"`
 	}
 	remove := []removal{}
 	for _, r := range r.Remove {
-		at := r.File.Position(r.Offset)
-		remove = append(remove, removal{r.File.Name, at.Line, at.Column, r.Path, r.What})
+		remove = append(remove, removal{r.File.Name, r.File.Position(r.Offset), r.Path, r.What})
 	}
 	var configuration any
 	if r.Configuration != "" {

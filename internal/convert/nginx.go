@@ -166,8 +166,8 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	} else if text(credentials) != "" {
 		c.warn(credentials, "", quote(text(credentials))+" isn't true or false, and means the default there", "carried over as true")
 	}
-	c.ingressNames(one, r, enable, "allow_methods", "cors-allow-methods", ingressMethods, d)
-	c.ingressNames(one, r, enable, "allow_headers", "cors-allow-headers", d.headers, d)
+	c.ingressNames(one, r, "allow_methods", "cors-allow-methods", ingressMethods, d)
+	c.ingressNames(one, r, "allow_headers", "cors-allow-headers", d.headers, d)
 	if n := r.annotation("cors-expose-headers"); text(n) != "" {
 		one.set("expose_headers", c.joined(n))
 	}
@@ -184,7 +184,7 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 }
 
 // ingressNames reads a list of names, or sets its default.
-func (c *conversion) ingressNames(one *rule, r *resource, enable *document.Node, field, annotation string, otherwise []string, d dialect) {
+func (c *conversion) ingressNames(one *rule, r *resource, field, annotation string, otherwise []string, d dialect) {
 	n := r.annotation(annotation)
 	if text(n) == "" {
 		one.setNames(field, otherwise, nil)

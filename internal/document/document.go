@@ -38,7 +38,10 @@ type File struct {
 }
 
 // A Position is a place in a file, counted from 1; columns count characters.
-type Position struct{ Line, Column int }
+type Position struct {
+	Line   int `json:"line"`
+	Column int `json:"column"`
+}
 
 // A Kind is the type of a value, as in JSON.
 type Kind uint8

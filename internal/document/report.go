@@ -38,9 +38,8 @@ func Unreadable(name string, err error) *Finding {
 
 // A FindingJSON is a finding for programs.
 type FindingJSON struct {
-	File     string `json:"file"`
-	Line     int    `json:"line"`
-	Column   int    `json:"column"`
+	File string `json:"file"`
+	Position
 	Path     string `json:"path"`
 	Severity string `json:"severity"`
 	What     string `json:"what"`
@@ -51,12 +50,11 @@ type FindingJSON struct {
 func JSON(findings []*Finding) []FindingJSON {
 	list := []FindingJSON{}
 	for _, f := range findings {
-		position := f.Position()
 		severity := "error"
 		if f.Warning {
 			severity = "warning"
 		}
-		list = append(list, FindingJSON{f.File.Name, position.Line, position.Column, f.Path, severity, f.What, f.Instead})
+		list = append(list, FindingJSON{f.File.Name, f.Position(), f.Path, severity, f.What, f.Instead})
 	}
 	return list
 }

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
@@ -74,102 +75,108 @@ func (e *Explanation) Exposed() string {
 	return ""
 }
 
+// A requestJSON is the request of an explanation for programs.
+type requestJSON struct {
+	Method      string      `json:"method"`
+	URL         string      `json:"url,omitempty"`
+	Origin      string      `json:"origin"`
+	Credentials bool        `json:"credentials"`
+	Headers     [][2]string `json:"headers"`
+	HeaderNames []string    `json:"header_names"`
+	Route       string      `json:"route,omitempty"`
+}
+
+type choiceJSON struct {
+	Choice
+	document.Position
+}
+
+type preflightJSON struct {
+	Needed  bool        `json:"needed"`
+	Reasons []string    `json:"reasons"`
+	Request [][2]string `json:"request"`
+	Answer  *Answer     `json:"answer,omitempty"`
+}
+
+type blockedJSON struct {
+	Reason   fetch.BlockReason `json:"reason"`
+	Because  string            `json:"because"`
+	Step     string            `json:"step"`
+	Section  string            `json:"section"`
+	Filter   string            `json:"filter,omitempty"`
+	Details  string            `json:"response_code_details,omitempty"`
+	Chromium struct {
+		Name    string `json:"cors_error,omitempty"`
+		Message string `json:"message,omitempty"`
+	} `json:"chromium"`
+}
+
+type changeJSON struct {
+	Change
+	*document.Position // nil if there is nothing to edit
+}
+
 // MarshalJSON implements [json.Marshaler].
 func (e *FileExplanation) MarshalJSON() ([]byte, error) {
-	type place struct {
-		Line   int `json:"line"`
-		Column int `json:"column"`
-	}
-	type choice struct {
-		Choice
-		place
-	}
-	type change struct {
-		Change
-		*place // nil if there is nothing to edit
-	}
-	type blocked struct {
-		Reason   fetch.BlockReason `json:"reason"`
-		Because  string            `json:"because"`
-		Step     string            `json:"step"`
-		Section  string            `json:"section"`
-		Filter   string            `json:"filter,omitempty"`
-		Details  string            `json:"response_code_details,omitempty"`
-		Chromium struct {
-			Name    string `json:"cors_error,omitempty"`
-			Message string `json:"message,omitempty"`
-		} `json:"chromium"`
-	}
-	at := func(offset int) place {
-		p := e.Plugin.Position(offset)
-		return place{p.Line, p.Column}
-	}
-	var result struct {
-		Source  string `json:"source,omitempty"`
-		Request struct {
-			Method      string      `json:"method"`
-			URL         string      `json:"url,omitempty"`
-			Origin      string      `json:"origin"`
-			Credentials bool        `json:"credentials"`
-			Headers     [][2]string `json:"headers"`
-			HeaderNames []string    `json:"header_names"`
-			Route       string      `json:"route,omitempty"`
-		} `json:"request"`
-		File      string   `json:"file"`
-		Policies  []choice `json:"policies"`
-		Preflight struct {
-			Needed  bool        `json:"needed"`
-			Reasons []string    `json:"reasons"`
-			Request [][2]string `json:"request"`
-			Answer  *Answer     `json:"answer,omitempty"`
-		} `json:"preflight"`
-		Actual  *Answer                `json:"actual,omitempty"`
-		Allowed bool                   `json:"allowed"`
-		Blocked *blocked               `json:"blocked,omitempty"`
-		Changes []change               `json:"changes"`
-		Typed   string                 `json:"as_typed,omitempty"`
-		Notes   []string               `json:"notes"`
-		Around  []document.FindingJSON `json:"warnings,omitempty"`
-	}
 	r := e.Request
-	result.Source, result.File = e.Subject.From, e.Plugin.File().Name
-	result.Request.Method, result.Request.URL, result.Request.Origin = r.Method, r.URL, r.Origin
-	result.Request.Credentials, result.Request.Headers = r.CredentialsInclude, append([][2]string{}, r.Headers...)
-	result.Request.HeaderNames, result.Request.Route = append([]string{}, r.UnsafeNames...), e.route
-	for _, c := range e.Choices {
-		result.Policies = append(result.Policies, choice{c, at(c.Offset)})
+	result := struct {
+		From      string                 `json:"source,omitempty"`
+		Request   requestJSON            `json:"request"`
+		File      string                 `json:"file"`
+		Policies  []choiceJSON           `json:"policies"`
+		Preflight preflightJSON          `json:"preflight"`
+		Actual    *Answer                `json:"actual,omitempty"`
+		Allowed   bool                   `json:"allowed"`
+		Blocked   *blockedJSON           `json:"blocked,omitempty"`
+		Changes   []changeJSON           `json:"changes"`
+		Typed     string                 `json:"as_typed,omitempty"`
+		Notes     []string               `json:"notes"`
+		Around    []document.FindingJSON `json:"warnings,omitempty"`
+	}{
+		From: e.Subject.From, File: e.Plugin.File().Name,
+		Request: requestJSON{
+			Method: r.Method, URL: r.URL, Origin: r.Origin, Credentials: r.CredentialsInclude,
+			Headers: orEmpty(r.Headers), HeaderNames: orEmpty(r.UnsafeNames), Route: e.route,
+		},
+		Preflight: preflightJSON{Reasons: []string{}, Request: [][2]string{}, Answer: e.Preflight},
+		Actual:    e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{}, Typed: e.Typed,
+		Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)), Around: document.JSON(e.Plugin.Around()),
 	}
-	result.Preflight.Reasons = []string{}
+	for _, c := range e.Choices {
+		result.Policies = append(result.Policies, choiceJSON{c, e.Plugin.Position(c.Offset)})
+	}
 	for _, reason := range r.PreflightReasons() {
 		result.Preflight.Needed = e.Preflight != nil
 		result.Preflight.Reasons = append(result.Preflight.Reasons, reason.String())
 	}
-	result.Preflight.Request, result.Preflight.Answer = [][2]string{}, e.Preflight
 	if e.Preflight != nil {
 		result.Preflight.Request = r.Preflight()
 	}
-	result.Actual, result.Allowed = e.Actual, e.Allowed()
-	if e.Blocked != nil {
-		b := &blocked{Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(), Details: e.Details()}
-		if d := e.Decision(); d != nil {
-			b.Filter = d.Reason.String()
-		}
-		chromium := e.Chromium()
-		b.Chromium.Name, b.Chromium.Message = chromium.Name, chromium.Message
-		result.Blocked = b
-	}
-	result.Changes, result.Typed = []change{}, e.Typed
 	for _, c := range e.Changes {
-		made := change{Change: c}
+		made := changeJSON{Change: c}
 		if c.Path != "" {
-			where := at(c.Offset)
-			made.place = &where
+			at := e.Plugin.Position(c.Offset)
+			made.Position = &at
 		}
 		result.Changes = append(result.Changes, made)
 	}
-	if around := e.Plugin.Around(); len(around) > 0 {
-		result.Around = document.JSON(around)
-	}
-	result.Notes = append(append([]string{}, e.Subject.Notes...), e.Hints...)
 	return json.Marshal(result)
 }
+
+func (e *FileExplanation) blockedJSON() *blockedJSON {
+	if e.Blocked == nil {
+		return nil
+	}
+	b := &blockedJSON{
+		Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(), Details: e.Details(),
+	}
+	if d := e.Decision(); d != nil {
+		b.Filter = d.Reason.String()
+	}
+	chromium := e.Chromium()
+	b.Chromium.Name, b.Chromium.Message = chromium.Name, chromium.Message
+	return b
+}
+
+// orEmpty is a copy of a list, which JSON shows also if there is none.
+func orEmpty[T any](list []T) []T { return append([]T{}, list...) }
