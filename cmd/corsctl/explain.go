@@ -218,7 +218,8 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]*explain.Subject, error) {
 	}
 	if len(failing) == 0 {
 		return nil, fmt.Errorf("%s has no failing CORS request, and %s that succeeded; "+
-			"record the failure with the developer tools open, or explain all with --all", name, plural(len(found), "request", "requests"))
+			"record the failure with the developer tools open, or explain all with --all",
+			name, plural(len(found), "request", "requests"))
 	}
 	var list []*explain.Subject
 	for _, request := range failing {

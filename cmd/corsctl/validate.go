@@ -85,7 +85,8 @@ func printValid(w io.Writer, valid []manifest.Valid, wrong, warnings int) {
 		if v.Name != "" {
 			where += ": " + v.Name
 		}
-		fmt.Fprintf(w, "%s: %s, %s\n", printable(where), paint(w).in(green, "valid"), plural(v.Policies, "policy", "policies"))
+		fmt.Fprintf(w, "%s: %s, %s\n", printable(where), paint(w).in(green, "valid"),
+			plural(v.Policies, "policy", "policies"))
 	}
 	if wrong+warnings > 0 {
 		fmt.Fprintf(w, "%s, %s\n", plural(wrong, "error", "errors"), plural(warnings, "warning", "warnings"))

@@ -308,7 +308,8 @@ func (e *envoyReader) list(r *rule, field string, n *document.Node) {
 			e.c.warn(name, "", "has an empty name", "left out")
 			return true
 		case isStar(name) && r.AllowCredentials && canBeStar:
-			e.c.warn(name, "", `"*" in a list means a name "*" when the request has credentials`, `left out; list the names, or write "*" alone`)
+			e.c.warn(name, "", `"*" in a list means a name "*" when the request has credentials`,
+				`left out; list the names, or write "*" alone`)
 			return true
 		}
 		return false

@@ -199,7 +199,8 @@ func (c *conversion) star(r *rule, field string, names []*document.Node) []*docu
 	case len(names) == 1 && field == "allow_headers":
 		return append(names, c.as(names[0], names[0].Offset, "Authorization"))
 	case len(names) > 1 && r.AllowCredentials:
-		c.warn(names[i], "", `"*" in a list means a name "*" when the request has credentials`, `left out; list the names, or write "*" alone`)
+		c.warn(names[i], "", `"*" in a list means a name "*" when the request has credentials`,
+			`left out; list the names, or write "*" alone`)
 		return slices.Delete(names, i, i+1)
 	}
 	return names

@@ -149,7 +149,8 @@ func (c *conversion) warnSnippets(r *resource) {
 		if found := corsHeader.FindStringIndex(text(n)); found != nil {
 			c.found(n, "the CORS headers in a snippet of the Ingress "+quote(r.name))
 			at := corsHeader.FindStringIndex(n.Text)
-			c.warn(c.as(n, n.TextMap().Offset(at[0]), n.Text[at[0]:at[1]]), "", "sets CORS headers in nginx's own language, which isn't read",
+			c.warn(c.as(n, n.TextMap().Offset(at[0]), n.Text[at[0]:at[1]]), "",
+				"sets CORS headers in nginx's own language, which isn't read",
 				"left out; write a policy for what it does")
 		}
 	}

@@ -65,11 +65,12 @@ func (f *File) yamlError(err error) *Finding {
 	if !errors.As(err, &load) || load.Mark.Line < 1 {
 		return f.fail(0, "the file is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
 	}
-	what, instead := load.Message, ""
+	what := load.Message
 	if load.ContextMsg != "" {
 		what += " " + load.ContextMsg
 	}
 	line, column := f.Line(load.Mark.Line), load.Mark.Column
+	var instead string
 	switch {
 	case strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
 		instead = "indent with spaces, not with tabs"

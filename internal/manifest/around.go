@@ -134,7 +134,8 @@ func phase(spec *document.Node) []*document.Finding {
 	case n == nil || n.Scalar() == "":
 		return []*document.Finding{spec.Warning("phase", "is missing, so that Istio puts the filter at the end of the chain: "+after, "write phase: AUTHN, with a priority above that of other plugins")}
 	case n.Scalar() != "AUTHN":
-		return []*document.Finding{n.Warning("phase", n.Scalar()+" comes late: "+after, "write AUTHN, with a priority above that of other plugins")}
+		return []*document.Finding{n.Warning("phase", n.Scalar()+" comes late: "+after,
+			"write AUTHN, with a priority above that of other plugins")}
 	}
 	return nil
 }

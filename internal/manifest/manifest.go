@@ -389,7 +389,8 @@ func (s *search) choose() {
 	}
 	for _, c := range s.candidates {
 		if !c.ours {
-			s.warn(c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked", `name it "cors" if it is this one`)
+			s.warn(c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked",
+				`name it "cors" if it is this one`)
 			continue
 		}
 		for _, other := range s.candidates {

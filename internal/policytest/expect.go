@@ -16,10 +16,13 @@ import (
 // fields are the fields of what is expected, in the order in which they are checked.
 var fields = []field{
 	{"verdict", isVerdict, "is neither allowed nor blocked", "write allowed or blocked", checkVerdict},
-	{"reason", isReason, "is not a reason", `write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`, checkReason},
-	{"policy", isKind(document.String, document.Null), "is not a name", "write the name of the policy, or null for none", checkPolicy},
+	{"reason", isReason, "is not a reason",
+		`write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`, checkReason},
+	{"policy", isKind(document.String, document.Null), "is not a name",
+		"write the name of the policy, or null for none", checkPolicy},
 	{"preflight", isKind(document.Bool), "is not true or false", "write whether a browser asks first", checkPreflight},
-	{"preflight_status", isKind(document.Number), "is not a number", "write the status of the preflight's answer, such as 204", checkStatus},
+	{"preflight_status", isKind(document.Number), "is not a number",
+		"write the status of the preflight's answer, such as 204", checkStatus},
 	{"preflight_headers", isKind(document.Object), noHeaders, writeHeaders, checkPreflightHeaders},
 	{"headers", isKind(document.Object), noHeaders, writeHeaders, checkHeaders},
 }
@@ -55,7 +58,8 @@ func (l *loader) expectations(test *document.Node, path string, t *Test) {
 		switch {
 		case value == nil:
 		case !t.browser && f.name != "policy" && f.name != "headers":
-			l.fail(value, path, "is what a browser decides, and the request has no origin", "write an origin, or expect only policy and headers")
+			l.fail(value, path, "is what a browser decides, and the request has no origin",
+				"write an origin, or expect only policy and headers")
 		case !f.valid(value):
 			l.fail(value, path, f.what, f.instead)
 		default:

@@ -96,7 +96,8 @@ func Load(file *document.File, read func(name string) (text string, err error)) 
 	l.configuration(root, read)
 	tests := root.Get("tests")
 	if len(tests.List()) == 0 {
-		l.fail(cmp.Or(tests, root), "tests", "is missing or has no test", "write a list of tests, each with name, request and expect")
+		l.fail(cmp.Or(tests, root), "tests", "is missing or has no test",
+			"write a list of tests, each with name, request and expect")
 	}
 	names := map[string]bool{}
 	for i, n := range tests.List() {
