@@ -18,6 +18,9 @@ export ENVOY CHROMIUM
 
 LINTER := $(CURDIR)/build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI_LINT)))
 
+# The folders with a go.mod.
+MODULES := . module e2e bench
+
 FUZZTIME ?= 30s
 
 .PHONY: help
@@ -60,10 +63,19 @@ lint: $(LINTER) ## Run the linters
 
 .PHONY: format
 format: $(LINTER) ## Format the code
-	$(LINTER) fmt ./...
-	cd module && $(LINTER) fmt --config ../.golangci.yml ./...
-	cd e2e && $(LINTER) fmt --config ../.golangci.yml ./...
-	cd bench && $(LINTER) fmt --config ../.golangci.yml ./...
+	for dir in $(MODULES); do (cd $$dir && $(LINTER) fmt --config $(CURDIR)/.golangci.yml ./...) || exit; done
+
+.PHONY: generate
+generate: ## Generate what is made of something else: the schema, the fields' tables, public suffixes
+	go generate ./...
+
+.PHONY: tidy
+tidy: ## Bring every go.mod up to date
+	for dir in $(MODULES); do go -C $$dir mod tidy || exit; done
+
+.PHONY: check
+check: ## Fail if generating, tidying or formatting would change what is committed
+	@MAKE='$(MAKE)' tools/check
 
 # Built for this machine once, so that it can also check code for another.
 $(LINTER):

@@ -19,6 +19,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Config is what a document says. It is immutable, and keeps nothing of the
@@ -134,20 +135,20 @@ func (r *reader) parse() (*Config, []Problem) {
 
 func (r *reader) read() *cors.Set {
 	if len(r.doc) > MaxSize {
-		r.fail(0, path{}, "is "+strconv.Itoa(len(r.doc))+" bytes long", "write at most "+strconv.Itoa(MaxSize)+" bytes")
+		r.fail(problem.TooLarge, 0, path{}, "is "+strconv.Itoa(len(r.doc))+" bytes long", "write at most "+strconv.Itoa(MaxSize)+" bytes")
 		return nil
 	}
 	if strings.TrimSpace(r.doc) == "" {
-		r.fail(0, path{}, "is empty", `write at least {"allow_origins": ["https://app.example"]}`)
+		r.fail(problem.Missing, 0, path{}, "is empty", `write at least {"allow_origins": ["https://app.example"]}`)
 		return nil
 	}
-	if pos, what, instead := CheckSyntax(r.doc); what != "" {
-		r.fail(pos, path{}, what, instead)
+	if p, ok := CheckSyntax(r.doc); !ok && r.Wants(false) {
+		r.describe(p, p.Offset, path{})
 		return nil
 	}
 	root := gjson.Parse(r.doc)
 	if !root.IsObject() {
-		r.fail(root.Index, path{}, "is "+kind(root)+", not an object", "write {…}")
+		r.fail(problem.WrongType, root.Index, path{}, "is "+typeName(root)+", not an object", "write {…}")
 		return nil
 	}
 	if r.has(root, topFields) {
@@ -181,7 +182,7 @@ func (r *reader) readMany(root gjson.Result) {
 			if i >= nameAndMatch {
 				instead += ", or into defaults"
 			}
-			r.fail(v.Index, path{field1: name}, `is a policy's field, beside "policies", "defaults" or "policy_source"`, instead)
+			r.fail(problem.MisplacedField, v.Index, path{field1: name}, `is a policy's field, beside "policies", "defaults" or "policy_source"`, instead)
 		}
 	}
 	defaults, source, policies := fields[fieldDefaults], fields[fieldPolicySource], fields[fieldPolicies]
@@ -190,7 +191,7 @@ func (r *reader) readMany(root gjson.Result) {
 	}
 	switch {
 	case source.Exists() && r.fetched:
-		r.fail(source.Index, path{base: "policy_source"}, "stands in a document that a policy source serves", "leave it out")
+		r.fail(problem.MisplacedField, source.Index, path{base: "policy_source"}, "stands in a document that a policy source serves", "leave it out")
 	case source.Exists():
 		r.from = r.source(source)
 	}
@@ -198,9 +199,9 @@ func (r *reader) readMany(root gjson.Result) {
 	case policies.Exists():
 		r.readPolicies(policies)
 	case defaults.Exists():
-		r.fail(root.Index, path{base: "policies"}, "is missing beside defaults", "write the list of policies")
+		r.fail(problem.Missing, root.Index, path{base: "policies"}, "is missing beside defaults", "write the list of policies")
 	case r.from == nil:
-		r.fail(root.Index, path{base: "policies"}, "is missing", "write the list of policies")
+		r.fail(problem.Missing, root.Index, path{base: "policies"}, "is missing", "write the list of policies")
 	}
 }
 
@@ -227,7 +228,7 @@ func (r *reader) readPolicies(list gjson.Result) {
 		})
 	}
 	if n == 0 {
-		r.fail(list.Index, path{base: "policies"}, "is empty", "write at least one policy")
+		r.fail(problem.Missing, list.Index, path{base: "policies"}, "is empty", "write at least one policy")
 	}
 }
 
@@ -243,7 +244,7 @@ func (r *reader) element(i int, object gjson.Result) {
 	where := policyPath(i)
 	if !object.IsObject() {
 		if r.Wants(false) {
-			r.report(object.Index, where, "is "+kind(object)+", not an object", `write {"name": …, "allow_origins": […]}`, false)
+			r.report(problem.WrongType, object.Index, where, "is "+typeName(object)+", not an object", `write {"name": …, "allow_origins": […]}`)
 		}
 		return
 	}
@@ -265,7 +266,7 @@ func (r *reader) checkName(p *policy, where path) {
 	name := p.fields[fieldName]
 	switch {
 	case !name.Exists() || name.Type == gjson.Null:
-		r.fail(p.offset, where.field("name"), "is missing", `give the policy a name, such as "shop"`)
+		r.fail(problem.Missing, p.offset, where.field("name"), "is missing", `give the policy a name, such as "shop"`)
 		return
 	case name.Type != gjson.String:
 		return // found when the policy is read
@@ -273,7 +274,7 @@ func (r *reader) checkName(p *policy, where path) {
 	if other, twice := r.named[name.Str]; !twice {
 		r.named[name.Str] = int32(p.index)
 	} else if r.Wants(false) {
-		r.report(name.Index, where.field("name"), strconv.Quote(shorten(name.Str))+" is the name of "+policyPath(int(other)).String()+" too", "give each policy a name of its own", false)
+		r.report(problem.Duplicate, name.Index, where.field("name"), strconv.Quote(shorten(name.Str))+" is the name of "+policyPath(int(other)).String()+" too", "give each policy a name of its own")
 	}
 }
 
@@ -284,54 +285,58 @@ func (r *reader) spend(bytes, offset int, where path) {
 		return
 	}
 	r.full = true
-	r.fail(offset, where, "up to here the policies take more than "+strconv.Itoa(MaxMemory>>20)+" MiB of memory, and a worker has no room for more",
+	r.fail(problem.TooLarge, offset, where, "up to here the policies take more than "+strconv.Itoa(MaxMemory>>20)+" MiB of memory, and a worker has no room for more",
 		"put into defaults what policies have in common, or leave some out")
 }
 
 // Report implements [cors.Reporter]: it finds the place of a problem of the engine.
-func (r *reader) Report(problem cors.Problem) {
+func (r *reader) Report(p Problem) {
+	offset, where := r.place(&p)
+	r.describe(p, offset, where)
+}
+
+// place is where a problem of the engine is in the document.
+func (r *reader) place(found *Problem) (offset int, where path) {
 	p := r.policy
-	switch problem.Field {
+	switch found.Field {
 	case "match", "match.hosts", "match.paths", "match.routes":
-		r.reportMatch(problem)
-		return
+		return r.placeInMatch(found)
 	}
-	f := slices.Index(policyFields, problem.Field)
-	offset, where := p.offset, p.path().field(problem.Field)
+	f := slices.Index(policyFields, found.Field)
+	offset, where = p.offset, p.path().field(found.Field)
 	if v := p.fields[f]; v.Exists() {
 		offset, where = v.Index, p.field(f)
 	}
 	switch {
-	case problem.Index < 0:
+	case found.Index < 0:
 	case f == fieldAllowOrigins:
-		offset, where = problem.Offset, where.element(problem.Index)
+		offset, where = found.Offset, where.element(found.Index)
 	default:
-		at := r.namesAt[problem.Index]
+		at := r.namesAt[found.Index]
 		offset, where = at.offset, where.element(at.index)
 	}
-	r.report(offset, where, problem.What, problem.Instead, problem.Warning)
+	return offset, where
 }
 
-// reportMatch finds the place of a problem of a match.
-func (r *reader) reportMatch(problem cors.Problem) {
-	if problem.Rule < len(r.places)-1 {
+// placeInMatch is where a problem of a match is.
+func (r *reader) placeInMatch(found *Problem) (offset int, where path) {
+	if found.Rule < len(r.places)-1 {
 		// Of a policy that was read before: its place is all that is known of it.
-		p := r.places[problem.Rule]
-		r.report(p.offset, policyPath(p.index).field("match"), problem.What, problem.Instead, problem.Warning)
-		return
+		p := r.places[found.Rule]
+		return p.offset, policyPath(p.index).field("match")
 	}
 	p := r.policy
-	offset, where := p.offset, p.path().field("match")
+	offset, where = p.offset, p.path().field("match")
 	if v := p.fields[fieldMatch]; v.Exists() {
 		offset = v.Index
 	}
-	if _, name, _ := strings.Cut(problem.Field, "."); name != "" {
+	if _, name, _ := strings.Cut(found.Field, "."); name != "" {
 		f := slices.Index(matchFields, name)
 		offset, where = p.match[f].Index, where.field(name)
-		if problem.Index >= 0 {
-			at := r.at[f][problem.Index]
+		if found.Index >= 0 {
+			at := r.at[f][found.Index]
 			offset, where = at.offset, where.element(at.index)
 		}
 	}
-	r.report(offset, where, problem.What, problem.Instead, problem.Warning)
+	return offset, where
 }

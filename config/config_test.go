@@ -206,7 +206,9 @@ func TestProblems(t *testing.T) {
 			c, problems := config.Parse(test.doc)
 			got := []string(nil)
 			for _, p := range problems {
-				got = append(got, p.String())
+				if got = append(got, p.Error()); p.Kind == 0 {
+					t.Errorf("%v has no kind", p)
+				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -250,7 +252,7 @@ func TestManyProblems(t *testing.T) {
 				t.Errorf("%d problems are described, want %d", len(described), test.described)
 			}
 			last := problems[len(problems)-1]
-			if got := strings.SplitN(last.String(), " ", 2)[1]; got != test.last || last.Warning != test.warning {
+			if got := strings.SplitN(last.Error(), " ", 2)[1]; got != test.last || last.Warning != test.warning {
 				t.Errorf("the last is %q, warning %t", got, last.Warning)
 			}
 			if n := len(config.Errors(described)); !test.warning && n == 0 {
@@ -317,7 +319,7 @@ func TestPolicySource(t *testing.T) {
 		t.Error(diff)
 	}
 	c, problems = config.ParseFetched(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
-	if c != nil || len(problems) != 1 || problems[0].String() != "1:71 policy_source: stands in a document that a policy source serves; leave it out" {
+	if c != nil || len(problems) != 1 || problems[0].Error() != "1:71 policy_source: stands in a document that a policy source serves; leave it out" {
 		t.Error(c, problems)
 	}
 }
@@ -348,7 +350,7 @@ func FuzzParse(f *testing.F) {
 			if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len(lines[p.Line-1])+1 {
 				t.Errorf("no such place: %s", p)
 			}
-			if strings.ContainsAny(p.String(), "\n\r") {
+			if strings.ContainsAny(p.Error(), "\n\r") {
 				t.Errorf("more than a line: %q", p)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // Fields of other tools that people paste. A message then names ours, or says why there
@@ -147,14 +149,14 @@ func foreignInside(plain string, known []string) string {
 // unknownField says what is wrong with a field that isn't one of the known ones, and
 // what to write instead. present tells which of the known ones the object has, so that
 // no field is suggested that would be given twice.
-func unknownField(key string, where path, known, others []string, present func(field string) bool) (what, instead string) {
-	what = "is not a field"
+func unknownField(key string, where path, known, others []string, present func(field string) bool) (kind problem.Kind, what, instead string) {
+	kind, what = problem.UnknownField, "is not a field"
 	// Annotations and properties have prefixes and dots: "nginx.ingress.kubernetes.io/cors-max-age".
 	plain := strings.ReplaceAll(separators.Replace(strings.ToLower(key[strings.LastIndexByte(key, '/')+1:])), ".", "")
 	inDefaults := where.String() == "defaults"
 	switch {
 	case inDefaults && (canonical(key, policyFields[:nameAndMatch]) >= 0):
-		return "can't be inherited", "move it into the policy that it is for"
+		return problem.MisplacedField, "can't be inherited", "move it into the policy that it is for"
 	case !slices.Contains(known, "allow_credentials"):
 		ours := foreignMatch[plain]
 		if slices.Contains(known, "exact") {
@@ -164,20 +166,20 @@ func unknownField(key string, where path, known, others []string, present func(f
 			ours = foreignSource[plain]
 		}
 		if slices.Contains(known, ours) && ours != "" {
-			return what, rename(ours, present)
+			return kind, what, rename(ours, present)
 		}
 		if advice := foreignInside(plain, known); advice != "" {
-			return what, advice
+			return kind, what, advice
 		}
 	case foreignFields[plain] != "" && (!inDefaults || foreignFields[plain] != "name"):
-		return what, rename(foreignFields[plain], present)
+		return kind, what, rename(foreignFields[plain], present)
 	case foreignAdvice[plain] != "" && nearest(key, others) == "":
-		return what, foreignAdvice[plain]
+		return kind, what, foreignAdvice[plain]
 	}
 	for _, near := range nearestFirst(key, slices.Concat(known, others)) {
-		return what, rename(near, present)
+		return kind, what, rename(near, present)
 	}
-	return what, "leave it out; the fields are " + strings.Join(known, ", ")
+	return kind, what, "leave it out; the fields are " + strings.Join(known, ", ")
 }
 
 // rename says to write a field, or to write into it if it is there.

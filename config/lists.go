@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A listCache has the lists that are compiled already. Policies share what a list
@@ -65,7 +66,7 @@ func readNames[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f i
 	compile func(names []string, credentials bool, r cors.Reporter) P) P {
 	return cached(r, cache, p, f, credentials, func(v gjson.Result) P {
 		if n := count(v); n > maxNames {
-			r.fail(v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
+			r.fail(problem.TooLarge, v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
 			return nil
 		}
 		// What is wrong with a default was said when the defaults were read, without
@@ -191,7 +192,7 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 			if v.Type == gjson.Null {
 				mended = `write "null" for pages without an origin, or leave it out`
 			}
-			r.report(v.Index, where, "is "+kind(v)+", not an origin", mended, false)
+			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not an origin", mended)
 		}
 		return "", false
 	}
@@ -201,11 +202,11 @@ func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 			return "", false
 		}
 		if entry := r.asOrigin(v); entry != "" {
-			r.report(v.Index, where, "is an origin in the form of another tool", "write "+entry, false)
+			r.report(problem.WrongType, v.Index, where, "is an origin in the form of another tool", "write "+entry)
 			return "", false
 		}
 		r.object(v, where, regexFields, fields[:]) // whose fields all are unknown
-		r.report(v.Index, where, "has no regex", instead, false)
+		r.report(problem.Missing, v.Index, where, "has no regex", instead)
 		return "", false
 	}
 	r.object(v, where, regexFields, fields[:])

@@ -109,7 +109,7 @@ func TestLargest(t *testing.T) {
 		})
 		first := ""
 		if len(problems) > 0 {
-			first = problems[len(problems)-1].String()
+			first = problems[len(problems)-1].Error()
 		}
 		t.Logf("%-40s accepted %-5t allocates %4d MiB, of which %3d MiB live; %.100s", name, accepted, total>>20, live>>20, first)
 		if total > 5*config.MaxMemory/4 || live > config.MaxMemory {

@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A policy is one policy's fields, its own and those that it inherits.
@@ -81,7 +82,7 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	case fieldName:
 		name, ok := r.string(v, p.field(f))
 		if ok && !validName(name) {
-			r.fail(v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name", "write 1 to 64 letters, digits, dots, hyphens and underscores")
+			r.fail(problem.InvalidValue, v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name", "write 1 to 64 letters, digits, dots, hyphens and underscores")
 			return
 		}
 		c.Name = strings.Clone(name)
@@ -109,7 +110,7 @@ func (r *reader) status(v gjson.Result, where path) int {
 	case v.Type == gjson.Null:
 		return 0
 	case v.Type == gjson.String && (v.Str == "200" || v.Str == "204"):
-		r.fail(v.Index, where, "is "+kind(v)+", not a number", "write "+v.Str)
+		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a number", "write "+v.Str)
 		return 0
 	case !r.is(v, where, gjson.Number, "a number"):
 		return 0
@@ -117,10 +118,10 @@ func (r *reader) status(v gjson.Result, where path) int {
 		return int(v.Num)
 	}
 	if n := int(v.Num); v.Num == 200 || v.Num == 204 {
-		r.fail(v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
+		r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
 		return 0
 	}
-	r.fail(v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")
+	r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")
 	return 0
 }
 
@@ -150,7 +151,7 @@ func (r *reader) match(p *policy) (match cors.Match, ok bool) {
 	case !m.Exists() || m.Type == gjson.Null:
 		return match, true
 	case !m.IsObject():
-		r.fail(m.Index, where, "is "+kind(m)+", not an object", `write {"hosts": […], "paths": […]}`)
+		r.fail(problem.WrongType, m.Index, where, "is "+typeName(m)+", not an object", `write {"hosts": […], "paths": […]}`)
 		return match, false
 	}
 	before := r.Errors
@@ -191,7 +192,7 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 					mended = "write " + entry
 				}
 			}
-			r.report(v.Index, where, "is "+kind(v)+", not a path match", mended, false)
+			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a path match", mended)
 		}
 		return m, false
 	}
@@ -201,18 +202,18 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 			return m, false
 		}
 		if entry := asPath(v); entry != "" {
-			r.report(v.Index, where, "is a path in the form of another tool", "write "+entry, false)
+			r.report(problem.WrongType, v.Index, where, "is a path in the form of another tool", "write "+entry)
 			return m, false
 		}
 		r.object(v, where, pathFields, fields[:]) // whose fields all are unknown
-		r.report(v.Index, where, "has neither an exact path nor a prefix", instead, false)
+		r.report(problem.Missing, v.Index, where, "has neither an exact path nor a prefix", instead)
 		return m, false
 	}
 	r.object(v, where, pathFields, fields[:])
 	exact, prefix := fields[0], fields[1]
 	switch {
 	case exact.Exists() && prefix.Exists():
-		r.fail(v.Index, where, "has an exact path and a prefix", "write two entries")
+		r.fail(problem.InvalidPath, v.Index, where, "has an exact path and a prefix", "write two entries")
 		return m, false
 	case exact.Exists():
 		return cors.PathMatch{Path: exact.Str}, r.is(exact, where.field("exact"), gjson.String, "a string")

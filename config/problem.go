@@ -12,33 +12,7 @@ import (
 )
 
 // A Problem is one thing wrong, or doubtful, in a document.
-type Problem struct {
-	// Offset is where it is, in bytes from the document's beginning.
-	Offset int
-	// Line and Column are where it is, counted from 1; columns count characters.
-	Line, Column int
-	// Path is the field it is about, such as "policies[2].allow_origins[1]";
-	// "configuration" for the document as a whole.
-	Path string
-	// What is wrong.
-	What string
-	// Instead is what to write instead; it may be empty.
-	Instead string
-	// Warning marks what is accepted but probably not meant.
-	Warning bool
-	// MoreErrors and MoreWarnings are how many further problems there are, which aren't
-	// described: only the last problem tells.
-	MoreErrors, MoreWarnings int
-}
-
-// String is the problem in one line: "line:column path: what; instead".
-func (p Problem) String() string {
-	s := strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column) + " " + p.Path + ": " + p.What
-	if p.Instead != "" {
-		s += "; " + p.Instead
-	}
-	return s
-}
+type Problem = problem.Problem
 
 // Errors returns the problems that are more than warnings.
 func Errors(problems []Problem) []Problem {
@@ -102,6 +76,19 @@ func (p path) String() string {
 	return strings.TrimPrefix(s, ".")
 }
 
+// split is the path as a field and an index of its list, or -1.
+func (p *path) split() (field string, index int) {
+	switch {
+	case p.index > 0 && p.field3 == "":
+		list := *p
+		list.index = 0
+		return list.String(), p.index - 1
+	case p.policy > 0 && p.field1 == "":
+		return topFields[fieldPolicies], p.policy - 1
+	}
+	return cmp.Or(p.String(), "configuration"), -1
+}
+
 // problems collects what is wrong with a document, by offset.
 type problems struct {
 	cors.Limit
@@ -113,50 +100,56 @@ type problems struct {
 // Wants implements [cors.Reporter].
 func (ps *problems) Wants(warning bool) bool { return !ps.muted && ps.Limit.Wants(warning) }
 
-// report adds a problem that is wanted.
-func (ps *problems) report(offset int, where path, what, instead string, warning bool) {
-	p := Problem{Offset: offset, Path: where.String(), What: what, Instead: instead, Warning: warning}
-	if p.Path == "" {
-		p.Path = "configuration"
-	}
+// describe adds a problem that is wanted, at its place in the document's order.
+func (ps *problems) describe(p Problem, offset int, where path) {
+	p.Rule, p.Offset = 0, offset
+	p.Field, p.Index = where.split()
 	ps.found = append(ps.found, p)
+	for i := len(ps.found) - 1; i > 0 && before(&p, &ps.found[i-1]); i-- {
+		ps.found[i], ps.found[i-1] = ps.found[i-1], p
+	}
+}
+
+// before reports whether a problem comes before another in the document's order.
+func before(a, b *Problem) bool {
+	switch {
+	case a.Offset != b.Offset:
+		return a.Offset < b.Offset
+	case a.Field != b.Field:
+		return a.Field < b.Field
+	}
+	return a.What < b.What
+}
+
+// report adds an error that is wanted.
+func (ps *problems) report(kind problem.Kind, offset int, where path, what, instead string) {
+	ps.describe(Problem{Kind: kind, What: what, Instead: instead}, offset, where)
 }
 
 // fail adds an error.
-func (ps *problems) fail(offset int, where path, what, instead string) {
+func (ps *problems) fail(kind problem.Kind, offset int, where path, what, instead string) {
 	if ps.Wants(false) {
-		ps.report(offset, where, what, instead, false)
+		ps.report(kind, offset, where, what, instead)
 	}
 }
 
-// sorted returns the problems in the order of the document, errors before warnings if
+// sorted returns the problems in the order of the document, without the last warnings if
 // there are too many, and at the end how many others there are.
 func (ps *problems) sorted() []Problem {
-	byOffset := func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What))
-	}
-	list := ps.found
-	if len(list) > cors.MaxProblems {
-		slices.SortStableFunc(list, func(a, b Problem) int {
-			if a.Warning != b.Warning {
-				if a.Warning {
-					return 1
-				}
-				return -1
-			}
-			return byOffset(a, b)
-		})
-		list = list[:cors.MaxProblems]
-	}
-	slices.SortStableFunc(list, byOffset)
+	errors, warnings := min(ps.Errors, problem.Max), 0
+	list := slices.DeleteFunc(ps.found, func(p Problem) bool {
+		if p.Warning {
+			warnings++
+		}
+		return p.Warning && warnings > problem.Max-errors
+	})
 	ps.locate(list)
 	if more := ps.Errors + ps.Warnings - len(list); more > 0 {
 		last := list[len(list)-1]
-		errors := len(Errors(list))
-		list = append(list, Problem{
-			Offset: last.Offset, Line: last.Line, Column: last.Column, Path: "configuration", What: problem.More(more), Warning: ps.Errors == 0,
-			MoreErrors: ps.Errors - errors, MoreWarnings: ps.Warnings - (len(list) - errors),
-		})
+		others := problem.Others(more, ps.Errors == 0)
+		others.Field, others.Offset, others.Line, others.Column = "configuration", last.Offset, last.Line, last.Column
+		others.MoreErrors, others.MoreWarnings = ps.Errors-errors, ps.Warnings-(len(list)-errors)
+		list = append(list, others)
 	}
 	return list
 }

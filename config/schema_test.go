@@ -21,32 +21,39 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config/schema"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // beyondSchema are the problems that the schema can't find, by a part of their text
 // and by what stands at their place in the document. There is no such list of what it
 // refuses and the parser accepts: there is nothing.
-var beyondSchema = []struct{ part, at, why string }{
-	{"is given twice", "", "to a validator an object has each field once"},
-	{"is the name of", "", "no keyword compares the fields of several objects"},
-	{"bytes as a header", "", "no keyword adds up the lengths of strings"},
-	{"claims ", "", "no keyword compares the fields of several objects"},
-	{"is invalid: ", "", "no keyword reads RE2"},
-	{"matches every site", "", "what a regex matches is beyond a pattern"},
-	{"also matches ", "", "what a regex matches is beyond a pattern"},
-	{"is too complex to find out whose sites it matches", "", "what a regex matches is beyond a pattern"},
-	{"has too many ways to match", "", "what a regex becomes is beyond a pattern"},
-	{"repeats too much", "", "what a regex becomes is beyond a pattern"},
-	{"matches plain-http origins", "", "what a regex matches is beyond a pattern"},
-	{"is a public suffix", `^"[^:]+://\*\.[^.]+\.[^.:"]`, "the list of public suffixes has ten thousand entries"},
-	{"public suffixes lie below ", "", "the list of public suffixes has ten thousand entries"},
-	{"an invalid IPv6 address", "", "how many pieces stand beside a :: is beyond a pattern of sensible size"},
-	{"isn't in its shortest form", "", "which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
-	{"is not a whole number of seconds", `^"`, "a duration has fractions and several units"},
-	{"is a whole number that isn't written as one", "", "1.0 and 1e2 are integers there"},
-	{"seconds are out of range", `^"`, "a duration has fractions and several units"},
-	{"is out of range", `^"`, "a duration has fractions and several units"},
-	{"not a duration", `^"[0-9]+h"`, "the longest duration of Go isn't a round number"},
+var beyondSchema = []struct {
+	kind          problem.Kind
+	part, at, why string
+}{
+	{problem.Duplicate, "is given twice", "", "to a validator an object has each field once"},
+	{problem.Duplicate, "is the name of", "", "no keyword compares the fields of several objects"},
+	{problem.TooLarge, "bytes as a header", "", "no keyword adds up the lengths of strings"},
+	{problem.Conflict, "claims ", "", "no keyword compares the fields of several objects"},
+	{problem.RegexInvalid, "is invalid: ", "", "no keyword reads RE2"},
+	{problem.EverySite, "matches every site", "", "what a regex matches is beyond a pattern"},
+	{problem.OtherOwners, "also matches ", "", "what a regex matches is beyond a pattern"},
+	{problem.RegexTooCostly, "is too complex to find out whose sites it matches", "", "what a regex matches is beyond a pattern"},
+	{problem.RegexTooCostly, "has too many ways to match", "", "what a regex becomes is beyond a pattern"},
+	{problem.RegexTooCostly, "repeats too much", "", "what a regex becomes is beyond a pattern"},
+	{problem.PlainHTTP, "matches plain-http origins", "", "what a regex matches is beyond a pattern"},
+	{problem.OtherOwners, "is a public suffix", `^"[^:]+://\*\.[^.]+\.[^.:"]`, "the list of public suffixes has ten thousand entries"},
+	{problem.OtherOwners, "public suffixes lie below ", "", "the list of public suffixes has ten thousand entries"},
+	{problem.NotOrigin, "an invalid IPv6 address", "", "how many pieces stand beside a :: is beyond a pattern of sensible size"},
+	{problem.InvalidHost, "an invalid IPv6 address", "", "how many pieces stand beside a :: is beyond a pattern of sensible size"},
+	{problem.NeverSent, "isn't in its shortest form", "", "which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
+	{problem.InvalidHost, "isn't in its shortest form", "", "which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
+	{problem.InvalidValue, "is not a whole number of seconds", `^"`, "a duration has fractions and several units"},
+	{problem.InvalidValue, "is a whole number that isn't written as one", "", "1.0 and 1e2 are integers there"},
+	{problem.OutOfRange, "seconds are out of range", `^"`, "a duration has fractions and several units"},
+	{problem.OutOfRange, "is out of range", `^"`, "a duration has fractions and several units"},
+	{problem.WrongType, "not a duration", `^"[0-9]+h"`, "the longest duration of Go isn't a round number"},
+	{problem.InvalidValue, "not a duration", `^"[0-9]+h"`, "the longest duration of Go isn't a round number"},
 }
 
 // A judge compares the parser and the schema.
@@ -77,6 +84,9 @@ func newJudge(tb testing.TB) *judge {
 func (j *judge) agree(tb testing.TB, doc string) (accepted bool) {
 	tb.Helper()
 	c, problems := config.Parse(doc)
+	if slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Kind == 0 }) {
+		tb.Errorf("a problem has no kind: %s\n%v", shorten(doc), problems)
+	}
 	err := j.validate(doc)
 	switch {
 	case c != nil && err != nil:
@@ -103,7 +113,7 @@ func (j *judge) validate(doc string) error {
 // beyond reports whether a problem is beyond the schema.
 func (j *judge) beyond(doc string, p config.Problem) (found bool) {
 	for i, b := range beyondSchema {
-		if strings.Contains(p.What, b.part) && regexp.MustCompile(b.at).MatchString(doc[p.Offset:]) {
+		if p.Kind == b.kind && strings.Contains(p.What, b.part) && regexp.MustCompile(b.at).MatchString(doc[p.Offset:]) {
 			j.needed[i] = true
 			found = true
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A PolicySource says where the filter fetches its policies while it runs.
@@ -68,24 +70,24 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 	name, _ := r.string(cluster, at(fieldCluster))
 	switch {
 	case !cluster.Exists() || cluster.Type == gjson.Null:
-		r.fail(v.Index, at(fieldCluster), "is missing", "write the name of the cluster to fetch the policies from")
+		r.fail(problem.Missing, v.Index, at(fieldCluster), "is missing", "write the name of the cluster to fetch the policies from")
 	case cluster.Type == gjson.String && name == "":
-		r.fail(cluster.Index, at(fieldCluster), "is empty", "write the name of the cluster to fetch the policies from")
+		r.fail(problem.Missing, cluster.Index, at(fieldCluster), "is empty", "write the name of the cluster to fetch the policies from")
 	case len(name) > maxSourceText:
-		r.fail(cluster.Index, at(fieldCluster), "is longer than "+strconv.Itoa(maxSourceText)+" bytes", "shorten it")
+		r.fail(problem.TooLarge, cluster.Index, at(fieldCluster), "is longer than "+strconv.Itoa(maxSourceText)+" bytes", "shorten it")
 	}
 	s.Cluster = strings.Clone(name)
 	s.Authority = s.Cluster
 	if authority, ok := r.string(fields[fieldAuthority], at(fieldAuthority)); ok {
 		s.Authority = strings.Clone(authority)
 		if authority == "" || len(authority) > maxSourceText || !printableASCII(authority) || strings.ContainsAny(authority, "/?#@") {
-			r.fail(fields[fieldAuthority].Index, at(fieldAuthority), "is not a host", `write a host such as "policies.internal"`)
+			r.fail(problem.InvalidValue, fields[fieldAuthority].Index, at(fieldAuthority), "is not a host", `write a host such as "policies.internal"`)
 		}
 	}
 	if path, ok := r.string(fields[fieldPath], at(fieldPath)); ok {
 		s.Path = strings.Clone(path)
 		if !strings.HasPrefix(path, "/") || len(path) > maxSourceText || !printableASCII(path) {
-			r.fail(fields[fieldPath].Index, at(fieldPath), "is not a path", `write a path such as "/cors.json"`)
+			r.fail(problem.InvalidValue, fields[fieldPath].Index, at(fieldPath), "is not a path", `write a path such as "/cors.json"`)
 		}
 	}
 	return s
@@ -111,11 +113,11 @@ func (r *reader) duration(v gjson.Result, where path, least, otherwise, most tim
 	case v.Type == gjson.Number:
 		d = time.Duration(v.Num * float64(time.Second))
 	case v.Type != gjson.String || err != nil:
-		r.fail(v.Index, where, "is "+kind(v)+", not a duration", `write a duration, such as "`+otherwise.String()+`"`)
+		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a duration", `write a duration, such as "`+otherwise.String()+`"`)
 		return otherwise
 	}
 	if d < least || d > most || v.Num > most.Seconds() {
-		r.fail(v.Index, where, shorten(v.Raw)+" is out of range", "write "+least.String()+" to "+most.String())
+		r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range", "write "+least.String()+" to "+most.String())
 	}
 	return d
 }

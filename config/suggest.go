@@ -46,7 +46,7 @@ func (r *reader) mended(field, text string) string {
 		if p.Warning {
 			continue
 		}
-		instead, ok := strings.CutPrefix(p.Instead, "write ")
+		instead, ok := p.Suggestion()
 		if !ok || !gjson.Valid("["+instead+"]") {
 			return ""
 		}

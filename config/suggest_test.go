@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // suggestions are what a message says to write, each of its alternatives: JSON, or a
@@ -82,7 +83,10 @@ func paste(t *testing.T, doc string) (pasted int) {
 	t.Helper()
 	_, problems := config.Parse(doc)
 	for _, p := range problems {
-		if strings.Contains(p.What, "where a value should stand") {
+		if p.Kind == 0 {
+			t.Errorf("%s\n%v has no kind", shorten(doc), p)
+		}
+		if p.Kind == problem.Syntax && strings.Contains(p.What, "where a value should stand") {
 			continue // one of many things wrong with the syntax, see TestBarewords
 		}
 		for _, text := range suggestions(p.Instead) {
@@ -90,7 +94,7 @@ func paste(t *testing.T, doc string) (pasted int) {
 			mended := doc[:p.Offset] + text + doc[p.Offset+extent(doc[p.Offset:]):]
 			_, after := config.Parse(mended)
 			for _, q := range after {
-				if q.Offset == p.Offset && q.Path == p.Path && (q.What == p.What || !q.Warning) || q.Offset >= p.Offset && q.Offset < p.Offset+len(text) && !q.Warning {
+				if q.Offset == p.Offset && q.Path() == p.Path() && (q.What == p.What || !q.Warning) || q.Offset >= p.Offset && q.Offset < p.Offset+len(text) && !q.Warning {
 					t.Errorf("%s\n%s\n%s is refused in turn:\n%s", shorten(doc), p, text, q)
 				}
 			}
@@ -286,7 +290,7 @@ func TestForeignFields(t *testing.T) {
 		}
 		doc := fmt.Sprintf(`{%s%q: %s}`, rest, test.field, test.value)
 		_, problems := config.Parse(doc)
-		i := slices.IndexFunc(problems, func(p config.Problem) bool { return p.What == "is not a field" })
+		i := slices.IndexFunc(problems, func(p config.Problem) bool { return p.Kind == problem.UnknownField && p.What == "is not a field" })
 		if i < 0 || problems[i].Instead != fmt.Sprintf("write %q", test.ours) {
 			t.Errorf("%s: %s: %v", test.tool, doc, problems)
 		}
@@ -321,7 +325,7 @@ func TestForeignFields(t *testing.T) {
 		{`{"policies": [{"name": "p", "origins": ["*"]}]}`, `1:29 policies[0].origins: is not a field; write "allow_origins"`},
 	} {
 		_, problems := config.Parse(test.doc)
-		if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.String() == test.want }) {
+		if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Error() == test.want }) {
 			t.Errorf("%s: no problem %s in %v", test.doc, test.want, problems)
 		}
 	}

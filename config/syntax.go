@@ -3,6 +3,8 @@ package config
 import (
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // Limits of a document.
@@ -26,13 +28,14 @@ type scanner struct {
 	// is said where they are deeper.
 	depth              int
 	tooDeep, shallower string
-	// what and instead describe the first error, which is at pos.
+	// kind, what and instead describe the first error, which is at pos.
+	kind          problem.Kind
 	what, instead string
 }
 
-// CheckSyntax returns where (as an offset in bytes) and why a document isn't JSON
-// (RFC 8259), and what to do about it; what is empty if it is.
-func CheckSyntax(doc string) (pos int, what, instead string) {
+// CheckSyntax returns where, as an offset, and why a document isn't JSON (RFC 8259); ok
+// is true if it is.
+func CheckSyntax(doc string) (wrong Problem, ok bool) {
 	s := &scanner{
 		doc: doc, depth: MaxDepth, tooDeep: "objects and lists are nested more than " + strconv.Itoa(MaxDepth) + " levels deep",
 		shallower: "no field of the configuration is that deep",
@@ -42,7 +45,7 @@ func CheckSyntax(doc string) (pos int, what, instead string) {
 
 // CheckSyntaxDepth is CheckSyntax for a document of another kind, whose objects and
 // lists may be nested as deep as depth says.
-func CheckSyntaxDepth(doc string, depth int) (pos int, what, instead string) {
+func CheckSyntaxDepth(doc string, depth int) (wrong Problem, ok bool) {
 	s := &scanner{
 		doc: doc, depth: depth, tooDeep: "values are nested more than " + strconv.Itoa(depth) + " levels deep",
 		shallower: "check the brackets",
@@ -50,22 +53,28 @@ func CheckSyntaxDepth(doc string, depth int) (pos int, what, instead string) {
 	return s.document()
 }
 
-func (s *scanner) document() (pos int, what, instead string) {
-	if what, instead = checkEncoding(s.doc); what != "" {
-		return 0, what, instead
+func (s *scanner) document() (wrong Problem, ok bool) {
+	if ok = s.text(); !ok {
+		wrong = problem.New(s.kind, "configuration", s.what, s.instead)
+		wrong.Offset = s.pos
+	}
+	return wrong, ok
+}
+
+func (s *scanner) text() bool {
+	if what, instead := checkEncoding(s.doc); what != "" {
+		return s.fail(what, instead)
 	}
 	s.space()
-	if s.value(0) {
-		s.space()
-		if s.pos < len(s.doc) {
-			s.fail("there is more after the end of the configuration", "leave out what follows, or check for a brace too many")
-		}
+	if !s.value(0) {
+		return false
 	}
-	return s.pos, s.what, s.instead
+	s.space()
+	return s.pos == len(s.doc) || s.fail("there is more after the end of the configuration", "leave out what follows, or check for a brace too many")
 }
 
 func (s *scanner) fail(what, instead string) bool {
-	s.what, s.instead = what, instead
+	s.kind, s.what, s.instead = problem.Syntax, what, instead
 	return false
 }
 
@@ -99,7 +108,9 @@ func (s *scanner) space() {
 func (s *scanner) value(depth int) bool {
 	switch c := s.peek(); {
 	case (c == '{' || c == '[') && depth == s.depth:
-		return s.fail(s.tooDeep, s.shallower)
+		s.fail(s.tooDeep, s.shallower)
+		s.kind = problem.TooLarge
+		return false
 	case c == '{':
 		return s.object(depth + 1)
 	case c == '[':

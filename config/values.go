@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // object reads the fields of an object into those that are known, in their order, and
@@ -21,12 +22,12 @@ func (r *reader) object(object gjson.Result, where path, known []string, fields 
 		switch f := canonical(key.Str, known); {
 		case f < 0:
 			if r.Wants(false) {
-				what, instead := unknownField(key.Str, where, known, others, func(field string) bool { return r.isPresent(object, known, field) })
-				r.report(key.Index, where.field(printable(key.Str)), what, instead, false)
+				kind, what, instead := unknownField(key.Str, where, known, others, func(field string) bool { return r.isPresent(object, known, field) })
+				r.report(kind, key.Index, where.field(printable(key.Str)), what, instead)
 			}
 		case fields[f].Exists():
 			if r.Wants(false) {
-				r.report(key.Index, where.field(known[f]), "is given twice", "leave one out", false)
+				r.report(problem.Duplicate, key.Index, where.field(known[f]), "is given twice", "leave one out")
 			}
 		default:
 			fields[f] = value
@@ -114,7 +115,7 @@ func count(list gjson.Result) (n int) {
 
 func (r *reader) notList(v gjson.Result, where path) {
 	if r.Wants(false) {
-		r.report(v.Index, where, "is "+kind(v)+", not a list", r.asList(v, where.last()), false)
+		r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a list", r.asList(v, where.last()))
 	}
 }
 
@@ -123,7 +124,7 @@ func (r *reader) texts(texts []string, list gjson.Result, where path, at *[]plac
 	*at = (*at)[:0]
 	r.each(list, where, func(i int, v gjson.Result) {
 		if v.Type == gjson.Null {
-			r.fail(v.Index, where.element(i), "is null, not a string", "leave it out")
+			r.fail(problem.WrongType, v.Index, where.element(i), "is null, not a string", "leave it out")
 		} else if r.is(v, where.element(i), gjson.String, "a string") {
 			texts, *at = append(texts, v.Str), append(*at, place{i, v.Index})
 		}
@@ -140,7 +141,7 @@ func (r *reader) string(v gjson.Result, where path) (s string, ok bool) {
 
 func (r *reader) bool(v gjson.Result, where path) bool {
 	if v.Exists() && !v.IsBool() && v.Type != gjson.Null {
-		r.fail(v.Index, where, "is "+kind(v)+", not true or false", asBool(v))
+		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not true or false", asBool(v))
 	}
 	return v.Type == gjson.True
 }
@@ -153,7 +154,7 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 		return ""
 	case v.Type != gjson.String:
 		if r.Wants(false) {
-			r.report(v.Index, where, "is "+kind(v)+", not a string", instead, false)
+			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a string", instead)
 		}
 		return ""
 	}
@@ -168,7 +169,7 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 			instead = "write " + strconv.Quote(word)
 		}
 	}
-	r.fail(v.Index, where, strconv.Quote(shorten(s))+" is not one of "+strings.Join(words[:2], ", "), instead)
+	r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(s))+" is not one of "+strings.Join(words[:2], ", "), instead)
 	return ""
 }
 
@@ -186,11 +187,11 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 		}
 		switch n, ok := asSeconds(v); {
 		case !strings.ContainsAny(v.Raw, ".eE"), !ok:
-			r.fail(v.Index, where, shorten(v.Raw)+" seconds are out of range", "write "+strconv.Itoa(cors.ChromiumMaxAge)+", or at most "+strconv.Itoa(cors.MaxMaxAge))
+			r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" seconds are out of range", "write "+strconv.Itoa(cors.ChromiumMaxAge)+", or at most "+strconv.Itoa(cors.MaxMaxAge))
 		case float64(n) == v.Num:
-			r.fail(v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
+			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
 		default:
-			r.fail(v.Index, where, shorten(v.Raw)+" is not a whole number of seconds", "write "+strconv.Itoa(n))
+			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is not a whole number of seconds", "write "+strconv.Itoa(n))
 		}
 	case gjson.String:
 		d, err := time.ParseDuration(v.Str)
@@ -203,12 +204,12 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 			mended = "write " + strconv.Itoa(n) + `, or "` + strconv.Itoa(n) + `s"`
 		}
 		if err == nil {
-			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a whole number of seconds", mended)
+			r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(v.Str))+" is not a whole number of seconds", mended)
 		} else {
-			r.fail(v.Index, where, strconv.Quote(shorten(v.Str))+" is not a duration", mended)
+			r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(v.Str))+" is not a duration", mended)
 		}
 	default:
-		r.fail(v.Index, where, "is "+kind(v)+", not a number of seconds", instead)
+		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a number of seconds", instead)
 	}
 	return nil
 }
@@ -219,13 +220,13 @@ func (r *reader) is(v gjson.Result, where path, want gjson.Type, words string) b
 		return true
 	}
 	if r.Wants(false) {
-		r.report(v.Index, where, "is "+kind(v)+", not "+words, "write "+words, false)
+		r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not "+words, "write "+words)
 	}
 	return false
 }
 
-// kind is the type of a value in words.
-func kind(v gjson.Result) string {
+// typeName is the type of a value in words.
+func typeName(v gjson.Result) string {
 	switch {
 	case v.IsObject():
 		return "an object"

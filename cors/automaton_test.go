@@ -36,7 +36,7 @@ func FuzzAutomaton(f *testing.F) {
 	f.Fuzz(func(t *testing.T, expr, text, other string) {
 		re := oracle(expr)
 		checkEstimate(t, expr)
-		a, what, instead := compileRegex(expr, NewRegexBudget())
+		a, _, what, instead := compileRegex(expr, NewRegexBudget())
 		switch {
 		case a == nil && (what == "" || instead == "" || strings.ContainsAny(what+instead, "\n\r")):
 			t.Fatalf("%q: %q; %q", expr, what, instead)
@@ -51,7 +51,7 @@ func FuzzAutomaton(f *testing.F) {
 		}
 		list := []*automaton{a}
 		otherRe := oracle(other)
-		if b, what, _ := compileRegex(other, NewRegexBudget()); what == "" {
+		if b, _, what, _ := compileRegex(other, NewRegexBudget()); what == "" {
 			list = append(list, b)
 			texts = append(texts, sample(b))
 		} else {
@@ -319,7 +319,7 @@ func TestRegexBudget(t *testing.T) {
 		t.Fatal(problems)
 	}
 	budget.spend(regexSteps)
-	if set, problems := compileRegexes(entries, budget); set != nil || len(problems) != 1 || !strings.Contains(problems[0].What, "too long to compile together") {
+	if set, problems := compileRegexes(entries, budget); set != nil || len(problems) != 1 || problems[0].Kind != problem.RegexTooCostly || !strings.Contains(problems[0].What, "too long to compile together") {
 		t.Error(problems)
 	}
 	if set, problems := compileRegexes([]OriginEntry{{Text: "https://app.example"}}, budget); set == nil {

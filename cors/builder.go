@@ -1,5 +1,7 @@
 package cors
 
+import "github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+
 // A builder compiles a list of a policy, and reports what is wrong with its entries.
 type builder struct {
 	reporter Reporter
@@ -25,18 +27,20 @@ func (b *builder) wants(warning bool) bool {
 }
 
 // report describes a problem that is wanted.
-func (b *builder) report(what, instead string, warning bool) {
-	b.reporter.Report(Problem{Field: b.field, Index: b.index, Offset: b.offset, What: what, Instead: instead, Warning: warning})
+func (b *builder) report(kind problem.Kind, what, instead string, warning bool) {
+	b.reporter.Report(Problem{
+		Kind: kind, Field: b.field, Index: b.index, Offset: b.offset, What: what, Instead: instead, Warning: warning,
+	})
 }
 
-func (b *builder) fail(what, instead string) {
+func (b *builder) fail(kind problem.Kind, what, instead string) {
 	if b.wants(false) {
-		b.report(what, instead, false)
+		b.report(kind, what, instead, false)
 	}
 }
 
-func (b *builder) warn(what, instead string) {
+func (b *builder) warn(kind problem.Kind, what, instead string) {
 	if b.wants(true) {
-		b.report(what, instead, true)
+		b.report(kind, what, instead, true)
 	}
 }

@@ -124,7 +124,9 @@ func TestProblems(t *testing.T) {
 				if p.Warning {
 					got = "warning " + p.Error()
 				}
-				refused = refused || !p.Warning
+				if refused = refused || !p.Warning; p.Kind == 0 {
+					t.Errorf("%s has no kind", got)
+				}
 				if i >= len(test.want) || !strings.HasPrefix(got, test.want[i]) {
 					t.Errorf("problem %d: %s", i, got)
 				}
@@ -192,7 +194,7 @@ func TestSetProblems(t *testing.T) {
 				t.Errorf("%d problems, want %d: %v", len(problems), len(test.want), problems)
 			}
 			for i := range min(len(problems), len(test.want)) {
-				if got := fmt.Sprint(problems[i].Rule, " ", problems[i]); !strings.HasPrefix(got, test.want[i]) {
+				if got := fmt.Sprint(problems[i].Rule, " ", problems[i]); problems[i].Kind == 0 || !strings.HasPrefix(got, test.want[i]) {
 					t.Errorf("problem %d: %s, want %s", i, got, test.want[i])
 				}
 			}

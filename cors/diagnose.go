@@ -16,6 +16,7 @@ import (
 
 // A diagnosis says what is wrong with an entry.
 type diagnosis struct {
+	kind problem.Kind // [problem.NotOrigin] if it isn't said
 	what string
 	// mended are entries in place of the one that is wrong, the best first. They may
 	// have something else wrong with them.
@@ -50,9 +51,12 @@ func newMender(credentials bool) *mender { return &mender{credentials, 5} }
 
 // diagnoseOrigin says what is wrong with an entry of allow_origins that isn't right,
 // and what to write instead.
-func (m *mender) diagnoseOrigin(s string) (what, instead string) {
+func (m *mender) diagnoseOrigin(s string) (kind problem.Kind, what, instead string) {
 	d := diagnose(s)
-	return d.what, d.suggest(m, maxMends)
+	if d.kind == 0 {
+		d.kind = problem.NotOrigin
+	}
+	return d.kind, d.what, d.suggest(m, maxMends)
 }
 
 // mend says to write what s is meant to be, or otherwise if that isn't clear.
@@ -136,7 +140,7 @@ func (m *mender) acceptsRegex(expr string) bool {
 		return false
 	}
 	budget := &RegexBudget{steps: regexSteps / 16}
-	a, what, _ := compileRegex(expr, budget)
+	a, _, what, _ := compileRegex(expr, budget)
 	if a == nil || what != "" {
 		return false
 	}
@@ -147,7 +151,7 @@ func (m *mender) acceptsRegex(expr string) bool {
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
 func diagnose(s string) diagnosis {
 	if name, ok := variable(s); ok {
-		d := diagnosis{what: problem.Quote(s) + " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
+		d := diagnosis{kind: problem.Placeholder, what: problem.Quote(s) + " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
 		if strings.Contains(strings.ToLower(name), "http_origin") {
 			d.what = problem.Quote(s) + " is a variable of nginx, and nothing here fills it in: it would allow every origin"
 			d.mended, d.instead = []string{"*"}, "list the origins of the pages that may read answers"
@@ -171,7 +175,7 @@ func diagnose(s string) diagnosis {
 	case !found, scheme != "" && strings.HasPrefix(s, "blob:"):
 		return diagnoseScheme(s)
 	case strings.Contains(scheme, "*"):
-		d := diagnosis{what: problem.Quote(s) + " has a wildcard in its scheme", instead: "write one entry for each scheme"}
+		d := diagnosis{kind: problem.WildcardMisplaced, what: problem.Quote(s) + " has a wildcard in its scheme", instead: "write one entry for each scheme"}
 		if host := strings.TrimSuffix(before(rest, "/?#"), ":*"); host == "*" {
 			d.mended = []string{"*"}
 		} else {
@@ -182,10 +186,10 @@ func diagnose(s string) diagnosis {
 	case !validScheme(strings.ToLower(scheme)):
 		return diagnosis{what: problem.Quote(s) + " has an invalid scheme", instead: `write a scheme such as "https"`}
 	case strings.ToLower(scheme) != scheme:
-		return diagnosis{what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
+		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
 			mended: []string{strings.ToLower(scheme) + "://" + rest}}
 	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && isASCII(s):
-		return diagnosis{what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
+		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
 			mended: []string{strings.ToLower(withoutPath(s))}}
 	case rest == "":
 		return diagnosis{what: problem.Quote(s) + " has no host", mended: []string{s + "app.example"}}
@@ -226,7 +230,7 @@ func diagnoseText(s string) diagnosis {
 	case unquoted != s && ownOrigin(unquoted):
 		return diagnoseScheme(unquoted)
 	case unquoted != s && strings.HasPrefix(s, "<") && strings.ContainsFunc(unquoted, unicode.IsSpace):
-		return diagnosis{what: problem.Quote(s) + " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
+		return diagnosis{kind: problem.Placeholder, what: problem.Quote(s) + " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
 	case unquoted != s && strings.Trim(s, "<>") == unquoted:
 		return diagnosis{what: problem.Quote(s) + " has brackets around it", mended: []string{unquoted}}
 	case unquoted != s:
@@ -260,7 +264,7 @@ func diagnoseScheme(s string) diagnosis {
 	case ownOrigin(s):
 		return diagnosis{what: problem.Quote(s) + " is not an origin", instead: "leave it out: pages of the API's own origin need no CORS"}
 	case colon && neverOrigin(head):
-		return diagnosis{what: problem.Quote(s) + ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
+		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
 	case strings.Contains(s, ":/"):
 		return diagnosis{what: problem.Quote(s) + " has one slash where two should stand", mended: []string{strings.Replace(s, ":/", "://", 1)}}
 	case colon && tail == "" && validScheme(head):
@@ -291,6 +295,7 @@ func beforePort(s string) string {
 // stand.
 func diagnoseWildcard(s, scheme, rest string) diagnosis {
 	d := diagnosis{
+		kind:    problem.WildcardMisplaced,
 		what:    problem.Quote(s) + " has a wildcard where none can stand",
 		instead: `write all subdomains as "scheme://*.host", all ports as "scheme://host:*", or {"regex": "…"}`,
 	}
@@ -306,7 +311,7 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 	switch {
 	case len(s) > maxMended: // for which there is nothing to write, whatever is in it
 	case host == "":
-		d.what, d.mended = problem.Quote(s)+" has no host", []string{scheme + "://"}
+		d.kind, d.what, d.mended = problem.NotOrigin, problem.Quote(s)+" has no host", []string{scheme + "://"}
 	case host == "*" || host == "*.":
 		d.what = problem.Quote(s) + " would be every origin of the scheme " + scheme
 		d.regexes = []string{scheme + "://" + everyHost(scheme) + port}
@@ -439,7 +444,7 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 		case !ok:
 			return diagnosis{what: problem.Quote(s) + " has an invalid port", instead: `write a number from 0 to 65535, or "*"`}
 		case n == defaultPort(scheme):
-			return diagnosis{what: problem.Quote(s) + " has the default port of its scheme, which browsers leave out", mended: []string{scheme + "://" + host + everyPort}}
+			return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has the default port of its scheme, which browsers leave out", mended: []string{scheme + "://" + host + everyPort}}
 		case everyPort != "":
 			return diagnosis{what: problem.Quote(s) + " has two ports", mended: []string{scheme + "://" + host + everyPort}}
 		}
@@ -449,9 +454,9 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 	case host == "":
 		return diagnosis{what: problem.Quote(s) + " has no host", mended: []string{scheme + "://app.example"}}
 	case len(host) > maxHost:
-		return diagnosis{what: "the host is longer than the " + strconv.Itoa(maxHost) + " characters that DNS allows", instead: "shorten it"}
+		return diagnosis{kind: problem.TooLarge, what: "the host is longer than the " + strconv.Itoa(maxHost) + " characters that DNS allows", instead: "shorten it"}
 	case !isASCII(host):
-		d := diagnosis{what: problem.Quote(s) + " has characters outside ASCII, which browsers send as Punycode", instead: `write the host's "xn--" form`}
+		d := diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has characters outside ASCII, which browsers send as Punycode", instead: `write the host's "xn--" form`}
 		if ascii, ok := toASCII(host); ok {
 			d.mended = []string{scheme + "://" + ascii + tail}
 		}
@@ -480,13 +485,13 @@ func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
 	if strings.TrimPrefix(tail, ":") == strconv.Itoa(defaultPort(scheme)) || everyPort != "" {
 		tail = everyPort
 	}
-	wrong := " has an IPv6 address without brackets"
+	kind, wrong := problem.NotOrigin, " has an IPv6 address without brackets"
 	switch {
 	case bare[0] == '[' && address == short:
 		tail = everyPort
-		wrong = " has a port that is out of range, or the scheme's default, which browsers leave out"
+		kind, wrong = problem.NeverSent, " has a port that is out of range, or the scheme's default, which browsers leave out"
 	case bare[0] == '[':
-		wrong = " has an IPv6 address that isn't in its shortest form, in which browsers send it"
+		kind, wrong = problem.NeverSent, " has an IPv6 address that isn't in its shortest form, in which browsers send it"
 	}
-	return diagnosis{what: problem.Quote(s) + wrong, mended: []string{scheme + "://[" + short + "]" + tail}}
+	return diagnosis{kind: kind, what: problem.Quote(s) + wrong, mended: []string{scheme + "://[" + short + "]" + tail}}
 }

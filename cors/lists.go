@@ -67,12 +67,12 @@ func checkMethod(b *builder, name string) (key string, ok bool) {
 	switch {
 	case !validToken(name):
 		if b.wants(false) {
-			what, instead := diagnoseMethod(name)
-			b.report(what, instead, false)
+			kind, what, instead := diagnoseMethod(name)
+			b.report(kind, what, instead, false)
 		}
 		return "", false
 	case forbiddenMethod(name):
-		b.fail(name+" is a method that browsers never send", "leave it out")
+		b.fail(problem.Forbidden, name+" is a method that browsers never send", "leave it out")
 		return "", false
 	}
 	switch {
@@ -80,11 +80,11 @@ func checkMethod(b *builder, name string) (key string, ok bool) {
 		b.notWildcard(name)
 	case strings.EqualFold(name, "all") || strings.EqualFold(name, "any"):
 		if b.wants(true) {
-			b.report(problem.Quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
+			b.report(problem.Literal, problem.Quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
 		}
 	}
 	if name == "patch" {
-		b.warn(`"patch" is not PATCH: methods compare by case, and browsers send what the page wrote`, `write "PATCH" if the pages do`)
+		b.warn(problem.Literal, `"patch" is not PATCH: methods compare by case, and browsers send what the page wrote`, `write "PATCH" if the pages do`)
 	}
 	return normalizeMethod(name), true
 }
@@ -113,16 +113,16 @@ func checkRequestHeader(b *builder, name string) (key string, ok bool) {
 	switch {
 	case !validToken(name):
 		if b.wants(false) {
-			what, instead := diagnoseRequestHeader(name)
-			b.report(what, instead, false)
+			kind, what, instead := diagnoseRequestHeader(name)
+			b.report(kind, what, instead, false)
 		}
 	case corsResponseHeader(key):
 		if b.wants(false) {
-			b.report(problem.Quote(name)+" is a response header, and allow_headers are request headers", "leave it out: the filter sets it", false)
+			b.report(problem.Forbidden, problem.Quote(name)+" is a response header, and allow_headers are request headers", "leave it out: the filter sets it", false)
 		}
 	case forbiddenRequestHeader(key):
 		if b.wants(false) {
-			b.report(problem.Quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
+			b.report(problem.Forbidden, problem.Quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
 		}
 	default:
 		b.notWildcard(name)
@@ -134,7 +134,7 @@ func checkRequestHeader(b *builder, name string) (key string, ok bool) {
 // notWildcard warns of a name with a star in it, which other tools take for a wildcard.
 func (b *builder) notWildcard(name string) {
 	if strings.Contains(name, "*") && name != "*" && b.wants(true) {
-		b.report(problem.Quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
+		b.report(problem.Literal, problem.Quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
 	}
 }
 
@@ -167,7 +167,7 @@ func CheckExposedHeaders(names []string, r Reporter) bool {
 func (b *listBuilder) checkExposed(names []string) {
 	if i := slices.Index(names, "*"); i >= 0 && b.credentials {
 		b.at(i, 0)
-		b.fail(`"*" means a header named "*" when allow_credentials is set`, "list the names")
+		b.fail(problem.Literal, `"*" means a header named "*" when allow_credentials is set`, "list the names")
 	}
 }
 
@@ -176,12 +176,12 @@ func checkExposedHeader(b *builder, name string) (key string, ok bool) {
 	switch {
 	case !validToken(name):
 		if b.wants(false) {
-			what, instead := diagnoseExposedHeader(name, b.credentials)
-			b.report(what, instead, false)
+			kind, what, instead := diagnoseExposedHeader(name, b.credentials)
+			b.report(kind, what, instead, false)
 		}
 	case forbiddenResponseHeader(key):
 		if b.wants(false) {
-			b.report(problem.Quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
+			b.report(problem.Forbidden, problem.Quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
 		}
 	default:
 		b.notWildcard(name)
@@ -221,12 +221,12 @@ func (b *listBuilder) list(names []string) (kept, keys []string) {
 		switch _, twice := seen[key]; {
 		case twice:
 			if b.wants(true) {
-				b.report(problem.Quote(name)+" is listed twice", "leave one out", true)
+				b.report(problem.Duplicate, problem.Quote(name)+" is listed twice", "leave one out", true)
 			}
 			continue
 		case wildcard && key != "*" && key != b.beside:
 			if b.wants(true) {
-				b.report(problem.Quote(name)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
+				b.report(problem.Superfluous, problem.Quote(name)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
 			}
 			continue
 		}
@@ -240,7 +240,7 @@ func (b *listBuilder) list(names []string) (kept, keys []string) {
 	}
 	if length > MaxList {
 		b.whole()
-		b.fail("has "+strconv.Itoa(length)+" bytes as a header, and may have "+strconv.Itoa(MaxList), "shorten the list")
+		b.fail(problem.TooLarge, "has "+strconv.Itoa(length)+" bytes as a header, and may have "+strconv.Itoa(MaxList), "shorten the list")
 	}
 	return kept, keys
 }

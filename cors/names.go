@@ -12,21 +12,21 @@ import (
 // What is wrong with an entry of a list of names that isn't a token, and what to write
 // instead.
 
-func diagnoseMethod(name string) (what, instead string) {
+func diagnoseMethod(name string) (kind problem.Kind, what, instead string) {
 	isMethod := func(s string) bool { return strings.ToUpper(s) == s || normalizeMethod(s) != s }
 	return diagnoseName(name, " is not a method", `write a method such as "PUT", or "*"`, isMethod, func(s string) bool {
 		return !forbiddenMethod(s)
 	})
 }
 
-func diagnoseRequestHeader(name string) (what, instead string) {
+func diagnoseRequestHeader(name string) (kind problem.Kind, what, instead string) {
 	return diagnoseName(name, " is not a header name", `write a name such as "Content-Type", or "*"`, isHeader, func(s string) bool {
 		s = strings.ToLower(s)
 		return !corsResponseHeader(s) && !forbiddenRequestHeader(s)
 	})
 }
 
-func diagnoseExposedHeader(name string, credentials bool) (what, instead string) {
+func diagnoseExposedHeader(name string, credentials bool) (kind problem.Kind, what, instead string) {
 	otherwise := `write a name such as "X-Request-Id"`
 	if !credentials {
 		otherwise += `, or "*"`
@@ -43,12 +43,12 @@ func isHeader(s string) bool {
 
 // diagnoseName says what is wrong with what isn't a name. Each name that it tells people
 // to write is allowed. Words between spaces are a list only if each looks like a name.
-func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (what, instead string) {
+func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (kind problem.Kind, what, instead string) {
 	if len(s) > maxMended {
-		return problem.Quote(s) + not, otherwise
+		return problem.InvalidName, problem.Quote(s) + not, otherwise
 	}
 	if _, ok := variable(s); ok {
-		return problem.Quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
+		return problem.Placeholder, problem.Quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
 	}
 	inner := strings.Trim(s, "[]")
 	comma := strings.ContainsAny(inner, ",;")
@@ -79,7 +79,7 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 	if instead = "write " + strings.Join(list, ", "); list == nil || len(instead) > maxInstead {
 		instead = otherwise
 	}
-	return what, instead
+	return problem.InvalidName, what, instead
 }
 
 // diagnoseHostPattern says what is wrong with an entry of match.hosts, and what to write
@@ -96,11 +96,11 @@ func diagnosePath(m PathMatch) (what, instead string) {
 }
 
 // diagnoseDoubtfulPath says why a path matches other requests than was meant, or none.
-func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
+func diagnoseDoubtfulPath(m PathMatch) (kind problem.Kind, what, instead string) {
 	if i := dotSegment(m.Path); i >= 0 {
-		what, instead = "the path "+problem.Quote(m.Path)+" has a dot as a segment, which browsers take out", "write the path that is left then"
+		kind, what, instead = problem.NeverSent, "the path "+problem.Quote(m.Path)+" has a dot as a segment, which browsers take out", "write the path that is left then"
 		if strings.Contains(m.Path, "%") {
-			return what, instead
+			return kind, what, instead
 		}
 		var kept []string
 		segments := strings.Split(m.Path[1:], "/")
@@ -116,15 +116,15 @@ func diagnoseDoubtfulPath(m PathMatch) (what, instead string) {
 				kept = append(kept, "")
 			}
 		}
-		return what, mendPath(PathMatch{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
+		return kind, what, mendPath(PathMatch{"/" + strings.Join(kept, "/"), m.Prefix}, instead)
 	}
-	what = "the path " + problem.Quote(m.Path) + " has a placeholder in braces, which stands for nothing else"
+	kind, what = problem.Placeholder, "the path "+problem.Quote(m.Path)+" has a placeholder in braces, which stands for nothing else"
 	stem := before(m.Path, "{")
 	stem = stem[:strings.LastIndexByte(stem, '/')+1]
 	if stem = trimSlash(stem); stem == "" || stem == "/" {
-		return what, "write the prefix before it"
+		return kind, what, "write the prefix before it"
 	}
-	return what, mendPath(PathMatch{stem, true}, "write the prefix before it")
+	return kind, what, mendPath(PathMatch{stem, true}, "write the prefix before it")
 }
 
 // mendHost says to write what an entry of match.hosts is meant to be, or otherwise if

@@ -176,7 +176,7 @@ func (b *originBuilder) compile(entries iter.Seq2[int, OriginEntry]) *Origins {
 	n := b.allocate(entries)
 	if n == 0 {
 		b.whole()
-		b.fail("is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
+		b.fail(problem.Missing, "is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
 		return nil
 	}
 	for i, entry := range entries {
@@ -257,8 +257,8 @@ func (b *originBuilder) entry(entry OriginEntry) (first bool) {
 			if b.mender == nil {
 				b.mender = newMender(b.credentials || b.shared)
 			}
-			_, what, instead := parsePattern(entry.Text, b.mender)
-			b.report(what, instead, false)
+			_, kind, what, instead := parsePattern(entry.Text, b.mender)
+			b.report(kind, what, instead, false)
 		}
 		return true
 	}
@@ -275,7 +275,7 @@ func (b *originBuilder) entry(entry OriginEntry) (first bool) {
 		first = b.add(p, entry.Text)
 		if odd := p.oddity(); first && odd != noOddity && b.wants(true) {
 			what, instead := odd.words(p, entry.Text)
-			b.report(what, instead, true)
+			b.report(problem.NeverSent, what, instead, true)
 		}
 	}
 	return first
@@ -332,7 +332,7 @@ func (b *originBuilder) combine() {
 	case b.regexBudget.spent():
 		b.overBudget()
 	case len(set.regexps) > maxAutomata:
-		b.fail("has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
+		b.fail(problem.RegexTooCostly, "has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
 	}
 }
 
@@ -342,12 +342,12 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 	case !b.credentials:
 		return true
 	case p.kind == nullPattern:
-		b.warn(`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
+		b.warn(problem.NullOrigin, `"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
 			"serve the pages from an origin of their own")
 	case p.trustsStrangers():
 		if b.wants(false) {
-			what, instead := p.whyNot(text)
-			b.report(what, instead, false)
+			kind, what, instead := p.whyNot(text)
+			b.report(kind, what, instead, false)
 		}
 		return false
 	}
@@ -371,11 +371,11 @@ func (b *originBuilder) superfluous(entries iter.Seq2[int, OriginEntry]) {
 		switch {
 		case set.any && (ok && p.kind != anyPattern || entry.Regex):
 			if b.wants(true) {
-				b.report(problem.Quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
+				b.report(problem.Superfluous, problem.Quote(entry.Text)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
 			}
 		case ok && p.kind == tuplePattern && (set.subsumed(p) || b.matched(p, entry.Text)):
 			if b.wants(true) {
-				b.report(problem.Quote(entry.Text)+" is covered by another entry", "leave it out", true)
+				b.report(problem.Superfluous, problem.Quote(entry.Text)+" is covered by another entry", "leave it out", true)
 			}
 		}
 	}
@@ -424,6 +424,6 @@ func (b *originBuilder) repeated(entries iter.Seq2[int, OriginEntry], list []aga
 	for _, a := range list {
 		b.at(a.index, a.offset)
 		j := first[again{text: a.text, regex: a.regex}]
-		b.report(problem.Quote(a.text)+" is already "+b.field+"["+strconv.Itoa(j)+"]", "leave one out", true)
+		b.report(problem.Duplicate, problem.Quote(a.text)+" is already "+b.field+"["+strconv.Itoa(j)+"]", "leave one out", true)
 	}
 }

@@ -29,18 +29,18 @@ const (
 // parsePattern parses an entry of allow_origins of a policy that allows credentials, or
 // doesn't. If it is wrong, what says why and instead what to write; what is empty if it
 // is right but for what credentials forbid.
-func parsePattern(s string, m *mender) (p pattern, what, instead string) {
+func parsePattern(s string, m *mender) (p pattern, kind problem.Kind, what, instead string) {
 	p, ok := readPattern(s)
 	switch {
 	case !ok:
-		what, instead = m.diagnoseOrigin(s)
+		kind, what, instead = m.diagnoseOrigin(s)
 	case p.tooDeep():
-		what, instead = problem.Quote(s)+" has more than "+strconv.Itoa(maxDepth)+" labels", "shorten it"
+		kind, what, instead = problem.TooLarge, problem.Quote(s)+" has more than "+strconv.Itoa(maxDepth)+" labels", "shorten it"
 	case p.overAddress():
-		what = problem.Quote(s) + " has a wildcard before an IP address, which has no subdomains"
+		kind, what = problem.WildcardMisplaced, problem.Quote(s)+" has a wildcard before an IP address, which has no subdomains"
 		instead = m.mend(s, "write the address alone")
 	}
-	return p, what, instead
+	return p, kind, what, instead
 }
 
 // fits reports whether a pattern is one that a set can have.
@@ -94,20 +94,20 @@ func (p pattern) trustsStrangers() bool {
 
 // whyNot says why a policy that allows credentials may not have the pattern, and what
 // to write instead.
-func (p pattern) whyNot(text string) (what, instead string) {
+func (p pattern) whyNot(text string) (kind problem.Kind, what, instead string) {
 	switch {
 	case p.kind == anyPattern:
-		return `"*" with allow_credentials would let every site act as the visitor`,
+		return problem.EverySite, `"*" with allow_credentials would let every site act as the visitor`,
 			"list the origins, or leave out allow_credentials"
 	case p.overPublicSuffix():
 		why := p.origin.host + " is a public suffix"
 		if !publicsuffix.Is(strings.TrimSuffix(p.origin.host, ".")) {
 			why = "public suffixes lie below " + p.origin.host
 		}
-		return problem.Quote(text) + " with allow_credentials trusts sites of different owners, because " + why,
+		return problem.OtherOwners, problem.Quote(text) + " with allow_credentials trusts sites of different owners, because " + why,
 			"list the origins, or the wildcard of a domain of your own"
 	}
-	return problem.Quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
+	return problem.PlainHTTP, problem.Quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
 		"have the pages served over https, or leave out allow_credentials"
 }
 

@@ -117,7 +117,7 @@ func Compile(c Config) (*Policy, []Problem) {
 	case 0, 200, 204:
 	default:
 		b := &builder{reporter: r, field: "preflight_status", index: -1}
-		b.fail(strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
+		b.fail(problem.OutOfRange, strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
 	}
 	if r.Errors > 0 {
 		return nil, r.All()
@@ -131,12 +131,12 @@ func CheckMaxAge(seconds int, r Reporter) bool {
 	b := &builder{reporter: r, field: "max_age", index: -1}
 	switch {
 	case seconds < 0:
-		b.fail(strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
+		b.fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
 	case seconds > MaxMaxAge:
-		b.fail(strconv.Itoa(seconds)+" seconds are out of range",
+		b.fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range",
 			"write "+strconv.Itoa(ChromiumMaxAge)+", which is as long as Chromium remembers, or at most "+strconv.Itoa(MaxMaxAge))
 	case seconds > ChromiumMaxAge:
-		b.warn(strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
+		b.warn(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
 	}
 	return !b.failed
 }

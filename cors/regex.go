@@ -9,32 +9,32 @@ import (
 
 // compileRegex compiles a regex that the whole origin must match. If it can't, it says
 // why, and what to do instead; but where the budget is spent.
-func compileRegex(expr string, budget *RegexBudget) (a *automaton, what, instead string) {
+func compileRegex(expr string, budget *RegexBudget) (a *automaton, kind problem.Kind, what, instead string) {
 	if expr == "" {
-		return nil, "the regex is empty", "write a regex such as " + regexEntry(exampleRegex) + ", or leave it out"
+		return nil, problem.RegexInvalid, "the regex is empty", "write a regex such as " + regexEntry(exampleRegex) + ", or leave it out"
 	}
 	if budget.spent() {
-		return nil, "", ""
+		return nil, 0, "", ""
 	}
 	memory, what, instead := RegexMemory(expr)
 	if what != "" {
-		return nil, what, instead
+		return nil, problem.RegexTooCostly, what, instead
 	}
 	budget.spend(regexBase + memory/16)
 	parsed, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		what, instead = invalidRegex(err)
-		return nil, "the regex " + problem.Quote(expr) + " is invalid: " + what, instead
+		return nil, problem.RegexInvalid, "the regex " + problem.Quote(expr) + " is invalid: " + what, instead
 	}
 	prog, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return nil, "the regex " + problem.Quote(expr) + " is invalid: " + err.Error(), "write it in RE2 syntax"
+		return nil, problem.RegexInvalid, "the regex " + problem.Quote(expr) + " is invalid: " + err.Error(), "write it in RE2 syntax"
 	}
 	a, ok := determinize(prog, budget)
 	if !ok {
-		return nil, "the regex " + problem.Quote(expr) + " has too many ways to match", `repeat with + or * instead of a count`
+		return nil, problem.RegexTooCostly, "the regex " + problem.Quote(expr) + " has too many ways to match", `repeat with + or * instead of a count`
 	}
-	return a, "", ""
+	return a, 0, "", ""
 }
 
 // invalidRegex says what the parser of regexes has against one.
@@ -68,7 +68,7 @@ func regexEntry(expr string) string { return `{"regex": ` + quoteAll(expr) + `}`
 
 // regex compiles the regex of the entry and reports what is wrong with it, or doubtful.
 func (b *originBuilder) regex(expr string) *automaton {
-	a, what, instead := compileRegex(expr, b.regexBudget)
+	a, kind, what, instead := compileRegex(expr, b.regexBudget)
 	var v verdict
 	if a != nil {
 		v = examine(a, b.regexBudget)
@@ -82,7 +82,7 @@ func (b *originBuilder) regex(expr string) *automaton {
 			if pattern, ok := wildcard(expr, b.credentials); ok {
 				instead = mending{expr: pattern, pattern: true}.instead()
 			}
-			b.report(what, instead, false)
+			b.report(kind, what, instead, false)
 		}
 		return nil
 	case !b.judge(expr, a, v):
@@ -95,7 +95,7 @@ func (b *originBuilder) regex(expr string) *automaton {
 func (b *originBuilder) overBudget() {
 	if b.failed = true; !b.regexBudget.said {
 		b.regexBudget.said = true
-		b.fail("the regexes, up to this one, take too long to compile together",
+		b.fail(problem.RegexTooCostly, "the regexes, up to this one, take too long to compile together",
 			`write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
 	}
 }
@@ -106,32 +106,32 @@ func (b *originBuilder) judge(expr string, a *automaton, v verdict) (ok bool) {
 	switch {
 	case v.nothing:
 		if !b.again && b.wants(true) {
-			what, instead := b.matchesNothing(expr, a, v)
-			b.report(what, instead, true)
+			kind, what, instead := b.matchesNothing(expr, a, v)
+			b.report(kind, what, instead, true)
 		}
 		return true
 	case !b.credentials:
 		if v.others && !v.everySite && b.wants(true) {
 			what, instead := b.alsoMatches(expr, v)
-			b.report(what, instead, true)
+			b.report(problem.OtherOwners, what, instead, true)
 		}
 		return true
 	case v.trusted():
 		return true
 	}
 	if b.wants(false) {
-		what, instead := b.untrusted(expr, v)
-		b.report(what, instead, false)
+		kind, what, instead := b.untrusted(expr, v)
+		b.report(kind, what, instead, false)
 	}
 	return false
 }
 
-func (b *originBuilder) matchesNothing(expr string, a *automaton, v verdict) (what, instead string) {
+func (b *originBuilder) matchesNothing(expr string, a *automaton, v verdict) (kind problem.Kind, what, instead string) {
 	if a.MatchString("null") {
-		return "the regex " + problem.Quote(expr) + ` matches "null", and a regex never allows that`, `add the entry "null"`
+		return problem.RegexNull, "the regex " + problem.Quote(expr) + ` matches "null", and a regex never allows that`, `add the entry "null"`
 	}
 	m := mendRegex(expr, v, b.credentials, b.regexBudget.advice)
-	return "the regex " + problem.Quote(expr) + " matches no origin" + m.because, m.instead()
+	return problem.NeverSent, "the regex " + problem.Quote(expr) + " matches no origin" + m.because, m.instead()
 }
 
 func (b *originBuilder) alsoMatches(expr string, v verdict) (what, instead string) {
@@ -143,20 +143,20 @@ func (b *originBuilder) alsoMatches(expr string, v verdict) (what, instead strin
 }
 
 // untrusted says why a policy that allows credentials may not have a regex.
-func (b *originBuilder) untrusted(expr string, v verdict) (what, instead string) {
+func (b *originBuilder) untrusted(expr string, v verdict) (kind problem.Kind, what, instead string) {
 	the := "the regex " + problem.Quote(expr)
 	switch {
 	case v.everySite:
-		return the + " matches every site, and with allow_credentials all could act as the visitor",
+		return problem.EverySite, the + " matches every site, and with allow_credentials all could act as the visitor",
 			"name the domain in the regex, as in " + regexEntry(exampleRegex) + ", or leave out allow_credentials"
 	case v.others:
-		return the + " also matches " + v.example() + ", and with allow_credentials whoever has that site could act as the visitor",
+		return problem.OtherOwners, the + " also matches " + v.example() + ", and with allow_credentials whoever has that site could act as the visitor",
 			mendRegex(expr, v, true, b.regexBudget.advice).instead()
 	case v.plain:
-		return the + " matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
+		return problem.PlainHTTP, the + " matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
 			mendRegex(expr, v, true, b.regexBudget.advice).instead() + ", or leave out allow_credentials"
 	}
-	return the + " is too complex to find out whose sites it matches, which allow_credentials makes necessary",
+	return problem.RegexTooCostly, the + " is too complex to find out whose sites it matches, which allow_credentials makes necessary",
 		"write several regexes, each of one domain, or leave out allow_credentials"
 }
 

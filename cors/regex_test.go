@@ -117,7 +117,7 @@ func TestRegexHoles(t *testing.T) {
 		for _, credentials := range []bool{true, false} {
 			p, problem, found := compileOne(test.expr, credentials)
 			if problem == "" && !credentials {
-				if c, _, _ := compileRegex(test.expr, NewRegexBudget()); examine(c, NewRegexBudget()).everySite {
+				if c, _, _, _ := compileRegex(test.expr, NewRegexBudget()); examine(c, NewRegexBudget()).everySite {
 					continue // which may be meant
 				}
 			}
@@ -132,8 +132,23 @@ func TestRegexHoles(t *testing.T) {
 			if test.meant != "" && suggestion(t, found.Instead) != test.meant {
 				t.Errorf("%s, credentials %t: %q doesn't suggest %s", test.expr, credentials, problem, test.meant)
 			}
+			checkKind(t, found)
 			checkHole(t, test.expr, found)
 			checkSuggestion(t, found, credentials)
+		}
+	}
+}
+
+// checkKind checks that what is said about what a regex matches is of the kind that code
+// knows it by.
+func checkKind(t *testing.T, found Problem) {
+	t.Helper()
+	for words, kind := range map[string]problem.Kind{
+		" matches every site": problem.EverySite, " matches plain-http": problem.PlainHTTP, ` also matches "`: problem.OtherOwners,
+		" matches no origin": problem.NeverSent, ` matches "null"`: problem.RegexNull, " is too complex": problem.RegexTooCostly,
+	} {
+		if strings.Contains(found.What, words) && found.Kind != kind {
+			t.Errorf("%s is of the kind %s", found.What, found.Kind)
 		}
 	}
 }
@@ -146,7 +161,7 @@ func checkHole(t *testing.T, expr string, found Problem) {
 		return
 	}
 	origin, _, _ := strings.Cut(rest, `"`)
-	if a, _, _ := compileRegex(expr, NewRegexBudget()); !strings.Contains(origin, "…") && !a.MatchString(origin) {
+	if a, _, _, _ := compileRegex(expr, NewRegexBudget()); !strings.Contains(origin, "…") && !a.MatchString(origin) {
 		t.Errorf("%s doesn't match %s", expr, origin)
 	}
 }
@@ -317,6 +332,7 @@ func TestUselessRegexes(t *testing.T) {
 	} {
 		for _, credentials := range []bool{true, false} {
 			p, problem, found := compileOne(test.expr, credentials)
+			checkKind(t, found)
 			if p == nil || !strings.Contains(problem, "matches no origin") && !strings.Contains(problem, `matches "null"`) || !strings.Contains(problem, test.because) {
 				t.Errorf("%s: %q doesn't say because of %q", test.expr, problem, test.because)
 				continue
@@ -349,6 +365,7 @@ func TestPlainHTTPRegexes(t *testing.T) {
 		`http://localhost\.|http://[a-z]+\.local`: ``,
 	} {
 		_, problem, found := compileOne(expr, true)
+		checkKind(t, found)
 		if !strings.Contains(problem, "error: ") || !strings.Contains(problem, "plain-http") && !strings.Contains(problem, "also matches") {
 			t.Errorf("%s: %q", expr, problem)
 		}
@@ -382,7 +399,8 @@ func TestEverySite(t *testing.T) {
 		`https://.*\.example\.com`: false, `https://app-[0-9]+\.example`: false, `https://(.*\.)?example\.org`: false, `chrome-extension://[a-p]{32}`: false,
 		`https://.*example\.com`: false, `https://.*\.github\.io`: false,
 	} {
-		if _, problem, _ := compileOne(expr, true); strings.Contains(problem, "matches every site") != want {
+		_, problem, found := compileOne(expr, true)
+		if checkKind(t, found); strings.Contains(problem, "matches every site") != want {
 			t.Errorf("%s: %q", expr, problem)
 		}
 	}
@@ -403,7 +421,7 @@ func TestRegexPorts(t *testing.T) {
 	for _, scheme := range []string{"https", "http"} {
 		for _, tail := range tails {
 			expr := scheme + `://localhost:` + tail
-			a, what, _ := compileRegex(expr, NewRegexBudget())
+			a, _, what, _ := compileRegex(expr, NewRegexBudget())
 			if what != "" {
 				t.Fatal(expr, what)
 			}
@@ -426,7 +444,7 @@ func TestPortsTakeLittle(t *testing.T) {
 		ports = append(ports, strconv.Itoa(n))
 	}
 	budget := NewRegexBudget()
-	a, what, _ := compileRegex(`https://[^:/]*1[^:/]{9}:(`+strings.Join(ports, "|")+`)x`, budget)
+	a, _, what, _ := compileRegex(`https://[^:/]*1[^:/]{9}:(`+strings.Join(ports, "|")+`)x`, budget)
 	if what != "" {
 		t.Fatal(what)
 	}
@@ -448,7 +466,7 @@ func TestPortsTakeLittle(t *testing.T) {
 // that a regex matches nothing, which would let it go with credentials.
 func TestExaminationCutShort(t *testing.T) {
 	for _, expr := range []string{`https://evil\.example`, `https://[a-z]+\.com`, `https://203\.0\.113\.[0-9]+`, `https://\[2001:[0-9a-f:]+\]`, `http://.*`} {
-		a, what, _ := compileRegex(expr, NewRegexBudget())
+		a, _, what, _ := compileRegex(expr, NewRegexBudget())
 		if what != "" {
 			t.Fatal(what)
 		}

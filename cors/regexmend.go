@@ -100,7 +100,7 @@ func mendRegex(expr string, v verdict, credentials bool, budget *RegexBudget) me
 // right reports whether a regex would be accepted without a warning. Where the budget is
 // spent nothing is known of it.
 func right(expr string, credentials bool, budget *RegexBudget) bool {
-	a, _, _ := compileRegex(expr, budget)
+	a, _, _, _ := compileRegex(expr, budget)
 	if a == nil {
 		return false
 	}

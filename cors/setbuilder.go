@@ -120,17 +120,17 @@ func (b *SetBuilder) last() number { return number(len(b.set.policies)) }
 func (b *SetBuilder) about(field string, index int) { b.field, b.index = field, index }
 
 // wrong reports a problem of a rule in words that are put together if they are wanted.
-func (b *SetBuilder) wrong(rule number, words func() (what, instead string)) {
+func (b *SetBuilder) wrong(rule number, kind problem.Kind, words func() (what, instead string)) {
 	b.failed = true
 	if b.reporter.Wants(false) {
 		what, instead := words()
-		b.reporter.Report(Problem{Rule: int(rule) - 1, Field: b.field, Index: b.index, What: what, Instead: instead})
+		b.reporter.Report(Problem{Kind: kind, Rule: int(rule) - 1, Field: b.field, Index: b.index, What: what, Instead: instead})
 	}
 }
 
 // conflict reports that two rules claim the same.
 func (b *SetBuilder) conflict(rule, other number, claim func() string) {
-	b.wrong(rule, func() (what, instead string) {
+	b.wrong(rule, problem.Conflict, func() (what, instead string) {
 		return "claims " + claim() + ", as " + b.name(int(other)-1) + " does", "give the two policies different matches, or make them one"
 	})
 }
@@ -138,13 +138,13 @@ func (b *SetBuilder) conflict(rule, other number, claim func() string) {
 // twice warns that an entry is there already.
 func (b *SetBuilder) twice(text string) {
 	if b.reporter.Wants(true) {
-		b.warn(problem.Quote(text)+" is listed twice", "leave one out")
+		b.warn(problem.Duplicate, problem.Quote(text)+" is listed twice", "leave one out")
 	}
 }
 
 // warn describes a warning that is wanted.
-func (b *SetBuilder) warn(what, instead string) {
-	b.reporter.Report(Problem{Rule: int(b.last()) - 1, Field: b.field, Index: b.index, What: what, Instead: instead, Warning: true})
+func (b *SetBuilder) warn(kind problem.Kind, what, instead string) {
+	b.reporter.Report(Problem{Kind: kind, Rule: int(b.last()) - 1, Field: b.field, Index: b.index, What: what, Instead: instead, Warning: true})
 }
 
 func (b *SetBuilder) addRoutes(routes []string, complete bool) {
@@ -152,7 +152,7 @@ func (b *SetBuilder) addRoutes(routes []string, complete bool) {
 	for i, route := range routes {
 		b.about("match.routes", i)
 		if route == "" {
-			b.wrong(b.last(), func() (what, instead string) { return "is empty", "write the name of a route" })
+			b.wrong(b.last(), problem.Missing, func() (what, instead string) { return "is empty", "write the name of a route" })
 			continue
 		}
 		if seen.before(route) {
@@ -181,7 +181,7 @@ func (b *SetBuilder) readPaths(matches []PathMatch) (ok bool) {
 	for i, m := range matches {
 		b.about("match.paths", i)
 		if what, _ := checkPath(m); what != "" {
-			b.wrong(b.last(), func() (what, instead string) { return diagnosePath(m) })
+			b.wrong(b.last(), problem.InvalidPath, func() (what, instead string) { return diagnosePath(m) })
 			ok = false
 			continue
 		}
@@ -210,7 +210,7 @@ func (b *SetBuilder) readHosts(hosts []string) {
 		b.about("match.hosts", i)
 		pattern, what, _ := parseHostPattern(host)
 		if what != "" {
-			b.wrong(b.last(), func() (what, instead string) { return diagnoseHostPattern(host) })
+			b.wrong(b.last(), problem.InvalidHost, func() (what, instead string) { return diagnoseHostPattern(host) })
 			continue
 		}
 		key := pattern.key(host)
@@ -219,7 +219,7 @@ func (b *SetBuilder) readHosts(hosts []string) {
 			continue
 		}
 		if what, instead := pattern.defaultPort(); what != "" && b.reporter.Wants(true) {
-			b.warn(what, instead)
+			b.warn(problem.NeverSent, what, instead)
 		}
 		b.set.ports = b.set.ports || pattern.port
 		b.hosts = append(b.hosts, claimedHost{text: key, index: i})
@@ -331,7 +331,7 @@ func (b *SetBuilder) share() {
 			b.shared = append(b.shared, h)
 			if len(h.table.shared) > maxShared {
 				b.about("match.hosts", h.index)
-				b.wrong(b.last(), func() (what, instead string) {
+				b.wrong(b.last(), problem.TooLarge, func() (what, instead string) {
 					return h.text + " is in more than " + strconv.Itoa(maxShared) + " different lists of hosts that have many paths",
 						"give these policies the same match.hosts, or each its own hosts"
 				})
@@ -366,7 +366,7 @@ func (b *SetBuilder) compareShared() {
 			}
 		}
 		if left < 0 {
-			b.wrong(b.last(), func() (what, instead string) {
+			b.wrong(b.last(), problem.TooLarge, func() (what, instead string) {
 				return "shares too many hosts and paths with other policies to be compared with them", "give policies that have many paths the same match.hosts, or each its own"
 			})
 			return

@@ -202,7 +202,7 @@ func (p *Plugin) logProblem(prefix string, problem config.Problem) {
 	if problem.Warning {
 		level = Warn
 	}
-	p.host.Log(level, prefix+problem.String())
+	p.host.Log(level, prefix+problem.Error())
 }
 
 // serving says how many policies serve.

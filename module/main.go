@@ -23,7 +23,7 @@ var (
 // The root contexts, and the stream contexts, by their ids.
 var (
 	plugins = map[uint32]*filter.Plugin{}
-	streams table
+	streams filter.Streams
 
 	// The plugin that the last stream was for, most likely the next one's too.
 	lastRoot struct {
@@ -106,7 +106,7 @@ func proxyOnContextCreate(id, rootID uint32) {
 		lastRoot.id, lastRoot.plugin = rootID, plugins[rootID]
 	}
 	if p := lastRoot.plugin; p != nil {
-		streams.put(id, p.NewStream())
+		streams.Put(id, p.NewStream())
 	}
 }
 
@@ -115,14 +115,14 @@ func proxyOnContextCreate(id, rootID uint32) {
 func stranger(id uint32) *filter.Stream {
 	s := unconfigured.NewStream()
 	if plugins[id] == nil {
-		streams.put(id, s)
+		streams.Put(id, s)
 	}
 	return s
 }
 
 //go:wasmexport proxy_on_request_headers
 func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
-	s := streams.get(id)
+	s := streams.Get(id)
 	if s == nil {
 		s = stranger(id)
 	}
@@ -133,7 +133,7 @@ func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
 
 //go:wasmexport proxy_on_response_headers
 func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
-	s := streams.get(id)
+	s := streams.Get(id)
 	if s == nil {
 		return uint32(types.ActionContinue)
 	}
@@ -165,7 +165,7 @@ func proxyOnHTTPCallResponse(_, call, headers, size, _ uint32) {
 func proxyOnDelete(id uint32) {
 	defer guard()
 	enter("proxy_on_delete", nil)
-	if s := streams.remove(id); s != nil {
+	if s := streams.Remove(id); s != nil {
 		s.Release()
 		return
 	}

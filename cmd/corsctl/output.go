@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/width"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // version is the version that the command was built from.
@@ -156,9 +157,8 @@ func printFindings(w io.Writer, findings []*document.Finding) {
 		if f.Warning {
 			colour, suffix = yellow, " (warning)"
 		}
-		place, rest, _ := strings.Cut(printable(f.Error()), ": ")
-		fmt.Fprintf(w, "%s: %s%s\n", p.in(bold, place), p.in(colour, rest), p.in(faint, suffix))
-		if line, caret := excerpt(f.Line()); line != "" {
+		fmt.Fprintf(w, "%s: %s%s\n", p.in(bold, f.Place()), p.in(colour, f.Message()), p.in(faint, suffix))
+		if line, caret := excerpt(f.Text()); line != "" {
 			fmt.Fprintf(w, "    %s\n    %s\n", line, p.in(colour, caret))
 		}
 	}
@@ -230,7 +230,7 @@ func printable(s string) string {
 func count(findings []*document.Finding) (errors, warnings int) {
 	for _, f := range findings {
 		switch {
-		case f.MoreErrors+f.MoreWarnings > 0:
+		case f.Kind == problem.More:
 			errors, warnings = errors+f.MoreErrors, warnings+f.MoreWarnings
 		case f.Warning:
 			warnings++

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -10,7 +9,10 @@ import (
 	"golang.org/x/net/idna"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
+
+// What the checks return is a [problem.Problem], or nil.
 
 // CheckOrigin says what is wrong with what a person wrote for the origin of a page: a
 // mistyped one would be blocked for the wrong reason.
@@ -19,23 +21,29 @@ func CheckOrigin(origin string) error {
 	case origin == "null":
 		return nil
 	case strings.EqualFold(origin, "null"):
-		return fmt.Errorf("the origin is %q; write null", origin)
+		return problem.New(problem.NotOrigin, "", "the origin is "+strconv.Quote(origin), "write null")
 	case strings.ContainsAny(strings.TrimSpace(origin), ", \t"):
-		return errors.New("the origin is several, or has spaces in it, and a page has one; write one, such as https://app.example.com")
+		return problem.New(problem.NotOrigin, "", "the origin is several, or has spaces in it, and a page has one",
+			"write one, such as https://app.example.com")
 	}
 	if strings.Contains(before(origin, "?#"), "*") {
-		return errors.New("the origin has a wildcard, and a page's has none; write one that it stands for, such as https://app.example.com")
+		return problem.New(problem.WildcardMisplaced, "", "the origin has a wildcard, and a page's has none",
+			"write one that it stands for, such as https://app.example.com")
 	}
 	if ascii, ok := withPunycode(origin); ok {
-		return fmt.Errorf("the host of the origin is not ASCII; write it as a browser sends it, %s", MaskURL(ascii))
+		return problem.New(problem.NeverSent, "", "the host of the origin is not ASCII",
+			"write it as a browser sends it, "+MaskURL(ascii))
 	}
 	scheme, _, _ := strings.Cut(origin, ":")
+	page := withScheme(before(origin, "/?#"), "https://app.example.com")
+	instead := "write scheme and host, such as " + page + ", or null"
 	switch _, err := fetch.SerializeOrigin(origin); {
 	case err == nil && !strings.Contains(origin, "://") && scheme != "data" && scheme != "about" && scheme != "file":
 		// Such as localhost:3000, which a parser of URLs takes for a scheme and a path.
-		return fmt.Errorf("the origin %q has no scheme; write scheme and host, such as %s, or null", MaskURL(origin), withScheme(before(origin, "/?#"), "https://app.example.com"))
+		return problem.New(problem.NotOrigin, "", "the origin "+strconv.Quote(MaskURL(origin))+" has no scheme",
+			instead)
 	case err != nil:
-		return fmt.Errorf("the origin %s; write scheme and host, such as %s, or null", before(maskedError(err, origin).Error(), ";"), withScheme(before(origin, "/?#"), "https://app.example.com"))
+		return problem.New(problem.NotOrigin, "", "the origin "+maskedProblem(err, origin).What, instead)
 	}
 	return nil
 }
@@ -44,16 +52,20 @@ func CheckOrigin(origin string) error {
 // fetch it.
 func CheckURL(url string) error {
 	if ascii, ok := withPunycode(url); ok {
-		return fmt.Errorf("the host of the URL is not ASCII; write it as a browser sends it, %s", MaskURL(ascii))
+		return problem.New(problem.NeverSent, "", "the host of the URL is not ASCII",
+			"write it as a browser sends it, "+MaskURL(ascii))
 	}
 	origin, err := fetch.SerializeOrigin(url)
 	switch scheme, rest, _ := strings.Cut(url, "://"); {
 	case err != nil:
-		return fmt.Errorf("the URL %s; write it whole, such as %s", before(maskedError(err, url).Error(), ";"), withScheme(MaskURL(url), "https://api.example.com/v1"))
+		return problem.New(problem.InvalidValue, "", "the URL "+maskedProblem(err, url).What,
+			"write it whole, such as "+withScheme(MaskURL(url), "https://api.example.com/v1"))
 	case !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") || origin == "null":
-		return fmt.Errorf("the URL %q is not of the scheme http or https; write it whole, such as https://api.example.com/v1", MaskURL(url))
+		return problem.New(problem.InvalidValue, "",
+			"the URL "+strconv.Quote(MaskURL(url))+" is not of the scheme http or https",
+			"write it whole, such as https://api.example.com/v1")
 	case strings.Contains(before(rest, `/\?#`), "@"):
-		return errors.New("the URL has a user name, which no page may fetch; leave it out")
+		return problem.New(problem.Forbidden, "", "the URL has a user name, which no page may fetch", "leave it out")
 	}
 	return nil
 }
@@ -92,7 +104,7 @@ func withScheme(text, otherwise string) string {
 // (https://fetch.spec.whatwg.org/#concept-method).
 func CheckMethod(method string) error {
 	if !httpguts.ValidHeaderFieldName(method) { // a token, too
-		return fmt.Errorf("%q is no method; write one such as PUT", method)
+		return problem.New(problem.InvalidName, "", strconv.Quote(method)+" is no method", "write one such as PUT")
 	}
 	return nil
 }
@@ -102,18 +114,23 @@ func CheckMethod(method string) error {
 func CheckHeader(name, value string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(name):
-		return fmt.Errorf("%q is no header name; write one such as Content-Type", name)
+		return problem.New(problem.InvalidName, "", strconv.Quote(name)+" is no header name",
+			"write one such as Content-Type")
 	case strings.ContainsAny(value, "\x00\r\n"):
-		return fmt.Errorf("the value of %s goes over the end of its line; write it on one", name)
+		return problem.New(problem.InvalidValue, "", "the value of "+name+" goes over the end of its line",
+			"write it on one")
 	case fetch.ForbiddenRequestHeader(name, value):
-		return fmt.Errorf("a page can't set the header %s: the browser leaves it out, or sends its own; leave it out", name)
+		return problem.New(problem.Forbidden, "",
+			"a page can't set the header "+name+": the browser leaves it out, or sends its own", "leave it out")
 	}
 	return nil
 }
 
-// maskedError is an error that repeats a URL, without what may be a secret in it.
-func maskedError(err error, url string) error {
-	return errors.New(strings.ReplaceAll(err.Error(), strconv.Quote(url), strconv.Quote(MaskURL(url))))
+// maskedProblem is what package fetch says about a URL, without what may be a secret in it.
+func maskedProblem(err error, url string) problem.Problem {
+	p, _ := errors.AsType[problem.Problem](err)
+	p.What = strings.ReplaceAll(p.What, strconv.Quote(url), strconv.Quote(MaskURL(url)))
+	return p
 }
 
 // before is what stands before the first of some characters.

@@ -250,7 +250,7 @@ func (c *curl) request() (Request, error) {
 	req.URL = c.withoutUser(c.url(c.urls[0]))
 	// A URL with a space is none, and no browser has it so.
 	if _, err := fetch.SerializeOrigin(req.URL); err != nil {
-		return req, maskedError(err, req.URL)
+		return req, maskedProblem(err, req.URL)
 	}
 	if c.get {
 		delete(c.defaults, "Content-Type") // The data is in the URL.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A format is what can be read.
@@ -154,9 +155,18 @@ func (c *conversion) warn(at *document.Node, path, what, instead string) { //nol
 	if path == "" {
 		path = cmp.Or(c.path(at), "configuration")
 	}
-	c.findings = append(c.findings, &document.Finding{
-		File: c.file, Offset: at.Offset, Path: path, What: what, Instead: instead, Warning: true,
-	})
+	c.report(problem.NotCarriedOver, at, path, what, instead)
+}
+
+// warnOf adds a warning about a value of which the engine has told a problem.
+func (c *conversion) warnOf(kind problem.Kind, at *document.Node, what, instead string) {
+	c.report(kind, at, cmp.Or(c.path(at), "configuration"), what, instead)
+}
+
+func (c *conversion) report(kind problem.Kind, at *document.Node, path, what, instead string) {
+	p := problem.New(kind, path, what, instead)
+	p.Warning = true
+	c.findings = append(c.findings, c.file.Finding(at.Offset, p))
 }
 
 // found notes a part of the source that does CORS; what says what it is.
@@ -189,7 +199,7 @@ func (c *conversion) setHeaders(n *document.Node) bool {
 
 // fail adds what stands in the way of any configuration.
 func (c *conversion) fail(what, instead string) {
-	c.findings = append(c.findings, &document.Finding{File: c.file, Path: "configuration", What: what, Instead: instead})
+	c.findings = append(c.findings, c.file.Finding(0, problem.New(problem.Missing, "configuration", what, instead)))
 }
 
 // nobody is an origin that no page has, for policies that allow none: a policy must
@@ -304,7 +314,8 @@ func (c *conversion) keep(check func(*conversion, *rule) bool) {
 // have inherited the value that it is about.
 func (c *conversion) sorted() []*document.Finding {
 	order := func(a, b *document.Finding) int {
-		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path), strings.Compare(a.What, b.What), strings.Compare(a.Instead, b.Instead))
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Field, b.Field),
+			strings.Compare(a.What, b.What), strings.Compare(a.Instead, b.Instead))
 	}
 	slices.SortStableFunc(c.findings, order)
 	return slices.CompactFunc(c.findings, func(a, b *document.Finding) bool { return order(a, b) == 0 })

@@ -155,7 +155,7 @@ func TestEveryField(t *testing.T) {
 				checkResult(t, result)
 				all := result.Configuration
 				for _, f := range result.Findings {
-					all += fmt.Sprintln(f.Path, f.What, f.Instead)
+					all += fmt.Sprintln(f.Path(), f.What, f.Instead)
 				}
 				return all
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // allowsNobody is a policy to build sets with where only the matches count.
@@ -44,10 +45,10 @@ func (c *conversion) checkMatch(r *rule) bool {
 		if p.Index < 0 {
 			continue
 		}
-		if p.Warning && p.Field == "match.hosts" && !strings.Contains(p.What, " is listed twice") {
+		if p.Kind == problem.NeverSent && p.Field == "match.hosts" {
 			// A port that browsers leave out, as the source has it.
 			if name, _, _ := strings.Cut(m.Hosts[p.Index], ":"); !slices.ContainsFunc(m.Hosts, func(host string) bool { return strings.EqualFold(host, name) }) {
-				c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as it is; "+p.Instead)
+				c.warnOf(p.Kind, r.place(p.Field, p.Index), p.What, "carried over as it is; "+p.Instead)
 				continue
 			}
 		}
@@ -59,7 +60,7 @@ func (c *conversion) checkMatch(r *rule) bool {
 		}
 		drop[p.Field][p.Index] = true
 		if !p.Warning {
-			c.warn(r.place(p.Field, p.Index), "", p.What, "left out")
+			c.warnOf(p.Kind, r.place(p.Field, p.Index), p.What, "left out")
 		}
 	}
 	for field, indexes := range drop {
@@ -138,7 +139,7 @@ func (c *conversion) upperCase(r *rule) {
 func (c *conversion) mend(r *rule) (changed bool) {
 	_, problems := cors.Compile(r.Config)
 	for _, p := range problems {
-		if r.AllowCredentials && p.Field == "allow_origins" && !p.Warning && allowsEverySite(p.Index, r) {
+		if p.Kind == problem.EverySite {
 			c.dropCredentials(r, r.place(p.Field, p.Index), quote(r.AllowOrigins[p.Index].Text)+
 				" with credentials would let every site act as the visitor")
 			return true
@@ -156,7 +157,7 @@ func (c *conversion) mend(r *rule) (changed bool) {
 		case p.Index < 0:
 		case p.Field == "allow_origins" && !p.Warning && c.mendOrigin(r, p):
 			changed = true
-		case p.Field == "allow_origins" && r.AllowOrigins[p.Index].Regex && p.Warning && strings.Contains(p.What, `matches "null"`):
+		case p.Kind == problem.RegexNull:
 			// The regex allows other origins too.
 		case p.Field == "expose_headers" && p.Warning && r.AllowCredentials && slices.Contains(r.ExposeHeaders, "*"):
 			// What adds nothing beside "*" does when that is gone.
@@ -214,19 +215,6 @@ func problemOf(entry cors.OriginEntry, credentials bool) string {
 	return ""
 }
 
-// allowsEverySite reports whether the entry that the engine refuses is the wildcard, or
-// a regex that is as good as one.
-func allowsEverySite(index int, r *rule) bool {
-	if index < 0 {
-		return false
-	}
-	entry := r.AllowOrigins[index]
-	if !entry.Regex {
-		return entry.Text == "*"
-	}
-	return everySite(entry.Text)
-}
-
 // dropCredentials carries the policy over without credentials.
 func (c *conversion) dropCredentials(r *rule, at *document.Node, what string) {
 	r.AllowCredentials = false
@@ -235,17 +223,17 @@ func (c *conversion) dropCredentials(r *rule, at *document.Node, what string) {
 
 func (c *conversion) leaveOut(r *rule, p cors.Problem) {
 	instead := "left out"
-	if p.Instead != "" && !strings.HasPrefix(p.Instead, "leave") {
+	if p.Instead != "" && !strings.HasPrefix(p.Instead, "leave") { // which would be said twice
 		instead += "; " + p.Instead
 	}
 	what := p.What
-	if i := strings.Index(what, " is already "); p.Warning && i > 0 {
-		what = what[:i] + " is listed twice" // where it is in a list that nobody sees
+	if p.Kind == problem.Duplicate && p.Field == "allow_origins" {
+		what = problem.Quote(r.AllowOrigins[p.Index].Text) + " is listed twice" // in a list that nobody sees
 	}
 	if p.Field == "allow_origins" && r.AllowOrigins[p.Index].Text == "null" && r.AllowCredentials {
 		what = problemOf(r.AllowOrigins[p.Index], true)
 	}
-	c.warn(r.place(p.Field, p.Index), "", what, instead)
+	c.warnOf(p.Kind, r.place(p.Field, p.Index), what, instead)
 }
 
 // mendOrigin writes an origin as browsers send it, if that is what was meant beyond doubt.
@@ -254,7 +242,7 @@ func (c *conversion) mendOrigin(r *rule, p cors.Problem) bool {
 	if !ok {
 		return false
 	}
-	c.warn(r.place(p.Field, p.Index), "", p.What, "carried over as "+quote(mended.Text))
+	c.warnOf(p.Kind, r.place(p.Field, p.Index), p.What, "carried over as "+quote(mended.Text))
 	r.AllowOrigins[p.Index] = mended
 	return true
 }
@@ -282,7 +270,7 @@ func validOrigin(text string) bool { return problemOf(cors.OriginEntry{Text: tex
 func (c *conversion) mendMaxAge(r *rule, p cors.Problem) {
 	seconds := min(max(*r.MaxAge, 0), longestAge)
 	r.MaxAge = &seconds
-	c.warn(r.place("max_age", 0), "", p.What, "carried over as "+strconv.Itoa(seconds))
+	c.warnOf(p.Kind, r.place("max_age", 0), p.What, "carried over as "+strconv.Itoa(seconds))
 }
 
 // longestAge is what an age becomes that is longer than Chromium remembers, and what a

@@ -7,6 +7,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // An originMatcher tests the text of an Origin header, as Envoy's StringMatcher does,
@@ -279,7 +280,7 @@ func (m originMatcher) hasPath() bool {
 // everySite reports whether the engine takes a regex for one of every site.
 func everySite(expr string) bool {
 	_, problems := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: true})
-	return slices.ContainsFunc(problems, func(p cors.Problem) bool { return strings.Contains(p.What, "matches every site") })
+	return slices.ContainsFunc(problems, func(p cors.Problem) bool { return p.Kind == problem.EverySite })
 }
 
 // acceptable reports whether the engine takes an entry of a policy with credentials.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // Recognize tells which of [Formats] a file is of, and by what in it. It is an error if
@@ -88,5 +89,6 @@ func isOurs(file *document.File) bool {
 	if len(file.Documents[0].Members) == 0 {
 		return false
 	}
-	return ours != nil || !slices.ContainsFunc(problems, func(p config.Problem) bool { return strings.Contains(p.What, "not a field") })
+	return ours != nil || !slices.ContainsFunc(problems,
+		func(p config.Problem) bool { return p.Kind == problem.UnknownField })
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A File is a text that a person wrote, and the documents in it.
@@ -85,32 +87,32 @@ type Member struct {
 	Value  *Node
 }
 
-// A Finding is something wrong, or doubtful, at a place in a file.
+// A Finding is a problem at a place in a file.
 type Finding struct {
+	// Problem says what is wrong; its place is that in the file.
+	problem.Problem
 	// File is where it was found.
 	File *File
-	// Offset is where in the file it is, in bytes.
-	Offset int
-	// Path is the field it is about, such as "policies[2].allow_origins[1]".
-	Path string
-	// What is wrong.
-	What string
-	// Instead is what to write instead; it may be empty.
-	Instead string
-	// Warning marks what is accepted but probably not meant.
-	Warning bool
-	// MoreErrors and MoreWarnings are how many further findings it stands for, if it is
-	// the last of many.
-	MoreErrors, MoreWarnings int
 }
 
-// Position is where it is.
-func (f *Finding) Position() Position { return f.File.Position(f.Offset) }
+// Finding is a problem at an offset of the file.
+func (f *File) Finding(offset int, p problem.Problem) *Finding {
+	p.Offset = min(max(offset, 0), len(f.Text))
+	at := f.Position(p.Offset)
+	p.Line, p.Column = at.Line, at.Column
+	return &Finding{p, f}
+}
 
-// Line is the line that the finding is about, without its end, and where in it the finding
+// Place is where it is: "file:line:column".
+func (f *Finding) Place() string { return f.File.Name + ":" + Position{f.Line, f.Column}.String() }
+
+// Error is the finding in one line: "file:line:column: path: what; instead".
+func (f *Finding) Error() string { return f.Place() + ": " + f.Message() }
+
+// Text is the line that the finding is about, without its end, and where in it the finding
 // is, in bytes. What is missing after the end of a file is pointed at where the last line
 // ends.
-func (f *Finding) Line() (line string, at int) {
+func (f *Finding) Text() (line string, at int) {
 	file, at := f.File, f.Offset
 	if file.end < 0 {
 		file.end = len(strings.TrimRight(file.Text, " \t\r\n"))
@@ -123,19 +125,6 @@ func (f *Finding) Line() (line string, at int) {
 		end = file.lines[number+1] - 1
 	}
 	return strings.TrimSuffix(file.Text[start:end], "\r"), at - start
-}
-
-// Error is the finding in one line: "file:line:column: path: what; instead".
-func (f *Finding) Error() string {
-	s := f.File.Name + ":" + f.Position().String() + ": "
-	if f.Path != "" {
-		s += f.Path + ": "
-	}
-	s += f.What
-	if f.Instead != "" {
-		s += "; " + f.Instead
-	}
-	return s
 }
 
 // String is the position as "line:column".
@@ -169,14 +158,15 @@ func ParseAs(subject, name, text string) (*File, *Finding) {
 	f.index()
 	switch {
 	case IsUTF16(text):
-		return f, f.fail(0, "the file is UTF-16", "save it as UTF-8")
+		return f, f.fail(problem.Syntax, 0, "the file is UTF-16", "save it as UTF-8")
 	case strings.HasPrefix(text, "\ufeff"):
-		return f, f.fail(0, "begins with a byte order mark", "save it without")
+		return f, f.fail(problem.Syntax, 0, "begins with a byte order mark", "save it without")
 	}
 	failed := f.parse()
 	if at := template.FindStringSubmatchIndex(text); failed != nil && at != nil && utf8.ValidString(text) {
 		// What a template breaks in YAML is no mistake of its author's.
-		failed = f.fail(at[2], "the file is a template", "run helm template first, and give what that prints")
+		failed = f.fail(problem.Placeholder, at[2], "the file is a template",
+			"run helm template first, and give what that prints")
 	}
 	return f, failed
 }
@@ -247,8 +237,8 @@ func (f *File) before(offset int) int {
 	return runes
 }
 
-func (f *File) fail(offset int, what, instead string) *Finding {
-	return &Finding{File: f, Offset: min(max(offset, 0), len(f.Text)), Path: "configuration", What: what, Instead: instead}
+func (f *File) fail(kind problem.Kind, offset int, what, instead string) *Finding {
+	return f.Finding(offset, problem.New(kind, "configuration", what, instead))
 }
 
 // Position is the place of an offset.

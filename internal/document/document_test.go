@@ -1,6 +1,7 @@
 package document_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // TestJSON: a tree is written as JSON, and each of its parts knows where it comes from.
@@ -144,7 +146,7 @@ func TestAliasesAreBounded(t *testing.T) {
 		}
 		b.WriteString(name + ": &" + name + " [*" + before + ", *" + before + "]\n")
 	}
-	if _, failed := document.Parse("bomb.yaml", b.String()); failed == nil || !strings.Contains(failed.What, "values, aliases counted") {
+	if _, failed := document.Parse("bomb.yaml", b.String()); failed == nil || failed.Kind != problem.TooLarge || !strings.Contains(failed.What, "values, aliases counted") {
 		t.Errorf("got %v", failed)
 	}
 }
@@ -264,7 +266,10 @@ func TestNotText(t *testing.T) {
 		file, failed := document.Parse(test.name, test.text)
 		got := ""
 		if failed != nil {
-			if got = failed.Position().String() + " " + failed.What; failed.Instead != "" {
+			if failed.Kind == 0 {
+				t.Errorf("%v has no kind", failed)
+			}
+			if got = fmt.Sprintf("%d:%d ", failed.Line, failed.Column) + failed.What; failed.Instead != "" {
 				got += "; " + failed.Instead
 			}
 		}

@@ -11,10 +11,11 @@ import (
 )
 
 func (f *File) parseJSON() *Finding {
-	if offset, what, instead := config.CheckSyntaxDepth(f.Text, maxDepth); what != "" {
+	if p, ok := config.CheckSyntaxDepth(f.Text, maxDepth); !ok {
 		// The words are those for what the filter reads.
 		called := strings.NewReplacer("the configuration", f.subject).Replace
-		return f.fail(offset, called(what), called(instead))
+		p.What, p.Instead = called(p.What), called(p.Instead)
+		return f.Finding(p.Offset, p)
 	}
 	f.Documents = []*Node{f.fromJSON(gjson.Parse(f.Text))}
 	return nil

@@ -3,6 +3,8 @@ package document
 import (
 	"strings"
 	"testing"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // TestPlacesAreLinear: to find the places of twice as many findings takes twice as many
@@ -16,10 +18,10 @@ func TestPlacesAreLinear(t *testing.T) {
 				t.Fatal(failed)
 			}
 			for _, e := range file.Documents[0].Get("allow_origins").Elements {
-				f := &Finding{File: file, Offset: e.Offset}
-				line, at := f.Line()
-				if p := f.Position(); p.Line != 1 || at != e.Offset || !strings.HasPrefix(line[at:], entry[:1]) || strings.HasSuffix(line, "\n") {
-					t.Fatalf("%s: %v, at %d of %.20q", name, p, at, line)
+				f := file.Finding(e.Offset, problem.Problem{})
+				line, at := f.Text()
+				if f.Line != 1 || at != e.Offset || !strings.HasPrefix(line[at:], entry[:1]) || strings.HasSuffix(line, "\n") {
+					t.Fatalf("%s: line %d, at %d of %.20q", name, f.Line, at, line)
 				}
 			}
 			return file.steps
@@ -48,7 +50,7 @@ func TestLine(t *testing.T) {
 	} {
 		file := &File{Text: test.text}
 		file.index()
-		line, at := (&Finding{File: file, Offset: test.at}).Line()
+		line, at := file.Finding(test.at, problem.Problem{}).Text()
 		if line != test.line || at != test.want {
 			t.Errorf("%q at %d: got %q at %d, want %q at %d", test.text, test.at, line, at, test.line, test.want)
 		}

@@ -6,16 +6,18 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // Finding is something wrong with the value; its place is called by a path.
-func (n *Node) Finding(path, what, instead string) *Finding {
-	return &Finding{File: n.file, Offset: n.Offset, Path: path, What: what, Instead: instead}
+func (n *Node) Finding(kind problem.Kind, path, what, instead string) *Finding {
+	return n.file.Finding(n.Offset, problem.New(kind, path, what, instead))
 }
 
 // Warning is something doubtful about the value.
-func (n *Node) Warning(path, what, instead string) *Finding {
-	f := n.Finding(path, what, instead)
+func (n *Node) Warning(kind problem.Kind, path, what, instead string) *Finding {
+	f := n.Finding(kind, path, what, instead)
 	f.Warning = true
 	return f
 }
@@ -33,7 +35,7 @@ func Unreadable(name string, err error) *Finding {
 		err = path.Err
 	}
 	file, _ := Parse(name, "")
-	return &Finding{File: file, Path: "configuration", What: "the file can't be read: " + err.Error()}
+	return file.Finding(0, problem.New(problem.Unreadable, "configuration", "the file can't be read: "+err.Error(), ""))
 }
 
 // A FindingJSON is a finding for programs.
@@ -54,7 +56,7 @@ func JSON(findings []*Finding) []FindingJSON {
 		if f.Warning {
 			severity = "warning"
 		}
-		list = append(list, FindingJSON{f.File.Name, f.Position(), f.Path, severity, f.What, f.Instead})
+		list = append(list, FindingJSON{f.File.Name, Position{f.Line, f.Column}, f.Path(), severity, f.What, f.Instead})
 	}
 	return list
 }

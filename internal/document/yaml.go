@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // maxNodes bounds the tree of a YAML file, in which aliases repeat what is written once.
@@ -49,12 +51,12 @@ func (f *File) parseYAML() *Finding {
 func (f *File) checkCharacters() *Finding {
 	for i, r := range f.Text {
 		if r == utf8.RuneError && !strings.HasPrefix(f.Text[i:], string(utf8.RuneError)) {
-			return f.fail(i, "the file is not valid UTF-8", "save it as UTF-8")
+			return f.fail(problem.Syntax, i, "the file is not valid UTF-8", "save it as UTF-8")
 		}
 	}
 	for i, r := range f.Text {
 		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
-			return f.fail(i, "the file has a control character, "+strconv.QuoteRune(r), "leave it out")
+			return f.fail(problem.Syntax, i, "the file has a control character, "+strconv.QuoteRune(r), "leave it out")
 		}
 	}
 	return nil
@@ -63,7 +65,7 @@ func (f *File) checkCharacters() *Finding {
 func (f *File) yamlError(err error) *Finding {
 	var load *yaml.LoadError
 	if !errors.As(err, &load) || load.Mark.Line < 1 {
-		return f.fail(0, "the file is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
+		return f.fail(problem.Syntax, 0, "the file is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
 	}
 	what := load.Message
 	if load.ContextMsg != "" {
@@ -88,7 +90,7 @@ func (f *File) yamlError(err error) *Finding {
 	default:
 		instead = adviceOnYAML(load.Message)
 	}
-	return f.fail(f.offset(load.Mark.Line, column), what, instead)
+	return f.fail(problem.Syntax, f.offset(load.Mark.Line, column), what, instead)
 }
 
 // adviceOnYAML is what to do about a mistake that the library calls by a message.
@@ -119,10 +121,10 @@ type yamlReader struct {
 	failed     *Finding
 }
 
-func (y *yamlReader) fail(n *yaml.Node, what, instead string) *Node {
+func (y *yamlReader) fail(kind problem.Kind, n *yaml.Node, what, instead string) *Node {
 	offset := y.file.offset(n.Line, n.Column)
 	if y.failed == nil {
-		y.failed = y.file.fail(offset, what, instead)
+		y.failed = y.file.fail(kind, offset, what, instead)
 	}
 	return &Node{file: y.file, Offset: offset, Text: "null"}
 }
@@ -141,9 +143,10 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 	case y.failed != nil:
 		return &Node{file: y.file, Text: "null"}
 	case y.nodes > maxNodes:
-		return y.fail(n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", y.either("use fewer aliases", "split the file"))
+		return y.fail(problem.TooLarge, n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", y.either("use fewer aliases", "split the file"))
 	case depth > maxDepth:
-		return y.fail(n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep", y.either("check the aliases", "check the brackets"))
+		return y.fail(problem.TooLarge, n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep",
+			y.either("check the aliases", "check the brackets"))
 	}
 	value := &Node{file: y.file, Offset: y.file.offset(n.Line, n.Column)}
 	switch n.Kind {
@@ -172,7 +175,7 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 			}
 		}
 	default:
-		return y.fail(n, "there is something that is no value", "leave it out")
+		return y.fail(problem.Syntax, n, "there is something that is no value", "leave it out")
 	}
 	return value
 }
@@ -193,7 +196,7 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 			merged = append(merged, content)
 			value.Merges = append(value.Merges, offset)
 		case key.Kind != yaml.ScalarNode:
-			y.fail(key, "a field's name is a list or an object", "write a string")
+			y.fail(problem.WrongType, key, "a field's name is a list or an object", "write a string")
 			return
 		default:
 			name := y.name(key)
@@ -228,7 +231,7 @@ func (y *yamlReader) merged(content *yaml.Node, depth int) (members []Member) {
 	}
 	for _, object := range objects {
 		if object.Kind != Object {
-			y.fail(content, "a merge (<<) needs an object", "merge an alias of one, or a list of such aliases")
+			y.fail(problem.WrongType, content, "a merge (<<) needs an object", "merge an alias of one, or a list of such aliases")
 		}
 		members = append(members, object.Members...)
 	}

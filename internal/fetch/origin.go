@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // SerializeOrigin returns the serialized origin of a URL, as it stands in an
@@ -19,6 +21,8 @@ import (
 // treats the scheme as one of tuple origins and sends scheme and host: so they
 // are serialized here.
 //
+// An error is a [problem.Problem].
+//
 // See https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin.
 func SerializeOrigin(rawURL string) (string, error) {
 	if inner, ok := strings.CutPrefix(rawURL, "blob:"); ok {
@@ -27,11 +31,13 @@ func SerializeOrigin(rawURL string) (string, error) {
 	u, ok := parseURL(rawURL)
 	switch {
 	case !ok:
-		return "", fmt.Errorf("%q is not a URL; write scheme, host and path, such as https://api.example.com/v1", rawURL)
+		return "", problem.New(problem.InvalidValue, "", strconv.Quote(rawURL)+" is not a URL",
+			"write scheme, host and path, such as https://api.example.com/v1")
 	case !u.tuple:
 		return "null", nil
 	case !ascii(u.host):
-		return "", fmt.Errorf("the host of %q is not ASCII; write it as a browser sends it, with xn--", rawURL)
+		return "", problem.New(problem.NeverSent, "", "the host of "+strconv.Quote(rawURL)+" is not ASCII",
+			"write it as a browser sends it, with xn--")
 	case u.port == "":
 		return u.scheme + "://" + u.host, nil
 	}

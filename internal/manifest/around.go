@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // The surroundings of a filter are what of a file decides whether a request reaches it
@@ -31,7 +32,7 @@ func (p *Plugin) lookAround(rules []config.Rule) []*document.Finding {
 	}
 	if m := p.around.manager; m != nil && slices.ContainsFunc(rules, matchesPaths) {
 		if missing := unnormalized(m); missing != nil {
-			list = append(list, m.Warning("match.paths",
+			list = append(list, m.Warning(problem.Bypassed, "match.paths",
 				"policies match on paths, of which Envoy leaves several spellings: what one policy covers as /admin may reach another as //admin, /x/../admin or /%2Fadmin",
 				"write "+strings.Join(missing, ", ")+" in the HttpConnectionManager"))
 		}
@@ -51,9 +52,9 @@ func (p *Plugin) before(f *document.Node, kind string) *document.Finding {
 	}
 	what := "filter " + name + " stands before " + p.Name + " (" + where + ")"
 	if kind == "cors" {
-		return f.Warning("http_filters", what+": Envoy's own CORS filter answers preflights first, by the policies of the routes", "remove it, or put "+p.Name+" first")
+		return f.Warning(problem.Bypassed, "http_filters", what+": Envoy's own CORS filter answers preflights first, by the policies of the routes", "remove it, or put "+p.Name+" first")
 	}
-	return f.Warning("http_filters", what+": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", "put "+p.Name+" first")
+	return f.Warning(problem.Bypassed, "http_filters", what+": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", "put "+p.Name+" first")
 }
 
 // answerers are Envoy's HTTP filters that answer requests themselves, by the folder of
@@ -115,13 +116,13 @@ func isTrue(n *document.Node) bool {
 func open(config *document.Node) (list []*document.Finding) {
 	const what = "lets requests pass without the filter when it fails: preflights reach the upstream, and its own CORS headers the page"
 	if n := config.Get("failure_policy"); n.Scalar() == "FAIL_OPEN" || n.Scalar() == "3" {
-		list = append(list, n.Warning("failure_policy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSED"))
+		list = append(list, n.Warning(problem.Bypassed, "failure_policy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSED"))
 	}
 	if n := config.Get("fail_strategy"); n.Scalar() == "FAIL_OPEN" {
-		list = append(list, n.Warning("fail_strategy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSE"))
+		list = append(list, n.Warning(problem.Bypassed, "fail_strategy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSE"))
 	}
 	if n := config.Get("fail_open"); isTrue(n) {
-		list = append(list, n.Warning("fail_open", what, "leave it out"))
+		list = append(list, n.Warning(problem.Bypassed, "fail_open", what, "leave it out"))
 	}
 	return list
 }
@@ -132,9 +133,9 @@ func phase(spec *document.Node) []*document.Finding {
 	const after = "authentication, authorization and rate limits answer a preflight first, and what they answer has no CORS headers"
 	switch {
 	case n == nil || n.Scalar() == "":
-		return []*document.Finding{spec.Warning("phase", "is missing, so that Istio puts the filter at the end of the chain: "+after, "write phase: AUTHN, with a priority above that of other plugins")}
+		return []*document.Finding{spec.Warning(problem.Bypassed, "phase", "is missing, so that Istio puts the filter at the end of the chain: "+after, "write phase: AUTHN, with a priority above that of other plugins")}
 	case n.Scalar() != "AUTHN":
-		return []*document.Finding{n.Warning("phase", n.Scalar()+" comes late: "+after,
+		return []*document.Finding{n.Warning(problem.Bypassed, "phase", n.Scalar()+" comes late: "+after,
 			"write AUTHN, with a priority above that of other plugins")}
 	}
 	return nil
@@ -156,7 +157,7 @@ func patched(patch *document.Node) []*document.Finding {
 	default:
 		return nil
 	}
-	return []*document.Finding{operation.Warning("patch.operation",
+	return []*document.Finding{operation.Warning(problem.Bypassed, "patch.operation",
 		operation.Scalar()+" puts the filter behind others, which may answer a preflight first", "write INSERT_FIRST")}
 }
 

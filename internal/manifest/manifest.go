@@ -14,6 +14,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Plugin is a configuration of the filter, and where it stands.
@@ -58,18 +59,13 @@ func newPlugin(name, configuration string, file *document.File, offset func(int)
 func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
 	once := p.read()
 	if once.configuration == nil && document.IsTemplate(p.Configuration) {
-		return nil, []*document.Finding{{
-			File: p.file, Offset: p.offset(strings.Index(p.Configuration, "{{")), Path: "configuration",
-			What: "the configuration is a template", Instead: "run helm template first, and give what that prints",
-		}}
+		return nil, []*document.Finding{p.file.Finding(p.offset(strings.Index(p.Configuration, "{{")),
+			problem.New(problem.Placeholder, "configuration", "the configuration is a template",
+				"run helm template first, and give what that prints"))}
 	}
 	var findings []*document.Finding
-	for _, problem := range once.problems {
-		findings = append(findings, &document.Finding{
-			File: p.file, Offset: p.offset(problem.Offset), Path: problem.Path,
-			What: problem.What, Instead: problem.Instead, Warning: problem.Warning,
-			MoreErrors: problem.MoreErrors, MoreWarnings: problem.MoreWarnings,
-		})
+	for _, found := range once.problems {
+		findings = append(findings, p.file.Finding(p.offset(found.Offset), found))
 	}
 	findings = append(findings, once.around...)
 	document.Sort(findings)
@@ -171,7 +167,7 @@ func each(d *document.Node, kind string, visit func(d *document.Node, kind strin
 func (s *search) document(d *document.Node, kind string) {
 	switch {
 	case kind == "" && isTests(d):
-		s.fail(d, "is a file of tests, not a configuration", "run corsctl test "+s.file.Name)
+		s.fail(problem.WrongType, d, "is a file of tests, not a configuration", "run corsctl test "+s.file.Name)
 	case d.Kind != document.Object || kind == "" && isConfiguration(d):
 		s.plugins = append(s.plugins, s.bare(d))
 	case kind == "WasmPlugin":
@@ -378,24 +374,24 @@ func texts(n *document.Node) (list []string) {
 func (s *search) choose() {
 	if len(s.plugins)+len(s.candidates) == 0 {
 		if len(s.findings) == 0 {
-			s.fail(nil, "has no Wasm filter and no configuration of one",
+			s.fail(problem.Missing, nil, "has no Wasm filter and no configuration of one",
 				"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy")
 		}
 		return
 	}
 	if !s.recognize() {
-		s.fail(s.candidates[0].at, "none of the file's Wasm filters looks like this one", `name the filter "cors"`)
+		s.fail(problem.Missing, s.candidates[0].at, "none of the file's Wasm filters looks like this one", `name the filter "cors"`)
 		return
 	}
 	for _, c := range s.candidates {
 		if !c.ours {
-			s.warn(c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked",
+			s.warn(problem.InvalidValue, c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked",
 				`name it "cors" if it is this one`)
 			continue
 		}
 		for _, other := range s.candidates {
 			if !other.ours && other.before(c) {
-				c.around.warnings = append(c.around.warnings, other.at.Warning("wasm",
+				c.around.warnings = append(c.around.warnings, other.at.Warning(problem.Bypassed, "wasm",
 					other.own()+" comes before "+c.own()+" (line "+strconv.Itoa(s.file.Position(c.begin).Line)+"), and may answer a preflight first", "put "+c.own()+" first"))
 			}
 		}
@@ -471,22 +467,20 @@ func (s *search) unwrap(c *candidate) {
 	value := c.value
 	switch {
 	case c.merge >= 0:
-		s.findings = append(s.findings, &document.Finding{
-			File: s.file, Offset: c.merge, Path: "configuration",
-			What: "Envoy doesn't read merge keys (<<)", Instead: "write the fields out, or use an alias of the whole value",
-		})
+		s.findings = append(s.findings, s.file.Finding(c.merge, problem.New(problem.Syntax, "configuration",
+			"Envoy doesn't read merge keys (<<)", "write the fields out, or use an alias of the whole value")))
 	case c.discovered:
 		if !s.follow(c) {
-			s.warn(c.at, c.name+" is configured by ECDS", "give that resource")
+			s.warn(problem.Missing, c.at, c.name+" is configured by ECDS", "give that resource")
 		}
 	case value == nil:
-		s.fail(c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
+		s.fail(problem.Missing, c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
 	case c.envoy:
 		s.message(c, value)
 	case value.Kind == document.String && document.IsTemplate(value.Text):
-		s.fail(value, c.name+" has a template for its configuration", "run helm template first, and give what that prints")
+		s.fail(problem.Placeholder, value, c.name+" has a template for its configuration", "run helm template first, and give what that prints")
 	case value.Kind == document.String:
-		s.fail(value, c.name+" has its configuration as a string", "write it as an object")
+		s.fail(problem.WrongType, value, c.name+" has its configuration as a string", "write it as an object")
 	default:
 		s.add(c, Of(c.name, value))
 	}
@@ -497,18 +491,21 @@ func (s *search) message(c *candidate, value *document.Node) {
 	inner, url := value.Get("value"), value.Get("@type").String()
 	slash := strings.LastIndexByte(url, '/')
 	if url != "" && slash < 0 {
-		s.fail(value.Get("@type"), "has the @type "+strconv.Quote(url)+", which has no slash", "write type.googleapis.com/google.protobuf.StringValue")
+		s.fail(problem.InvalidValue, value.Get("@type"), "has the @type "+strconv.Quote(url)+", which has no slash",
+			"write type.googleapis.com/google.protobuf.StringValue")
 		return
 	}
 	switch url[slash+1:] {
 	case "":
-		s.fail(value, "has no @type", `write {"@type": type.googleapis.com/google.protobuf.StringValue, value: …}`)
+		s.fail(problem.Missing, value, "has no @type",
+			`write {"@type": type.googleapis.com/google.protobuf.StringValue, value: …}`)
 	case "google.protobuf.Struct":
-		s.fail(value, "Envoy hands a Struct to the filter in binary, which it refuses",
+		s.fail(problem.WrongType, value, "Envoy hands a Struct to the filter in binary, which it refuses",
 			"write google.protobuf.StringValue, with the configuration as a string: value: |")
 	case "google.protobuf.StringValue":
 		if inner == nil || inner.Kind != document.String {
-			s.fail(value, c.name+" has a StringValue without a string", `write the configuration in the field "value", as a string: "value: |"`)
+			s.fail(problem.WrongType, value, c.name+" has a StringValue without a string",
+				`write the configuration in the field "value", as a string: "value: |"`)
 			return
 		}
 		s.add(c, newPlugin(c.name, inner.Text, s.file, inner.TextMap().Offset))
@@ -516,12 +513,14 @@ func (s *search) message(c *candidate, value *document.Node) {
 		// As in protobuf's JSON, of either alphabet and with or without padding.
 		text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(inner.String()), "="))
 		if err != nil || inner == nil {
-			s.fail(value, c.name+" has a BytesValue without bytes", `write the configuration in the field "value", in base64`)
+			s.fail(problem.WrongType, value, c.name+" has a BytesValue without bytes",
+				`write the configuration in the field "value", in base64`)
 			return
 		}
 		s.add(c, newPlugin(c.name, string(text), s.file, func(int) int { return inner.Offset }))
 	default:
-		s.fail(value, c.name+" has a configuration of the type "+url, "write google.protobuf.StringValue")
+		s.fail(problem.WrongType, value, c.name+" has a configuration of the type "+url,
+			"write google.protobuf.StringValue")
 	}
 }
 
@@ -531,15 +530,15 @@ func (s *search) add(c *candidate, p *Plugin) {
 	s.plugins = append(s.plugins, p)
 }
 
-func (s *search) warn(at *document.Node, what, instead string) {
-	s.fail(at, what, instead)
+func (s *search) warn(kind problem.Kind, at *document.Node, what, instead string) {
+	s.fail(kind, at, what, instead)
 	s.findings[len(s.findings)-1].Warning = true
 }
 
-func (s *search) fail(at *document.Node, what, instead string) {
-	f := &document.Finding{File: s.file, Path: "configuration", What: what, Instead: instead}
+func (s *search) fail(kind problem.Kind, at *document.Node, what, instead string) {
+	offset := 0
 	if at != nil {
-		f.Offset = at.Offset
+		offset = at.Offset
 	}
-	s.findings = append(s.findings, f)
+	s.findings = append(s.findings, s.file.Finding(offset, problem.New(kind, "configuration", what, instead)))
 }

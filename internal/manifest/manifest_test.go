@@ -161,7 +161,9 @@ func TestFind(t *testing.T) {
 				findings = append(findings, found...)
 			}
 			for _, f := range findings {
-				got = append(got, f.Error())
+				if got = append(got, f.Error()); f.Kind == 0 {
+					t.Errorf("%v has no kind", f)
+				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
@@ -180,8 +182,7 @@ func check(t *testing.T, name, text string) (wrong bool) {
 		findings = append(findings, found...)
 	}
 	for _, f := range findings {
-		p := f.Position()
-		if p.Line < 1 || p.Column < 1 || f.Offset > len(text) || f.What == "" {
+		if f.Kind == 0 || f.Line < 1 || f.Column < 1 || f.Offset > len(text) || f.What == "" {
 			t.Fatalf("%.100q: a finding without a place: %+v", text, f)
 		}
 		wrong = wrong || !f.Warning
@@ -420,7 +421,9 @@ func TestFollow(t *testing.T) {
 				findings = append(findings, found...)
 			}
 			for _, f := range findings {
-				got = append(got, f.Error())
+				if got = append(got, f.Error()); f.Kind == 0 {
+					t.Errorf("%v has no kind", f)
+				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)

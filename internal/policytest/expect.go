@@ -11,20 +11,21 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // fields are the fields of what is expected, in the order in which they are checked.
 var fields = []field{
-	{"verdict", isVerdict, "is neither allowed nor blocked", "write allowed or blocked", checkVerdict},
-	{"reason", isReason, "is not a reason",
+	{"verdict", isVerdict, problem.InvalidValue, "is neither allowed nor blocked", "write allowed or blocked", checkVerdict},
+	{"reason", isReason, problem.InvalidValue, "is not a reason",
 		`write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`, checkReason},
-	{"policy", isKind(document.String, document.Null), "is not a name",
+	{"policy", isKind(document.String, document.Null), problem.WrongType, "is not a name",
 		"write the name of the policy, or null for none", checkPolicy},
-	{"preflight", isKind(document.Bool), "is not true or false", "write whether a browser asks first", checkPreflight},
-	{"preflight_status", isKind(document.Number), "is not a number",
+	{"preflight", isKind(document.Bool), problem.WrongType, "is not true or false", "write whether a browser asks first", checkPreflight},
+	{"preflight_status", isKind(document.Number), problem.WrongType, "is not a number",
 		"write the status of the preflight's answer, such as 204", checkStatus},
-	{"preflight_headers", isKind(document.Object), noHeaders, writeHeaders, checkPreflightHeaders},
-	{"headers", isKind(document.Object), noHeaders, writeHeaders, checkHeaders},
+	{"preflight_headers", isKind(document.Object), problem.WrongType, noHeaders, writeHeaders, checkPreflightHeaders},
+	{"headers", isKind(document.Object), problem.WrongType, noHeaders, writeHeaders, checkHeaders},
 }
 
 // A field is one of what is expected: what it may be, what is said of anything else, and
@@ -32,6 +33,7 @@ var fields = []field{
 type field struct {
 	name          string
 	valid         func(want *document.Node) bool
+	kind          problem.Kind
 	what, instead string
 	check         func(e *explain.Explanation, want *document.Node) string
 }
@@ -45,7 +47,7 @@ const (
 func (l *loader) expectations(test *document.Node, path string, t *Test) {
 	n := test.Get("expect")
 	if n == nil || n.Kind != document.Object || len(n.Members) == 0 {
-		l.fail(cmp.Or(n, test), path, "is missing", "write at least the verdict, allowed or blocked")
+		l.fail(problem.Missing, cmp.Or(n, test), path, "is missing", "write at least the verdict, allowed or blocked")
 		return
 	}
 	var names []string
@@ -58,10 +60,10 @@ func (l *loader) expectations(test *document.Node, path string, t *Test) {
 		switch {
 		case value == nil:
 		case !t.browser && f.name != "policy" && f.name != "headers":
-			l.fail(value, path, "is what a browser decides, and the request has no origin",
+			l.fail(problem.MisplacedField, value, path, "is what a browser decides, and the request has no origin",
 				"write an origin, or expect only policy and headers")
 		case !f.valid(value):
-			l.fail(value, path, f.what, f.instead)
+			l.fail(f.kind, value, path, f.what, f.instead)
 		default:
 			for _, m := range value.Members {
 				l.header(m, path+"."+m.Name)

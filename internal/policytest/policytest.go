@@ -4,6 +4,7 @@ package policytest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Suite is a file of tests of one configuration.
@@ -62,7 +64,7 @@ func (s *Suite) Run() (results []Result) {
 		e := t.explain(s.rules)
 		for _, x := range t.expect {
 			if got := x.check(e, x.node); got != "" {
-				r.Failures = append(r.Failures, x.node.Finding(x.path, got, ""))
+				r.Failures = append(r.Failures, x.node.Finding(problem.Unexpected, x.path, got, ""))
 			}
 		}
 		results = append(results, r)
@@ -82,21 +84,21 @@ func (t *Test) explain(rules []config.Rule) *explain.Explanation {
 func Load(file *document.File, read func(name string) (text string, err error)) (*Suite, []*document.Finding) {
 	l := &loader{file: file, suite: &Suite{Name: file.Name}}
 	if len(file.Documents) != 1 {
-		l.findings = append(l.findings, &document.Finding{
-			File: file, Path: "tests", What: fmt.Sprintf("the file has %d documents", len(file.Documents)), Instead: "write one, with configuration and tests",
-		})
+		l.report(0, problem.New(problem.WrongType, "tests",
+			fmt.Sprintf("the file has %d documents", len(file.Documents)), "write one, with configuration and tests"))
 		return nil, l.findings
 	}
 	root := file.Documents[0]
 	if manifest.IsConfiguration(root) {
-		l.fail(root, "configuration", "is a configuration, not a file of tests", "run corsctl validate "+file.Name+", or write a file of tests that names it")
+		l.fail(problem.WrongType, root, "configuration", "is a configuration, not a file of tests",
+			"run corsctl validate "+file.Name+", or write a file of tests that names it")
 		return nil, l.findings
 	}
 	l.fields(root, "", "configuration", "tests")
 	l.configuration(root, read)
 	tests := root.Get("tests")
 	if len(tests.List()) == 0 {
-		l.fail(cmp.Or(tests, root), "tests", "is missing or has no test",
+		l.fail(problem.Missing, cmp.Or(tests, root), "tests", "is missing or has no test",
 			"write a list of tests, each with name, request and expect")
 	}
 	names := map[string]bool{}
@@ -116,8 +118,12 @@ type loader struct {
 	findings []*document.Finding
 }
 
-func (l *loader) fail(at *document.Node, path, what, instead string) {
-	l.findings = append(l.findings, at.Finding(path, what, instead))
+func (l *loader) fail(kind problem.Kind, at *document.Node, path, what, instead string) {
+	l.report(at.Offset, problem.New(kind, path, what, instead))
+}
+
+func (l *loader) report(offset int, p problem.Problem) {
+	l.findings = append(l.findings, l.file.Finding(offset, p))
 }
 
 // fields reports fields that are unknown or given twice.
@@ -127,17 +133,14 @@ func (l *loader) fields(n *document.Node, path string, known ...string) {
 	}
 	seen := map[string]bool{}
 	for _, m := range n.Members {
-		finding := &document.Finding{File: l.file, Offset: m.Offset, Path: path + m.Name}
 		switch {
 		case !slices.Contains(known, m.Name):
-			finding.What, finding.Instead = "is not a field", "the fields are "+strings.Join(known, ", ")
+			l.report(m.Offset, problem.New(problem.UnknownField, path+m.Name, "is not a field",
+				"the fields are "+strings.Join(known, ", ")))
 		case seen[m.Name]:
-			finding.What, finding.Instead = "is given twice", "leave one out"
-		default:
-			seen[m.Name] = true
-			continue
+			l.report(m.Offset, problem.New(problem.Duplicate, path+m.Name, "is given twice", "leave one out"))
 		}
-		l.findings = append(l.findings, finding)
+		seen[m.Name] = true
 	}
 }
 
@@ -155,7 +158,7 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 	case configuration == nil:
 		l.findings = append(l.findings, slices.DeleteFunc(findings, func(f *document.Finding) bool { return f.Warning })...)
 	case len(l.suite.rules) == 0:
-		l.fail(n, path, "has no policies of its own", "give the document that its policy source serves")
+		l.fail(problem.Missing, n, path, "has no policies of its own", "give the document that its policy source serves")
 	}
 }
 
@@ -164,12 +167,12 @@ func (l *loader) plugin(root *document.Node, path string, read func(string) (str
 	n := root.Get("configuration")
 	switch {
 	case n == nil:
-		l.fail(root, path, "is missing", "write the name of the file with the policies, or the policies")
+		l.fail(problem.Missing, root, path, "is missing", "write the name of the file with the policies, or the policies")
 		return nil
 	case n.Kind == document.Object:
 		return manifest.Of("", n)
 	case n.Kind != document.String:
-		l.fail(n, path, "is neither a name nor an object", "write the name of the file with the policies, or the policies")
+		l.fail(problem.WrongType, n, path, "is neither a name nor an object", "write the name of the file with the policies, or the policies")
 		return nil
 	}
 	name := n.Text
@@ -178,7 +181,7 @@ func (l *loader) plugin(root *document.Node, path string, read func(string) (str
 	}
 	text, err := read(name)
 	if err != nil {
-		l.fail(n, path, "can't be read: "+err.Error(), "write a name relative to the file of the tests")
+		l.fail(problem.Unreadable, n, path, "can't be read: "+err.Error(), "write a name relative to the file of the tests")
 		return nil
 	}
 	switch plugins, findings := manifest.Find(name, text, nil); len(plugins) {
@@ -188,7 +191,7 @@ func (l *loader) plugin(root *document.Node, path string, read func(string) (str
 	case 1:
 		return plugins[0]
 	default:
-		l.fail(n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(plugins)), "name a file with one")
+		l.fail(problem.WrongType, n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(plugins)), "name a file with one")
 		return nil
 	}
 }
@@ -196,16 +199,17 @@ func (l *loader) plugin(root *document.Node, path string, read func(string) (str
 // test reads one test.
 func (l *loader) test(n *document.Node, path string, names map[string]bool) {
 	if n.Kind != document.Object {
-		l.fail(n, path, "is not an object", "write name, request and expect")
+		l.fail(problem.WrongType, n, path, "is not an object", "write name, request and expect")
 		return
 	}
 	l.fields(n, path, "name", "request", "expect")
 	t := &Test{Name: n.Get("name").String()}
 	switch {
 	case t.Name == "":
-		l.fail(n, path+".name", "is missing", "say what the test is about")
+		l.fail(problem.Missing, n, path+".name", "is missing", "say what the test is about")
 	case names[t.Name]:
-		l.fail(n.Get("name"), path+".name", strconv.Quote(t.Name)+" is the name of another test too", "give each test a name of its own")
+		l.fail(problem.Duplicate, n.Get("name"), path+".name", strconv.Quote(t.Name)+" is the name of another test too",
+			"give each test a name of its own")
 	}
 	names[t.Name] = true
 	l.request(n, path+".request", t)
@@ -216,7 +220,7 @@ func (l *loader) test(n *document.Node, path string, names map[string]bool) {
 func (l *loader) request(test *document.Node, path string, t *Test) {
 	n := test.Get("request")
 	if n == nil || n.Kind != document.Object {
-		l.fail(cmp.Or(n, test), path, "is missing", "write origin, method, url, headers, credentials and route, as far as they matter")
+		l.fail(problem.Missing, cmp.Or(n, test), path, "is missing", "write origin, method, url, headers, credentials and route, as far as they matter")
 		return
 	}
 	l.fields(n, path, "origin", "method", "url", "route", "headers", "credentials", "private_network")
@@ -235,7 +239,7 @@ func (l *loader) request(test *document.Node, path string, t *Test) {
 		return
 	}
 	if headers.Kind != document.Object {
-		l.fail(headers, path+".headers", "is not an object", `write each header as "name: value"`)
+		l.fail(problem.WrongType, headers, path+".headers", "is not an object", `write each header as "name: value"`)
 	}
 	for _, m := range headers.Members {
 		l.header(m, path+".headers."+m.Name)
@@ -255,7 +259,7 @@ func (l *loader) origin(n *document.Node, path string) string {
 // text reads a text that isn't empty.
 func (l *loader) text(n *document.Node, path, otherwise string) string {
 	if n != nil && n.String() == "" {
-		l.fail(n, path, "is not a text", "write it in quotes")
+		l.fail(problem.WrongType, n, path, "is not a text", "write it in quotes")
 	}
 	return cmp.Or(n.String(), otherwise)
 }
@@ -264,23 +268,22 @@ func (l *loader) text(n *document.Node, path, otherwise string) string {
 func (l *loader) flag(of *document.Node, name, path string) bool {
 	n := of.Get(name)
 	if n != nil && n.Kind != document.Bool {
-		l.fail(n, path+"."+name, "is not true or false", "write true or false")
+		l.fail(problem.WrongType, n, path+"."+name, "is not true or false", "write true or false")
 	}
 	return n.Scalar() == "true"
 }
 
-// check reports what is wrong with a value, if there is one.
+// check reports what a check of package capture says of a value, if there is one.
 func (l *loader) check(n *document.Node, path string, err error) {
-	if n != nil && err != nil {
-		what, instead, _ := strings.Cut(err.Error(), "; ")
-		l.fail(n, path, what, instead)
+	if p, ok := errors.AsType[problem.Problem](err); ok && n != nil {
+		l.fail(p.Kind, n, path, p.What, p.Instead)
 	}
 }
 
 // header reports a header whose value is no text.
 func (l *loader) header(m document.Member, path string) {
 	if m.Value.Kind == document.List || m.Value.Kind == document.Object {
-		l.fail(m.Value, path, "is not a text", "write the value in quotes, several joined by commas")
+		l.fail(problem.WrongType, m.Value, path, "is not a text", "write the value in quotes, several joined by commas")
 	}
 }
 

@@ -35,7 +35,7 @@ func TestPrefixes(t *testing.T) {
 		}
 		for _, r := range report.Results {
 			for _, f := range r.Failures {
-				if f.What == "" || f.Position().Line < 1 {
+				if f.What == "" || f.Line < 1 || f.Kind == 0 {
 					t.Fatalf("%s: a failure without words or place: %+v", good[:n], f)
 				}
 			}

@@ -4,26 +4,42 @@ package problem
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
 // A Problem is one thing wrong, or doubtful, in what an operator wrote.
 type Problem struct {
+	// Kind says what is wrong, for code.
+	Kind Kind
+	// Warning marks what is accepted but probably not meant.
+	Warning bool
 	// Rule is the index of the rule it is in; 0 for a policy on its own.
 	Rule int
-	// Field is the configuration's name of the field, such as "allow_origins" or
-	// "match.hosts"; empty for the policy as a whole.
+	// Field is the field it is about, such as "policies[2].allow_origins"; in a policy on its
+	// own only the field's name, such as "match.hosts". "configuration" is a document as a
+	// whole, and "" a policy.
 	Field string
 	// Index is the element of the field's list, or -1 for the field as a whole.
 	Index int
-	// Offset is where the element stands, if who compiles it has said so.
+	// Offset is where it is, in bytes, as far as that is known.
 	Offset int
+	// Line and Column are where it is in a document, counted from 1; columns count
+	// characters. They are 0 where there is no document.
+	Line, Column int
 	// What is wrong, in words that follow "<where>: ".
 	What string
-	// Instead is what to write instead, as an imperative; empty if What says it.
+	// Instead is what to do about it, as an imperative; empty if What says it. What it says
+	// to write is what is accepted.
 	Instead string
-	// Warning marks what is accepted but probably not meant.
-	Warning bool
+	// MoreErrors and MoreWarnings are how many further problems there are that aren't
+	// described: only a problem of the kind [More] has them.
+	MoreErrors, MoreWarnings int
+}
+
+// New is an error about a field as a whole.
+func New(kind Kind, field, what, instead string) Problem {
+	return Problem{Kind: kind, Field: field, Index: -1, What: what, Instead: instead}
 }
 
 // Path is the problem's place in the configuration, such as "allow_origins[1]".
@@ -34,8 +50,8 @@ func (p Problem) Path() string {
 	return p.Field + "[" + strconv.Itoa(p.Index) + "]"
 }
 
-// Error is the problem in one line, without the rule.
-func (p Problem) Error() string {
+// Message is the problem in one line, without its line and column: "path: what; instead".
+func (p Problem) Message() string {
 	s := p.What
 	if p.Instead != "" {
 		s += "; " + p.Instead
@@ -45,6 +61,17 @@ func (p Problem) Error() string {
 	}
 	return p.Path() + ": " + s
 }
+
+// Error is the problem in one line: "line:column path: what; instead".
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return p.Message()
+	}
+	return strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column) + " " + p.Message()
+}
+
+// Suggestion is what Instead says to write; ok is false if it says to do something else.
+func (p Problem) Suggestion() (text string, ok bool) { return strings.CutPrefix(p.Instead, "write ") }
 
 // A Reporter takes the problems of what is compiled, as they are found. It may bound
 // how many of them are described: what an operator or a source hands over can have as
@@ -89,17 +116,18 @@ func (l *List) Report(p Problem) { l.problems = append(l.problems, p) }
 // All are the problems; the last one says how many others there are.
 func (l *List) All() []Problem {
 	if more := l.Errors + l.Warnings - len(l.problems); more > 0 {
-		return append(l.problems, Problem{Index: -1, What: More(more), Warning: l.Errors == 0})
+		return append(l.problems, Others(more, l.Errors == 0))
 	}
 	return l.problems
 }
 
-// More says in words that so many problems are not described.
-func More(n int) string {
-	if n == 1 {
-		return "and 1 more problem"
+// Others stands for so many problems that aren't described.
+func Others(n int, warning bool) Problem {
+	p := New(More, "", "and "+strconv.Itoa(n)+" more problem", "")
+	if p.Warning = warning; n > 1 {
+		p.What += "s"
 	}
-	return "and " + strconv.Itoa(n) + " more problems"
+	return p
 }
 
 // Quote quotes a value for a message: on one line, printable, and not too long.

@@ -1,0 +1,112 @@
+// Package layers tests what uses what: which packages of the project a package may use,
+// and what of the standard library gets into the module for Envoy.
+package layers
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	root = "../.."
+	path = "github.com/proxy-wasm-cors/proxy-wasm-cors/"
+)
+
+// layers are all packages, from the bottom to the top. A package uses only packages of
+// lines above its own.
+var layers = [][]string{
+	{"internal/problem", "internal/publicsuffix", "internal/cases"},
+	{"internal/fetch", "internal/wasmhost", "internal/envoytest"},
+	{"cors"},
+	{"config"},
+	{"config/schema", "internal/document", "internal/capture"},
+	{"filter", "internal/convert", "internal/explain", "internal/manifest"},
+	{"internal/policytest"},
+	// Programs.
+	{
+		"module", "cmd/corsctl", "bench", "demo", "tools/module",
+		"config/internal/steps", "config/schema/internal/generate",
+	},
+	// Tests only.
+	{"e2e/browser", "e2e/envoy", "e2e/hotreload", "e2e/wazero", "internal/layers"},
+}
+
+// list runs go list in a folder, for the module's system or this one.
+func list(t *testing.T, folder, system string, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"-C", root + "/" + folder, "list"}, args...)...)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly")
+	if system != "" {
+		cmd.Env = append(cmd.Env, "GOOS="+system, "GOARCH=wasm")
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, stderr.String())
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// TestLayers: no package uses one of its own layer or a layer above.
+func TestLayers(t *testing.T) {
+	layerOf := map[string]int{}
+	for i, packages := range layers {
+		for _, name := range packages {
+			layerOf[name] = i
+		}
+	}
+	var found []string
+	for folder, system := range map[string]string{".": "", "module": "wasip1", "e2e": "", "bench": ""} {
+		for _, line := range list(t, folder, system, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+			user, used, _ := strings.Cut(line, " ")
+			user = strings.TrimPrefix(user, path)
+			found = append(found, user)
+			for imported := range strings.FieldsSeq(used) {
+				name, ours := strings.CutPrefix(imported, path)
+				if ours && layerOf[name] >= layerOf[user] {
+					t.Errorf("%s uses %s, which isn't below it", user, name)
+				}
+			}
+		}
+	}
+	slices.Sort(found)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(slices.Concat(layers...))), found); diff != "" {
+		t.Errorf("packages that layers has and the project hasn't (-), and the other way round (+):\n%s", diff)
+	}
+}
+
+// linked is what gets into the module of the standard library, beside the runtime. Each
+// costs bytes that every proxy loads: what is added here needs a reason as good as those
+// in RATIONALE.md ("Size of the module").
+var linked = strings.Fields(`
+	cmp encoding/binary errors hash hash/maphash io iter maps math math/bits math/rand/v2
+	reflect regexp/syntax runtime slices sort strconv strings structs sync sync/atomic
+	syscall time unicode unicode/utf16 unicode/utf8 unsafe`)
+
+// budget is how many bytes the module may have.
+const budget = 4_250_000
+
+// TestModule: no further package is linked into the module, above all none of fmt,
+// encoding/json, os, net and regexp, and it isn't larger than its budget.
+func TestModule(t *testing.T) {
+	got := slices.DeleteFunc(list(t, "module", "wasip1", "-deps", "-f", "{{if .Standard}}{{.ImportPath}}{{end}}"), func(name string) bool {
+		return name == "" || strings.HasPrefix(name, "internal/") || strings.HasPrefix(name, "runtime/")
+	})
+	slices.Sort(got)
+	if diff := cmp.Diff(linked, got); diff != "" {
+		t.Errorf("linked (-want +got):\n%s", diff)
+	}
+	module, err := os.Stat(root + "/build/cors.wasm")
+	if err != nil {
+		t.Fatalf(`%v; run "make build"`, err)
+	}
+	if module.Size() > budget {
+		t.Errorf("build/cors.wasm has %d bytes, and %d at the most are allowed", module.Size(), budget)
+	}
+}
