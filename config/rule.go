@@ -31,15 +31,23 @@ type field struct {
 	null   bool
 }
 
+// ParseRules reads a document as [Parse] does, and returns its policies too, in its order;
+// there are none if it isn't valid.
+func ParseRules(doc string) (*Config, []Rule, []Problem) {
+	r := newReader(doc)
+	r.keep = true
+	c, problems := r.parse()
+	if c == nil {
+		return nil, nil, problems
+	}
+	return c, r.rules, problems
+}
+
 // Rules returns the policies of a document in its order, or nothing if the document
 // isn't valid: [Parse] says why.
 func Rules(doc string) []Rule {
-	r := newReader(doc)
-	r.keep = true
-	if r.read(); r.Errors > 0 {
-		return nil
-	}
-	return r.rules
+	_, rules, _ := ParseRules(doc)
+	return rules
 }
 
 // rule makes a rule of the policy that has been read.

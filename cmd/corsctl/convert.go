@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,15 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 )
 
+// convertFlags are the flags of convert.
+type convertFlags struct {
+	from   string
+	strict bool
+	output *format
+}
+
 func newConvert() *cobra.Command {
+	f := &convertFlags{}
 	c := &cobra.Command{
 		Use:   "convert [--from FORMAT] FILE|-",
 		Short: "Make a configuration of what other tools call a CORS policy",
@@ -42,56 +49,63 @@ with 2 if the format can't be told.`,
 			}
 			return nil
 		},
+		RunE: f.run,
 	}
-	from := c.Flags().String("from", "", "the format: "+strings.Join(convert.Sources(), ", "))
-	strict := c.Flags().Bool("strict", false, "fail if anything isn't carried over as it was")
-	output := outputFlag(c, "text", "json")
-	if err := c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(convert.Sources(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	c.Flags().StringVar(&f.from, "from", "", "the format: "+strings.Join(convert.Formats(), ", "))
+	c.Flags().BoolVar(&f.strict, "strict", false, "fail if anything isn't carried over as it was")
+	f.output = outputFlag(c, "text", "json")
+	if err := c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(convert.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is there
 	}
-	c.RunE = func(c *cobra.Command, args []string) error {
-		name, text, err := read(c, args[0])
-		if err != nil && output.value == "json" {
-			return errors.Join(err, printConverted(c, *from, &convert.Result{Findings: []*document.Finding{unreadable(name, err)}}))
-		}
-		if err != nil {
-			return err
-		}
-		file, failed := document.Parse(name, text)
-		result := &convert.Result{Findings: []*document.Finding{failed}}
-		source := *from
-		if failed == nil {
-			if source == "" {
-				var by convert.Removal
-				if source, by, err = convert.Recognize(file); err != nil {
-					return err
-				}
-				if output.value != "json" {
-					fmt.Fprintf(c.ErrOrStderr(), "%s is read as %s, because of %s in line %d\n",
-						printable(file.Name), source, printable(by.Path), file.Position(by.Offset).Line)
-				}
-			}
-			if result, err = convert.Convert(source, file); err != nil {
-				return err
-			}
-		}
-		wrong, warnings := count(result.Findings)
-		if *strict && warnings > 0 {
-			result.Configuration, result.Remove = "", nil
-		}
-		if output.value == "json" {
-			err = printConverted(c, source, result)
-		} else {
-			printFindings(c.ErrOrStderr(), result.Findings)
-			_, err = fmt.Fprint(c.OutOrStdout(), result.Configuration)
-			printRemovals(c.ErrOrStderr(), result.Remove)
-		}
-		if err == nil && (wrong > 0 || *strict && warnings > 0) {
-			return errFindings
+	return c
+}
+
+func (f *convertFlags) run(c *cobra.Command, args []string) error {
+	name, text, err := read(c, args[0])
+	if err != nil {
+		if f.output.value == "json" {
+			unread := &convert.Result{From: f.from, Findings: []*document.Finding{document.Unreadable(name, err)}}
+			err = errors.Join(err, printJSON(c.OutOrStdout(), unread.JSON()))
 		}
 		return err
 	}
-	return c
+	result, err := f.convert(c.ErrOrStderr(), name, text)
+	if err != nil {
+		return err
+	}
+	wrong, warnings := count(result.Findings)
+	fails := f.strict && warnings > 0
+	if fails {
+		result.Configuration, result.Remove = "", nil
+	}
+	if f.output.value == "json" {
+		err = printJSON(c.OutOrStdout(), result.JSON())
+	} else {
+		printFindings(c.ErrOrStderr(), result.Findings)
+		_, err = fmt.Fprint(c.OutOrStdout(), result.Configuration)
+		printRemovals(c.ErrOrStderr(), result.Remove)
+	}
+	return verdict(err, wrong > 0 || fails)
+}
+
+// convert converts a file, and says which format it is read as if it had to find out.
+func (f *convertFlags) convert(stderr io.Writer, name, text string) (*convert.Result, error) {
+	file, failed := document.Parse(name, text)
+	if failed != nil {
+		return &convert.Result{From: f.from, Findings: []*document.Finding{failed}}, nil //nolint:nilerr // It is the result.
+	}
+	if f.from != "" {
+		return convert.Convert(f.from, file)
+	}
+	from, by, err := convert.Recognize(file)
+	if err != nil {
+		return nil, err
+	}
+	if f.output.value != "json" {
+		fmt.Fprintf(stderr, "%s is read as %s, because of %s in line %d\n",
+			printable(file.Name), from, printable(by.Path), file.Position(by.Offset).Line)
+	}
+	return convert.Convert(from, file)
 }
 
 // printRemovals says what to remove at the source.
@@ -103,25 +117,4 @@ func printRemovals(w io.Writer, list []convert.Removal) {
 	for _, r := range list {
 		fmt.Fprintln(w, "  "+printable(r.String()))
 	}
-}
-
-// printConverted prints a result as JSON.
-func printConverted(c *cobra.Command, from string, result *convert.Result) error {
-	var configuration any
-	if result.Configuration != "" {
-		configuration = json.RawMessage(result.Configuration)
-	}
-	type removal struct {
-		File   string `json:"file"`
-		Line   int    `json:"line"`
-		Column int    `json:"column"`
-		Path   string `json:"path"`
-		What   string `json:"what"`
-	}
-	remove := []removal{}
-	for _, r := range result.Remove {
-		at := r.File.Position(r.Offset)
-		remove = append(remove, removal{r.File.Name, at.Line, at.Column, r.Path, r.What})
-	}
-	return printJSON(c.OutOrStdout(), map[string]any{"from": from, "configuration": configuration, "findings": asJSON(result.Findings), "remove": remove})
 }

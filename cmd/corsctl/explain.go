@@ -1,19 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
 )
 
 // explainFlags are the flags of explain.
@@ -49,6 +49,7 @@ configuration is wrong.`,
   corsctl explain -c cors.json --from-curl "$(pbpaste)"
   corsctl explain -c cors.json --har localhost.har`,
 		Args: usedRight,
+		RunE: f.run,
 	}
 	flags := c.Flags()
 	flags.StringVarP(&f.config, "config", "c", "", `the file with the configuration, "-" for standard input`)
@@ -67,93 +68,87 @@ configuration is wrong.`,
 	if err := c.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag is there
 	}
-	c.MarkFlagsMutuallyExclusive("from-curl", "har")
-	for _, given := range []string{"url", "method", "private-network"} {
-		c.MarkFlagsMutuallyExclusive("from-curl", given)
-		c.MarkFlagsMutuallyExclusive("har", given)
+	for _, r := range requestFlags {
+		for _, other := range r.others {
+			c.MarkFlagsMutuallyExclusive(r.flag, other)
+		}
 	}
-	c.MarkFlagsMutuallyExclusive("har", "header")
-	c.RunE = func(c *cobra.Command, _ []string) error { return f.run(c) }
 	return c
+}
+
+// requestFlags are the flags that take a request from a capture, and those that say of it
+// what the capture says. More headers may stand beside a curl command.
+var requestFlags = []struct {
+	flag   string
+	others []string
+}{
+	{"har", []string{"from-curl", "url", "method", "private-network", "header"}},
+	{"from-curl", []string{"url", "method", "private-network"}},
 }
 
 // usedRight says what is wrong with how explain is called, in words of its own: the
 // library's name groups of flags, and repeat what may be a secret.
 func usedRight(c *cobra.Command, args []string) error {
-	for _, source := range []string{"har", "from-curl"} {
-		if len(args) > 0 && c.Flags().Changed(source) {
-			return fmt.Errorf("explain takes no arguments beside its flags; put what belongs to --%s in quotes", source)
+	given := c.Flags().Changed
+	for _, r := range requestFlags {
+		if len(args) > 0 && given(r.flag) {
+			return fmt.Errorf("explain takes no arguments beside its flags; put what belongs to --%s in quotes", r.flag)
 		}
-		for _, other := range []string{"from-curl", "url", "method", "private-network", "header"} {
-			if other == source || source == "from-curl" && other == "header" {
-				continue // more headers may stand beside a curl command
-			}
-			if c.Flags().Changed(source) && c.Flags().Changed(other) {
-				return fmt.Errorf("--%s says the request, and --%s too; leave one out", source, other)
-			}
+		if i := slices.IndexFunc(r.others, given); given(r.flag) && i >= 0 {
+			return fmt.Errorf("--%s says the request, and --%s too; leave one out", r.flag, r.others[i])
 		}
 	}
 	if len(args) > 0 {
 		return errors.New("explain takes no arguments beside its flags; write the URL into --url, and what has spaces in quotes")
 	}
-	if !c.Flags().Changed("config") {
+	if !given("config") {
 		return errors.New("explain needs --config, the file with the configuration")
 	}
 	return nil
 }
 
-// A captured request is one to explain, and what is known of where it comes from.
-type captured struct {
-	fetch.Request
-	source string
-	notes  []string
-	// failed tells that a browser made the request, and withheld the answer.
-	failed bool
-	// typed tells that a person wrote the request, and no browser.
-	typed bool
-}
-
-func (f *explainFlags) run(c *cobra.Command) error {
+func (f *explainFlags) run(c *cobra.Command, _ []string) error {
 	if f.config == "-" && (f.curl == "-" || f.har == "-") {
 		return errors.New("standard input can't be two things; give one of them as a file")
 	}
-	requests, err := f.requests(c)
+	subjects, err := f.subjects(c)
 	if err != nil {
 		return err
 	}
-	plugin, rules, err := load(c, f.config, f.at, f.output.value == "json")
+	plugin, err := load(c, f.config, f.at, f.output.value == "json")
 	if err != nil {
 		return err
 	}
-	var explanations []*explanation
+	var list []*explain.FileExplanation
 	isBlocked := false
-	for _, r := range requests {
-		e := newExplanation(plugin, rules, r, f.route)
-		explanations = append(explanations, e)
-		isBlocked = isBlocked || !e.allowed()
+	for _, s := range subjects {
+		e := explain.ByFile(plugin, s, f.route)
+		list = append(list, e)
+		isBlocked = isBlocked || !e.Allowed()
 	}
-	out := c.OutOrStdout()
-	switch {
-	case f.output.value == "json" && f.har != "":
-		err = printJSON(out, explanations)
-	case f.output.value == "json":
-		err = printJSON(out, explanations[0])
-	default:
-		for i, e := range explanations {
-			if i > 0 {
-				fmt.Fprintln(out)
-			}
-			e.print(out)
-		}
-	}
-	if err == nil && isBlocked {
-		return errFindings
-	}
-	return err
+	return verdict(f.print(c.OutOrStdout(), list), isBlocked)
 }
 
-// requests are the requests to explain.
-func (f *explainFlags) requests(c *cobra.Command) ([]captured, error) {
+// print prints explanations; of one request alone, programs read no list.
+func (f *explainFlags) print(w io.Writer, list []*explain.FileExplanation) error {
+	switch {
+	case f.output.value == "json" && f.har != "":
+		return printJSON(w, list)
+	case f.output.value == "json":
+		return printJSON(w, list[0])
+	}
+	for i, e := range list {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		p := &printer{w: w, painter: paint(w)}
+		p.explanation(e)
+	}
+	return nil
+}
+
+// subjects are the requests to explain.
+func (f *explainFlags) subjects(c *cobra.Command) ([]*explain.Subject, error) {
 	switch {
 	case f.har != "":
 		return f.fromHAR(c)
@@ -162,55 +157,26 @@ func (f *explainFlags) requests(c *cobra.Command) ([]captured, error) {
 	case f.origin == "":
 		return nil, errors.New(`explain needs --origin, the origin of the page; or take the request from --from-curl or --har`)
 	}
-	r := captured{Request: fetch.Request{Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials, PrivateNetwork: f.private}, typed: true}
-	return f.complete(r)
+	return f.complete(&explain.Subject{Typed: true, Request: fetch.Request{
+		Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials, PrivateNetwork: f.private,
+	}})
 }
 
 // complete adds the headers of the flags to a request, and checks it.
-func (f *explainFlags) complete(r captured) ([]captured, error) {
-	var asked [][2]string // of a preflight
+func (f *explainFlags) complete(s *explain.Subject) ([]*explain.Subject, error) {
 	for _, line := range f.headers {
-		name, value, ok := strings.Cut(line, ":")
-		name = strings.TrimSpace(name)
-		switch {
-		case name == "" || strings.ContainsAny(name, " \t"):
+		name, value, valued := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); name == "" || strings.ContainsAny(name, " \t") {
 			return nil, fmt.Errorf(`--header %q is no header; write it as "name: value"`, capture.MaskHeader(line))
-		case strings.HasPrefix(strings.ToLower(name), "access-control-request-"):
-			asked = append(asked, [2]string{name, strings.TrimSpace(value)})
-			continue
-		case fetch.ForbiddenRequestHeader(name, strings.TrimSpace(value)):
-			r.notes = append(r.notes, "a page can't set the header "+name+": the browser leaves it out, or sends its own")
-			continue
-		case ok:
-			r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
-		default:
-			r.UnsafeNames = append(r.UnsafeNames, name)
 		}
-		if err := capture.CheckHeader(name, value); err != nil {
+		if err := s.AddHeader(name, value, valued); err != nil {
 			return nil, fmt.Errorf("--header: %w", err)
 		}
 	}
-	if asked != nil {
-		found := capture.Request{Method: r.Method}
-		r.notes = append(r.notes, found.SetPreflight(asked)...)
-		r.Method, r.UnsafeNames = found.Method, append(r.UnsafeNames, found.UnsafeNames...)
-		if found.FromPreflight {
-			r.typed = false // It is the request that the preflight asks for.
-		}
-	}
-	r.ByHand = r.typed && strings.EqualFold(r.Method, "OPTIONS")
-	return []captured{r}, check(r)
+	return []*explain.Subject{s}, s.Complete()
 }
 
-// check says what is wrong with a request that no page can make.
-func check(r captured) error {
-	if err := errors.Join(capture.CheckOrigin(r.Origin), capture.CheckMethod(r.Method)); err != nil || r.URL == "" {
-		return err
-	}
-	return capture.CheckURL(r.URL)
-}
-
-func (f *explainFlags) fromCurl(c *cobra.Command) ([]captured, error) {
+func (f *explainFlags) fromCurl(c *cobra.Command) ([]*explain.Subject, error) {
 	command := f.curl
 	if command == "-" {
 		_, text, err := read(c, "-")
@@ -225,16 +191,16 @@ func (f *explainFlags) fromCurl(c *cobra.Command) ([]captured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--from-curl: %w", err)
 	}
-	r := f.captured(found)
-	r.notes = append(r.notes, warnings...)
-	r.typed = !found.FromPreflight && !found.ByBrowser
-	if r.Origin == "" {
+	s := f.recorded(found)
+	s.Notes = append(s.Notes, warnings...)
+	s.Typed = !found.FromPreflight && !found.ByBrowser
+	if s.Origin == "" {
 		return nil, errors.New("the curl command has no Origin header; give the page's origin with --origin")
 	}
-	return f.complete(r)
+	return f.complete(s)
 }
 
-func (f *explainFlags) fromHAR(c *cobra.Command) ([]captured, error) {
+func (f *explainFlags) fromHAR(c *cobra.Command) ([]*explain.Subject, error) {
 	name, text, err := read(c, f.har)
 	if err != nil {
 		return nil, err
@@ -251,20 +217,22 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]captured, error) {
 		failing = capture.Failing(found)
 	}
 	if len(failing) == 0 {
-		return nil, fmt.Errorf("%s has no failing CORS request, and %s that succeeded; record the failure with the developer tools open, or explain all with --all", name, plural(len(found), "request", "requests"))
+		return nil, fmt.Errorf("%s has no failing CORS request, and %s that succeeded; "+
+			"record the failure with the developer tools open, or explain all with --all",
+			name, plural(len(found), "request", "requests"))
 	}
-	var list []captured
+	var list []*explain.Subject
 	for _, request := range failing {
-		r := f.captured(request)
-		if r.Origin == "" {
-			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: the page's origin isn't recorded; give it with --origin\n", printable(name), printable(r.source))
+		s := f.recorded(request)
+		err := s.Check()
+		if s.Origin == "" {
+			err = errors.New("the page's origin isn't recorded; give it with --origin")
+		}
+		if err != nil {
+			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: %s\n", printable(name), printable(s.From), printable(err.Error()))
 			continue
 		}
-		if err := check(r); err != nil {
-			fmt.Fprintf(c.ErrOrStderr(), "%s: %s: %s\n", printable(name), printable(r.source), printable(err.Error()))
-			continue
-		}
-		list = append(list, r)
+		list = append(list, s)
 	}
 	if list == nil {
 		return nil, fmt.Errorf("no request of %s says which page made it; give the page's origin with --origin", name)
@@ -272,78 +240,49 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]captured, error) {
 	return list, nil
 }
 
-// captured is a captured request, with what the flags say in place of what isn't known.
-func (f *explainFlags) captured(found capture.Request) captured {
-	r := captured{Request: found.Fetch(), source: found.Source, failed: found.Failed()}
-	if found.Error != "" {
-		r.notes = append(r.notes, "the browser recorded "+found.Error)
+// recorded is a captured request, with what the flags say in place of what isn't known.
+func (f *explainFlags) recorded(found capture.Request) *explain.Subject {
+	s := explain.Recorded(found, f.origin, f.credentials)
+	if !s.CredentialsInclude {
+		s.Notes = append(s.Notes, `the credentials mode isn't recorded; if the page sends cookies, add --credentials`)
 	}
-	if err := found.Verdict(); err != nil {
-		if blocked, ok := errors.AsType[*fetch.Blocked](err); ok && blocked.Header == "Location" {
-			blocked.Value = capture.MaskURL(blocked.Value)
-		}
-		r.notes = append(r.notes, "of what it recorded the standard says: "+err.Error())
-	} else if found.Error != "" && found.Error != "net::ERR_FAILED" { // Chromium's for CORS
-		r.notes = append(r.notes, "the failure may have nothing to do with CORS")
-	}
-	if f.origin != "" {
-		r.Origin = f.origin
-	} else if found.OriginFrom != "" && found.OriginFrom != "the Origin header" {
-		r.notes = append(r.notes, "the origin is taken from "+found.OriginFrom)
-	}
-	switch {
-	case f.credentials:
-		r.CredentialsInclude = true
-	case found.Credentials:
-		r.notes = append(r.notes, `the credentials mode is taken to be "include", because of `+found.CredentialsFrom)
-	default:
-		r.notes = append(r.notes, `the credentials mode isn't recorded; if the page sends cookies, add --credentials`)
-	}
-	return r
+	return s
 }
 
-// An explanation is an explanation with the places in the user's file.
-type explanation struct {
-	*explain.Explanation
-	plugin   *manifest.Plugin
-	captured captured
-	route    string
-}
-
-func newExplanation(plugin *manifest.Plugin, rules []config.Rule, r captured, route string) *explanation {
-	e := &explanation{explain.Explain(rules, capture.Mask(r.Request), route), plugin, r, route}
-	e.Request.URL = capture.MaskURL(e.Request.URL) // its path has found the policy
-	for _, f := range plugin.Around() {
-		e.Hints = append(e.Hints, f.Error())
-	}
-	if r.failed && e.Blocked == nil {
-		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: see that the proxy has this configuration, that the filter is the first in its chain, and that the request reaches that proxy")
-	}
-	return e
-}
-
-// allowed reports whether a page gets the answer. It gets none of a request that no
-// browser makes.
-func (e *explanation) allowed() bool { return e.Blocked == nil && !e.Request.ByHand }
-
-// place is the place in the user's file of an offset in the configuration.
-func (e *explanation) place(offset int) string {
-	return e.plugin.File().Name + ":" + e.plugin.Position(offset).String()
-}
-
-// print prints the explanation for people.
-func (e *explanation) print(w io.Writer) {
-	p := &printer{w: w, painter: paint(w)}
-	r := e.Request
-	url := r.URL
-	if url == "" {
-		url = "a URL that isn't given"
-	}
+// explanation prints an explanation for people.
+func (p *printer) explanation(e *explain.FileExplanation) {
 	p.section("Request")
-	if e.captured.source != "" && e.captured.source != "curl" {
-		p.line("%s", p.in(bold, e.captured.source))
+	p.request(e)
+	p.section("Policy")
+	p.choices(e)
+	p.section("Preflight")
+	p.preflight(e)
+	p.section("Actual")
+	if e.Actual == nil {
+		p.line("the browser never makes the request")
+	} else {
+		p.answer(e.Actual)
 	}
-	p.line("%s %s", r.Method, url)
+	p.section("Verdict")
+	p.verdict(e)
+	if e.Typed != "" {
+		p.section("As typed")
+		p.line("%s", p.in(yellow, e.Typed))
+	}
+	if len(e.Hints) > 0 {
+		p.section("Note")
+		for _, hint := range e.Hints {
+			p.line("%s", hint)
+		}
+	}
+}
+
+func (p *printer) request(e *explain.FileExplanation) {
+	r := e.Request
+	if e.Subject.From != "" && e.Subject.From != "curl" {
+		p.line("%s", p.in(bold, e.Subject.From))
+	}
+	p.line("%s %s", r.Method, urlOf(r))
 	mode := "without credentials"
 	if r.CredentialsInclude {
 		mode = `with credentials (mode "include")`
@@ -355,15 +294,16 @@ func (e *explanation) print(w io.Writer) {
 	for _, name := range r.UnsafeNames {
 		p.line("%s: …", name)
 	}
-	for _, note := range e.captured.notes {
+	for _, note := range e.Subject.Notes {
 		p.line("%s", p.in(faint, note))
 	}
+}
 
-	p.section("Policy")
-	e.printChoices(p)
+func urlOf(r fetch.Request) string { return cmp.Or(r.URL, "a URL that isn't given") }
 
-	p.section("Preflight")
-	switch reasons := r.PreflightReasons(); {
+func (p *printer) preflight(e *explain.FileExplanation) {
+	r := e.Request
+	switch {
 	case e.Preflight == nil && e.Actual == nil:
 		p.line("none: the browser doesn't make the request at all")
 	case !r.CORS():
@@ -373,41 +313,20 @@ func (e *explanation) print(w io.Writer) {
 	case e.Preflight == nil:
 		p.line("none: the method and the headers are such as any page may send")
 	default:
-		for _, reason := range reasons {
+		for _, reason := range r.PreflightReasons() {
 			p.line("because %s", reason.String())
 		}
 		p.gap()
-		p.line("%s", p.in(faint, "OPTIONS "+url))
+		p.line("%s", p.in(faint, "OPTIONS "+urlOf(r)))
 		for _, h := range r.Preflight() {
 			p.line("%s", p.in(faint, h[0]+": "+h[1]))
 		}
 		p.gap()
-		printAnswer(p, e.Preflight)
-	}
-
-	p.section("Actual")
-	if e.Actual == nil {
-		p.line("the browser never makes the request")
-	} else {
-		printAnswer(p, e.Actual)
-	}
-
-	p.section("Verdict")
-	e.printVerdict(p)
-	if e.Typed != "" {
-		p.section("As typed")
-		p.line("%s", p.in(yellow, e.Typed))
-	}
-
-	if len(e.Hints) > 0 {
-		p.section("Note")
-		for _, hint := range e.Hints {
-			p.line("%s", hint)
-		}
+		p.answer(e.Preflight)
 	}
 }
 
-func (e *explanation) printChoices(p *printer) {
+func (p *printer) choices(e *explain.FileExplanation) {
 	shown := 0
 	for _, c := range e.Choices {
 		name := c.Path
@@ -419,7 +338,7 @@ func (e *explanation) printChoices(p *printer) {
 		}
 		switch {
 		case c.Applies:
-			p.line("%s applies (%s): %s", p.in(bold, name), e.place(c.Offset), c.Why)
+			p.line("%s applies (%s): %s", p.in(bold, name), e.Place(c.Offset), c.Why)
 		case c.Matches:
 			p.line("%s doesn't apply: %s", name, c.Why)
 		case shown < 10:
@@ -435,7 +354,7 @@ func (e *explanation) printChoices(p *printer) {
 	}
 }
 
-func printAnswer(p *printer, a *explain.Answer) {
+func (p *printer) answer(a *explain.Answer) {
 	switch {
 	case !a.Forwarded:
 		p.line("the filter answers %d:", a.Status)
@@ -449,12 +368,12 @@ func printAnswer(p *printer, a *explain.Answer) {
 	}
 }
 
-func (e *explanation) printVerdict(p *printer) {
+func (p *printer) verdict(e *explain.FileExplanation) {
 	r := e.Request
 	switch {
 	case e.Blocked == nil && r.ByHand:
 		p.line("%s", p.in(yellow, "no preflight, but a request that the filter forwards and whose answer has headers for this origin"))
-		e.printChanges(p)
+		p.changes(e)
 		return
 	case e.Blocked == nil && r.Mode == fetch.ModeNoCORS:
 		p.line("%s", p.in(yellow, "not blocked, and not readable: the request's mode is no-cors"))
@@ -464,16 +383,16 @@ func (e *explanation) printVerdict(p *printer) {
 		return
 	case e.Blocked == nil:
 		p.line("%s", p.in(green, "allowed: the page gets the answer"))
-		if len(e.plugin.Around()) > 0 {
+		if len(e.Plugin.Around()) > 0 {
 			p.line("%s", p.in(yellow, "but what stands around the filter may prevent it: see the notes"))
 		}
-		if names := e.exposed(); names != "" && r.CORS() {
+		if names := e.Exposed(); names != "" && r.CORS() {
 			p.line("it can read the CORS-safelisted response headers, and %s", names)
 		}
 		return
 	}
 	p.line("%s", p.in(red, "blocked: "+e.Because()))
-	if chromium := e.chromium(); chromium.Message != "" {
+	if chromium := e.Chromium(); chromium.Message != "" {
 		p.gap()
 		p.line("Chromium's console says:")
 		p.line("  %s", chromium.Message)
@@ -481,59 +400,26 @@ func (e *explanation) printVerdict(p *printer) {
 			p.line("and its network panel %s", chromium.Name)
 		}
 	}
-	if details := e.details(); details != "" {
+	if details := e.Details(); details != "" {
 		p.line("Envoy's access log says (response_code_details):")
 		p.line("  %s", details)
 	}
-	e.printChanges(p)
+	p.changes(e)
 }
 
-func (e *explanation) printChanges(p *printer) {
+func (p *printer) changes(e *explain.FileExplanation) {
 	p.section("Change")
 	for _, c := range e.Changes {
 		if c.Path == "" {
 			p.line("%s", c.Edit)
 			continue
 		}
-		p.line("%s: %s: %s", e.place(c.Offset), p.in(bold, c.Path), p.in(green, c.Edit))
+		p.line("%s: %s: %s", e.Place(c.Offset), p.in(bold, c.Path), p.in(green, c.Edit))
 		for _, warning := range c.Warnings {
 			p.line("  %s", p.in(yellow, "but then: "+warning+" (warning)"))
 		}
 	}
 }
-
-// chromium is how Chromium reports what it blocks.
-func (e *explanation) chromium() fetch.ChromiumError {
-	r := e.Request
-	if r.URL == "" {
-		r.URL = "…"
-	}
-	return fetch.Chromium(r, e.Blocked)
-}
-
-// details is what the filter hands to Envoy for its access log.
-func (e *explanation) details() string {
-	if d := e.PreflightDecision; d != nil && d.Answered() && !d.Allowed() {
-		return strings.ReplaceAll("cors: "+d.Explain(), " ", "_")
-	}
-	return ""
-}
-
-// exposed are the response headers that the policy lets the page read.
-func (e *explanation) exposed() string {
-	for _, h := range e.Actual.Headers {
-		if h[0] == "access-control-expose-headers" {
-			if h[1] == "*" {
-				return "all others"
-			}
-			return h[1]
-		}
-	}
-	return ""
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (e *explanation) MarshalJSON() ([]byte, error) { return e.json() }
 
 // A printer prints sections with a heading at their left.
 type printer struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,6 +77,30 @@ func read(c *cobra.Command, name string) (display, text string, err error) {
 		content, err = os.ReadFile(name)
 	}
 	return name, string(content), err
+}
+
+// readText reads a file that another one names.
+func readText(name string) (string, error) {
+	content, err := os.ReadFile(name)
+	return string(content), err
+}
+
+// someFiles is the check that a command has arguments, or else the error.
+func someFiles(otherwise string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return errors.New(otherwise)
+		}
+		return nil
+	}
+}
+
+// verdict is how a command ends that couldn't read all files, or found something wrong.
+func verdict(unread error, wrong bool) error {
+	if unread == nil && wrong {
+		return errFindings
+	}
+	return unread
 }
 
 // A writer remembers the first failure to write, which else nobody would see.
@@ -199,29 +224,6 @@ func printable(s string) string {
 		}
 		return '\uFFFD'
 	}, s)
-}
-
-// A finding is a finding as JSON.
-type finding struct {
-	File     string `json:"file"`
-	Line     int    `json:"line"`
-	Column   int    `json:"column"`
-	Path     string `json:"path"`
-	Severity string `json:"severity"`
-	What     string `json:"what"`
-	Instead  string `json:"instead,omitempty"`
-}
-
-func asJSON(findings []*document.Finding) []finding {
-	list := []finding{}
-	for _, f := range findings {
-		severity := "error"
-		if f.Warning {
-			severity = "warning"
-		}
-		list = append(list, finding{f.File.Name, f.Line, f.Column, f.Path(), severity, f.What, f.Instead})
-	}
-	return list
 }
 
 // count is the number of errors and of warnings.

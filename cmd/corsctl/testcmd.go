@@ -4,15 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policytest"
 )
 
+// testFlags are the flags of test.
+type testFlags struct{ output *format }
+
 func newTest() *cobra.Command {
+	f := &testFlags{}
 	c := &cobra.Command{
 		Use:   "test FILE…",
 		Short: "Run tests of policies",
@@ -45,50 +47,33 @@ be there. Of requests without an origin, only policy and headers can be expected
 It exits with 0 if all tests pass, and 1 if not.`,
 		Example: `  corsctl test cors_test.yaml
   corsctl test -o junit tests/*.yaml > report.xml`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("test needs a file of tests")
-			}
-			return nil
-		},
+		Args: someFiles("test needs a file of tests"),
+		RunE: f.run,
 	}
-	output := outputFlag(c, "text", "json", "junit", "tap")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		var reports []policytest.Report
-		wrong := false
-		var unread error
-		for _, arg := range args {
-			name, text, err := read(c, arg)
-			if err != nil {
-				unread = errors.Join(unread, err)
-				if output.value != "text" {
-					failed := unreadable(name, err)
-					reports = append(reports, policytest.Run(failed.File, failed, readText))
-				}
-				continue
-			}
-			file, failed := document.Parse(name, text)
-			report := policytest.Run(file, failed, readText)
-			wrong = wrong || report.Failed() > 0
-			reports = append(reports, report)
-		}
-		if err := printReports(c.OutOrStdout(), output.value, reports); err != nil {
-			return err
-		}
-		if unread != nil {
-			return unread
-		}
-		if wrong {
-			return errFindings
-		}
-		return nil
-	}
+	f.output = outputFlag(c, "text", "json", "junit", "tap")
 	return c
 }
 
-func readText(name string) (string, error) {
-	content, err := os.ReadFile(name)
-	return string(content), err
+func (f *testFlags) run(c *cobra.Command, args []string) error {
+	var reports []policytest.Report
+	failed := 0
+	var unread error
+	for _, arg := range args {
+		name, text, err := read(c, arg)
+		if err != nil {
+			unread = errors.Join(unread, err)
+			if f.output.value != "text" {
+				reports = append(reports, policytest.Unreadable(name, err))
+			}
+			continue
+		}
+		report := policytest.Run(name, text, readText)
+		reports, failed = append(reports, report), failed+report.Failed()
+	}
+	if err := printReports(c.OutOrStdout(), f.output.value, reports); err != nil {
+		return err
+	}
+	return verdict(unread, failed > 0)
 }
 
 func printReports(w io.Writer, output string, reports []policytest.Report) error {
@@ -98,7 +83,7 @@ func printReports(w io.Writer, output string, reports []policytest.Report) error
 	case "tap":
 		return policytest.TAP(w, reports)
 	case "json":
-		return printJSON(w, reportsAsJSON(reports))
+		return printJSON(w, policytest.JSON(reports))
 	}
 	p := paint(w)
 	tests, failed := 0, 0
@@ -116,25 +101,4 @@ func printReports(w io.Writer, output string, reports []policytest.Report) error
 	}
 	fmt.Fprintf(w, "%s, %d failed\n", plural(tests, "test", "tests"), failed)
 	return nil
-}
-
-func reportsAsJSON(reports []policytest.Report) any {
-	type result struct {
-		Name     string    `json:"name"`
-		Passed   bool      `json:"passed"`
-		Failures []finding `json:"failures"`
-	}
-	type suite struct {
-		File  string   `json:"file"`
-		Tests []result `json:"tests"`
-	}
-	suites := []suite{}
-	for _, r := range reports {
-		s := suite{File: r.Suite.Name, Tests: []result{}}
-		for _, x := range r.Results {
-			s.Tests = append(s.Tests, result{x.Name, len(x.Failures) == 0, asJSON(x.Failures)})
-		}
-		suites = append(suites, s)
-	}
-	return suites
 }

@@ -65,27 +65,29 @@ func maskURL(url string, maskPath func(path string) string) string {
 // tokens, as in links that reset a password and in webhooks, and the values of parameters
 // such as ";jsessionid=…".
 func MaskPath(path string) string {
-	var b strings.Builder
-	for path != "" {
-		end := strings.IndexAny(path, `/\`)
-		if end < 0 {
-			end = len(path)
-		}
-		segment, parameters, asks := strings.Cut(path[:end], ";")
+	return eachPart(path, `/\`, func(segment string) string {
+		segment, parameters, asks := strings.Cut(segment, ";")
 		if looksLikeToken(segment) {
 			segment = mask
 		}
-		b.WriteString(segment)
 		if asks {
-			b.WriteString(";" + maskQuery(parameters))
+			segment += ";" + maskQuery(parameters)
 		}
-		if end < len(path) {
-			b.WriteByte(path[end])
-			end++
+		return segment
+	})
+}
+
+// eachPart is a text with what change makes of its parts, between separators.
+func eachPart(text, separators string, change func(part string) string) string {
+	var b strings.Builder
+	for {
+		end := strings.IndexAny(text, separators)
+		if end < 0 {
+			return b.String() + change(text)
 		}
-		path = path[end:]
+		b.WriteString(change(text[:end]) + text[end:end+1])
+		text = text[end+1:]
 	}
-	return b.String()
 }
 
 // looksLikeToken reports whether a segment of a path looks like a key, a JSON Web Token or
@@ -131,28 +133,17 @@ func Stem(path string) string {
 
 // maskQuery masks the values of a query, and what isn't a parameter with a name.
 func maskQuery(query string) string {
-	var b strings.Builder
-	for query != "" {
-		end := strings.IndexAny(query, "&;")
-		if end < 0 {
-			end = len(query)
-		}
-		name, value, named := strings.Cut(query[:end], "=")
-		switch {
+	return eachPart(query, "&;", func(parameter string) string {
+		switch name, value, named := strings.Cut(parameter, "="); {
 		case named && value != "":
-			b.WriteString(name + "=" + mask)
+			return name + "=" + mask
 		case named:
-			b.WriteString(name + "=")
+			return name + "="
 		case name != "":
-			b.WriteString(mask)
+			return mask
 		}
-		if end < len(query) {
-			b.WriteByte(query[end])
-			end++
-		}
-		query = query[end:]
-	}
-	return b.String()
+		return ""
+	})
 }
 
 // MaskHeader returns the name that a line which is no header begins with: what follows

@@ -1,7 +1,7 @@
 // Package convert turns what other tools call a CORS policy into the filter's
 // configuration, and says what couldn't be carried over and what was unsafe there.
 //
-// Each format has a source, which reads documents and adds the policies that it finds,
+// Each format has a reader, which reads documents and adds the policies that it finds,
 // as they stand there. What is common to all follows in [Convert]: what the filter
 // refuses is left out or repaired, policies that match the same are told apart, and
 // the configuration is written. The result never lets more sites act as the visitor
@@ -10,6 +10,7 @@ package convert
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,34 +22,30 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
-// A source reads the documents of a file and adds the policies that it finds.
-type source func(c *conversion, documents []*document.Node)
-
-// sources are the formats.
-var sources = map[string]source{
-	"envoy":         fromEnvoy,
-	"istio":         fromIstio,
-	"gateway-api":   fromGatewayAPI,
-	"envoy-gateway": fromEnvoyGateway,
-	"higress":       fromHigress,
-	"nginx-ingress": fromNginxIngress,
+// A format is what can be read.
+type format struct {
+	// read reads the documents of a file and adds the policies that it finds.
+	read func(c *conversion, documents []*document.Node)
+	// looksFor is what read looks for in a file.
+	looksFor string
 }
 
-// lookFor says what each source looks for in a file.
-var lookFor = map[string]string{
-	"envoy":         "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own",
-	"istio":         "a VirtualService with a corsPolicy",
-	"gateway-api":   "an HTTPRoute with a filter of the type CORS",
-	"envoy-gateway": "a SecurityPolicy with cors",
-	"higress":       "an Ingress with CORS annotations, or the configuration of the cors plugin",
-	"nginx-ingress": "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors",
+var formats = map[string]format{
+	"envoy":         {fromEnvoy, "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own"},
+	"istio":         {fromIstio, "a VirtualService with a corsPolicy"},
+	"gateway-api":   {fromGatewayAPI, "an HTTPRoute with a filter of the type CORS"},
+	"envoy-gateway": {fromEnvoyGateway, "a SecurityPolicy with cors"},
+	"higress":       {fromHigress, "an Ingress with CORS annotations, or the configuration of the cors plugin"},
+	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 
-// Sources are the names of the formats that can be read.
-func Sources() []string { return slices.Sorted(maps.Keys(sources)) }
+// Formats are the names of the formats that can be read.
+func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
 
 // A Result is a configuration, and what its user should know of it.
 type Result struct {
+	// From is the format.
+	From string
 	// Configuration is the plugin configuration, JSON; empty if there is no policy in
 	// the file, or none that can be carried over.
 	Configuration string
@@ -74,19 +71,40 @@ type Removal struct {
 	What string
 }
 
+// JSON is the result as [encoding/json] takes it.
+func (r *Result) JSON() any {
+	type removal struct {
+		File string `json:"file"`
+		document.Position
+		Path string `json:"path"`
+		What string `json:"what"`
+	}
+	remove := []removal{}
+	for _, r := range r.Remove {
+		remove = append(remove, removal{r.File.Name, r.File.Position(r.Offset), r.Path, r.What})
+	}
+	var configuration any
+	if r.Configuration != "" {
+		configuration = json.RawMessage(r.Configuration)
+	}
+	return map[string]any{
+		"from": r.From, "configuration": configuration, "findings": document.JSON(r.Findings), "remove": remove,
+	}
+}
+
 // String is the removal in one line.
 func (r Removal) String() string {
 	return r.File.Name + ":" + r.File.Position(r.Offset).String() + ": " + r.Path + " (" + r.What + ")"
 }
 
-// Convert reads a file of a format that is one of [Sources].
+// Convert reads a file of a format that is one of [Formats].
 func Convert(from string, file *document.File) (*Result, error) {
-	read, ok := sources[from]
+	format, ok := formats[from]
 	if !ok {
-		return nil, fmt.Errorf("there is no format %q; the formats are %s", from, strings.Join(Sources(), ", "))
+		return nil, fmt.Errorf("there is no format %q; the formats are %s", from, strings.Join(Formats(), ", "))
 	}
 	c := &conversion{file: file}
-	read(c, file.Documents)
+	format.read(c, file.Documents)
 	if len(c.remove) > 0 {
 		for _, d := range file.Documents {
 			d.Walk(c.setHeaders)
@@ -97,9 +115,11 @@ func Convert(from string, file *document.File) (*Result, error) {
 	case len(c.remove) > 0:
 		c.fail("has no policy of the format "+from+" that is in force", "nothing is to be converted")
 	default:
-		c.fail("has no policy of the format "+from, "give a file with "+lookFor[from])
+		c.fail("has no policy of the format "+from, "give a file with "+format.looksFor)
 	}
-	return c.finish(), nil
+	result := c.finish()
+	result.From = from
+	return result, nil
 }
 
 // A conversion collects policies.

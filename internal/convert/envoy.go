@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -25,12 +26,7 @@ func fromEnvoy(c *conversion, documents []*document.Node) {
 		// They come from a virtual host discovery service, for one route configuration.
 		e.table(e.bare[0], e.bare, level{})
 	}
-	var tables []*envoyTable
-	for _, t := range e.tables {
-		if t.hasPolicy() {
-			tables = append(tables, t)
-		}
-	}
+	tables := slices.DeleteFunc(e.tables, func(t *envoyTable) bool { return !t.hasPolicy() })
 	for _, t := range tables {
 		t.fill()
 	}
@@ -154,26 +150,13 @@ func (e *envoyReader) checkFilters(routes *document.Node) {
 // table reads a route configuration's virtual hosts.
 func (e *envoyReader) table(from *document.Node, hosts []*document.Node, outer level) {
 	t := &envoyTable{reader: e, from: from}
-	byHeader := from.Get("vhost_header")
+	byHeader := from.Get("vhost_header") != nil
 	taken := map[string]bool{}
 	for _, n := range hosts {
 		v := &virtualHost{from: n, name: n.Get("name").String()}
 		own := e.level(n, n.Get("cors"))
 		v.policy = e.policy(own, outer)
-		for _, d := range n.Get("domains").List() {
-			text := strings.ToLower(d.String())
-			if text == "" || taken[text] {
-				what := "is no domain, so Envoy refuses it"
-				if taken[text] {
-					what = "is the domain of a virtual host already, so Envoy refuses it"
-				}
-				e.c.warn(d, "", what, "left out")
-				continue
-			}
-			taken[text] = true
-			v.domains = append(v.domains, newDomain(d, text, byHeader != nil))
-		}
-		if v.domains == nil {
+		if v.domains = e.domains(n, byHeader, taken); v.domains == nil {
 			e.c.warn(n, "", "has no domains, so Envoy refuses it", "left out with its policies")
 			continue
 		}
@@ -191,6 +174,22 @@ func (e *envoyReader) table(from *document.Node, hosts []*document.Node, outer l
 		t.hosts = append(t.hosts, v)
 	}
 	e.tables = append(e.tables, t)
+}
+
+// domains reads the domains of a virtual host, but those that are taken.
+func (e *envoyReader) domains(host *document.Node, byHeader bool, taken map[string]bool) (list []domain) {
+	for _, d := range host.Get("domains").List() {
+		switch text := strings.ToLower(d.String()); {
+		case taken[text]:
+			e.c.warn(d, "", "is the domain of a virtual host already, so Envoy refuses it", "left out")
+		case text == "":
+			e.c.warn(d, "", "is no domain, so Envoy refuses it", "left out")
+		default:
+			taken[text] = true
+			list = append(list, newDomain(d, text, byHeader))
+		}
+	}
+	return list
 }
 
 // route reads a route.
@@ -228,33 +227,20 @@ func (e *envoyReader) envoyFilter(n *document.Node) {
 		if value == nil || patch.Get("patch", "operation").String() == "REMOVE" {
 			continue
 		}
-		vhost := patch.Get("match", "route_configuration", "vhost")
-		own := e.level(value, value.Get("cors"))
-		switch patch.Get("apply_to").String() {
-		case "ROUTE_CONFIGURATION":
-			if value.Get("virtual_hosts").List() == nil {
-				e.patch(own, match.Match{}, n)
-			} else {
-				e.table(value, value.Get("virtual_hosts").List(), own)
-			}
-		case "VIRTUAL_HOST":
-			if value.Get("domains").List() != nil {
-				hosts = append(hosts, value)
-				continue
-			}
-			// Istio calls a virtual host by its domain and port.
-			name, _, _ := strings.Cut(vhost.Get("name").String(), ":")
-			m := match.Match{}
-			if name != "" && name != "*" {
-				m.Hosts = []string{name}
-			}
-			e.patch(own, m, n)
-		case "HTTP_ROUTE":
-			e.patchRoute(value, vhost, n)
-		case "HTTP_FILTER":
-			if isCorsFilter(value) {
-				e.c.found(patch, "Envoy's own filter")
-			}
+		own, vhost := e.level(value, value.Get("cors")), patch.Get("match", "route_configuration", "vhost")
+		switch kind := patch.Get("apply_to").String(); {
+		case kind == "VIRTUAL_HOST" && value.Get("domains").List() != nil:
+			hosts = append(hosts, value)
+		case kind == "VIRTUAL_HOST":
+			e.patch(own, hostMatch(vhost), n)
+		case kind == "ROUTE_CONFIGURATION" && value.Get("virtual_hosts").List() != nil:
+			e.table(value, value.Get("virtual_hosts").List(), own)
+		case kind == "ROUTE_CONFIGURATION":
+			e.patch(own, match.Match{}, n)
+		case kind == "HTTP_ROUTE":
+			e.patch(e.level(value, value.Get("route", "cors")), routeMatch(value, vhost), n)
+		case kind == "HTTP_FILTER" && isCorsFilter(value):
+			e.c.found(patch, "Envoy's own filter")
 		}
 	}
 	if hosts != nil {
@@ -262,25 +248,25 @@ func (e *envoyReader) envoyFilter(n *document.Node) {
 	}
 }
 
-// patchRoute reads a patch of a route, which is known by its name.
-func (e *envoyReader) patchRoute(value, vhost, filter *document.Node) {
-	own := e.level(value, value.Get("route", "cors"))
-	name := vhost.Get("route", "name").String()
-	if name == "" {
-		name = value.Get("name").String()
-	}
+// hostMatch is a match of the virtual host that a patch is for. Istio calls it by its
+// domain and port.
+func hostMatch(vhost *document.Node) match.Match {
 	host, _, _ := strings.Cut(vhost.Get("name").String(), ":")
-	switch {
-	case !own.given && own.legacy == nil:
-	case name != "":
-		e.patch(own, match.Match{Routes: []string{name}}, filter)
-	case host != "" && host != "*":
-		e.patch(own, match.Match{Hosts: []string{host}}, filter)
-	default:
-		e.patch(own, match.Match{}, filter)
+	if host == "" || host == "*" {
+		return match.Match{}
 	}
+	return match.Match{Hosts: []string{host}}
 }
 
+// routeMatch is a match of the route that a patch is for, by its name if it has one.
+func routeMatch(route, vhost *document.Node) match.Match {
+	if name := cmp.Or(vhost.Get("route", "name").String(), route.Get("name").String()); name != "" {
+		return match.Match{Routes: []string{name}}
+	}
+	return hostMatch(vhost)
+}
+
+// patch adds a policy to what is elsewhere.
 func (e *envoyReader) patch(own level, m match.Match, filter *document.Node) {
 	name := filter.Get("metadata", "name").String()
 	switch p := e.leafPolicy(own); {
@@ -329,10 +315,7 @@ func excludesPreflights(header *document.Node) bool {
 	}
 	switch {
 	case name == ":method":
-		method := header.Get("exact_match")
-		if method == nil {
-			method = header.Get("string_match", "exact")
-		}
+		method := cmp.Or(header.Get("exact_match"), header.Get("string_match", "exact"))
 		return method != nil && method.String() != "OPTIONS"
 	case strings.HasPrefix(name, ":"), strings.HasPrefix(name, "access-control-"), strings.HasPrefix(name, "sec-"), strings.HasPrefix(name, "x-forwarded-"), strings.HasPrefix(name, "x-envoy-"):
 		return false

@@ -16,26 +16,7 @@ const envoyGatewayGroup = "gateway.envoyproxy.io"
 func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	e := &envoyGateway{c: c, table: newRouting(c, "Envoy Gateway", gatewayRemedy, true)}
 	e.table.unnamed = nil
-	for _, r := range resources(documents) {
-		switch {
-		case r.is("SecurityPolicy", envoyGatewayGroup):
-			if n := r.Get("spec", "cors"); c.object(n) {
-				c.found(n, "of the SecurityPolicy "+quote(r.name))
-			}
-			e.policies = append(e.policies, &securityPolicy{resource: r, targets: c.targets(r), made: map[*document.Node]*envoyPolicy{}})
-		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
-			e.routes = append(e.routes, r)
-		case r.is("Gateway", gatewayGroup):
-			e.gateways = append(e.gateways, r)
-		}
-	}
-	e.sections = sectionsOf(e.routes)
-	for _, p := range e.policies {
-		e.learnSections(p)
-	}
-	for _, gateway := range e.gateways {
-		e.learnListeners(gateway)
-	}
+	e.find(resources(documents))
 	for _, r := range e.routes {
 		for _, p := range parentsOf(r, e.sections) {
 			e.table.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return e.policyOf(r, rule, p) }, routeName(r))
@@ -56,6 +37,47 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	}
 }
 
+// find finds the resources that matter, and the listeners that are told apart.
+func (e *envoyGateway) find(all []*resource) {
+	for _, r := range all {
+		switch {
+		case r.is("SecurityPolicy", envoyGatewayGroup):
+			if n := r.Get("spec", "cors"); e.c.object(n) {
+				e.c.found(n, "of the SecurityPolicy "+quote(r.name))
+			}
+			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.c.targets(r), made: map[*document.Node]*envoyPolicy{}})
+		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
+			e.routes = append(e.routes, r)
+		case r.is("Gateway", gatewayGroup):
+			e.gateways = append(e.gateways, r)
+		}
+	}
+	e.sections = sectionsOf(e.routes)
+	for _, p := range e.policies {
+		for _, t := range p.targets {
+			if t.kind == "Gateway" && t.section != "" {
+				e.learn(parent{namespace: p.namespace, name: t.name}, t.section)
+			}
+		}
+	}
+	for _, gateway := range e.gateways {
+		of := parent{namespace: gateway.namespace, name: gateway.name}
+		if len(e.sections[of]) == 0 {
+			continue // None of its listeners is told apart.
+		}
+		for _, listener := range gateway.Get("spec", "listeners").List() {
+			e.learn(of, listener.Get("name").String())
+		}
+	}
+}
+
+// learn notes a listener of a Gateway.
+func (e *envoyGateway) learn(of parent, section string) {
+	if !slices.Contains(e.sections[of], section) {
+		e.sections[of] = append(e.sections[of], section)
+	}
+}
+
 type envoyGateway struct {
 	c                *conversion
 	table            *routing
@@ -64,31 +86,11 @@ type envoyGateway struct {
 	sections         map[parent][]string
 }
 
-// learnSections notes the listeners that a policy is for.
-func (e *envoyGateway) learnSections(p *securityPolicy) {
-	for _, t := range p.targets {
-		of := parent{namespace: p.namespace, name: t.name}
-		if t.kind == "Gateway" && t.section != "" && !slices.Contains(e.sections[of], t.section) {
-			e.sections[of] = append(e.sections[of], t.section)
-		}
-	}
-}
-
-// learnListeners notes all listeners of a Gateway of which one is told apart.
-func (e *envoyGateway) learnListeners(gateway *resource) {
-	of := parent{namespace: gateway.namespace, name: gateway.name}
-	for _, listener := range gateway.Get("spec", "listeners").List() {
-		if name := listener.Get("name").String(); len(e.sections[of]) > 0 && !slices.Contains(e.sections[of], name) {
-			e.sections[of] = append(e.sections[of], name)
-		}
-	}
-}
-
-// routeName tells what Envoy Gateway calls the matches of a route in Envoy; it is nil if
-// that can't be known.
+// routeName tells what Envoy Gateway calls the matches of a route in Envoy; "" if that
+// can't be known.
 func routeName(r *resource) func(rule, match int, host string) string {
 	if r.namespace == "" || r.kind != "HTTPRoute" {
-		return nil
+		return unnamed
 	}
 	return func(rule, match int, host string) string {
 		if strings.Contains(host, "*") {
@@ -141,11 +143,7 @@ func (p *securityPolicy) selects(t target, r *resource) bool {
 	if t.labels == nil {
 		return t.name == r.name
 	}
-	labels := t.labels.Get("match_labels")
-	if labels == nil {
-		return true
-	}
-	for _, m := range labels.Members {
+	for _, m := range members(t.labels.Get("match_labels")) {
 		if r.Get("metadata", "labels", m.Name).String() != m.Value.String() {
 			return false
 		}
@@ -236,9 +234,8 @@ func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field 
 	r.Name = p.name
 	e.c.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
 	e.c.commonFields(r, get)
-	texts, at := e.c.texts(get("allow_origins"))
-	for i, text := range texts {
-		r.addOrigin(wildcardOrigin(text, ".+"), at[i])
+	for _, origin := range e.c.texts(get("allow_origins")) {
+		r.addOrigin(wildcardOrigin(origin.Text, ".+"), origin)
 	}
 	e.c.setDuration(r, get("max_age"))
 	return r
@@ -250,14 +247,11 @@ func (e *envoyGateway) addGateways(p *securityPolicy) {
 		if t.kind != "Gateway" {
 			continue
 		}
-		found := false
-		for _, gateway := range e.gateways {
-			if p.selects(t, gateway) {
-				found = true
-				e.addListeners(p, t, gateway)
-			}
+		gateways := slices.DeleteFunc(slices.Clone(e.gateways), func(gateway *resource) bool { return !p.selects(t, gateway) })
+		for _, gateway := range gateways {
+			e.addListeners(p, t, gateway)
 		}
-		if found {
+		if len(gateways) > 0 {
 			continue
 		}
 		policy := e.policy(p, nil)
@@ -295,7 +289,7 @@ func (e *envoyGateway) addListeners(p *securityPolicy, t target, gateway *resour
 		}
 		hosts := everyHost(t.at)
 		if host.String() != "" {
-			hosts = []routedHost{{at: host, names: []string{host.String()}}}
+			hosts = []routedHost{oneHost(host)}
 		}
 		of := parent{gateway.namespace, gateway.name, ""}
 		if slices.Contains(e.sections[of], name) {

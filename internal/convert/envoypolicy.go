@@ -1,7 +1,9 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -61,11 +63,7 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 
 // off reports whether the level switches CORS off.
 func (l level) off() bool {
-	policy := l.typed
-	if policy == nil {
-		policy = l.legacy
-	}
-	enabled, _, _ := fraction(policy.Get("filter_enabled"), 1)
+	enabled, _, _ := fraction(cmp.Or(l.typed, l.legacy).Get("filter_enabled"), 1)
 	return l.disabled || enabled <= 0
 }
 
@@ -87,11 +85,7 @@ func (p *envoyPolicy) key() string {
 // ruleFor is the policy for a match.
 func (p *envoyPolicy) ruleFor(m match.Match, name string) *rule {
 	r := *p.rule
-	r.Match, r.Name = m, name
-	r.at = map[string][]*document.Node{}
-	for field, at := range p.rule.at {
-		r.at[field] = at
-	}
+	r.Match, r.Name, r.at = m, name, maps.Clone(p.rule.at)
 	return &r
 }
 
@@ -152,10 +146,7 @@ func (e *envoyReader) policy(levels ...level) *envoyPolicy {
 // worth a warning.
 func (e *envoyReader) leafPolicy(levels ...level) *envoyPolicy {
 	p := e.policy(levels...)
-	own := levels[0].typed
-	if own == nil {
-		own = levels[0].legacy
-	}
+	own := cmp.Or(levels[0].typed, levels[0].legacy)
 	if p == nil && own != nil && !slices.ContainsFunc(levels, func(l level) bool { return hasOrigins(l.typed) || hasOrigins(l.legacy) }) {
 		e.c.warn(own, "", "the policy has no origins, so it allows nobody", "left out; list the origins")
 	}
@@ -168,7 +159,7 @@ func hasOrigins(policy *document.Node) bool {
 
 // merge makes a policy of its layers.
 func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
-	r := &rule{from: layers[0], at: map[string][]*document.Node{}}
+	r := &rule{from: layers[0]}
 	for _, layer := range layers {
 		e.unknownFields(layer)
 	}
@@ -191,9 +182,9 @@ func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
 	for _, m := range e.c.objects(get("allow_origin_string_match")) {
 		e.origin(r, m)
 	}
-	r.AllowMethods = e.list(r, "allow_methods", get("allow_methods"))
-	r.AllowHeaders = e.list(r, "allow_headers", get("allow_headers"))
-	r.ExposeHeaders = e.list(r, "expose_headers", get("expose_headers"))
+	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
+		e.list(r, field, get(field))
+	}
 	e.maxAge(r, get("max_age"))
 	return &envoyPolicy{rule: r, text: fingerprint(r)}
 }
@@ -299,37 +290,31 @@ func scalar(n *document.Node) string {
 }
 
 // list reads the value of a header as a list of names.
-func (e *envoyReader) list(r *rule, field string, n *document.Node) (names []string) {
-	if n.String() == "*" && field != "expose_headers" {
+func (e *envoyReader) list(r *rule, field string, n *document.Node) {
+	canBeStar := field != "expose_headers"
+	switch {
+	case n.String() == "*" && canBeStar:
 		// Envoy repeats what the preflight asks for, so this covers Authorization too.
-		names = []string{"*"}
-		if field == "allow_headers" {
-			names = append(names, "Authorization")
-		}
-		r.at[field] = []*document.Node{n, n}[:len(names)]
-		return names
-	}
-	if given(n) && n.Kind != document.String {
+		r.set(field, e.c.star(r, field, []*document.Node{n}))
+		return
+	case given(n) && n.Kind != document.String:
 		e.c.warn(n, "", "is not a string", "left out; write the names in one string, with commas between")
-		return nil
+		return
+	case n.String() == "":
+		return
 	}
-	if n.String() == "" {
-		return nil
-	}
-	parts, at := e.c.split(n)
-	for i, name := range parts {
+	r.set(field, slices.DeleteFunc(e.c.split(n), func(name *document.Node) bool {
 		switch {
-		case name == "":
-			e.c.warn(at[i], "", "has an empty name", "left out")
-			continue
-		case name == "*" && r.AllowCredentials && field != "expose_headers":
-			e.c.warn(at[i], "", `"*" in a list means a name "*" when the request has credentials`, `left out; list the names, or write "*" alone`)
-			continue
+		case name.Text == "":
+			e.c.warn(name, "", "has an empty name", "left out")
+			return true
+		case isStar(name) && r.AllowCredentials && canBeStar:
+			e.c.warn(name, "", `"*" in a list means a name "*" when the request has credentials`,
+				`left out; list the names, or write "*" alone`)
+			return true
 		}
-		names = append(names, name)
-		r.at[field] = append(r.at[field], at[i])
-	}
-	return names
+		return false
+	}))
 }
 
 // maxAge reads the value of a header as a number of seconds.
@@ -351,5 +336,5 @@ func (e *envoyReader) maxAge(r *rule, n *document.Node) {
 	if err != nil {
 		seconds = math.MaxInt32 // and then as much as there may be
 	}
-	r.MaxAge, r.at["max_age"] = &seconds, []*document.Node{n}
+	r.age(n, seconds)
 }

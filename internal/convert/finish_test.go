@@ -268,7 +268,7 @@ func TestNames(t *testing.T) {
 
 // TestNothing is about files in which there is no policy.
 func TestNothing(t *testing.T) {
-	for _, from := range Sources() {
+	for _, from := range Formats() {
 		for _, text := range []string{"a: 1", "a: {}", "- 1\n- [x]\n", "null\n---\n3\n"} {
 			result := convertText(t, from, "file.yaml", text)
 			if checkResult(t, result); result.Configuration != "" || len(result.Findings) != 1 || !strings.Contains(lines(result), from) {

@@ -12,7 +12,7 @@ import (
 // FuzzConvert: whatever the file, a conversion ends, and what comes of it is a
 // configuration that the filter takes.
 func FuzzConvert(f *testing.F) {
-	formats := Sources()
+	formats := Formats()
 	for i, format := range formats {
 		paths, err := filepath.Glob(filepath.Join("testdata", format, "*"))
 		if err != nil {

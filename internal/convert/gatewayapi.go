@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func fromGatewayAPI(c *conversion, documents []*document.Node) {
 			policies[rule] = policyOf(c.filterPolicy(r, rule))
 		}
 		for _, p := range parentsOf(r, sections) {
-			t.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return policies[rule] }, nil)
+			t.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return policies[rule] }, unnamed)
 		}
 	}
 	t.addRules()
@@ -50,11 +51,8 @@ func (p parent) gateway() parent { return parent{namespace: p.namespace, name: p
 // refsOf are the parents that a route names.
 func refsOf(r *resource) (list []parent) {
 	for _, ref := range r.Get("spec", "parent_refs").List() {
-		p := parent{ref.Get("namespace").String(), ref.Get("name").String(), ref.Get("section_name").String()}
-		if p.namespace == "" {
-			p.namespace = r.namespace
-		}
-		list = append(list, p)
+		namespace := cmp.Or(ref.Get("namespace").String(), r.namespace)
+		list = append(list, parent{namespace, ref.Get("name").String(), ref.Get("section_name").String()})
 	}
 	if list == nil {
 		list = []parent{{}}
@@ -97,34 +95,44 @@ func (p parent) listeners(sections map[parent][]string) (list []parent) {
 }
 
 // httpRoute adds the rules of an HTTPRoute or a GRPCRoute to one of its parents. policy
-// tells the policy of a rule, and name, which may be nil, what the proxy calls one of
-// its matches for a host.
+// tells the policy of a rule, and name what the proxy calls one of its matches for a host,
+// or "".
 func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *envoyPolicy, name func(rule, match int, host string) string) {
 	hosts := t.reader.c.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
 	for i, rule := range r.Get("spec", "rules").List() {
 		applies := policy(rule)
-		matches := rule.Get("matches").List()
-		if len(matches) == 0 {
-			matches = []*document.Node{nil} // every path, as the API server fills in
-		}
-		for j, match := range matches {
+		for j, match := range orEverything(rule.Get("matches").List()) {
+			one := envoyRoute{from: rule, policy: applies, path: envoyPath{kind: everyPath}}
+			if !one.gatewayMatch(t.reader.c, r.kind, match) {
+				continue
+			}
 			for _, host := range hosts {
-				one := &envoyRoute{from: rule, policy: applies, path: envoyPath{kind: everyPath}}
-				if match != nil && !one.gatewayMatch(t.reader.c, r.kind, match) {
-					continue
-				}
-				if name != nil {
-					one.name = name(i, j, host.names[0])
-				}
-				t.route(p.key(), r, []routedHost{host}, one)
+				route := one
+				route.name = name(i, j, host.names[0])
+				t.route(p.key(), r, []routedHost{host}, &route)
 			}
 		}
 	}
 }
 
+// orEverything are the matches of a route; one that has none matches everything, for
+// which nil stands.
+func orEverything(matches []*document.Node) []*document.Node {
+	if len(matches) == 0 {
+		return []*document.Node{nil}
+	}
+	return matches
+}
+
+// unnamed is for routes of which it can't be known what the proxy calls them.
+func unnamed(int, int, string) string { return "" }
+
 // gatewayMatch reads a match of an HTTPRoute or a GRPCRoute. It reports whether it can be
 // read.
 func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.Node) bool {
+	if match == nil {
+		return true
+	}
 	r.from = match
 	c.unknown(match, "a match of an "+kind, "path", "headers", "query_params", "method")
 	c.objects(match.Get("headers"))
@@ -132,7 +140,7 @@ func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.No
 	if method := match.Get("method"); given(method) && (method.Kind == document.Object) != (kind == "GRPCRoute") {
 		c.warn(method, "", "is no method", "left out")
 	}
-	if path := match.Get("path"); given(path) && (path.Kind != document.Object || given(path.Get("value")) && path.Get("value").Kind != document.String || !path.Has("type", "value")) {
+	if path := match.Get("path"); given(path) && !isPathMatch(path) {
 		c.warn(path, "", "is no match of paths", "left out")
 		return false
 	}
@@ -150,6 +158,12 @@ func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.No
 		r.path = gatewayPath(match.Get("path"))
 	}
 	return true
+}
+
+// isPathMatch reports whether a value is an HTTPPathMatch.
+func isPathMatch(n *document.Node) bool {
+	value := n.Get("value")
+	return n.Kind == document.Object && n.Has("type", "value") && (!given(value) || value.Kind == document.String)
 }
 
 // gatewayPath is an HTTPPathMatch; without one it is every path.
@@ -173,13 +187,7 @@ func grpcPath(n *document.Node) envoyPath {
 	service, method := n.Get("service").String(), n.Get("method").String()
 	switch {
 	case n.Get("type").String() == "RegularExpression" || service == "" && method != "":
-		if service == "" {
-			service = "[^/]+"
-		}
-		if method == "" {
-			method = "[^/]+"
-		}
-		return pathRegex("/" + service + "/" + method)
+		return pathRegex("/" + cmp.Or(service, "[^/]+") + "/" + cmp.Or(method, "[^/]+"))
 	case service == "":
 		return envoyPath{kind: everyPath}
 	case method == "":
@@ -203,9 +211,8 @@ func (c *conversion) filterPolicy(of *resource, rule *document.Node) *rule {
 	r := newGatewayPolicy(of, n, rule)
 	c.unknown(n, "an HTTPCORSFilter", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
 	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
-	texts, at := c.texts(n.Get("allow_origins"))
-	for i, text := range texts {
-		r.addOrigin(wildcardOrigin(withoutDefaultPort(text), `([^:]+|\[[0-9a-f:]+\])`), at[i])
+	for _, origin := range c.texts(n.Get("allow_origins")) {
+		r.addOrigin(wildcardOrigin(withoutDefaultPort(origin.Text), `([^:]+|\[[0-9a-f:]+\])`), origin)
 	}
 	if maxAge := n.Get("max_age"); given(maxAge) {
 		c.setMaxAge(r, maxAge)

@@ -47,10 +47,9 @@ type higressPlugin struct {
 
 // A higressRule is a rule, for routes or for hosts; one without either is for all.
 type higressRule struct {
-	from              *document.Node
-	policy            *envoyPolicy
-	hosts, routes     []string
-	hostsAt, routesAt []*document.Node
+	from          *document.Node
+	policy        *envoyPolicy
+	hosts, routes []*document.Node
 	// lost tells that the filter can't match by what the rule does.
 	lost bool
 }
@@ -109,12 +108,10 @@ func (p *higressPlugin) configuration(n *document.Node) {
 // rule reads a rule, which is for routes, or else for domains.
 func (p *higressPlugin) rule(from, config *document.Node, match map[string]*document.Node) {
 	c := p.c
-	r := &higressRule{from: from}
-	r.routes, r.routesAt = c.texts(match["route"])
-	domains, domainsAt := c.texts(match["domain"])
+	r := &higressRule{from: from, routes: c.texts(match["route"])}
+	domains := c.texts(match["domain"])
 	service, prefix := match["service"], match["route prefix"]
-	services, _ := c.texts(service)
-	prefixes, _ := c.texts(prefix)
+	services, prefixes := c.texts(service), c.texts(prefix)
 	switch {
 	case len(services) > 0 && (len(r.routes) > 0 || len(domains) == 0):
 		c.warn(service, "", "the filter can't match by a service", "the rule is left out; write a policy for its hosts or routes")
@@ -134,14 +131,14 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 		return
 	}
 	r.policy = policyOf(c.higressPolicy(config, from, p.name))
-	for i, domain := range domains {
-		for _, host := range higressHosts(domain) {
-			if !newDomain(domainsAt[i], host, false).known {
-				c.warn(domainsAt[i], "", "the filter can't match hosts by "+quote(host), "left out; list the hosts")
-				p.rules = append(p.rules, &higressRule{from: from, policy: r.policy, lost: true})
+	for _, domain := range domains {
+		for _, host := range higressHosts(domain.Text) {
+			if newDomain(domain, host, false).known {
+				r.hosts = append(r.hosts, c.as(domain, domain.Offset, host))
 				continue
 			}
-			r.hosts, r.hostsAt = append(r.hosts, host), append(r.hostsAt, domainsAt[i])
+			c.warn(domain, "", "the filter can't match hosts by "+quote(host), "left out; list the hosts")
+			p.rules = append(p.rules, &higressRule{from: from, policy: r.policy, lost: true})
 		}
 	}
 	r.lost = r.lost || len(domains) > 0 && len(r.hosts) == 0
@@ -162,8 +159,8 @@ func (p *higressPlugin) add() {
 		if r.lost {
 			continue
 		}
-		one := r.policy.ruleFor(match.Match{Routes: r.routes}, p.name)
-		one.at["match.routes"] = r.routesAt
+		one := r.policy.ruleFor(match.Match{Routes: words(r.routes)}, p.name)
+		one.mark("match.routes", r.routes)
 		if len(r.routes) > 0 || p.addHosts(i, one) {
 			p.compare(i, one)
 			p.c.add(one)
@@ -173,36 +170,41 @@ func (p *higressPlugin) add() {
 
 // addHosts adds a rule's hosts to its match, and reports whether requests reach it.
 func (p *higressPlugin) addHosts(i int, one *rule) (reached bool) {
-	r := p.rules[i]
-	hosts := r.hosts
-	if len(hosts) == 0 {
-		hosts = []string{""} // every host
+	if len(p.rules[i].hosts) == 0 {
+		return p.reached(i, "")
 	}
-	for j, host := range hosts {
-		earlier := p.covering(i, host)
-		switch {
-		case earlier == nil && host == "":
+	for _, host := range p.rules[i].hosts {
+		if p.reached(i, host.Text) {
 			reached = true
-		case earlier == nil:
-			reached = true
-			one.Match.Hosts, one.at["match.hosts"] = append(one.Match.Hosts, host), append(one.at["match.hosts"], r.hostsAt[j])
-		case earlier.policy.key() != r.policy.key():
-			requests := "no request"
-			if host != "" {
-				requests += " for " + host
-			}
-			p.c.warn(r.from, "", requests+" gets here, because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+" comes first and matches them all",
-				"left out; put it first if it is meant to apply")
+			one.Match.Hosts = append(one.Match.Hosts, host.Text)
+			one.mark("match.hosts", append(one.at["match.hosts"], host))
 		}
 	}
 	return reached
+}
+
+// reached reports whether requests for a host, "" for every host, reach a rule, and says
+// so if they get another policy because they don't.
+func (p *higressPlugin) reached(i int, host string) bool {
+	r, earlier := p.rules[i], p.covering(i, host)
+	if earlier != nil && earlier.policy.key() != r.policy.key() {
+		requests := "no request"
+		if host != "" {
+			requests += " for " + host
+		}
+		p.c.warn(r.from, "", requests+" gets here, because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+" comes first and matches them all",
+			"left out; put it first if it is meant to apply")
+	}
+	return earlier == nil
 }
 
 // covering is the first rule before another one that has all requests of a host, "" for
 // every host.
 func (p *higressPlugin) covering(i int, host string) *higressRule {
 	for _, r := range p.rules[:i] {
-		if slices.ContainsFunc(r.hosts, func(pattern string) bool { return pattern == "*" || host != "" && hostCovers(pattern, host) }) {
+		if slices.ContainsFunc(r.hosts, func(pattern *document.Node) bool {
+			return isStar(pattern) || host != "" && hostCovers(pattern.Text, host)
+		}) {
 			return r
 		}
 	}
@@ -249,20 +251,16 @@ func (c *conversion) higressPolicy(n, from *document.Node, name string) *rule {
 	r.Name = name
 	r.AllowCredentials = c.boolean(n.Get("allow_credentials"), false)
 	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
-		texts, at := c.texts(n.Get(field))
-		if i := slices.Index(texts, "*"); i >= 0 {
-			texts, at = c.star(r, field, texts[i:i+1], at[i:i+1]) // which makes the others superfluous
-		}
-		r.set(field, texts, at)
+		r.set(field, c.starAlone(r, field, c.texts(n.Get(field))))
 	}
 	for i, method := range r.AllowMethods {
 		r.AllowMethods[i] = strings.ToUpper(method) // as the plugin does
 	}
 	if len(r.AllowMethods) == 0 {
-		r.set("allow_methods", higressMethods, nil)
+		r.setNames("allow_methods", higressMethods, nil)
 	}
 	if len(r.AllowHeaders) == 0 {
-		r.set("allow_headers", higressHeaders, nil)
+		r.setNames("allow_headers", higressHeaders, nil)
 	}
 	c.higressOrigins(r, n)
 	c.setMaxAge(r, n.Get("max_age"))
@@ -277,26 +275,28 @@ func (c *conversion) higressPolicy(n, from *document.Node, name string) *rule {
 
 // higressOrigins reads what a configuration allows.
 func (c *conversion) higressOrigins(r *rule, n *document.Node) {
-	origins, at := c.texts(n.Get("allow_origins"))
-	patterns, patternsAt := c.texts(n.Get("allow_origin_patterns"))
-	if i := slices.Index(origins, "*"); i >= 0 || len(origins)+len(patterns) == 0 && !r.AllowCredentials {
+	origins, patterns := c.texts(n.Get("allow_origins")), c.texts(n.Get("allow_origin_patterns"))
+	if i := slices.IndexFunc(origins, isStar); i >= 0 || len(origins)+len(patterns) == 0 && !r.AllowCredentials {
+		at := r.from
 		if i >= 0 {
-			r.addOrigin(cors.OriginEntry{Text: "*"}, at[i])
-		} else {
-			r.addOrigin(cors.OriginEntry{Text: "*"}, r.from)
+			at = origins[i]
 		}
+		r.addOrigin(cors.OriginEntry{Text: "*"}, at)
 		if r.AllowCredentials {
 			r.AllowCredentials = false
 			c.warn(n.Get("allow_credentials"), "", `has no effect beside "*" in allow_origins`, "left out; list the origins that need credentials")
 		}
 		return
 	}
-	for i, origin := range origins {
-		// They are compared without regard to case.
-		c.matchOrigin(r, at[i], originMatcher{kind: exactMatcher, text: strings.TrimSuffix(strings.ToLower(strings.TrimSpace(origin)), "/")})
+	// They are compared without regard to case.
+	compared := func(n *document.Node) string {
+		return strings.TrimSuffix(strings.ToLower(strings.TrimSpace(n.Text)), "/")
 	}
-	for i, pattern := range patterns {
-		c.higressPattern(r, patternsAt[i], strings.TrimSuffix(strings.ToLower(strings.TrimSpace(pattern)), "/"))
+	for _, origin := range origins {
+		c.matchOrigin(r, origin, originMatcher{kind: exactMatcher, text: compared(origin)})
+	}
+	for _, pattern := range patterns {
+		c.higressPattern(r, pattern, compared(pattern))
 	}
 }
 

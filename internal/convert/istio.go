@@ -23,54 +23,67 @@ func (t *routing) virtualService(r *resource) {
 	c := t.reader.c
 	routes := c.objects(r.Get("spec", "http"))
 	if len(r.Get("spec", "hosts").List()) == 0 {
-		for _, http := range routes {
-			if policy := http.Get("cors_policy"); given(policy) {
-				c.found(policy, "of the VirtualService "+quote(r.name))
-				c.warn(policy, "", "belongs to a VirtualService without hosts, to which another one delegates",
-					"left out; convert it with the hosts of the other one")
-			}
-		}
+		c.delegated(r, routes)
 		return
 	}
-	gateways, _ := c.texts(r.Get("spec", "gateways"))
+	gateways := words(c.texts(r.Get("spec", "gateways")))
 	if len(gateways) == 0 {
 		gateways = []string{"mesh"}
 	}
 	hosts := c.istioHosts(r)
-	last := false
 	for _, http := range routes {
 		for _, match := range http.Get("match").List() {
 			hosts = withAuthority(hosts, match)
 		}
 	}
+	last := false
 	for _, http := range routes {
-		policy := policyOf(c.istioPolicy(r, http))
-		if delegate := http.Get("delegate"); given(delegate) {
-			c.warn(delegate, "", "the VirtualService that this one delegates to may have a policy of its own",
-				"it isn't carried over; convert it with the hosts of this one")
-		}
-		matches := http.Get("match").List()
-		if len(matches) == 0 {
-			matches = []*document.Node{nil}
-		}
-		for _, match := range matches {
-			one := &envoyRoute{from: http, name: http.Get("name").String(), policy: policy, path: envoyPath{kind: everyPath}}
-			of := hosts
-			if match != nil {
-				if !one.istioMatch(c, match) {
-					continue
-				}
-				of = hostsOf(match, hosts)
-			}
+		for _, one := range c.istioRoutes(r, http, hosts) {
 			// Istio puts the routes that match everything behind those of other
 			// VirtualServices with the same host.
-			last = last || one.path.kind == everyPath && len(one.conditions) == 0 && !given(match.Get("authority"))
-			t.last[one] = last
+			last = last || one.everything
+			t.last[one.envoyRoute] = last
 			for _, gateway := range gateways {
-				t.route(gateway, r, of, one)
+				t.route(gateway, r, one.hosts, one.envoyRoute)
 			}
 		}
 	}
+}
+
+// delegated warns of the policies of a VirtualService without hosts.
+func (c *conversion) delegated(r *resource, routes []*document.Node) {
+	for _, http := range routes {
+		if policy := http.Get("cors_policy"); given(policy) {
+			c.found(policy, "of the VirtualService "+quote(r.name))
+			c.warn(policy, "", "belongs to a VirtualService without hosts, to which another one delegates",
+				"left out; convert it with the hosts of the other one")
+		}
+	}
+}
+
+// An istioRoute is a match of a VirtualService's route.
+type istioRoute struct {
+	*envoyRoute
+	hosts []routedHost
+	// everything tells that it matches every request for the hosts.
+	everything bool
+}
+
+// istioRoutes are the matches of a route that can be read.
+func (c *conversion) istioRoutes(r *resource, http *document.Node, hosts []routedHost) (list []istioRoute) {
+	policy := policyOf(c.istioPolicy(r, http))
+	if delegate := http.Get("delegate"); given(delegate) {
+		c.warn(delegate, "", "the VirtualService that this one delegates to may have a policy of its own",
+			"it isn't carried over; convert it with the hosts of this one")
+	}
+	for _, match := range orEverything(http.Get("match").List()) {
+		one := &envoyRoute{from: http, name: http.Get("name").String(), policy: policy, path: envoyPath{kind: everyPath}}
+		if one.istioMatch(c, match) {
+			every := one.path.kind == everyPath && len(one.conditions) == 0 && !given(match.Get("authority"))
+			list = append(list, istioRoute{one, hostsOf(match, hosts), every})
+		}
+	}
+	return list
 }
 
 // withAuthority adds the host that a match names to those of its VirtualService, if it
@@ -119,6 +132,9 @@ var istioConditions = []struct{ field, words string }{
 // istioMatch reads an HTTPMatchRequest of a VirtualService, but for its hosts. It
 // reports whether it can be read.
 func (r *envoyRoute) istioMatch(c *conversion, match *document.Node) bool {
+	if match == nil {
+		return true
+	}
 	r.from = match
 	c.unknown(match, "an HTTPMatchRequest", "name", "uri", "scheme", "method", "authority", "headers", "port", "source_labels", "gateways", "query_params",
 		"ignore_uri_case", "without_headers", "source_namespace", "stat_prefix")
@@ -138,10 +154,8 @@ func (r *envoyRoute) istioMatch(c *conversion, match *document.Node) bool {
 		}
 	}
 	kind, method := stringMatch(match.Get("method"))
-	r.noPreflight = kind == exactMatcher && method.Text != "OPTIONS"
-	if headers := match.Get("headers"); headers != nil {
-		r.noPreflight = r.noPreflight || slices.ContainsFunc(headers.Members, func(m document.Member) bool { return notInPreflights(m.Name) })
-	}
+	r.noPreflight = kind == exactMatcher && method.Text != "OPTIONS" ||
+		slices.ContainsFunc(members(match.Get("headers")), func(m document.Member) bool { return notInPreflights(m.Name) })
 	if kind, text := stringMatch(match.Get("uri")); text != nil {
 		r.path = istioPath(kind, text.Text)
 		r.path.anyCase = isTrue(match.Get("ignore_uri_case")) && kind != regexMatcher
@@ -208,26 +222,25 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *rule {
 		c.warn(deprecated, "", "has no effect beside allowOrigins", "left out")
 		return r
 	}
-	texts, at := c.texts(deprecated)
-	for i, text := range texts {
-		c.matchOrigin(r, at[i], originMatcher{kind: exactMatcher, text: text})
+	for _, origin := range c.texts(deprecated) {
+		c.matchOrigin(r, origin, originMatcher{kind: exactMatcher, text: origin.Text})
 	}
 	return r
 }
 
 // istioHosts are the hosts of a VirtualService.
 func (c *conversion) istioHosts(r *resource) (hosts []routedHost) {
-	texts, at := c.texts(r.Get("spec", "hosts"))
-	for i, host := range texts {
+	for _, n := range c.texts(r.Get("spec", "hosts")) {
+		host := n.Text
 		if !strings.Contains(host, ".") && host != "*" {
 			what, instead := quote(host)+" is the short name of a service", "carried over as the names by which it is called in the namespace "+quote(r.namespace)
 			if r.namespace == "" {
 				what += ", and its namespace isn't in the file"
 				instead = "carried over as it is; add the other names by which it is called, such as " + quote(host+".NAMESPACE"+clusterDomain)
 			}
-			c.warn(at[i], "", what, instead)
+			c.warn(n, "", what, instead)
 		}
-		hosts = append(hosts, routedHost{at: at[i], names: serviceNames(host, r.namespace)})
+		hosts = append(hosts, routedHost{at: n, names: serviceNames(host, r.namespace)})
 	}
 	return hosts
 }

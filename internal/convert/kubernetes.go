@@ -94,103 +94,124 @@ func (c *conversion) objects(n *document.Node) (list []*document.Node) {
 	return list
 }
 
-// texts are the strings of a list, and where they stand. A string alone is a list of one.
-func (c *conversion) texts(n *document.Node) (texts []string, at []*document.Node) {
+// texts are the strings of a list. A string alone is a list of one.
+func (c *conversion) texts(n *document.Node) (texts []*document.Node) {
 	elements := n.List()
 	if given(n) && n.Kind != document.List {
 		elements = []*document.Node{n}
 	}
 	for _, e := range elements {
-		if e.Kind != document.String {
+		if e.Kind == document.String {
+			texts = append(texts, e)
+		} else {
 			c.warn(e, "", "is not a string", "left out")
-			continue
 		}
-		texts, at = append(texts, e.Text), append(at, e)
 	}
-	return texts, at
+	return texts
+}
+
+// words are the texts of values.
+func words(texts []*document.Node) (list []string) {
+	for _, n := range texts {
+		list = append(list, n.Text)
+	}
+	return list
 }
 
 // joined are the elements of lists, as a proxy sees them that joins the list by commas:
 // an element may be a list in itself.
-func (c *conversion) joined(n *document.Node) (texts []string, at []*document.Node) {
-	_, nodes := c.texts(n)
-	for _, node := range nodes {
-		parts, from := c.split(node)
-		for i, part := range parts {
-			if part == "" {
-				c.warn(from[i], "", "has an empty name", "left out")
-				continue
+func (c *conversion) joined(n *document.Node) (texts []*document.Node) {
+	for _, list := range c.texts(n) {
+		for _, part := range c.split(list) {
+			if part.Text == "" {
+				c.warn(part, "", "has an empty name", "left out")
+			} else {
+				texts = append(texts, part)
 			}
-			texts, at = append(texts, part), append(at, from[i])
 		}
 	}
-	return texts, at
+	return texts
 }
 
-// split splits a string at its commas, and says where the parts stand in the file.
-func (c *conversion) split(n *document.Node) (parts []string, at []*document.Node) {
-	offset := 0
+// split splits a string at its commas.
+func (c *conversion) split(n *document.Node) (parts []*document.Node) {
+	places, offset := n.TextMap(), 0
 	for part := range strings.SplitSeq(n.Text, ",") {
 		text := strings.TrimSpace(part)
-		parts = append(parts, text)
-		at = append(at, c.within(n, offset+strings.Index(part, text), text))
+		parts = append(parts, c.as(n, places.Offset(offset+strings.Index(part, text)), text))
 		offset += len(part) + 1
 	}
-	return parts, at
+	return parts
 }
 
-// within is a part of a string as a value of its own, that stands where the part does
-// and is called as the string is.
-func (c *conversion) within(n *document.Node, offset int, text string) *document.Node {
+// as is a value with another text, or a part of its own, which stands at an offset in the
+// file and is called as the value is.
+func (c *conversion) as(n *document.Node, offset int, text string) *document.Node {
 	path := c.path(n)
-	part := *n
-	part.Text, part.Offset = text, n.TextMap().Offset(offset)
-	c.paths[&part] = path
-	return &part
+	other := *n
+	other.Text, other.Offset = text, offset
+	c.paths[&other] = path
+	return &other
 }
 
 // set sets one of the policy's lists of names.
-func (r *rule) set(field string, texts []string, at []*document.Node) {
+func (r *rule) set(field string, names []*document.Node) { r.setNames(field, words(names), names) }
+
+// setNames sets one of the policy's lists of names, which come from elsewhere.
+func (r *rule) setNames(field string, names []string, at []*document.Node) {
+	r.mark(field, at)
+	switch field {
+	case "allow_methods":
+		r.AllowMethods = names
+	case "allow_headers":
+		r.AllowHeaders = names
+	case "expose_headers":
+		r.ExposeHeaders = names
+	}
+}
+
+// mark notes where the entries of a list come from.
+func (r *rule) mark(field string, at []*document.Node) {
 	if r.at == nil {
 		r.at = map[string][]*document.Node{}
 	}
 	r.at[field] = at
-	switch field {
-	case "allow_methods":
-		r.AllowMethods = texts
-	case "allow_headers":
-		r.AllowHeaders = texts
-	case "expose_headers":
-		r.ExposeHeaders = texts
-	}
 }
 
 // commonFields reads the fields of a policy that have the same names and meanings in
 // Istio, Gateway API and Envoy Gateway.
 func (c *conversion) commonFields(r *rule, get func(field string) *document.Node) {
 	r.AllowCredentials = c.boolean(get("allow_credentials"), false)
-	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
-		texts, at := c.joined(get(field))
-		if field != "expose_headers" {
-			texts, at = c.star(r, field, texts, at)
-		}
-		r.set(field, texts, at)
+	for _, field := range []string{"allow_methods", "allow_headers"} {
+		r.set(field, c.star(r, field, c.joined(get(field))))
 	}
+	r.set("expose_headers", c.joined(get("expose_headers")))
 }
+
+func isStar(n *document.Node) bool { return n.Text == "*" }
 
 // star reads a "*" in a list as Envoy does: alone it allows whatever is asked for, and
 // so Authorization too; beside names it is what browsers make of it.
-func (c *conversion) star(r *rule, field string, texts []string, at []*document.Node) ([]string, []*document.Node) {
-	i := slices.Index(texts, "*")
+func (c *conversion) star(r *rule, field string, names []*document.Node) []*document.Node {
+	i := slices.IndexFunc(names, isStar)
 	switch {
 	case i < 0:
-	case len(texts) == 1 && field == "allow_headers":
-		return []string{"*", "Authorization"}, []*document.Node{at[0], at[0]}
-	case len(texts) > 1 && r.AllowCredentials:
-		c.warn(at[i], "", `"*" in a list means a name "*" when the request has credentials`, `left out; list the names, or write "*" alone`)
-		return slices.Delete(texts, i, i+1), slices.Delete(at, i, i+1)
+	case len(names) == 1 && field == "allow_headers":
+		return append(names, c.as(names[0], names[0].Offset, "Authorization"))
+	case len(names) > 1 && r.AllowCredentials:
+		c.warn(names[i], "", `"*" in a list means a name "*" when the request has credentials`,
+			`left out; list the names, or write "*" alone`)
+		return slices.Delete(names, i, i+1)
 	}
-	return texts, at
+	return names
+}
+
+// starAlone is star where a "*" makes the others superfluous.
+func (c *conversion) starAlone(r *rule, field string, names []*document.Node) []*document.Node {
+	if i := slices.IndexFunc(names, isStar); i >= 0 {
+		names = []*document.Node{names[i]}
+	}
+	return c.star(r, field, names)
 }
 
 // boolean is the value of true or false, or the default.
@@ -237,7 +258,7 @@ func (c *conversion) setDuration(r *rule, n *document.Node) {
 
 func (r *rule) age(at *document.Node, seconds int) {
 	r.MaxAge = &seconds
-	r.set("max_age", nil, []*document.Node{at})
+	r.mark("max_age", []*document.Node{at})
 }
 
 // tails are how regexes of paths say that what follows doesn't matter, and whether

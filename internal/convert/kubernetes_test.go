@@ -76,15 +76,15 @@ func TestSplit(t *testing.T) {
 			t.Fatal(failed)
 		}
 		c := &conversion{file: file}
-		parts, at := c.split(file.Documents[0].Get("list"))
-		if want := []string{"https://a.example", "https://b.example", ""}; !slices.Equal(parts, want) {
-			t.Errorf("%q has the parts %q, want %q", text, parts, want)
+		parts := c.split(file.Documents[0].Get("list"))
+		if want := []string{"https://a.example", "https://b.example", ""}; !slices.Equal(words(parts), want) {
+			t.Errorf("%q has the parts %q, want %q", text, words(parts), want)
 			continue
 		}
-		if rest := text[at[1].Offset:]; rest[:17] != "https://b.example" {
+		if rest := text[parts[1].Offset:]; rest[:17] != "https://b.example" {
 			t.Errorf("the second part of %q is at %q", text, rest)
 		}
-		if path := c.path(at[1]); path != "list" {
+		if path := c.path(parts[1]); path != "list" {
 			t.Errorf("the second part of %q is called %q", text, path)
 		}
 	}

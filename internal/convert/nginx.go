@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,9 +33,9 @@ type dialect struct {
 	// wildcards tells that methods and headers may be "*".
 	wildcards bool
 	// origins reads cors-allow-origin.
-	origins func(c *conversion, r *rule, n *document.Node, parts []string, at []*document.Node)
-	// star adds the origin "*", which comes from a place.
-	star func(c *conversion, r *rule, at, credentials *document.Node)
+	origins func(c *conversion, r *rule, n *document.Node, parts []*document.Node)
+	// starForCredentials tells that the origin "*" is for requests with credentials, too.
+	starForCredentials bool
 }
 
 // Browsers never ask for the other headers of the defaults, DNT and Keep-Alive.
@@ -42,15 +43,12 @@ var (
 	nginxAnnotations = dialect{
 		headers: []string{"User-Agent", "X-Requested-With", "If-Modified-Since", "Cache-Control", "Content-Type", "Range", "Authorization"},
 		origins: (*conversion).nginxOrigins,
-		star:    (*conversion).nginxStar,
 	}
 	higressAnnotations = dialect{
-		headers:   higressHeaders,
-		wildcards: true,
-		origins:   (*conversion).higressAnnotation,
-		star: func(_ *conversion, r *rule, at, _ *document.Node) {
-			r.addOrigin(cors.OriginEntry{Text: "*"}, at)
-		},
+		headers:            higressHeaders,
+		wildcards:          true,
+		origins:            (*conversion).higressAnnotation,
+		starForCredentials: true,
 	}
 )
 
@@ -60,11 +58,7 @@ var ingressMethods = []string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"
 // annotation is the value of an annotation, whatever its prefix, which a controller may
 // be told; nil if there is none.
 func (r *resource) annotation(name string) (value *document.Node) {
-	annotations := r.Get("metadata", "annotations")
-	if annotations == nil {
-		return nil
-	}
-	for _, m := range annotations.Members {
+	for _, m := range members(r.Get("metadata", "annotations")) {
 		if strings.HasSuffix(m.Name, "/"+name) {
 			value = m.Value
 		}
@@ -155,7 +149,8 @@ func (c *conversion) warnSnippets(r *resource) {
 		if found := corsHeader.FindStringIndex(text(n)); found != nil {
 			c.found(n, "the CORS headers in a snippet of the Ingress "+quote(r.name))
 			at := corsHeader.FindStringIndex(n.Text)
-			c.warn(c.within(n, at[0], n.Text[at[0]:at[1]]), "", "sets CORS headers in nginx's own language, which isn't read",
+			c.warn(c.as(n, n.TextMap().Offset(at[0]), n.Text[at[0]:at[1]]), "",
+				"sets CORS headers in nginx's own language, which isn't read",
 				"left out; write a policy for what it does")
 		}
 	}
@@ -172,11 +167,10 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	} else if text(credentials) != "" {
 		c.warn(credentials, "", quote(text(credentials))+" isn't true or false, and means the default there", "carried over as true")
 	}
-	c.ingressNames(one, r, enable, "allow_methods", "cors-allow-methods", ingressMethods, d)
-	c.ingressNames(one, r, enable, "allow_headers", "cors-allow-headers", d.headers, d)
+	c.ingressNames(one, r, "allow_methods", "cors-allow-methods", ingressMethods, d)
+	c.ingressNames(one, r, "allow_headers", "cors-allow-headers", d.headers, d)
 	if n := r.annotation("cors-expose-headers"); text(n) != "" {
-		texts, at := c.joined(n)
-		one.set("expose_headers", texts, at)
+		one.set("expose_headers", c.joined(n))
 	}
 	one.age(enable, longestAge) // the default is 20 days, which no browser remembers
 	if n := r.annotation("cors-max-age"); text(n) != "" {
@@ -191,54 +185,44 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 }
 
 // ingressNames reads a list of names, or sets its default.
-func (c *conversion) ingressNames(one *rule, r *resource, enable *document.Node, field, annotation string, otherwise []string, d dialect) {
+func (c *conversion) ingressNames(one *rule, r *resource, field, annotation string, otherwise []string, d dialect) {
 	n := r.annotation(annotation)
 	if text(n) == "" {
-		one.set(field, otherwise, slices.Repeat([]*document.Node{enable}, len(otherwise)))
+		one.setNames(field, otherwise, nil)
 		return
 	}
 	if strings.Contains(n.Text, "*") && !d.wildcards {
 		c.warn(n, "", quote(n.Text)+" isn't accepted, and means the default there", "carried over as the default")
-		one.set(field, otherwise, slices.Repeat([]*document.Node{n}, len(otherwise)))
+		one.setNames(field, otherwise, slices.Repeat([]*document.Node{n}, len(otherwise)))
 		return
 	}
-	texts, at := c.joined(n)
-	if i := slices.Index(texts, "*"); i >= 0 {
-		texts, at = c.star(one, field, texts[i:i+1], at[i:i+1]) // which makes the others superfluous
-	}
-	one.set(field, texts, at)
+	one.set(field, c.starAlone(one, field, c.joined(n)))
 }
 
 // ingressOrigins reads cors-allow-origin.
 func (c *conversion) ingressOrigins(one *rule, r *resource, enable, credentials *document.Node, d dialect) {
-	if credentials == nil {
-		credentials = enable
-	}
 	n := r.annotation("cors-allow-origin")
-	if text(n) == "" {
-		if n != nil {
-			c.warn(n, "", "is empty, which means every origin there", `carried over as "*"`)
-			enable = n
-		}
-		d.star(c, one, enable, credentials)
+	var parts []*document.Node
+	if text(n) != "" {
+		parts = c.split(n)
+	} else if n != nil {
+		c.warn(n, "", "is empty, which means every origin there", `carried over as "*"`)
+	}
+	i := slices.IndexFunc(parts, isStar)
+	if i < 0 && parts != nil {
+		one.ForwardUnmatchedPreflights = true // they pass, as requests of other origins do
+		d.origins(c, one, n, parts)
 		return
 	}
-	parts, at := c.split(n)
-	if i := slices.Index(parts, "*"); i >= 0 {
-		d.star(c, one, at[i], credentials)
-		return
+	at := cmp.Or(n, enable)
+	if i >= 0 {
+		at = parts[i]
 	}
-	one.ForwardUnmatchedPreflights = true // they pass, as requests of other origins do
-	d.origins(c, one, n, parts, at)
-}
-
-// nginxStar allows every origin, without credentials: nginx answers with "*", and
-// browsers don't take that for requests with credentials.
-func (c *conversion) nginxStar(r *rule, at, credentials *document.Node) {
-	r.addOrigin(cors.OriginEntry{Text: "*"}, at)
-	if r.AllowCredentials {
-		r.AllowCredentials = false
-		c.warn(credentials, "", `credentials, which are allowed unless cors-allow-credentials is "false", have no effect with the origin "*": browsers refuse the two together`,
+	one.addOrigin(cors.OriginEntry{Text: "*"}, at)
+	if one.AllowCredentials && !d.starForCredentials {
+		// nginx answers with "*", and browsers don't take that for requests with credentials.
+		one.AllowCredentials = false
+		c.warn(cmp.Or(credentials, enable), "", `credentials, which are allowed unless cors-allow-credentials is "false", have no effect with the origin "*": browsers refuse the two together`,
 			"carried over without allow_credentials; list the origins that need them")
 	}
 }
@@ -248,16 +232,16 @@ func (c *conversion) nginxStar(r *rule, at, credentials *document.Node) {
 var nginxList = regexp.MustCompile(`^((([a-z]+://)?(\*\.)?[A-Za-z0-9.-]*(:[0-9]+)?,?)|null,?)+$`)
 
 // nginxOrigins reads a list of origins.
-func (c *conversion) nginxOrigins(r *rule, n *document.Node, parts []string, at []*document.Node) {
-	if !nginxList.MatchString(strings.ReplaceAll(strings.Join(parts, ","), " ", "")) {
+func (c *conversion) nginxOrigins(r *rule, n *document.Node, parts []*document.Node) {
+	if !nginxList.MatchString(strings.ReplaceAll(strings.Join(words(parts), ","), " ", "")) {
 		c.warn(n, "", "isn't a list of origins to a controller that validates annotations, which then allows every origin", "carried over for the origins in it")
 	}
-	if parts[len(parts)-1] == "" {
+	if parts[len(parts)-1].Text == "" {
 		c.warn(n, "", "ends with a comma, so that every origin matches there", "carried over for the origins in it")
 	}
-	for i, part := range parts {
-		if part != "" {
-			r.addOrigin(nginxOrigin(strings.ToLower(part), r.AllowCredentials), at[i])
+	for _, part := range parts {
+		if part.Text != "" {
+			r.addOrigin(nginxOrigin(strings.ToLower(part.Text), r.AllowCredentials), part)
 		}
 	}
 }
@@ -274,15 +258,15 @@ func nginxOrigin(text string, credentials bool) cors.OriginEntry {
 
 // higressAnnotation reads a list of origins as Higress does: a star before a domain
 // stands for its subdomains in every scheme, and a star elsewhere for nothing.
-func (c *conversion) higressAnnotation(r *rule, _ *document.Node, parts []string, at []*document.Node) {
-	for i, part := range parts {
-		_, domain, wildcard := strings.Cut(part, "://*.")
+func (c *conversion) higressAnnotation(r *rule, _ *document.Node, parts []*document.Node) {
+	for _, part := range parts {
+		_, domain, wildcard := strings.Cut(part.Text, "://*.")
 		switch {
-		case part == "":
+		case part.Text == "":
 		case wildcard:
-			c.matchOrigin(r, at[i], originMatcher{kind: regexMatcher, text: `.*\.` + regexp.QuoteMeta(domain)})
+			c.matchOrigin(r, part, originMatcher{kind: regexMatcher, text: `.*\.` + regexp.QuoteMeta(domain)})
 		default:
-			c.matchOrigin(r, at[i], originMatcher{kind: exactMatcher, text: part})
+			c.matchOrigin(r, part, originMatcher{kind: exactMatcher, text: part.Text})
 		}
 	}
 }
@@ -318,13 +302,12 @@ func (c *conversion) serverAliases(r *resource) (hosts []routedHost) {
 	if text(n) == "" {
 		return nil
 	}
-	parts, at := c.split(n)
-	for i, part := range parts {
+	for _, part := range c.split(n) {
 		switch {
-		case strings.HasPrefix(part, "~"):
-			c.warn(at[i], "", "the filter can't match hosts by a regex", "left out; add the hosts to match.hosts")
-		case part != "":
-			hosts = append(hosts, routedHost{at: at[i], names: []string{part}})
+		case strings.HasPrefix(part.Text, "~"):
+			c.warn(part, "", "the filter can't match hosts by a regex", "left out; add the hosts to match.hosts")
+		case part.Text != "":
+			hosts = append(hosts, oneHost(part))
 		}
 	}
 	return hosts

@@ -52,11 +52,8 @@ func (c *conversion) matchOrigin(r *rule, at *document.Node, m originMatcher) {
 
 // addOrigin adds an entry that comes from a place.
 func (r *rule) addOrigin(entry cors.OriginEntry, at *document.Node) {
-	if r.at == nil {
-		r.at = map[string][]*document.Node{}
-	}
 	r.AllowOrigins = append(r.AllowOrigins, entry)
-	r.at["allow_origins"] = append(r.at["allow_origins"], at)
+	r.mark("allow_origins", append(r.at["allow_origins"], at))
 }
 
 // A translation is what a matcher becomes.
@@ -100,14 +97,11 @@ func (t *translation) matcher(m originMatcher) {
 // matchesStar reports whether the matcher matches the text "*", which Envoy takes for
 // one of every origin: so "*" and `\*` stand for the wildcard, and so does `.*`.
 func (m originMatcher) matchesStar() bool {
-	switch m.kind {
-	case regexMatcher:
-		re, err := regexp.Compile(`\A(?:` + m.text + `)\z`)
-		return err == nil && re.MatchString("*")
-	case exactMatcher:
+	if m.kind != regexMatcher {
 		return m.text == "*"
 	}
-	return m.text == "*"
+	re, err := regexp.Compile(`\A(?:` + m.text + `)\z`)
+	return err == nil && re.MatchString("*")
 }
 
 // exact translates an origin that is compared as it is: what is a wildcard to the
@@ -143,40 +137,46 @@ const (
 
 var bothSchemes = []string{"https", "http"}
 
-// add adds a shape's origins, but those that only happen to look alike.
+// loose reports whether the shape also has origins that only happen to look alike.
+func (s shape) loose() bool { return s.tail || s.sub == anyBefore || s.sub == somethingMore }
+
+// shape adds a shape's origins, but those that only happen to look alike.
 func (t *translation) shape(s shape, matcher string) {
-	apex, below := s.sub != ofDomain && s.sub != somethingMore, s.sub != noSubdomain
-	if (s.tail || s.sub == anyBefore || s.sub == somethingMore) && !isDomain(s.host) {
+	if s.loose() && !isDomain(s.host) {
 		t.remark(matcher+" also matches "+quote(s.impostor())+", and "+quote(s.host)+" is no domain", "left out; list the origins")
 		return
-	}
-	schemes := s.schemes
-	if t.credentials && len(schemes) > 1 && !isLoopback(s.host) {
-		schemes = []string{"https"}
-		if !below || acceptable(cors.OriginEntry{Text: "https://*." + s.host}) {
-			t.remark(matcher+" also matches plain http, which whoever is on the network between can forge, and the policy has credentials",
-				"carried over for https; have the pages served over https")
-		}
 	}
 	if s.tail {
 		s.port = ":*"
 	}
-	before := len(t.entries)
-	for _, scheme := range schemes {
-		if apex {
-			t.add(scheme + "://" + s.host + s.port)
+	var origins, carried []string
+	for _, scheme := range t.schemes(s, matcher) {
+		if s.sub != ofDomain && s.sub != somethingMore {
+			origins = append(origins, scheme+"://"+s.host+s.port)
 		}
-		if below {
-			t.add(scheme + "://*." + s.host + s.port)
+		if s.sub != noSubdomain {
+			origins = append(origins, scheme+"://*."+s.host+s.port)
 		}
 	}
-	if s.tail || s.sub == anyBefore || s.sub == somethingMore {
-		var carried []string
-		for _, entry := range t.entries[before:] {
-			carried = append(carried, quote(entry.Text))
+	t.add(origins...)
+	if s.loose() {
+		for _, origin := range origins {
+			carried = append(carried, quote(origin))
 		}
 		t.remark(matcher+" also matches "+quote(s.impostor()), "carried over as "+strings.Join(carried, ", "))
 	}
+}
+
+// schemes are those of a shape that are safe.
+func (t *translation) schemes(s shape, matcher string) []string {
+	if !t.credentials || len(s.schemes) == 1 || isLoopback(s.host) {
+		return s.schemes
+	}
+	if s.sub == noSubdomain || acceptable(cors.OriginEntry{Text: "https://*." + s.host}) {
+		t.remark(matcher+" also matches plain http, which whoever is on the network between can forge, and the policy has credentials",
+			"carried over for https; have the pages served over https")
+	}
+	return []string{"https"}
 }
 
 // impostor is an origin that the shape only happens to match.
@@ -217,40 +217,19 @@ func (t *translation) part(m originMatcher) {
 		t.remark(matcher+" has characters that no origin has, so none matches", "left out; list the origins")
 		return
 	}
-	s := shape{schemes: bothSchemes, tail: m.kind != suffixMatcher}
-	rest := m.text
-	if m.kind != prefixMatcher {
-		switch {
-		case strings.Contains(rest, "://"):
-			// With the end of a scheme, it is a whole origin, or nearly so.
-			scheme, host, _ := strings.Cut(rest, "://")
-			s.schemes, rest = nil, host
-			for _, one := range bothSchemes {
-				if strings.HasSuffix(one, scheme) {
-					s.schemes = append(s.schemes, one)
-				}
-			}
-			if s.schemes == nil {
-				s.schemes = []string{scheme}
-			}
-		case strings.HasPrefix(rest, "/"):
-			rest = strings.TrimPrefix(strings.TrimPrefix(rest, "/"), "/")
-		case strings.HasPrefix(rest, "."):
-			s.sub, rest = ofDomain, rest[1:]
-		default:
-			s.sub = anyBefore
-		}
-		if port := portAtEnd.FindString(rest); port != "" && !s.tail {
-			s.port, rest = port, strings.TrimSuffix(rest, port)
-		}
-		s.host = rest
-		if s.host == "" || strings.ContainsAny(s.host, ":/") || !validOrigin("https://"+s.host) {
-			t.anySite(m, matcher)
-			return
-		}
-		t.shape(s, matcher)
+	if m.kind == prefixMatcher {
+		t.prefix(m, matcher)
 		return
 	}
+	if s := m.shape(); s.host == "" || strings.ContainsAny(s.host, ":/") || !validOrigin("https://"+s.host) {
+		t.anySite(m, matcher)
+	} else {
+		t.shape(s, matcher)
+	}
+}
+
+// prefix translates the beginning of an origin.
+func (t *translation) prefix(m originMatcher, matcher string) {
 	found := wholePrefix.FindStringSubmatch(m.text)
 	switch {
 	case found == nil:
@@ -259,9 +238,32 @@ func (t *translation) part(m originMatcher) {
 		// The beginning of a port, which nothing but digits can follow.
 		t.addRegex(regexp.QuoteMeta(m.text) + "[0-9]" + map[bool]string{true: "+", false: "*"}[found[3] == ":"])
 	default:
-		s.schemes, s.host = []string{found[1]}, found[2]
-		t.shape(s, matcher)
+		t.shape(shape{schemes: []string{found[1]}, host: found[2], tail: true}, matcher)
 	}
+}
+
+// shape is the shape of what has the text at its end, or anywhere.
+func (m originMatcher) shape() shape {
+	s := shape{schemes: bothSchemes, host: m.text, tail: m.kind == containsMatcher}
+	switch scheme, host, found := strings.Cut(m.text, "://"); {
+	case found:
+		// With the end of a scheme, it is a whole origin, or nearly so.
+		s.host = host
+		s.schemes = slices.DeleteFunc(slices.Clone(bothSchemes), func(one string) bool { return !strings.HasSuffix(one, scheme) })
+		if len(s.schemes) == 0 {
+			s.schemes = []string{scheme}
+		}
+	case strings.HasPrefix(s.host, "/"):
+		s.host = strings.TrimPrefix(s.host[1:], "/")
+	case strings.HasPrefix(s.host, "."):
+		s.sub, s.host = ofDomain, s.host[1:]
+	default:
+		s.sub = anyBefore
+	}
+	if port := portAtEnd.FindString(s.host); port != "" && !s.tail {
+		s.port, s.host = port, strings.TrimSuffix(s.host, port)
+	}
+	return s
 }
 
 // hasPath reports whether the text has a slash where no origin has one.

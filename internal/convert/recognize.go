@@ -10,13 +10,13 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
-// Recognize tells which of [Sources] a file is of, and by what in it. It is an error if
+// Recognize tells which of [Formats] a file is of, and by what in it. It is an error if
 // that is none of them, or more than one.
 func Recognize(file *document.File) (from string, by Removal, err error) {
 	found := map[string]Removal{}
-	for _, format := range Sources() {
+	for _, format := range Formats() {
 		c := &conversion{file: file}
-		sources[format](c, file.Documents)
+		formats[format].read(c, file.Documents)
 		if list := c.removals(); len(list) > 0 {
 			found[format] = list[0]
 		}
@@ -29,7 +29,7 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 		return "", by, fmt.Errorf("%s may be a configuration of this filter already, and it may be one of Higress' plugin; for that write --from higress", file.Name)
 	}
 	var formats, places []string
-	for _, format := range Sources() {
+	for _, format := range Formats() {
 		if by, ok := found[format]; ok {
 			formats = append(formats, format)
 			places = append(places, format+" ("+by.Path+" in line "+fmt.Sprint(file.Position(by.Offset).Line)+")")
@@ -40,7 +40,7 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 		if isOurs(file) {
 			return "", by, fmt.Errorf("%s is a configuration of this filter already", file.Name)
 		}
-		return "", by, fmt.Errorf("%s has no CORS policy of a format that is known; write one of --from %s to learn what is looked for", file.Name, strings.Join(Sources(), ", "))
+		return "", by, fmt.Errorf("%s has no CORS policy of a format that is known; write one of --from %s to learn what is looked for", file.Name, strings.Join(Formats(), ", "))
 	case 1:
 		return formats[0], found[formats[0]], nil
 	}

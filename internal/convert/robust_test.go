@@ -28,7 +28,7 @@ func TestAnything(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, other := range Sources() {
+			for _, other := range Formats() {
 				convertAnything(t, other, string(text))
 			}
 			for _, variant := range variants(string(text)) {

@@ -51,17 +51,18 @@ type routedHost struct {
 func everyHost(at *document.Node) []routedHost { return []routedHost{{at: at, names: []string{"*"}}} }
 
 // routedHosts are the hosts of a list of strings, or every host if it has none.
-func (c *conversion) routedHosts(list, of *document.Node) []routedHost {
-	texts, at := c.texts(list)
-	if len(texts) == 0 {
-		return everyHost(of)
+func (c *conversion) routedHosts(list, of *document.Node) (hosts []routedHost) {
+	for _, host := range c.texts(list) {
+		hosts = append(hosts, oneHost(host))
 	}
-	var hosts []routedHost
-	for i, text := range texts {
-		hosts = append(hosts, routedHost{at: at[i], names: []string{text}})
+	if hosts == nil {
+		return everyHost(of)
 	}
 	return hosts
 }
+
+// oneHost is a host that has one name.
+func oneHost(n *document.Node) routedHost { return routedHost{at: n, names: []string{n.Text}} }
 
 // host is the virtual host for a resource's host in the table of a gateway.
 func (t *routing) host(gateway string, r *resource, host routedHost) *virtualHost {
@@ -123,7 +124,15 @@ func (t *routing) addRules() {
 			if t.bySpecificity {
 				slices.SortStableFunc(v.routes, bySpecificity)
 			}
-			v.routes = slices.Concat(t.lastOnes(v.routes, false), t.lastOnes(v.routes, true))
+			slices.SortStableFunc(v.routes, func(a, b *envoyRoute) int {
+				switch {
+				case t.last[a] == t.last[b]:
+					return 0
+				case t.last[b]:
+					return -1
+				}
+				return 1
+			})
 			t.widen(v)
 		}
 		if table.hasPolicy() {
@@ -144,16 +153,6 @@ func (t *routing) addRules() {
 		table.join()
 		table.addRules()
 	}
-}
-
-// lastOnes are the routes that come last, or those that don't.
-func (t *routing) lastOnes(routes []*envoyRoute, last bool) (list []*envoyRoute) {
-	for _, r := range routes {
-		if t.last[r] == last {
-			list = append(list, r)
-		}
-	}
-	return list
 }
 
 // bySpecificity is the order of Gateway API: exact paths come first, then longer

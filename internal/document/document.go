@@ -25,8 +25,10 @@ type File struct {
 	// Empty ones are left out.
 	Documents []*Node
 
-	json  bool  // the file is JSON
-	lines []int // the offset of each line
+	// subject is what messages call the content.
+	subject string
+	json    bool  // the file is JSON
+	lines   []int // the offset of each line
 	// runes has the number of characters before each block of the text, so that a place
 	// in a long line is found without counting from the line's start.
 	runes []int
@@ -38,7 +40,10 @@ type File struct {
 }
 
 // A Position is a place in a file, counted from 1; columns count characters.
-type Position struct{ Line, Column int }
+type Position struct {
+	Line   int `json:"line"`
+	Column int `json:"column"`
+}
 
 // A Kind is the type of a value, as in JSON.
 type Kind uint8
@@ -125,11 +130,31 @@ func (f *Finding) Text() (line string, at int) {
 // String is the position as "line:column".
 func (p Position) String() string { return strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column) }
 
+// After reports whether the position comes after another one.
+func (p Position) After(other Position) bool {
+	return p.Line > other.Line || p.Line == other.Line && p.Column > other.Column
+}
+
+// ParsePosition reads a line, or "line:column". A line alone is all of it, to its end.
+func ParsePosition(s string) (p Position, ok bool) {
+	line, column, more := strings.Cut(s, ":")
+	if !more {
+		column = strconv.Itoa(1 << 30)
+	}
+	var errLine, errColumn error
+	p.Line, errLine = strconv.Atoi(line)
+	p.Column, errColumn = strconv.Atoi(column)
+	return p, errLine == nil && errColumn == nil && p.Line >= 1 && p.Column >= 1
+}
+
 // Parse reads a file. It is JSON if its name ends in ".json", or if it begins as JSON
 // and its name doesn't end in ".yaml" or ".yml"; otherwise it is YAML. The file is
 // never nil, so that what an error is about can be shown.
-func Parse(name, text string) (*File, *Finding) {
-	f := &File{Name: name, Text: text}
+func Parse(name, text string) (*File, *Finding) { return ParseAs("the configuration", name, text) }
+
+// ParseAs is Parse for what isn't a configuration, but what subject says.
+func ParseAs(subject, name, text string) (*File, *Finding) {
+	f := &File{Name: name, Text: text, subject: subject}
 	f.index()
 	switch {
 	case IsUTF16(text):

@@ -3,6 +3,7 @@ package document
 import (
 	"encoding/json"
 	"sort"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -11,6 +12,9 @@ import (
 
 func (f *File) parseJSON() *Finding {
 	if p, ok := config.CheckSyntaxDepth(f.Text, maxDepth); !ok {
+		// The words are those for what the filter reads.
+		called := strings.NewReplacer("the configuration", f.subject).Replace
+		p.What, p.Instead = called(p.What), called(p.Instead)
 		return f.Finding(p.Offset, p)
 	}
 	f.Documents = []*Node{f.fromJSON(gjson.Parse(f.Text))}

@@ -20,27 +20,19 @@ const maxNodes = 1 << 20
 const maxDepth = 1000
 
 func (f *File) parseYAML() *Finding {
-	// The library doesn't say where.
-	if i := invalidUTF8(f.Text); i >= 0 {
-		return f.fail(problem.Syntax, i, "the file is not valid UTF-8", "save it as UTF-8")
-	}
-	for i, r := range f.Text {
-		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
-			return f.fail(problem.Syntax, i, "the file has a control character, "+strconv.QuoteRune(r), "leave it out")
-		}
+	if failed := f.checkCharacters(); failed != nil {
+		return failed
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(f.Text))
 	y := &yamlReader{file: f}
 	for {
 		var document yaml.Node
-		err := decoder.Decode(&document)
-		if errors.Is(err, io.EOF) {
+		switch err := decoder.Decode(&document); {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return f.yamlError(err)
-		}
-		if len(document.Content) == 0 {
+		case len(document.Content) == 0:
 			continue
 		}
 		root := document.Content[0]
@@ -49,22 +41,25 @@ func (f *File) parseYAML() *Finding {
 		if y.failed != nil {
 			return y.failed
 		}
-		if n.Kind == Null && n.Text == "null" && root.Value == "" {
-			continue // nothing between two "---"
+		if n.Kind != Null || root.Value != "" { // not nothing between two "---"
+			f.Documents = append(f.Documents, n)
 		}
-		f.Documents = append(f.Documents, n)
 	}
 }
 
-func invalidUTF8(s string) int {
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			return i
+// checkCharacters looks for characters that YAML has not: the library doesn't say where.
+func (f *File) checkCharacters() *Finding {
+	for i, r := range f.Text {
+		if r == utf8.RuneError && !strings.HasPrefix(f.Text[i:], string(utf8.RuneError)) {
+			return f.fail(problem.Syntax, i, "the file is not valid UTF-8", "save it as UTF-8")
 		}
-		i += size
 	}
-	return -1
+	for i, r := range f.Text {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
+			return f.fail(problem.Syntax, i, "the file has a control character, "+strconv.QuoteRune(r), "leave it out")
+		}
+	}
+	return nil
 }
 
 func (f *File) yamlError(err error) *Finding {
@@ -72,17 +67,15 @@ func (f *File) yamlError(err error) *Finding {
 	if !errors.As(err, &load) || load.Mark.Line < 1 {
 		return f.fail(problem.Syntax, 0, "the file is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
 	}
-	what, instead := load.Message, ""
+	what := load.Message
 	if load.ContextMsg != "" {
 		what += " " + load.ContextMsg
 	}
-	line := f.Line(load.Mark.Line)
-	column := load.Mark.Column
-	switch at := strings.TrimLeft(line, " "); {
-	case strings.HasPrefix(at, "\t"):
+	line, column := f.Line(load.Mark.Line), load.Mark.Column
+	var instead string
+	switch {
+	case strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
 		instead = "indent with spaces, not with tabs"
-	case strings.Contains(load.Message, "unknown anchor"):
-		instead = "put a value that begins with a star in quotes"
 	case strings.HasSuffix(load.ContextMsg, "scanning an alias"):
 		// The reader is behind the star by now. Columns count characters.
 		before := []rune(line)
@@ -94,18 +87,28 @@ func (f *File) yamlError(err error) *Finding {
 			}
 		}
 		what, instead = "a star that stands alone is no value", "write it in quotes, \"*\""
-	case strings.Contains(load.Message, "expected ',' or ']'"), strings.Contains(load.Message, "expected ',' or '}'"):
-		instead = "check that each bracket is closed, with commas between the values"
-	case strings.Contains(load.Message, "start any token"):
-		instead = "put the value in quotes"
-	case strings.Contains(load.Message, "mapping values are not allowed"):
-		instead = "put a value with a colon in quotes, and check the indentation"
-	case strings.Contains(load.Message, "unexpected end of stream"):
-		instead = "check that nothing is cut off"
-	case strings.Contains(load.Message, "expected key"), strings.Contains(load.Message, "expected '-' indicator"):
-		instead = "check the indentation"
+	default:
+		instead = adviceOnYAML(load.Message)
 	}
 	return f.fail(problem.Syntax, f.offset(load.Mark.Line, column), what, instead)
+}
+
+// adviceOnYAML is what to do about a mistake that the library calls by a message.
+func adviceOnYAML(message string) string {
+	for _, a := range []struct{ part, instead string }{
+		{"unknown anchor", "put a value that begins with a star in quotes"},
+		{"expected ',' or", "check that each bracket is closed, with commas between the values"},
+		{"start any token", "put the value in quotes"},
+		{"mapping values are not allowed", "put a value with a colon in quotes, and check the indentation"},
+		{"unexpected end of stream", "check that nothing is cut off"},
+		{"expected key", "check the indentation"},
+		{"expected '-' indicator", "check the indentation"},
+	} {
+		if strings.Contains(message, a.part) {
+			return a.instead
+		}
+	}
+	return ""
 }
 
 type yamlReader struct {
@@ -187,44 +190,52 @@ func (y *yamlReader) members(value *Node, n *yaml.Node, depth int) {
 		for key.Kind == yaml.AliasNode {
 			key = key.Alias
 		}
+		offset := y.file.offset(key.Line, key.Column)
 		switch {
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, content)
-			value.Merges = append(value.Merges, y.file.offset(key.Line, key.Column))
-			continue
+			value.Merges = append(value.Merges, offset)
 		case key.Kind != yaml.ScalarNode:
 			y.fail(problem.WrongType, key, "a field's name is a list or an object", "write a string")
 			return
+		default:
+			name := y.name(key)
+			own[name] = true
+			value.Members = append(value.Members, Member{Name: name, Offset: offset, Value: y.node(content, depth+1)})
 		}
-		name := key.Value
-		if y.kubernetes && y.boolean(key) != "" {
-			name = y.boolean(key) // and JSON's names are strings
-		}
-		own[name] = true
-		value.Members = append(value.Members, Member{
-			Name: name, Offset: y.file.offset(key.Line, key.Column), Value: y.node(content, depth+1),
-		})
 	}
 	for _, content := range merged {
-		from := y.node(content, depth+1)
-		sources := []*Node{from}
-		if from.Kind == List {
-			sources = from.Elements
-		}
-		for _, source := range sources {
-			if source.Kind != Object && y.failed == nil {
-				y.fail(problem.WrongType, content, "a merge (<<) needs an object",
-					"merge an alias of one, or a list of such aliases")
-				return
-			}
-			for _, m := range source.Members {
-				if !own[m.Name] {
-					own[m.Name] = true
-					value.Members = append(value.Members, m)
-				}
+		for _, m := range y.merged(content, depth) {
+			if !own[m.Name] {
+				own[m.Name] = true
+				value.Members = append(value.Members, m)
 			}
 		}
 	}
+}
+
+// name is the name that a key is.
+func (y *yamlReader) name(key *yaml.Node) string {
+	if boolean := y.boolean(key); y.kubernetes && boolean != "" {
+		return boolean // and JSON's names are strings
+	}
+	return key.Value
+}
+
+// merged are the fields of what a mapping merges in: an object, or a list of objects.
+func (y *yamlReader) merged(content *yaml.Node, depth int) (members []Member) {
+	value := y.node(content, depth+1)
+	objects := []*Node{value}
+	if value.Kind == List {
+		objects = value.Elements
+	}
+	for _, object := range objects {
+		if object.Kind != Object {
+			y.fail(problem.WrongType, content, "a merge (<<) needs an object", "merge an alias of one, or a list of such aliases")
+		}
+		members = append(members, object.Members...)
+	}
+	return members
 }
 
 // isKubernetes reports whether a document is a manifest of Kubernetes.

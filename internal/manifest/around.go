@@ -22,26 +22,17 @@ type surroundings struct {
 	warnings []*document.Finding
 }
 
-// Around are warnings about what stands around the configuration, because of which the
-// filter may not do what the configuration says: filters that answer first, a failure
-// that lets requests pass, paths in more than one spelling.
-func (p *Plugin) Around() []*document.Finding {
-	if !p.looked {
-		p.found, p.looked = p.lookAround(), true // A HAR file asks for it with each request.
-	}
-	return p.found
-}
-
-func (p *Plugin) lookAround() []*document.Finding {
+// lookAround looks at what stands around a configuration with these policies.
+func (p *Plugin) lookAround(rules []config.Rule) []*document.Finding {
 	list := slices.Clone(p.around.warnings)
 	for _, f := range p.around.earlier {
 		if kind := answerer(f); kind != "" && !isTrue(f.Get("disabled")) {
 			list = append(list, p.before(f, kind))
 		}
 	}
-	if m := p.around.manager; m != nil && matchesPaths(p.Configuration) {
+	if m := p.around.manager; m != nil && slices.ContainsFunc(rules, matchesPaths) {
 		if missing := unnormalized(m); missing != nil {
-			list = append(list, warning(m, "match.paths",
+			list = append(list, m.Warning(problem.Bypassed, "match.paths",
 				"policies match on paths, of which Envoy leaves several spellings: what one policy covers as /admin may reach another as //admin, /x/../admin or /%2Fadmin",
 				"write "+strings.Join(missing, ", ")+" in the HttpConnectionManager"))
 		}
@@ -61,9 +52,9 @@ func (p *Plugin) before(f *document.Node, kind string) *document.Finding {
 	}
 	what := "filter " + name + " stands before " + p.Name + " (" + where + ")"
 	if kind == "cors" {
-		return warning(f, "http_filters", what+": Envoy's own CORS filter answers preflights first, by the policies of the routes", "remove it, or put "+p.Name+" first")
+		return f.Warning(problem.Bypassed, "http_filters", what+": Envoy's own CORS filter answers preflights first, by the policies of the routes", "remove it, or put "+p.Name+" first")
 	}
-	return warning(f, "http_filters", what+": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", "put "+p.Name+" first")
+	return f.Warning(problem.Bypassed, "http_filters", what+": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", "put "+p.Name+" first")
 }
 
 // answerers are Envoy's HTTP filters that answer requests themselves, by the folder of
@@ -109,9 +100,7 @@ func unnormalized(manager *document.Node) (missing []string) {
 	return missing
 }
 
-func matchesPaths(configuration string) bool {
-	return slices.ContainsFunc(config.Rules(configuration), func(r config.Rule) bool { return len(r.Match.Paths) > 0 })
-}
+func matchesPaths(r config.Rule) bool { return len(r.Match.Paths) > 0 }
 
 // isTrue reports whether a value is true as Envoy reads it, a BoolValue too.
 func isTrue(n *document.Node) bool {
@@ -122,24 +111,18 @@ func isTrue(n *document.Node) bool {
 	return false
 }
 
-func warning(at *document.Node, path, what, instead string) *document.Finding {
-	p := problem.New(problem.Bypassed, path, what, instead)
-	p.Warning = true
-	return at.File().Finding(at.Offset, p)
-}
-
 // open warns where requests pass without the filter when it fails. Envoy has the field
 // fail_open and the failure policy, Istio a strategy, and Envoy Gateway failOpen.
 func open(config *document.Node) (list []*document.Finding) {
 	const what = "lets requests pass without the filter when it fails: preflights reach the upstream, and its own CORS headers the page"
 	if n := config.Get("failure_policy"); n.Scalar() == "FAIL_OPEN" || n.Scalar() == "3" {
-		list = append(list, warning(n, "failure_policy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSED"))
+		list = append(list, n.Warning(problem.Bypassed, "failure_policy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSED"))
 	}
 	if n := config.Get("fail_strategy"); n.Scalar() == "FAIL_OPEN" {
-		list = append(list, warning(n, "fail_strategy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSE"))
+		list = append(list, n.Warning(problem.Bypassed, "fail_strategy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSE"))
 	}
 	if n := config.Get("fail_open"); isTrue(n) {
-		list = append(list, warning(n, "fail_open", what, "leave it out"))
+		list = append(list, n.Warning(problem.Bypassed, "fail_open", what, "leave it out"))
 	}
 	return list
 }
@@ -150,9 +133,10 @@ func phase(spec *document.Node) []*document.Finding {
 	const after = "authentication, authorization and rate limits answer a preflight first, and what they answer has no CORS headers"
 	switch {
 	case n == nil || n.Scalar() == "":
-		return []*document.Finding{warning(spec, "phase", "is missing, so that Istio puts the filter at the end of the chain: "+after, "write phase: AUTHN, with a priority above that of other plugins")}
+		return []*document.Finding{spec.Warning(problem.Bypassed, "phase", "is missing, so that Istio puts the filter at the end of the chain: "+after, "write phase: AUTHN, with a priority above that of other plugins")}
 	case n.Scalar() != "AUTHN":
-		return []*document.Finding{warning(n, "phase", n.Scalar()+" comes late: "+after, "write AUTHN, with a priority above that of other plugins")}
+		return []*document.Finding{n.Warning(problem.Bypassed, "phase", n.Scalar()+" comes late: "+after,
+			"write AUTHN, with a priority above that of other plugins")}
 	}
 	return nil
 }
@@ -173,7 +157,7 @@ func patched(patch *document.Node) []*document.Finding {
 	default:
 		return nil
 	}
-	return []*document.Finding{warning(operation, "patch.operation",
+	return []*document.Finding{operation.Warning(problem.Bypassed, "patch.operation",
 		operation.Scalar()+" puts the filter behind others, which may answer a preflight first", "write INSERT_FIRST")}
 }
 

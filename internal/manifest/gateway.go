@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // gatewayFilters are the filters that Envoy Gateway puts before Wasm filters and that
@@ -82,7 +83,7 @@ func (s *search) secured(wasm *document.Node) (list []*document.Finding) {
 		if filter == "envoy.filters.http.cors" {
 			instead = "remove it, or " + instead
 		}
-		list = append(list, warning(s.gateway.asked[filter], "spec",
+		list = append(list, s.gateway.asked[filter].Warning(problem.Bypassed, "spec",
 			"Envoy Gateway puts "+filter+" before the filter of line "+strconv.Itoa(wasm.Position().Line)+
 				": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", instead))
 	}

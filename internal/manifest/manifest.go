@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
@@ -30,30 +31,55 @@ type Plugin struct {
 	// begin is where what has the configuration begins: a document, or a filter.
 	begin  int
 	around surroundings
-	// found is what Around has found, once it has looked.
-	found  []*document.Finding
-	looked bool
+
+	read func() parsed // once
+}
+
+// parsed is what a configuration says, and what is wrong with it and doubtful around it.
+type parsed struct {
+	configuration *config.Config
+	rules         []config.Rule
+	problems      []config.Problem
+	around        []*document.Finding
+}
+
+func newPlugin(name, configuration string, file *document.File, offset func(int) int) *Plugin {
+	p := &Plugin{Name: name, Configuration: configuration, file: file, offset: offset}
+	p.read = sync.OnceValue(func() (once parsed) {
+		once.configuration, once.rules, once.problems = config.ParseRules(configuration)
+		once.around = p.lookAround(once.rules)
+		return once
+	})
+	return p
 }
 
 // Parse reads the configuration as the filter does, and looks at what is around it. What
-// it finds stands at its place in the file. The configuration is nil if any of it is more than a warning.
+// it finds stands at its place in the file. The configuration is nil if any of it is more
+// than a warning.
 func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
-	c, problems := config.Parse(p.Configuration)
-	var findings []*document.Finding
-	if c == nil && document.IsTemplate(p.Configuration) {
+	once := p.read()
+	if once.configuration == nil && document.IsTemplate(p.Configuration) {
 		return nil, []*document.Finding{p.file.Finding(p.offset(strings.Index(p.Configuration, "{{")),
 			problem.New(problem.Placeholder, "configuration", "the configuration is a template",
 				"run helm template first, and give what that prints"))}
 	}
-	for _, found := range problems {
+	var findings []*document.Finding
+	for _, found := range once.problems {
 		findings = append(findings, p.file.Finding(p.offset(found.Offset), found))
 	}
-	findings = append(findings, p.Around()...)
-	slices.SortStableFunc(findings, func(a, b *document.Finding) int {
-		return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Offset, b.Offset))
-	})
-	return c, findings
+	findings = append(findings, once.around...)
+	document.Sort(findings)
+	return once.configuration, findings
 }
+
+// Rules are the policies of the configuration; none if it isn't valid, or has none of its
+// own.
+func (p *Plugin) Rules() []config.Rule { return p.read().rules }
+
+// Around are warnings about what stands around the configuration, because of which the
+// filter may not do what the configuration says: filters that answer first, a failure
+// that lets requests pass, paths in more than one spelling.
+func (p *Plugin) Around() []*document.Finding { return p.read().around }
 
 // Begin is the place where what has the configuration begins: the document, or the
 // filter.
@@ -96,10 +122,7 @@ type search struct {
 	candidates []*candidate
 	plugins    []*Plugin
 	findings   []*document.Finding
-
-	// around is what is around the value that is being looked at.
-	around  surroundings
-	gateway gateway
+	gateway    gateway
 }
 
 // A candidate is a Wasm filter in a larger configuration: this filter, or another.
@@ -121,6 +144,8 @@ type candidate struct {
 	// begin is where the filter begins, or the document that it is.
 	begin  int
 	around surroundings
+	// ours tells that it is this filter.
+	ours bool
 }
 
 // each visits a document of a kind, or those of a list of them.
@@ -162,7 +187,7 @@ func (s *search) document(d *document.Node, kind string) {
 		}
 	default:
 		before := len(s.candidates)
-		s.envoy(d, kind == "", -1)
+		s.envoy(d, level{direct: kind == "", merge: -1})
 		if kind == "" && before == len(s.candidates) && !isEnvoy(d) {
 			s.plugins = append(s.plugins, s.bare(d)) // and its fields are unknown
 		}
@@ -200,13 +225,13 @@ func (s *search) bare(d *document.Node) *Plugin {
 
 // whole is a configuration that is the file, with all its mistakes.
 func (s *search) whole() *Plugin {
-	return &Plugin{Configuration: s.file.Text, file: s.file, offset: func(offset int) int { return offset }}
+	return newPlugin("", s.file.Text, s.file, func(offset int) int { return offset })
 }
 
 // Of is the configuration that a value is.
 func Of(name string, value *document.Node) *Plugin {
 	text, from := value.JSON()
-	return &Plugin{Name: name, Configuration: text, file: value.File(), offset: from.Offset}
+	return newPlugin(name, text, value.File(), from.Offset)
 }
 
 // wasmTypes are the messages that configure a Wasm filter in Envoy.
@@ -215,36 +240,33 @@ var wasmTypes = []string{
 	"envoy.config.filter.http.wasm.v2.Wasm",
 }
 
-// envoy looks for filters in a value of an Envoy configuration and in all that is in
-// it. If Envoy itself reads the file, merge is where it meets the first merge key on
-// the way to the value, or -1: where a controller does, as it does Istio's EnvoyFilter,
-// merges are its own matter.
-func (s *search) envoy(n *document.Node, direct bool, merge int) {
-	if direct && merge < 0 && len(n.Merges) > 0 {
-		merge = n.Merges[0]
+// A level is what holds of a value by what it stands in.
+type level struct {
+	// direct tells that Envoy itself reads the file; merge is where it meets the first
+	// merge key on the way to the value, or -1. Where a controller reads the file, as it
+	// does Istio's EnvoyFilter, merges are its own matter.
+	direct bool
+	merge  int
+	around surroundings
+}
+
+// envoy looks for filters in a value of an Envoy configuration and in all that is in it.
+func (s *search) envoy(n *document.Node, in level) {
+	if in.direct && in.merge < 0 && len(n.Merges) > 0 {
+		in.merge = n.Merges[0]
 	}
-	before := len(s.candidates)
-	if further := s.filter(n); !further {
-		for _, c := range s.candidates[before:] {
-			if c.merge = merge; direct && merge < 0 {
-				c.merge = firstMerge(n)
-			}
-		}
+	if c := filter(n, in); c != nil {
+		c.merge = in.mergeTo(n)
+		s.candidates = append(s.candidates, c)
 		return
 	}
-	before = len(s.candidates)
-	around := s.around
-	defer func() { s.around = around }()
+	before := len(s.candidates)
 	for _, m := range n.Members {
-		s.around = around
-		if filters := m.Value; m.Name == "http_filters" || m.Name == "httpFilters" {
-			for i, f := range filters.List() {
-				s.around = surroundings{manager: n, earlier: filters.Elements[:i:i]}
-				s.envoy(f, direct, merge)
-			}
-			continue
+		if m.Name == "http_filters" || m.Name == "httpFilters" {
+			s.chain(n, m.Value.List(), in)
+		} else {
+			s.envoy(m.Value, in)
 		}
-		s.envoy(m.Value, direct, merge)
 	}
 	if warnings := patched(n); warnings != nil {
 		for _, c := range s.candidates[before:] {
@@ -252,15 +274,23 @@ func (s *search) envoy(n *document.Node, direct bool, merge int) {
 		}
 	}
 	for _, e := range n.Elements {
-		s.envoy(e, direct, merge)
+		s.envoy(e, in)
 	}
 }
 
-// firstMerge is where the first merge key in a value stands, or -1.
-func firstMerge(n *document.Node) int {
-	first := -1
+// chain looks for filters in the chain of an HttpConnectionManager.
+func (s *search) chain(manager *document.Node, filters []*document.Node, in level) {
+	for i, f := range filters {
+		in.around = surroundings{manager: manager, earlier: filters[:i:i]}
+		s.envoy(f, in)
+	}
+}
+
+// mergeTo is where Envoy meets the first merge key on the way to a value or in it, or -1.
+func (in level) mergeTo(n *document.Node) int {
+	first := in.merge
 	n.Walk(func(n *document.Node) bool {
-		if first < 0 && len(n.Merges) > 0 {
+		if in.direct && first < 0 && len(n.Merges) > 0 {
 			first = n.Merges[0]
 		}
 		return first < 0
@@ -268,50 +298,39 @@ func firstMerge(n *document.Node) int {
 	return first
 }
 
-// filter looks at a value of an Envoy configuration, and reports whether to look further.
-func (s *search) filter(n *document.Node) bool {
+// filter is the Wasm filter that a value of an Envoy configuration is; nil if it is none.
+func filter(n *document.Node, in level) *candidate {
+	name := n.Get("name").String()
+	c := &candidate{at: n, envoy: true, begin: n.Offset, around: in.around}
 	discovery := n.Get("config_discovery")
 	if discovery != nil && !isWasm(discovery.Get("default_config", "@type").String()) {
-		if name := n.Get("name").String(); slices.ContainsFunc(texts(discovery.Get("type_urls")), isWasm) {
-			s.candidates = append(s.candidates, &candidate{
-				name: label(name), at: n, module: []string{name}, envoy: true, discovered: true, begin: n.Offset, around: s.around,
-			})
-			return false
+		if !slices.ContainsFunc(texts(discovery.Get("type_urls")), isWasm) {
+			return nil
 		}
-		return true
+		c.name, c.module, c.discovered = label(name), []string{name}, true
+		return c
 	}
-	typed := n.Get("typed_config")
-	if discovery != nil {
-		typed = discovery.Get("default_config") // which Envoy has until it gets another
-	}
-	if typed == nil {
-		if typed = n; !isWasm(n.Get("@type").String()) {
-			return true
-		}
-	}
-	config := typed.Get("config")
 	switch {
-	case isWasm(typed.Get("@type").String()):
-	case isWasm(typed.Get("type_url").String()): // xds.type.v3.TypedStruct
-		config = typed.Get("value", "config")
+	case discovery != nil:
+		c.at = discovery.Get("default_config") // which Envoy has until it gets another
+	case n.Get("typed_config") != nil:
+		c.at = n.Get("typed_config")
+	case !isWasm(n.Get("@type").String()):
+		return nil
+	}
+	config := c.at.Get("config")
+	switch {
+	case isWasm(c.at.Get("@type").String()):
+	case isWasm(c.at.Get("type_url").String()): // xds.type.v3.TypedStruct
+		config = c.at.Get("value", "config")
 	default:
-		return true
+		return nil
 	}
-	if config == nil {
-		config = &document.Node{}
-	}
-	name := n.Get("name").String()
-	if name == "" {
-		name = config.Get("name").String()
-	}
-	s.candidates = append(s.candidates, &candidate{
-		name: label(name), at: typed, value: config.Get("configuration"), envoy: true,
-		module: append(texts(config.Get("vm_config")), name, config.Get("name").String()),
-		begin:  n.Offset, around: s.around,
-	})
-	c := s.candidates[len(s.candidates)-1]
+	name = cmp.Or(name, config.Get("name").String())
+	c.name, c.value = label(name), config.Get("configuration")
+	c.module = append(texts(config.Get("vm_config")), name, config.Get("name").String())
 	c.around.warnings = append(c.around.warnings, open(config)...)
-	return false
+	return c
 }
 
 // label is what messages call a filter of a name.
@@ -351,46 +370,55 @@ func texts(n *document.Node) (list []string) {
 	return list
 }
 
-// choose makes plugins of the Wasm filters that are this one: those that look like
-// it, or the only one that there is.
+// choose makes plugins of the Wasm filters that are this one.
 func (s *search) choose() {
-	if len(s.plugins)+len(s.candidates) == 0 && len(s.findings) > 0 {
-		return
-	}
 	if len(s.plugins)+len(s.candidates) == 0 {
-		s.fail(problem.Missing, nil, "has no Wasm filter and no configuration of one",
-			"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy")
+		if len(s.findings) == 0 {
+			s.fail(problem.Missing, nil, "has no Wasm filter and no configuration of one",
+				"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy")
+		}
 		return
 	}
-	ours := func(c *candidate) bool { return len(s.candidates) == 1 || c.ours() }
-	if len(s.plugins) == 0 && !slices.ContainsFunc(s.candidates, ours) {
-		if slices.ContainsFunc(s.candidates, func(c *candidate) bool { return !c.discovered }) {
-			s.fail(problem.Missing, s.candidates[0].at, "none of the file's Wasm filters looks like this one",
-				`name the filter "cors"`)
-			return
-		}
-		ours = func(*candidate) bool { return true }
+	if !s.recognize() {
+		s.fail(problem.Missing, s.candidates[0].at, "none of the file's Wasm filters looks like this one", `name the filter "cors"`)
+		return
 	}
 	for _, c := range s.candidates {
-		if ours(c) {
-			for _, other := range s.candidates {
-				if !ours(other) && other.before(c) {
-					c.around.warnings = append(c.around.warnings, warning(other.at, "wasm",
-						other.own()+" comes before "+c.own()+" (line "+strconv.Itoa(s.file.Position(c.begin).Line)+"), and may answer a preflight first", "put "+c.own()+" first"))
-				}
-			}
-			s.unwrap(c)
+		if !c.ours {
+			s.warn(problem.InvalidValue, c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked",
+				`name it "cors" if it is this one`)
 			continue
 		}
-		s.warn(problem.InvalidValue, c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked", `name it "cors" if it is this one`)
+		for _, other := range s.candidates {
+			if !other.ours && other.before(c) {
+				c.around.warnings = append(c.around.warnings, other.at.Warning(problem.Bypassed, "wasm",
+					other.own()+" comes before "+c.own()+" (line "+strconv.Itoa(s.file.Position(c.begin).Line)+"), and may answer a preflight first", "put "+c.own()+" first"))
+			}
+		}
+		s.unwrap(c)
 	}
+}
+
+// recognize finds out which of the Wasm filters are this one: those that look like it, or
+// the only one that there is, or any that ECDS configures if nothing else is there. It
+// reports whether the file has a configuration of this filter.
+func (s *search) recognize() bool {
+	some, known := len(s.plugins) > 0, false
+	for _, c := range s.candidates {
+		c.ours = len(s.candidates) == 1 || c.looksOurs()
+		some, known = some || c.ours, known || !c.discovered
+	}
+	for _, c := range s.candidates {
+		c.ours = c.ours || !some && !known
+	}
+	return some || !known
 }
 
 // cors is the word that a name of the filter has: "corsair" is another one's.
 var cors = regexp.MustCompile(`(?i)(^|[^a-z])cors([^a-z]|$)`)
 
-// ours reports whether a Wasm filter looks like this one, by its module or by its fields.
-func (c *candidate) ours() bool {
+// looksOurs reports whether a Wasm filter looks like this one, by its module or by its fields.
+func (c *candidate) looksOurs() bool {
 	if slices.ContainsFunc(c.module, cors.MatchString) {
 		return true
 	}
@@ -441,29 +469,25 @@ func (s *search) unwrap(c *candidate) {
 	case c.merge >= 0:
 		s.findings = append(s.findings, s.file.Finding(c.merge, problem.New(problem.Syntax, "configuration",
 			"Envoy doesn't read merge keys (<<)", "write the fields out, or use an alias of the whole value")))
-		return
 	case c.discovered:
 		if !s.follow(c) {
 			s.warn(problem.Missing, c.at, c.name+" is configured by ECDS", "give that resource")
 		}
-		return
 	case value == nil:
-		s.fail(problem.Missing, c.at, c.name+" has no configuration, and without a policy the filter doesn't start",
-			"write one, with at least allow_origins")
-		return
-	case !c.envoy && value.Kind == document.String && document.IsTemplate(value.Text):
-		s.fail(problem.Placeholder, value, c.name+" has a template for its configuration",
-			"run helm template first, and give what that prints")
-		return
-	case !c.envoy && value.Kind == document.String:
+		s.fail(problem.Missing, c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
+	case c.envoy:
+		s.message(c, value)
+	case value.Kind == document.String && document.IsTemplate(value.Text):
+		s.fail(problem.Placeholder, value, c.name+" has a template for its configuration", "run helm template first, and give what that prints")
+	case value.Kind == document.String:
 		s.fail(problem.WrongType, value, c.name+" has its configuration as a string", "write it as an object")
-		return
-	case !c.envoy:
-		p := Of(c.name, value)
-		p.begin, p.around = c.begin, c.around
-		s.plugins = append(s.plugins, p)
-		return
+	default:
+		s.add(c, Of(c.name, value))
 	}
+}
+
+// message takes the configuration out of a google.protobuf.Any, in which Envoy has it.
+func (s *search) message(c *candidate, value *document.Node) {
 	inner, url := value.Get("value"), value.Get("@type").String()
 	slash := strings.LastIndexByte(url, '/')
 	if url != "" && slash < 0 {
@@ -484,7 +508,7 @@ func (s *search) unwrap(c *candidate) {
 				`write the configuration in the field "value", as a string: "value: |"`)
 			return
 		}
-		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: inner.Text, file: s.file, offset: inner.TextMap().Offset, begin: c.begin, around: c.around})
+		s.add(c, newPlugin(c.name, inner.Text, s.file, inner.TextMap().Offset))
 	case "google.protobuf.BytesValue":
 		// As in protobuf's JSON, of either alphabet and with or without padding.
 		text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(inner.String()), "="))
@@ -493,11 +517,17 @@ func (s *search) unwrap(c *candidate) {
 				`write the configuration in the field "value", in base64`)
 			return
 		}
-		s.plugins = append(s.plugins, &Plugin{Name: c.name, Configuration: string(text), file: s.file, offset: func(int) int { return inner.Offset }, begin: c.begin, around: c.around})
+		s.add(c, newPlugin(c.name, string(text), s.file, func(int) int { return inner.Offset }))
 	default:
 		s.fail(problem.WrongType, value, c.name+" has a configuration of the type "+url,
 			"write google.protobuf.StringValue")
 	}
+}
+
+// add adds the configuration of a filter.
+func (s *search) add(c *candidate, p *Plugin) {
+	p.begin, p.around = c.begin, c.around
+	s.plugins = append(s.plugins, p)
 }
 
 func (s *search) warn(kind problem.Kind, at *document.Node, what, instead string) {

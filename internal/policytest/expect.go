@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,92 +14,101 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
-// expectFields are the fields of what is expected, in the order in which they are checked.
-var expectFields = []string{"verdict", "reason", "policy", "preflight", "preflight_status", "preflight_headers", "headers"}
+// fields are the fields of what is expected, in the order in which they are checked.
+var fields = []field{
+	{"verdict", isVerdict, problem.InvalidValue, "is neither allowed nor blocked", "write allowed or blocked", checkVerdict},
+	{"reason", isReason, problem.InvalidValue, "is not a reason",
+		`write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`, checkReason},
+	{"policy", isKind(document.String, document.Null), problem.WrongType, "is not a name",
+		"write the name of the policy, or null for none", checkPolicy},
+	{"preflight", isKind(document.Bool), problem.WrongType, "is not true or false", "write whether a browser asks first", checkPreflight},
+	{"preflight_status", isKind(document.Number), problem.WrongType, "is not a number",
+		"write the status of the preflight's answer, such as 204", checkStatus},
+	{"preflight_headers", isKind(document.Object), problem.WrongType, noHeaders, writeHeaders, checkPreflightHeaders},
+	{"headers", isKind(document.Object), problem.WrongType, noHeaders, writeHeaders, checkHeaders},
+}
+
+// A field is one of what is expected: what it may be, what is said of anything else, and
+// what is there instead of what is wanted, "" for just that.
+type field struct {
+	name          string
+	valid         func(want *document.Node) bool
+	kind          problem.Kind
+	what, instead string
+	check         func(e *explain.Explanation, want *document.Node) string
+}
+
+const (
+	noHeaders    = "is not an object"
+	writeHeaders = `write each header as "name: value", and null for one that must not be there`
+)
 
 // expectations reads what is expected of a test.
 func (l *loader) expectations(test *document.Node, path string, t *Test) {
 	n := test.Get("expect")
 	if n == nil || n.Kind != document.Object || len(n.Members) == 0 {
-		l.fail(problem.Missing, or(n, test), path, "is missing", "write at least the verdict, allowed or blocked")
+		l.fail(problem.Missing, cmp.Or(n, test), path, "is missing", "write at least the verdict, allowed or blocked")
 		return
 	}
-	l.fields(n, path, expectFields...)
-	for _, name := range expectFields {
-		value := n.Get(name)
-		if value == nil {
-			continue
-		}
-		if !t.browser && name != "policy" && name != "headers" {
-			l.fail(problem.MisplacedField, value, path+"."+name, "is what a browser decides, and the request has no origin", "write an origin, or expect only policy and headers")
-			continue
-		}
-		if check := l.expectation(name, value, path+"."+name); check != nil {
-			t.expect = append(t.expect, expectation{path + "." + name, value, check})
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.name)
+	}
+	l.fields(n, path, names...)
+	for _, f := range fields {
+		value, path := n.Get(f.name), path+"."+f.name
+		switch {
+		case value == nil:
+		case !t.browser && f.name != "policy" && f.name != "headers":
+			l.fail(problem.MisplacedField, value, path, "is what a browser decides, and the request has no origin",
+				"write an origin, or expect only policy and headers")
+		case !f.valid(value):
+			l.fail(f.kind, value, path, f.what, f.instead)
+		default:
+			for _, m := range value.Members {
+				l.header(m, path+"."+m.Name)
+			}
+			t.expect = append(t.expect, expectation{path, value, f.check})
 		}
 	}
 }
 
-// expectation reads a field of what is expected.
-func (l *loader) expectation(name string, value *document.Node, path string) func(*explain.Explanation) string {
-	fail := func(kind problem.Kind, what, instead string) func(*explain.Explanation) string {
-		l.fail(kind, value, path, what, instead)
-		return nil
+func isVerdict(n *document.Node) bool { return n.Text == "allowed" || n.Text == "blocked" }
+
+func isReason(n *document.Node) bool {
+	return n.Kind == document.String && slices.Contains(reasons(), n.Text)
+}
+
+func isKind(kinds ...document.Kind) func(*document.Node) bool {
+	return func(n *document.Node) bool { return slices.Contains(kinds, n.Kind) }
+}
+
+func checkPreflight(e *explain.Explanation, want *document.Node) string {
+	return differs("a browser asks first", strconv.FormatBool(e.Preflight != nil), want.Text)
+}
+
+func checkStatus(e *explain.Explanation, want *document.Node) string {
+	switch {
+	case e.Preflight == nil:
+		return "there is no preflight"
+	case e.Preflight.Forwarded:
+		return "the preflight is forwarded to the upstream"
 	}
-	switch name {
-	case "verdict":
-		if value.Text != "allowed" && value.Text != "blocked" {
-			return fail(problem.InvalidValue, "is neither allowed nor blocked", "write allowed or blocked")
-		}
-		return func(e *explain.Explanation) string { return verdict(e, value.Text == "allowed") }
-	case "reason":
-		if value.Kind != document.String || !slices.Contains(reasons(), value.Text) {
-			return fail(problem.InvalidValue, "is not a reason", `write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`)
-		}
-		return func(e *explain.Explanation) string { return reason(e, value.Text) }
-	case "policy":
-		if value.Kind != document.String && value.Kind != document.Null {
-			return fail(problem.WrongType, "is not a name", "write the name of the policy, or null for none")
-		}
-		return func(e *explain.Explanation) string { return policy(e, value) }
-	case "preflight":
-		if value.Kind != document.Bool {
-			return fail(problem.WrongType, "is not true or false", "write whether a browser asks first")
-		}
-		return func(e *explain.Explanation) string {
-			return differs("a browser asks first", strconv.FormatBool(e.Preflight != nil), value.Text)
-		}
-	case "preflight_status":
-		if value.Kind != document.Number {
-			return fail(problem.WrongType, "is not a number", "write the status of the preflight's answer, such as 204")
-		}
-		return func(e *explain.Explanation) string {
-			switch {
-			case e.Preflight == nil:
-				return "there is no preflight"
-			case e.Preflight.Forwarded:
-				return "the preflight is forwarded to the upstream"
-			}
-			return differs("the status", strconv.Itoa(e.Preflight.Status), value.Text)
-		}
+	return differs("the status", strconv.Itoa(e.Preflight.Status), want.Text)
+}
+
+func checkPreflightHeaders(e *explain.Explanation, want *document.Node) string {
+	if e.Preflight == nil {
+		return "there is no preflight"
 	}
-	if value.Kind != document.Object {
-		return fail(problem.WrongType, "is not an object",
-			`write each header as "name: value", and null for one that must not be there`)
+	return headers(e.Preflight.Headers, want)
+}
+
+func checkHeaders(e *explain.Explanation, want *document.Node) string {
+	if e.Actual == nil {
+		return "the request is never made"
 	}
-	for _, m := range value.Members {
-		l.header(m, path+"."+m.Name)
-	}
-	return func(e *explain.Explanation) string {
-		answer, what := e.Actual, "the request is never made"
-		if name == "preflight_headers" {
-			answer, what = e.Preflight, "there is no preflight"
-		}
-		if answer == nil {
-			return what
-		}
-		return headers(answer.Headers, value)
-	}
+	return headers(e.Actual.Headers, want)
 }
 
 // differs says what is there and what is expected, or nothing if it is the same.
@@ -109,8 +119,8 @@ func differs(what, got, want string) string {
 	return fmt.Sprintf("%s: got %s, want %s", what, got, want)
 }
 
-func verdict(e *explain.Explanation, allowed bool) string {
-	switch {
+func checkVerdict(e *explain.Explanation, want *document.Node) string {
+	switch allowed := want.Text == "allowed"; {
 	case allowed == (e.Blocked == nil):
 		return ""
 	case allowed:
@@ -130,7 +140,7 @@ func reasons() (list []string) {
 	return list
 }
 
-func reason(e *explain.Explanation, want string) string {
+func checkReason(e *explain.Explanation, want *document.Node) string {
 	if e.Blocked == nil {
 		return "a browser allows it"
 	}
@@ -138,13 +148,13 @@ func reason(e *explain.Explanation, want string) string {
 	if d := e.Decision(); d != nil && !d.Allowed() {
 		got = append(got, d.Reason.String())
 	}
-	if slices.Contains(got, want) {
+	if slices.Contains(got, want.Text) {
 		return ""
 	}
-	return fmt.Sprintf("got %s (%s), want %s", strings.Join(got, ", "), e.Because(), want)
+	return fmt.Sprintf("got %s (%s), want %s", strings.Join(got, ", "), e.Because(), want.Text)
 }
 
-func policy(e *explain.Explanation, want *document.Node) string {
+func checkPolicy(e *explain.Explanation, want *document.Node) string {
 	got := "none"
 	switch {
 	case e.Policy == nil && want.Kind == document.Null || e.Policy != nil && want.Kind == document.String && e.Policy.Name() == want.Text:

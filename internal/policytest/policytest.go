@@ -46,7 +46,7 @@ type expectation struct {
 	path string
 	node *document.Node
 	// check returns what is there instead of what is expected, or "".
-	check func(*explain.Explanation) string
+	check func(e *explain.Explanation, want *document.Node) string
 }
 
 // A Result is what came of a test.
@@ -63,9 +63,8 @@ func (s *Suite) Run() (results []Result) {
 		r := Result{Test: t}
 		e := t.explain(s.rules)
 		for _, x := range t.expect {
-			if got := x.check(e); got != "" {
-				r.Failures = append(r.Failures,
-					x.node.File().Finding(x.node.Offset, problem.New(problem.Unexpected, x.path, got, "")))
+			if got := x.check(e, x.node); got != "" {
+				r.Failures = append(r.Failures, x.node.Finding(problem.Unexpected, x.path, got, ""))
 			}
 		}
 		results = append(results, r)
@@ -99,7 +98,7 @@ func Load(file *document.File, read func(name string) (text string, err error)) 
 	l.configuration(root, read)
 	tests := root.Get("tests")
 	if len(tests.List()) == 0 {
-		l.fail(problem.Missing, or(tests, root), "tests", "is missing or has no test",
+		l.fail(problem.Missing, cmp.Or(tests, root), "tests", "is missing or has no test",
 			"write a list of tests, each with name, request and expect")
 	}
 	names := map[string]bool{}
@@ -107,19 +106,10 @@ func Load(file *document.File, read func(name string) (text string, err error)) 
 		l.test(n, "tests["+strconv.Itoa(i)+"]", names)
 	}
 	if len(l.findings) > 0 {
-		slices.SortStableFunc(l.findings, func(a, b *document.Finding) int {
-			return cmp.Or(strings.Compare(a.File.Name, b.File.Name), cmp.Compare(a.Offset, b.Offset))
-		})
+		document.Sort(l.findings)
 		return nil, l.findings
 	}
 	return l.suite, nil
-}
-
-func or(n, otherwise *document.Node) *document.Node {
-	if n == nil {
-		return otherwise
-	}
-	return n
 }
 
 type loader struct {
@@ -130,13 +120,6 @@ type loader struct {
 
 func (l *loader) fail(kind problem.Kind, at *document.Node, path, what, instead string) {
 	l.report(at.Offset, problem.New(kind, path, what, instead))
-}
-
-// wrong reports what a check of package capture says, if it says anything.
-func (l *loader) wrong(at *document.Node, path string, err error) {
-	if p, ok := errors.AsType[problem.Problem](err); ok {
-		l.fail(p.Kind, at, path, p.What, p.Instead)
-	}
 }
 
 func (l *loader) report(offset int, p problem.Problem) {
@@ -164,53 +147,52 @@ func (l *loader) fields(n *document.Node, path string, known ...string) {
 // configuration reads what is tested: a file that is named, or an object.
 func (l *loader) configuration(root *document.Node, read func(string) (string, error)) {
 	const path = "configuration"
-	var plugins []*manifest.Plugin
-	switch n := root.Get("configuration"); {
-	case n == nil:
-		l.fail(problem.Missing, root, path, "is missing",
-			"write the name of the file with the policies, or the policies")
-		return
-	case n.Kind == document.Object:
-		plugins = []*manifest.Plugin{manifest.Of("", n)}
-	case n.Kind == document.String:
-		name := n.Text
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(l.file.Name), name)
-		}
-		text, err := read(name)
-		if err != nil {
-			l.fail(problem.Unreadable, n, path, "can't be read: "+err.Error(),
-				"write a name relative to the file of the tests")
-			return
-		}
-		found, findings := manifest.Find(name, text, nil)
-		if len(found) > 1 {
-			l.fail(problem.WrongType, n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(found)),
-				"name a file with one")
-			return
-		}
-		if plugins = found; len(found) == 0 {
-			l.findings = append(l.findings, findings...)
-		}
-	default:
-		l.fail(problem.WrongType, n, path, "is neither a name nor an object",
-			"write the name of the file with the policies, or the policies")
+	n := root.Get("configuration")
+	plugin := l.plugin(root, path, read)
+	if plugin == nil {
 		return
 	}
-	for _, p := range plugins {
-		configuration, findings := p.Parse()
-		if configuration == nil {
-			for _, f := range findings {
-				if !f.Warning {
-					l.findings = append(l.findings, f)
-				}
-			}
-		}
-		l.suite.rules = config.Rules(p.Configuration)
-		if n := root.Get("configuration"); configuration != nil && len(l.suite.rules) == 0 {
-			l.fail(problem.Missing, n, path, "has no policies of its own",
-				"give the document that its policy source serves")
-		}
+	configuration, findings := plugin.Parse()
+	l.suite.rules = plugin.Rules()
+	switch {
+	case configuration == nil:
+		l.findings = append(l.findings, slices.DeleteFunc(findings, func(f *document.Finding) bool { return f.Warning })...)
+	case len(l.suite.rules) == 0:
+		l.fail(problem.Missing, n, path, "has no policies of its own", "give the document that its policy source serves")
+	}
+}
+
+// plugin finds the configuration that is tested; it is nil if there isn't just one.
+func (l *loader) plugin(root *document.Node, path string, read func(string) (string, error)) *manifest.Plugin {
+	n := root.Get("configuration")
+	switch {
+	case n == nil:
+		l.fail(problem.Missing, root, path, "is missing", "write the name of the file with the policies, or the policies")
+		return nil
+	case n.Kind == document.Object:
+		return manifest.Of("", n)
+	case n.Kind != document.String:
+		l.fail(problem.WrongType, n, path, "is neither a name nor an object", "write the name of the file with the policies, or the policies")
+		return nil
+	}
+	name := n.Text
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(l.file.Name), name)
+	}
+	text, err := read(name)
+	if err != nil {
+		l.fail(problem.Unreadable, n, path, "can't be read: "+err.Error(), "write a name relative to the file of the tests")
+		return nil
+	}
+	switch plugins, findings := manifest.Find(name, text, nil); len(plugins) {
+	case 0:
+		l.findings = append(l.findings, findings...)
+		return nil
+	case 1:
+		return plugins[0]
+	default:
+		l.fail(problem.WrongType, n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(plugins)), "name a file with one")
+		return nil
 	}
 }
 
@@ -238,56 +220,63 @@ func (l *loader) test(n *document.Node, path string, names map[string]bool) {
 func (l *loader) request(test *document.Node, path string, t *Test) {
 	n := test.Get("request")
 	if n == nil || n.Kind != document.Object {
-		l.fail(problem.Missing, or(n, test), path, "is missing",
-			"write origin, method, url, headers, credentials and route, as far as they matter")
+		l.fail(problem.Missing, cmp.Or(n, test), path, "is missing", "write origin, method, url, headers, credentials and route, as far as they matter")
 		return
 	}
 	l.fields(n, path, "origin", "method", "url", "route", "headers", "credentials", "private_network")
-	text := func(name, otherwise string) string {
-		value := n.Get(name)
-		switch {
-		case value == nil:
-			return otherwise
-		case value.Kind == document.Null && name == "origin":
-			return "null" // YAML's null, and the origin null, which is written alike
-		case value.Kind != document.String || value.Text == "":
-			l.fail(problem.WrongType, value, path+"."+name, "is not a text", "write it in quotes")
-			return otherwise
-		}
-		return value.Text
-	}
-	flag := func(name string) bool {
-		value := n.Get(name)
-		if value != nil && value.Kind != document.Bool {
-			l.fail(problem.WrongType, value, path+"."+name, "is not true or false", "write true or false")
-		}
-		return value != nil && value.Text == "true"
-	}
+	text := func(name, otherwise string) string { return l.text(n.Get(name), path+"."+name, otherwise) }
 	t.browser = n.Has("origin")
 	t.route = text("route", "")
 	t.request = fetch.Request{
-		Origin: text("origin", ""), Method: text("method", "GET"), URL: text("url", ""),
-		CredentialsInclude: flag("credentials"), PrivateNetwork: flag("private_network"),
+		Origin: l.origin(n.Get("origin"), path+".origin"), Method: text("method", "GET"), URL: text("url", ""),
+		CredentialsInclude: l.flag(n, "credentials", path), PrivateNetwork: l.flag(n, "private_network", path),
 	}
-	check := func(name string, err error) {
-		if value := n.Get(name); value != nil {
-			l.wrong(value, path+"."+name, err)
-		}
-	}
-	check("origin", capture.CheckOrigin(t.request.Origin))
-	check("method", capture.CheckMethod(t.request.Method))
-	check("url", capture.CheckURL(t.request.URL))
+	l.check(n.Get("origin"), path+".origin", capture.CheckOrigin(t.request.Origin))
+	l.check(n.Get("method"), path+".method", capture.CheckMethod(t.request.Method))
+	l.check(n.Get("url"), path+".url", capture.CheckURL(t.request.URL))
 	headers := n.Get("headers")
-	if headers != nil && headers.Kind != document.Object {
-		l.fail(problem.WrongType, headers, path+".headers", "is not an object", `write each header as "name: value"`)
+	if headers == nil {
 		return
 	}
-	if headers != nil {
-		for _, m := range headers.Members {
-			l.header(m, path+".headers."+m.Name)
-			l.wrong(m.Value, path+".headers."+m.Name, capture.CheckHeader(m.Name, scalar(m.Value)))
-			t.request.Headers = append(t.request.Headers, [2]string{m.Name, scalar(m.Value)})
-		}
+	if headers.Kind != document.Object {
+		l.fail(problem.WrongType, headers, path+".headers", "is not an object", `write each header as "name: value"`)
+	}
+	for _, m := range headers.Members {
+		l.header(m, path+".headers."+m.Name)
+		l.check(m.Value, path+".headers."+m.Name, capture.CheckHeader(m.Name, scalar(m.Value)))
+		t.request.Headers = append(t.request.Headers, [2]string{m.Name, scalar(m.Value)})
+	}
+}
+
+// origin reads an origin. YAML's null and the origin null are written alike.
+func (l *loader) origin(n *document.Node, path string) string {
+	if n != nil && n.Kind == document.Null {
+		return "null"
+	}
+	return l.text(n, path, "")
+}
+
+// text reads a text that isn't empty.
+func (l *loader) text(n *document.Node, path, otherwise string) string {
+	if n != nil && n.String() == "" {
+		l.fail(problem.WrongType, n, path, "is not a text", "write it in quotes")
+	}
+	return cmp.Or(n.String(), otherwise)
+}
+
+// flag reads true or false, which is what is left out.
+func (l *loader) flag(of *document.Node, name, path string) bool {
+	n := of.Get(name)
+	if n != nil && n.Kind != document.Bool {
+		l.fail(problem.WrongType, n, path+"."+name, "is not true or false", "write true or false")
+	}
+	return n.Scalar() == "true"
+}
+
+// check reports what a check of package capture says of a value, if there is one.
+func (l *loader) check(n *document.Node, path string, err error) {
+	if p, ok := errors.AsType[problem.Problem](err); ok && n != nil {
+		l.fail(p.Kind, n, path, p.What, p.Instead)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policytest"
 )
 
@@ -23,8 +22,7 @@ tests:
 `
 
 func run(text string) policytest.Report {
-	file, failed := document.Parse("test.yaml", text)
-	return policytest.Run(file, failed, func(string) (string, error) { return "", errors.New("no such file") })
+	return policytest.Run("test.yaml", text, func(string) (string, error) { return "", errors.New("no such file") })
 }
 
 // TestPrefixes: whatever is left of a file of tests, there is a result, and what can't be

@@ -17,19 +17,26 @@ type Report struct {
 	Results []Result
 }
 
-// Run runs the tests of a file, or says that it can't: failed is what keeps the file
-// from being read, if anything does. Read reads the file that the tests name.
-func Run(file *document.File, failed *document.Finding, read func(name string) (text string, err error)) Report {
-	findings := []*document.Finding{failed}
-	var suite *Suite
-	if failed == nil {
-		suite, findings = Load(file, read)
+// Run runs the tests of a file, or says that it can't. Read reads the file that the tests
+// name.
+func Run(name, text string, read func(name string) (text string, err error)) Report {
+	file, failed := document.ParseAs("the test file", name, text)
+	if failed != nil {
+		return broken(name, failed)
 	}
-	if suite != nil {
-		return Report{suite, suite.Run()}
+	suite, findings := Load(file, read)
+	if suite == nil {
+		return broken(name, findings...)
 	}
-	broken := &Test{Name: "the file can be run"}
-	return Report{&Suite{Name: file.Name}, []Result{{broken, findings}}}
+	return Report{suite, suite.Run()}
+}
+
+// Unreadable is the report of a file that can't be read.
+func Unreadable(name string, err error) Report { return broken(name, document.Unreadable(name, err)) }
+
+// broken is the report of a file that can't be run.
+func broken(name string, findings ...*document.Finding) Report {
+	return Report{&Suite{Name: name}, []Result{{&Test{Name: "the file can be run"}, findings}}}
 }
 
 // Failed is the number of tests that failed.
@@ -40,6 +47,28 @@ func (r *Report) Failed() (n int) {
 		}
 	}
 	return n
+}
+
+// JSON are reports as [encoding/json] takes them.
+func JSON(reports []Report) any {
+	type result struct {
+		Name     string                 `json:"name"`
+		Passed   bool                   `json:"passed"`
+		Failures []document.FindingJSON `json:"failures"`
+	}
+	type suite struct {
+		File  string   `json:"file"`
+		Tests []result `json:"tests"`
+	}
+	suites := []suite{}
+	for _, r := range reports {
+		s := suite{File: r.Suite.Name, Tests: []result{}}
+		for _, x := range r.Results {
+			s.Tests = append(s.Tests, result{x.Name, len(x.Failures) == 0, document.JSON(x.Failures)})
+		}
+		suites = append(suites, s)
+	}
+	return suites
 }
 
 // JUnit writes reports in the XML of JUnit, as continuous integration reads it.

@@ -57,10 +57,10 @@ func found(t *testing.T) map[problem.Kind][]*document.Finding {
 		return file
 	}
 	tests := func(configuration string) (list []*document.Finding) {
-		file := parse("configuration: " + configuration + `
-tests: [{name: a, request: {origin: "https://a.test", url: "https://b.test"}, expect: {verdict: blocked}}]`)
+		text := "configuration: " + configuration + `
+tests: [{name: a, request: {origin: "https://a.test", url: "https://b.test"}, expect: {verdict: blocked}}]`
 		missing := func(string) (string, error) { return "", errors.New("no such file") }
-		for _, r := range policytest.Run(file, nil, missing).Results {
+		for _, r := range policytest.Run("a.yaml", text, missing).Results {
 			list = append(list, r.Failures...)
 		}
 		return list

@@ -1,0 +1,182 @@
+package explain
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
+)
+
+// A FileExplanation explains a request by the configuration in a file, with the places
+// there. What may be secret in the request is masked.
+type FileExplanation struct {
+	*Explanation
+	Subject *Subject
+	// Plugin is the configuration.
+	Plugin *manifest.Plugin
+
+	route string
+}
+
+// ByFile explains a request to a proxy with the configuration in a file, which is valid.
+func ByFile(plugin *manifest.Plugin, s *Subject, route string) *FileExplanation {
+	e := &FileExplanation{Explain(plugin.Rules(), capture.Mask(s.Request), route), s, plugin, route}
+	e.Request.URL = capture.MaskURL(e.Request.URL) // its path has found the policy
+	for _, f := range plugin.Around() {
+		e.Hints = append(e.Hints, f.Error())
+	}
+	if s.Failed && e.Blocked == nil {
+		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: see that the proxy has this configuration, "+
+			"that the filter is the first in its chain, and that the request reaches that proxy")
+	}
+	return e
+}
+
+// Allowed reports whether a page gets the answer. It gets none of a request that no
+// browser makes.
+func (e *FileExplanation) Allowed() bool { return e.Blocked == nil && !e.Request.ByHand }
+
+// Place is the place in the file of an offset in the configuration.
+func (e *FileExplanation) Place(offset int) string {
+	return e.Plugin.File().Name + ":" + e.Plugin.Position(offset).String()
+}
+
+// Chromium is how Chromium reports what it blocks.
+func (e *Explanation) Chromium() fetch.ChromiumError {
+	r := e.Request
+	if r.URL == "" {
+		r.URL = "…"
+	}
+	return fetch.Chromium(r, e.Blocked)
+}
+
+// Details is what the filter hands to Envoy for its access log; "" if that is nothing.
+func (e *Explanation) Details() string {
+	if d := e.PreflightDecision; d != nil && d.Answered() && !d.Allowed() {
+		return strings.ReplaceAll("cors: "+d.Explain(), " ", "_")
+	}
+	return ""
+}
+
+// Exposed are the response headers that the policy lets the page read.
+func (e *Explanation) Exposed() string {
+	for _, h := range e.Actual.Headers {
+		if h[0] == "access-control-expose-headers" {
+			if h[1] == "*" {
+				return "all others"
+			}
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// A requestJSON is the request of an explanation for programs.
+type requestJSON struct {
+	Method      string      `json:"method"`
+	URL         string      `json:"url,omitempty"`
+	Origin      string      `json:"origin"`
+	Credentials bool        `json:"credentials"`
+	Headers     [][2]string `json:"headers"`
+	HeaderNames []string    `json:"header_names"`
+	Route       string      `json:"route,omitempty"`
+}
+
+type choiceJSON struct {
+	Choice
+	document.Position
+}
+
+type preflightJSON struct {
+	Needed  bool        `json:"needed"`
+	Reasons []string    `json:"reasons"`
+	Request [][2]string `json:"request"`
+	Answer  *Answer     `json:"answer,omitempty"`
+}
+
+type blockedJSON struct {
+	Reason   fetch.BlockReason `json:"reason"`
+	Because  string            `json:"because"`
+	Step     string            `json:"step"`
+	Section  string            `json:"section"`
+	Filter   string            `json:"filter,omitempty"`
+	Details  string            `json:"response_code_details,omitempty"`
+	Chromium struct {
+		Name    string `json:"cors_error,omitempty"`
+		Message string `json:"message,omitempty"`
+	} `json:"chromium"`
+}
+
+type changeJSON struct {
+	Change
+	*document.Position // nil if there is nothing to edit
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (e *FileExplanation) MarshalJSON() ([]byte, error) {
+	r := e.Request
+	result := struct {
+		From      string                 `json:"source,omitempty"`
+		Request   requestJSON            `json:"request"`
+		File      string                 `json:"file"`
+		Policies  []choiceJSON           `json:"policies"`
+		Preflight preflightJSON          `json:"preflight"`
+		Actual    *Answer                `json:"actual,omitempty"`
+		Allowed   bool                   `json:"allowed"`
+		Blocked   *blockedJSON           `json:"blocked,omitempty"`
+		Changes   []changeJSON           `json:"changes"`
+		Typed     string                 `json:"as_typed,omitempty"`
+		Notes     []string               `json:"notes"`
+		Around    []document.FindingJSON `json:"warnings,omitempty"`
+	}{
+		From: e.Subject.From, File: e.Plugin.File().Name,
+		Request: requestJSON{
+			Method: r.Method, URL: r.URL, Origin: r.Origin, Credentials: r.CredentialsInclude,
+			Headers: orEmpty(r.Headers), HeaderNames: orEmpty(r.UnsafeNames), Route: e.route,
+		},
+		Preflight: preflightJSON{Reasons: []string{}, Request: [][2]string{}, Answer: e.Preflight},
+		Actual:    e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{}, Typed: e.Typed,
+		Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)), Around: document.JSON(e.Plugin.Around()),
+	}
+	for _, c := range e.Choices {
+		result.Policies = append(result.Policies, choiceJSON{c, e.Plugin.Position(c.Offset)})
+	}
+	for _, reason := range r.PreflightReasons() {
+		result.Preflight.Needed = e.Preflight != nil
+		result.Preflight.Reasons = append(result.Preflight.Reasons, reason.String())
+	}
+	if e.Preflight != nil {
+		result.Preflight.Request = r.Preflight()
+	}
+	for _, c := range e.Changes {
+		made := changeJSON{Change: c}
+		if c.Path != "" {
+			at := e.Plugin.Position(c.Offset)
+			made.Position = &at
+		}
+		result.Changes = append(result.Changes, made)
+	}
+	return json.Marshal(result)
+}
+
+func (e *FileExplanation) blockedJSON() *blockedJSON {
+	if e.Blocked == nil {
+		return nil
+	}
+	b := &blockedJSON{
+		Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(), Details: e.Details(),
+	}
+	if d := e.Decision(); d != nil {
+		b.Filter = d.Reason.String()
+	}
+	chromium := e.Chromium()
+	b.Chromium.Name, b.Chromium.Message = chromium.Name, chromium.Message
+	return b
+}
+
+// orEmpty is a copy of a list, which JSON shows also if there is none.
+func orEmpty[T any](list []T) []T { return append([]T{}, list...) }
