@@ -17,6 +17,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 )
 
 // A source reads the documents of a file and adds the policies that it finds.
@@ -261,7 +262,11 @@ func (c *conversion) finish() *Result {
 	}
 	result := &Result{Policies: len(c.rules), Findings: c.sorted()}
 	if len(c.rules) > 0 {
-		result.Configuration = write(c.rules)
+		policies := make([]policyjson.Policy, len(c.rules))
+		for i, r := range c.rules {
+			policies[i] = policyjson.Policy{Config: r.Config, Match: r.Match}
+		}
+		result.Configuration = policyjson.Document(policies)
 		result.Remove = c.removals()
 	}
 	return result

@@ -7,6 +7,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 )
 
 // A routing collects the routes of Kubernetes resources as the tables that a proxy
@@ -423,9 +424,9 @@ func fingerprint(r *rule) string {
 	if r == nil {
 		return ""
 	}
-	alike := *r
-	alike.Name, alike.Match = "", cors.Match{}
-	return object("", alike.fields(false))
+	alike := policyjson.Policy{Config: r.Config}
+	alike.Name = ""
+	return policyjson.Line(alike.Object())
 }
 
 // line is the line of a value, for a message about another one.

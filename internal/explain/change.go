@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 )
 
 // A Change is an edit of the configuration, or, without a path, why none helps.
@@ -217,7 +217,8 @@ func (ed *editor) summarize() (changes []Change) {
 		// What is inherited is others' too: they are none of this request's business,
 		// so that the edit is one of the policy itself.
 		path, offset, own := ed.rule.OwnField(first.field)
-		if whole := ed.whole(first.field); whole != nil && !own {
+		whole := policyjson.Policy{Config: ed.config}.List(first.field)
+		if whole != nil && !own {
 			words = "write [" + strings.Join(whole, ", ") + "]"
 		} else if added != nil {
 			words = "add " + strings.Join(added, ", ")
@@ -251,43 +252,6 @@ func inOneLine(p cors.Problem) string {
 		return p.What
 	}
 	return p.What + "; " + p.Instead
-}
-
-// whole is the whole list that a field has after the edits, or nothing if it is no
-// list whose entries are known.
-func (ed *editor) whole(field string) (list []string) {
-	c := ed.config
-	switch field {
-	case "allow_origins":
-		for _, o := range c.AllowOrigins {
-			if o.Regex {
-				list = append(list, `{"regex": `+quoteJSON(o.Text)+"}")
-			} else {
-				list = append(list, quoteJSON(o.Text))
-			}
-		}
-	case "allow_methods":
-		return quoteAll(c.AllowMethods)
-	case "allow_headers":
-		return quoteAll(c.AllowHeaders)
-	}
-	return list
-}
-
-func quoteAll(words []string) (quoted []string) {
-	for _, word := range words {
-		quoted = append(quoted, quoteJSON(word))
-	}
-	return quoted
-}
-
-// quoteJSON quotes as JSON does, which a regex and Go's rules differ in.
-func quoteJSON(s string) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // It is for people to read.
-	_ = encoder.Encode(s)        // A string can't fail.
-	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // changeMatch finds a policy that would allow the request, if it covered it.
@@ -332,7 +296,8 @@ func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
 	if !isValid {
 		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
 	}
-	words := "add " + asPolicy(ed.config, match)
+	ed.config.Name = "new"
+	words := "add " + policyjson.Line(policyjson.Policy{Config: ed.config, Match: match}.Object())
 	if rules[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words
 	}
@@ -340,42 +305,6 @@ func (e *Explanation) newPolicy(rules []config.Rule, key cors.Key) Change {
 		warnings = append(warnings, inOneLine(p))
 	}
 	return Change{Path: "policies", Edit: words, Warnings: warnings}
-}
-
-// asPolicy is a policy as it is written.
-func asPolicy(c cors.Config, m cors.Match) string {
-	list := func(words []string) string {
-		quoted := make([]string, len(words))
-		for i, word := range words {
-			quoted[i] = strconv.Quote(word)
-		}
-		return "[" + strings.Join(quoted, ", ") + "]"
-	}
-	fields := []string{`{"name": "new"`}
-	var match []string
-	if len(m.Hosts) > 0 {
-		match = append(match, `"hosts": `+list(m.Hosts))
-	}
-	if len(m.Paths) > 0 {
-		match = append(match, `"paths": [{"prefix": `+strconv.Quote(m.Paths[0].Path)+`}]`)
-	}
-	if match != nil {
-		fields = append(fields, `"match": {`+strings.Join(match, ", ")+"}")
-	}
-	fields = append(fields, `"allow_origins": `+list([]string{c.AllowOrigins[0].Text}))
-	if len(c.AllowMethods) > 0 {
-		fields = append(fields, `"allow_methods": `+list(c.AllowMethods))
-	}
-	if len(c.AllowHeaders) > 0 {
-		fields = append(fields, `"allow_headers": `+list(c.AllowHeaders))
-	}
-	if c.AllowCredentials {
-		fields = append(fields, `"allow_credentials": true`)
-	}
-	if c.AllowPrivateNetwork {
-		fields = append(fields, `"allow_private_network": true`)
-	}
-	return strings.Join(fields, ", ") + "}"
 }
 
 // valid reports whether the filter accepts the rules, if one has another match, and what
