@@ -10,6 +10,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config/schema"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // TestFields: the schema and the documentation have the fields that the parser knows,
@@ -28,7 +29,7 @@ func TestFields(t *testing.T) {
 		var fields []string
 		for _, f := range test.schema {
 			fields = append(fields, f.Name)
-			if camel := schema.Camel(f.Name); canonical(camel, test.parser) != slices.Index(test.parser, f.Name) {
+			if camel := spelling.Camel(f.Name); canonical(camel, test.parser) != slices.Index(test.parser, f.Name) {
 				t.Errorf("%s: %s is not a spelling of %s", name, camel, f.Name)
 			}
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config/schema"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // beyondSchema are the problems that the schema can't find, by a part of their text
@@ -173,7 +174,7 @@ var twists = func() (docs []string) {
 		}
 	}
 	for _, f := range schema.Policy {
-		for _, name := range []string{f.Name, schema.Camel(f.Name)} {
+		for _, name := range []string{f.Name, spelling.Camel(f.Name)} {
 			docs = append(docs, `{"policies": [{"name": "p", "allow_origins": ["*"]}], "`+name+`": `+f.Examples[0]+`}`)
 		}
 	}
@@ -367,7 +368,7 @@ func TestSchemaTypes(t *testing.T) {
 	for _, p := range fieldPlaces {
 		for _, f := range p.fields {
 			for _, place := range p.places {
-				spellings := []string{f.Name, schema.Camel(f.Name)}
+				spellings := []string{f.Name, spelling.Camel(f.Name)}
 				for _, name := range spellings {
 					with := func(value string) string { return strings.ReplaceAll(place, "§", quote(t, name)+": "+value) }
 					for _, example := range append(f.Examples, f.Default) {
@@ -492,9 +493,9 @@ func (m *mutator) member(object map[string]any, key string) {
 		delete(object, key)
 	case 1:
 		delete(object, key)
-		object[schema.Camel(key)] = value
+		object[spelling.Camel(key)] = value
 	case 2:
-		object[schema.Camel(key)] = value
+		object[spelling.Camel(key)] = value
 	case 3:
 		object[m.name()] = m.other()
 	default:

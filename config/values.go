@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // object reads the fields of an object into those that are known, in their order, and
@@ -53,28 +54,11 @@ func (r *reader) isPresent(object gjson.Result, known []string, field string) bo
 // canonical returns the index of the field that key names, in either spelling, or -1.
 func canonical(key string, known []string) int {
 	for i, name := range known {
-		if key == name || isCamel(key, name) {
+		if spelling.Is(key, name) {
 			return i
 		}
 	}
 	return -1
-}
-
-// isCamel reports whether key is name in lowerCamelCase.
-func isCamel(key, name string) bool {
-	i := 0
-	for j := 0; j < len(name); j++ {
-		c := name[j]
-		if c == '_' {
-			j++
-			c = name[j] - ('a' - 'A')
-		}
-		if i == len(key) || key[i] != c {
-			return false
-		}
-		i++
-	}
-	return i == len(key)
 }
 
 // printable makes a path of what an operator wrote as a field's name.

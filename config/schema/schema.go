@@ -8,9 +8,9 @@ package schema
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // The schema is made of JSON in the order that is written here.
@@ -135,7 +135,7 @@ func fieldsOf(fields []Field, optional ...string) object {
 			value = ref(optionalPrefix + f.Name)
 		}
 		first = append(first, member{f.Name, value})
-		if camel := Camel(f.Name); camel != f.Name {
+		if camel := spelling.Camel(f.Name); camel != f.Name {
 			second = append(second, member{camel, join(object{{"description", "the same as `" + f.Name + "`"}}, quiet(value))})
 			once = append(once, member{f.Name, object{{"properties", object{{camel, false}}}, {"errorMessage", f.Name + " is given twice; leave one out"}}})
 		}
@@ -156,16 +156,7 @@ func quiet(schema object) object {
 	return join(schema, object{{"doNotSuggest", true}})
 }
 
-// Camel is the lowerCamelCase spelling of a field's name.
-func Camel(name string) string {
-	words := strings.Split(name, "_")
-	for i, word := range words[1:] {
-		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
-	}
-	return strings.Join(words, "")
-}
-
 // spellings are the spellings of a field's name.
 func spellings(name string) []string {
-	return slices.Compact([]string{name, Camel(name)})
+	return slices.Compact([]string{name, spelling.Camel(name)})
 }

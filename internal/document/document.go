@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // A File is a text that a person wrote, and the documents in it.
@@ -290,7 +292,7 @@ func (n *Node) Get(names ...string) *Node {
 		}
 		i := -1
 		for j, m := range n.Members {
-			if m.Name == name || m.Name == Camel(name) {
+			if spelling.Is(m.Name, name) {
 				i = j
 			}
 		}
@@ -344,23 +346,6 @@ func (n *Node) Walk(visit func(*Node) bool) {
 	for _, e := range n.Elements {
 		e.Walk(visit)
 	}
-}
-
-// Camel is a snake_case name in lowerCamelCase.
-func Camel(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		if c == '_' && i+1 < len(name) {
-			i++
-			c = name[i]
-			if 'a' <= c && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
 }
 
 // IsWholeFile reports whether the value is a JSON file's only one, so that the file's
