@@ -21,6 +21,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config/schema"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
@@ -113,10 +114,8 @@ func (j *judge) beyond(doc string, p config.Problem) (found bool) {
 }
 
 func shorten(doc string) string {
-	if len(doc) > 1000 {
-		return doc[:1000] + "…"
-	}
-	return doc
+	part, more := problem.Cut(doc, 1000)
+	return part + more
 }
 
 // TestSchemaAgrees: the schema accepts and refuses what the parser does, in every

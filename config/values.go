@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
@@ -227,14 +228,10 @@ func kind(v gjson.Result) string {
 	return v.Raw
 }
 
+// shorten is as much of a value as a message has room for.
 func shorten(s string) string {
-	const limit = 60
-	for i := range s {
-		if i > limit {
-			return s[:i] + "…"
-		}
-	}
-	return s
+	part, more := problem.Cut(s, 61)
+	return part + more
 }
 
 // nearest returns the name that key was probably meant to be, or "".

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/width"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // version is the version that the command was built from.
@@ -189,17 +190,7 @@ func cells(r rune) int {
 }
 
 // printable makes sure that what a file has in it can't control the terminal.
-func printable(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
-}
+func printable(s string) string { return problem.Printable(s, '\uFFFD') }
 
 // A finding is a finding as JSON.
 type finding struct {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // allowsNobody is a policy to build sets with where only the matches count.
@@ -483,11 +484,4 @@ func samplePath(path cors.PathMatch) string {
 	return path.Path
 }
 
-// quote quotes a value for a message: on one line, printable, and not too long.
-func quote(s string) string {
-	const limit = 120
-	if len(s) > limit {
-		return strconv.Quote(strings.ToValidUTF8(s[:limit], "")) + "…"
-	}
-	return strconv.Quote(s)
-}
+func quote(s string) string { return problem.Quote(s) }

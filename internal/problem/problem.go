@@ -4,7 +4,6 @@ package problem
 
 import (
 	"strconv"
-	"unicode/utf8"
 )
 
 // A Problem is one thing wrong, or doubtful, in what an operator wrote.
@@ -104,13 +103,6 @@ func More(n int) string {
 
 // Quote quotes a value for a message: on one line, printable, and not too long.
 func Quote(s string) string {
-	const limit = 120
-	if len(s) <= limit {
-		return strconv.Quote(s)
-	}
-	end := limit
-	for end > limit-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-		end-- // a character isn't cut
-	}
-	return strconv.Quote(s[:end]) + "…"
+	part, more := Cut(s, 120)
+	return strconv.Quote(part) + more
 }
