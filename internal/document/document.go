@@ -151,7 +151,10 @@ func Parse(name, text string) (*File, *Finding) {
 		return f, f.fail(0, "begins with a byte order mark", "save it without")
 	}
 	failed := f.parse()
-	if at := template.FindStringSubmatchIndex(text); failed != nil && at != nil && utf8.ValidString(text) {
+	if failed == nil || !utf8.ValidString(text) {
+		return f, failed
+	}
+	if at := template.FindStringSubmatchIndex(text); at != nil {
 		// What a template breaks in YAML is no mistake of its author's.
 		failed = f.fail(at[2], "the file is a template", "run helm template first, and give what that prints")
 	}
