@@ -50,8 +50,8 @@ func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key cors.Ke
 
 // edit makes edits until the browser lets the answer through, and reports whether it does.
 func (ed *editor) edit(exchange *Exchange) bool {
-	for exchange.Blocked != nil {
-		if !ed.next(exchange) || len(ed.changes) > maxEdits {
+	for n := 0; exchange.Blocked != nil; n++ {
+		if n == maxEdits || !ed.next(exchange) {
 			return false
 		}
 		policy := ed.compile()
@@ -76,15 +76,15 @@ type editor struct {
 	rule       *config.Rule
 	config     cors.Config
 	request    fetch.Request
-	changes    []edit
+	edits      []edit         // one for each field, in the order in which they were made
 	impossible string         // why no edit helps
-	warnings   []cors.Problem // about the edited policy, as it was compiled last
+	warnings   []cors.Problem // about the edited policy, as it was compiled last, if it is valid
 }
 
-// An edit of a field: words that are added to its list, or what else to do.
+// An edit of a field: what is added to its list, quoted, or what else to do.
 type edit struct {
 	field string
-	add   string
+	added []string
 	other string
 }
 
@@ -166,33 +166,45 @@ func (ed *editor) browser(b *fetch.Blocked) bool {
 }
 
 func (ed *editor) add(field, word string) bool {
-	ed.changes = append(ed.changes, edit{field: field, add: word})
+	e := ed.of(field)
+	e.added = append(e.added, strconv.Quote(word))
 	return true
 }
 
 func (ed *editor) set(field, words string) bool {
-	ed.changes = append(ed.changes, edit{field: field, other: words})
+	ed.of(field).other = words
 	return true
+}
+
+// of is the edit of a field, the one that there is or a new one.
+func (ed *editor) of(field string) *edit {
+	i := slices.IndexFunc(ed.edits, func(e edit) bool { return e.field == field })
+	if i < 0 {
+		i = len(ed.edits)
+		ed.edits = append(ed.edits, edit{field: field})
+	}
+	return &ed.edits[i]
 }
 
 // compile compiles the edited policy. It is nil, and says why, if the filter refuses it.
 func (ed *editor) compile() *cors.Policy {
 	policy, problems := cors.Compile(ed.config)
-	ed.warnings = nil
-	for _, p := range problems {
-		switch {
-		case p.Warning:
-			ed.warnings = append(ed.warnings, p)
-			continue
-		case p.Field == "allow_origins" && p.Index >= 0 && p.Index < len(ed.config.AllowOrigins) && ed.config.AllowOrigins[p.Index].Text != ed.request.Origin:
-			// The request's own origin would do, but another entry stands in its way.
-			ed.impossible = "no change helps without removing " + ed.place(ed.config.AllowOrigins[p.Index]) + ": " + p.What
-		default:
-			ed.impossible = "no change of the policy helps, because the filter refuses it: " + p.What + "; " + p.Instead
-		}
-		break
+	ed.warnings = problems
+	if policy == nil {
+		first := slices.IndexFunc(problems, func(p cors.Problem) bool { return !p.Warning })
+		ed.impossible = ed.refusal(problems[first])
 	}
 	return policy
+}
+
+// refusal says what keeps the filter from taking the edited policy.
+func (ed *editor) refusal(p cors.Problem) string {
+	origins := ed.config.AllowOrigins
+	if i := p.Index; p.Field == "allow_origins" && 0 <= i && i < len(origins) && origins[i].Text != ed.request.Origin {
+		// The request's own origin would do, but another entry stands in its way.
+		return "no change helps without removing " + ed.place(origins[i]) + ": " + p.What
+	}
+	return "no change of the policy helps, because the filter refuses it: " + p.What + "; " + p.Instead
 }
 
 // place is where the configuration has an entry of allow_origins. The edited list is
@@ -202,26 +214,18 @@ func (ed *editor) place(entry cors.OriginEntry) string {
 	return path + "[" + strconv.Itoa(slices.Index(ed.rule.Config.AllowOrigins, entry)) + "]"
 }
 
-// summarize makes one change of the edits of each field.
+// summarize makes a change of each edit, and says what is to be warned of.
 func (ed *editor) summarize() (changes []Change) {
-	for i, first := range ed.changes {
-		if slices.ContainsFunc(ed.changes[:i], func(other edit) bool { return other.field == first.field }) {
-			continue
-		}
-		words, added := first.other, []string(nil)
-		for _, other := range ed.changes[i:] {
-			if other.field == first.field && other.add != "" {
-				added = append(added, strconv.Quote(other.add))
-			}
-		}
+	for _, e := range ed.edits {
 		// What is inherited is others' too: they are none of this request's business,
 		// so that the edit is one of the policy itself.
-		path, offset, own := ed.rule.OwnField(first.field)
-		whole := policyjson.Policy{Config: ed.config}.List(first.field)
-		if whole != nil && !own {
+		path, offset, own := ed.rule.OwnField(e.field)
+		words := e.other
+		switch whole := (policyjson.Policy{Config: ed.config}).List(e.field); {
+		case whole != nil && !own:
 			words = "write [" + strings.Join(whole, ", ") + "]"
-		} else if added != nil {
-			words = "add " + strings.Join(added, ", ")
+		case e.added != nil:
+			words = "add " + strings.Join(e.added, ", ")
 		}
 		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
 	}
