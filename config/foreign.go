@@ -174,7 +174,7 @@ func unknownField(key string, where path, known, others []string, present func(f
 	case foreignAdvice[plain] != "" && nearest(key, others) == "":
 		return what, foreignAdvice[plain]
 	}
-	for _, near := range nearestFirst(key, slices.Concat(known, others)) {
+	if near := nearest(key, slices.Concat(known, others)); near != "" {
 		return what, rename(near, present)
 	}
 	return what, "leave it out; the fields are " + strings.Join(known, ", ")
@@ -186,12 +186,4 @@ func rename(field string, present func(field string) bool) string {
 		return "leave it out, or write what it says into " + field + ", which is there too"
 	}
 	return "write " + strconv.Quote(field)
-}
-
-// nearestFirst is the name that key was probably meant to be, if there is one.
-func nearestFirst(key string, known []string) []string {
-	if near := nearest(key, known); near != "" {
-		return []string{near}
-	}
-	return nil
 }

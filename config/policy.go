@@ -178,20 +178,9 @@ func (r *reader) pathMatches(paths []cors.PathMatch, list gjson.Result, where pa
 }
 
 func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok bool) {
-	const instead = `write {"exact": "/path"} or {"prefix": "/path"}`
 	if !v.IsObject() {
 		if r.Wants(false) {
-			mended := instead
-			if v.Type == gjson.String {
-				switch entry := r.mended("paths", v.Str); entry {
-				case "":
-				case `{"prefix": ` + strconv.Quote(v.Str) + `}`:
-					mended = `write {"exact": ` + strconv.Quote(v.Str) + `} or ` + entry
-				default:
-					mended = "write " + entry
-				}
-			}
-			r.report(v.Index, where, "is "+kind(v)+", not a path match", mended, false)
+			r.report(v.Index, where, "is "+kind(v)+", not a path match", r.asPathMatch(v), false)
 		}
 		return m, false
 	}
@@ -205,7 +194,7 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m cors.PathMatch, ok boo
 			return m, false
 		}
 		r.object(v, where, pathFields, fields[:]) // whose fields all are unknown
-		r.report(v.Index, where, "has neither an exact path nor a prefix", instead, false)
+		r.report(v.Index, where, "has neither an exact path nor a prefix", anyPathMatch, false)
 		return m, false
 	}
 	r.object(v, where, pathFields, fields[:])

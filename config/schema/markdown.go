@@ -1,7 +1,9 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -60,37 +62,26 @@ func policyRows() (fields []Field) {
 
 // fieldTable is a table of fields, without the columns that are empty.
 func fieldTable(fields []Field) string {
-	required, byDefault := false, false
-	for _, f := range fields {
-		required = required || f.Required != ""
-		byDefault = byDefault || f.Default+f.Otherwise != ""
-	}
-	header := []string{"field"}
-	if required {
-		header = append(header, "required")
-	}
-	if byDefault {
-		header = append(header, "default")
-	}
-	rows := [][]string{append(header, "meaning")}
-	for _, f := range fields {
-		row := []string{"`" + f.Name + "`"}
-		if required {
-			row = append(row, orNo(f.Required))
+	rows := make([][]string, 1+len(fields))
+	for _, column := range []struct {
+		header  string
+		cell    func(Field) string
+		ifEmpty string
+	}{
+		{"field", func(f Field) string { return "`" + f.Name + "`" }, ""},
+		{"required", func(f Field) string { return f.Required }, "no"},
+		{"default", without, ""},
+		{"meaning", func(f Field) string { return f.Description }, ""},
+	} {
+		if !slices.ContainsFunc(fields, func(f Field) bool { return column.cell(f) != "" }) {
+			continue
 		}
-		if byDefault {
-			row = append(row, without(f))
+		rows[0] = append(rows[0], column.header)
+		for i, f := range fields {
+			rows[i+1] = append(rows[i+1], cmp.Or(column.cell(f), column.ifEmpty))
 		}
-		rows = append(rows, append(row, f.Description))
 	}
 	return rowTable(rows)
-}
-
-func orNo(required string) string {
-	if required == "" {
-		return "no"
-	}
-	return required
 }
 
 // without says what goes without the field.
