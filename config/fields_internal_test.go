@@ -78,22 +78,26 @@ func TestEveryPlace(t *testing.T) {
 			t.Errorf("Policy.Object in internal/policyjson: %s isn't written, so that nothing can tell yet whether readField in config/policy.go reads it", field.Name)
 			continue
 		}
-		docs := map[string]string{"readField in config/policy.go, or rule in config/rule.go": written}
+		readsBack(t, "readField in config/policy.go, or rule in config/rule.go", written, field, value)
 		if field.Name != "Name" {
-			docs["the defaults in config/config.go"] = `{"policies": [{"name": "p"}], "defaults": ` + written + `}`
+			readsBack(t, "the defaults in config/config.go", `{"policies": [{"name": "p"}], "defaults": `+written+`}`, field, value)
 		}
-		for place, doc := range docs {
-			_, problems := Parse(doc)
-			rules := Rules(doc)
-			if rules == nil {
-				t.Errorf("%s: %s is refused in %s: %v", place, field.Name, doc, problems)
-				continue
-			}
-			got := reflect.ValueOf(rules[0].Config).FieldByIndex(field.Index).Interface()
-			if diff := cmp.Diff(value, got); diff != "" {
-				t.Errorf("%s: %s isn't read from %s (-want +got):\n%s", place, field.Name, doc, diff)
-			}
-		}
+	}
+}
+
+// readsBack checks that a document's policy has a value in a field. The place is where that
+// is seen to.
+func readsBack(t *testing.T, place, doc string, field reflect.StructField, value any) {
+	t.Helper()
+	rules := Rules(doc)
+	if rules == nil {
+		_, problems := Parse(doc)
+		t.Errorf("%s: %s is refused in %s: %v", place, field.Name, doc, problems)
+		return
+	}
+	got := reflect.ValueOf(rules[0].Config).FieldByIndex(field.Index).Interface()
+	if diff := cmp.Diff(value, got); diff != "" {
+		t.Errorf("%s: %s isn't read from %s (-want +got):\n%s", place, field.Name, doc, diff)
 	}
 }
 

@@ -340,40 +340,49 @@ var fieldPlaces = []struct {
 // TestSchemaTypes: of each field, in either spelling, the schema and the parser accept
 // the examples, and refuse every type of value that the field doesn't have.
 func TestSchemaTypes(t *testing.T) {
-	values := map[string][]string{
-		"null": {`null`}, "boolean": {`true`, `false`}, "number": {`0`, `1`, `-1`, `0.5`, `1e300`},
-		"string": {`""`, `"x"`, `"null"`, `"true"`, `"1"`}, "array": {`[]`, `[null]`, `["x"]`, `[[]]`}, "object": {`{}`, `{"x": 1}`},
-	}
 	j := newJudge(t)
 	for _, p := range fieldPlaces {
 		for _, f := range p.fields {
 			for _, place := range p.places {
-				spellings := []string{f.Name, spelling.Camel(f.Name)}
-				for _, name := range spellings {
-					with := func(value string) string { return strings.ReplaceAll(place, "§", quote(t, name)+": "+value) }
-					for _, example := range append(f.Examples, f.Default) {
-						if example != "" && !j.agree(t, with(example)) {
-							t.Errorf("the example is refused: %s", with(example))
-						}
-					}
-					for kind, list := range values {
-						possible := slices.Contains(f.Types, kind) || kind == "number" && slices.Contains(f.Types, "integer")
-						for _, value := range list {
-							if accepted := j.agree(t, with(value)); !possible && (accepted || j.validate(with(value)) == nil) {
-								t.Errorf("a value of type %s is accepted: %s", kind, with(value))
-							}
-						}
-					}
-				}
-				if spellings[0] != spellings[1] {
-					twice := strings.ReplaceAll(place, "§", quote(t, spellings[0])+": "+f.Examples[0]+", "+quote(t, spellings[1])+": "+f.Examples[0])
-					if j.agree(t, twice) || j.validate(twice) == nil {
-						t.Errorf("both spellings are accepted: %s", twice)
-					}
+				j.checkTypes(t, f, place)
+			}
+		}
+	}
+}
+
+// valuesOf are values of each type of JSON.
+var valuesOf = map[string][]string{
+	"null": {`null`}, "boolean": {`true`, `false`}, "number": {`0`, `1`, `-1`, `0.5`, `1e300`},
+	"string": {`""`, `"x"`, `"null"`, `"true"`, `"1"`}, "array": {`[]`, `[null]`, `["x"]`, `[[]]`}, "object": {`{}`, `{"x": 1}`},
+}
+
+// checkTypes checks a field in a document with a place for it.
+func (j *judge) checkTypes(t *testing.T, f schema.Field, place string) {
+	t.Helper()
+	with := func(members ...string) string { return strings.ReplaceAll(place, "§", strings.Join(members, ", ")) }
+	refused := func(doc string) bool { return !j.agree(t, doc) && j.validate(doc) != nil }
+	name, camel := quote(t, f.Name)+": ", quote(t, spelling.Camel(f.Name))+": "
+	for _, name := range []string{name, camel} {
+		for _, example := range append(f.Examples, f.Default) {
+			if example != "" && !j.agree(t, with(name+example)) {
+				t.Errorf("the example is refused: %s", with(name+example))
+			}
+		}
+		for kind, list := range valuesOf {
+			for _, value := range list {
+				if !refused(with(name+value)) && !mayBe(f, kind) {
+					t.Errorf("a value of type %s is accepted: %s", kind, with(name+value))
 				}
 			}
 		}
 	}
+	if twice := with(name+f.Examples[0], camel+f.Examples[0]); name != camel && !refused(twice) {
+		t.Errorf("both spellings are accepted: %s", twice)
+	}
+}
+
+func mayBe(f schema.Field, kind string) bool {
+	return slices.Contains(f.Types, kind) || kind == "number" && slices.Contains(f.Types, "integer")
 }
 
 // TestSchemaMutations: the schema and the parser agree on configurations that have been
