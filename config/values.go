@@ -228,7 +228,10 @@ func kind(v gjson.Result) string {
 	return v.Raw
 }
 
-// shorten is as much of a value as a message has room for.
+// shorten is as much of a value as a message has room for. It isn't inlined: the copies
+// would add 5 kB to the module.
+//
+//go:noinline
 func shorten(s string) string {
 	part, more := problem.Cut(s, 61)
 	return part + more
