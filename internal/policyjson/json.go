@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
 // An Object is a JSON object whose members keep their order.
 type Object []Member
 
-// A Member is a member of an [Object]. Its value is an Object, a [Block], a list of either,
-// of strings, of [Raw] or of anything, or what [encoding/json] makes a value of one line of.
-// It has no type of its own, so that objects can be written without the words Key and Value.
+// A Member is a member of an [Object]. Its value is an Object, a [Block], [Raw], a list, or
+// what [encoding/json] makes one line of. It has no type of its own, so that objects can be
+// written without the words Key and Value.
 type Member = struct {
 	Key   string
 	Value any
@@ -87,25 +88,15 @@ func split(value any) (open string, parts []Member, last string) {
 		return "{", v, "}"
 	case Block:
 		return "{", v, "}"
-	case []Object:
-		return "[", elements(v), "]"
-	case []Block:
-		return "[", elements(v), "]"
-	case []string:
-		return "[", elements(v), "]"
-	case []Raw:
-		return "[", elements(v), "]"
-	case []any:
-		return "[", elements(v), "]"
 	}
-	return "", nil, ""
-}
-
-func elements[E any](list []E) (parts []Member) {
-	for _, e := range list {
-		parts = append(parts, Member{Value: e})
+	list := reflect.ValueOf(value)
+	if list.Kind() != reflect.Slice {
+		return "", nil, ""
 	}
-	return parts
+	for i := range list.Len() {
+		parts = append(parts, Member{Value: list.Index(i).Interface()})
+	}
+	return "[", parts, "]"
 }
 
 // scalar is a value of one line, written as a person would: "<" is no "\u003c".
