@@ -75,12 +75,14 @@ func TestEveryPlace(t *testing.T) {
 		}
 		written := policyjson.Line(policyjson.Policy{Config: c}.Object())
 		if written == policyjson.Line(policyjson.Policy{Config: plain}.Object()) {
-			t.Errorf("Policy.Object in internal/policyjson: %s isn't written, so that nothing can tell yet whether readField in config/policy.go reads it", field.Name)
+			t.Errorf("Policy.Object in internal/policyjson: %s isn't written, "+
+				"so that nothing can tell yet whether readField in config/policy.go reads it", field.Name)
 			continue
 		}
 		readsBack(t, "readField in config/policy.go, or rule in config/rule.go", written, field, value)
 		if field.Name != "Name" {
-			readsBack(t, "the defaults in config/config.go", `{"policies": [{"name": "p"}], "defaults": `+written+`}`, field, value)
+			inherited := `{"policies": [{"name": "p"}], "defaults": ` + written + `}`
+			readsBack(t, "the defaults in config/config.go", inherited, field, value)
 		}
 	}
 }
@@ -104,7 +106,8 @@ func readsBack(t *testing.T, place, doc string, field reflect.StructField, value
 // sample is a valid value of a field of such a type that isn't the field's default.
 func sample(of reflect.Type) (value any, known bool) {
 	seconds := 60
-	for _, value := range []any{true, 200, &seconds, "name", []string{"NAME"}, []cors.OriginEntry{{Text: "https://sample.test"}}} {
+	origins := []cors.OriginEntry{{Text: "https://sample.test"}}
+	for _, value := range []any{true, 200, &seconds, "name", []string{"NAME"}, origins} {
 		if reflect.TypeOf(value) == of {
 			return value, true
 		}

@@ -111,8 +111,9 @@ var foreignInside = []struct {
 	{
 		"cluster",
 		map[string]string{
-			"poll": "interval", "period": "interval", "pollinterval": "interval", "refresh": "interval", "refreshinterval": "interval",
-			"every": "interval", "host": "authority", "clustername": "cluster", "service": "cluster", "deadline": "timeout",
+			"poll": "interval", "period": "interval", "pollinterval": "interval", "refresh": "interval",
+			"refreshinterval": "interval", "every": "interval", "host": "authority", "clustername": "cluster",
+			"service": "cluster", "deadline": "timeout",
 		},
 		"write the name of one of Envoy's clusters into cluster, and what else the URL says into path and authority",
 		[]string{"url", "uri", "address", "endpoint"},
@@ -120,7 +121,8 @@ var foreignInside = []struct {
 	{
 		"exact",
 		map[string]string{
-			"path": "exact", "value": "exact", "equals": "exact", "pathprefix": "prefix", "pathseparatedprefix": "prefix", "startswith": "prefix",
+			"path": "exact", "value": "exact", "equals": "exact", "pathprefix": "prefix", "pathseparatedprefix": "prefix",
+			"startswith": "prefix",
 		},
 		"leave it out: paths have no regexes; write a prefix, or the name of Envoy's route into match.routes",
 		[]string{"regex", "saferegex", "pathregex", "regexp", "matches"},
@@ -128,13 +130,16 @@ var foreignInside = []struct {
 	{
 		"hosts",
 		map[string]string{
-			"host": "hosts", "hostname": "hosts", "hostnames": "hosts", "domain": "hosts", "domains": "hosts", "authority": "hosts",
-			"authorities": "hosts", "path": "paths", "prefix": "paths", "prefixes": "paths", "uri": "paths", "uris": "paths", "url": "paths",
+			"host": "hosts", "hostname": "hosts", "hostnames": "hosts", "domain": "hosts", "domains": "hosts",
+			"authority": "hosts", "authorities": "hosts",
+			"path": "paths", "prefix": "paths", "prefixes": "paths", "uri": "paths", "uris": "paths", "url": "paths",
 			"route": "routes", "routename": "routes", "routenames": "routes",
 		},
-		"leave it out: a policy is for hosts and paths; what a route of Envoy matches by more, its name tells in match.routes",
+		"leave it out: a policy is for hosts and paths; " +
+			"what a route of Envoy matches by more, its name tells in match.routes",
 		[]string{
-			"method", "methods", "header", "headers", "queryparameter", "queryparameters", "queryparams", "port", "scheme", "sourceip",
+			"method", "methods", "header", "headers", "queryparameter", "queryparameters", "queryparams", "port", "scheme",
+			"sourceip",
 		},
 	},
 	{
@@ -142,7 +147,8 @@ var foreignInside = []struct {
 		nil,
 		`leave it out: an entry is an origin or {"regex": "…"}`,
 		[]string{
-			"exact", "prefix", "suffix", "contains", "name", "pattern", "host", "domain", "scheme", "port", "glob", "wildcard",
+			"exact", "prefix", "suffix", "contains", "name", "pattern", "host", "domain", "scheme", "port", "glob",
+			"wildcard",
 		},
 	},
 }

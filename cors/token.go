@@ -47,8 +47,8 @@ func forbiddenMethod(method string) bool {
 // preflight asks for it (https://fetch.spec.whatwg.org/#forbidden-request-header).
 // name is in lower case.
 func forbiddenRequestHeader(name string) bool {
-	return slices.Contains(forbidden.RequestHeaders, name) ||
-		slices.ContainsFunc(forbidden.RequestHeaderPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+	return slices.Contains(forbidden.RequestHeaders, name) || slices.ContainsFunc(forbidden.RequestHeaderPrefixes, begins)
 }
 
 // forbiddenResponseHeader implements https://fetch.spec.whatwg.org/#forbidden-response-header-name.

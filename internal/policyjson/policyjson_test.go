@@ -20,7 +20,9 @@ var (
 			AllowCredentials: true, MaxAge: &none, AllowPrivateNetwork: true, ForwardUnmatchedPreflights: true,
 			PreflightStatus: 200, KeepUpstreamHeaders: true, Shadow: true,
 		},
-		Match: cors.Match{Hosts: []string{"a.test"}, Paths: []cors.PathMatch{{Path: "/a"}, {Path: "/b", Prefix: true}}, Routes: []string{"r"}},
+		Match: cors.Match{
+			Hosts: []string{"a.test"}, Paths: []cors.PathMatch{{Path: "/a"}, {Path: "/b", Prefix: true}}, Routes: []string{"r"},
+		},
 	}
 	long = policyjson.Policy{Config: cors.Config{Name: "long", AllowOrigins: []cors.OriginEntry{
 		{Text: "https://" + strings.Repeat("a", 40)}, {Text: "https://" + strings.Repeat("b", 40)},
@@ -60,7 +62,13 @@ func TestDocument(t *testing.T) {
   ]
 }
 `},
-		{"no fields", []policyjson.Policy{{}, {Config: cors.Config{AllowMethods: []string{}}}}, "{\n  \"policies\": [\n    {},\n    {}\n  ]\n}\n"},
+		{"no fields", []policyjson.Policy{{}, {Config: cors.Config{AllowMethods: []string{}}}}, `{
+  "policies": [
+    {},
+    {}
+  ]
+}
+`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, policyjson.Document(test.policies)); diff != "" {
@@ -75,8 +83,9 @@ func TestDocument(t *testing.T) {
 
 func TestList(t *testing.T) {
 	for field, want := range map[string][]string{
-		"allow_origins": {`"https://<a>.test"`, `{"regex": "https://[a-z]+\\.test"}`}, "expose_headers": {`"X-B"`, `"X-C"`},
-		"mode": nil, "match": nil, "zzz": nil,
+		"allow_origins":  {`"https://<a>.test"`, `{"regex": "https://[a-z]+\\.test"}`},
+		"expose_headers": {`"X-B"`, `"X-C"`},
+		"mode":           nil, "match": nil, "zzz": nil,
 	} {
 		if diff := cmp.Diff(want, every.List(field)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", field, diff)

@@ -14,7 +14,8 @@ func TestCutCharacters(t *testing.T) {
 		s := strings.Repeat(character, 10)
 		for limit := range len(s) + 2 {
 			part, more := problem.Cut(s, limit)
-			if !utf8.ValidString(part) || !strings.HasPrefix(s, part) || len(part) > limit || len(part) <= limit-len(character) && part != s {
+			missing := part != s && len(part) <= limit-len(character)
+			if !utf8.ValidString(part) || !strings.HasPrefix(s, part) || len(part) > limit || missing {
 				t.Errorf("%s cut at %d is %q", s, limit, part)
 			}
 			if (part == s) != (more == "") {

@@ -24,7 +24,8 @@ func TestCamel(t *testing.T) {
 		}
 	}
 	is := true
-	if n := testing.AllocsPerRun(10, func() { is = is && spelling.Is("upstreamCorsHeaders", "upstream_cors_headers") }); n != 0 || !is {
+	n := testing.AllocsPerRun(10, func() { is = is && spelling.Is("upstreamCorsHeaders", "upstream_cors_headers") })
+	if n != 0 || !is {
 		t.Errorf("%v allocations; it is a spelling: %t", n, is)
 	}
 }
