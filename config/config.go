@@ -37,13 +37,38 @@ type Config struct {
 // The fields of the format. Each may also be written in lowerCamelCase, as in
 // protobuf's JSON.
 var (
-	topFields     = []string{"policies", "defaults", "policy_source"}
-	policyFields  = []string{"name", "match", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "max_age", "allow_private_network", "unmatched_preflights", "preflight_status", "upstream_cors_headers", "mode"}
+	topFields    = []string{fieldPolicies: "policies", fieldDefaults: "defaults", fieldPolicySource: "policy_source"}
+	matchFields  = []string{fieldHosts: "hosts", fieldPaths: "paths", fieldRoutes: "routes"}
+	policyFields = []string{
+		fieldName:                "name",
+		fieldMatch:               "match",
+		fieldAllowOrigins:        "allow_origins",
+		fieldAllowMethods:        "allow_methods",
+		fieldAllowHeaders:        "allow_headers",
+		fieldExposeHeaders:       "expose_headers",
+		fieldAllowCredentials:    "allow_credentials",
+		fieldMaxAge:              "max_age",
+		fieldAllowPrivateNetwork: "allow_private_network",
+		fieldUnmatchedPreflights: "unmatched_preflights",
+		fieldPreflightStatus:     "preflight_status",
+		fieldUpstreamCORSHeaders: "upstream_cors_headers",
+		fieldMode:                "mode",
+	}
 	defaultFields = policyFields[nameAndMatch:]
-	matchFields   = []string{"hosts", "paths", "routes"}
 )
 
-// The fields of a policy, as indices of policyFields.
+const (
+	fieldPolicies = iota
+	fieldDefaults
+	fieldPolicySource
+)
+
+const (
+	fieldHosts = iota
+	fieldPaths
+	fieldRoutes
+)
+
 const (
 	fieldName = iota
 	fieldMatch
@@ -61,18 +86,7 @@ const (
 
 	numFields
 	// nameAndMatch is how many of them no policy inherits.
-	nameAndMatch = 2
-)
-
-// The other fields, as indices of topFields and matchFields.
-const (
-	fieldPolicies = iota
-	fieldDefaults
-	fieldPolicySource
-
-	fieldHosts  = 0
-	fieldPaths  = 1
-	fieldRoutes = 2
+	nameAndMatch = fieldAllowOrigins
 )
 
 // Parse reads a plugin configuration. It returns what is wrong or doubtful with it, in

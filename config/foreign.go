@@ -102,48 +102,57 @@ const (
 	unwrap      = "leave it out: the policy's fields stand at the top, or in each of the policies"
 )
 
-// foreignMatch and foreignPath are the same for the fields of a match, and of an entry
-// of its paths.
-var (
-	foreignMatch = map[string]string{
-		"host": "hosts", "hostname": "hosts", "hostnames": "hosts", "domain": "hosts", "domains": "hosts", "authority": "hosts", "authorities": "hosts",
-		"path": "paths", "prefix": "paths", "prefixes": "paths", "uri": "paths", "uris": "paths", "url": "paths",
-		"route": "routes", "routename": "routes", "routenames": "routes",
-	}
-	foreignPath = map[string]string{
-		"path": "exact", "value": "exact", "equals": "exact", "pathprefix": "prefix", "pathseparatedprefix": "prefix", "startswith": "prefix",
-	}
-)
-
-// foreignSource is the same for the fields of a policy_source.
-var foreignSource = map[string]string{
-	"poll": "interval", "period": "interval", "pollinterval": "interval", "refresh": "interval", "refreshinterval": "interval", "every": "interval",
-	"host": "authority", "clustername": "cluster", "service": "cluster", "deadline": "timeout",
-}
-
-// foreignInside says what to do about fields of other tools in a match, in an entry of its
-// paths or of allow_origins, and in a policy_source; "" if they aren't known.
-func foreignInside(plain string, known []string) string {
-	is := func(names ...string) bool { return slices.Contains(names, plain) }
-	switch {
-	case slices.Contains(known, "cluster"):
-		if is("url", "uri", "address", "endpoint") {
-			return "write the name of one of Envoy's clusters into cluster, and what else the URL says into path and authority"
-		}
-	case slices.Contains(known, "exact"):
-		if is("regex", "saferegex", "pathregex", "regexp", "matches") {
-			return "leave it out: paths have no regexes; write a prefix, or the name of Envoy's route into match.routes"
-		}
-	case slices.Contains(known, "hosts"):
-		if is("method", "methods", "header", "headers", "queryparameter", "queryparameters", "queryparams", "port", "scheme", "sourceip") {
-			return "leave it out: a policy is for hosts and paths; what a route of Envoy matches by more, its name tells in match.routes"
-		}
-	case slices.Contains(known, "regex"):
-		if is("exact", "prefix", "suffix", "contains", "name", "pattern", "host", "domain", "scheme", "port", "glob", "wildcard") {
-			return `leave it out: an entry is an origin or {"regex": "…"}`
-		}
-	}
-	return ""
+// foreignInside are the same for the other objects: each has one of our fields that no other
+// has.
+var foreignInside = []struct {
+	has    string
+	fields map[string]string
+	advice string // about the fields that follow
+	about  []string
+}{
+	{
+		"cluster",
+		map[string]string{
+			"poll": "interval", "period": "interval", "pollinterval": "interval", "refresh": "interval",
+			"refreshinterval": "interval", "every": "interval", "host": "authority", "clustername": "cluster",
+			"service": "cluster", "deadline": "timeout",
+		},
+		"write the name of one of Envoy's clusters into cluster, and what else the URL says into path and authority",
+		[]string{"url", "uri", "address", "endpoint"},
+	},
+	{
+		"exact",
+		map[string]string{
+			"path": "exact", "value": "exact", "equals": "exact", "pathprefix": "prefix", "pathseparatedprefix": "prefix",
+			"startswith": "prefix",
+		},
+		"leave it out: paths have no regexes; write a prefix, or the name of Envoy's route into match.routes",
+		[]string{"regex", "saferegex", "pathregex", "regexp", "matches"},
+	},
+	{
+		"hosts",
+		map[string]string{
+			"host": "hosts", "hostname": "hosts", "hostnames": "hosts", "domain": "hosts", "domains": "hosts",
+			"authority": "hosts", "authorities": "hosts",
+			"path": "paths", "prefix": "paths", "prefixes": "paths", "uri": "paths", "uris": "paths", "url": "paths",
+			"route": "routes", "routename": "routes", "routenames": "routes",
+		},
+		"leave it out: a policy is for hosts and paths; " +
+			"what a route of Envoy matches by more, its name tells in match.routes",
+		[]string{
+			"method", "methods", "header", "headers", "queryparameter", "queryparameters", "queryparams", "port", "scheme",
+			"sourceip",
+		},
+	},
+	{
+		"regex",
+		nil,
+		`leave it out: an entry is an origin or {"regex": "…"}`,
+		[]string{
+			"exact", "prefix", "suffix", "contains", "name", "pattern", "host", "domain", "scheme", "port", "glob",
+			"wildcard",
+		},
+	},
 }
 
 // unknownField says what is wrong with a field that isn't one of the known ones, and
@@ -158,25 +167,21 @@ func unknownField(key string, where path, known, others []string, present func(f
 	case inDefaults && (canonical(key, policyFields[:nameAndMatch]) >= 0):
 		return problem.MisplacedField, "can't be inherited", "move it into the policy that it is for"
 	case !slices.Contains(known, "allow_credentials"):
-		ours := foreignMatch[plain]
-		if slices.Contains(known, "exact") {
-			ours = foreignPath[plain]
-		}
-		if slices.Contains(known, "cluster") {
-			ours = foreignSource[plain]
-		}
-		if slices.Contains(known, ours) && ours != "" {
-			return kind, what, rename(ours, present)
-		}
-		if advice := foreignInside(plain, known); advice != "" {
-			return kind, what, advice
+		for _, object := range foreignInside {
+			switch {
+			case !slices.Contains(known, object.has):
+			case object.fields[plain] != "":
+				return kind, what, rename(object.fields[plain], present)
+			case slices.Contains(object.about, plain):
+				return kind, what, object.advice
+			}
 		}
 	case foreignFields[plain] != "" && (!inDefaults || foreignFields[plain] != "name"):
 		return kind, what, rename(foreignFields[plain], present)
 	case foreignAdvice[plain] != "" && nearest(key, others) == "":
 		return kind, what, foreignAdvice[plain]
 	}
-	for _, near := range nearestFirst(key, slices.Concat(known, others)) {
+	if near := nearest(key, slices.Concat(known, others)); near != "" {
 		return kind, what, rename(near, present)
 	}
 	return kind, what, "leave it out; the fields are " + strings.Join(known, ", ")
@@ -188,12 +193,4 @@ func rename(field string, present func(field string) bool) string {
 		return "leave it out, or write what it says into " + field + ", which is there too"
 	}
 	return "write " + strconv.Quote(field)
-}
-
-// nearestFirst is the name that key was probably meant to be, if there is one.
-func nearestFirst(key string, known []string) []string {
-	if near := nearest(key, known); near != "" {
-		return []string{near}
-	}
-	return nil
 }

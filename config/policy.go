@@ -180,20 +180,9 @@ func (r *reader) pathMatches(paths []match.Path, list gjson.Result, where path, 
 }
 
 func (r *reader) pathMatch(v gjson.Result, where path) (m match.Path, ok bool) {
-	const instead = `write {"exact": "/path"} or {"prefix": "/path"}`
 	if !v.IsObject() {
 		if r.Wants(false) {
-			mended := instead
-			if v.Type == gjson.String {
-				switch entry := r.mended("paths", v.Str); entry {
-				case "":
-				case `{"prefix": ` + strconv.Quote(v.Str) + `}`:
-					mended = `write {"exact": ` + strconv.Quote(v.Str) + `} or ` + entry
-				default:
-					mended = "write " + entry
-				}
-			}
-			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a path match", mended)
+			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a path match", r.asPathMatch(v))
 		}
 		return m, false
 	}
@@ -207,7 +196,7 @@ func (r *reader) pathMatch(v gjson.Result, where path) (m match.Path, ok bool) {
 			return m, false
 		}
 		r.object(v, where, pathFields, fields[:]) // whose fields all are unknown
-		r.report(problem.Missing, v.Index, where, "has neither an exact path nor a prefix", instead)
+		r.report(problem.Missing, v.Index, where, "has neither an exact path nor a prefix", anyPathMatch)
 		return m, false
 	}
 	r.object(v, where, pathFields, fields[:])

@@ -3,9 +3,6 @@ package config_test
 import (
 	"bytes"
 	"encoding/json"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -22,6 +19,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config/schema"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // beyondSchema are the problems that the schema can't find, by a part of their text
@@ -122,16 +120,15 @@ func (j *judge) beyond(doc string, p config.Problem) (found bool) {
 }
 
 func shorten(doc string) string {
-	if len(doc) > 1000 {
-		return doc[:1000] + "…"
-	}
-	return doc
+	part, more := problem.Cut(doc, 1000)
+	return part + more
 }
 
 // TestSchemaAgrees: the schema accepts and refuses what the parser does, in every
 // configuration of the test tables, the examples and the documentation, and with
-// every string of the engine and its tests wherever a configuration has a string.
+// every string of the corpus wherever a configuration has a string.
 func TestSchemaAgrees(t *testing.T) {
+	t.Parallel()
 	j := newJudge(t)
 	for _, test := range problemTests() {
 		j.agree(t, test.doc)
@@ -139,7 +136,7 @@ func TestSchemaAgrees(t *testing.T) {
 	for _, doc := range slices.Concat(validDocs(t), twists) {
 		j.agree(t, doc)
 	}
-	for _, s := range literals(t) {
+	for _, s := range corpus(t) {
 		for _, place := range stringPlaces {
 			j.agree(t, strings.ReplaceAll(place, "§", quote(t, s)))
 		}
@@ -183,7 +180,7 @@ var twists = func() (docs []string) {
 		}
 	}
 	for _, f := range schema.Policy {
-		for _, name := range []string{f.Name, schema.Camel(f.Name)} {
+		for _, name := range []string{f.Name, spelling.Camel(f.Name)} {
 			docs = append(docs, `{"policies": [{"name": "p", "allow_origins": ["*"]}], "`+name+`": `+f.Examples[0]+`}`)
 		}
 	}
@@ -245,36 +242,19 @@ func quote(tb testing.TB, s string) string {
 	return string(quoted)
 }
 
-// literals are the strings in the source of the engine and its tests, of the schema,
-// and of the shared tables: all that may be a value, without the messages.
-func literals(tb testing.TB) []string {
+// corpus are strings that a configuration may have somewhere, rightly or not: testdata has
+// one to a line, quoted as in Go. It began with all strings of the engine and its tests.
+// What a new rule refuses, or only just takes, is to be added.
+func corpus(tb testing.TB) (list []string) {
 	tb.Helper()
-	found := map[string]bool{}
-	for _, dir := range []string{"schema", "../cors", "../internal/names", "../internal/origin", "../match", "../internal/cases"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-		if err != nil || files == nil {
-			tb.Fatal(dir, err)
+	for line := range strings.Lines(string(read(tb, "testdata/strings.txt"))) {
+		s, err := strconv.Unquote(strings.TrimSuffix(line, "\n"))
+		if err != nil {
+			tb.Fatalf("%v: %s", err, line)
 		}
-		for _, name := range files {
-			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-			if err != nil {
-				tb.Fatal(err)
-			}
-			ast.Inspect(file, func(node ast.Node) bool {
-				if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-					s, err := strconv.Unquote(literal.Value)
-					if err != nil {
-						tb.Fatal(err)
-					}
-					if strings.Count(s, " ") < 2 && len(s) < 500 {
-						found[s] = true
-					}
-				}
-				return true
-			})
-		}
+		list = append(list, s)
 	}
-	return slices.Sorted(maps.Keys(found))
+	return list
 }
 
 // validDocs are the configurations that are meant to be used, each once.
@@ -369,47 +349,58 @@ var fieldPlaces = []struct {
 // TestSchemaTypes: of each field, in either spelling, the schema and the parser accept
 // the examples, and refuse every type of value that the field doesn't have.
 func TestSchemaTypes(t *testing.T) {
-	values := map[string][]string{
-		"null": {`null`}, "boolean": {`true`, `false`}, "number": {`0`, `1`, `-1`, `0.5`, `1e300`},
-		"string": {`""`, `"x"`, `"null"`, `"true"`, `"1"`}, "array": {`[]`, `[null]`, `["x"]`, `[[]]`}, "object": {`{}`, `{"x": 1}`},
-	}
 	j := newJudge(t)
 	for _, p := range fieldPlaces {
 		for _, f := range p.fields {
 			for _, place := range p.places {
-				spellings := []string{f.Name, schema.Camel(f.Name)}
-				for _, name := range spellings {
-					with := func(value string) string { return strings.ReplaceAll(place, "§", quote(t, name)+": "+value) }
-					for _, example := range append(f.Examples, f.Default) {
-						if example != "" && !j.agree(t, with(example)) {
-							t.Errorf("the example is refused: %s", with(example))
-						}
-					}
-					for kind, list := range values {
-						possible := slices.Contains(f.Types, kind) || kind == "number" && slices.Contains(f.Types, "integer")
-						for _, value := range list {
-							if accepted := j.agree(t, with(value)); !possible && (accepted || j.validate(with(value)) == nil) {
-								t.Errorf("a value of type %s is accepted: %s", kind, with(value))
-							}
-						}
-					}
-				}
-				if spellings[0] != spellings[1] {
-					twice := strings.ReplaceAll(place, "§", quote(t, spellings[0])+": "+f.Examples[0]+", "+quote(t, spellings[1])+": "+f.Examples[0])
-					if j.agree(t, twice) || j.validate(twice) == nil {
-						t.Errorf("both spellings are accepted: %s", twice)
-					}
-				}
+				j.checkTypes(t, f, place)
 			}
 		}
 	}
 }
 
+// valuesOf are values of each type of JSON.
+var valuesOf = map[string][]string{
+	"null": {`null`}, "boolean": {`true`, `false`}, "number": {`0`, `1`, `-1`, `0.5`, `1e300`},
+	"string": {`""`, `"x"`, `"null"`, `"true"`, `"1"`}, "array": {`[]`, `[null]`, `["x"]`, `[[]]`},
+	"object": {`{}`, `{"x": 1}`},
+}
+
+// checkTypes checks a field in a document with a place for it.
+func (j *judge) checkTypes(t *testing.T, f schema.Field, place string) {
+	t.Helper()
+	with := func(members ...string) string { return strings.ReplaceAll(place, "§", strings.Join(members, ", ")) }
+	refused := func(doc string) bool { return !j.agree(t, doc) && j.validate(doc) != nil }
+	name, camel := quote(t, f.Name)+": ", quote(t, spelling.Camel(f.Name))+": "
+	for _, name := range []string{name, camel} {
+		for _, example := range append(f.Examples, f.Default) {
+			if example != "" && !j.agree(t, with(name+example)) {
+				t.Errorf("the example is refused: %s", with(name+example))
+			}
+		}
+		for kind, list := range valuesOf {
+			for _, value := range list {
+				if !refused(with(name+value)) && !mayBe(f, kind) {
+					t.Errorf("a value of type %s is accepted: %s", kind, with(name+value))
+				}
+			}
+		}
+	}
+	if twice := with(name+f.Examples[0], camel+f.Examples[0]); name != camel && !refused(twice) {
+		t.Errorf("both spellings are accepted: %s", twice)
+	}
+}
+
+func mayBe(f schema.Field, kind string) bool {
+	return slices.Contains(f.Types, kind) || kind == "number" && slices.Contains(f.Types, "integer")
+}
+
 // TestSchemaMutations: the schema and the parser agree on configurations that have been
 // changed at random.
 func TestSchemaMutations(t *testing.T) {
+	t.Parallel()
 	j := newJudge(t)
-	m := &mutator{Rand: rand.New(rand.NewPCG(1, 2)), strings: literals(t)}
+	m := &mutator{Rand: rand.New(rand.NewPCG(1, 2)), strings: corpus(t)}
 	for _, doc := range append(validDocs(t), rich) {
 		m.docs = append(m.docs, decode(t, doc))
 	}
@@ -502,9 +493,9 @@ func (m *mutator) member(object map[string]any, key string) {
 		delete(object, key)
 	case 1:
 		delete(object, key)
-		object[schema.Camel(key)] = value
+		object[spelling.Camel(key)] = value
 	case 2:
-		object[schema.Camel(key)] = value
+		object[spelling.Camel(key)] = value
 	case 3:
 		object[m.name()] = m.other()
 	default:

@@ -157,6 +157,24 @@ func asPath(object gjson.Result) (entry string) {
 	return `{"` + kind + `": ` + strconv.Quote(path) + `}`
 }
 
+const anyPathMatch = `write {"exact": "/path"} or {"prefix": "/path"}`
+
+// asPathMatch says what to write instead of an element of paths that is no object.
+func (r *reader) asPathMatch(v gjson.Result) string {
+	if v.Type != gjson.String {
+		return anyPathMatch
+	}
+	quoted := strconv.Quote(v.Str)
+	switch entry := r.mended("paths", v.Str); entry {
+	case "":
+		return anyPathMatch
+	case `{"prefix": ` + quoted + `}`:
+		return `write {"exact": ` + quoted + `} or ` + entry
+	default:
+		return "write " + entry
+	}
+}
+
 // textOf is the string that an object's field has; "" if it has none.
 func textOf(object gjson.Result, name string) (text string) {
 	object.ForEach(func(key, value gjson.Result) bool {

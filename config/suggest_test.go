@@ -177,6 +177,7 @@ var values = []string{
 
 // TestSuggestions: whatever a message says to write is accepted.
 func TestSuggestions(t *testing.T) {
+	t.Parallel()
 	n := 0
 	all := slices.Clone(values)
 	for _, s := range pasted {
@@ -187,7 +188,7 @@ func TestSuggestions(t *testing.T) {
 			n += paste(t, strings.ReplaceAll(place, "§", value))
 		}
 	}
-	for _, s := range literals(t) {
+	for _, s := range corpus(t) {
 		for _, place := range stringPlaces[:9] {
 			n += paste(t, strings.ReplaceAll(place, "§", quote(t, s)))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // object reads the fields of an object into those that are known, in their order, and
@@ -54,28 +55,11 @@ func (r *reader) isPresent(object gjson.Result, known []string, field string) bo
 // canonical returns the index of the field that key names, in either spelling, or -1.
 func canonical(key string, known []string) int {
 	for i, name := range known {
-		if key == name || isCamel(key, name) {
+		if spelling.Is(key, name) {
 			return i
 		}
 	}
 	return -1
-}
-
-// isCamel reports whether key is name in lowerCamelCase.
-func isCamel(key, name string) bool {
-	i := 0
-	for j := 0; j < len(name); j++ {
-		c := name[j]
-		if c == '_' {
-			j++
-			c = name[j] - ('a' - 'A')
-		}
-		if i == len(key) || key[i] != c {
-			return false
-		}
-		i++
-	}
-	return i == len(key)
 }
 
 // printable makes a path of what an operator wrote as a field's name.
@@ -244,14 +228,13 @@ func typeName(v gjson.Result) string {
 	return v.Raw
 }
 
+// shorten is as much of a value as a message has room for. It isn't inlined: the copies
+// would add 5 kB to the module.
+//
+//go:noinline
 func shorten(s string) string {
-	const limit = 60
-	for i := range s {
-		if i > limit {
-			return s[:i] + "…"
-		}
-	}
-	return s
+	part, more := problem.Cut(s, 61)
+	return part + more
 }
 
 // nearest returns the name that key was probably meant to be, or "".

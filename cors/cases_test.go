@@ -13,9 +13,12 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
-// TestCases runs the shared tables on the pure engine.
+// TestCases runs the shared tables on the pure engine, all that it can show.
 func TestCases(t *testing.T) {
 	for _, c := range cases.All {
+		if c.BeyondEngine != "" {
+			continue
+		}
 		t.Run(c.Name, func(t *testing.T) {
 			got := exchange(t, c)
 			want := c.Want
@@ -41,9 +44,6 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 	}
 	untouched := cases.Want{Forwarded: true, Status: max(c.Upstream.Status, 200), Headers: cases.Lines(c.Upstream.Headers)}
 	r := c.Request.Complete()
-	if upgrades(r) && strings.Contains(c.Config, `"*"`) {
-		return untouched // what goes for every request doesn't go for a handshake
-	}
 	policy := parsed.Policies.Lookup(match.Key{Route: r.Route, Host: r.Host, Path: r.Path})
 	if policy == nil {
 		return untouched
@@ -63,10 +63,6 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 	got := untouched
 	got.Headers = cases.Lines(edit(d, c.Upstream.Headers))
 	return got
-}
-
-func upgrades(r cases.Request) bool {
-	return slices.ContainsFunc(r.Headers, func(h [2]string) bool { return h[0] == "upgrade" })
 }
 
 // facts are what the engine needs to know of a request.

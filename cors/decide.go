@@ -6,6 +6,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // MaxRequestHeaders is how many bytes of Access-Control-Request-Headers a
@@ -282,9 +283,8 @@ func inWords(list, none string) string {
 }
 
 func shorten(s string) string {
-	const limit = 200
-	if len(s) > limit {
-		return s[:limit] + "..."
+	if part, more := problem.Cut(s, 200); more != "" {
+		return part + "..."
 	}
 	return s
 }

@@ -214,17 +214,7 @@ func cells(r rune) int {
 }
 
 // printable makes sure that what a file has in it can't control the terminal.
-func printable(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
-}
+func printable(s string) string { return problem.Printable(s, '\uFFFD') }
 
 // count is the number of errors and of warnings.
 func count(findings []*document.Finding) (errors, warnings int) {

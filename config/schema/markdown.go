@@ -1,46 +1,36 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Tables are the names of the documentation's tables.
-var Tables = []string{"top", "policy", "allow_origins", "policy_source"}
+// tables are the documentation's tables, each with the line that says what it is of.
+var tables = []struct{ name, intro, text string }{
+	{"top", "At the top are either one policy's fields, or:", fieldTable(Top)},
+	{"policy", "A policy:", fieldTable(policyRows())},
+	{"allow_origins", "An entry of `allow_origins`:", entryTable()},
+	{"policy_source", "A `policy_source`:", fieldTable(Source)},
+}
 
 // Markdown is the documentation of the format: all tables, each after a line that
 // says what it is of.
 func Markdown() string {
-	var b strings.Builder
-	for i, intro := range []string{
-		"At the top are either one policy's fields, or:",
-		"A policy:",
-		"An entry of `allow_origins`:",
-		"A `policy_source`:",
-	} {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(intro + "\n\n" + table(Tables[i]))
+	var parts []string
+	for _, t := range tables {
+		parts = append(parts, t.intro+"\n\n"+t.text)
 	}
-	return b.String()
+	return strings.Join(parts, "\n")
 }
 
-// table is one of the Tables.
-func table(name string) string {
-	switch name {
-	case "top":
-		return fieldTable(Top)
-	case "policy":
-		return fieldTable(policyRows())
-	case "allow_origins":
-		rows := [][]string{{"entry", "allows"}}
-		for _, e := range Entries {
-			rows = append(rows, []string{"`" + e.Example + "`", e.Allows})
-		}
-		return rowTable(rows)
+func entryTable() string {
+	rows := [][]string{{"entry", "allows"}}
+	for _, e := range Entries {
+		rows = append(rows, []string{"`" + e.Example + "`", e.Allows})
 	}
-	return fieldTable(Source)
+	return rowTable(rows)
 }
 
 // policyRows are the fields of a policy, those of its match in place of the match.
@@ -60,37 +50,26 @@ func policyRows() (fields []Field) {
 
 // fieldTable is a table of fields, without the columns that are empty.
 func fieldTable(fields []Field) string {
-	required, byDefault := false, false
-	for _, f := range fields {
-		required = required || f.Required != ""
-		byDefault = byDefault || f.Default+f.Otherwise != ""
-	}
-	header := []string{"field"}
-	if required {
-		header = append(header, "required")
-	}
-	if byDefault {
-		header = append(header, "default")
-	}
-	rows := [][]string{append(header, "meaning")}
-	for _, f := range fields {
-		row := []string{"`" + f.Name + "`"}
-		if required {
-			row = append(row, orNo(f.Required))
+	rows := make([][]string, 1+len(fields))
+	for _, column := range []struct {
+		header  string
+		cell    func(Field) string
+		ifEmpty string
+	}{
+		{"field", func(f Field) string { return "`" + f.Name + "`" }, ""},
+		{"required", func(f Field) string { return f.Required }, "no"},
+		{"default", without, ""},
+		{"meaning", func(f Field) string { return f.Description }, ""},
+	} {
+		if !slices.ContainsFunc(fields, func(f Field) bool { return column.cell(f) != "" }) {
+			continue
 		}
-		if byDefault {
-			row = append(row, without(f))
+		rows[0] = append(rows[0], column.header)
+		for i, f := range fields {
+			rows[i+1] = append(rows[i+1], cmp.Or(column.cell(f), column.ifEmpty))
 		}
-		rows = append(rows, append(row, f.Description))
 	}
 	return rowTable(rows)
-}
-
-func orNo(required string) string {
-	if required == "" {
-		return "no"
-	}
-	return required
 }
 
 // without says what goes without the field.
@@ -119,21 +98,21 @@ func rowTable(rows [][]string) string {
 	return b.String()
 }
 
-// Fill returns a Markdown document with the Tables in their places: each between its
+// Fill returns a Markdown document with the tables in their places: each between its
 // marker, "<!-- begin: NAME (go generate ./config/schema) -->", and "<!-- end -->".
 func Fill(doc string) (string, error) {
 	const last = "<!-- end -->"
-	for _, name := range Tables {
-		begin := "<!-- begin: " + name + " (go generate ./config/schema) -->\n"
+	for _, t := range tables {
+		begin := "<!-- begin: " + t.name + " (go generate ./config/schema) -->\n"
 		before, rest, found := strings.Cut(doc, begin)
 		if !found {
 			return "", fmt.Errorf("there is no line %s; write it before the table, and %s after it", strings.TrimSpace(begin), last)
 		}
 		_, after, found := strings.Cut(rest, last)
 		if !found {
-			return "", fmt.Errorf("the table %s has no end; write %s after it", name, last)
+			return "", fmt.Errorf("the table %s has no end; write %s after it", t.name, last)
 		}
-		doc = before + begin + "\n" + table(name) + "\n" + last + after
+		doc = before + begin + "\n" + t.text + "\n" + last + after
 	}
 	return doc, nil
 }

@@ -93,7 +93,7 @@ func has(names ...string) object {
 func valueOf(name string, value object) object {
 	var list []object
 	for _, m := range bothSpellings(name, value) {
-		list = append(list, object{{"required", []string{m.key}}, {"properties", object{m}}})
+		list = append(list, object{{"required", []string{m.Key}}, {"properties", object{m}}})
 	}
 	return object{{"anyOf", list}}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/forbidden"
 	lists "github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 )
 
@@ -54,26 +55,13 @@ const (
 // bothCases makes a pattern in lower case match upper case too.
 var bothCases = strings.NewReplacer("a-f", "a-fA-F", "a-z", "a-zA-Z")
 
-// Names that are refused in any case.
-var (
-	// https://fetch.spec.whatwg.org/#forbidden-method
-	forbiddenMethods = []string{"connect", "trace", "track"}
-	// https://fetch.spec.whatwg.org/#forbidden-request-header
-	forbiddenRequestHeaders = []string{
-		"accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method",
-		"access-control-request-private-network", "connection", "content-length", "cookie", "cookie2", "date", "dnt",
-		"expect", "host", "keep-alive", "origin", "referer", "set-cookie", "te", "trailer", "transfer-encoding",
-		"upgrade", "via",
-	}
-	forbiddenPrefixes = []string{"proxy-", "sec-"}
-	// https://fetch.spec.whatwg.org/#http-responses
-	answerHeaders = []string{
-		"access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers", "access-control-allow-methods",
-		"access-control-allow-headers", "access-control-max-age", "access-control-allow-private-network",
-	}
-	// https://fetch.spec.whatwg.org/#forbidden-response-header-name
-	forbiddenResponseHeaders = []string{"set-cookie", "set-cookie2"}
-)
+// answerHeaders are the headers of answers, which no page sends
+// (https://fetch.spec.whatwg.org/#http-responses).
+var answerHeaders = []string{
+	"access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers",
+	"access-control-allow-methods", "access-control-allow-headers", "access-control-max-age",
+	"access-control-allow-private-network",
+}
 
 // anyCase is the pattern of the words in any case.
 func anyCase(words ...string) string {
@@ -153,20 +141,21 @@ var (
 	methodEntry = join(
 		object{{"type", "string"}, {"examples", []string{"PUT", "PATCH", "DELETE", "*"}}},
 		matches(token, `is not a method; write a method such as "PUT", or "*"`),
-		all(never(anyCase(forbiddenMethods...), "is a method that browsers never send; leave it out")),
+		all(never(anyCase(forbidden.Methods...), "is a method that browsers never send; leave it out")),
 	)
 	requestHeaderEntry = join(
 		object{{"type", "string"}, {"examples", []string{"Content-Type", "Authorization", "*"}}},
 		matches(token, `is not a header name; write a name such as "Content-Type", or "*"`),
 		all(
 			never(anyCase(answerHeaders...), "is a response header, and allow_headers are request headers; leave it out: the filter sets it"),
-			never(anyCase(forbiddenRequestHeaders...)+`|`+anyCase(forbiddenPrefixes...)+`.*`, "is a header that pages can't set, so no preflight asks for it; leave it out"),
+			never(anyCase(forbidden.RequestHeaders...)+`|`+anyCase(forbidden.RequestHeaderPrefixes...)+`.*`,
+				"is a header that pages can't set, so no preflight asks for it; leave it out"),
 		),
 	)
 	responseHeaderEntry = join(
 		object{{"type", "string"}, {"examples", []string{"X-Request-Id", "*"}}},
 		matches(token, `is not a header name; write a name such as "X-Request-Id", or "*"`),
-		all(never(anyCase(forbiddenResponseHeaders...), "can't be exposed: browsers hide it from pages; leave it out")),
+		all(never(anyCase(forbidden.ResponseHeaders...), "can't be exposed: browsers hide it from pages; leave it out")),
 	)
 	hostEntry = join(
 		object{{"type", "string"}, {"examples", []string{"api.example.com", "*.example.com", "localhost:8080"}}},

@@ -7,10 +7,20 @@
 package schema
 
 import (
-	"bytes"
 	"slices"
-	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
+
+// The schema is made of JSON in the order that is written here.
+type (
+	object = policyjson.Object
+	member = policyjson.Member
+	raw    = policyjson.Raw
+)
+
+func ref(def string) object { return object{{"$ref", "#/$defs/" + def}} }
 
 //go:generate go run ./internal/generate
 
@@ -23,12 +33,7 @@ const ID = "https://raw.githubusercontent.com/proxy-wasm-cors/proxy-wasm-cors/ma
 // says (Core, section 6.5). They are for editors with the language services of VS
 // Code, which show errorMessage and patternErrorMessage in place of a pattern, and
 // don't offer what has doNotSuggest: the second spellings, and what stands in rules.
-func JSON() []byte {
-	var b bytes.Buffer
-	write(&b, document(), "")
-	b.WriteByte('\n')
-	return b.Bytes()
-}
+func JSON() []byte { return []byte(policyjson.Lines(document()) + "\n") }
 
 func document() object {
 	return join(
@@ -88,7 +93,7 @@ func definitions() object {
 func definition(f Field) object {
 	d := object{{"description", f.Description}, {"type", f.Types}}
 	if len(f.Types) == 1 {
-		d[1].value = f.Types[0]
+		d[1].Value = f.Types[0]
 	}
 	d = append(d, f.rules...)
 	if f.Default != "" {
@@ -130,7 +135,7 @@ func fieldsOf(fields []Field, optional ...string) object {
 			value = ref(optionalPrefix + f.Name)
 		}
 		first = append(first, member{f.Name, value})
-		if camel := Camel(f.Name); camel != f.Name {
+		if camel := spelling.Camel(f.Name); camel != f.Name {
 			second = append(second, member{camel, join(object{{"description", "the same as `" + f.Name + "`"}}, quiet(value))})
 			once = append(once, member{f.Name, object{{"properties", object{{camel, false}}}, {"errorMessage", f.Name + " is given twice; leave one out"}}})
 		}
@@ -145,22 +150,13 @@ func fieldsOf(fields []Field, optional ...string) object {
 // quiet is a schema that editors don't offer. Nothing may stand beside a $ref: then
 // the language service for YAML would overlook it.
 func quiet(schema object) object {
-	if schema[0].key == "$ref" {
+	if schema[0].Key == "$ref" {
 		schema = all(schema)
 	}
 	return join(schema, object{{"doNotSuggest", true}})
 }
 
-// Camel is the lowerCamelCase spelling of a field's name.
-func Camel(name string) string {
-	words := strings.Split(name, "_")
-	for i, word := range words[1:] {
-		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
-	}
-	return strings.Join(words, "")
-}
-
 // spellings are the spellings of a field's name.
 func spellings(name string) []string {
-	return slices.Compact([]string{name, Camel(name)})
+	return slices.Compact([]string{name, spelling.Camel(name)})
 }

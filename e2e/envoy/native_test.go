@@ -18,6 +18,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // nativeInputs are the Envoy configurations that corsctl convert is tested with, and
@@ -395,11 +396,7 @@ func either(object map[string]any, name string) any {
 	if value, ok := object[name]; ok {
 		return value
 	}
-	words := strings.Split(name, "_")
-	for i := range words[1:] {
-		words[i+1] = strings.ToUpper(words[i+1][:1]) + words[i+1][1:]
-	}
-	return object[strings.Join(words, "")]
+	return object[spelling.Camel(name)]
 }
 
 // list is a field that is a list, or nothing.

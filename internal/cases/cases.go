@@ -24,6 +24,8 @@ type Case struct {
 	Want Want
 	// BeyondEmulator says why the SDK's emulator can't show the case; empty if it can.
 	BeyondEmulator string
+	// BeyondEngine says why the engine alone can't show the case; empty if it can.
+	BeyondEngine string
 }
 
 // A Request is what the client sends.

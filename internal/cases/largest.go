@@ -10,6 +10,7 @@ import (
 func Largest(size int) map[string]string {
 	fill := func(head, tail string, element func(i int) string) string {
 		var b strings.Builder
+		b.Grow(size)
 		b.WriteString(head)
 		for i := 0; ; i++ {
 			e := element(i)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
@@ -292,7 +293,11 @@ func (c *conversion) finish() *Result {
 	}
 	result := &Result{Policies: len(c.rules), Findings: c.sorted()}
 	if len(c.rules) > 0 {
-		result.Configuration = write(c.rules)
+		policies := make([]policyjson.Policy, len(c.rules))
+		for i, r := range c.rules {
+			policies[i] = policyjson.Policy{Config: r.Config, Match: r.Match}
+		}
+		result.Configuration = policyjson.Document(policies)
 		result.Remove = c.removals()
 	}
 	return result

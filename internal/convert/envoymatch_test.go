@@ -199,12 +199,14 @@ func (f fakeTable) compare(t *testing.T, c *config.Config, same bool) {
 				for _, origin := range []string{"https://a.example", "https://b.example"} {
 					there := native != nil && native.origin == origin
 					here, credentials := allows(ours, origin)
-					where := fmt.Sprintf("%s%s, header %t, route %q, from %s", host, path, header, route, origin)
+					where := func() string {
+						return fmt.Sprintf("%s%s, header %t, route %q, from %s", host, path, header, route, origin)
+					}
 					if credentials && (!there || !native.credentials) {
-						t.Errorf("%s: may act as the visitor here, and not there", where)
+						t.Errorf("%s: may act as the visitor here, and not there", where())
 					}
 					if same && (here != there || here && credentials != native.credentials) {
-						t.Errorf("%s: allowed %t, with credentials %t; there %t, %+v", where, here, credentials, there, native)
+						t.Errorf("%s: allowed %t, with credentials %t; there %t, %+v", where(), here, credentials, there, native)
 					}
 				}
 			}

@@ -406,11 +406,4 @@ func samplePath(path match.Path) string {
 	return path.Path
 }
 
-// quote quotes a value for a message: on one line, printable, and not too long.
-func quote(s string) string {
-	const limit = 120
-	if len(s) > limit {
-		return strconv.Quote(strings.ToValidUTF8(s[:limit], "")) + "…"
-	}
-	return strconv.Quote(s)
-}
+func quote(s string) string { return problem.Quote(s) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -65,7 +66,7 @@ func given(n *document.Node) bool { return n != nil && n.Kind != document.Null }
 // unknown says which fields of an object are none of those that there are.
 func (c *conversion) unknown(n *document.Node, what string, fields ...string) {
 	for _, m := range members(n) {
-		if !slices.ContainsFunc(fields, func(name string) bool { return m.Name == name || m.Name == document.Camel(name) }) {
+		if !slices.ContainsFunc(fields, func(name string) bool { return spelling.Is(m.Name, name) }) {
 			c.warn(m.Value, "", quote(m.Name)+" is not a field of "+what, "left out; the fields are "+strings.Join(fields, ", "))
 		}
 	}

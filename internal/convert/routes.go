@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -422,9 +423,9 @@ func fingerprint(r *rule) string {
 	if r == nil {
 		return ""
 	}
-	alike := *r
-	alike.Name, alike.Match = "", match.Match{}
-	return object("", alike.fields(false))
+	alike := policyjson.Policy{Config: r.Config}
+	alike.Name = ""
+	return policyjson.Line(alike.Object())
 }
 
 // line is the line of a value, for a message about another one.

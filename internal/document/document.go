@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // A File is a text that a person wrote, and the documents in it.
@@ -163,7 +164,10 @@ func ParseAs(subject, name, text string) (*File, *Finding) {
 		return f, f.fail(problem.Syntax, 0, "begins with a byte order mark", "save it without")
 	}
 	failed := f.parse()
-	if at := template.FindStringSubmatchIndex(text); failed != nil && at != nil && utf8.ValidString(text) {
+	if failed == nil || !utf8.ValidString(text) {
+		return f, failed
+	}
+	if at := template.FindStringSubmatchIndex(text); at != nil {
 		// What a template breaks in YAML is no mistake of its author's.
 		failed = f.fail(problem.Placeholder, at[2], "the file is a template",
 			"run helm template first, and give what that prints")
@@ -305,7 +309,7 @@ func (n *Node) Get(names ...string) *Node {
 		}
 		i := -1
 		for j, m := range n.Members {
-			if m.Name == name || m.Name == Camel(name) {
+			if spelling.Is(m.Name, name) {
 				i = j
 			}
 		}
@@ -359,23 +363,6 @@ func (n *Node) Walk(visit func(*Node) bool) {
 	for _, e := range n.Elements {
 		e.Walk(visit)
 	}
-}
-
-// Camel is a snake_case name in lowerCamelCase.
-func Camel(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		if c == '_' && i+1 < len(name) {
-			i++
-			c = name[i]
-			if 'a' <= c && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
 }
 
 // IsWholeFile reports whether the value is a JSON file's only one, so that the file's

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -51,8 +51,8 @@ func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key match.K
 
 // edit makes edits until the browser lets the answer through, and reports whether it does.
 func (ed *editor) edit(exchange *Exchange) bool {
-	for exchange.Blocked != nil {
-		if !ed.next(exchange) || len(ed.changes) > maxEdits {
+	for n := 0; exchange.Blocked != nil; n++ {
+		if n == maxEdits || !ed.next(exchange) {
 			return false
 		}
 		policy := ed.compile()
@@ -77,15 +77,15 @@ type editor struct {
 	rule       *config.Rule
 	config     cors.Config
 	request    fetch.Request
-	changes    []edit
+	edits      []edit         // one for each field, in the order in which they were made
 	impossible string         // why no edit helps
-	warnings   []cors.Problem // about the edited policy, as it was compiled last
+	warnings   []cors.Problem // about the edited policy, as it was compiled last, if it is valid
 }
 
-// An edit of a field: words that are added to its list, or what else to do.
+// An edit of a field: what is added to its list, quoted, or what else to do.
 type edit struct {
 	field string
-	add   string
+	added []string
 	other string
 }
 
@@ -167,33 +167,45 @@ func (ed *editor) browser(b *fetch.Blocked) bool {
 }
 
 func (ed *editor) add(field, word string) bool {
-	ed.changes = append(ed.changes, edit{field: field, add: word})
+	e := ed.of(field)
+	e.added = append(e.added, strconv.Quote(word))
 	return true
 }
 
 func (ed *editor) set(field, words string) bool {
-	ed.changes = append(ed.changes, edit{field: field, other: words})
+	ed.of(field).other = words
 	return true
+}
+
+// of is the edit of a field, the one that there is or a new one.
+func (ed *editor) of(field string) *edit {
+	i := slices.IndexFunc(ed.edits, func(e edit) bool { return e.field == field })
+	if i < 0 {
+		i = len(ed.edits)
+		ed.edits = append(ed.edits, edit{field: field})
+	}
+	return &ed.edits[i]
 }
 
 // compile compiles the edited policy. It is nil, and says why, if the filter refuses it.
 func (ed *editor) compile() *cors.Policy {
 	policy, problems := cors.Compile(ed.config)
-	ed.warnings = nil
-	for _, p := range problems {
-		switch {
-		case p.Warning:
-			ed.warnings = append(ed.warnings, p)
-			continue
-		case p.Field == "allow_origins" && p.Index >= 0 && p.Index < len(ed.config.AllowOrigins) && ed.config.AllowOrigins[p.Index].Text != ed.request.Origin:
-			// The request's own origin would do, but another entry stands in its way.
-			ed.impossible = "no change helps without removing " + ed.place(ed.config.AllowOrigins[p.Index]) + ": " + p.What
-		default:
-			ed.impossible = "no change of the policy helps, because the filter refuses it: " + p.What + "; " + p.Instead
-		}
-		break
+	ed.warnings = problems
+	if policy == nil {
+		first := slices.IndexFunc(problems, func(p cors.Problem) bool { return !p.Warning })
+		ed.impossible = ed.refusal(problems[first])
 	}
 	return policy
+}
+
+// refusal says what keeps the filter from taking the edited policy.
+func (ed *editor) refusal(p cors.Problem) string {
+	origins := ed.config.AllowOrigins
+	if i := p.Index; p.Field == "allow_origins" && 0 <= i && i < len(origins) && origins[i].Text != ed.request.Origin {
+		// The request's own origin would do, but another entry stands in its way.
+		return "no change helps without removing " + ed.place(origins[i]) + ": " + p.What
+	}
+	return "no change of the policy helps, because the filter refuses it: " + p.What + "; " + p.Instead
 }
 
 // place is where the configuration has an entry of allow_origins. The edited list is
@@ -203,25 +215,18 @@ func (ed *editor) place(entry cors.OriginEntry) string {
 	return path + "[" + strconv.Itoa(slices.Index(ed.rule.Config.AllowOrigins, entry)) + "]"
 }
 
-// summarize makes one change of the edits of each field.
+// summarize makes a change of each edit, and says what is to be warned of.
 func (ed *editor) summarize() (changes []Change) {
-	for i, first := range ed.changes {
-		if slices.ContainsFunc(ed.changes[:i], func(other edit) bool { return other.field == first.field }) {
-			continue
-		}
-		words, added := first.other, []string(nil)
-		for _, other := range ed.changes[i:] {
-			if other.field == first.field && other.add != "" {
-				added = append(added, strconv.Quote(other.add))
-			}
-		}
+	for _, e := range ed.edits {
 		// What is inherited is others' too: they are none of this request's business,
 		// so that the edit is one of the policy itself.
-		path, offset, own := ed.rule.OwnField(first.field)
-		if whole := ed.whole(first.field); whole != nil && !own {
+		path, offset, own := ed.rule.OwnField(e.field)
+		words := e.other
+		switch whole := (policyjson.Policy{Config: ed.config}).List(e.field); {
+		case whole != nil && !own:
 			words = "write [" + strings.Join(whole, ", ") + "]"
-		} else if added != nil {
-			words = "add " + strings.Join(added, ", ")
+		case e.added != nil:
+			words = "add " + strings.Join(e.added, ", ")
 		}
 		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
 	}
@@ -252,43 +257,6 @@ func inOneLine(p cors.Problem) string {
 		return p.What
 	}
 	return p.What + "; " + p.Instead
-}
-
-// whole is the whole list that a field has after the edits, or nothing if it is no
-// list whose entries are known.
-func (ed *editor) whole(field string) (list []string) {
-	c := ed.config
-	switch field {
-	case "allow_origins":
-		for _, o := range c.AllowOrigins {
-			if o.Regex {
-				list = append(list, `{"regex": `+quoteJSON(o.Text)+"}")
-			} else {
-				list = append(list, quoteJSON(o.Text))
-			}
-		}
-	case "allow_methods":
-		return quoteAll(c.AllowMethods)
-	case "allow_headers":
-		return quoteAll(c.AllowHeaders)
-	}
-	return list
-}
-
-func quoteAll(words []string) (quoted []string) {
-	for _, word := range words {
-		quoted = append(quoted, quoteJSON(word))
-	}
-	return quoted
-}
-
-// quoteJSON quotes as JSON does, which a regex and Go's rules differ in.
-func quoteJSON(s string) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // It is for people to read.
-	_ = encoder.Encode(s)        // A string can't fail.
-	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // changeMatch finds a policy that would allow the request, if it covered it.
@@ -333,7 +301,8 @@ func (e *Explanation) newPolicy(rules []config.Rule, key match.Key) Change {
 	if !isValid {
 		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
 	}
-	words := "add " + asPolicy(ed.config, m)
+	ed.config.Name = "new"
+	words := "add " + policyjson.Line(policyjson.Policy{Config: ed.config, Match: m}.Object())
 	if rules[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words
 	}
@@ -341,42 +310,6 @@ func (e *Explanation) newPolicy(rules []config.Rule, key match.Key) Change {
 		warnings = append(warnings, inOneLine(p))
 	}
 	return Change{Path: "policies", Edit: words, Warnings: warnings}
-}
-
-// asPolicy is a policy as it is written.
-func asPolicy(c cors.Config, m match.Match) string {
-	list := func(words []string) string {
-		quoted := make([]string, len(words))
-		for i, word := range words {
-			quoted[i] = strconv.Quote(word)
-		}
-		return "[" + strings.Join(quoted, ", ") + "]"
-	}
-	fields := []string{`{"name": "new"`}
-	var match []string
-	if len(m.Hosts) > 0 {
-		match = append(match, `"hosts": `+list(m.Hosts))
-	}
-	if len(m.Paths) > 0 {
-		match = append(match, `"paths": [{"prefix": `+strconv.Quote(m.Paths[0].Path)+`}]`)
-	}
-	if match != nil {
-		fields = append(fields, `"match": {`+strings.Join(match, ", ")+"}")
-	}
-	fields = append(fields, `"allow_origins": `+list([]string{c.AllowOrigins[0].Text}))
-	if len(c.AllowMethods) > 0 {
-		fields = append(fields, `"allow_methods": `+list(c.AllowMethods))
-	}
-	if len(c.AllowHeaders) > 0 {
-		fields = append(fields, `"allow_headers": `+list(c.AllowHeaders))
-	}
-	if c.AllowCredentials {
-		fields = append(fields, `"allow_credentials": true`)
-	}
-	if c.AllowPrivateNetwork {
-		fields = append(fields, `"allow_private_network": true`)
-	}
-	return strings.Join(fields, ", ") + "}"
 }
 
 // valid reports whether the filter accepts the rules, if one has another match, and what

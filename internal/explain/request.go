@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
@@ -72,7 +73,7 @@ func (e *Explanation) grpcWeb(c cors.Config) {
 	var missing []string
 	for _, name := range []string{"grpc-status", "grpc-message", "grpc-status-details-bin"} {
 		if !fetch.Exposed(exposed, name, e.Request.CredentialsInclude) {
-			missing = append(missing, quoteJSON(name))
+			missing = append(missing, strconv.Quote(name))
 		}
 	}
 	if missing != nil {

@@ -11,6 +11,9 @@
 // The verdict is the standard's. What Chromium writes to its console goes with
 // it; where Chromium does otherwise than the standard is said at [ChromiumError].
 //
+// It shares no code and no list with the engine, not even those of forbidden names: an
+// oracle that did would repeat the engine's mistakes, and not find them.
+//
 // See https://fetch.spec.whatwg.org/.
 package fetch
 

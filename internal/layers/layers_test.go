@@ -20,13 +20,17 @@ const (
 // layers are all packages, from the bottom to the top. A package uses only packages of
 // lines above its own.
 var layers = [][]string{
-	{"internal/problem", "internal/publicsuffix", "internal/cases"},
+	{
+		"internal/problem", "internal/forbidden", "internal/publicsuffix", "internal/spelling", // of the module
+		"internal/cases", "internal/envoy", // of tests
+	},
 	{"internal/fetch", "internal/origin", "internal/wasmhost", "internal/envoytest"},
 	{"internal/names"},
 	{"cors", "match"},
-	{"config"},
-	{"config/schema", "internal/document", "internal/capture"},
-	{"filter", "internal/convert", "internal/explain", "internal/manifest"},
+	{"config", "internal/policyjson"},
+	{"config/schema", "filter", "internal/document"},
+	{"internal/capture", "internal/convert", "internal/manifest"},
+	{"internal/explain"},
 	{"internal/policytest"},
 	// Programs.
 	{

@@ -15,6 +15,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
 // A Plugin is a configuration of the filter, and where it stands.
@@ -425,7 +426,7 @@ func (c *candidate) looksOurs() bool {
 	return c.value != nil && (isConfiguration(c.value) || isConfiguration(c.value.Get("value")) ||
 		slices.ContainsFunc(configurationFields, func(field string) bool {
 			text := c.value.Get("value").String()
-			return strings.Contains(text, `"`+field+`"`) || strings.Contains(text, `"`+document.Camel(field)+`"`)
+			return strings.Contains(text, `"`+field+`"`) || strings.Contains(text, `"`+spelling.Camel(field)+`"`)
 		}))
 }
 

@@ -205,7 +205,8 @@ func (b *listBuilder) list(list []string) *List {
 	}
 	wildcard := slices.Contains(list, "*")
 	names := make(map[string]struct{}, len(list))
-	kept := make([]string, 0, len(list))
+	var few [8]string // which most lists have at the most
+	kept := few[:0]
 	l := &List{of: b.of, Any: wildcard}
 	length := 0
 	for i, name := range list {

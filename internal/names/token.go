@@ -1,6 +1,11 @@
 package names
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/forbidden"
+)
 
 // Valid reports whether s is a token (RFC 9110, section 5.6.2), the form of
 // methods and header names.
@@ -29,26 +34,20 @@ func normalizeMethod(method string) string {
 
 // ForbiddenMethod implements https://fetch.spec.whatwg.org/#forbidden-method.
 func ForbiddenMethod(method string) bool {
-	return strings.EqualFold(method, "CONNECT") || strings.EqualFold(method, "TRACE") || strings.EqualFold(method, "TRACK")
+	return slices.ContainsFunc(forbidden.Methods, func(name string) bool { return strings.EqualFold(method, name) })
 }
 
 // forbiddenRequestHeader reports whether scripts can't set the header, so that no
 // preflight asks for it (https://fetch.spec.whatwg.org/#forbidden-request-header).
 // name is in lower case.
 func forbiddenRequestHeader(name string) bool {
-	switch name {
-	case "accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method",
-		"access-control-request-private-network", "connection", "content-length", "cookie", "cookie2", "date", "dnt",
-		"expect", "host", "keep-alive", "origin", "referer", "set-cookie", "te", "trailer", "transfer-encoding",
-		"upgrade", "via":
-		return true
-	}
-	return strings.HasPrefix(name, "proxy-") || strings.HasPrefix(name, "sec-")
+	begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+	return slices.Contains(forbidden.RequestHeaders, name) || slices.ContainsFunc(forbidden.RequestHeaderPrefixes, begins)
 }
 
 // forbiddenResponseHeader implements https://fetch.spec.whatwg.org/#forbidden-response-header-name.
 func forbiddenResponseHeader(name string) bool {
-	return name == "set-cookie" || name == "set-cookie2"
+	return slices.Contains(forbidden.ResponseHeaders, name)
 }
 
 // corsResponseHeader reports whether name, in lower case, is one of the headers

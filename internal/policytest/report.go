@@ -6,9 +6,9 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Report is a suite and what came of it.
@@ -143,7 +143,7 @@ func TAP(w io.Writer, reports []Report) error {
 	for _, r := range reports {
 		for _, result := range r.Results {
 			n++
-			name := escapeTAP.Replace(printable(r.Suite.Name + ": " + result.Name))
+			name := escapeTAP.Replace(problem.Printable(r.Suite.Name+": "+result.Name, ' '))
 			if len(result.Failures) == 0 {
 				fmt.Fprintf(&b, "ok %d - %s\n", n, name)
 				continue
@@ -160,13 +160,3 @@ func TAP(w io.Writer, reports []Report) error {
 }
 
 var escapeTAP = strings.NewReplacer(`\`, `\\`, "#", `\#`)
-
-// printable is one line, whatever the name of a test has in it.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-}

@@ -5,7 +5,6 @@ package problem
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // A Problem is one thing wrong, or doubtful, in what an operator wrote.
@@ -132,13 +131,6 @@ func Others(n int, warning bool) Problem {
 
 // Quote quotes a value for a message: on one line, printable, and not too long.
 func Quote(s string) string {
-	const limit = 120
-	if len(s) <= limit {
-		return strconv.Quote(s)
-	}
-	end := limit
-	for end > limit-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-		end-- // a character isn't cut
-	}
-	return strconv.Quote(s[:end]) + "…"
+	part, more := Cut(s, 120)
+	return strconv.Quote(part) + more
 }

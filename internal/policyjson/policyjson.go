@@ -1,0 +1,103 @@
+// Package policyjson writes policies as the documentation has them, and any JSON whose
+// order and line breaks are for people.
+package policyjson
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
+)
+
+// A Policy is a policy and what it is for.
+type Policy struct {
+	cors.Config
+	Match match.Match
+}
+
+// Document is a configuration with the policies. One that is for everything stands at the
+// top, without its name.
+func Document(policies []Policy) string {
+	if len(policies) == 1 && len(claims(policies[0].Match)) == 0 {
+		single := policies[0]
+		single.Name = ""
+		return Lines(Block(single.Object())) + "\n"
+	}
+	blocks := make([]Block, len(policies))
+	for i, p := range policies {
+		blocks[i] = Block(p.Object())
+	}
+	return Lines(Block{{"policies", blocks}}) + "\n"
+}
+
+// Object is the policy's fields that differ from their defaults, in the order of the
+// documentation.
+func (p Policy) Object() Object {
+	return given(Object{
+		{"name", p.Name},
+		{"match", claims(p.Match)},
+		{"allow_origins", origins(p.AllowOrigins)},
+		{"allow_methods", p.AllowMethods},
+		{"allow_headers", p.AllowHeaders},
+		{"expose_headers", p.ExposeHeaders},
+		{"allow_credentials", p.AllowCredentials},
+		{"max_age", p.MaxAge},
+		{"allow_private_network", p.AllowPrivateNetwork},
+		{"unmatched_preflights", wordIf(p.ForwardUnmatchedPreflights, "forward")},
+		{"preflight_status", p.PreflightStatus},
+		{"upstream_cors_headers", wordIf(p.KeepUpstreamHeaders, "keep")},
+		{"mode", wordIf(p.Shadow, "shadow")},
+	})
+}
+
+// List is what a field that is a list has in it, each element on one line of JSON; none if
+// the field is no list, or has its default.
+func (p Policy) List(field string) (list []string) {
+	for _, m := range p.Object() {
+		if open, parts, _ := split(m.Value); m.Key == field && open == "[" {
+			for _, part := range parts {
+				list = append(list, Line(part.Value))
+			}
+		}
+	}
+	return list
+}
+
+// given are the members that aren't empty, zero or false.
+func given(o Object) Object {
+	return slices.DeleteFunc(o, func(m Member) bool {
+		v := reflect.ValueOf(m.Value)
+		return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
+	})
+}
+
+func wordIf(set bool, word string) string {
+	if set {
+		return word
+	}
+	return ""
+}
+
+func claims(m match.Match) Object {
+	var paths []Raw
+	for _, path := range m.Paths {
+		key := "exact"
+		if path.Prefix {
+			key = "prefix"
+		}
+		paths = append(paths, Raw(Line(Object{{key, path.Path}})))
+	}
+	return given(Object{{"hosts", m.Hosts}, {"paths", paths}, {"routes", m.Routes}})
+}
+
+func origins(entries []cors.OriginEntry) (list []Raw) {
+	for _, entry := range entries {
+		text := Line(entry.Text)
+		if entry.Regex {
+			text = Line(Object{{"regex", entry.Text}})
+		}
+		list = append(list, Raw(text))
+	}
+	return list
+}
