@@ -86,7 +86,7 @@ func TestLayers(t *testing.T) {
 // costs bytes that every proxy loads: what is added here needs a reason as good as those
 // in RATIONALE.md ("Size of the module").
 var linked = strings.Fields(`
-	cmp encoding/binary errors hash hash/maphash io iter maps math math/bits math/rand/v2
+	cmp embed encoding/binary errors hash hash/maphash io io/fs iter maps math math/bits math/rand/v2 path
 	reflect regexp/syntax runtime slices sort strconv strings structs sync sync/atomic
 	syscall time unicode unicode/utf16 unicode/utf8 unsafe`)
 

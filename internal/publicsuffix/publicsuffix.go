@@ -5,9 +5,18 @@
 // that package depends on net/http, which would triple the size of the module.
 package publicsuffix
 
-import "strings"
+import (
+	_ "embed"
+	"strings"
+)
 
 //go:generate go run gen.go
+
+// table has a line for each top-level domain: the domain, and its rules without it, sorted;
+// and, after "^", the domains that are no public suffixes and have some below them.
+//
+//go:embed table.txt
+var table string
 
 // Is reports whether domain is a public suffix by the list's algorithm
 // (https://github.com/publicsuffix/list/wiki/Format#algorithm), rules of private
