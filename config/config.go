@@ -305,7 +305,7 @@ func (r *reader) spend(bytes, offset int, where path) {
 		"put into defaults what policies have in common, or leave some out")
 }
 
-// Report implements [cors.Reporter]: it finds the place of a problem of the engine.
+// Report implements [problem.Reporter]: it finds the place of a problem of the engine.
 func (r *reader) Report(p Problem) {
 	offset, where := r.place(&p)
 	r.describe(p, offset, where)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
@@ -91,13 +90,13 @@ func (p *path) split() (field string, index int) {
 
 // problems collects what is wrong with a document, by offset.
 type problems struct {
-	cors.Limit
+	problem.Limit
 	doc   string
 	found []Problem
 	muted bool // what comes has been said
 }
 
-// Wants implements [cors.Reporter].
+// Wants implements [problem.Reporter].
 func (ps *problems) Wants(warning bool) bool { return !ps.muted && ps.Limit.Wants(warning) }
 
 // describe adds a problem that is wanted, at its place in the document's order.

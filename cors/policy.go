@@ -146,7 +146,7 @@ func originEntries(list []OriginEntry) iter.Seq2[int, origin.Entry] {
 
 // CheckMaxAge reports what is wrong or doubtful with max_age. It reports whether it is
 // right.
-func CheckMaxAge(seconds int, r Reporter) bool {
+func CheckMaxAge(seconds int, r problem.Reporter) bool {
 	b := problem.Builder{To: r, Field: "max_age"}
 	b.Whole()
 	switch {
