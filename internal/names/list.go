@@ -79,7 +79,7 @@ func (f Field) Compile(names []string, credentials bool, r problem.Reporter) *Li
 	return l
 }
 
-func checkMethod(b *listBuilder, name string) (key string, ok bool) {
+func (b *listBuilder) method(name string) (key string, ok bool) {
 	switch {
 	case !Valid(name):
 		if b.Wants(false) {
@@ -105,7 +105,7 @@ func checkMethod(b *listBuilder, name string) (key string, ok bool) {
 	return normalizeMethod(name), true
 }
 
-func checkRequestHeader(b *listBuilder, name string) (key string, ok bool) {
+func (b *listBuilder) requestHeader(name string) (key string, ok bool) {
 	key = strings.ToLower(name)
 	switch {
 	case !Valid(name):
@@ -150,7 +150,7 @@ func (b *listBuilder) checkCredentials(names []string) {
 	}
 }
 
-func checkExposedHeader(b *listBuilder, name string) (key string, ok bool) {
+func (b *listBuilder) exposedHeader(name string) (key string, ok bool) {
 	key = strings.ToLower(name)
 	switch {
 	case !Valid(name):
@@ -176,24 +176,33 @@ type listBuilder struct {
 	credentials bool // the policy allows them
 }
 
-func newListBuilder(f Field, credentials bool, r problem.Reporter) *listBuilder {
-	return &listBuilder{problem.Builder{To: r, Field: fields[f].name}, f, credentials}
+func newListBuilder(f Field, credentials bool, r problem.Reporter) listBuilder {
+	return listBuilder{problem.Builder{To: r, Field: fields[f].name}, f, credentials}
 }
 
 // fields has what tells the fields apart.
 var fields = [...]struct {
 	name string
-	// check returns what a name is compared by, if the name is right.
-	check func(b *listBuilder, name string) (key string, ok bool)
 	// beside is what may stand beside "*".
 	beside string
 	// A list takes so many bytes of memory, about, by itself, for a name, and for a byte of
 	// its value.
 	own, perName, perByte int
 }{
-	Methods:        {"allow_methods", checkMethod, "", 380, 64, 2},
-	RequestHeaders: {"allow_headers", checkRequestHeader, "authorization", 420, 64, 3},
-	ExposedHeaders: {"expose_headers", checkExposedHeader, "", 400, 0, 1},
+	Methods:        {"allow_methods", "", 380, 64, 2},
+	RequestHeaders: {"allow_headers", "authorization", 420, 64, 3},
+	ExposedHeaders: {"expose_headers", "", 400, 0, 1},
+}
+
+// check returns what a name is compared by, if the name is right.
+func (b *listBuilder) check(name string) (key string, ok bool) {
+	switch b.of {
+	case Methods:
+		return b.method(name)
+	case RequestHeaders:
+		return b.requestHeader(name)
+	}
+	return b.exposedHeader(name)
 }
 
 // list checks a list of names and compiles it without what is superfluous: the names that
@@ -213,7 +222,7 @@ func (b *listBuilder) list(list []string) *List {
 		b.At(i, 0)
 		key, ok := "*", true
 		if name != "*" {
-			key, ok = field.check(b, name)
+			key, ok = b.check(name)
 		}
 		_, twice := names[key]
 		switch {
@@ -230,9 +239,12 @@ func (b *listBuilder) list(list []string) *List {
 			}
 			continue
 		}
-		name, key = strings.Clone(name), strings.Clone(key)
-		if b.of == Methods || name == key {
+		if b.of == Methods {
 			name = key // methods go out as they are compared
+		}
+		same := name == key
+		if name = strings.Clone(name); same {
+			key = name // one that isn't the same was made for it
 		}
 		names[key] = struct{}{}
 		kept = append(kept, name)
