@@ -80,6 +80,7 @@ func TestMemory(t *testing.T) {
 		{"100,000 origins", manyOrigins(100_000), 5, 5},
 		{"10,000 policies by host and path that inherit", inheriting(10_000), 9, 4},
 		{"10,000 policies of 10 origins each", tenants(10_000, 10), 19, 9},
+		{"20 policies of a name repeated 8,000 times", repeated(20), 28, 1},
 	} {
 		total, live := allocate(func() any {
 			c, problems := config.Parse(test.doc)
@@ -93,6 +94,24 @@ func TestMemory(t *testing.T) {
 			t.Errorf("%s: want at most %g MB, of which %g MB live", test.name, test.allocated, test.lives)
 		}
 	}
+}
+
+// repeated are n policies with a list of methods, and one of headers, that have a name again
+// and again.
+func repeated(n int) string {
+	var b strings.Builder
+	b.WriteString(`{"defaults":{"allow_origins":["https://a.example"]},"policies":[`)
+	list(&b, n, func(i int) {
+		fmt.Fprintf(&b, `{"name":"p%d","match":{"routes":["r%d"]}`, i, i)
+		for _, field := range []string{"allow_methods", "allow_headers"} {
+			fmt.Fprintf(&b, `,"%s":[`, field)
+			list(&b, 8000, func(int) { b.WriteString(`"x"`) })
+			b.WriteString(`]`)
+		}
+		b.WriteString(`}`)
+	})
+	b.WriteString(`]}`)
+	return b.String()
 }
 
 // TestLargest: the longest documents, accepted or refused, allocate no more than a

@@ -3,6 +3,7 @@
 package names
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -260,6 +261,10 @@ func (b *listBuilder) list(list []string) *List {
 	}
 	if field.perName > 0 { // what is exposed is never looked up
 		l.names = names
+		if len(names) < len(list) { // and have room for what was left out
+			l.names = make(map[string]struct{}, len(names))
+			maps.Copy(l.names, names)
+		}
 	}
 	return l
 }
