@@ -15,7 +15,8 @@ import (
 
 // TestReplies: policies that inherit a long list have replies of many times the bound
 // together. No more than the bound are kept, and all are right: when they are made, when
-// they are used again, and where there is no room for them.
+// they are used again, for an origin of another length too, and where there is no room for
+// them.
 func TestReplies(t *testing.T) {
 	const policies = 300
 	list := slices.Repeat([]string{strings.Repeat("X", 60)}, 400)
@@ -23,7 +24,7 @@ func TestReplies(t *testing.T) {
 		list[i] = fmt.Sprintf(`"%s-%d"`, list[i], i)
 	}
 	var doc strings.Builder
-	fmt.Fprintf(&doc, `{"defaults": {"allow_origins": ["https://a.example"], "allow_headers": [%s], "allow_private_network": true}, "policies": [`, strings.Join(list, ","))
+	fmt.Fprintf(&doc, `{"defaults": {"allow_origins": ["https://a.example", "https://*.b.example"], "allow_headers": [%s], "allow_private_network": true}, "policies": [`, strings.Join(list, ","))
 	for i := range policies {
 		fmt.Fprintf(&doc, `%s{"name": "p%d", "match": {"hosts": ["h%[2]d.example"]}, "allow_methods": ["M-%[2]d"]}`, strings.Repeat(", ", min(i, 1)), i)
 	}
@@ -34,11 +35,14 @@ func TestReplies(t *testing.T) {
 	}
 	p := (&VM{Host: &sdkHost{}}).Unconfigured()
 	p.use(c.Policies)
+	asked := 0
 	ask := func(i int, privateNetwork bool) {
 		t.Helper()
+		asked++
+		origin := [...]string{"https://a.example", "https://b.b.example", "https://longer.b.example"}[asked%3]
 		policy := c.Policies.Lookup(match.Key{Host: fmt.Sprintf("h%d.example", i)})
 		d := policy.Decide(&cors.Request{
-			Method: "OPTIONS", Origin: "https://a.example", HasOrigin: true,
+			Method: "OPTIONS", Origin: origin, HasOrigin: true,
 			RequestMethod: fmt.Sprintf("M-%d", i), PrivateNetwork: privateNetwork,
 		})
 		if _, ok := d.Variant(); !ok {
@@ -49,7 +53,7 @@ func TestReplies(t *testing.T) {
 			t.Errorf("policy %d, private network %t (-want +got):\n%.1000s", i, privateNetwork, diff)
 		}
 		for _, h := range []cors.Header{
-			{Name: "access-control-allow-origin", Value: "https://a.example"},
+			{Name: "access-control-allow-origin", Value: origin},
 			{Name: "access-control-allow-methods", Value: fmt.Sprintf("M-%d", i)},
 			{Name: "access-control-allow-private-network", Value: "true"},
 		} {
