@@ -1,0 +1,67 @@
+package filter
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
+)
+
+// pluginOf is a plugin with the policies of a document.
+func pluginOf(t *testing.T, doc string) *Plugin {
+	t.Helper()
+	c, problems := config.Parse(doc)
+	if c == nil {
+		t.Fatal(problems)
+	}
+	p := (&VM{Host: &sdkHost{}}).Unconfigured()
+	p.use(c.Policies)
+	return p
+}
+
+// TestRepeatedNames: a reply that repeats what a preflight asks for isn't kept for the next.
+func TestRepeatedNames(t *testing.T) {
+	for _, lists := range []string{`"allow_methods": ["*"]`, `"allow_headers": ["*"]`} {
+		p := pluginOf(t, `{"allow_origins": ["https://a.example"], "allow_credentials": true, `+lists+`}`)
+		policy := p.policies.Lookup(match.Key{})
+		for _, r := range []cors.Request{
+			{RequestMethod: "GET"}, {RequestMethod: "PUT"}, {RequestMethod: "GET", RequestHeaders: []string{"x-a"}},
+		} {
+			r.Method, r.Origin, r.HasOrigin = "OPTIONS", "https://a.example", true
+			d := policy.Decide(&r)
+			if diff := cmp.Diff(d.AppendHeaders(nil), readHeaderMap(p.appendReply(nil, &d))); diff != "" {
+				t.Errorf("%s, %+v (-want +got):\n%s", lists, r, diff)
+			}
+		}
+	}
+}
+
+// TestWithoutOrigin: what is the same for all requests without an origin is known without
+// a look-up, and only that.
+func TestWithoutOrigin(t *testing.T) {
+	const a = `{"name": "a", "match": {"hosts": ["a.example"]}, "allow_origins": ["https://a.example"]}`
+	const b = `{"name": "b", "allow_origins": `
+	for doc, want := range map[string]bool{
+		`{"policies": [` + a + `]}`:                                  false, // nothing for other hosts
+		`{"policies": [` + a + `, ` + b + `["https://b.example"]}]}`: true,
+		`{"policies": [` + a + `, ` + b + `["*"]}]}`:                 false,
+	} {
+		if got := pluginOf(t, doc).withoutOrigin != nil; got != want {
+			t.Errorf("%s: %t, want %t", doc, got, want)
+		}
+	}
+}
+
+// TestRelease: a stream that is used again has nothing of the one before.
+func TestRelease(t *testing.T) {
+	p := pluginOf(t, `{"allow_origins": ["*"]}`)
+	s := p.NewStream()
+	s.edits, s.handshake, s.failed = *p.withoutOrigin, true, true
+	s.Release()
+	if again := p.NewStream(); again != s || !again.edits.None() || again.handshake || again.failed {
+		t.Errorf("%+v", again)
+	}
+}
