@@ -14,9 +14,9 @@ type slot struct {
 
 func (t *Streams) slot(id uint32) *slot { return &t.slots[id%uint32(len(t.slots))] }
 
-// Put adds a stream whose id none has that is there.
+// Put adds a stream, in place of one of its id.
 func (t *Streams) Put(id uint32, s *Stream) {
-	if at := t.slot(id); at.stream == nil {
+	if at := t.slot(id); at.stream == nil || at.id == id {
 		*at = slot{id, s}
 		return
 	}
