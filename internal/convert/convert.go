@@ -112,7 +112,7 @@ func Convert(from string, file *document.File) (*Result, error) {
 		}
 	}
 	switch {
-	case len(c.rules)+len(c.findings) > 0:
+	case len(c.drafts)+len(c.findings) > 0:
 	case len(c.remove) > 0:
 		c.fail("has no policy of the format "+from+" that is in force", "nothing is to be converted")
 	default:
@@ -126,7 +126,7 @@ func Convert(from string, file *document.File) (*Result, error) {
 // A conversion collects policies.
 type conversion struct {
 	file     *document.File
-	rules    []*rule
+	drafts   []*draft
 	findings []*document.Finding
 	remove   []Removal
 
@@ -135,8 +135,8 @@ type conversion struct {
 	steps map[*document.Node]step
 }
 
-// A rule is a policy on its way into the configuration.
-type rule struct {
+// A draft is a policy on its way into the configuration.
+type draft struct {
 	// Match is what the policy is for.
 	Match match.Match
 	// Config is the policy. Names are made unique and valid later.
@@ -149,7 +149,7 @@ type rule struct {
 }
 
 // add adds a policy. Of two that match the same, the first counts.
-func (c *conversion) add(r *rule) { c.rules = append(c.rules, r) }
+func (c *conversion) add(d *draft) { c.drafts = append(c.drafts, d) }
 
 // warn adds a warning about a value; path is its place in the document, such as
 // "spec.http[0].corsPolicy.allowOrigins[1]", and found if it is empty.
@@ -210,16 +210,16 @@ const nobody = "https://nobody.invalid"
 
 // exemption is a policy that leaves alone what it matches, where a policy for more
 // would apply otherwise.
-func exemption(m match.Match, from *document.Node) *rule {
-	return &rule{Match: m, from: from, Config: cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}, Shadow: true}}
+func exemption(m match.Match, from *document.Node) *draft {
+	return &draft{Match: m, from: from, Config: cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}, Shadow: true}}
 }
 
-// place is where an entry of one of the rule's lists comes from.
-func (r *rule) place(field string, index int) *document.Node {
-	if at := r.at[field]; index >= 0 && index < len(at) && at[index] != nil {
+// place is where an entry of one of the lists comes from.
+func (d *draft) place(field string, index int) *document.Node {
+	if at := d.at[field]; index >= 0 && index < len(at) && at[index] != nil {
 		return at[index]
 	}
-	return r.from
+	return d.from
 }
 
 // path is the place of a value in its document, such as "spec.http[0].corsPolicy".
@@ -278,24 +278,24 @@ func plainName(s string) bool {
 // finish checks the policies, leaves out what the filter refuses, with a warning at
 // its place, and writes the configuration.
 func (c *conversion) finish() *Result {
-	for _, r := range c.rules {
-		r.detach()
+	for _, d := range c.drafts {
+		d.detach()
 	}
-	c.keep((*conversion).checkMatch)
-	for _, r := range c.rules {
-		c.repair(r)
+	c.drafts = slices.DeleteFunc(c.drafts, c.matchesNothing)
+	for _, d := range c.drafts {
+		c.repair(d)
 	}
 	c.separate()
-	c.keepOrigins()
+	c.leaveOutEmpty()
 	c.name()
-	if len(c.rules) == 0 && !slices.ContainsFunc(c.findings, func(f *document.Finding) bool { return !f.Warning }) {
+	if len(c.drafts) == 0 && !slices.ContainsFunc(c.findings, func(f *document.Finding) bool { return !f.Warning }) {
 		c.fail("no policy is left that can be carried over", "see the warnings")
 	}
-	result := &Result{Policies: len(c.rules), Findings: c.sorted()}
-	if len(c.rules) > 0 {
-		policies := make([]policyjson.Policy, len(c.rules))
-		for i, r := range c.rules {
-			policies[i] = policyjson.Policy{Config: r.Config, Match: r.Match}
+	result := &Result{Policies: len(c.drafts), Findings: c.sorted()}
+	if len(c.drafts) > 0 {
+		policies := make([]policyjson.Policy, len(c.drafts))
+		for i, d := range c.drafts {
+			policies[i] = policyjson.Policy{Config: d.Config, Match: d.Match}
 		}
 		result.Configuration = policyjson.Document(policies)
 		result.Remove = c.removals()
@@ -309,11 +309,6 @@ func (c *conversion) removals() []Removal {
 		return cmp.Or(cmp.Compare(a.Offset, b.Offset), strings.Compare(a.Path, b.Path))
 	})
 	return slices.Compact(c.remove)
-}
-
-// keep keeps the rules that pass a check.
-func (c *conversion) keep(check func(*conversion, *rule) bool) {
-	c.rules = slices.DeleteFunc(c.rules, func(r *rule) bool { return !check(c, r) })
 }
 
 // sorted are the findings in the order of the file, each once: several policies may
@@ -330,14 +325,14 @@ func (c *conversion) sorted() []*document.Finding {
 // name gives every policy a name that is valid and its own.
 func (c *conversion) name() {
 	taken := map[string]bool{}
-	for _, r := range c.rules {
-		base := validName(r.Name)
-		r.Name = base
-		for i := 2; taken[r.Name]; i++ {
+	for _, d := range c.drafts {
+		base := validName(d.Name)
+		d.Name = base
+		for i := 2; taken[d.Name]; i++ {
 			number := fmt.Sprintf("-%d", i)
-			r.Name = base[:min(len(base), maxName-len(number))] + number
+			d.Name = base[:min(len(base), maxName-len(number))] + number
 		}
-		taken[r.Name] = true
+		taken[d.Name] = true
 	}
 }
 

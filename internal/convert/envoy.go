@@ -32,7 +32,7 @@ func fromEnvoy(c *conversion, documents []*document.Node) {
 	}
 	compareTables(tables)
 	for _, t := range tables {
-		t.addRules()
+		t.addDrafts()
 	}
 }
 
@@ -126,7 +126,7 @@ func (e *envoyReader) policyAlone(n *document.Node) {
 	value, _ := unwrapStruct(n)
 	e.c.found(n, "a policy of Envoy's own filter")
 	if p := e.leafPolicy(level{typed: value, given: true}); p != nil {
-		e.c.add(p.ruleFor(match.Match{}, ""))
+		e.c.add(p.draftFor(match.Match{}, ""))
 	}
 }
 
@@ -271,11 +271,11 @@ func (e *envoyReader) patch(own level, m match.Match, filter *document.Node) {
 	name := filter.Get("metadata", "name").String()
 	switch p := e.leafPolicy(own); {
 	case p != nil:
-		e.c.add(p.ruleFor(m, name))
+		e.c.add(p.draftFor(m, name))
 	case own.off() && len(m.Hosts)+len(m.Routes) > 0:
-		r := exemption(m, filter)
-		r.Name = name + "-without-cors"
-		e.c.add(r)
+		d := exemption(m, filter)
+		d.Name = name + "-without-cors"
+		e.c.add(d)
 	}
 }
 

@@ -25,7 +25,7 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	for _, p := range e.policies {
 		e.addGateways(p)
 	}
-	e.table.addRules()
+	e.table.addDrafts()
 	// Last, because the first policy for a request counts, and of these less is known.
 	for _, p := range e.policies {
 		e.addUnknownTargets(p)
@@ -229,16 +229,16 @@ func (e *envoyGateway) policy(p, above *securityPolicy) *envoyPolicy {
 }
 
 // read reads a CORS policy.
-func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field string) *document.Node) *rule {
-	r := &rule{from: n}
-	r.Name = p.name
+func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field string) *document.Node) *draft {
+	d := &draft{from: n}
+	d.Name = p.name
 	e.c.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
-	e.c.commonFields(r, get)
+	e.c.commonFields(d, get)
 	for _, origin := range e.c.texts(get("allow_origins")) {
-		r.addOrigin(wildcardOrigin(origin.Text, ".+"), origin)
+		d.addOrigin(wildcardOrigin(origin.Text, ".+"), origin)
 	}
-	e.c.setDuration(r, get("max_age"))
-	return r
+	e.c.setDuration(d, get("max_age"))
+	return d
 }
 
 // addGateways adds a policy for all of a Gateway, or of one of its listeners.
@@ -319,7 +319,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		}
 		e.c.warn(t.at, "", what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
 		p.used = true
-		e.c.add(policy.ruleFor(match.Match{}, p.name))
+		e.c.add(policy.draftFor(match.Match{}, p.name))
 	}
 }
 

@@ -600,8 +600,8 @@ func (t *envoyTable) restrict(rules map[*tableRule][]*envoyPolicy) {
 	}
 }
 
-// addRules adds the table's rules to the conversion.
-func (t *envoyTable) addRules() {
+// addDrafts adds the table's rules to the conversion.
+func (t *envoyTable) addDrafts() {
 	for _, r := range t.rules {
 		if r.policy == nil {
 			e := exemption(r.match, r.host.from)
@@ -609,7 +609,7 @@ func (t *envoyTable) addRules() {
 			t.reader.c.add(e)
 			continue
 		}
-		one := r.policy.ruleFor(r.match, r.name)
+		one := r.policy.draftFor(r.match, r.name)
 		if r.withoutCredentials {
 			one.AllowCredentials = false
 		}

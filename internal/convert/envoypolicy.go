@@ -70,7 +70,7 @@ func (l level) off() bool {
 // An envoyPolicy is what applies to a route's requests. A nil one stands for nothing.
 type envoyPolicy struct {
 	// rule has the policy, without a match.
-	rule *rule
+	rule *draft
 	text string
 }
 
@@ -82,18 +82,18 @@ func (p *envoyPolicy) key() string {
 	return p.text
 }
 
-// ruleFor is the policy for a match.
-func (p *envoyPolicy) ruleFor(m match.Match, name string) *rule {
-	r := *p.rule
-	r.Match, r.Name, r.at = m, name, maps.Clone(p.rule.at)
-	return &r
+// draftFor is the policy for a match.
+func (p *envoyPolicy) draftFor(m match.Match, name string) *draft {
+	d := *p.rule
+	d.Match, d.Name, d.at = m, name, maps.Clone(p.rule.at)
+	return &d
 }
 
 // withoutCredentials is the policy without them.
 func (p *envoyPolicy) withoutCredentials() *envoyPolicy {
-	r := *p.rule
-	r.AllowCredentials = false
-	return &envoyPolicy{rule: &r, text: fingerprint(&r)}
+	d := *p.rule
+	d.AllowCredentials = false
+	return &envoyPolicy{rule: &d, text: fingerprint(&d)}
 }
 
 // lenient reports whether one policy lets somebody act as the visitor who may not by
@@ -159,11 +159,11 @@ func hasOrigins(policy *document.Node) bool {
 
 // merge makes a policy of its layers.
 func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
-	r := &rule{from: layers[0]}
+	d := &draft{from: layers[0]}
 	for _, layer := range layers {
 		e.unknownFields(layer)
 	}
-	if !slices.ContainsFunc(layers, hasOrigins) || !e.mode(r, layers[0]) {
+	if !slices.ContainsFunc(layers, hasOrigins) || !e.mode(d, layers[0]) {
 		return nil // it leaves everything alone, or as good as that
 	}
 	// get is a field's value in the first layer that sets it, as Envoy has it: an empty
@@ -176,17 +176,17 @@ func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
 		}
 		return nil
 	}
-	r.AllowCredentials = e.c.boolean(get("allow_credentials"), false)
-	r.AllowPrivateNetwork = e.c.boolean(get("allow_private_network_access"), false)
-	r.ForwardUnmatchedPreflights = e.c.boolean(get("forward_not_matching_preflights"), true)
+	d.AllowCredentials = e.c.boolean(get("allow_credentials"), false)
+	d.AllowPrivateNetwork = e.c.boolean(get("allow_private_network_access"), false)
+	d.ForwardUnmatchedPreflights = e.c.boolean(get("forward_not_matching_preflights"), true)
 	for _, m := range e.c.objects(get("allow_origin_string_match")) {
-		e.origin(r, m)
+		e.origin(d, m)
 	}
 	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
-		e.list(r, field, get(field))
+		e.list(d, field, get(field))
 	}
-	e.maxAge(r, get("max_age"))
-	return &envoyPolicy{rule: r, text: fingerprint(r)}
+	e.maxAge(d, get("max_age"))
+	return &envoyPolicy{rule: d, text: fingerprint(d)}
 }
 
 // policyFields are the fields of Envoy's CorsPolicy, with those that only the
@@ -200,7 +200,7 @@ func (e *envoyReader) unknownFields(layer *document.Node) {
 
 // mode reads to how many requests the policy applies, and reports whether it applies
 // to any. Between none and all it only watches: a part of the requests can't be had.
-func (e *envoyReader) mode(r *rule, policy *document.Node) bool {
+func (e *envoyReader) mode(d *draft, policy *document.Node) bool {
 	for _, field := range []string{"filter_enabled", "shadow_enabled"} {
 		if n := policy.Get(field); given(n) && (n.Kind != document.Object || !n.Has("default_value", "runtime_key")) {
 			e.c.warn(n, "", "is no RuntimeFractionalPercent, so Envoy refuses it", "carried over as it is without")
@@ -220,7 +220,7 @@ func (e *envoyReader) mode(r *rule, policy *document.Node) bool {
 			return false
 		}
 	}
-	r.Shadow = true
+	d.Shadow = true
 	return true
 }
 
@@ -246,7 +246,7 @@ func fraction(n *document.Node, otherwise float64) (f float64, key, at *document
 }
 
 // origin adds what a StringMatcher matches.
-func (e *envoyReader) origin(r *rule, n *document.Node) {
+func (e *envoyReader) origin(d *draft, n *document.Node) {
 	e.c.unknown(n, "a StringMatcher", "exact", "prefix", "suffix", "contains", "safe_regex", "regex", "ignore_case", "custom")
 	m := originMatcher{ignoreCase: isTrue(n.Get("ignore_case"))}
 	for _, kind := range []matcherKind{exactMatcher, prefixMatcher, suffixMatcher, containsMatcher} {
@@ -267,7 +267,7 @@ func (e *envoyReader) origin(r *rule, n *document.Node) {
 		e.c.warn(n, "", what, "left out; list the origins that it allows")
 		return
 	}
-	e.c.matchOrigin(r, n, m)
+	e.c.matchOrigin(d, n, m)
 }
 
 // members are the fields of an object, none of anything else.
@@ -290,12 +290,12 @@ func scalar(n *document.Node) string {
 }
 
 // list reads the value of a header as a list of names.
-func (e *envoyReader) list(r *rule, field string, n *document.Node) {
+func (e *envoyReader) list(d *draft, field string, n *document.Node) {
 	canBeStar := field != "expose_headers"
 	switch {
 	case n.String() == "*" && canBeStar:
 		// Envoy repeats what the preflight asks for, so this covers Authorization too.
-		r.set(field, e.c.star(r, field, []*document.Node{n}))
+		d.set(field, e.c.star(d, field, []*document.Node{n}))
 		return
 	case given(n) && n.Kind != document.String:
 		e.c.warn(n, "", "is not a string", "left out; write the names in one string, with commas between")
@@ -303,12 +303,12 @@ func (e *envoyReader) list(r *rule, field string, n *document.Node) {
 	case n.String() == "":
 		return
 	}
-	r.set(field, slices.DeleteFunc(e.c.split(n), func(name *document.Node) bool {
+	d.set(field, slices.DeleteFunc(e.c.split(n), func(name *document.Node) bool {
 		switch {
 		case name.Text == "":
 			e.c.warn(name, "", "has an empty name", "left out")
 			return true
-		case isStar(name) && r.AllowCredentials && canBeStar:
+		case isStar(name) && d.AllowCredentials && canBeStar:
 			e.c.warn(name, "", `"*" in a list means a name "*" when the request has credentials`,
 				`left out; list the names, or write "*" alone`)
 			return true
@@ -318,7 +318,7 @@ func (e *envoyReader) list(r *rule, field string, n *document.Node) {
 }
 
 // maxAge reads the value of a header as a number of seconds.
-func (e *envoyReader) maxAge(r *rule, n *document.Node) {
+func (e *envoyReader) maxAge(r *draft, n *document.Node) {
 	if n == nil {
 		return
 	}

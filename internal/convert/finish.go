@@ -12,21 +12,21 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
-// detach gives the rule lists of its own, because several may have been made of one.
-func (r *rule) detach() {
+// detach gives the draft lists of its own, because several may have been made of one.
+func (d *draft) detach() {
 	at := map[string][]*document.Node{}
-	for field, nodes := range r.at {
+	for field, nodes := range d.at {
 		at[field] = slices.Clone(nodes)
 	}
-	r.at = at
-	r.AllowOrigins, r.AllowMethods = slices.Clone(r.AllowOrigins), slices.Clone(r.AllowMethods)
+	d.at = at
+	d.AllowOrigins, d.AllowMethods = slices.Clone(d.AllowOrigins), slices.Clone(d.AllowMethods)
 }
 
-// checkMatch leaves out the hosts, paths and routes that the filter can't match by. It
-// reports whether something is left to match; a match that loses all its hosts must
-// not become one of every host.
-func (c *conversion) checkMatch(r *rule) bool {
-	m := &r.Match
+// matchesNothing leaves out the hosts, paths and routes that the filter can't match by. It
+// reports whether nothing is left to match; a match that loses all its hosts must not
+// become one of every host.
+func (c *conversion) matchesNothing(d *draft) bool {
+	m := &d.Match
 	if slices.Contains(m.Hosts, "*") {
 		m.Hosts = nil
 	}
@@ -34,7 +34,7 @@ func (c *conversion) checkMatch(r *rule) bool {
 	drop := entries{}
 	for _, p := range match.Check(*m).All() {
 		port := p.Kind == problem.NeverSent && p.Field == "match.hosts"
-		switch at := r.place(p.Field, p.Index); {
+		switch at := d.place(p.Field, p.Index); {
 		case p.Index < 0:
 		case port && !portless(m.Hosts, p.Index): // as the source has it
 			c.warnOf(p.Kind, at, p.What, "carried over as it is; "+p.Instead)
@@ -42,13 +42,13 @@ func (c *conversion) checkMatch(r *rule) bool {
 			c.warnOf(p.Kind, at, p.What, "left out")
 		}
 	}
-	r.remove(drop)
+	d.remove(drop)
 	if len(m.Hosts) == 0 && len(before.Hosts) > 0 || len(m.Paths) == 0 && len(before.Paths) > 0 {
 		// What is left of a match of hosts and paths are the routes.
 		m.Hosts, m.Paths = nil, nil
-		return len(m.Routes) > 0
+		return len(m.Routes) == 0
 	}
-	return len(m.Routes) > 0 || len(before.Routes) == 0 || len(m.Hosts)+len(m.Paths) > 0
+	return len(m.Routes) == 0 && len(before.Routes) > 0 && len(m.Hosts)+len(m.Paths) == 0
 }
 
 // portless reports whether a host with a port, which browsers leave out, is in the list
@@ -58,7 +58,7 @@ func portless(hosts []string, index int) bool {
 	return slices.ContainsFunc(hosts, func(host string) bool { return strings.EqualFold(host, name) })
 }
 
-// entries are some of the entries of a rule's lists, by field and index.
+// entries are some of the entries of a draft's lists, by field and index.
 type entries map[string]map[int]bool
 
 // add adds an entry, and reports whether it wasn't there.
@@ -71,18 +71,18 @@ func (e entries) add(field string, index int) bool {
 	return !known
 }
 
-// remove leaves entries out of the rule's lists.
-func (r *rule) remove(drop entries) {
+// remove leaves entries out of the lists.
+func (d *draft) remove(drop entries) {
 	for field, indexes := range drop {
-		r.at[field] = without(r.at[field], indexes)
+		d.at[field] = without(d.at[field], indexes)
 	}
-	r.AllowOrigins = without(r.AllowOrigins, drop["allow_origins"])
-	r.AllowMethods = without(r.AllowMethods, drop["allow_methods"])
-	r.AllowHeaders = without(r.AllowHeaders, drop["allow_headers"])
-	r.ExposeHeaders = without(r.ExposeHeaders, drop["expose_headers"])
-	r.Match.Hosts = without(r.Match.Hosts, drop["match.hosts"])
-	r.Match.Paths = without(r.Match.Paths, drop["match.paths"])
-	r.Match.Routes = without(r.Match.Routes, drop["match.routes"])
+	d.AllowOrigins = without(d.AllowOrigins, drop["allow_origins"])
+	d.AllowMethods = without(d.AllowMethods, drop["allow_methods"])
+	d.AllowHeaders = without(d.AllowHeaders, drop["allow_headers"])
+	d.ExposeHeaders = without(d.ExposeHeaders, drop["expose_headers"])
+	d.Match.Hosts = without(d.Match.Hosts, drop["match.hosts"])
+	d.Match.Paths = without(d.Match.Paths, drop["match.paths"])
+	d.Match.Routes = without(d.Match.Routes, drop["match.routes"])
 }
 
 // without is a copy of a list without some of its elements.
@@ -98,96 +98,96 @@ func without[T any](list []T, indexes map[int]bool) []T {
 
 // repair makes the policy one that the filter takes without a word: what it refuses or
 // warns about is written as it was meant, or left out.
-func (c *conversion) repair(r *rule) {
-	c.upperCase(r)
-	for c.mend(r) {
+func (c *conversion) repair(d *draft) {
+	c.upperCase(d)
+	for c.mend(d) {
 	}
 }
 
 // upperCase writes methods as browsers send them.
-func (c *conversion) upperCase(r *rule) {
+func (c *conversion) upperCase(d *draft) {
 	twice := entries{}
-	for i, method := range r.AllowMethods {
+	for i, method := range d.AllowMethods {
 		switch upper := strings.ToUpper(method); upper {
 		case method:
 		case "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
 			instead := "carried over as " + quote(upper)
-			if slices.Contains(r.AllowMethods, upper) {
+			if slices.Contains(d.AllowMethods, upper) {
 				twice.add("allow_methods", i)
 				instead = "left out, because " + upper + " is there too"
 			}
-			c.warn(r.place("allow_methods", i), "", quote(method)+" allows no "+upper+", because methods compare by case", instead)
-			r.AllowMethods[i] = upper
+			c.warn(d.place("allow_methods", i), "", quote(method)+" allows no "+upper+", because methods compare by case", instead)
+			d.AllowMethods[i] = upper
 		}
 	}
-	r.remove(twice)
+	d.remove(twice)
 }
 
 // mend repairs what the engine finds in the policy. It reports whether it has changed
 // something, so that more may be found.
-func (c *conversion) mend(r *rule) (changed bool) {
-	_, problems := cors.Compile(r.Config)
-	if c.withoutEverySite(r, problems) || c.withoutCredentials(r) {
+func (c *conversion) mend(d *draft) (changed bool) {
+	_, problems := cors.Compile(d.Config)
+	if c.withoutEverySite(d, problems) || c.withoutCredentials(d) {
 		return true
 	}
 	drop := entries{}
 	for _, p := range problems {
 		switch {
 		case p.Field == "max_age":
-			c.mendMaxAge(r, p)
+			c.mendMaxAge(d, p)
 			changed = true
-		case p.Index < 0 || harmless(r, p):
-		case p.Field == "allow_origins" && !p.Warning && c.mendOrigin(r, p):
+		case p.Index < 0 || harmless(d, p):
+		case p.Field == "allow_origins" && !p.Warning && c.mendOrigin(d, p):
 			changed = true
 		case drop.add(p.Field, p.Index):
-			c.leaveOut(r, p)
+			c.leaveOut(d, p)
 		}
 	}
-	r.remove(drop)
+	d.remove(drop)
 	return changed || len(drop) > 0
 }
 
 // harmless reports whether what the engine warns of may stay.
-func harmless(r *rule, p cors.Problem) bool {
+func harmless(d *draft, p cors.Problem) bool {
 	// A regex that matches "null" allows other origins too, and what adds nothing beside
 	// "*" does when that is gone.
 	return p.Kind == problem.RegexNull ||
-		p.Warning && p.Field == "expose_headers" && r.AllowCredentials && slices.Contains(r.ExposeHeaders, "*")
+		p.Warning && p.Field == "expose_headers" && d.AllowCredentials && slices.Contains(d.ExposeHeaders, "*")
 }
 
 // withoutEverySite carries a policy over without credentials that has an entry for every
 // site.
-func (c *conversion) withoutEverySite(r *rule, problems []cors.Problem) bool {
+func (c *conversion) withoutEverySite(d *draft, problems []cors.Problem) bool {
 	i := slices.IndexFunc(problems, func(p cors.Problem) bool { return p.Kind == problem.EverySite })
 	if i < 0 {
 		return false
 	}
-	c.dropCredentials(r, r.place(problems[i].Field, problems[i].Index), quote(r.AllowOrigins[problems[i].Index].Text)+
+	c.dropCredentials(d, d.place(problems[i].Field, problems[i].Index), quote(d.AllowOrigins[problems[i].Index].Text)+
 		" with credentials would let every site act as the visitor")
 	return true
 }
 
 // withoutCredentials carries a policy over without credentials of which else no origin
 // would be left: pages of its origins can then at least read what anybody may.
-func (c *conversion) withoutCredentials(r *rule) bool {
-	if !r.AllowCredentials {
+func (c *conversion) withoutCredentials(d *draft) bool {
+	if !d.AllowCredentials {
 		return false
 	}
 	what, at := "", (*document.Node)(nil)
-	for i, entry := range r.AllowOrigins {
+	for i, entry := range d.AllowOrigins {
 		entry, _ = mendedOrigin(entry)
 		insecure := problemOf(entry, true)
 		switch {
 		case insecure == "":
 			return false
 		case what == "" && problemOf(entry, false) == "":
-			what, at = insecure, r.place("allow_origins", i)
+			what, at = insecure, d.place("allow_origins", i)
 		}
 	}
 	if what == "" {
 		return false
 	}
-	c.dropCredentials(r, at, what+", and no other origin is left")
+	c.dropCredentials(d, at, what+", and no other origin is left")
 	return true
 }
 
@@ -206,34 +206,34 @@ func problemOf(entry cors.OriginEntry, credentials bool) string {
 }
 
 // dropCredentials carries the policy over without credentials.
-func (c *conversion) dropCredentials(r *rule, at *document.Node, what string) {
-	r.AllowCredentials = false
+func (c *conversion) dropCredentials(d *draft, at *document.Node, what string) {
+	d.AllowCredentials = false
 	c.warn(at, "", what+", so the policy is carried over without allow_credentials", "list the origins that need credentials, and set allow_credentials again")
 }
 
-func (c *conversion) leaveOut(r *rule, p cors.Problem) {
+func (c *conversion) leaveOut(d *draft, p cors.Problem) {
 	instead := "left out"
 	if p.Instead != "" && !strings.HasPrefix(p.Instead, "leave") { // which would be said twice
 		instead += "; " + p.Instead
 	}
 	what := p.What
 	if p.Kind == problem.Duplicate && p.Field == "allow_origins" {
-		what = problem.Quote(r.AllowOrigins[p.Index].Text) + " is listed twice" // in a list that nobody sees
+		what = problem.Quote(d.AllowOrigins[p.Index].Text) + " is listed twice" // in a list that nobody sees
 	}
-	if p.Field == "allow_origins" && r.AllowOrigins[p.Index].Text == "null" && r.AllowCredentials {
-		what = problemOf(r.AllowOrigins[p.Index], true)
+	if p.Field == "allow_origins" && d.AllowOrigins[p.Index].Text == "null" && d.AllowCredentials {
+		what = problemOf(d.AllowOrigins[p.Index], true)
 	}
-	c.warnOf(p.Kind, r.place(p.Field, p.Index), what, instead)
+	c.warnOf(p.Kind, d.place(p.Field, p.Index), what, instead)
 }
 
 // mendOrigin writes an origin as browsers send it, if that is what was meant beyond doubt.
-func (c *conversion) mendOrigin(r *rule, p cors.Problem) bool {
-	mended, ok := mendedOrigin(r.AllowOrigins[p.Index])
+func (c *conversion) mendOrigin(d *draft, p cors.Problem) bool {
+	mended, ok := mendedOrigin(d.AllowOrigins[p.Index])
 	if !ok {
 		return false
 	}
-	c.warnOf(p.Kind, r.place(p.Field, p.Index), p.What, "carried over as "+quote(mended.Text))
-	r.AllowOrigins[p.Index] = mended
+	c.warnOf(p.Kind, d.place(p.Field, p.Index), p.What, "carried over as "+quote(mended.Text))
+	d.AllowOrigins[p.Index] = mended
 	return true
 }
 
@@ -257,10 +257,10 @@ func validOrigin(text string) bool { return problemOf(cors.OriginEntry{Text: tex
 
 // mendMaxAge brings the age into the range that is the same in all browsers but Safari,
 // which remembers for ten minutes at the most.
-func (c *conversion) mendMaxAge(r *rule, p cors.Problem) {
-	seconds := min(max(*r.MaxAge, 0), longestAge)
-	r.MaxAge = &seconds
-	c.warnOf(p.Kind, r.place("max_age", 0), p.What, "carried over as "+strconv.Itoa(seconds))
+func (c *conversion) mendMaxAge(d *draft, p cors.Problem) {
+	seconds := min(max(*d.MaxAge, 0), longestAge)
+	d.MaxAge = &seconds
+	c.warnOf(p.Kind, d.place("max_age", 0), p.What, "carried over as "+strconv.Itoa(seconds))
 }
 
 // longestAge is what an age becomes that is longer than Chromium remembers, and what a
@@ -269,17 +269,17 @@ const longestAge = cors.ChromiumMaxAge
 
 // separate makes the matches differ: what two policies match, the first keeps.
 func (c *conversion) separate() {
-	taken := map[match.Claim]*rule{}
-	var kept []*rule
-	for _, r := range c.rules {
-		free := func(claim match.Claim) bool { return c.claim(r, taken, claim) }
-		for _, m := range unclaimed(r.Match, free) {
-			one := *r
+	taken := map[match.Claim]*draft{}
+	var kept []*draft
+	for _, d := range c.drafts {
+		free := func(claim match.Claim) bool { return c.claim(d, taken, claim) }
+		for _, m := range unclaimed(d.Match, free) {
+			one := *d
 			one.Match = m
 			kept = append(kept, &one)
 		}
 	}
-	c.rules = kept
+	c.drafts = kept
 }
 
 // unclaimed is what is left of a match of the claims that are free: itself, nothing, or
@@ -330,42 +330,42 @@ func joined(matches []match.Match) (list []match.Match) {
 }
 
 // claim reports whether nobody else claims the same.
-func (c *conversion) claim(r *rule, taken map[match.Claim]*rule, claim match.Claim) bool {
+func (c *conversion) claim(d *draft, taken map[match.Claim]*draft, claim match.Claim) bool {
 	first, claimed := taken[claim.Canonical()]
 	if !claimed {
-		taken[claim.Canonical()] = r
+		taken[claim.Canonical()] = d
 		return true
 	}
-	if first != r && first.from != r.from && fingerprint(first) != fingerprint(r) {
+	if first != d && first.from != d.from && fingerprint(first) != fingerprint(d) {
 		words := strings.TrimSuffix(claim.String(), " and every path")
-		c.warn(r.from, "", "there is a policy for "+words+" already, in line "+strconv.Itoa(first.from.Position().Line)+", which applies",
+		c.warn(d.from, "", "there is a policy for "+words+" already, in line "+strconv.Itoa(first.from.Position().Line)+", which applies",
 			"left out for it; where the two are for different gateways or listeners, convert each on its own")
 	}
 	return false
 }
 
-// keepOrigins leaves out the policies that have no origin left. One whose requests
+// leaveOutEmpty leaves out the policies that have no origin left. One whose requests
 // would then get a policy for more stays, and allows nobody.
-func (c *conversion) keepOrigins() {
-	b := newBuilder[*rule]()
-	for _, r := range c.rules {
-		if len(r.AllowOrigins) > 0 {
-			b.Add(r.Match, r, true)
+func (c *conversion) leaveOutEmpty() {
+	b := newBuilder[*draft]()
+	for _, d := range c.drafts {
+		if len(d.AllowOrigins) > 0 {
+			b.Add(d.Match, d, true)
 		}
 	}
 	table := b.Table()
-	c.keep(func(c *conversion, r *rule) bool {
-		if len(r.AllowOrigins) > 0 {
-			return true
-		}
-		if table == nil || !covered(table, r.Match) {
-			c.warn(r.from, "", "the policy has no origin that can be carried over", "left out; list origins to have it")
+	c.drafts = slices.DeleteFunc(c.drafts, func(d *draft) bool {
+		if len(d.AllowOrigins) > 0 {
 			return false
 		}
-		c.warn(r.from, "", "the policy has no origin that can be carried over, and without it a policy for more would apply",
+		if table == nil || !covered(table, d.Match) {
+			c.warn(d.from, "", "the policy has no origin that can be carried over", "left out; list origins to have it")
+			return true
+		}
+		c.warn(d.from, "", "the policy has no origin that can be carried over, and without it a policy for more would apply",
 			"carried over with "+quote(nobody)+", which no page has; list origins in its place")
-		r.AllowOrigins, r.AllowCredentials = []cors.OriginEntry{{Text: nobody}}, false
-		return true
+		d.AllowOrigins, d.AllowCredentials = []cors.OriginEntry{{Text: nobody}}, false
+		return false
 	})
 }
 
@@ -375,7 +375,7 @@ func newBuilder[T any]() *match.Builder[T] {
 }
 
 // covered reports whether a request that a match is for may get a policy of the table.
-func covered(table *match.Table[*rule], m match.Match) bool {
+func covered(table *match.Table[*draft], m match.Match) bool {
 	if len(m.Routes) > 0 {
 		return len(table.All()) > 0 // a route may be anywhere
 	}

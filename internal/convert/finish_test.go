@@ -11,22 +11,22 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
-// finished is what becomes of rules that are found in a file of as many lines, one in
-// each; those of a rule without origins are https://app.example.
-func finished(t *testing.T, rules ...*rule) *Result {
+// finished is what becomes of drafts that are found in a file of as many lines, one in
+// each; those of a draft without origins are https://app.example.
+func finished(t *testing.T, rules ...*draft) *Result {
 	t.Helper()
 	file, failed := document.Parse("file.yaml", strings.Repeat("- x\n", len(rules)))
 	if failed != nil {
 		t.Fatal(failed)
 	}
 	c := &conversion{file: file}
-	for i, r := range rules {
-		r.from = file.Documents[0].Elements[i]
-		if r.AllowOrigins == nil {
-			r.AllowOrigins = []cors.OriginEntry{{Text: "https://app.example"}}
+	for i, d := range rules {
+		d.from = file.Documents[0].Elements[i]
+		if d.AllowOrigins == nil {
+			d.AllowOrigins = []cors.OriginEntry{{Text: "https://app.example"}}
 		}
-		c.found(r.from, "a rule")
-		c.add(r)
+		c.found(d.from, "a rule")
+		c.add(d)
 	}
 	result := c.finish()
 	checkResult(t, result)
@@ -62,32 +62,32 @@ func TestSeparate(t *testing.T) {
 	other := cors.Config{MaxAge: new(int)}
 	for _, test := range []struct {
 		name     string
-		rules    []*rule
+		rules    []*draft
 		want     string
 		findings int
 	}{
-		{"alike, and so no conflict", []*rule{{}, {}}, "", 0},
-		{"all of it", []*rule{{Match: hosts("a.b", "b.b")}, {Match: hosts("A.b"), Config: other}}, `"name": "policy" "match": {"hosts": ["a.b", "b.b"]}`, 1},
-		{"some hosts", []*rule{{Match: hosts("a.b")}, {Match: hosts("a.b", "c.b"), Config: other}},
+		{"alike, and so no conflict", []*draft{{}, {}}, "", 0},
+		{"all of it", []*draft{{Match: hosts("a.b", "b.b")}, {Match: hosts("A.b"), Config: other}}, `"name": "policy" "match": {"hosts": ["a.b", "b.b"]}`, 1},
+		{"some hosts", []*draft{{Match: hosts("a.b")}, {Match: hosts("a.b", "c.b"), Config: other}},
 			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b"]}`, 1},
-		{"a path of one host", []*rule{
+		{"a path of one host", []*draft{
 			{Match: match.Match{Hosts: []string{"a.b"}, Paths: below("/x/")}},
 			{Match: match.Match{Hosts: []string{"a.b", "c.b"}, Paths: below("/x", "/y"), Routes: []string{"r"}}, Config: other},
 		}, `"name": "policy" "match": {"hosts": ["a.b"], "paths": [{"prefix": "/x/"}]}` + "\n" +
 			`"name": "policy-2" "match": {"hosts": ["a.b"], "paths": [{"prefix": "/y"}], "routes": ["r"]}` + "\n" +
 			`"name": "policy-3" "match": {"hosts": ["c.b"], "paths": [{"prefix": "/x"}, {"prefix": "/y"}]}`, 1},
-		{"a route", []*rule{{Match: match.Match{Routes: []string{"r"}}}, {Match: match.Match{Routes: []string{"r", "s"}}, Config: other}},
+		{"a route", []*draft{{Match: match.Match{Routes: []string{"r"}}}, {Match: match.Match{Routes: []string{"r", "s"}}, Config: other}},
 			`"name": "policy" "match": {"routes": ["r"]}` + "\n" + `"name": "policy-2" "match": {"routes": ["s"]}`, 1},
-		{"all but the route", []*rule{{}, {Match: match.Match{Paths: below("/x")}}, {Match: match.Match{Paths: below("/x"), Routes: []string{"r"}}, Config: other}},
+		{"all but the route", []*draft{{}, {Match: match.Match{Paths: below("/x")}}, {Match: match.Match{Paths: below("/x"), Routes: []string{"r"}}, Config: other}},
 			`"name": "policy"` + "\n" + `"name": "policy-2" "match": {"paths": [{"prefix": "/x"}]}` + "\n" + `"name": "policy-3" "match": {"routes": ["r"]}`, 1},
-		{"a host that is none", []*rule{{Match: hosts("a b", "a.b")}, {Match: hosts("*.*")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 2},
-		{"a host that is none, and a route", []*rule{{Match: match.Match{Hosts: []string{"a b"}, Routes: []string{"r"}}}}, `"name": "policy" "match": {"routes": ["r"]}`, 1},
-		{"a path that is none", []*rule{{Match: hosts("a.b")}, {Match: match.Match{Paths: below("x")}}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 1},
-		{"a dot at the end", []*rule{{Match: hosts("a.b", "a.b.")}, {Match: hosts("A.b.", "c.b.:1"), Config: other}, {Match: hosts("c.b:1")}},
+		{"a host that is none", []*draft{{Match: hosts("a b", "a.b")}, {Match: hosts("*.*")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 2},
+		{"a host that is none, and a route", []*draft{{Match: match.Match{Hosts: []string{"a b"}, Routes: []string{"r"}}}}, `"name": "policy" "match": {"routes": ["r"]}`, 1},
+		{"a path that is none", []*draft{{Match: hosts("a.b")}, {Match: match.Match{Paths: below("x")}}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 1},
+		{"a dot at the end", []*draft{{Match: hosts("a.b", "a.b.")}, {Match: hosts("A.b.", "c.b.:1"), Config: other}, {Match: hosts("c.b:1")}},
 			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b.:1"]}`, 2},
-		{"a port that browsers leave out, beside none", []*rule{{Match: hosts("a.b", "a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 0},
-		{"a port that browsers leave out", []*rule{{Match: hosts("a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b:443"]}`, 1},
-		{"every host", []*rule{{Match: hosts("*", "a.b")}, {Match: hosts("a.b")}}, `"name": "policy"` + "\n" + `"name": "policy-2" "match": {"hosts": ["a.b"]}`, 0},
+		{"a port that browsers leave out, beside none", []*draft{{Match: hosts("a.b", "a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 0},
+		{"a port that browsers leave out", []*draft{{Match: hosts("a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b:443"]}`, 1},
+		{"every host", []*draft{{Match: hosts("*", "a.b")}, {Match: hosts("a.b")}}, `"name": "policy"` + "\n" + `"name": "policy-2" "match": {"hosts": ["a.b"]}`, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result := finished(t, test.rules...)
@@ -107,21 +107,21 @@ func TestWithoutOrigins(t *testing.T) {
 	nothing := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "nothing"}}}
 	for _, test := range []struct {
 		name   string
-		policy *rule
-		others []*rule
+		policy *draft
+		others []*draft
 		want   int
 	}{
-		{"alone", &rule{}, nil, 0},
-		{"beside another host", &rule{Match: hosts("a.b")}, []*rule{{Match: hosts("b.b")}}, 1},
-		{"below", &rule{Match: hosts("a.b")}, []*rule{{Match: hosts("*.b")}}, 2},
-		{"above", &rule{Match: hosts("*.b")}, []*rule{{Match: hosts("a.b")}}, 1},
-		{"below a path", &rule{Match: match.Match{Paths: below("/a/b")}}, []*rule{{Match: match.Match{Paths: below("/a")}}}, 2},
-		{"beside a path", &rule{Match: match.Match{Paths: below("/ab")}}, []*rule{{Match: match.Match{Paths: below("/a")}}}, 1},
-		{"a route, which may be anywhere", &rule{Match: match.Match{Routes: []string{"r"}}}, []*rule{{Match: hosts("a.b")}}, 2},
+		{"alone", &draft{}, nil, 0},
+		{"beside another host", &draft{Match: hosts("a.b")}, []*draft{{Match: hosts("b.b")}}, 1},
+		{"below", &draft{Match: hosts("a.b")}, []*draft{{Match: hosts("*.b")}}, 2},
+		{"above", &draft{Match: hosts("*.b")}, []*draft{{Match: hosts("a.b")}}, 1},
+		{"below a path", &draft{Match: match.Match{Paths: below("/a/b")}}, []*draft{{Match: match.Match{Paths: below("/a")}}}, 2},
+		{"beside a path", &draft{Match: match.Match{Paths: below("/ab")}}, []*draft{{Match: match.Match{Paths: below("/a")}}}, 1},
+		{"a route, which may be anywhere", &draft{Match: match.Match{Routes: []string{"r"}}}, []*draft{{Match: hosts("a.b")}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.policy.Config = nothing
-			result := finished(t, append([]*rule{test.policy}, test.others...)...)
+			result := finished(t, append([]*draft{test.policy}, test.others...)...)
 			if result.Policies != test.want {
 				t.Errorf("want %d policies, got\n%s%s", test.want, result.Configuration, lines(result))
 			}
@@ -159,7 +159,7 @@ func TestWithoutCredentials(t *testing.T) {
 			for _, origin := range test.origins {
 				config.AllowOrigins = append(config.AllowOrigins, cors.OriginEntry{Text: origin})
 			}
-			result := finished(t, &rule{Config: config})
+			result := finished(t, &draft{Config: config})
 			if test.want == "" != (result.Configuration == "") || !strings.Contains(result.Configuration, `"allow_origins": `+test.want) && test.want != "" ||
 				strings.Contains(result.Configuration, `"allow_credentials": true`) != test.credentials {
 				t.Errorf("want %s, credentials %t, got\n%s%s", test.want, test.credentials, result.Configuration, lines(result))
@@ -252,9 +252,9 @@ func TestNames(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	names := []string{"a/b c", "a-b-c", "", "ä", "-", long, long, "*.example.com:443", "a-b-c-2"}
 	want := []string{"a-b-c", "a-b-c-2", "policy", "policy-2", "policy-3", long[:64], long[:62] + "-2", "example.com-443", "a-b-c-2-2"}
-	var rules []*rule
+	var rules []*draft
 	for i, name := range names {
-		rules = append(rules, &rule{Match: match.Match{Paths: below("/" + string(rune('a'+i)))}, Config: cors.Config{Name: name}})
+		rules = append(rules, &draft{Match: match.Match{Paths: below("/" + string(rune('a'+i)))}, Config: cors.Config{Name: name}})
 	}
 	var got []string
 	for line := range strings.Lines(policies(finished(t, rules...))) {

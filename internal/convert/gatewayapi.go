@@ -34,7 +34,7 @@ func fromGatewayAPI(c *conversion, documents []*document.Node) {
 			t.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return policies[rule] }, unnamed)
 		}
 	}
-	t.addRules()
+	t.addDrafts()
 }
 
 // A parent is what a route is attached to: a Gateway, or one of its listeners.
@@ -197,7 +197,7 @@ func grpcPath(n *document.Node) envoyPath {
 }
 
 // filterPolicy is the policy of a rule by its filter; it is nil if there is none.
-func (c *conversion) filterPolicy(of *resource, rule *document.Node) *rule {
+func (c *conversion) filterPolicy(of *resource, rule *document.Node) *draft {
 	for _, backend := range rule.Get("backend_refs").List() {
 		if filter := c.routeFilter(of, backend); filter != nil {
 			c.warn(filter, "", "is the filter of one of the backends, and the filter here doesn't know which one answers",
@@ -208,27 +208,27 @@ func (c *conversion) filterPolicy(of *resource, rule *document.Node) *rule {
 	if n == nil {
 		return nil
 	}
-	r := newGatewayPolicy(of, n, rule)
+	d := newGatewayPolicy(of, n, rule)
 	c.unknown(n, "an HTTPCORSFilter", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
-	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
+	c.commonFields(d, func(field string) *document.Node { return n.Get(field) })
 	for _, origin := range c.texts(n.Get("allow_origins")) {
-		r.addOrigin(wildcardOrigin(withoutDefaultPort(origin.Text), `([^:]+|\[[0-9a-f:]+\])`), origin)
+		d.addOrigin(wildcardOrigin(withoutDefaultPort(origin.Text), `([^:]+|\[[0-9a-f:]+\])`), origin)
 	}
 	if maxAge := n.Get("max_age"); given(maxAge) {
-		c.setMaxAge(r, maxAge)
+		c.setMaxAge(d, maxAge)
 	} else {
-		r.age(n, defaultGatewayAge)
+		d.age(n, defaultGatewayAge)
 	}
-	return r
+	return d
 }
 
 // defaultGatewayAge is what the API server sets for maxAge.
 const defaultGatewayAge = 5
 
-func newGatewayPolicy(of *resource, n, section *document.Node) *rule {
-	r := &rule{from: n}
-	r.Name = strings.TrimSuffix(of.name+"-"+section.Get("name").String(), "-")
-	return r
+func newGatewayPolicy(of *resource, n, section *document.Node) *draft {
+	d := &draft{from: n}
+	d.Name = strings.TrimSuffix(of.name+"-"+section.Get("name").String(), "-")
+	return d
 }
 
 // routeFilter is the CORS filter among a rule's or a backend's filters, or nil.

@@ -31,7 +31,7 @@ func fromHigress(c *conversion, documents []*document.Node) {
 			p.add()
 		}
 	}
-	ingresses.addRules()
+	ingresses.addDrafts()
 }
 
 // higressFields are the fields of the plugin's configuration.
@@ -159,7 +159,7 @@ func (p *higressPlugin) add() {
 		if r.lost {
 			continue
 		}
-		one := r.policy.ruleFor(match.Match{Routes: words(r.routes)}, p.name)
+		one := r.policy.draftFor(match.Match{Routes: words(r.routes)}, p.name)
 		one.mark("match.routes", r.routes)
 		if len(r.routes) > 0 || p.addHosts(i, one) {
 			p.compare(i, one)
@@ -169,7 +169,7 @@ func (p *higressPlugin) add() {
 }
 
 // addHosts adds a rule's hosts to its match, and reports whether requests reach it.
-func (p *higressPlugin) addHosts(i int, one *rule) (reached bool) {
+func (p *higressPlugin) addHosts(i int, one *draft) (reached bool) {
 	if len(p.rules[i].hosts) == 0 {
 		return p.reached(i, "")
 	}
@@ -214,7 +214,7 @@ func (p *higressPlugin) covering(i int, host string) *higressRule {
 // compare says where the order of the rules makes a difference that the filter can't
 // make: a route's policy applies before a host's there only if it comes first, and
 // rules that are lost leave their requests to those that follow.
-func (p *higressPlugin) compare(i int, one *rule) {
+func (p *higressPlugin) compare(i int, one *draft) {
 	r := p.rules[i]
 	said := false
 	for _, earlier := range p.rules[:i] {
@@ -245,45 +245,45 @@ var (
 
 // higressPolicy reads the policy in a configuration. One that isn't there has the
 // defaults.
-func (c *conversion) higressPolicy(n, from *document.Node, name string) *rule {
+func (c *conversion) higressPolicy(n, from *document.Node, name string) *draft {
 	c.unknown(n, "the plugin's configuration", slices.Concat(higressFields, []string{"_rules_", "_match_route_", "_match_domain_", "_match_service_", "_match_route_prefix_"})...)
-	r := &rule{from: from}
-	r.Name = name
-	r.AllowCredentials = c.boolean(n.Get("allow_credentials"), false)
+	d := &draft{from: from}
+	d.Name = name
+	d.AllowCredentials = c.boolean(n.Get("allow_credentials"), false)
 	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
-		r.set(field, c.starAlone(r, field, c.texts(n.Get(field))))
+		d.set(field, c.starAlone(d, field, c.texts(n.Get(field))))
 	}
-	for i, method := range r.AllowMethods {
-		r.AllowMethods[i] = strings.ToUpper(method) // as the plugin does
+	for i, method := range d.AllowMethods {
+		d.AllowMethods[i] = strings.ToUpper(method) // as the plugin does
 	}
-	if len(r.AllowMethods) == 0 {
-		r.setNames("allow_methods", higressMethods, nil)
+	if len(d.AllowMethods) == 0 {
+		d.setNames("allow_methods", higressMethods, nil)
 	}
-	if len(r.AllowHeaders) == 0 {
-		r.setNames("allow_headers", higressHeaders, nil)
+	if len(d.AllowHeaders) == 0 {
+		d.setNames("allow_headers", higressHeaders, nil)
 	}
-	c.higressOrigins(r, n)
-	c.setMaxAge(r, n.Get("max_age"))
-	if r.MaxAge != nil && *r.MaxAge < 0 {
-		c.warn(n.Get("max_age"), "", strconv.Itoa(*r.MaxAge)+" seconds are out of range", "carried over as the default")
+	c.higressOrigins(d, n)
+	c.setMaxAge(d, n.Get("max_age"))
+	if d.MaxAge != nil && *d.MaxAge < 0 {
+		c.warn(n.Get("max_age"), "", strconv.Itoa(*d.MaxAge)+" seconds are out of range", "carried over as the default")
 	}
-	if r.MaxAge == nil || *r.MaxAge <= 0 {
-		r.age(from, longestAge) // the default is a day
+	if d.MaxAge == nil || *d.MaxAge <= 0 {
+		d.age(from, longestAge) // the default is a day
 	}
-	return r
+	return d
 }
 
 // higressOrigins reads what a configuration allows.
-func (c *conversion) higressOrigins(r *rule, n *document.Node) {
+func (c *conversion) higressOrigins(d *draft, n *document.Node) {
 	origins, patterns := c.texts(n.Get("allow_origins")), c.texts(n.Get("allow_origin_patterns"))
-	if i := slices.IndexFunc(origins, isStar); i >= 0 || len(origins)+len(patterns) == 0 && !r.AllowCredentials {
-		at := r.from
+	if i := slices.IndexFunc(origins, isStar); i >= 0 || len(origins)+len(patterns) == 0 && !d.AllowCredentials {
+		at := d.from
 		if i >= 0 {
 			at = origins[i]
 		}
-		r.addOrigin(cors.OriginEntry{Text: "*"}, at)
-		if r.AllowCredentials {
-			r.AllowCredentials = false
+		d.addOrigin(cors.OriginEntry{Text: "*"}, at)
+		if d.AllowCredentials {
+			d.AllowCredentials = false
 			c.warn(n.Get("allow_credentials"), "", `has no effect beside "*" in allow_origins`, "left out; list the origins that need credentials")
 		}
 		return
@@ -293,10 +293,10 @@ func (c *conversion) higressOrigins(r *rule, n *document.Node) {
 		return strings.TrimSuffix(strings.ToLower(strings.TrimSpace(n.Text)), "/")
 	}
 	for _, origin := range origins {
-		c.matchOrigin(r, origin, originMatcher{kind: exactMatcher, text: compared(origin)})
+		c.matchOrigin(d, origin, originMatcher{kind: exactMatcher, text: compared(origin)})
 	}
 	for _, pattern := range patterns {
-		c.higressPattern(r, pattern, compared(pattern))
+		c.higressPattern(d, pattern, compared(pattern))
 	}
 }
 
@@ -304,9 +304,9 @@ var higressPorts = regexp.MustCompile(`^(.*):\[(\*|[0-9]+(?:,[0-9]+)*)\]$`)
 
 // higressPattern adds what a pattern allows: a star stands for any text, and ports for
 // any of them.
-func (c *conversion) higressPattern(r *rule, at *document.Node, pattern string) {
+func (c *conversion) higressPattern(d *draft, at *document.Node, pattern string) {
 	if pattern == "*" {
-		r.addOrigin(cors.OriginEntry{Text: "*"}, at)
+		d.addOrigin(cors.OriginEntry{Text: "*"}, at)
 		return
 	}
 	origin, ports := pattern, []string{""}
@@ -322,24 +322,24 @@ func (c *conversion) higressPattern(r *rule, at *document.Node, pattern string) 
 		c.warn(at, "", quote(pattern)+" allows hosts of any owner that begin with "+quote(strings.TrimSuffix(host, "*")), "left out; list the origins")
 		return
 	}
-	before := len(r.AllowOrigins)
+	before := len(d.AllowOrigins)
 	for _, scheme := range schemes {
 		for _, port := range ports {
-			c.higressOrigin(r, at, scheme, host, port)
+			c.higressOrigin(d, at, scheme, host, port)
 		}
 	}
-	if host != "*" && len(r.AllowOrigins) > before && !strings.Contains(schemes[0], "*") {
+	if host != "*" && len(d.AllowOrigins) > before && !strings.Contains(schemes[0], "*") {
 		c.warn(at, "", quote(pattern)+" matches "+quote(schemes[0]+"://"+strings.ReplaceAll(host, "*", "a")+".evil.example")+
 			" too in releases of the plugin before alibaba/higress#1743 was fixed", "carried over for what it says")
 	}
 }
 
 // higressOrigin adds one of the origins of a pattern.
-func (c *conversion) higressOrigin(r *rule, at *document.Node, scheme, host, port string) {
+func (c *conversion) higressOrigin(d *draft, at *document.Node, scheme, host, port string) {
 	if text := scheme + "://" + host + port; !strings.Contains(strings.TrimPrefix(host, "*."), "*") {
-		r.addOrigin(cors.OriginEntry{Text: text}, at)
+		d.addOrigin(cors.OriginEntry{Text: text}, at)
 		return
 	}
 	expr := scheme + "://" + strings.ReplaceAll(regexp.QuoteMeta(host), `\*`, ".*") + strings.ReplaceAll(port, ":*", "(:[0-9]+)?")
-	c.matchOrigin(r, at, originMatcher{kind: regexMatcher, text: expr})
+	c.matchOrigin(d, at, originMatcher{kind: regexMatcher, text: expr})
 }

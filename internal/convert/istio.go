@@ -16,7 +16,7 @@ func fromIstio(c *conversion, documents []*document.Node) {
 			t.virtualService(r)
 		}
 	}
-	t.addRules()
+	t.addDrafts()
 }
 
 func (t *routing) virtualService(r *resource) {
@@ -190,21 +190,21 @@ func stringMatch(n *document.Node) (kind matcherKind, text *document.Node) {
 }
 
 // istioPolicy reads the policy of a route; it is nil if there is none.
-func (c *conversion) istioPolicy(of *resource, http *document.Node) *rule {
+func (c *conversion) istioPolicy(of *resource, http *document.Node) *draft {
 	n := http.Get("cors_policy")
 	if !c.object(n) {
 		return nil
 	}
 	c.unknown(n, "Istio's CorsPolicy", "allow_origins", "allow_origin", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials", "unmatched_preflights")
 	c.found(n, "of the VirtualService "+quote(of.name))
-	r := &rule{from: n}
-	r.Name = strings.TrimSuffix(of.name+"-"+http.Get("name").String(), "-")
-	c.commonFields(r, func(field string) *document.Node { return n.Get(field) })
-	c.setDuration(r, n.Get("max_age"))
+	d := &draft{from: n}
+	d.Name = strings.TrimSuffix(of.name+"-"+http.Get("name").String(), "-")
+	c.commonFields(d, func(field string) *document.Node { return n.Get(field) })
+	c.setDuration(d, n.Get("max_age"))
 	// What Istio calls unspecified, and what nothing is said of, it forwards.
 	unmatched := n.Get("unmatched_preflights")
-	r.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched.String(), "IGNORE")
-	if given(unmatched) && r.ForwardUnmatchedPreflights && !slices.Contains([]string{"FORWARD", "UNSPECIFIED"}, strings.ToUpper(unmatched.String())) {
+	d.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched.String(), "IGNORE")
+	if given(unmatched) && d.ForwardUnmatchedPreflights && !slices.Contains([]string{"FORWARD", "UNSPECIFIED"}, strings.ToUpper(unmatched.String())) {
 		c.warn(unmatched, "", "is none of FORWARD, IGNORE and UNSPECIFIED", "carried over as FORWARD, which is the default")
 	}
 	origins, deprecated := c.objects(n.Get("allow_origins")), n.Get("allow_origin")
@@ -213,19 +213,19 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *rule {
 		if kind, text := stringMatch(origin); text != nil && text.Text == "" {
 			c.warn(text, "", "is empty, so Istio refuses it", `left out; list the origins, or write {exact: "*"} for every one`)
 		} else if text != nil {
-			c.matchOrigin(r, text, originMatcher{kind: kind, text: text.Text})
+			c.matchOrigin(d, text, originMatcher{kind: kind, text: text.Text})
 		} else {
 			c.warn(origin, "", "has neither exact nor prefix nor regex", "left out")
 		}
 	}
 	if len(origins) > 0 && given(deprecated) {
 		c.warn(deprecated, "", "has no effect beside allowOrigins", "left out")
-		return r
+		return d
 	}
 	for _, origin := range c.texts(deprecated) {
-		c.matchOrigin(r, origin, originMatcher{kind: exactMatcher, text: origin.Text})
+		c.matchOrigin(d, origin, originMatcher{kind: exactMatcher, text: origin.Text})
 	}
-	return r
+	return d
 }
 
 // istioHosts are the hosts of a VirtualService.

@@ -156,50 +156,50 @@ func (c *conversion) as(n *document.Node, offset int, text string) *document.Nod
 }
 
 // set sets one of the policy's lists of names.
-func (r *rule) set(field string, names []*document.Node) { r.setNames(field, words(names), names) }
+func (d *draft) set(field string, names []*document.Node) { d.setNames(field, words(names), names) }
 
 // setNames sets one of the policy's lists of names, which come from elsewhere.
-func (r *rule) setNames(field string, names []string, at []*document.Node) {
-	r.mark(field, at)
+func (d *draft) setNames(field string, names []string, at []*document.Node) {
+	d.mark(field, at)
 	switch field {
 	case "allow_methods":
-		r.AllowMethods = names
+		d.AllowMethods = names
 	case "allow_headers":
-		r.AllowHeaders = names
+		d.AllowHeaders = names
 	case "expose_headers":
-		r.ExposeHeaders = names
+		d.ExposeHeaders = names
 	}
 }
 
 // mark notes where the entries of a list come from.
-func (r *rule) mark(field string, at []*document.Node) {
-	if r.at == nil {
-		r.at = map[string][]*document.Node{}
+func (d *draft) mark(field string, at []*document.Node) {
+	if d.at == nil {
+		d.at = map[string][]*document.Node{}
 	}
-	r.at[field] = at
+	d.at[field] = at
 }
 
 // commonFields reads the fields of a policy that have the same names and meanings in
 // Istio, Gateway API and Envoy Gateway.
-func (c *conversion) commonFields(r *rule, get func(field string) *document.Node) {
-	r.AllowCredentials = c.boolean(get("allow_credentials"), false)
+func (c *conversion) commonFields(d *draft, get func(field string) *document.Node) {
+	d.AllowCredentials = c.boolean(get("allow_credentials"), false)
 	for _, field := range []string{"allow_methods", "allow_headers"} {
-		r.set(field, c.star(r, field, c.joined(get(field))))
+		d.set(field, c.star(d, field, c.joined(get(field))))
 	}
-	r.set("expose_headers", c.joined(get("expose_headers")))
+	d.set("expose_headers", c.joined(get("expose_headers")))
 }
 
 func isStar(n *document.Node) bool { return n.Text == "*" }
 
 // star reads a "*" in a list as Envoy does: alone it allows whatever is asked for, and
 // so Authorization too; beside names it is what browsers make of it.
-func (c *conversion) star(r *rule, field string, names []*document.Node) []*document.Node {
+func (c *conversion) star(d *draft, field string, names []*document.Node) []*document.Node {
 	i := slices.IndexFunc(names, isStar)
 	switch {
 	case i < 0:
 	case len(names) == 1 && field == "allow_headers":
 		return append(names, c.as(names[0], names[0].Offset, "Authorization"))
-	case len(names) > 1 && r.AllowCredentials:
+	case len(names) > 1 && d.AllowCredentials:
 		c.warn(names[i], "", `"*" in a list means a name "*" when the request has credentials`,
 			`left out; list the names, or write "*" alone`)
 		return slices.Delete(names, i, i+1)
@@ -208,11 +208,11 @@ func (c *conversion) star(r *rule, field string, names []*document.Node) []*docu
 }
 
 // starAlone is star where a "*" makes the others superfluous.
-func (c *conversion) starAlone(r *rule, field string, names []*document.Node) []*document.Node {
+func (c *conversion) starAlone(d *draft, field string, names []*document.Node) []*document.Node {
 	if i := slices.IndexFunc(names, isStar); i >= 0 {
 		names = []*document.Node{names[i]}
 	}
-	return c.star(r, field, names)
+	return c.star(d, field, names)
 }
 
 // boolean is the value of true or false, or the default.
@@ -228,7 +228,7 @@ func (c *conversion) boolean(n *document.Node, otherwise bool) bool {
 }
 
 // setMaxAge sets the age that a number of seconds says.
-func (c *conversion) setMaxAge(r *rule, n *document.Node) {
+func (c *conversion) setMaxAge(d *draft, n *document.Node) {
 	if !given(n) {
 		return
 	}
@@ -237,12 +237,12 @@ func (c *conversion) setMaxAge(r *rule, n *document.Node) {
 		c.warn(n, "", quote(n.Text)+" is not a whole number of seconds", "left out")
 		return
 	}
-	r.age(n, seconds)
+	d.age(n, seconds)
 }
 
 // setDuration sets the age that a duration such as "24h" says; fractions of a second
 // are cut off, as Istio and Envoy Gateway do.
-func (c *conversion) setDuration(r *rule, n *document.Node) {
+func (c *conversion) setDuration(r *draft, n *document.Node) {
 	switch d, err := time.ParseDuration(n.String()); {
 	case !given(n):
 	case err == nil:
@@ -257,9 +257,9 @@ func (c *conversion) setDuration(r *rule, n *document.Node) {
 	}
 }
 
-func (r *rule) age(at *document.Node, seconds int) {
-	r.MaxAge = &seconds
-	r.mark("max_age", []*document.Node{at})
+func (d *draft) age(at *document.Node, seconds int) {
+	d.MaxAge = &seconds
+	d.mark("max_age", []*document.Node{at})
 }
 
 // tails are how regexes of paths say that what follows doesn't matter, and whether

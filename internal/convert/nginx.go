@@ -21,7 +21,7 @@ func fromNginxIngress(c *conversion, documents []*document.Node) {
 			t.ingress(r, nginxAnnotations)
 		}
 	}
-	t.addRules()
+	t.addDrafts()
 }
 
 const ingressRemedy = "add policies for paths that the filter can tell apart, or give all of them the same annotations"
@@ -33,7 +33,7 @@ type dialect struct {
 	// wildcards tells that methods and headers may be "*".
 	wildcards bool
 	// origins reads cors-allow-origin.
-	origins func(c *conversion, r *rule, n *document.Node, parts []*document.Node)
+	origins func(c *conversion, r *draft, n *document.Node, parts []*document.Node)
 	// starForCredentials tells that the origin "*" is for requests with credentials, too.
 	starForCredentials bool
 }
@@ -157,8 +157,8 @@ func (c *conversion) warnSnippets(r *resource) {
 }
 
 // ingressPolicy reads the annotations.
-func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect) *rule {
-	one := &rule{from: enable}
+func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect) *draft {
+	one := &draft{from: enable}
 	one.Name = r.name
 	credentials := r.annotation("cors-allow-credentials")
 	one.AllowCredentials = true
@@ -185,7 +185,7 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 }
 
 // ingressNames reads a list of names, or sets its default.
-func (c *conversion) ingressNames(one *rule, r *resource, field, annotation string, otherwise []string, d dialect) {
+func (c *conversion) ingressNames(one *draft, r *resource, field, annotation string, otherwise []string, d dialect) {
 	n := r.annotation(annotation)
 	if text(n) == "" {
 		one.setNames(field, otherwise, nil)
@@ -200,7 +200,7 @@ func (c *conversion) ingressNames(one *rule, r *resource, field, annotation stri
 }
 
 // ingressOrigins reads cors-allow-origin.
-func (c *conversion) ingressOrigins(one *rule, r *resource, enable, credentials *document.Node, d dialect) {
+func (c *conversion) ingressOrigins(one *draft, r *resource, enable, credentials *document.Node, d dialect) {
 	n := r.annotation("cors-allow-origin")
 	var parts []*document.Node
 	if text(n) != "" {
@@ -232,7 +232,7 @@ func (c *conversion) ingressOrigins(one *rule, r *resource, enable, credentials 
 var nginxList = regexp.MustCompile(`^((([a-z]+://)?(\*\.)?[A-Za-z0-9.-]*(:[0-9]+)?,?)|null,?)+$`)
 
 // nginxOrigins reads a list of origins.
-func (c *conversion) nginxOrigins(r *rule, n *document.Node, parts []*document.Node) {
+func (c *conversion) nginxOrigins(d *draft, n *document.Node, parts []*document.Node) {
 	if !nginxList.MatchString(strings.ReplaceAll(strings.Join(words(parts), ","), " ", "")) {
 		c.warn(n, "", "isn't a list of origins to a controller that validates annotations, which then allows every origin", "carried over for the origins in it")
 	}
@@ -241,7 +241,7 @@ func (c *conversion) nginxOrigins(r *rule, n *document.Node, parts []*document.N
 	}
 	for _, part := range parts {
 		if part.Text != "" {
-			r.addOrigin(nginxOrigin(strings.ToLower(part.Text), r.AllowCredentials), part)
+			d.addOrigin(nginxOrigin(strings.ToLower(part.Text), d.AllowCredentials), part)
 		}
 	}
 }
@@ -258,15 +258,15 @@ func nginxOrigin(text string, credentials bool) cors.OriginEntry {
 
 // higressAnnotation reads a list of origins as Higress does: a star before a domain
 // stands for its subdomains in every scheme, and a star elsewhere for nothing.
-func (c *conversion) higressAnnotation(r *rule, _ *document.Node, parts []*document.Node) {
+func (c *conversion) higressAnnotation(d *draft, _ *document.Node, parts []*document.Node) {
 	for _, part := range parts {
 		_, domain, wildcard := strings.Cut(part.Text, "://*.")
 		switch {
 		case part.Text == "":
 		case wildcard:
-			c.matchOrigin(r, part, originMatcher{kind: regexMatcher, text: `.*\.` + regexp.QuoteMeta(domain)})
+			c.matchOrigin(d, part, originMatcher{kind: regexMatcher, text: `.*\.` + regexp.QuoteMeta(domain)})
 		default:
-			c.matchOrigin(r, part, originMatcher{kind: exactMatcher, text: part.Text})
+			c.matchOrigin(d, part, originMatcher{kind: exactMatcher, text: part.Text})
 		}
 	}
 }

@@ -32,11 +32,11 @@ const (
 // matchOrigin adds the entries to a policy that allow what a matcher does, as far as
 // that is safe, and says what they leave out. Whether the policy allows credentials
 // must be known already.
-func (c *conversion) matchOrigin(r *rule, at *document.Node, m originMatcher) {
+func (c *conversion) matchOrigin(d *draft, at *document.Node, m originMatcher) {
 	if m.ignoreCase && m.kind != regexMatcher {
 		m.text = strings.ToLower(m.text) // as browsers send origins
 	}
-	t := &translation{credentials: r.AllowCredentials}
+	t := &translation{credentials: d.AllowCredentials}
 	t.matcher(m)
 	for _, remark := range t.remarks {
 		c.warn(at, "", remark.what, remark.instead)
@@ -44,16 +44,16 @@ func (c *conversion) matchOrigin(r *rule, at *document.Node, m originMatcher) {
 	for _, entry := range t.entries {
 		// What a matcher has beside others is added once; two matchers that are the
 		// same are worth a warning.
-		if len(t.entries) == 1 || !slices.Contains(r.AllowOrigins, entry) {
-			r.addOrigin(entry, at)
+		if len(t.entries) == 1 || !slices.Contains(d.AllowOrigins, entry) {
+			d.addOrigin(entry, at)
 		}
 	}
 }
 
 // addOrigin adds an entry that comes from a place.
-func (r *rule) addOrigin(entry cors.OriginEntry, at *document.Node) {
-	r.AllowOrigins = append(r.AllowOrigins, entry)
-	r.mark("allow_origins", append(r.at["allow_origins"], at))
+func (d *draft) addOrigin(entry cors.OriginEntry, at *document.Node) {
+	d.AllowOrigins = append(d.AllowOrigins, entry)
+	d.mark("allow_origins", append(d.at["allow_origins"], at))
 }
 
 // A translation is what a matcher becomes.

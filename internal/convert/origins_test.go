@@ -12,11 +12,11 @@ import (
 )
 
 // entriesOf are the entries that a matcher becomes, and the policy with them.
-func entriesOf(m originMatcher, credentials bool) (entries []string, r *rule) {
+func entriesOf(m originMatcher, credentials bool) (entries []string, d *draft) {
 	c := &conversion{}
 	t := &translation{credentials: credentials}
 	t.matcher(m)
-	r = &rule{Config: cors.Config{AllowOrigins: t.entries, AllowCredentials: credentials}}
+	d = &draft{Config: cors.Config{AllowOrigins: t.entries, AllowCredentials: credentials}}
 	for _, remark := range t.remarks {
 		if remark.what == "" || remark.instead == "" {
 			panic("a remark lacks words")
@@ -30,7 +30,7 @@ func entriesOf(m originMatcher, credentials bool) (entries []string, r *rule) {
 		}
 	}
 	_ = c
-	return entries, r
+	return entries, d
 }
 
 // TestMatchers is about what matchers of origins become, without and with credentials.

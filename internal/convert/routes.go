@@ -109,16 +109,16 @@ func (t *routing) route(gateway string, r *resource, hosts []routedHost, route *
 }
 
 // policyOf is a policy as tables have it.
-func policyOf(r *rule) *envoyPolicy {
-	if r == nil {
+func policyOf(d *draft) *envoyPolicy {
+	if d == nil {
 		return nil
 	}
-	r.detach()
-	return &envoyPolicy{rule: r, text: fingerprint(r)}
+	d.detach()
+	return &envoyPolicy{rule: d, text: fingerprint(d)}
 }
 
-// addRules turns the tables into rules.
-func (t *routing) addRules() {
+// addDrafts turns the tables into drafts.
+func (t *routing) addDrafts() {
 	var tables []*envoyTable
 	for _, table := range t.reader.tables {
 		for _, v := range table.hosts {
@@ -152,7 +152,7 @@ func (t *routing) addRules() {
 		t.name(table)
 		table.unite()
 		table.join()
-		table.addRules()
+		table.addDrafts()
 	}
 }
 
@@ -419,11 +419,11 @@ func pathCovers(m, other match.Path) bool {
 }
 
 // fingerprint is the policy as text, without its name and its match.
-func fingerprint(r *rule) string {
-	if r == nil {
+func fingerprint(d *draft) string {
+	if d == nil {
 		return ""
 	}
-	alike := policyjson.Policy{Config: r.Config}
+	alike := policyjson.Policy{Config: d.Config}
 	alike.Name = ""
 	return policyjson.Line(alike.Object())
 }
