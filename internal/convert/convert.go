@@ -151,34 +151,23 @@ type draft struct {
 // add adds a policy. Of two that match the same, the first counts.
 func (c *conversion) add(d *draft) { c.drafts = append(c.drafts, d) }
 
-// warn adds a warning about a value; path is its place in the document, such as
-// "spec.http[0].corsPolicy.allowOrigins[1]", and found if it is empty.
-func (c *conversion) warn(at *document.Node, path, what, instead string) { //nolint:unparam // a source may know a better path
-	if path == "" {
-		path = cmp.Or(c.path(at), "configuration")
-	}
-	c.report(problem.NotCarriedOver, at, path, what, instead)
+// warn adds a warning about a value that isn't carried over as it is.
+func (c *conversion) warn(at *document.Node, what, instead string) {
+	c.warnOf(problem.NotCarriedOver, at, what, instead)
 }
 
-// warnOf adds a warning about a value of which the engine has told a problem.
+// warnOf adds a warning of a kind about a value.
 func (c *conversion) warnOf(kind problem.Kind, at *document.Node, what, instead string) {
-	c.report(kind, at, cmp.Or(c.path(at), "configuration"), what, instead)
-}
-
-func (c *conversion) report(kind problem.Kind, at *document.Node, path, what, instead string) {
-	p := problem.New(kind, path, what, instead)
-	p.Warning = true
-	c.findings = append(c.findings, c.file.Finding(at.Offset, p))
+	c.findings = append(c.findings, at.Warning(kind, c.path(at), what, instead))
 }
 
 // found notes a part of the source that does CORS; what says what it is.
 func (c *conversion) found(at *document.Node, what string) {
-	path := cmp.Or(c.path(at), "configuration")
-	offset := at.Offset
+	removal := Removal{File: c.file, Offset: at.Offset, Path: c.path(at), What: what}
 	if s, inside := c.steps[at]; inside {
-		offset = s.offset
+		removal.Offset = s.offset
 	}
-	c.remove = append(c.remove, Removal{File: c.file, Offset: offset, Path: path, What: what})
+	c.remove = append(c.remove, removal)
 }
 
 // setHeaders warns of CORS headers that are set beside the policies: by Envoy's
@@ -194,7 +183,7 @@ func (c *conversion) setHeaders(n *document.Node) bool {
 			continue
 		}
 		c.found(at, "sets a CORS header")
-		c.warn(at, "", "sets a CORS header beside the policies, which isn't read", "left out; write a policy for what it does")
+		c.warn(at, "sets a CORS header beside the policies, which isn't read", "left out; write a policy for what it does")
 	}
 	return true
 }
@@ -222,27 +211,24 @@ func (d *draft) place(field string, index int) *document.Node {
 	return d.from
 }
 
-// path is the place of a value in its document, such as "spec.http[0].corsPolicy".
+// path is the place of a value in its document, such as "spec.http[0].corsPolicy"; a
+// document as a whole is the configuration.
 func (c *conversion) path(n *document.Node) string {
 	if c.paths == nil {
 		c.paths, c.steps = map[*document.Node]string{}, map[*document.Node]step{}
 		for _, d := range c.file.Documents {
-			c.enter(d)
+			d.Walk(c.enter)
 		}
 	}
 	if path, known := c.paths[n]; known {
 		return path
 	}
 	var names []string
-	for {
-		s, inside := c.steps[n]
-		if !inside {
-			break
-		}
-		names, n = append(names, s.name), s.from
+	for s, inside := c.steps[n]; inside; s, inside = c.steps[s.from] {
+		names = append(names, s.name)
 	}
 	slices.Reverse(names)
-	return strings.TrimPrefix(strings.Join(names, ""), ".")
+	return cmp.Or(strings.TrimPrefix(strings.Join(names, ""), "."), "configuration")
 }
 
 // A step leads from a value to one in it.
@@ -254,20 +240,19 @@ type step struct {
 	offset int
 }
 
-// enter notes how to get to all that is in a value.
-func (c *conversion) enter(n *document.Node) {
+// enter notes how to get from a value to what is in it.
+func (c *conversion) enter(n *document.Node) bool {
 	for _, m := range n.Members {
 		name := "." + m.Name
 		if !plainName(m.Name) {
 			name = "[" + quote(m.Name) + "]"
 		}
 		c.steps[m.Value] = step{n, name, m.Offset}
-		c.enter(m.Value)
 	}
 	for i, e := range n.Elements {
 		c.steps[e] = step{n, fmt.Sprintf("[%d]", i), e.Offset}
-		c.enter(e)
 	}
+	return true
 }
 
 // plainName reports whether a field's name needs no quotes in a path.

@@ -143,7 +143,7 @@ func (e *envoyReader) checkFilters(routes *document.Node) {
 			return
 		}
 	}
-	e.c.warn(filters, "", "the filter chain has no "+nativeFilter+", so Envoy ignores its CORS policies",
+	e.c.warn(filters, "the filter chain has no "+nativeFilter+", so Envoy ignores its CORS policies",
 		"check that they are meant: with this filter they apply")
 }
 
@@ -157,7 +157,7 @@ func (e *envoyReader) table(from *document.Node, hosts []*document.Node, outer l
 		own := e.level(n, n.Get("cors"))
 		v.policy = e.policy(own, outer)
 		if v.domains = e.domains(n, byHeader, taken); v.domains == nil {
-			e.c.warn(n, "", "has no domains, so Envoy refuses it", "left out with its policies")
+			e.c.warn(n, "has no domains, so Envoy refuses it", "left out with its policies")
 			continue
 		}
 		for _, route := range n.Get("routes").List() {
@@ -181,9 +181,9 @@ func (e *envoyReader) domains(host *document.Node, byHeader bool, taken map[stri
 	for _, d := range host.Get("domains").List() {
 		switch text := strings.ToLower(d.String()); {
 		case taken[text]:
-			e.c.warn(d, "", "is the domain of a virtual host already, so Envoy refuses it", "left out")
+			e.c.warn(d, "is the domain of a virtual host already, so Envoy refuses it", "left out")
 		case text == "":
-			e.c.warn(d, "", "is no domain, so Envoy refuses it", "left out")
+			e.c.warn(d, "is no domain, so Envoy refuses it", "left out")
 		default:
 			taken[text] = true
 			list = append(list, newDomain(d, text, byHeader))
@@ -209,7 +209,7 @@ func (e *envoyReader) route(n *document.Node, host, outer level) *envoyRoute {
 		if one.key() == r.policy.key() {
 			continue
 		}
-		e.c.warn(cluster, "", "has a policy of its own, and the filter decides before Envoy chooses a cluster",
+		e.c.warn(cluster, "has a policy of its own, and the filter decides before Envoy chooses a cluster",
 			"carried over without it; give the cluster a route of its own")
 		if lenient(r.policy, one) {
 			r.policy = r.policy.withoutCredentials()

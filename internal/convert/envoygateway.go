@@ -32,7 +32,7 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	}
 	for _, p := range e.policies {
 		if n := p.Get("spec", "cors"); given(n) && n.Kind == document.Object && !p.used {
-			c.warn(n, "", "is attached to nothing that is in the file, or to what has another policy already", "left out; check the targets of the SecurityPolicy")
+			c.warn(n, "is attached to nothing that is in the file, or to what has another policy already", "left out; check the targets of the SecurityPolicy")
 		}
 	}
 }
@@ -127,7 +127,7 @@ func (c *conversion) targets(r *resource) (targets []target) {
 	}
 	for _, n := range spec.Get("target_selectors").List() {
 		if expressions := n.Get("match_expressions"); given(expressions) && given(spec.Get("cors")) {
-			c.warn(expressions, "", "expressions of labels aren't evaluated", "the policy is carried over without what they select; name the targets")
+			c.warn(expressions, "expressions of labels aren't evaluated", "the policy is carried over without what they select; name the targets")
 			continue
 		}
 		targets = append(targets, target{at: n, kind: n.Get("kind").String(), labels: n})
@@ -256,7 +256,7 @@ func (e *envoyGateway) addGateways(p *securityPolicy) {
 		}
 		policy := e.policy(p, nil)
 		if t.section != "" && policy != nil {
-			e.c.warn(t.at, "", "the Gateway with the listener "+quote(t.section)+" isn't in the file, so its host isn't known",
+			e.c.warn(t.at, "the Gateway with the listener "+quote(t.section)+" isn't in the file, so its host isn't known",
 				"carried over for every host; add match.hosts, or convert with the Gateway in the file")
 		}
 		e.otherwise(p, parent{p.namespace, t.name, t.section}, everyHost(t.at), policy)
@@ -306,7 +306,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		return
 	}
 	if merge := p.Get("spec", "merge_type"); given(merge) && !slices.ContainsFunc(e.routes, func(r *resource) bool { return p.isFor(r) && e.isBelow(r) }) {
-		e.c.warn(merge, "", "the Gateway's policy that this one is merged into isn't in the file",
+		e.c.warn(merge, "the Gateway's policy that this one is merged into isn't in the file",
 			"carried over with the fields that are here; convert with the other policy in the file")
 	}
 	for _, t := range p.targets {
@@ -317,7 +317,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		if t.labels != nil {
 			what = "no " + t.kind + " in the file has the labels, so the hosts and paths aren't known"
 		}
-		e.c.warn(t.at, "", what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
+		e.c.warn(t.at, what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
 		p.used = true
 		e.c.add(policy.draftFor(match.Match{}, p.name))
 	}

@@ -223,7 +223,7 @@ func (t *envoyTable) placements(v *virtualHost) (list []placement) {
 		}
 		if i := slices.IndexFunc(earlier, func(before *envoyRoute) bool { return before.path.covers(r.path) }); i >= 0 {
 			if r.policy.key() != earlier[i].policy.key() {
-				t.reader.c.warn(r.from, "", "no request gets here, because the route in line "+line(earlier[i].from)+" comes first and matches them all",
+				t.reader.c.warn(r.from, "no request gets here, because the route in line "+line(earlier[i].from)+" comes first and matches them all",
 					"left out; put it first if it is meant to apply")
 			}
 			continue
@@ -434,7 +434,7 @@ func (t *envoyTable) byName() (changed bool) {
 		}
 		done[r.name], changed = true, true
 		if r.noPreflight && r.policy != nil {
-			t.reader.c.warn(r.match, "", "no preflight meets the route's conditions, so preflights take another route and its policy, in Envoy as here",
+			t.reader.c.warn(r.match, "no preflight meets the route's conditions, so preflights take another route and its policy, in Envoy as here",
 				"match by host and path to have one policy for both")
 		}
 		own := t.own[d.host]
@@ -491,11 +491,11 @@ func (t *envoyTable) report() {
 			if d.route.name != "" {
 				instead = "give the route a name of its own and convert again, so that the policy can match by it"
 			}
-			t.reader.c.warn(at, "", what+", so "+d.inWords(), instead)
+			t.reader.c.warn(at, what+", so "+d.inWords(), instead)
 		}
 		if d.rule != nil && !d.rule.withoutCredentials && lenient(d.rule.policy, d.route.policy) {
 			d.rule.withoutCredentials = true
-			t.reader.c.warn(d.rule.policy.rule.from, "", "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
+			t.reader.c.warn(d.rule.policy.rule.from, "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
 				"carried over without allow_credentials; give that route a name and convert again")
 		}
 	}
@@ -558,7 +558,7 @@ func compareTables(tables []*envoyTable) {
 				continue
 			}
 			if rules := t.others(other); len(rules) > 0 {
-				t.reader.c.warn(t.from, "", "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
+				t.reader.c.warn(t.from, "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
 					"convert each on its own, and give the filter of each listener its own configuration")
 				t.restrict(rules)
 			}
@@ -594,7 +594,7 @@ func (t *envoyTable) restrict(rules map[*tableRule][]*envoyPolicy) {
 	for rule, policies := range rules {
 		if !rule.withoutCredentials && slices.ContainsFunc(policies, func(p *envoyPolicy) bool { return lenient(rule.policy, p) }) {
 			rule.withoutCredentials = true
-			t.reader.c.warn(rule.policy.rule.from, "", "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
+			t.reader.c.warn(rule.policy.rule.from, "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
 				"carried over without allow_credentials; convert each route configuration on its own")
 		}
 	}
@@ -670,9 +670,9 @@ func (e *envoyReader) unreached(r *envoyRoute) {
 	switch {
 	case r.policy == nil:
 	case p.kind == noPath:
-		e.c.warn(r.from, "", "no request that a browser makes gets to this route", "its policy is left out")
+		e.c.warn(r.from, "no request that a browser makes gets to this route", "its policy is left out")
 	case p.kind != everyPath && p.kind != regexPath && !strings.HasPrefix(p.text, "/"):
-		e.c.warn(r.from, "", "no request gets to this route, because "+p.words()+" doesn't begin with a slash",
+		e.c.warn(r.from, "no request gets to this route, because "+p.words()+" doesn't begin with a slash",
 			"left out; write "+quote("/"+p.text)+" there if that is meant, and convert again")
 	}
 }

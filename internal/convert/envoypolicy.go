@@ -50,7 +50,7 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 		e.c.object(value)
 		e.c.found(m.Value, "a policy of Envoy's own filter")
 		if l.given && l.typed != nil && value != nil {
-			e.c.warn(value, "", "is the policy of a second CORS filter", "left out; convert the policies of one filter at a time")
+			e.c.warn(value, "is the policy of a second CORS filter", "left out; convert the policies of one filter at a time")
 			continue
 		}
 		l.given, l.disabled = true, disabled
@@ -123,7 +123,7 @@ func (e *envoyReader) policy(levels ...level) *envoyPolicy {
 		switch {
 		case l.legacy == nil:
 		case typed:
-			e.c.warn(l.legacy, "", "Envoy ignores this policy, because another one is in typed_per_filter_config", "left out")
+			e.c.warn(l.legacy, "Envoy ignores this policy, because another one is in typed_per_filter_config", "left out")
 		default:
 			layers = append(layers, l.legacy)
 		}
@@ -148,7 +148,7 @@ func (e *envoyReader) leafPolicy(levels ...level) *envoyPolicy {
 	p := e.policy(levels...)
 	own := cmp.Or(levels[0].typed, levels[0].legacy)
 	if p == nil && own != nil && !slices.ContainsFunc(levels, func(l level) bool { return hasOrigins(l.typed) || hasOrigins(l.legacy) }) {
-		e.c.warn(own, "", "the policy has no origins, so it allows nobody", "left out; list the origins")
+		e.c.warn(own, "the policy has no origins, so it allows nobody", "left out; list the origins")
 	}
 	return p
 }
@@ -203,18 +203,18 @@ func (e *envoyReader) unknownFields(layer *document.Node) {
 func (e *envoyReader) mode(d *draft, policy *document.Node) bool {
 	for _, field := range []string{"filter_enabled", "shadow_enabled"} {
 		if n := policy.Get(field); given(n) && (n.Kind != document.Object || !n.Has("default_value", "runtime_key")) {
-			e.c.warn(n, "", "is no RuntimeFractionalPercent, so Envoy refuses it", "carried over as it is without")
+			e.c.warn(n, "is no RuntimeFractionalPercent, so Envoy refuses it", "carried over as it is without")
 		}
 	}
 	enabled, key, share := fraction(policy.Get("filter_enabled"), 1)
 	if key != nil {
-		e.c.warn(key, "", "the runtime key "+quote(key.Text)+" can switch the policy on and off there", "carried over by its default; set mode instead")
+		e.c.warn(key, "the runtime key "+quote(key.Text)+" can switch the policy on and off there", "carried over by its default; set mode instead")
 	}
 	switch {
 	case enabled >= 1:
 		return true
 	case enabled > 0:
-		e.c.warn(share, "", "applies to a part of the requests, and a policy here applies to all or none", `carried over with "mode": "shadow", which changes nothing; leave out mode to apply it to all`)
+		e.c.warn(share, "applies to a part of the requests, and a policy here applies to all or none", `carried over with "mode": "shadow", which changes nothing; leave out mode to apply it to all`)
 	default:
 		if watched, _, _ := fraction(policy.Get("shadow_enabled"), 0); watched <= 0 {
 			return false
@@ -264,7 +264,7 @@ func (e *envoyReader) origin(d *draft, n *document.Node) {
 		if m.kind != "" {
 			what = "is empty"
 		}
-		e.c.warn(n, "", what, "left out; list the origins that it allows")
+		e.c.warn(n, what, "left out; list the origins that it allows")
 		return
 	}
 	e.c.matchOrigin(d, n, m)
@@ -298,7 +298,7 @@ func (e *envoyReader) list(d *draft, field string, n *document.Node) {
 		d.set(field, e.c.star(d, field, []*document.Node{n}))
 		return
 	case given(n) && n.Kind != document.String:
-		e.c.warn(n, "", "is not a string", "left out; write the names in one string, with commas between")
+		e.c.warn(n, "is not a string", "left out; write the names in one string, with commas between")
 		return
 	case n.String() == "":
 		return
@@ -306,10 +306,10 @@ func (e *envoyReader) list(d *draft, field string, n *document.Node) {
 	d.set(field, slices.DeleteFunc(e.c.split(n), func(name *document.Node) bool {
 		switch {
 		case name.Text == "":
-			e.c.warn(name, "", "has an empty name", "left out")
+			e.c.warn(name, "has an empty name", "left out")
 			return true
 		case isStar(name) && d.AllowCredentials && canBeStar:
-			e.c.warn(name, "", `"*" in a list means a name "*" when the request has credentials`,
+			e.c.warn(name, `"*" in a list means a name "*" when the request has credentials`,
 				`left out; list the names, or write "*" alone`)
 			return true
 		}
@@ -329,7 +329,7 @@ func (e *envoyReader) maxAge(r *draft, n *document.Node) {
 		if d, err := time.ParseDuration(text); err == nil && d >= 0 && d <= cors.MaxMaxAge*time.Second && d%time.Second == 0 {
 			instead = `left out; add "max_age": ` + strconv.Itoa(min(int(d/time.Second), longestAge)) + " to have it"
 		}
-		e.c.warn(n, "", quote(text)+" is not a number of seconds, so browsers ignore it, and remember a preflight for 5 seconds", instead)
+		e.c.warn(n, quote(text)+" is not a number of seconds, so browsers ignore it, and remember a preflight for 5 seconds", instead)
 		return
 	}
 	seconds, err := strconv.Atoi(text)

@@ -138,10 +138,10 @@ func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.No
 	c.objects(match.Get("headers"))
 	c.objects(match.Get("query_params"))
 	if method := match.Get("method"); given(method) && (method.Kind == document.Object) != (kind == "GRPCRoute") {
-		c.warn(method, "", "is no method", "left out")
+		c.warn(method, "is no method", "left out")
 	}
 	if path := match.Get("path"); given(path) && !isPathMatch(path) {
-		c.warn(path, "", "is no match of paths", "left out")
+		c.warn(path, "is no match of paths", "left out")
 		return false
 	}
 	for _, condition := range []struct{ field, words string }{{"headers", "headers"}, {"query_params", "query parameters"}, {"method", "method"}} {
@@ -200,7 +200,7 @@ func grpcPath(n *document.Node) envoyPath {
 func (c *conversion) filterPolicy(of *resource, rule *document.Node) *draft {
 	for _, backend := range rule.Get("backend_refs").List() {
 		if filter := c.routeFilter(of, backend); filter != nil {
-			c.warn(filter, "", "is the filter of one of the backends, and the filter here doesn't know which one answers",
+			c.warn(filter, "is the filter of one of the backends, and the filter here doesn't know which one answers",
 				"left out; move it to the filters of the rule if it is for all of them")
 		}
 	}
@@ -237,11 +237,11 @@ func (c *conversion) routeFilter(route *resource, of *document.Node) (cors *docu
 		n, isCORS := filter.Get("cors"), filter.Get("type").String() == "CORS"
 		switch {
 		case isCORS && !given(n):
-			c.warn(filter, "", "is a filter of the type CORS without cors", "left out")
+			c.warn(filter, "is a filter of the type CORS without cors", "left out")
 		case !isCORS && given(n):
-			c.warn(n, "", "stands in a filter that isn't of the type CORS, so the API server refuses it", `left out; write "type: CORS" beside it`)
+			c.warn(n, "stands in a filter that isn't of the type CORS, so the API server refuses it", `left out; write "type: CORS" beside it`)
 		case isCORS && cors != nil:
-			c.warn(filter, "", "is a second filter of the type CORS, so the API server refuses the route", "left out")
+			c.warn(filter, "is a second filter of the type CORS, so the API server refuses the route", "left out")
 		case isCORS && c.object(n):
 			c.found(filter, "of the HTTPRoute "+quote(route.name))
 			cors = n

@@ -23,8 +23,6 @@ func fromHigress(c *conversion, documents []*document.Node) {
 		case r.is("Ingress", ingressGroups...):
 			ingresses.ingress(r, higressAnnotations)
 		case r.kind == "" && r.Kind == document.Object && !r.Has("@type", "allow_origin_string_match") && (len(r.Members) == 0 || r.Has(higressFields...) || r.Has("_rules_")):
-			c.path(r.Node)
-			c.paths[r.Node] = "configuration" // which has no name of its own
 			c.found(r.Node, "the configuration of Higress' plugin")
 			p := &higressPlugin{c: c, name: "cors"}
 			p.configuration(r.Node)
@@ -114,20 +112,20 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 	services, prefixes := c.texts(service), c.texts(prefix)
 	switch {
 	case len(services) > 0 && (len(r.routes) > 0 || len(domains) == 0):
-		c.warn(service, "", "the filter can't match by a service", "the rule is left out; write a policy for its hosts or routes")
+		c.warn(service, "the filter can't match by a service", "the rule is left out; write a policy for its hosts or routes")
 		r.lost = true
 	case len(r.routes)+len(domains) == 0 && len(prefixes) > 0:
-		c.warn(prefix, "", "the filter can't match by the beginning of a route's name", "the rule is left out; write a policy with the names of the routes")
+		c.warn(prefix, "the filter can't match by the beginning of a route's name", "the rule is left out; write a policy with the names of the routes")
 		r.lost = true
 	case len(r.routes) > 0 && len(domains) > 0:
-		c.warn(match["domain"], "", "has no effect beside routes", "left out")
+		c.warn(match["domain"], "has no effect beside routes", "left out")
 		domains = nil
 	case len(prefixes) > 0:
-		c.warn(prefix, "", "has no effect beside routes or domains", "left out")
+		c.warn(prefix, "has no effect beside routes or domains", "left out")
 	case len(services) > 0:
-		c.warn(service, "", "has no effect beside domains", "left out")
+		c.warn(service, "has no effect beside domains", "left out")
 	case len(r.routes)+len(domains) == 0:
-		c.warn(from, "", "matches nothing, so Higress refuses the configuration", "left out")
+		c.warn(from, "matches nothing, so Higress refuses the configuration", "left out")
 		return
 	}
 	r.policy = policyOf(c.higressPolicy(config, from, p.name))
@@ -137,7 +135,7 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 				r.hosts = append(r.hosts, c.as(domain, domain.Offset, host))
 				continue
 			}
-			c.warn(domain, "", "the filter can't match hosts by "+quote(host), "left out; list the hosts")
+			c.warn(domain, "the filter can't match hosts by "+quote(host), "left out; list the hosts")
 			p.rules = append(p.rules, &higressRule{from: from, policy: r.policy, lost: true})
 		}
 	}
@@ -192,7 +190,7 @@ func (p *higressPlugin) reached(i int, host string) bool {
 		if host != "" {
 			requests += " for " + host
 		}
-		p.c.warn(r.from, "", requests+" gets here, because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+" comes first and matches them all",
+		p.c.warn(r.from, requests+" gets here, because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+" comes first and matches them all",
 			"left out; put it first if it is meant to apply")
 	}
 	return earlier == nil
@@ -225,12 +223,12 @@ func (p *higressPlugin) compare(i int, one *draft) {
 		place := p.c.path(earlier.from) + " in line " + line(earlier.from)
 		if before && !said {
 			said = true
-			p.c.warn(r.from, "", "comes after the hosts of "+place+", which there apply to requests that both match, and here the route's policy does",
+			p.c.warn(r.from, "comes after the hosts of "+place+", which there apply to requests that both match, and here the route's policy does",
 				"carried over; check which hosts its routes have")
 		}
 		if one.AllowCredentials && lenient(r.policy, earlier.policy) {
 			one.AllowCredentials = false
-			p.c.warn(r.from, "", "may apply to requests of "+place+", for which Higress lets fewer sites act as the visitor",
+			p.c.warn(r.from, "may apply to requests of "+place+", for which Higress lets fewer sites act as the visitor",
 				"carried over without allow_credentials; see there")
 		}
 	}
@@ -265,7 +263,7 @@ func (c *conversion) higressPolicy(n, from *document.Node, name string) *draft {
 	c.higressOrigins(d, n)
 	c.setMaxAge(d, n.Get("max_age"))
 	if d.MaxAge != nil && *d.MaxAge < 0 {
-		c.warn(n.Get("max_age"), "", strconv.Itoa(*d.MaxAge)+" seconds are out of range", "carried over as the default")
+		c.warn(n.Get("max_age"), strconv.Itoa(*d.MaxAge)+" seconds are out of range", "carried over as the default")
 	}
 	if d.MaxAge == nil || *d.MaxAge <= 0 {
 		d.age(from, longestAge) // the default is a day
@@ -284,7 +282,7 @@ func (c *conversion) higressOrigins(d *draft, n *document.Node) {
 		d.addOrigin(cors.OriginEntry{Text: "*"}, at)
 		if d.AllowCredentials {
 			d.AllowCredentials = false
-			c.warn(n.Get("allow_credentials"), "", `has no effect beside "*" in allow_origins`, "left out; list the origins that need credentials")
+			c.warn(n.Get("allow_credentials"), `has no effect beside "*" in allow_origins`, "left out; list the origins that need credentials")
 		}
 		return
 	}
@@ -319,7 +317,7 @@ func (c *conversion) higressPattern(d *draft, at *document.Node, pattern string)
 		schemes, host = bothSchemes, strings.TrimPrefix(origin, "*://")
 	}
 	if strings.HasSuffix(host, "*") && host != "*" {
-		c.warn(at, "", quote(pattern)+" allows hosts of any owner that begin with "+quote(strings.TrimSuffix(host, "*")), "left out; list the origins")
+		c.warn(at, quote(pattern)+" allows hosts of any owner that begin with "+quote(strings.TrimSuffix(host, "*")), "left out; list the origins")
 		return
 	}
 	before := len(d.AllowOrigins)
@@ -329,7 +327,7 @@ func (c *conversion) higressPattern(d *draft, at *document.Node, pattern string)
 		}
 	}
 	if host != "*" && len(d.AllowOrigins) > before && !strings.Contains(schemes[0], "*") {
-		c.warn(at, "", quote(pattern)+" matches "+quote(schemes[0]+"://"+strings.ReplaceAll(host, "*", "a")+".evil.example")+
+		c.warn(at, quote(pattern)+" matches "+quote(schemes[0]+"://"+strings.ReplaceAll(host, "*", "a")+".evil.example")+
 			" too in releases of the plugin before alibaba/higress#1743 was fixed", "carried over for what it says")
 	}
 }

@@ -55,7 +55,7 @@ func (c *conversion) delegated(r *resource, routes []*document.Node) {
 	for _, http := range routes {
 		if policy := http.Get("cors_policy"); given(policy) {
 			c.found(policy, "of the VirtualService "+quote(r.name))
-			c.warn(policy, "", "belongs to a VirtualService without hosts, to which another one delegates",
+			c.warn(policy, "belongs to a VirtualService without hosts, to which another one delegates",
 				"left out; convert it with the hosts of the other one")
 		}
 	}
@@ -73,7 +73,7 @@ type istioRoute struct {
 func (c *conversion) istioRoutes(r *resource, http *document.Node, hosts []routedHost) (list []istioRoute) {
 	policy := policyOf(c.istioPolicy(r, http))
 	if delegate := http.Get("delegate"); given(delegate) {
-		c.warn(delegate, "", "the VirtualService that this one delegates to may have a policy of its own",
+		c.warn(delegate, "the VirtualService that this one delegates to may have a policy of its own",
 			"it isn't carried over; convert it with the hosts of this one")
 	}
 	for _, match := range orEverything(http.Get("match").List()) {
@@ -141,7 +141,7 @@ func (r *envoyRoute) istioMatch(c *conversion, match *document.Node) bool {
 	for _, field := range []string{"uri", "authority"} {
 		n := match.Get(field)
 		if _, text := stringMatch(n); given(n) && text == nil {
-			c.warn(n, "", "has neither exact nor prefix nor regex, so Istio refuses it", "the match is left out")
+			c.warn(n, "has neither exact nor prefix nor regex, so Istio refuses it", "the match is left out")
 			return false
 		}
 	}
@@ -205,21 +205,21 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *draft {
 	unmatched := n.Get("unmatched_preflights")
 	d.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched.String(), "IGNORE")
 	if given(unmatched) && d.ForwardUnmatchedPreflights && !slices.Contains([]string{"FORWARD", "UNSPECIFIED"}, strings.ToUpper(unmatched.String())) {
-		c.warn(unmatched, "", "is none of FORWARD, IGNORE and UNSPECIFIED", "carried over as FORWARD, which is the default")
+		c.warn(unmatched, "is none of FORWARD, IGNORE and UNSPECIFIED", "carried over as FORWARD, which is the default")
 	}
 	origins, deprecated := c.objects(n.Get("allow_origins")), n.Get("allow_origin")
 	for _, origin := range origins {
 		c.unknown(origin, "a StringMatch", "exact", "prefix", "regex")
 		if kind, text := stringMatch(origin); text != nil && text.Text == "" {
-			c.warn(text, "", "is empty, so Istio refuses it", `left out; list the origins, or write {exact: "*"} for every one`)
+			c.warn(text, "is empty, so Istio refuses it", `left out; list the origins, or write {exact: "*"} for every one`)
 		} else if text != nil {
 			c.matchOrigin(d, text, originMatcher{kind: kind, text: text.Text})
 		} else {
-			c.warn(origin, "", "has neither exact nor prefix nor regex", "left out")
+			c.warn(origin, "has neither exact nor prefix nor regex", "left out")
 		}
 	}
 	if len(origins) > 0 && given(deprecated) {
-		c.warn(deprecated, "", "has no effect beside allowOrigins", "left out")
+		c.warn(deprecated, "has no effect beside allowOrigins", "left out")
 		return d
 	}
 	for _, origin := range c.texts(deprecated) {
@@ -238,7 +238,7 @@ func (c *conversion) istioHosts(r *resource) (hosts []routedHost) {
 				what += ", and its namespace isn't in the file"
 				instead = "carried over as it is; add the other names by which it is called, such as " + quote(host+".NAMESPACE"+clusterDomain)
 			}
-			c.warn(n, "", what, instead)
+			c.warn(n, what, instead)
 		}
 		hosts = append(hosts, routedHost{at: n, names: serviceNames(host, r.namespace)})
 	}

@@ -67,7 +67,7 @@ func given(n *document.Node) bool { return n != nil && n.Kind != document.Null }
 func (c *conversion) unknown(n *document.Node, what string, fields ...string) {
 	for _, m := range members(n) {
 		if !slices.ContainsFunc(fields, func(name string) bool { return spelling.Is(m.Name, name) }) {
-			c.warn(m.Value, "", quote(m.Name)+" is not a field of "+what, "left out; the fields are "+strings.Join(fields, ", "))
+			c.warn(m.Value, quote(m.Name)+" is not a field of "+what, "left out; the fields are "+strings.Join(fields, ", "))
 		}
 	}
 }
@@ -75,7 +75,7 @@ func (c *conversion) unknown(n *document.Node, what string, fields ...string) {
 // object reports whether a value is an object, and says so if it is anything else.
 func (c *conversion) object(n *document.Node) bool {
 	if given(n) && n.Kind != document.Object {
-		c.warn(n, "", "is not an object", "left out")
+		c.warn(n, "is not an object", "left out")
 	}
 	return given(n) && n.Kind == document.Object
 }
@@ -83,13 +83,13 @@ func (c *conversion) object(n *document.Node) bool {
 // objects are the objects of a list; what is none is said.
 func (c *conversion) objects(n *document.Node) (list []*document.Node) {
 	if given(n) && n.Kind != document.List {
-		c.warn(n, "", "is not a list", "left out")
+		c.warn(n, "is not a list", "left out")
 	}
 	for _, e := range n.List() {
 		if e.Kind == document.Object {
 			list = append(list, e)
 		} else {
-			c.warn(e, "", "is not an object", "left out")
+			c.warn(e, "is not an object", "left out")
 		}
 	}
 	return list
@@ -105,7 +105,7 @@ func (c *conversion) texts(n *document.Node) (texts []*document.Node) {
 		if e.Kind == document.String {
 			texts = append(texts, e)
 		} else {
-			c.warn(e, "", "is not a string", "left out")
+			c.warn(e, "is not a string", "left out")
 		}
 	}
 	return texts
@@ -125,7 +125,7 @@ func (c *conversion) joined(n *document.Node) (texts []*document.Node) {
 	for _, list := range c.texts(n) {
 		for _, part := range c.split(list) {
 			if part.Text == "" {
-				c.warn(part, "", "has an empty name", "left out")
+				c.warn(part, "has an empty name", "left out")
 			} else {
 				texts = append(texts, part)
 			}
@@ -200,7 +200,7 @@ func (c *conversion) star(d *draft, field string, names []*document.Node) []*doc
 	case len(names) == 1 && field == "allow_headers":
 		return append(names, c.as(names[0], names[0].Offset, "Authorization"))
 	case len(names) > 1 && d.AllowCredentials:
-		c.warn(names[i], "", `"*" in a list means a name "*" when the request has credentials`,
+		c.warn(names[i], `"*" in a list means a name "*" when the request has credentials`,
 			`left out; list the names, or write "*" alone`)
 		return slices.Delete(names, i, i+1)
 	}
@@ -223,7 +223,7 @@ func (c *conversion) boolean(n *document.Node, otherwise bool) bool {
 	case n.Kind == document.Bool:
 		return n.Text == "true"
 	}
-	c.warn(n, "", "is not true or false", "carried over as "+strconv.FormatBool(otherwise))
+	c.warn(n, "is not true or false", "carried over as "+strconv.FormatBool(otherwise))
 	return otherwise
 }
 
@@ -234,7 +234,7 @@ func (c *conversion) setMaxAge(d *draft, n *document.Node) {
 	}
 	seconds, err := strconv.Atoi(strings.TrimSpace(n.Text))
 	if err != nil {
-		c.warn(n, "", quote(n.Text)+" is not a whole number of seconds", "left out")
+		c.warn(n, quote(n.Text)+" is not a whole number of seconds", "left out")
 		return
 	}
 	d.age(n, seconds)
@@ -248,12 +248,12 @@ func (c *conversion) setDuration(r *draft, n *document.Node) {
 	case err == nil:
 		r.age(n, int(d/time.Second))
 	case n.Kind == document.Number:
-		c.warn(n, "", n.Text+` is a number, and a duration is written as "`+n.Text+`s" there`, "carried over as seconds")
+		c.warn(n, n.Text+` is a number, and a duration is written as "`+n.Text+`s" there`, "carried over as seconds")
 		c.setMaxAge(r, n)
 	case n.Kind != document.String:
-		c.warn(n, "", "is no text, and so not a duration", `left out; write one such as "24h"`)
+		c.warn(n, "is no text, and so not a duration", `left out; write one such as "24h"`)
 	default:
-		c.warn(n, "", quote(n.Text)+" is not a duration", `left out; write one such as "24h"`)
+		c.warn(n, quote(n.Text)+" is not a duration", `left out; write one such as "24h"`)
 	}
 }
 

@@ -72,11 +72,11 @@ func (t *routing) ingress(r *resource, d dialect) {
 	enable := r.annotation("enable-cors")
 	enabled, err := strconv.ParseBool(text(enable))
 	if err != nil && text(enable) != "" {
-		c.warn(enable, "", quote(text(enable))+" isn't true or false, and means false there", `left out; write "true" if that is meant`)
+		c.warn(enable, quote(text(enable))+" isn't true or false, and means false there", `left out; write "true" if that is meant`)
 	}
 	if canary, _ := strconv.ParseBool(text(r.annotation("canary"))); canary {
 		if enabled {
-			c.warn(enable, "", "is an annotation of a canary, which has those of the main Ingress", "left out")
+			c.warn(enable, "is an annotation of a canary, which has those of the main Ingress", "left out")
 		}
 		return
 	}
@@ -122,9 +122,9 @@ func (c *conversion) checkAnnotations(r *resource, enable *document.Node) {
 		switch {
 		case !ofController || prefix == "":
 		case (known || name == "server-alias") && (m.Value.Kind == document.List || m.Value.Kind == document.Object):
-			c.warn(m.Value, "", "is not a string, so the API server refuses it", "left out")
+			c.warn(m.Value, "is not a string, so the API server refuses it", "left out")
 		case strings.HasPrefix(name, "cors-") && !known:
-			c.warn(m.Value, "", quote(m.Name)+" is no annotation of the controller", "left out; there are "+strings.Join(corsAnnotations, ", "))
+			c.warn(m.Value, quote(m.Name)+" is no annotation of the controller", "left out; there are "+strings.Join(corsAnnotations, ", "))
 		}
 	}
 }
@@ -133,7 +133,7 @@ func (c *conversion) checkAnnotations(r *resource, enable *document.Node) {
 func (c *conversion) warnDisabled(r *resource) {
 	for _, name := range corsAnnotations {
 		if n := r.annotation(name); n != nil {
-			c.warn(n, "", `has no effect without enable-cors: "true"`, "left out")
+			c.warn(n, `has no effect without enable-cors: "true"`, "left out")
 			return
 		}
 	}
@@ -149,7 +149,7 @@ func (c *conversion) warnSnippets(r *resource) {
 		if found := corsHeader.FindStringIndex(text(n)); found != nil {
 			c.found(n, "the CORS headers in a snippet of the Ingress "+quote(r.name))
 			at := corsHeader.FindStringIndex(n.Text)
-			c.warn(c.as(n, n.TextMap().Offset(at[0]), n.Text[at[0]:at[1]]), "",
+			c.warn(c.as(n, n.TextMap().Offset(at[0]), n.Text[at[0]:at[1]]),
 				"sets CORS headers in nginx's own language, which isn't read",
 				"left out; write a policy for what it does")
 		}
@@ -165,7 +165,7 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	if allow, err := strconv.ParseBool(text(credentials)); err == nil {
 		one.AllowCredentials = allow
 	} else if text(credentials) != "" {
-		c.warn(credentials, "", quote(text(credentials))+" isn't true or false, and means the default there", "carried over as true")
+		c.warn(credentials, quote(text(credentials))+" isn't true or false, and means the default there", "carried over as true")
 	}
 	c.ingressNames(one, r, "allow_methods", "cors-allow-methods", ingressMethods, d)
 	c.ingressNames(one, r, "allow_headers", "cors-allow-headers", d.headers, d)
@@ -175,7 +175,7 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	one.age(enable, longestAge) // the default is 20 days, which no browser remembers
 	if n := r.annotation("cors-max-age"); text(n) != "" {
 		if _, err := strconv.Atoi(text(n)); err != nil {
-			c.warn(n, "", quote(n.Text)+" isn't a number of seconds, and means the default there", "carried over as "+strconv.Itoa(longestAge))
+			c.warn(n, quote(n.Text)+" isn't a number of seconds, and means the default there", "carried over as "+strconv.Itoa(longestAge))
 		} else {
 			c.setMaxAge(one, n)
 		}
@@ -192,7 +192,7 @@ func (c *conversion) ingressNames(one *draft, r *resource, field, annotation str
 		return
 	}
 	if strings.Contains(n.Text, "*") && !d.wildcards {
-		c.warn(n, "", quote(n.Text)+" isn't accepted, and means the default there", "carried over as the default")
+		c.warn(n, quote(n.Text)+" isn't accepted, and means the default there", "carried over as the default")
 		one.setNames(field, otherwise, slices.Repeat([]*document.Node{n}, len(otherwise)))
 		return
 	}
@@ -206,7 +206,7 @@ func (c *conversion) ingressOrigins(one *draft, r *resource, enable, credentials
 	if text(n) != "" {
 		parts = c.split(n)
 	} else if n != nil {
-		c.warn(n, "", "is empty, which means every origin there", `carried over as "*"`)
+		c.warn(n, "is empty, which means every origin there", `carried over as "*"`)
 	}
 	i := slices.IndexFunc(parts, isStar)
 	if i < 0 && parts != nil {
@@ -222,7 +222,7 @@ func (c *conversion) ingressOrigins(one *draft, r *resource, enable, credentials
 	if one.AllowCredentials && !d.starForCredentials {
 		// nginx answers with "*", and browsers don't take that for requests with credentials.
 		one.AllowCredentials = false
-		c.warn(cmp.Or(credentials, enable), "", `credentials, which are allowed unless cors-allow-credentials is "false", have no effect with the origin "*": browsers refuse the two together`,
+		c.warn(cmp.Or(credentials, enable), `credentials, which are allowed unless cors-allow-credentials is "false", have no effect with the origin "*": browsers refuse the two together`,
 			"carried over without allow_credentials; list the origins that need them")
 	}
 }
@@ -234,10 +234,10 @@ var nginxList = regexp.MustCompile(`^((([a-z]+://)?(\*\.)?[A-Za-z0-9.-]*(:[0-9]+
 // nginxOrigins reads a list of origins.
 func (c *conversion) nginxOrigins(d *draft, n *document.Node, parts []*document.Node) {
 	if !nginxList.MatchString(strings.ReplaceAll(strings.Join(words(parts), ","), " ", "")) {
-		c.warn(n, "", "isn't a list of origins to a controller that validates annotations, which then allows every origin", "carried over for the origins in it")
+		c.warn(n, "isn't a list of origins to a controller that validates annotations, which then allows every origin", "carried over for the origins in it")
 	}
 	if parts[len(parts)-1].Text == "" {
-		c.warn(n, "", "ends with a comma, so that every origin matches there", "carried over for the origins in it")
+		c.warn(n, "ends with a comma, so that every origin matches there", "carried over for the origins in it")
 	}
 	for _, part := range parts {
 		if part.Text != "" {
@@ -305,7 +305,7 @@ func (c *conversion) serverAliases(r *resource) (hosts []routedHost) {
 	for _, part := range c.split(n) {
 		switch {
 		case strings.HasPrefix(part.Text, "~"):
-			c.warn(part, "", "the filter can't match hosts by a regex", "left out; add the hosts to match.hosts")
+			c.warn(part, "the filter can't match hosts by a regex", "left out; add the hosts to match.hosts")
 		case part.Text != "":
 			hosts = append(hosts, oneHost(part))
 		}

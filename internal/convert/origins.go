@@ -39,7 +39,7 @@ func (c *conversion) matchOrigin(d *draft, at *document.Node, m originMatcher) {
 	t := &translation{credentials: d.AllowCredentials}
 	t.matcher(m)
 	for _, remark := range t.remarks {
-		c.warn(at, "", remark.what, remark.instead)
+		c.warn(at, remark.what, remark.instead)
 	}
 	for _, entry := range t.entries {
 		// What a matcher has beside others is added once; two matchers that are the

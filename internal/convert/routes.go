@@ -188,7 +188,7 @@ func (t *routing) widen(v *virtualHost) {
 		if !slices.ContainsFunc(v.routes, func(other *envoyRoute) bool { return len(other.conditions) == 0 && other.path.covers(r.path) }) &&
 			!said[r.path.words()+r.policy.key()] {
 			said[r.path.words()+r.policy.key()] = true
-			t.reader.c.warn(r.from, "", "the filter can't match by "+inWords(r.conditions),
+			t.reader.c.warn(r.from, "the filter can't match by "+inWords(r.conditions),
 				"carried over for all requests for the path, because no other route in the file is for them")
 		}
 		r.conditions = nil
@@ -281,7 +281,7 @@ func (t *routing) merge(tables []*envoyTable) {
 			if at := after.route.from; after.rule != nil && after.differs() && !before.differs() {
 				if !said[at] {
 					said[at] = true
-					t.reader.c.warn(at, "", "is of another gateway than what is in line "+line(after.rule.from())+", and together "+after.inWords(),
+					t.reader.c.warn(at, "is of another gateway than what is in line "+line(after.rule.from())+", and together "+after.inWords(),
 						"convert the resources of each gateway on their own, and give each its own configuration")
 				}
 				t.dropCredentials(after, "convert the resources of each gateway on their own")
@@ -305,7 +305,7 @@ func (t *routing) dropCredentials(r request, instead string) {
 		return
 	}
 	r.rule.withoutCredentials = true
-	t.reader.c.warn(r.rule.from(), "", "would also apply to requests of line "+line(r.route.from)+", for which "+t.proxy+" lets fewer sites act as the visitor",
+	t.reader.c.warn(r.rule.from(), "would also apply to requests of line "+line(r.route.from)+", for which "+t.proxy+" lets fewer sites act as the visitor",
 		"carried over without allow_credentials; "+instead)
 }
 
@@ -358,7 +358,7 @@ func (t *routing) report(table *envoyTable) {
 		}
 		if at := r.route.from; !said[at] {
 			said[at] = true
-			t.reader.c.warn(at, "", t.difference(r.difference)+", so "+r.inWords(), t.remedy)
+			t.reader.c.warn(at, t.difference(r.difference)+", so "+r.inWords(), t.remedy)
 		}
 		t.dropCredentials(r, t.remedy)
 	}
@@ -366,7 +366,7 @@ func (t *routing) report(table *envoyTable) {
 		for _, r := range v.routes {
 			if !said[r.from] && r.path.unsampled() {
 				said[r.from] = true
-				t.reader.c.warn(r.from, "", "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
+				t.reader.c.warn(r.from, "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
 			}
 		}
 	}
