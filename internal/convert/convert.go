@@ -146,6 +146,29 @@ type draft struct {
 	// at has where each entry of a list comes from, by the list's field name, such as
 	// "allow_origins"; entries without one stand where the policy does.
 	at map[string][]*document.Node
+
+	text string // what key has made of the policy
+}
+
+// key tells policies apart by what they do; it is "" of nil, which does nothing.
+func (d *draft) key() string {
+	if d != nil && d.text == "" {
+		alike := policyjson.Policy{Config: d.Config}
+		alike.Name = ""
+		d.text = policyjson.Line(alike.Object())
+	}
+	if d == nil {
+		return ""
+	}
+	return d.text
+}
+
+// copyFor is a copy for a match, which can be changed.
+func (d *draft) copyFor(m match.Match, name string) *draft {
+	one := *d
+	one.Match, one.Name, one.at, one.text = m, name, maps.Clone(d.at), ""
+	one.AllowOrigins, one.AllowMethods = slices.Clone(d.AllowOrigins), slices.Clone(d.AllowMethods)
+	return &one
 }
 
 // add adds a policy. Of two that match the same, the first counts.
@@ -263,9 +286,6 @@ func plainName(s string) bool {
 // finish checks the policies, leaves out what the filter refuses, with a warning at
 // its place, and writes the configuration.
 func (c *conversion) finish() *Result {
-	for _, d := range c.drafts {
-		d.detach()
-	}
 	c.drafts = slices.DeleteFunc(c.drafts, c.matchesNothing)
 	for _, d := range c.drafts {
 		c.repair(d)

@@ -15,7 +15,7 @@ const nativeFilter = "envoy.filters.http.cors"
 // fromEnvoy reads Envoy's configuration: route configurations wherever they stand,
 // virtual hosts and policies that stand alone, and Istio's patches of them.
 func fromEnvoy(c *conversion, documents []*document.Node) {
-	e := &envoyReader{c: c, names: map[string]bool{nativeFilter: true}, policies: map[string]*envoyPolicy{}, managers: map[*document.Node]*document.Node{}}
+	e := &envoyReader{c: c, names: map[string]bool{nativeFilter: true}, policies: map[string]*draft{}, managers: map[*document.Node]*document.Node{}}
 	for _, d := range documents {
 		d.Walk(e.findNames)
 	}
@@ -41,7 +41,7 @@ type envoyReader struct {
 	c *conversion
 	// names are the names of the filters that are CORS filters.
 	names    map[string]bool
-	policies map[string]*envoyPolicy
+	policies map[string]*draft
 	tables   []*envoyTable
 	bare     []*document.Node // virtual hosts
 	// managers has the HTTP connection manager of a route configuration that is in one.
@@ -126,7 +126,7 @@ func (e *envoyReader) policyAlone(n *document.Node) {
 	value, _ := unwrapStruct(n)
 	e.c.found(n, "a policy of Envoy's own filter")
 	if p := e.leafPolicy(level{typed: value, given: true}); p != nil {
-		e.c.add(p.draftFor(match.Match{}, ""))
+		e.c.add(p.copyFor(match.Match{}, ""))
 	}
 }
 
@@ -212,7 +212,8 @@ func (e *envoyReader) route(n *document.Node, host, outer level) *envoyRoute {
 		e.c.warn(cluster, "has a policy of its own, and the filter decides before Envoy chooses a cluster",
 			"carried over without it; give the cluster a route of its own")
 		if lenient(r.policy, one) {
-			r.policy = r.policy.withoutCredentials()
+			r.policy = r.policy.copyFor(match.Match{}, "")
+			r.policy.AllowCredentials = false
 		}
 	}
 	return r
@@ -271,7 +272,7 @@ func (e *envoyReader) patch(own level, m match.Match, filter *document.Node) {
 	name := filter.Get("metadata", "name").String()
 	switch p := e.leafPolicy(own); {
 	case p != nil:
-		e.c.add(p.draftFor(m, name))
+		e.c.add(p.copyFor(m, name))
 	case own.off() && len(m.Hosts)+len(m.Routes) > 0:
 		d := exemption(m, filter)
 		d.Name = name + "-without-cors"

@@ -19,7 +19,7 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	e.find(resources(documents))
 	for _, r := range e.routes {
 		for _, p := range parentsOf(r, e.sections) {
-			e.table.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return e.policyOf(r, rule, p) }, routeName(r))
+			e.table.httpRoute(r, p, func(rule *document.Node) *draft { return e.policyOf(r, rule, p) }, routeName(r))
 		}
 	}
 	for _, p := range e.policies {
@@ -45,7 +45,7 @@ func (e *envoyGateway) find(all []*resource) {
 			if n := r.Get("spec", "cors"); e.c.object(n) {
 				e.c.found(n, "of the SecurityPolicy "+quote(r.name))
 			}
-			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.c.targets(r), made: map[*document.Node]*envoyPolicy{}})
+			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.c.targets(r), made: map[*document.Node]*draft{}})
 		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
 			e.routes = append(e.routes, r)
 		case r.is("Gateway", gatewayGroup):
@@ -104,8 +104,8 @@ func routeName(r *resource) func(rule, match int, host string) string {
 type securityPolicy struct {
 	*resource
 	targets []target
-	made    map[*document.Node]*envoyPolicy // by the parent's policy that it is merged into
-	used    bool                            // it is attached to something in the file
+	made    map[*document.Node]*draft // by the parent's policy that it is merged into
+	used    bool                      // it is attached to something in the file
 }
 
 // A target is what a policy is attached to.
@@ -166,7 +166,7 @@ func (e *envoyGateway) attached(r *resource, section string) *securityPolicy {
 
 // policyOf is the policy of a rule of a route: the one for the rule, for the route, or
 // for its Gateway.
-func (e *envoyGateway) policyOf(r *resource, rule *document.Node, of parent) *envoyPolicy {
+func (e *envoyGateway) policyOf(r *resource, rule *document.Node, of parent) *draft {
 	p := e.attached(r, "")
 	if name := rule.Get("name").String(); name != "" {
 		if own := e.attached(r, name); own != nil {
@@ -201,7 +201,7 @@ func (e *envoyGateway) policyAbove(of parent) *securityPolicy {
 
 // policy is a policy, merged into the one above if it says so; it is nil if there is no
 // cors in it, which then is off.
-func (e *envoyGateway) policy(p, above *securityPolicy) *envoyPolicy {
+func (e *envoyGateway) policy(p, above *securityPolicy) *draft {
 	if p == nil {
 		return nil
 	}
@@ -218,12 +218,12 @@ func (e *envoyGateway) policy(p, above *securityPolicy) *envoyPolicy {
 		return nil
 	}
 	if p.made[inherited] == nil {
-		p.made[inherited] = policyOf(e.read(p, n, func(field string) *document.Node {
+		p.made[inherited] = e.read(p, n, func(field string) *document.Node {
 			if value := own.Get(field); given(value) {
 				return value
 			}
 			return inherited.Get(field)
-		}))
+		})
 	}
 	return p.made[inherited]
 }
@@ -265,7 +265,7 @@ func (e *envoyGateway) addGateways(p *securityPolicy) {
 
 // otherwise makes a policy the one of hosts for which no route says anything. The
 // filter is in one Gateway's Envoy, and so every host there is one of the Gateway.
-func (e *envoyGateway) otherwise(p *securityPolicy, of parent, hosts []routedHost, policy *envoyPolicy) {
+func (e *envoyGateway) otherwise(p *securityPolicy, of parent, hosts []routedHost, policy *draft) {
 	for _, listener := range of.listeners(e.sections) {
 		if e.policyAbove(listener) != p {
 			continue
@@ -319,7 +319,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		}
 		e.c.warn(t.at, what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
 		p.used = true
-		e.c.add(policy.draftFor(match.Match{}, p.name))
+		e.c.add(policy.copyFor(match.Match{}, p.name))
 	}
 }
 

@@ -39,7 +39,7 @@ type virtualHost struct {
 	domains []domain
 	routes  []*envoyRoute
 	// policy is what applies where no route says anything.
-	policy *envoyPolicy
+	policy *draft
 
 	byPath map[string][]*envoyRoute // what candidates has found
 }
@@ -65,13 +65,13 @@ type envoyRoute struct {
 	conditions []string
 	// noPreflight tells that no preflight meets the conditions.
 	noPreflight bool
-	policy      *envoyPolicy
+	policy      *draft
 }
 
 // A tableRule is a rule that the table becomes.
 type tableRule struct {
 	match  match.Match
-	policy *envoyPolicy // nil exempts
+	policy *draft // nil exempts
 	host   *virtualHost
 	name   string
 	// withoutCredentials says that they had to be dropped.
@@ -162,7 +162,7 @@ func (t *envoyTable) fill() {
 // A placement is a path, and the policy for it.
 type placement struct {
 	path   match.Path // the zero one is every path
-	policy *envoyPolicy
+	policy *draft
 	route  *envoyRoute // nil if it is the virtual host's
 }
 
@@ -245,7 +245,7 @@ func necessary(list []placement) []placement {
 	slices.SortStableFunc(list, func(a, b placement) int { return width(a.path) - width(b.path) })
 	var kept []placement
 	for _, p := range list {
-		var policy *envoyPolicy
+		var policy *draft
 		for _, wider := range kept {
 			if pathCovers(wider.path, p.path) {
 				policy = wider.policy // the last is the narrowest
@@ -310,7 +310,7 @@ func (t *envoyTable) lookup(route, host, path string) *tableRule {
 }
 
 // policyOf is what the rule makes of a request; r may be nil.
-func (r *tableRule) policyOf() *envoyPolicy {
+func (r *tableRule) policyOf() *draft {
 	if r == nil {
 		return nil
 	}
@@ -495,7 +495,7 @@ func (t *envoyTable) report() {
 		}
 		if d.rule != nil && !d.rule.withoutCredentials && lenient(d.rule.policy, d.route.policy) {
 			d.rule.withoutCredentials = true
-			t.reader.c.warn(d.rule.policy.rule.from, "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
+			t.reader.c.warn(d.rule.policy.from, "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
 				"carried over without allow_credentials; give that route a name and convert again")
 		}
 	}
@@ -514,12 +514,12 @@ func (d difference) inWords() string {
 	words := "no policy applies to its requests"
 	switch {
 	case d.rule != nil && d.rule.policy != nil:
-		words = "the policy of line " + line(d.rule.policy.rule.from) + " applies"
+		words = "the policy of line " + line(d.rule.policy.from) + " applies"
 	case d.rule != nil && d.route.policy != nil:
 		words = "no policy applies"
 	}
 	if d.route.policy != nil {
-		words += " in place of that of line " + line(d.route.policy.rule.from)
+		words += " in place of that of line " + line(d.route.policy.from)
 	}
 	return words
 }
@@ -568,8 +568,8 @@ func compareTables(tables []*envoyTable) {
 
 // others are the rules of another table that are for requests of this one, with other
 // policies than these have here; for each, one of those.
-func (t *envoyTable) others(other *envoyTable) map[*tableRule][]*envoyPolicy {
-	rules := map[*tableRule][]*envoyPolicy{}
+func (t *envoyTable) others(other *envoyTable) map[*tableRule][]*draft {
+	rules := map[*tableRule][]*draft{}
 	for _, v := range t.hosts {
 		for _, d := range v.domains {
 			for _, path := range slices.Concat(t.samples(v, d), other.samples(v, d)) {
@@ -590,11 +590,11 @@ func (t *envoyTable) others(other *envoyTable) map[*tableRule][]*envoyPolicy {
 
 // restrict takes the credentials from the rules that would let somebody act as the
 // visitor who may not in this table.
-func (t *envoyTable) restrict(rules map[*tableRule][]*envoyPolicy) {
+func (t *envoyTable) restrict(rules map[*tableRule][]*draft) {
 	for rule, policies := range rules {
-		if !rule.withoutCredentials && slices.ContainsFunc(policies, func(p *envoyPolicy) bool { return lenient(rule.policy, p) }) {
+		if !rule.withoutCredentials && slices.ContainsFunc(policies, func(p *draft) bool { return lenient(rule.policy, p) }) {
 			rule.withoutCredentials = true
-			t.reader.c.warn(rule.policy.rule.from, "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
+			t.reader.c.warn(rule.policy.from, "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
 				"carried over without allow_credentials; convert each route configuration on its own")
 		}
 	}
@@ -609,7 +609,7 @@ func (t *envoyTable) addDrafts() {
 			t.reader.c.add(e)
 			continue
 		}
-		one := r.policy.draftFor(r.match, r.name)
+		one := r.policy.copyFor(r.match, r.name)
 		if r.withoutCredentials {
 			one.AllowCredentials = false
 		}

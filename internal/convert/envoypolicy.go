@@ -3,7 +3,6 @@ package convert
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A level is what a route, a virtual host or a route configuration says of CORS.
@@ -67,51 +65,24 @@ func (l level) off() bool {
 	return l.disabled || enabled <= 0
 }
 
-// An envoyPolicy is what applies to a route's requests. A nil one stands for nothing.
-type envoyPolicy struct {
-	// rule has the policy, without a match.
-	rule *draft
-	text string
-}
-
-// key tells policies apart by what they do; it is "" if nothing applies.
-func (p *envoyPolicy) key() string {
-	if p == nil {
-		return ""
-	}
-	return p.text
-}
-
-// draftFor is the policy for a match.
-func (p *envoyPolicy) draftFor(m match.Match, name string) *draft {
-	d := *p.rule
-	d.Match, d.Name, d.at = m, name, maps.Clone(p.rule.at)
-	return &d
-}
-
-// withoutCredentials is the policy without them.
-func (p *envoyPolicy) withoutCredentials() *envoyPolicy {
-	d := *p.rule
-	d.AllowCredentials = false
-	return &envoyPolicy{rule: &d, text: fingerprint(&d)}
-}
-
-// lenient reports whether one policy lets somebody act as the visitor who may not by
-// the other.
-func lenient(p, other *envoyPolicy) bool {
+// lenient reports whether one policy, or nil, lets somebody act as the visitor who may not
+// by the other.
+func lenient(d, other *draft) bool {
 	switch {
-	case p == nil || !p.rule.AllowCredentials || p.rule.Shadow:
+	case d == nil || !d.AllowCredentials || d.Shadow:
 		return false
-	case other == nil || !other.rule.AllowCredentials || other.rule.Shadow:
+	case other == nil || !other.AllowCredentials || other.Shadow:
 		return true
 	}
-	return slices.ContainsFunc(p.rule.AllowOrigins, func(entry cors.OriginEntry) bool { return !slices.Contains(other.rule.AllowOrigins, entry) })
+	return slices.ContainsFunc(d.AllowOrigins, func(entry cors.OriginEntry) bool {
+		return !slices.Contains(other.AllowOrigins, entry)
+	})
 }
 
 // policy is what applies by several levels, the most specific one first. A policy sets
 // some fields, and those that it doesn't set come from the next; only whether it is
 // enabled the most specific policy says alone.
-func (e *envoyReader) policy(levels ...level) *envoyPolicy {
+func (e *envoyReader) policy(levels ...level) *draft {
 	var layers []*document.Node
 	for _, l := range levels {
 		if l.typed != nil {
@@ -144,7 +115,7 @@ func (e *envoyReader) policy(levels ...level) *envoyPolicy {
 
 // leafPolicy is the policy of what nothing else adds to: then one that allows nobody is
 // worth a warning.
-func (e *envoyReader) leafPolicy(levels ...level) *envoyPolicy {
+func (e *envoyReader) leafPolicy(levels ...level) *draft {
 	p := e.policy(levels...)
 	own := cmp.Or(levels[0].typed, levels[0].legacy)
 	if p == nil && own != nil && !slices.ContainsFunc(levels, func(l level) bool { return hasOrigins(l.typed) || hasOrigins(l.legacy) }) {
@@ -158,7 +129,7 @@ func hasOrigins(policy *document.Node) bool {
 }
 
 // merge makes a policy of its layers.
-func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
+func (e *envoyReader) merge(layers []*document.Node) *draft {
 	d := &draft{from: layers[0]}
 	for _, layer := range layers {
 		e.unknownFields(layer)
@@ -186,7 +157,7 @@ func (e *envoyReader) merge(layers []*document.Node) *envoyPolicy {
 		e.list(d, field, get(field))
 	}
 	e.maxAge(d, get("max_age"))
-	return &envoyPolicy{rule: d, text: fingerprint(d)}
+	return d
 }
 
 // policyFields are the fields of Envoy's CorsPolicy, with those that only the

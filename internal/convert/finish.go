@@ -12,16 +12,6 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
-// detach gives the draft lists of its own, because several may have been made of one.
-func (d *draft) detach() {
-	at := map[string][]*document.Node{}
-	for field, nodes := range d.at {
-		at[field] = slices.Clone(nodes)
-	}
-	d.at = at
-	d.AllowOrigins, d.AllowMethods = slices.Clone(d.AllowOrigins), slices.Clone(d.AllowMethods)
-}
-
 // matchesNothing leaves out the hosts, paths and routes that the filter can't match by. It
 // reports whether nothing is left to match; a match that loses all its hosts must not
 // become one of every host.
@@ -74,7 +64,7 @@ func (e entries) add(field string, index int) bool {
 // remove leaves entries out of the lists.
 func (d *draft) remove(drop entries) {
 	for field, indexes := range drop {
-		d.at[field] = without(d.at[field], indexes)
+		d.mark(field, without(d.at[field], indexes))
 	}
 	d.AllowOrigins = without(d.AllowOrigins, drop["allow_origins"])
 	d.AllowMethods = without(d.AllowMethods, drop["allow_methods"])
@@ -336,7 +326,7 @@ func (c *conversion) claim(d *draft, taken map[match.Claim]*draft, claim match.C
 		taken[claim.Canonical()] = d
 		return true
 	}
-	if first != d && first.from != d.from && fingerprint(first) != fingerprint(d) {
+	if first != d && first.from != d.from && first.key() != d.key() {
 		words := strings.TrimSuffix(claim.String(), " and every path")
 		c.warn(d.from, "there is a policy for "+words+" already, in line "+strconv.Itoa(first.from.Position().Line)+", which applies",
 			"left out for it; where the two are for different gateways or listeners, convert each on its own")

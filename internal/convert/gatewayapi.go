@@ -26,12 +26,12 @@ func fromGatewayAPI(c *conversion, documents []*document.Node) {
 	}
 	sections := sectionsOf(routes)
 	for _, r := range routes {
-		policies := map[*document.Node]*envoyPolicy{}
+		policies := map[*document.Node]*draft{}
 		for _, rule := range c.objects(r.Get("spec", "rules")) {
-			policies[rule] = policyOf(c.filterPolicy(r, rule))
+			policies[rule] = c.filterPolicy(r, rule)
 		}
 		for _, p := range parentsOf(r, sections) {
-			t.httpRoute(r, p, func(rule *document.Node) *envoyPolicy { return policies[rule] }, unnamed)
+			t.httpRoute(r, p, func(rule *document.Node) *draft { return policies[rule] }, unnamed)
 		}
 	}
 	t.addDrafts()
@@ -97,7 +97,7 @@ func (p parent) listeners(sections map[parent][]string) (list []parent) {
 // httpRoute adds the rules of an HTTPRoute or a GRPCRoute to one of its parents. policy
 // tells the policy of a rule, and name what the proxy calls one of its matches for a host,
 // or "".
-func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *envoyPolicy, name func(rule, match int, host string) string) {
+func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *draft, name func(rule, match int, host string) string) {
 	hosts := t.reader.c.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
 	for i, rule := range r.Get("spec", "rules").List() {
 		applies := policy(rule)

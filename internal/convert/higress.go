@@ -46,7 +46,7 @@ type higressPlugin struct {
 // A higressRule is a rule, for routes or for hosts; one without either is for all.
 type higressRule struct {
 	from          *document.Node
-	policy        *envoyPolicy
+	policy        *draft
 	hosts, routes []*document.Node
 	// lost tells that the filter can't match by what the rule does.
 	lost bool
@@ -99,7 +99,7 @@ func (p *higressPlugin) configuration(n *document.Node) {
 		})
 	}
 	if n.Kind == document.Object && (len(n.Members) != 1 || !n.Has("_rules_")) {
-		p.rules = append(p.rules, &higressRule{from: n, policy: policyOf(p.c.higressPolicy(n, n, p.name))})
+		p.rules = append(p.rules, &higressRule{from: n, policy: p.c.higressPolicy(n, n, p.name)})
 	}
 }
 
@@ -128,7 +128,7 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 		c.warn(from, "matches nothing, so Higress refuses the configuration", "left out")
 		return
 	}
-	r.policy = policyOf(c.higressPolicy(config, from, p.name))
+	r.policy = c.higressPolicy(config, from, p.name)
 	for _, domain := range domains {
 		for _, host := range higressHosts(domain.Text) {
 			if newDomain(domain, host, false).known {
@@ -157,7 +157,7 @@ func (p *higressPlugin) add() {
 		if r.lost {
 			continue
 		}
-		one := r.policy.draftFor(match.Match{Routes: words(r.routes)}, p.name)
+		one := r.policy.copyFor(match.Match{Routes: words(r.routes)}, p.name)
 		one.mark("match.routes", r.routes)
 		if len(r.routes) > 0 || p.addHosts(i, one) {
 			p.compare(i, one)

@@ -71,7 +71,7 @@ type istioRoute struct {
 
 // istioRoutes are the matches of a route that can be read.
 func (c *conversion) istioRoutes(r *resource, http *document.Node, hosts []routedHost) (list []istioRoute) {
-	policy := policyOf(c.istioPolicy(r, http))
+	policy := c.istioPolicy(r, http)
 	if delegate := http.Get("delegate"); given(delegate) {
 		c.warn(delegate, "the VirtualService that this one delegates to may have a policy of its own",
 			"it isn't carried over; convert it with the hosts of this one")

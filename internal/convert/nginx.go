@@ -82,14 +82,14 @@ func (t *routing) ingress(r *resource, d dialect) {
 	}
 	c.warnSnippets(r)
 	c.checkAnnotations(r, enable)
-	var policy *envoyPolicy
+	var policy *draft
 	if enabled {
 		for _, name := range append([]string{"enable-cors"}, corsAnnotations...) {
 			if n := r.annotation(name); n != nil {
 				c.found(n, "an annotation of the Ingress "+quote(r.name))
 			}
 		}
-		policy = policyOf(c.ingressPolicy(r, enable, d))
+		policy = c.ingressPolicy(r, enable, d)
 	} else {
 		c.warnDisabled(r)
 	}
@@ -272,7 +272,7 @@ func (c *conversion) higressAnnotation(d *draft, _ *document.Node, parts []*docu
 }
 
 // ingressRoutes adds the paths of an Ingress.
-func (t *routing) ingressRoutes(r *resource, policy *envoyPolicy) {
+func (t *routing) ingressRoutes(r *resource, policy *draft) {
 	isRegex, _ := strconv.ParseBool(text(r.annotation("use-regex")))
 	isRegex = isRegex || text(r.annotation("rewrite-target")) != ""
 	aliases := t.reader.c.serverAliases(r)

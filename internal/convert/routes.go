@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -108,15 +107,6 @@ func (t *routing) route(gateway string, r *resource, hosts []routedHost, route *
 	}
 }
 
-// policyOf is a policy as tables have it.
-func policyOf(d *draft) *envoyPolicy {
-	if d == nil {
-		return nil
-	}
-	d.detach()
-	return &envoyPolicy{rule: d, text: fingerprint(d)}
-}
-
 // addDrafts turns the tables into drafts.
 func (t *routing) addDrafts() {
 	var tables []*envoyTable
@@ -212,7 +202,7 @@ func (t *routing) fill(table *envoyTable) {
 // A request is one that tells policies apart: for a host, on a path, by a route.
 type request struct {
 	difference
-	policy *envoyPolicy // the proxy's
+	policy *draft // the proxy's
 }
 
 // requests are samples of all requests that a table is for, with the policy that the
@@ -223,7 +213,7 @@ func (t *envoyTable) requests() (list []request) {
 			for _, path := range t.samples(v, d) {
 				routes := v.candidates(path)
 				if len(routes) == 0 && v.policy != nil {
-					routes = []*envoyRoute{{from: v.policy.rule.from, policy: v.policy}}
+					routes = []*envoyRoute{{from: v.policy.from, policy: v.policy}}
 				}
 				for _, r := range routes {
 					list = append(list, request{difference{r, v, d, path, t.lookup(r.name, d.sample, path)}, r.policy})
@@ -295,7 +285,7 @@ func (r *tableRule) from() *document.Node {
 	if r.policy == nil {
 		return r.host.from
 	}
-	return r.policy.rule.from
+	return r.policy.from
 }
 
 // dropCredentials drops a rule's credentials where it would let somebody act as the
@@ -315,7 +305,7 @@ func (t *routing) name(table *envoyTable) {
 		if r.policy == nil {
 			continue
 		}
-		r.name = r.policy.rule.Name
+		r.name = r.policy.Name
 		if t.unnamed[r.name] && len(r.match.Paths) > 0 {
 			r.name = strings.TrimSuffix(r.name+"-"+strings.Trim(r.match.Paths[0].Path, "/"), "-")
 		}
@@ -416,16 +406,6 @@ func pathCovers(m, other match.Path) bool {
 	}
 	rest, below := strings.CutPrefix(other.Path, strings.TrimSuffix(m.Path, "/"))
 	return below && (rest == "" || rest[0] == '/') && other.Path != ""
-}
-
-// fingerprint is the policy as text, without its name and its match.
-func fingerprint(d *draft) string {
-	if d == nil {
-		return ""
-	}
-	alike := policyjson.Policy{Config: d.Config}
-	alike.Name = ""
-	return policyjson.Line(alike.Object())
 }
 
 // line is the line of a value, for a message about another one.
