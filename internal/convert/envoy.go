@@ -15,7 +15,7 @@ const nativeFilter = "envoy.filters.http.cors"
 // fromEnvoy reads Envoy's configuration: route configurations wherever they stand,
 // virtual hosts and policies that stand alone, and Istio's patches of them.
 func fromEnvoy(c *conversion, documents []*document.Node) {
-	e := &envoyReader{c: c, names: map[string]bool{nativeFilter: true}, policies: map[string]*draft{}, managers: map[*document.Node]*document.Node{}}
+	e := &envoyReader{conversion: c, names: map[string]bool{nativeFilter: true}, policies: map[string]*draft{}, managers: map[*document.Node]*document.Node{}}
 	for _, d := range documents {
 		d.Walk(e.findNames)
 	}
@@ -29,6 +29,8 @@ func fromEnvoy(c *conversion, documents []*document.Node) {
 	tables := slices.DeleteFunc(e.tables, func(t *envoyTable) bool { return !t.hasPolicy() })
 	for _, t := range tables {
 		t.fill()
+		t.report()
+		t.join()
 	}
 	compareTables(tables)
 	for _, t := range tables {
@@ -38,7 +40,7 @@ func fromEnvoy(c *conversion, documents []*document.Node) {
 
 // An envoyReader collects what an Envoy configuration says of CORS.
 type envoyReader struct {
-	c *conversion
+	*conversion
 	// names are the names of the filters that are CORS filters.
 	names    map[string]bool
 	policies map[string]*draft
@@ -88,7 +90,7 @@ func (e *envoyReader) findNames(n *document.Node) bool {
 	}
 	for _, f := range n.Get("http_filters").List() {
 		if isCorsFilter(f) {
-			e.c.found(f, "Envoy's own filter")
+			e.found(f, "Envoy's own filter")
 			e.names[f.Get("name").String()] = true
 		}
 	}
@@ -124,9 +126,9 @@ func (e *envoyReader) visit(n *document.Node) bool {
 // policyAlone reads a policy that isn't in a route configuration. It is for all.
 func (e *envoyReader) policyAlone(n *document.Node) {
 	value, _ := unwrapStruct(n)
-	e.c.found(n, "a policy of Envoy's own filter")
+	e.found(n, "a policy of Envoy's own filter")
 	if p := e.leafPolicy(level{typed: value, given: true}); p != nil {
-		e.c.add(p.copyFor(match.Match{}, ""))
+		e.add(p.copyFor(match.Match{}, ""))
 	}
 }
 
@@ -143,7 +145,7 @@ func (e *envoyReader) checkFilters(routes *document.Node) {
 			return
 		}
 	}
-	e.c.warn(filters, "the filter chain has no "+nativeFilter+", so Envoy ignores its CORS policies",
+	e.warn(filters, "the filter chain has no "+nativeFilter+", so Envoy ignores its CORS policies",
 		"check that they are meant: with this filter they apply")
 }
 
@@ -157,7 +159,7 @@ func (e *envoyReader) table(from *document.Node, hosts []*document.Node, outer l
 		own := e.level(n, n.Get("cors"))
 		v.policy = e.policy(own, outer)
 		if v.domains = e.domains(n, byHeader, taken); v.domains == nil {
-			e.c.warn(n, "has no domains, so Envoy refuses it", "left out with its policies")
+			e.warn(n, "has no domains, so Envoy refuses it", "left out with its policies")
 			continue
 		}
 		for _, route := range n.Get("routes").List() {
@@ -181,9 +183,9 @@ func (e *envoyReader) domains(host *document.Node, byHeader bool, taken map[stri
 	for _, d := range host.Get("domains").List() {
 		switch text := strings.ToLower(d.String()); {
 		case taken[text]:
-			e.c.warn(d, "is the domain of a virtual host already, so Envoy refuses it", "left out")
+			e.warn(d, "is the domain of a virtual host already, so Envoy refuses it", "left out")
 		case text == "":
-			e.c.warn(d, "is no domain, so Envoy refuses it", "left out")
+			e.warn(d, "is no domain, so Envoy refuses it", "left out")
 		default:
 			taken[text] = true
 			list = append(list, newDomain(d, text, byHeader))
@@ -209,7 +211,7 @@ func (e *envoyReader) route(n *document.Node, host, outer level) *envoyRoute {
 		if one.key() == r.policy.key() {
 			continue
 		}
-		e.c.warn(cluster, "has a policy of its own, and the filter decides before Envoy chooses a cluster",
+		e.warn(cluster, "has a policy of its own, and the filter decides before Envoy chooses a cluster",
 			"carried over without it; give the cluster a route of its own")
 		if lenient(r.policy, one) {
 			r.policy = r.policy.copyFor(match.Match{}, "")
@@ -241,7 +243,7 @@ func (e *envoyReader) envoyFilter(n *document.Node) {
 		case kind == "HTTP_ROUTE":
 			e.patch(e.level(value, value.Get("route", "cors")), routeMatch(value, vhost), n)
 		case kind == "HTTP_FILTER" && isCorsFilter(value):
-			e.c.found(patch, "Envoy's own filter")
+			e.found(patch, "Envoy's own filter")
 		}
 	}
 	if hosts != nil {
@@ -272,11 +274,11 @@ func (e *envoyReader) patch(own level, m match.Match, filter *document.Node) {
 	name := filter.Get("metadata", "name").String()
 	switch p := e.leafPolicy(own); {
 	case p != nil:
-		e.c.add(p.copyFor(m, name))
+		e.add(p.copyFor(m, name))
 	case own.off() && len(m.Hosts)+len(m.Routes) > 0:
 		d := exemption(m, filter)
 		d.Name = name + "-without-cors"
-		e.c.add(d)
+		e.add(d)
 	}
 }
 

@@ -14,7 +14,7 @@ const envoyGatewayGroup = "gateway.envoyproxy.io"
 // fromEnvoyGateway reads the CORS policies of SecurityPolicies, with the routes and
 // Gateways of the same file that they are attached to.
 func fromEnvoyGateway(c *conversion, documents []*document.Node) {
-	e := &envoyGateway{c: c, table: newRouting(c, "Envoy Gateway", gatewayRemedy, true)}
+	e := &envoyGateway{conversion: c, table: newRouting(c, "Envoy Gateway", gatewayRemedy, bySpecificity)}
 	e.table.unnamed = nil
 	e.find(resources(documents))
 	for _, r := range e.routes {
@@ -42,10 +42,10 @@ func (e *envoyGateway) find(all []*resource) {
 	for _, r := range all {
 		switch {
 		case r.is("SecurityPolicy", envoyGatewayGroup):
-			if n := r.Get("spec", "cors"); e.c.object(n) {
-				e.c.found(n, "of the SecurityPolicy "+quote(r.name))
+			if n := r.Get("spec", "cors"); e.object(n) {
+				e.found(n, "of the SecurityPolicy "+quote(r.name))
 			}
-			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.c.targets(r), made: map[*document.Node]*draft{}})
+			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.targets(r), made: map[*document.Node]*draft{}})
 		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
 			e.routes = append(e.routes, r)
 		case r.is("Gateway", gatewayGroup):
@@ -79,7 +79,7 @@ func (e *envoyGateway) learn(of parent, section string) {
 }
 
 type envoyGateway struct {
-	c                *conversion
+	*conversion
 	table            *routing
 	policies         []*securityPolicy
 	routes, gateways []*resource
@@ -232,12 +232,12 @@ func (e *envoyGateway) policy(p, above *securityPolicy) *draft {
 func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field string) *document.Node) *draft {
 	d := &draft{from: n}
 	d.Name = p.name
-	e.c.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
-	e.c.commonFields(d, get)
-	for _, origin := range e.c.texts(get("allow_origins")) {
+	e.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
+	e.commonFields(d, get)
+	for _, origin := range e.texts(get("allow_origins")) {
 		d.addOrigin(wildcardOrigin(origin.Text, ".+"), origin)
 	}
-	e.c.setDuration(d, get("max_age"))
+	e.setDuration(d, get("max_age"))
 	return d
 }
 
@@ -256,7 +256,7 @@ func (e *envoyGateway) addGateways(p *securityPolicy) {
 		}
 		policy := e.policy(p, nil)
 		if t.section != "" && policy != nil {
-			e.c.warn(t.at, "the Gateway with the listener "+quote(t.section)+" isn't in the file, so its host isn't known",
+			e.warn(t.at, "the Gateway with the listener "+quote(t.section)+" isn't in the file, so its host isn't known",
 				"carried over for every host; add match.hosts, or convert with the Gateway in the file")
 		}
 		e.otherwise(p, parent{p.namespace, t.name, t.section}, everyHost(t.at), policy)
@@ -306,7 +306,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		return
 	}
 	if merge := p.Get("spec", "merge_type"); given(merge) && !slices.ContainsFunc(e.routes, func(r *resource) bool { return p.isFor(r) && e.isBelow(r) }) {
-		e.c.warn(merge, "the Gateway's policy that this one is merged into isn't in the file",
+		e.warn(merge, "the Gateway's policy that this one is merged into isn't in the file",
 			"carried over with the fields that are here; convert with the other policy in the file")
 	}
 	for _, t := range p.targets {
@@ -317,9 +317,9 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		if t.labels != nil {
 			what = "no " + t.kind + " in the file has the labels, so the hosts and paths aren't known"
 		}
-		e.c.warn(t.at, what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
+		e.warn(t.at, what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
 		p.used = true
-		e.c.add(policy.copyFor(match.Match{}, p.name))
+		e.add(policy.copyFor(match.Match{}, p.name))
 	}
 }
 

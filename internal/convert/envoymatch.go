@@ -1,7 +1,9 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"regexp"
 	"regexp/syntax"
@@ -66,6 +68,7 @@ type envoyRoute struct {
 	// noPreflight tells that no preflight meets the conditions.
 	noPreflight bool
 	policy      *draft
+	rank        int // see byRank
 }
 
 // A tableRule is a rule that the table becomes.
@@ -146,17 +149,10 @@ func (t *envoyTable) fill() {
 		t.byPath(v)
 	}
 	t.index()
-	if t.exempt() {
+	for _, amend := range []func(){t.exempt, t.repairPoints, t.byName} {
+		amend()
 		t.index()
 	}
-	if t.repairPoints() {
-		t.index()
-	}
-	if t.byName() {
-		t.index()
-	}
-	t.report()
-	t.join()
 }
 
 // A placement is a path, and the policy for it.
@@ -223,7 +219,7 @@ func (t *envoyTable) placements(v *virtualHost) (list []placement) {
 		}
 		if i := slices.IndexFunc(earlier, func(before *envoyRoute) bool { return before.path.covers(r.path) }); i >= 0 {
 			if r.policy.key() != earlier[i].policy.key() {
-				t.reader.c.warn(r.from, "no request gets here, because the route in line "+line(earlier[i].from)+" comes first and matches them all",
+				t.reader.warn(r.from, "no request gets here, because the route in line "+line(earlier[i].from)+" comes first and matches them all",
 					"left out; put it first if it is meant to apply")
 			}
 			continue
@@ -317,37 +313,72 @@ func (r *tableRule) policyOf() *draft {
 	return r.policy
 }
 
-// A difference is a request for which Envoy takes another policy than the filter.
-type difference struct {
-	route  *envoyRoute
+// A request is one that tells policies apart.
+type request struct {
 	host   *virtualHost
 	domain domain
 	path   string
-	rule   *tableRule // the filter's, or nil
+	route  *envoyRoute // the proxy's, with its policy
+	rule   *tableRule  // the filter's, or nil
 }
 
-// differences asks Envoy's routes and the rules for samples of all requests.
-func (t *envoyTable) differences() (list []difference) {
-	for _, v := range t.hosts {
-		for _, d := range v.domains {
-			for _, path := range t.samples(v, d) {
-				for _, r := range v.candidates(path) {
-					if rule := t.lookup(r.name, d.sample, path); rule.policyOf().key() != r.policy.key() {
-						list = append(list, difference{r, v, d, path, rule})
+// places are the hosts and paths of samples of all requests that a table is for, in all
+// places where the routes and rules of some tables can differ.
+func (t *envoyTable) places(tables ...*envoyTable) iter.Seq[request] {
+	return func(yield func(request) bool) {
+		for _, v := range t.hosts {
+			for _, d := range v.domains {
+				for _, table := range tables {
+					for _, path := range table.samples(v, d) {
+						if !yield(request{host: v, domain: d, path: path}) {
+							return
+						}
 					}
 				}
 			}
+		}
+	}
+}
+
+// requests are samples of all requests that a table is for. Those that take no route, but
+// get the policy of their host, have a route that matches nothing.
+func (t *envoyTable) requests(yield func(request) bool) {
+	for r := range t.places(t) {
+		routes := r.host.candidates(r.path)
+		if policy := r.host.policy; len(routes) == 0 && policy != nil {
+			routes = []*envoyRoute{{from: policy.from, policy: policy}}
+		}
+		for _, r.route = range routes {
+			r.rule = t.lookup(r.route.name, r.domain.sample, r.path)
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// differs reports whether the filter takes another policy than the proxy.
+func (r request) differs() bool { return r.rule.policyOf().key() != r.route.policy.key() }
+
+// differences are the requests on routes for which the filter takes another policy.
+func (t *envoyTable) differences() (list []request) {
+	for r := range t.requests {
+		if r.route.match != nil && r.differs() {
+			list = append(list, r)
 		}
 	}
 	return list
 }
 
 // unsampled are the routes whose requests can't be told from others by a sample.
-func (t *envoyTable) unsampled() (list []difference) {
+func (t *envoyTable) unsampled() (list []request) {
 	for _, v := range t.hosts {
 		for _, r := range v.routes {
-			if rule := t.lookup(r.name, "", ""); len(v.domains) > 0 && r.path.unsampled() && rule.policyOf().key() != r.policy.key() {
-				list = append(list, difference{route: r, host: v, domain: v.domains[0], rule: rule})
+			if len(v.domains) == 0 || !r.path.unsampled() {
+				continue
+			}
+			if one := (request{v, v.domains[0], "", r, t.lookup(r.name, "", "")}); one.differs() {
+				list = append(list, one)
 			}
 		}
 	}
@@ -374,18 +405,17 @@ func (t *envoyTable) samples(v *virtualHost, d domain) []string {
 }
 
 // exempt keeps the policies of wider hosts from virtual hosts that have none, where the
-// filter would take them. It reports whether there was one.
-func (t *envoyTable) exempt() (changed bool) {
+// filter would take them.
+func (t *envoyTable) exempt() {
 	done := map[*virtualHost]bool{}
 	for _, d := range t.differences() {
 		hosts, ok := d.host.patterns()
 		if d.route.policy != nil || done[d.host] || !ok || d.rule.host == d.host || t.placed(d.host, match.Path{}) {
 			continue
 		}
-		done[d.host], changed = true, true
+		done[d.host] = true
 		t.place(&tableRule{match: match.Match{Hosts: hosts}, host: d.host})
 	}
-	return changed
 }
 
 // place adds a rule after index has seen the others.
@@ -406,7 +436,7 @@ func (t *envoyTable) placed(v *virtualHost, path match.Path) bool {
 
 // repairPoints adds exact paths where a prefix of Envoy's ends in a slash, and so isn't
 // for the path without it, as it is here.
-func (t *envoyTable) repairPoints() (changed bool) {
+func (t *envoyTable) repairPoints() {
 	for _, d := range t.differences() {
 		point := slices.ContainsFunc(d.host.routes, func(r *envoyRoute) bool {
 			return r.path.kind == textPrefix && len(r.path.text) > 1 && r.path.text == d.path+"/"
@@ -416,25 +446,23 @@ func (t *envoyTable) repairPoints() (changed bool) {
 		if !point || !ok || len(d.route.conditions) > 0 || t.placed(d.host, exact) {
 			continue
 		}
-		changed = true
 		t.place(&tableRule{
 			match: match.Match{Hosts: hosts, Paths: []match.Path{exact}}, policy: d.route.policy, host: d.host, name: d.host.name + "-" + strings.Trim(d.path, "/"),
 		})
 	}
-	return changed
 }
 
 // byName adds rules by the names of the routes for which host and path aren't enough.
-func (t *envoyTable) byName() (changed bool) {
+func (t *envoyTable) byName() {
 	done := map[string]bool{}
 	for _, d := range append(t.differences(), t.unsampled()...) {
 		r := d.route
 		if done[r.name] || !t.unique(r) {
 			continue
 		}
-		done[r.name], changed = true, true
+		done[r.name] = true
 		if r.noPreflight && r.policy != nil {
-			t.reader.c.warn(r.match, "no preflight meets the route's conditions, so preflights take another route and its policy, in Envoy as here",
+			t.reader.warn(r.match, "no preflight meets the route's conditions, so preflights take another route and its policy, in Envoy as here",
 				"match by host and path to have one policy for both")
 		}
 		own := t.own[d.host]
@@ -448,7 +476,6 @@ func (t *envoyTable) byName() (changed bool) {
 		}
 		t.place(&tableRule{match: match.Match{Routes: []string{r.name}}, policy: r.policy, host: d.host, name: r.name})
 	}
-	return changed
 }
 
 // unique reports whether a route's name stands for its policy in all of the file.
@@ -472,54 +499,61 @@ func (t *envoyTable) unique(r *envoyRoute) bool {
 // let somebody act as the visitor, the policy loses its credentials.
 func (t *envoyTable) report() {
 	said := map[*document.Node]bool{}
-	for _, d := range append(t.differences(), t.unsampled()...) {
-		at := d.route.matchNode()
-		var what string
-		switch {
-		case !d.domain.known:
-			at, what = d.domain.at, "the filter can't match hosts by "+quote(d.domain.text)
-		case len(d.route.conditions) > 0:
-			what = "the filter can't match by " + inWords(d.route.conditions)
-		case d.route.path.inexact():
-			what = "the filter can't match paths by " + d.route.path.words()
-		default:
-			what = d.route.path.words() + " matches " + quote(d.path) + ", and here a prefix ends with a segment"
+	for _, r := range append(t.differences(), t.unsampled()...) {
+		at := r.route.match
+		if !r.domain.known {
+			at = r.domain.at
 		}
 		if !said[at] {
 			said[at] = true
-			instead := "give the route a name and convert again, so that the policy can match by it"
-			if d.route.name != "" {
-				instead = "give the route a name of its own and convert again, so that the policy can match by it"
+			name := "a name"
+			if r.route.name != "" {
+				name = "a name of its own"
 			}
-			t.reader.c.warn(at, what+", so "+d.inWords(), instead)
+			what := cmp.Or(r.unmatched(), r.route.path.words()+" matches "+quote(r.path)+", and here a prefix ends with a segment")
+			t.reader.warn(at, what+", so "+r.inWords(), "give the route "+name+" and convert again, so that the policy can match by it")
 		}
-		if d.rule != nil && !d.rule.withoutCredentials && lenient(d.rule.policy, d.route.policy) {
-			d.rule.withoutCredentials = true
-			t.reader.c.warn(d.rule.policy.from, "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
+		if r.rule.restrict(r.route.policy) {
+			t.reader.warn(r.rule.policy.from, "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
 				"carried over without allow_credentials; give that route a name and convert again")
 		}
 	}
 }
 
-// matchNode is where the route says what it matches.
-func (r *envoyRoute) matchNode() *document.Node {
-	if r.match != nil {
-		return r.match
+// restrict takes the credentials from a rule that would let somebody act as the visitor who
+// may not by the proxy's policy. It reports whether it has.
+func (r *tableRule) restrict(policy *draft) bool {
+	if r == nil || r.withoutCredentials || !lenient(r.policy, policy) {
+		return false
 	}
-	return r.from
+	r.withoutCredentials = true
+	return true
+}
+
+// unmatched says by what of the request the filter can't match; "" if that isn't why it
+// takes another policy.
+func (r request) unmatched() string {
+	switch {
+	case !r.domain.known:
+		return "the filter can't match hosts by " + quote(r.domain.text)
+	case len(r.route.conditions) > 0:
+		return "the filter can't match by " + inWords(r.route.conditions)
+	case r.route.path.inexact():
+		return "the filter can't match paths by " + r.route.path.words()
+	}
+	return ""
 }
 
 // inWords says which policy applies in place of which.
-func (d difference) inWords() string {
+func (r request) inWords() string {
 	words := "no policy applies to its requests"
-	switch {
-	case d.rule != nil && d.rule.policy != nil:
-		words = "the policy of line " + line(d.rule.policy.from) + " applies"
-	case d.rule != nil && d.route.policy != nil:
+	if policy := r.rule.policyOf(); policy != nil {
+		words = "the policy of line " + line(policy.from) + " applies"
+	} else if r.rule != nil && r.route.policy != nil {
 		words = "no policy applies"
 	}
-	if d.route.policy != nil {
-		words += " in place of that of line " + line(d.route.policy.from)
+	if r.route.policy != nil {
+		words += " in place of that of line " + line(r.route.policy.from)
 	}
 	return words
 }
@@ -557,45 +591,36 @@ func compareTables(tables []*envoyTable) {
 			if t == other {
 				continue
 			}
-			if rules := t.others(other); len(rules) > 0 {
-				t.reader.c.warn(t.from, "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
-					"convert each on its own, and give the filter of each listener its own configuration")
-				t.restrict(rules)
+			said := false
+			for r := range t.others(other) {
+				if !said {
+					said = true
+					t.reader.warn(t.from, "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
+						"convert each on its own, and give the filter of each listener its own configuration")
+				}
+				if r.rule.restrict(r.route.policy) {
+					t.reader.warn(r.rule.policy.from, "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
+						"carried over without allow_credentials; convert each route configuration on its own")
+				}
 			}
 		}
 	}
 }
 
-// others are the rules of another table that are for requests of this one, with other
-// policies than these have here; for each, one of those.
-func (t *envoyTable) others(other *envoyTable) map[*tableRule][]*draft {
-	rules := map[*tableRule][]*draft{}
-	for _, v := range t.hosts {
-		for _, d := range v.domains {
-			for _, path := range slices.Concat(t.samples(v, d), other.samples(v, d)) {
-				routes := v.candidates(path)
-				rule := other.lookup("", d.sample, path)
-				if len(routes) == 0 || rule == nil {
-					continue
-				}
-				policy := routes[len(routes)-1].policy
-				if rule.policy.key() != policy.key() && !slices.Contains(rules[rule], policy) {
-					rules[rule] = append(rules[rule], policy)
-				}
+// others are requests of this table with the rules that another table has for them, where
+// their policies differ.
+func (t *envoyTable) others(other *envoyTable) iter.Seq[request] {
+	return func(yield func(request) bool) {
+		for r := range t.places(t, other) {
+			routes := r.host.candidates(r.path)
+			r.rule = other.lookup("", r.domain.sample, r.path)
+			if len(routes) == 0 || r.rule == nil {
+				continue
 			}
-		}
-	}
-	return rules
-}
-
-// restrict takes the credentials from the rules that would let somebody act as the
-// visitor who may not in this table.
-func (t *envoyTable) restrict(rules map[*tableRule][]*draft) {
-	for rule, policies := range rules {
-		if !rule.withoutCredentials && slices.ContainsFunc(policies, func(p *draft) bool { return lenient(rule.policy, p) }) {
-			rule.withoutCredentials = true
-			t.reader.c.warn(rule.policy.from, "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
-				"carried over without allow_credentials; convert each route configuration on its own")
+			r.route = routes[len(routes)-1]
+			if r.differs() && !yield(r) {
+				return
+			}
 		}
 	}
 }
@@ -606,14 +631,14 @@ func (t *envoyTable) addDrafts() {
 		if r.policy == nil {
 			e := exemption(r.match, r.host.from)
 			e.Name = r.host.name + "-without-cors"
-			t.reader.c.add(e)
+			t.reader.add(e)
 			continue
 		}
 		one := r.policy.copyFor(r.match, r.name)
 		if r.withoutCredentials {
 			one.AllowCredentials = false
 		}
-		t.reader.c.add(one)
+		t.reader.add(one)
 	}
 }
 
@@ -670,9 +695,9 @@ func (e *envoyReader) unreached(r *envoyRoute) {
 	switch {
 	case r.policy == nil:
 	case p.kind == noPath:
-		e.c.warn(r.from, "no request that a browser makes gets to this route", "its policy is left out")
+		e.warn(r.from, "no request that a browser makes gets to this route", "its policy is left out")
 	case p.kind != everyPath && p.kind != regexPath && !strings.HasPrefix(p.text, "/"):
-		e.c.warn(r.from, "no request gets to this route, because "+p.words()+" doesn't begin with a slash",
+		e.warn(r.from, "no request gets to this route, because "+p.words()+" doesn't begin with a slash",
 			"left out; write "+quote("/"+p.text)+" there if that is meant, and convert again")
 	}
 }

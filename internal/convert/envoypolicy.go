@@ -30,7 +30,7 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 	l := level{}
 	if legacy != nil && legacy.Kind == document.Object {
 		l.legacy = legacy
-		e.c.found(legacy, "a policy of Envoy's own filter")
+		e.found(legacy, "a policy of Envoy's own filter")
 	}
 	for _, m := range members(n.Get("typed_per_filter_config")) {
 		if !e.names[m.Name] {
@@ -45,10 +45,10 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 		if config != nil && !isCorsPolicy(message) && message != "" {
 			continue // of another filter
 		}
-		e.c.object(value)
-		e.c.found(m.Value, "a policy of Envoy's own filter")
+		e.object(value)
+		e.found(m.Value, "a policy of Envoy's own filter")
 		if l.given && l.typed != nil && value != nil {
-			e.c.warn(value, "is the policy of a second CORS filter", "left out; convert the policies of one filter at a time")
+			e.warn(value, "is the policy of a second CORS filter", "left out; convert the policies of one filter at a time")
 			continue
 		}
 		l.given, l.disabled = true, disabled
@@ -94,7 +94,7 @@ func (e *envoyReader) policy(levels ...level) *draft {
 		switch {
 		case l.legacy == nil:
 		case typed:
-			e.c.warn(l.legacy, "Envoy ignores this policy, because another one is in typed_per_filter_config", "left out")
+			e.warn(l.legacy, "Envoy ignores this policy, because another one is in typed_per_filter_config", "left out")
 		default:
 			layers = append(layers, l.legacy)
 		}
@@ -119,7 +119,7 @@ func (e *envoyReader) leafPolicy(levels ...level) *draft {
 	p := e.policy(levels...)
 	own := cmp.Or(levels[0].typed, levels[0].legacy)
 	if p == nil && own != nil && !slices.ContainsFunc(levels, func(l level) bool { return hasOrigins(l.typed) || hasOrigins(l.legacy) }) {
-		e.c.warn(own, "the policy has no origins, so it allows nobody", "left out; list the origins")
+		e.warn(own, "the policy has no origins, so it allows nobody", "left out; list the origins")
 	}
 	return p
 }
@@ -147,10 +147,10 @@ func (e *envoyReader) merge(layers []*document.Node) *draft {
 		}
 		return nil
 	}
-	d.AllowCredentials = e.c.boolean(get("allow_credentials"), false)
-	d.AllowPrivateNetwork = e.c.boolean(get("allow_private_network_access"), false)
-	d.ForwardUnmatchedPreflights = e.c.boolean(get("forward_not_matching_preflights"), true)
-	for _, m := range e.c.objects(get("allow_origin_string_match")) {
+	d.AllowCredentials = e.boolean(get("allow_credentials"), false)
+	d.AllowPrivateNetwork = e.boolean(get("allow_private_network_access"), false)
+	d.ForwardUnmatchedPreflights = e.boolean(get("forward_not_matching_preflights"), true)
+	for _, m := range e.objects(get("allow_origin_string_match")) {
 		e.origin(d, m)
 	}
 	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
@@ -166,7 +166,7 @@ var policyFields = []string{"allow_origin_string_match", "allow_methods", "allow
 	"filter_enabled", "shadow_enabled", "allow_private_network_access", "forward_not_matching_preflights"}
 
 func (e *envoyReader) unknownFields(layer *document.Node) {
-	e.c.unknown(layer, "Envoy's CorsPolicy", append([]string{"@type"}, policyFields...)...)
+	e.unknown(layer, "Envoy's CorsPolicy", append([]string{"@type"}, policyFields...)...)
 }
 
 // mode reads to how many requests the policy applies, and reports whether it applies
@@ -174,18 +174,18 @@ func (e *envoyReader) unknownFields(layer *document.Node) {
 func (e *envoyReader) mode(d *draft, policy *document.Node) bool {
 	for _, field := range []string{"filter_enabled", "shadow_enabled"} {
 		if n := policy.Get(field); given(n) && (n.Kind != document.Object || !n.Has("default_value", "runtime_key")) {
-			e.c.warn(n, "is no RuntimeFractionalPercent, so Envoy refuses it", "carried over as it is without")
+			e.warn(n, "is no RuntimeFractionalPercent, so Envoy refuses it", "carried over as it is without")
 		}
 	}
 	enabled, key, share := fraction(policy.Get("filter_enabled"), 1)
 	if key != nil {
-		e.c.warn(key, "the runtime key "+quote(key.Text)+" can switch the policy on and off there", "carried over by its default; set mode instead")
+		e.warn(key, "the runtime key "+quote(key.Text)+" can switch the policy on and off there", "carried over by its default; set mode instead")
 	}
 	switch {
 	case enabled >= 1:
 		return true
 	case enabled > 0:
-		e.c.warn(share, "applies to a part of the requests, and a policy here applies to all or none", `carried over with "mode": "shadow", which changes nothing; leave out mode to apply it to all`)
+		e.warn(share, "applies to a part of the requests, and a policy here applies to all or none", `carried over with "mode": "shadow", which changes nothing; leave out mode to apply it to all`)
 	default:
 		if watched, _, _ := fraction(policy.Get("shadow_enabled"), 0); watched <= 0 {
 			return false
@@ -218,7 +218,7 @@ func fraction(n *document.Node, otherwise float64) (f float64, key, at *document
 
 // origin adds what a StringMatcher matches.
 func (e *envoyReader) origin(d *draft, n *document.Node) {
-	e.c.unknown(n, "a StringMatcher", "exact", "prefix", "suffix", "contains", "safe_regex", "regex", "ignore_case", "custom")
+	e.unknown(n, "a StringMatcher", "exact", "prefix", "suffix", "contains", "safe_regex", "regex", "ignore_case", "custom")
 	m := originMatcher{ignoreCase: isTrue(n.Get("ignore_case"))}
 	for _, kind := range []matcherKind{exactMatcher, prefixMatcher, suffixMatcher, containsMatcher} {
 		if value := n.Get(string(kind)); value != nil {
@@ -235,10 +235,10 @@ func (e *envoyReader) origin(d *draft, n *document.Node) {
 		if m.kind != "" {
 			what = "is empty"
 		}
-		e.c.warn(n, what, "left out; list the origins that it allows")
+		e.warn(n, what, "left out; list the origins that it allows")
 		return
 	}
-	e.c.matchOrigin(d, n, m)
+	e.matchOrigin(d, n, m)
 }
 
 // members are the fields of an object, none of anything else.
@@ -266,21 +266,21 @@ func (e *envoyReader) list(d *draft, field string, n *document.Node) {
 	switch {
 	case n.String() == "*" && canBeStar:
 		// Envoy repeats what the preflight asks for, so this covers Authorization too.
-		d.set(field, e.c.star(d, field, []*document.Node{n}))
+		d.set(field, e.star(d, field, []*document.Node{n}))
 		return
 	case given(n) && n.Kind != document.String:
-		e.c.warn(n, "is not a string", "left out; write the names in one string, with commas between")
+		e.warn(n, "is not a string", "left out; write the names in one string, with commas between")
 		return
 	case n.String() == "":
 		return
 	}
-	d.set(field, slices.DeleteFunc(e.c.split(n), func(name *document.Node) bool {
+	d.set(field, slices.DeleteFunc(e.split(n), func(name *document.Node) bool {
 		switch {
 		case name.Text == "":
-			e.c.warn(name, "has an empty name", "left out")
+			e.warn(name, "has an empty name", "left out")
 			return true
 		case isStar(name) && d.AllowCredentials && canBeStar:
-			e.c.warn(name, `"*" in a list means a name "*" when the request has credentials`,
+			e.warn(name, `"*" in a list means a name "*" when the request has credentials`,
 				`left out; list the names, or write "*" alone`)
 			return true
 		}
@@ -300,7 +300,7 @@ func (e *envoyReader) maxAge(r *draft, n *document.Node) {
 		if d, err := time.ParseDuration(text); err == nil && d >= 0 && d <= cors.MaxMaxAge*time.Second && d%time.Second == 0 {
 			instead = `left out; add "max_age": ` + strconv.Itoa(min(int(d/time.Second), longestAge)) + " to have it"
 		}
-		e.c.warn(n, quote(text)+" is not a number of seconds, so browsers ignore it, and remember a preflight for 5 seconds", instead)
+		e.warn(n, quote(text)+" is not a number of seconds, so browsers ignore it, and remember a preflight for 5 seconds", instead)
 		return
 	}
 	seconds, err := strconv.Atoi(text)

@@ -17,7 +17,7 @@ const gatewayRemedy = "add a policy that matches by the name that the Gateway gi
 
 // fromGatewayAPI reads the CORS filters of HTTPRoutes.
 func fromGatewayAPI(c *conversion, documents []*document.Node) {
-	t := newRouting(c, "the Gateway", gatewayRemedy, true)
+	t := newRouting(c, "the Gateway", gatewayRemedy, bySpecificity)
 	var routes []*resource
 	for _, r := range resources(documents) {
 		if r.is("HTTPRoute", gatewayGroup) {
@@ -98,12 +98,12 @@ func (p parent) listeners(sections map[parent][]string) (list []parent) {
 // tells the policy of a rule, and name what the proxy calls one of its matches for a host,
 // or "".
 func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *draft, name func(rule, match int, host string) string) {
-	hosts := t.reader.c.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
+	hosts := t.reader.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
 	for i, rule := range r.Get("spec", "rules").List() {
 		applies := policy(rule)
 		for j, match := range orEverything(rule.Get("matches").List()) {
 			one := envoyRoute{from: rule, policy: applies, path: envoyPath{kind: everyPath}}
-			if !one.gatewayMatch(t.reader.c, r.kind, match) {
+			if !one.gatewayMatch(t.reader.conversion, r.kind, match) {
 				continue
 			}
 			for _, host := range hosts {

@@ -15,7 +15,7 @@ import (
 // fromHigress reads configurations of the cors plugin, on their own or in WasmPlugins,
 // and the CORS annotations of Ingresses.
 func fromHigress(c *conversion, documents []*document.Node) {
-	ingresses := newRouting(c, "Higress", ingressRemedy, true)
+	ingresses := newRouting(c, "Higress", ingressRemedy, bySpecificity)
 	for _, r := range resources(documents) {
 		switch {
 		case r.is("WasmPlugin", "extensions.higress.io"):

@@ -10,7 +10,7 @@ import (
 
 // fromIstio reads the corsPolicy of the routes of VirtualServices.
 func fromIstio(c *conversion, documents []*document.Node) {
-	t := newRouting(c, "Istio", "give the route a name of its own (http.name) and convert again, so that the policy can match by it", false)
+	t := newRouting(c, "Istio", "give the route a name of its own (http.name) and convert again, so that the policy can match by it", byRank)
 	for _, r := range resources(documents) {
 		if r.is("VirtualService", "networking.istio.io") {
 			t.virtualService(r)
@@ -20,7 +20,7 @@ func fromIstio(c *conversion, documents []*document.Node) {
 }
 
 func (t *routing) virtualService(r *resource) {
-	c := t.reader.c
+	c := t.reader.conversion
 	routes := c.objects(r.Get("spec", "http"))
 	if len(r.Get("spec", "hosts").List()) == 0 {
 		c.delegated(r, routes)
@@ -36,19 +36,23 @@ func (t *routing) virtualService(r *resource) {
 			hosts = withAuthority(hosts, match)
 		}
 	}
-	last := false
+	rank := 0
 	for _, http := range routes {
 		for _, one := range c.istioRoutes(r, http, hosts) {
-			// Istio puts the routes that match everything behind those of other
-			// VirtualServices with the same host.
-			last = last || one.everything
-			t.last[one.envoyRoute] = last
+			if one.everything {
+				rank = 1
+			}
+			one.rank = rank
 			for _, gateway := range gateways {
 				t.route(gateway, r, one.hosts, one.envoyRoute)
 			}
 		}
 	}
 }
+
+// byRank is Istio's order: the routes that match everything, and those after them, come
+// behind those of other VirtualServices with the same host.
+func byRank(a, b *envoyRoute) int { return a.rank - b.rank }
 
 // delegated warns of the policies of a VirtualService without hosts.
 func (c *conversion) delegated(r *resource, routes []*document.Node) {

@@ -15,7 +15,7 @@ var ingressGroups = []string{"networking.k8s.io", "extensions"}
 
 // fromNginxIngress reads the CORS annotations of Ingresses.
 func fromNginxIngress(c *conversion, documents []*document.Node) {
-	t := newRouting(c, "ingress-nginx", ingressRemedy, true)
+	t := newRouting(c, "ingress-nginx", ingressRemedy, bySpecificity)
 	for _, r := range resources(documents) {
 		if r.is("Ingress", ingressGroups...) {
 			t.ingress(r, nginxAnnotations)
@@ -68,7 +68,7 @@ func (r *resource) annotation(name string) (value *document.Node) {
 
 // ingress adds the paths of an Ingress.
 func (t *routing) ingress(r *resource, d dialect) {
-	c := t.reader.c
+	c := t.reader.conversion
 	enable := r.annotation("enable-cors")
 	enabled, err := strconv.ParseBool(text(enable))
 	if err != nil && text(enable) != "" {
@@ -275,7 +275,7 @@ func (c *conversion) higressAnnotation(d *draft, _ *document.Node, parts []*docu
 func (t *routing) ingressRoutes(r *resource, policy *draft) {
 	isRegex, _ := strconv.ParseBool(text(r.annotation("use-regex")))
 	isRegex = isRegex || text(r.annotation("rewrite-target")) != ""
-	aliases := t.reader.c.serverAliases(r)
+	aliases := t.reader.serverAliases(r)
 	spec := r.Get("spec")
 	rules := spec.Get("rules").List()
 	if len(rules) == 0 && spec != nil {

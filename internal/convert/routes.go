@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,11 +18,8 @@ type routing struct {
 	proxy string
 	// remedy is what to do about a route that host and path don't tell from others.
 	remedy string
-	// bySpecificity tells that the most specific route of a host counts, and not the
-	// first.
-	bySpecificity bool
-	// last has the routes that come after the others of their host.
-	last map[*envoyRoute]bool
+	// order is the order in which the proxy tries the routes of a host.
+	order func(a, b *envoyRoute) int
 
 	tables map[string]*envoyTable
 	hosts  map[string]*virtualHost // by gateway and host
@@ -30,10 +28,10 @@ type routing struct {
 	unnamed map[string]bool
 }
 
-func newRouting(c *conversion, proxy, remedy string, bySpecificity bool) *routing {
+func newRouting(c *conversion, proxy, remedy string, order func(a, b *envoyRoute) int) *routing {
 	return &routing{
-		reader: &envoyReader{c: c}, proxy: proxy, remedy: remedy, bySpecificity: bySpecificity,
-		tables: map[string]*envoyTable{}, hosts: map[string]*virtualHost{}, unnamed: map[string]bool{}, last: map[*envoyRoute]bool{},
+		reader: &envoyReader{conversion: c}, proxy: proxy, remedy: remedy, order: order,
+		tables: map[string]*envoyTable{}, hosts: map[string]*virtualHost{}, unnamed: map[string]bool{},
 	}
 }
 
@@ -112,18 +110,7 @@ func (t *routing) addDrafts() {
 	var tables []*envoyTable
 	for _, table := range t.reader.tables {
 		for _, v := range table.hosts {
-			if t.bySpecificity {
-				slices.SortStableFunc(v.routes, bySpecificity)
-			}
-			slices.SortStableFunc(v.routes, func(a, b *envoyRoute) int {
-				switch {
-				case t.last[a] == t.last[b]:
-					return 0
-				case t.last[b]:
-					return -1
-				}
-				return 1
-			})
+			slices.SortStableFunc(v.routes, t.order)
 			t.widen(v)
 		}
 		if table.hasPolicy() {
@@ -131,7 +118,8 @@ func (t *routing) addDrafts() {
 		}
 	}
 	for _, table := range tables {
-		t.fill(table)
+		table.fill()
+		t.report(table)
 	}
 	if len(tables) == 1 {
 		tables[0].prune()
@@ -178,54 +166,12 @@ func (t *routing) widen(v *virtualHost) {
 		if !slices.ContainsFunc(v.routes, func(other *envoyRoute) bool { return len(other.conditions) == 0 && other.path.covers(r.path) }) &&
 			!said[r.path.words()+r.policy.key()] {
 			said[r.path.words()+r.policy.key()] = true
-			t.reader.c.warn(r.from, "the filter can't match by "+inWords(r.conditions),
+			t.reader.warn(r.from, "the filter can't match by "+inWords(r.conditions),
 				"carried over for all requests for the path, because no other route in the file is for them")
 		}
 		r.conditions = nil
 	}
 }
-
-// fill makes the rules of a table.
-func (t *routing) fill(table *envoyTable) {
-	for _, v := range table.hosts {
-		table.byPath(v)
-	}
-	table.index()
-	for _, step := range []func() bool{table.exempt, table.repairPoints, table.byName} {
-		if step() {
-			table.index()
-		}
-	}
-	t.report(table)
-}
-
-// A request is one that tells policies apart: for a host, on a path, by a route.
-type request struct {
-	difference
-	policy *draft // the proxy's
-}
-
-// requests are samples of all requests that a table is for, with the policy that the
-// filter takes.
-func (t *envoyTable) requests() (list []request) {
-	for _, v := range t.hosts {
-		for _, d := range v.domains {
-			for _, path := range t.samples(v, d) {
-				routes := v.candidates(path)
-				if len(routes) == 0 && v.policy != nil {
-					routes = []*envoyRoute{{from: v.policy.from, policy: v.policy}}
-				}
-				for _, r := range routes {
-					list = append(list, request{difference{r, v, d, path, t.lookup(r.name, d.sample, path)}, r.policy})
-				}
-			}
-		}
-	}
-	return list
-}
-
-// differs reports whether the filter takes another policy than the proxy.
-func (r request) differs() bool { return r.rule.policyOf().key() != r.policy.key() }
 
 // maxPruned bounds the rules among which superfluous ones are looked for, as each is
 // tried.
@@ -236,7 +182,7 @@ func (t *envoyTable) prune() {
 	if len(t.rules) > maxPruned {
 		return
 	}
-	requests := t.requests()
+	requests := slices.Collect(t.requests)
 	for i := len(t.rules) - 1; i >= 0; i-- {
 		rules := t.rules
 		if len(rules[i].match.Hosts) == 0 {
@@ -265,13 +211,17 @@ func (t *routing) merge(tables []*envoyTable) {
 		said := map[*document.Node]bool{}
 		alone := *table
 		alone.wide, alone.byHost = all.wide, all.byHost // for samples of their paths
-		for _, before := range alone.requests() {
+		for before := range alone.requests {
 			after := before
 			after.rule = all.lookup(before.route.name, before.domain.sample, before.path)
 			if at := after.route.from; after.rule != nil && after.differs() && !before.differs() {
 				if !said[at] {
 					said[at] = true
-					t.reader.c.warn(at, "is of another gateway than what is in line "+line(after.rule.from())+", and together "+after.inWords(),
+					from := after.rule.host.from
+					if policy := after.rule.policy; policy != nil {
+						from = policy.from
+					}
+					t.reader.warn(at, "is of another gateway than what is in line "+line(from)+", and together "+after.inWords(),
 						"convert the resources of each gateway on their own, and give each its own configuration")
 				}
 				t.dropCredentials(after, "convert the resources of each gateway on their own")
@@ -280,23 +230,13 @@ func (t *routing) merge(tables []*envoyTable) {
 	}
 }
 
-// from is where the rule's policy stands, or the virtual host that has none.
-func (r *tableRule) from() *document.Node {
-	if r.policy == nil {
-		return r.host.from
-	}
-	return r.policy.from
-}
-
 // dropCredentials drops a rule's credentials where it would let somebody act as the
 // visitor who may not with the proxy.
 func (t *routing) dropCredentials(r request, instead string) {
-	if r.rule == nil || r.rule.withoutCredentials || !lenient(r.rule.policy, r.policy) {
-		return
+	if r.rule.restrict(r.route.policy) {
+		t.reader.warn(r.rule.policy.from, "would also apply to requests of line "+line(r.route.from)+", for which "+t.proxy+" lets fewer sites act as the visitor",
+			"carried over without allow_credentials; "+instead)
 	}
-	r.rule.withoutCredentials = true
-	t.reader.c.warn(r.rule.from(), "would also apply to requests of line "+line(r.route.from)+", for which "+t.proxy+" lets fewer sites act as the visitor",
-		"carried over without allow_credentials; "+instead)
 }
 
 // name names the rules by their policies, and by their paths if a resource has several.
@@ -342,13 +282,14 @@ func (r *tableRule) paths() []match.Path {
 // report says where the filter takes another policy than the proxy.
 func (t *routing) report(table *envoyTable) {
 	said := map[*document.Node]bool{}
-	for _, r := range table.requests() {
+	for r := range table.requests {
 		if !r.differs() {
 			continue
 		}
 		if at := r.route.from; !said[at] {
 			said[at] = true
-			t.reader.c.warn(at, t.difference(r.difference)+", so "+r.inWords(), t.remedy)
+			what := cmp.Or(r.unmatched(), r.route.path.words()+" is also for "+quote(r.path)+" there, and here a prefix ends with a segment")
+			t.reader.warn(at, what+", so "+r.inWords(), t.remedy)
 		}
 		t.dropCredentials(r, t.remedy)
 	}
@@ -356,23 +297,10 @@ func (t *routing) report(table *envoyTable) {
 		for _, r := range v.routes {
 			if !said[r.from] && r.path.unsampled() {
 				said[r.from] = true
-				t.reader.c.warn(r.from, "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
+				t.reader.warn(r.from, "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
 			}
 		}
 	}
-}
-
-// difference says why the filter can't match a request as the proxy does.
-func (t *routing) difference(d difference) string {
-	switch {
-	case !d.domain.known:
-		return "the filter can't match hosts by " + quote(d.domain.text)
-	case len(d.route.conditions) > 0:
-		return "the filter can't match by " + inWords(d.route.conditions)
-	case d.route.path.inexact():
-		return "the filter can't match paths by " + d.route.path.words()
-	}
-	return d.route.path.words() + " is also for " + quote(d.path) + " there, and here a prefix ends with a segment"
 }
 
 // notInPreflights reports whether a header is one that preflights don't have: they
