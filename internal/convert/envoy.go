@@ -320,8 +320,8 @@ func excludesPreflights(header *document.Node) bool {
 	case name == ":method":
 		method := cmp.Or(header.Get("exact_match"), header.Get("string_match", "exact"))
 		return method != nil && method.String() != "OPTIONS"
-	case strings.HasPrefix(name, ":"), strings.HasPrefix(name, "access-control-"), strings.HasPrefix(name, "sec-"), strings.HasPrefix(name, "x-forwarded-"), strings.HasPrefix(name, "x-envoy-"):
-		return false
+	case strings.HasPrefix(name, "accept"):
+		return !slices.Contains([]string{"accept", "accept-language", "accept-encoding"}, name)
 	}
-	return !slices.Contains([]string{"origin", "host", "user-agent", "accept", "accept-language", "accept-encoding", "referer", "connection"}, name)
+	return notInPreflights(name)
 }

@@ -65,14 +65,12 @@ func (e entries) add(field string, index int) bool {
 func (d *draft) remove(drop entries) {
 	for field, indexes := range drop {
 		d.mark(field, without(d.at[field], indexes))
+		if list := d.list(field); list != nil {
+			*list = without(*list, indexes)
+		}
 	}
 	d.AllowOrigins = without(d.AllowOrigins, drop["allow_origins"])
-	d.AllowMethods = without(d.AllowMethods, drop["allow_methods"])
-	d.AllowHeaders = without(d.AllowHeaders, drop["allow_headers"])
-	d.ExposeHeaders = without(d.ExposeHeaders, drop["expose_headers"])
-	d.Match.Hosts = without(d.Match.Hosts, drop["match.hosts"])
 	d.Match.Paths = without(d.Match.Paths, drop["match.paths"])
-	d.Match.Routes = without(d.Match.Routes, drop["match.routes"])
 }
 
 // without is a copy of a list without some of its elements.
@@ -163,37 +161,39 @@ func (c *conversion) withoutCredentials(d *draft) bool {
 	if !d.AllowCredentials {
 		return false
 	}
-	what, at := "", (*document.Node)(nil)
+	var first *cors.Problem // of those that are right without credentials
+	var at *document.Node
 	for i, entry := range d.AllowOrigins {
 		entry, _ = mendedOrigin(entry)
-		insecure := problemOf(entry, true)
-		switch {
-		case insecure == "":
+		insecure := refusal(entry, true)
+		if insecure == nil {
 			return false
-		case what == "" && problemOf(entry, false) == "":
-			what, at = insecure, d.place("allow_origins", i)
+		}
+		if first == nil && refusal(entry, false) == nil {
+			first, at = insecure, d.place("allow_origins", i)
 		}
 	}
-	if what == "" {
-		return false
+	if first != nil {
+		c.dropCredentials(d, at, first.What+", and no other origin is left")
 	}
-	c.dropCredentials(d, at, what+", and no other origin is left")
-	return true
+	return first != nil
 }
 
-// problemOf says why an entry is left out of a policy; it is "" if it isn't.
-func problemOf(entry cors.OriginEntry, credentials bool) string {
+// refusal is why an entry is left out of a policy; it is nil if it isn't.
+func refusal(entry cors.OriginEntry, credentials bool) *cors.Problem {
 	if entry.Text == "null" && credentials {
-		return `"null" with credentials would let every site act as the visitor, because every sandboxed frame has this origin`
+		return &cors.Problem{Kind: problem.NullOrigin, What: nullForAll}
 	}
 	_, problems := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{entry}, AllowCredentials: credentials})
 	for _, p := range problems {
 		if !p.Warning {
-			return p.What
+			return &p
 		}
 	}
-	return ""
+	return nil
 }
+
+const nullForAll = `"null" with credentials would let every site act as the visitor, because every sandboxed frame has this origin`
 
 // dropCredentials carries the policy over without credentials.
 func (c *conversion) dropCredentials(d *draft, at *document.Node, what string) {
@@ -207,11 +207,12 @@ func (c *conversion) leaveOut(d *draft, p cors.Problem) {
 		instead += "; " + p.Instead
 	}
 	what := p.What
-	if p.Kind == problem.Duplicate && p.Field == "allow_origins" {
-		what = problem.Quote(d.AllowOrigins[p.Index].Text) + " is listed twice" // in a list that nobody sees
-	}
-	if p.Field == "allow_origins" && d.AllowOrigins[p.Index].Text == "null" && d.AllowCredentials {
-		what = problemOf(d.AllowOrigins[p.Index], true)
+	switch {
+	case p.Field != "allow_origins":
+	case d.AllowOrigins[p.Index].Text == "null" && d.AllowCredentials:
+		what = nullForAll
+	case p.Kind == problem.Duplicate:
+		what = quote(d.AllowOrigins[p.Index].Text) + " is listed twice" // in a list that nobody sees
 	}
 	c.warnOf(p.Kind, d.place(p.Field, p.Index), what, instead)
 }
@@ -243,7 +244,7 @@ func mendedOrigin(entry cors.OriginEntry) (mended cors.OriginEntry, ok bool) {
 }
 
 // validOrigin reports whether an entry that is no regex is right.
-func validOrigin(text string) bool { return problemOf(cors.OriginEntry{Text: text}, false) == "" }
+func validOrigin(text string) bool { return refusal(cors.OriginEntry{Text: text}, false) == nil }
 
 // mendMaxAge brings the age into the range that is the same in all browsers but Safari,
 // which remembers for ten minutes at the most.

@@ -161,14 +161,15 @@ func (d *draft) set(field string, names []*document.Node) { d.setNames(field, wo
 // setNames sets one of the policy's lists of names, which come from elsewhere.
 func (d *draft) setNames(field string, names []string, at []*document.Node) {
 	d.mark(field, at)
-	switch field {
-	case "allow_methods":
-		d.AllowMethods = names
-	case "allow_headers":
-		d.AllowHeaders = names
-	case "expose_headers":
-		d.ExposeHeaders = names
-	}
+	*d.list(field) = names
+}
+
+// list is the policy's list of texts that a field is.
+func (d *draft) list(field string) *[]string {
+	return map[string]*[]string{
+		"allow_methods": &d.AllowMethods, "allow_headers": &d.AllowHeaders, "expose_headers": &d.ExposeHeaders,
+		"match.hosts": &d.Match.Hosts, "match.routes": &d.Match.Routes,
+	}[field]
 }
 
 // mark notes where the entries of a list come from.

@@ -279,22 +279,19 @@ func (m originMatcher) hasPath() bool {
 
 // everySite reports whether the engine takes a regex for one of every site.
 func everySite(expr string) bool {
-	_, problems := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: true})
-	return slices.ContainsFunc(problems, func(p cors.Problem) bool { return p.Kind == problem.EverySite })
+	p := refusal(cors.OriginEntry{Text: expr, Regex: true}, true)
+	return p != nil && p.Kind == problem.EverySite
 }
 
 // acceptable reports whether the engine takes an entry of a policy with credentials.
-func acceptable(entry cors.OriginEntry) bool {
-	p, _ := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{entry}, AllowCredentials: true})
-	return p != nil
-}
+func acceptable(entry cors.OriginEntry) bool { return refusal(entry, true) == nil }
 
 // anySite translates a matcher that tells no domain apart: the engine decides what
 // is to be made of it.
 func (t *translation) anySite(m originMatcher, matcher string) {
 	text := regexp.QuoteMeta(m.text)
 	expr := map[matcherKind]string{prefixMatcher: text + ".*", suffixMatcher: ".*" + text, containsMatcher: ".*" + text + ".*"}[m.kind]
-	if !acceptable(cors.OriginEntry{Text: expr, Regex: true}) && !everySite(expr) {
+	if p := refusal(cors.OriginEntry{Text: expr, Regex: true}, true); p != nil && p.Kind != problem.EverySite {
 		t.remark(matcher+" can match origins of others", "left out; list the origins")
 		return
 	}
