@@ -150,6 +150,11 @@ type draft struct {
 	text string // what key has made of the policy
 }
 
+// newDraft is a draft that is called as a resource is, and as what of it has the policy.
+func newDraft(from *document.Node, name, section string) *draft {
+	return &draft{from: from, Config: cors.Config{Name: strings.TrimSuffix(name+"-"+section, "-")}}
+}
+
 // key tells policies apart by what they do; it is "" of nil, which does nothing.
 func (d *draft) key() string {
 	if d != nil && d.text == "" {

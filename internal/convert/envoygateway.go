@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func (e *envoyGateway) find(all []*resource) {
 	for _, p := range e.policies {
 		for _, t := range p.targets {
 			if t.kind == "Gateway" && t.section != "" {
-				e.learn(parent{namespace: p.namespace, name: t.name}, t.section)
+				e.sections.learn(parent{p.namespace, t.name, t.section})
 			}
 		}
 	}
@@ -66,15 +67,8 @@ func (e *envoyGateway) find(all []*resource) {
 			continue // None of its listeners is told apart.
 		}
 		for _, listener := range gateway.Get("spec", "listeners").List() {
-			e.learn(of, listener.Get("name").String())
+			e.sections.learn(parent{of.namespace, of.name, listener.Get("name").String()})
 		}
-	}
-}
-
-// learn notes a listener of a Gateway.
-func (e *envoyGateway) learn(of parent, section string) {
-	if !slices.Contains(e.sections[of], section) {
-		e.sections[of] = append(e.sections[of], section)
 	}
 }
 
@@ -83,7 +77,7 @@ type envoyGateway struct {
 	table            *routing
 	policies         []*securityPolicy
 	routes, gateways []*resource
-	sections         map[parent][]string
+	sections         sections
 }
 
 // routeName tells what Envoy Gateway calls the matches of a route in Envoy; "" if that
@@ -167,13 +161,7 @@ func (e *envoyGateway) attached(r *resource, section string) *securityPolicy {
 // policyOf is the policy of a rule of a route: the one for the rule, for the route, or
 // for its Gateway.
 func (e *envoyGateway) policyOf(r *resource, rule *document.Node, of parent) *draft {
-	p := e.attached(r, "")
-	if name := rule.Get("name").String(); name != "" {
-		if own := e.attached(r, name); own != nil {
-			p = own
-		}
-	}
-	above := e.policyAbove(of)
+	p, above := cmp.Or(e.attached(r, rule.Get("name").String()), e.attached(r, "")), e.policyAbove(of)
 	if p == nil {
 		p, above = above, nil
 	}
@@ -191,12 +179,7 @@ func (e *envoyGateway) policyAbove(of parent) *securityPolicy {
 			gateway = known
 		}
 	}
-	if of.section != "" {
-		if p := e.attached(gateway, of.section); p != nil {
-			return p
-		}
-	}
-	return e.attached(gateway, "")
+	return cmp.Or(e.attached(gateway, of.section), e.attached(gateway, ""))
 }
 
 // policy is a policy, merged into the one above if it says so; it is nil if there is no
@@ -230,8 +213,7 @@ func (e *envoyGateway) policy(p, above *securityPolicy) *draft {
 
 // read reads a CORS policy.
 func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field string) *document.Node) *draft {
-	d := &draft{from: n}
-	d.Name = p.name
+	d := newDraft(n, p.name, "")
 	e.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
 	e.commonFields(d, get)
 	for _, origin := range e.texts(get("allow_origins")) {

@@ -132,7 +132,7 @@ func hasOrigins(policy *document.Node) bool {
 func (e *envoyReader) merge(layers []*document.Node) *draft {
 	d := &draft{from: layers[0]}
 	for _, layer := range layers {
-		e.unknownFields(layer)
+		e.unknown(layer, "Envoy's CorsPolicy", policyFields...)
 	}
 	if !slices.ContainsFunc(layers, hasOrigins) || !e.mode(d, layers[0]) {
 		return nil // it leaves everything alone, or as good as that
@@ -162,12 +162,8 @@ func (e *envoyReader) merge(layers []*document.Node) *draft {
 
 // policyFields are the fields of Envoy's CorsPolicy, with those that only the
 // deprecated message has.
-var policyFields = []string{"allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials",
+var policyFields = []string{"@type", "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials",
 	"filter_enabled", "shadow_enabled", "allow_private_network_access", "forward_not_matching_preflights"}
-
-func (e *envoyReader) unknownFields(layer *document.Node) {
-	e.unknown(layer, "Envoy's CorsPolicy", append([]string{"@type"}, policyFields...)...)
-}
 
 // mode reads to how many requests the policy applies, and reports whether it applies
 // to any. Between none and all it only watches: a part of the requests can't be had.

@@ -231,12 +231,7 @@ func (c *conversion) mendOrigin(d *draft, p cors.Problem) bool {
 // mendedOrigin is an entry as browsers send the origin; ok is false if there is nothing
 // to mend, or more than that.
 func mendedOrigin(entry cors.OriginEntry) (mended cors.OriginEntry, ok bool) {
-	text := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(entry.Text)), "/")
-	for scheme, port := range map[string]string{"http://": ":80", "https://": ":443"} {
-		if strings.HasPrefix(text, scheme) {
-			text = strings.TrimSuffix(text, port)
-		}
-	}
+	text := withoutDefaultPort(strings.TrimSuffix(strings.ToLower(strings.TrimSpace(entry.Text)), "/"))
 	if entry.Regex || text == entry.Text || !validOrigin(text) {
 		return entry, false
 	}

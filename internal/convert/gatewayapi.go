@@ -60,22 +60,32 @@ func refsOf(r *resource) (list []parent) {
 	return list
 }
 
-// sectionsOf are the listeners of Gateways that routes are attached to one by one.
-func sectionsOf(routes []*resource) map[parent][]string {
-	sections := map[parent][]string{}
+// sections are the listeners of Gateways that are told apart.
+type sections map[parent][]string
+
+// learn notes a listener.
+func (s sections) learn(p parent) {
+	if of := p.gateway(); !slices.Contains(s[of], p.section) {
+		s[of] = append(s[of], p.section)
+	}
+}
+
+// sectionsOf are the listeners that routes are attached to one by one.
+func sectionsOf(routes []*resource) sections {
+	s := sections{}
 	for _, r := range routes {
 		for _, p := range refsOf(r) {
-			if of := p.gateway(); p.section != "" && !slices.Contains(sections[of], p.section) {
-				sections[of] = append(sections[of], p.section)
+			if p.section != "" {
+				s.learn(p)
 			}
 		}
 	}
-	return sections
+	return s
 }
 
 // parentsOf are the parents of a route: for a whole Gateway, all of its listeners that
 // are known.
-func parentsOf(r *resource, sections map[parent][]string) (list []parent) {
+func parentsOf(r *resource, sections sections) (list []parent) {
 	for _, p := range refsOf(r) {
 		list = append(list, p.listeners(sections)...)
 	}
@@ -83,7 +93,7 @@ func parentsOf(r *resource, sections map[parent][]string) (list []parent) {
 }
 
 // listeners are the listeners of a parent that are known, or it alone.
-func (p parent) listeners(sections map[parent][]string) (list []parent) {
+func (p parent) listeners(sections sections) (list []parent) {
 	known := sections[p.gateway()]
 	if p.section != "" || len(known) == 0 {
 		return []parent{p}
@@ -208,7 +218,7 @@ func (c *conversion) filterPolicy(of *resource, rule *document.Node) *draft {
 	if n == nil {
 		return nil
 	}
-	d := newGatewayPolicy(of, n, rule)
+	d := newDraft(n, of.name, rule.Get("name").String())
 	c.unknown(n, "an HTTPCORSFilter", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
 	c.commonFields(d, func(field string) *document.Node { return n.Get(field) })
 	for _, origin := range c.texts(n.Get("allow_origins")) {
@@ -224,12 +234,6 @@ func (c *conversion) filterPolicy(of *resource, rule *document.Node) *draft {
 
 // defaultGatewayAge is what the API server sets for maxAge.
 const defaultGatewayAge = 5
-
-func newGatewayPolicy(of *resource, n, section *document.Node) *draft {
-	d := &draft{from: n}
-	d.Name = strings.TrimSuffix(of.name+"-"+section.Get("name").String(), "-")
-	return d
-}
 
 // routeFilter is the CORS filter among a rule's or a backend's filters, or nil.
 func (c *conversion) routeFilter(route *resource, of *document.Node) (cors *document.Node) {

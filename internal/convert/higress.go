@@ -245,8 +245,7 @@ var (
 // defaults.
 func (c *conversion) higressPolicy(n, from *document.Node, name string) *draft {
 	c.unknown(n, "the plugin's configuration", slices.Concat(higressFields, []string{"_rules_", "_match_route_", "_match_domain_", "_match_service_", "_match_route_prefix_"})...)
-	d := &draft{from: from}
-	d.Name = name
+	d := newDraft(from, name, "")
 	d.AllowCredentials = c.boolean(n.Get("allow_credentials"), false)
 	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
 		d.set(field, c.starAlone(d, field, c.texts(n.Get(field))))

@@ -201,8 +201,7 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *draft {
 	}
 	c.unknown(n, "Istio's CorsPolicy", "allow_origins", "allow_origin", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials", "unmatched_preflights")
 	c.found(n, "of the VirtualService "+quote(of.name))
-	d := &draft{from: n}
-	d.Name = strings.TrimSuffix(of.name+"-"+http.Get("name").String(), "-")
+	d := newDraft(n, of.name, http.Get("name").String())
 	c.commonFields(d, func(field string) *document.Node { return n.Get(field) })
 	c.setDuration(d, n.Get("max_age"))
 	// What Istio calls unspecified, and what nothing is said of, it forwards.

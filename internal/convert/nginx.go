@@ -98,12 +98,7 @@ func (t *routing) ingress(r *resource, d dialect) {
 
 // text is a value as text: annotations are strings, but written without quotes they
 // look otherwise.
-func text(n *document.Node) string {
-	if n == nil || n.Kind == document.List || n.Kind == document.Object || n.Kind == document.Null {
-		return ""
-	}
-	return strings.TrimSpace(n.Text)
-}
+func text(n *document.Node) string { return strings.TrimSpace(n.Scalar()) }
 
 // corsAnnotations are the annotations beside enable-cors.
 var corsAnnotations = []string{"cors-allow-origin", "cors-allow-methods", "cors-allow-headers", "cors-expose-headers", "cors-allow-credentials", "cors-max-age"}
@@ -158,8 +153,7 @@ func (c *conversion) warnSnippets(r *resource) {
 
 // ingressPolicy reads the annotations.
 func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect) *draft {
-	one := &draft{from: enable}
-	one.Name = r.name
+	one := newDraft(enable, r.name, "")
 	credentials := r.annotation("cors-allow-credentials")
 	one.AllowCredentials = true
 	if allow, err := strconv.ParseBool(text(credentials)); err == nil {

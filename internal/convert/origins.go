@@ -363,17 +363,10 @@ func alternatives(expr string) []string {
 
 // split splits a regex at the bars that are in no group.
 func split(expr string) (list []string) {
-	from, depth := 0, 0
-	scan(expr, func(i int) bool {
-		switch expr[i] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case '|':
-			if depth == 0 {
-				list, from = append(list, expr[from:i]), i+1
-			}
+	from := 0
+	scan(expr, func(i, depth int) bool {
+		if expr[i] == '|' && depth == 0 {
+			list, from = append(list, expr[from:i]), i+1
 		}
 		return true
 	})
@@ -383,34 +376,33 @@ func split(expr string) (list []string) {
 // closing is where the group ends that a regex begins with, or -1.
 func closing(expr string) (at int) {
 	at = -1
-	depth := 0
-	scan(expr, func(i int) bool {
-		switch expr[i] {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				at = i
-			}
+	scan(expr, func(i, depth int) bool {
+		if depth == 0 {
+			at = i
 		}
 		return at < 0
 	})
 	return at
 }
 
-// scan visits the characters of a regex that are no part of an escape or a class, as
-// long as visit wants more.
-func scan(expr string, visit func(i int) bool) {
-	class := false
+// scan visits the characters of a regex that are no part of an escape or a class, as long
+// as visit wants more. depth is in how many groups one is, or those behind it are.
+func scan(expr string, visit func(i, depth int) bool) {
+	class, depth := false, 0
 	for i := 0; i < len(expr); i++ {
 		switch c := expr[i]; {
 		case c == '\\':
 			i++
-		case class:
+			continue
+		case class || c == '[':
 			class = c != ']'
-		case c == '[':
-			class = true
-		case !visit(i):
+			continue
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		}
+		if !visit(i, depth) {
 			return
 		}
 	}
@@ -484,7 +476,7 @@ func escapeDots(expr string) (escaped, domain string) {
 	}
 	var b strings.Builder
 	from := 0
-	scan(expr, func(i int) bool {
+	scan(expr, func(i, _ int) bool {
 		if expr[i] != '.' || i == 0 || i+1 == len(expr) || !alphanumeric(expr[i+1]) || !alphanumeric(expr[i-1]) && strings.IndexByte("*+)]?}", expr[i-1]) < 0 {
 			return true
 		}

@@ -81,14 +81,12 @@ func tellIngresses(file *document.File, found map[string]Removal) {
 // isOurs reports whether a file has nothing that tells a configuration of Higress' plugin
 // from one of this filter.
 func isOurs(file *document.File) bool {
-	if len(file.Documents) != 1 || slices.ContainsFunc(file.Documents[0].Members, func(m document.Member) bool { return m.Name == "kind" }) {
+	if len(file.Documents) != 1 || len(file.Documents[0].Members) == 0 || file.Documents[0].Has("kind") {
 		return false
 	}
 	text, _ := file.Documents[0].JSON()
 	ours, problems := config.Parse(text)
-	if len(file.Documents[0].Members) == 0 {
-		return false
-	}
-	return ours != nil || !slices.ContainsFunc(problems,
-		func(p config.Problem) bool { return p.Kind == problem.UnknownField })
+	return ours != nil || !slices.ContainsFunc(problems, func(p config.Problem) bool {
+		return p.Kind == problem.UnknownField
+	})
 }
