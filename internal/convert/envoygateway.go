@@ -287,7 +287,7 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 	if policy == nil {
 		return
 	}
-	if merge := p.Get("spec", "merge_type"); given(merge) && !slices.ContainsFunc(e.routes, func(r *resource) bool { return p.isFor(r) && e.isBelow(r) }) {
+	if merge := p.Get("spec", "merge_type"); given(merge) && !e.isMerged(p) {
 		e.warn(merge, "the Gateway's policy that this one is merged into isn't in the file",
 			"carried over with the fields that are here; convert with the other policy in the file")
 	}
@@ -305,12 +305,10 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 	}
 }
 
-// isFor reports whether a policy has a resource among its targets.
-func (p *securityPolicy) isFor(r *resource) bool {
-	return slices.ContainsFunc(p.targets, func(t target) bool { return p.selects(t, r) })
-}
-
-// isBelow reports whether there is a policy above a route.
-func (e *envoyGateway) isBelow(r *resource) bool {
-	return slices.ContainsFunc(parentsOf(r, e.sections), func(of parent) bool { return e.policyAbove(of) != nil })
+// isMerged reports whether there is a policy above a route that a policy is for.
+func (e *envoyGateway) isMerged(p *securityPolicy) bool {
+	return slices.ContainsFunc(e.routes, func(r *resource) bool {
+		return slices.ContainsFunc(p.targets, func(t target) bool { return p.selects(t, r) }) &&
+			slices.ContainsFunc(parentsOf(r, e.sections), func(of parent) bool { return e.policyAbove(of) != nil })
+	})
 }

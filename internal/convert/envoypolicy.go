@@ -198,11 +198,11 @@ func fraction(n *document.Node, otherwise float64) (f float64, key, at *document
 		return otherwise, nil, nil
 	}
 	value := n.Get("default_value")
-	numerator, err := strconv.ParseFloat(scalar(value.Get("numerator")), 64)
+	numerator, err := strconv.ParseFloat(value.Get("numerator").Scalar(), 64)
 	if err != nil {
 		numerator = 0
 	}
-	denominator := map[string]float64{"TEN_THOUSAND": 1e4, "1": 1e4, "MILLION": 1e6, "2": 1e6}[scalar(value.Get("denominator"))]
+	denominator := map[string]float64{"TEN_THOUSAND": 1e4, "1": 1e4, "MILLION": 1e6, "2": 1e6}[value.Get("denominator").Scalar()]
 	if denominator == 0 {
 		denominator = 100
 	}
@@ -248,40 +248,24 @@ func members(n *document.Node) []document.Member {
 // isTrue reports whether a value is true.
 func isTrue(n *document.Node) bool { return n != nil && n.Kind == document.Bool && n.Text == "true" }
 
-// scalar is the text of a string or a number, or "".
-func scalar(n *document.Node) string {
-	if n == nil || n.Kind != document.String && n.Kind != document.Number {
-		return ""
-	}
-	return n.Text
-}
-
 // list reads the value of a header as a list of names.
 func (e *envoyReader) list(d *draft, field string, n *document.Node) {
-	canBeStar := field != "expose_headers"
-	switch {
-	case n.String() == "*" && canBeStar:
-		// Envoy repeats what the preflight asks for, so this covers Authorization too.
-		d.set(field, e.star(d, field, []*document.Node{n}))
-		return
+	switch canBeStar := field != "expose_headers"; {
 	case given(n) && n.Kind != document.String:
 		e.warn(n, "is not a string", "left out; write the names in one string, with commas between")
-		return
-	case n.String() == "":
-		return
+	case canBeStar && n.String() == "*":
+		// Envoy repeats what the preflight asks for, so this covers Authorization too.
+		d.set(field, e.star(d, field, []*document.Node{n}))
+	default:
+		d.set(field, slices.DeleteFunc(e.joined(n), func(name *document.Node) bool {
+			literal := canBeStar && isStar(name) && d.AllowCredentials
+			if literal {
+				e.warn(name, `"*" in a list means a name "*" when the request has credentials`,
+					`left out; list the names, or write "*" alone`)
+			}
+			return literal
+		}))
 	}
-	d.set(field, slices.DeleteFunc(e.split(n), func(name *document.Node) bool {
-		switch {
-		case name.Text == "":
-			e.warn(name, "has an empty name", "left out")
-			return true
-		case isStar(name) && d.AllowCredentials && canBeStar:
-			e.warn(name, `"*" in a list means a name "*" when the request has credentials`,
-				`left out; list the names, or write "*" alone`)
-			return true
-		}
-		return false
-	}))
 }
 
 // maxAge reads the value of a header as a number of seconds.
@@ -289,7 +273,7 @@ func (e *envoyReader) maxAge(r *draft, n *document.Node) {
 	if n == nil {
 		return
 	}
-	text := strings.TrimSpace(scalar(n))
+	text := strings.TrimSpace(n.Scalar())
 	digits := strings.TrimPrefix(text, "-")
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		instead := "left out; write a number of seconds"

@@ -40,12 +40,9 @@ func resources(documents []*document.Node) (list []*resource) {
 }
 
 func newResource(n *document.Node) *resource {
-	group, _, grouped := strings.Cut(n.Get("apiVersion").String(), "/")
-	if !grouped {
-		group = ""
-	}
+	version := n.Get("apiVersion").String()
 	return &resource{
-		Node: n, group: group, kind: n.Get("kind").String(),
+		Node: n, group: version[:max(strings.IndexByte(version, '/'), 0)], kind: n.Get("kind").String(),
 		namespace: n.Get("metadata", "namespace").String(), name: n.Get("metadata", "name").String(),
 	}
 }
@@ -81,34 +78,32 @@ func (c *conversion) object(n *document.Node) bool {
 }
 
 // objects are the objects of a list; what is none is said.
-func (c *conversion) objects(n *document.Node) (list []*document.Node) {
+func (c *conversion) objects(n *document.Node) []*document.Node {
 	if given(n) && n.Kind != document.List {
 		c.warn(n, "is not a list", "left out")
 	}
-	for _, e := range n.List() {
-		if e.Kind == document.Object {
-			list = append(list, e)
-		} else {
-			c.warn(e, "is not an object", "left out")
-		}
-	}
-	return list
+	return c.ofKind(document.Object, n.List(), "is not an object")
 }
 
 // texts are the strings of a list. A string alone is a list of one.
-func (c *conversion) texts(n *document.Node) (texts []*document.Node) {
+func (c *conversion) texts(n *document.Node) []*document.Node {
 	elements := n.List()
 	if given(n) && n.Kind != document.List {
 		elements = []*document.Node{n}
 	}
+	return c.ofKind(document.String, elements, "is not a string")
+}
+
+// ofKind are the elements of a kind; of each other one it says what is wrong.
+func (c *conversion) ofKind(kind document.Kind, elements []*document.Node, wrong string) (list []*document.Node) {
 	for _, e := range elements {
-		if e.Kind == document.String {
-			texts = append(texts, e)
+		if e.Kind == kind {
+			list = append(list, e)
 		} else {
-			c.warn(e, "is not a string", "left out")
+			c.warn(e, wrong, "left out")
 		}
 	}
-	return texts
+	return list
 }
 
 // words are the texts of values.

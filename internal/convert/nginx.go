@@ -269,23 +269,18 @@ func (c *conversion) higressAnnotation(d *draft, _ *document.Node, parts []*docu
 func (t *routing) ingressRoutes(r *resource, policy *draft) {
 	isRegex, _ := strconv.ParseBool(text(r.annotation("use-regex")))
 	isRegex = isRegex || text(r.annotation("rewrite-target")) != ""
-	aliases := t.reader.serverAliases(r)
-	spec := r.Get("spec")
-	rules := spec.Get("rules").List()
-	if len(rules) == 0 && spec != nil {
-		t.route("", r, everyHost(spec), &envoyRoute{from: spec, policy: policy, path: envoyPath{kind: everyPath}})
+	aliases, spec := t.reader.serverAliases(r), r.Get("spec")
+	if spec == nil {
+		return
 	}
-	for _, rule := range rules {
-		hosts := everyHost(rule)
+	for _, rule := range orEverything(spec.Get("rules").List()) {
+		from := cmp.Or(rule, spec)
+		hosts := everyHost(from)
 		if host := rule.Get("host"); text(host) != "" {
 			hosts = append([]routedHost{{at: host, names: []string{text(host)}}}, aliases...)
 		}
-		paths := rule.Get("http", "paths").List()
-		if len(paths) == 0 {
-			t.route("", r, hosts, &envoyRoute{from: rule, policy: policy, path: envoyPath{kind: everyPath}})
-		}
-		for _, path := range paths {
-			t.route("", r, hosts, &envoyRoute{from: path, policy: policy, path: ingressPath(path, isRegex)})
+		for _, path := range orEverything(rule.Get("http", "paths").List()) {
+			t.route("", r, hosts, &envoyRoute{from: cmp.Or(path, from), policy: policy, path: ingressPath(path, isRegex)})
 		}
 	}
 }
