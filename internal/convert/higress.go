@@ -154,31 +154,21 @@ func higressHosts(domain string) []string {
 // add adds the rules, as far as requests reach them.
 func (p *higressPlugin) add() {
 	for i, r := range p.rules {
-		if r.lost {
+		hosts := slices.DeleteFunc(slices.Clone(r.hosts), func(host *document.Node) bool {
+			return r.lost || !p.reached(i, host.Text)
+		})
+		switch {
+		case r.lost, len(r.hosts) > 0 && len(hosts) == 0:
+			continue
+		case len(r.routes)+len(r.hosts) == 0 && !p.reached(i, ""):
 			continue
 		}
-		one := r.policy.copyFor(match.Match{Routes: words(r.routes)}, p.name)
+		one := r.policy.copyFor(match.Match{Hosts: words(hosts), Routes: words(r.routes)}, p.name)
+		one.mark("match.hosts", hosts)
 		one.mark("match.routes", r.routes)
-		if len(r.routes) > 0 || p.addHosts(i, one) {
-			p.compare(i, one)
-			p.c.add(one)
-		}
+		p.compare(i, one)
+		p.c.add(one)
 	}
-}
-
-// addHosts adds a rule's hosts to its match, and reports whether requests reach it.
-func (p *higressPlugin) addHosts(i int, one *draft) (reached bool) {
-	if len(p.rules[i].hosts) == 0 {
-		return p.reached(i, "")
-	}
-	for _, host := range p.rules[i].hosts {
-		if p.reached(i, host.Text) {
-			reached = true
-			one.Match.Hosts = append(one.Match.Hosts, host.Text)
-			one.mark("match.hosts", append(one.at["match.hosts"], host))
-		}
-	}
-	return reached
 }
 
 // reached reports whether requests for a host, "" for every host, reach a rule, and says
