@@ -67,7 +67,8 @@ func unwrapStruct(n *document.Node) (value *document.Node, message string) {
 }
 
 func isCorsPolicy(message string) bool {
-	return message == "envoy.extensions.filters.http.cors.v3.CorsPolicy" || message == "envoy.config.route.v3.CorsPolicy" || message == "envoy.api.v2.route.CorsPolicy"
+	return slices.Contains([]string{"envoy.extensions.filters.http.cors.v3.CorsPolicy",
+		"envoy.config.route.v3.CorsPolicy", "envoy.api.v2.route.CorsPolicy"}, message)
 }
 
 func isCorsFilter(n *document.Node) bool {
@@ -299,7 +300,7 @@ func (r *envoyRoute) readMatch(match *document.Node) {
 	r.match = match
 	r.path = readPath(match)
 	for _, condition := range conditionsOf {
-		if n := match.Get(condition.field); given(n) && (n.Kind != document.List || len(n.Elements) > 0) {
+		if n := match.Get(condition.field); isSet(n) {
 			r.conditions = append(r.conditions, condition.words)
 		}
 	}

@@ -229,11 +229,14 @@ func (e *envoyGateway) addGateways(p *securityPolicy) {
 		if t.kind != "Gateway" {
 			continue
 		}
-		gateways := slices.DeleteFunc(slices.Clone(e.gateways), func(gateway *resource) bool { return !p.selects(t, gateway) })
-		for _, gateway := range gateways {
-			e.addListeners(p, t, gateway)
+		known := false
+		for _, gateway := range e.gateways {
+			if p.selects(t, gateway) {
+				known = true
+				e.addListeners(p, t, gateway)
+			}
 		}
-		if len(gateways) > 0 {
+		if known {
 			continue
 		}
 		policy := e.policy(p, nil)

@@ -881,7 +881,8 @@ func sampleOf(re *syntax.Regexp, longer bool) string {
 
 // words say what the route matches.
 func (p envoyPath) words() string {
-	words := map[pathKind]string{everyPath: "the prefix ", exactPath: "the path ", textPrefix: "the prefix ", segmentPrefix: "the prefix ", regexPath: "the pattern "}[p.kind] + quote(p.text)
+	kinds := map[pathKind]string{exactPath: "the path ", regexPath: "the pattern "}
+	words := cmp.Or(kinds[p.kind], "the prefix ") + quote(p.text)
 	if p.anyCase {
 		words += " whatever the case of its letters"
 	}

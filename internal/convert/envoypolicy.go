@@ -141,7 +141,7 @@ func (e *envoyReader) merge(layers []*document.Node) *draft {
 	// text and an empty list are not set.
 	get := func(name string) *document.Node {
 		for _, layer := range layers {
-			if n := layer.Get(name); given(n) && (n.Kind != document.String || n.Text != "") && (n.Kind != document.List || len(n.Elements) > 0) {
+			if n := layer.Get(name); isSet(n) && (n.Kind != document.String || n.Text != "") {
 				return n
 			}
 		}
@@ -162,8 +162,7 @@ func (e *envoyReader) merge(layers []*document.Node) *draft {
 
 // policyFields are the fields of Envoy's CorsPolicy, with those that only the
 // deprecated message has.
-var policyFields = []string{"@type", "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials",
-	"filter_enabled", "shadow_enabled", "allow_private_network_access", "forward_not_matching_preflights"}
+var policyFields = []string{"@type", "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials", "filter_enabled", "shadow_enabled", "allow_private_network_access", "forward_not_matching_preflights"}
 
 // mode reads to how many requests the policy applies, and reports whether it applies
 // to any. Between none and all it only watches: a part of the requests can't be had.
@@ -202,10 +201,8 @@ func fraction(n *document.Node, otherwise float64) (f float64, key, at *document
 	if err != nil {
 		numerator = 0
 	}
-	denominator := map[string]float64{"TEN_THOUSAND": 1e4, "1": 1e4, "MILLION": 1e6, "2": 1e6}[value.Get("denominator").Scalar()]
-	if denominator == 0 {
-		denominator = 100
-	}
+	unit := map[string]float64{"TEN_THOUSAND": 1e4, "1": 1e4, "MILLION": 1e6, "2": 1e6}
+	denominator := cmp.Or(unit[value.Get("denominator").Scalar()], 100)
 	if key = n.Get("runtime_key"); key.String() == "" {
 		key = nil
 	}

@@ -137,6 +137,11 @@ func orEverything(matches []*document.Node) []*document.Node {
 // unnamed is for routes of which it can't be known what the proxy calls them.
 func unnamed(int, int, string) string { return "" }
 
+// gatewayConditions are the fields of a match beside the path.
+var gatewayConditions = []struct{ field, words string }{
+	{"headers", "headers"}, {"query_params", "query parameters"}, {"method", "method"},
+}
+
 // gatewayMatch reads a match of an HTTPRoute or a GRPCRoute. It reports whether it can be
 // read.
 func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.Node) bool {
@@ -154,8 +159,8 @@ func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.No
 		c.warn(path, "is no match of paths", "left out")
 		return false
 	}
-	for _, condition := range []struct{ field, words string }{{"headers", "headers"}, {"query_params", "query parameters"}, {"method", "method"}} {
-		if n := match.Get(condition.field); given(n) && n.Kind != document.Object && (n.Kind != document.List || len(n.Elements) > 0) {
+	for _, condition := range gatewayConditions {
+		if n := match.Get(condition.field); isSet(n) && n.Kind != document.Object {
 			r.conditions = append(r.conditions, condition.words)
 		}
 	}

@@ -60,6 +60,11 @@ func (r *resource) sameNamespace(other *resource) bool {
 // given reports whether a value is there, and not null.
 func given(n *document.Node) bool { return n != nil && n.Kind != document.Null }
 
+// isSet reports whether a value is given, and no empty list.
+func isSet(n *document.Node) bool {
+	return given(n) && (n.Kind != document.List || len(n.Elements) > 0)
+}
+
 // unknown says which fields of an object are none of those that there are.
 func (c *conversion) unknown(n *document.Node, what string, fields ...string) {
 	for _, m := range members(n) {

@@ -90,8 +90,8 @@ func (t *routing) ingress(r *resource, d dialect) {
 			}
 		}
 		policy = c.ingressPolicy(r, enable, d)
-	} else {
-		c.warnDisabled(r)
+	} else if i := slices.IndexFunc(corsAnnotations, func(name string) bool { return r.annotation(name) != nil }); i >= 0 {
+		c.warn(r.annotation(corsAnnotations[i]), `has no effect without enable-cors: "true"`, "left out")
 	}
 	t.ingressRoutes(r, policy)
 }
@@ -120,16 +120,6 @@ func (c *conversion) checkAnnotations(r *resource, enable *document.Node) {
 			c.warn(m.Value, "is not a string, so the API server refuses it", "left out")
 		case strings.HasPrefix(name, "cors-") && !known:
 			c.warn(m.Value, quote(m.Name)+" is no annotation of the controller", "left out; there are "+strings.Join(corsAnnotations, ", "))
-		}
-	}
-}
-
-// warnDisabled warns of annotations that have no effect.
-func (c *conversion) warnDisabled(r *resource) {
-	for _, name := range corsAnnotations {
-		if n := r.annotation(name); n != nil {
-			c.warn(n, `has no effect without enable-cors: "true"`, "left out")
-			return
 		}
 	}
 }
@@ -280,7 +270,8 @@ func (t *routing) ingressRoutes(r *resource, policy *draft) {
 			hosts = append([]routedHost{{at: host, names: []string{text(host)}}}, aliases...)
 		}
 		for _, path := range orEverything(rule.Get("http", "paths").List()) {
-			t.route("", r, hosts, &envoyRoute{from: cmp.Or(path, from), policy: policy, path: ingressPath(path, isRegex)})
+			one := &envoyRoute{from: cmp.Or(path, from), policy: policy, path: ingressPath(path, isRegex)}
+			t.route("", r, hosts, one)
 		}
 	}
 }

@@ -167,14 +167,19 @@ func (t *translation) shape(s shape, matcher string) {
 	}
 }
 
+const (
+	plainHTTP = " also matches plain http, which whoever is on the network between can forge, " +
+		"and the policy has credentials"
+	httpsInstead = "carried over for https; have the pages served over https"
+)
+
 // schemes are those of a shape that are safe.
 func (t *translation) schemes(s shape, matcher string) []string {
 	if !t.credentials || len(s.schemes) == 1 || isLoopback(s.host) {
 		return s.schemes
 	}
 	if s.sub == noSubdomain || acceptable(cors.OriginEntry{Text: "https://*." + s.host}) {
-		t.remark(matcher+" also matches plain http, which whoever is on the network between can forge, and the policy has credentials",
-			"carried over for https; have the pages served over https")
+		t.remark(matcher+plainHTTP, httpsInstead)
 	}
 	return []string{"https"}
 }
@@ -460,8 +465,7 @@ var beginsWithHTTP = []string{"https?://", "http[s]?://", "http(s)?://", "http(s
 func (t *translation) httpsOnly(expr, matcher string) string {
 	for _, begin := range beginsWithHTTP {
 		if rest, ok := strings.CutPrefix(expr, begin); ok && !strings.Contains(rest, "|http") {
-			t.remark(matcher+" also matches plain http, which whoever is on the network between can forge, and the policy has credentials",
-				"carried over for https; have the pages served over https")
+			t.remark(matcher+plainHTTP, httpsInstead)
 			return "https://" + rest
 		}
 	}

@@ -158,14 +158,20 @@ func bySpecificity(a, b *envoyRoute) int {
 func (t *routing) widen(v *virtualHost) {
 	said := map[string]bool{}
 	for _, r := range v.routes {
-		if len(r.conditions) == 0 || r.name != "" || r.policy == nil || slices.ContainsFunc(v.routes, func(other *envoyRoute) bool {
-			return other.policy.key() != r.policy.key() && (other.path.covers(r.path) || other.path.kind == regexPath)
-		}) {
+		if len(r.conditions) == 0 || r.name != "" || r.policy == nil {
 			continue
 		}
-		if !slices.ContainsFunc(v.routes, func(other *envoyRoute) bool { return len(other.conditions) == 0 && other.path.covers(r.path) }) &&
-			!said[r.path.words()+r.policy.key()] {
-			said[r.path.words()+r.policy.key()] = true
+		covered := false
+		contested := slices.ContainsFunc(v.routes, func(other *envoyRoute) bool {
+			covers := other.path.covers(r.path)
+			covered = covered || covers && len(other.conditions) == 0
+			return other.policy.key() != r.policy.key() && (covers || other.path.kind == regexPath)
+		})
+		if contested {
+			continue
+		}
+		if key := r.path.words() + r.policy.key(); !covered && !said[key] {
+			said[key] = true
 			t.reader.warn(r.from, "the filter can't match by "+inWords(r.conditions),
 				"carried over for all requests for the path, because no other route in the file is for them")
 		}
