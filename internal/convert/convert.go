@@ -32,7 +32,8 @@ type format struct {
 }
 
 var formats = map[string]format{
-	"envoy":         {fromEnvoy, "a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own"},
+	"envoy": {fromEnvoy,
+		"a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own"},
 	"istio":         {fromIstio, "a VirtualService with a corsPolicy"},
 	"gateway-api":   {fromGatewayAPI, "an HTTPRoute with a filter of the type CORS"},
 	"envoy-gateway": {fromEnvoyGateway, "a SecurityPolicy with cors"},
@@ -211,7 +212,8 @@ func (c *conversion) setHeaders(n *document.Node) bool {
 			continue
 		}
 		c.found(at, "sets a CORS header")
-		c.warn(at, "sets a CORS header beside the policies, which isn't read", "left out; write a policy for what it does")
+		c.warn(at, "sets a CORS header beside the policies, which isn't read",
+			"left out; write a policy for what it does")
 	}
 	return true
 }
@@ -228,7 +230,8 @@ const nobody = "https://nobody.invalid"
 // exemption is a policy that leaves alone what it matches, where a policy for more
 // would apply otherwise.
 func exemption(m match.Match, from *document.Node) *draft {
-	return &draft{Match: m, from: from, Config: cors.Config{AllowOrigins: []cors.OriginEntry{{Text: nobody}}, Shadow: true}}
+	none := []cors.OriginEntry{{Text: nobody}}
+	return &draft{Match: m, from: from, Config: cors.Config{AllowOrigins: none, Shadow: true}}
 }
 
 // place is where an entry of one of the lists comes from.

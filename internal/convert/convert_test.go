@@ -68,7 +68,8 @@ var unavoidable = []string{
 func checkResult(t *testing.T, result *Result) {
 	t.Helper()
 	if result.Configuration == "" {
-		if result.Policies != 0 || !slices.ContainsFunc(result.Findings, func(f *document.Finding) bool { return !f.Warning }) {
+		if result.Policies != 0 || !slices.ContainsFunc(result.Findings,
+			func(f *document.Finding) bool { return !f.Warning }) {
 			t.Errorf("no configuration, %d policies, and no word about it:\n%s", result.Policies, lines(result))
 		}
 		return
@@ -89,7 +90,8 @@ func checkResult(t *testing.T, result *Result) {
 	}
 	read, problems := config.Parse(result.Configuration)
 	for _, p := range problems {
-		if !p.Warning || p.Kind != problem.RegexNull && p.Kind != problem.NeverSent || !slices.ContainsFunc(unavoidable, func(s string) bool { return strings.Contains(p.What, s) }) {
+		if !p.Warning || p.Kind != problem.RegexNull && p.Kind != problem.NeverSent ||
+			!slices.ContainsFunc(unavoidable, func(s string) bool { return strings.Contains(p.What, s) }) {
 			t.Errorf("the configuration has a problem: %v", p)
 		}
 	}

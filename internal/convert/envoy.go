@@ -15,7 +15,10 @@ const nativeFilter = "envoy.filters.http.cors"
 // fromEnvoy reads Envoy's configuration: route configurations wherever they stand,
 // virtual hosts and policies that stand alone, and Istio's patches of them.
 func fromEnvoy(c *conversion, documents []*document.Node) {
-	e := &envoyReader{conversion: c, names: map[string]bool{nativeFilter: true}, policies: map[string]*draft{}, managers: map[*document.Node]*document.Node{}}
+	e := &envoyReader{
+		conversion: c, names: map[string]bool{nativeFilter: true}, policies: map[string]*draft{},
+		managers: map[*document.Node]*document.Node{},
+	}
 	for _, d := range documents {
 		d.Walk(e.findNames)
 	}
@@ -73,7 +76,8 @@ func isCorsPolicy(message string) bool {
 
 func isCorsFilter(n *document.Node) bool {
 	_, message := unwrapStruct(n.Get("typed_config"))
-	return message == "envoy.extensions.filters.http.cors.v3.Cors" || message == "envoy.config.filter.http.cors.v2.Cors" ||
+	return message == "envoy.extensions.filters.http.cors.v3.Cors" ||
+		message == "envoy.config.filter.http.cors.v2.Cors" ||
 		message == "" && n.Get("name").String() == nativeFilter
 }
 

@@ -27,18 +27,23 @@ func TestEnvoyFindings(t *testing.T) {
 	}{
 		{
 			name: "a typed policy beside a deprecated one",
-			text: `virtual_hosts: [{name: v, domains: ["*"], cors: {allow_methods: PUT}, typed_per_filter_config: {` + cors + `}}}]`,
-			want: []string{"Envoy ignores this policy, because another one is in typed_per_filter_config"}, without: "PUT",
+			text: `virtual_hosts: [{name: v, domains: ["*"], cors: {allow_methods: PUT}, typed_per_filter_config: {` +
+				cors + `}}}]`,
+			want:    []string{"Envoy ignores this policy, because another one is in typed_per_filter_config"},
+			without: "PUT",
 		},
 		{
 			name: "two filters",
-			text: `virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {` + cors + `}, b: {` + policy + `, allow_methods: PUT}}}]`,
+			text: `virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {` + cors + `}, b: {` + policy +
+				`, allow_methods: PUT}}}]`,
 			want: []string{"is the policy of a second CORS filter"}, without: "PUT",
 		},
 		{
 			name: "a policy of a weighted cluster",
-			text: `virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {` + cors + `, allow_credentials: true}}, routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: [
-				{name: a}, {name: b, typed_per_filter_config: {envoy.filters.http.cors: {` + policy + `, allow_credentials: false}}}]}}}]}]`,
+			text: `virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {` + cors +
+				`, allow_credentials: true}}, routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: [
+				{name: a}, {name: b, typed_per_filter_config: {envoy.filters.http.cors: {` + policy +
+				`, allow_credentials: false}}}]}}}]}]`,
 			want: []string{"the filter decides before Envoy chooses a cluster"}, without: "allow_credentials\": true",
 		},
 		{
@@ -68,13 +73,17 @@ func TestEnvoyFindings(t *testing.T) {
 		},
 		{
 			name: "a route that completes a policy",
-			text: `virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {` + cors + `}}, routes: [{match: {prefix: /}, typed_per_filter_config: {envoy.filters.http.cors: {` + policy + `, allow_methods: PUT}}}]}]`,
+			text: `virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {` + cors +
+				`}}, routes: [{match: {prefix: /}, typed_per_filter_config: {envoy.filters.http.cors: {` + policy +
+				`, allow_methods: PUT}}}]}]`,
 			want: []string{`"allow_methods": ["PUT"]`}, without: "warning",
 		},
 		{
 			name: "the route switches on what the virtual host switches off",
-			text: `{typed_per_filter_config: {` + cors + `}}, virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {envoy.filters.http.cors: {"@type": x/envoy.config.route.v3.FilterConfig, disabled: true}}, routes: [
-				{match: {path_separated_prefix: /on}, typed_per_filter_config: {envoy.filters.http.cors: {` + policy + `, allow_methods: PUT}}}, {match: {prefix: /}}]}]}`,
+			text: `{typed_per_filter_config: {` + cors +
+				`}}, virtual_hosts: [{name: v, domains: ["*"], typed_per_filter_config: {envoy.filters.http.cors: {"@type": x/envoy.config.route.v3.FilterConfig, disabled: true}}, routes: [
+				{match: {path_separated_prefix: /on}, typed_per_filter_config: {envoy.filters.http.cors: {` + policy +
+				`, allow_methods: PUT}}}, {match: {prefix: /}}]}]}`,
 			want: []string{`{"prefix": "/on"}`}, without: "warning",
 		},
 		{
@@ -94,7 +103,8 @@ func TestEnvoyFindings(t *testing.T) {
 		},
 		{
 			name: "a matcher of an extension",
-			text: `{` + policy + `, allow_origin_string_match: [{custom: {}}, {exact: ""}, {exact: "https://app.example"}]}`,
+			text: `{` + policy +
+				`, allow_origin_string_match: [{custom: {}}, {exact: ""}, {exact: "https://app.example"}]}`,
 			want: []string{"is no matcher that is known here", "is empty"},
 		},
 		{
@@ -115,7 +125,8 @@ func TestEnvoyFindings(t *testing.T) {
 		},
 		{
 			name: "domains twice, and paths that no request has",
-			text: `virtual_hosts: [{name: v, domains: [a.example], typed_per_filter_config: {` + cors + `}}}, {name: w, domains: [A.example, "", "a b"], routes: [{match: {path: no-slash}}]}]`,
+			text: `virtual_hosts: [{name: v, domains: [a.example], typed_per_filter_config: {` + cors +
+				`}}}, {name: w, domains: [A.example, "", "a b"], routes: [{match: {path: no-slash}}]}]`,
 			want: []string{`"hosts": ["a.example"]`},
 		},
 	} {
@@ -144,8 +155,10 @@ func TestEnvoyLarge(t *testing.T) {
 		for i := range size.hosts {
 			fmt.Fprintf(&b, "- name: host-%d\n  domains: [host-%d.example]\n  routes:\n", i, i)
 			for j := range size.routes {
-				fmt.Fprintf(&b, "  - match: {prefix: /%d/}\n    typed_per_filter_config: {envoy.filters.http.cors: {'@type': x/envoy.extensions.filters.http.cors.v3.CorsPolicy, "+
-					"allow_credentials: true, allow_origin_string_match: [{exact: 'https://%d.example'}]}}\n", j, j%7)
+				fmt.Fprintf(&b,
+					"  - match: {prefix: /%d/}\n    typed_per_filter_config: {envoy.filters.http.cors: {'@type': x/envoy.extensions.filters.http.cors.v3.CorsPolicy, "+
+						"allow_credentials: true, allow_origin_string_match: [{exact: 'https://%d.example'}]}}\n", j,
+					j%7)
 			}
 			b.WriteString("  - match: {prefix: /}\n")
 		}

@@ -33,7 +33,8 @@ func fromEnvoyGateway(c *conversion, documents []*document.Node) {
 	}
 	for _, p := range e.policies {
 		if n := p.Get("spec", "cors"); given(n) && n.Kind == document.Object && !p.used {
-			c.warn(n, "is attached to nothing that is in the file, or to what has another policy already", "left out; check the targets of the SecurityPolicy")
+			c.warn(n, "is attached to nothing that is in the file, or to what has another policy already",
+				"left out; check the targets of the SecurityPolicy")
 		}
 	}
 }
@@ -46,7 +47,8 @@ func (e *envoyGateway) find(all []*resource) {
 			if n := r.Get("spec", "cors"); e.object(n) {
 				e.found(n, "of the SecurityPolicy "+quote(r.name))
 			}
-			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.targets(r), made: map[*document.Node]*draft{}})
+			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.targets(r),
+				made: map[*document.Node]*draft{}})
 		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
 			e.routes = append(e.routes, r)
 		case r.is("Gateway", gatewayGroup):
@@ -90,7 +92,8 @@ func routeName(r *resource) func(rule, match int, host string) string {
 		if strings.Contains(host, "*") {
 			return "" // the listener may have a host that is narrower
 		}
-		return fmt.Sprintf("httproute/%s/%s/rule/%d/match/%d/%s", r.namespace, r.name, rule, match, strings.ReplaceAll(host, ".", "_"))
+		return fmt.Sprintf("httproute/%s/%s/rule/%d/match/%d/%s", r.namespace, r.name, rule, match,
+			strings.ReplaceAll(host, ".", "_"))
 	}
 }
 
@@ -117,11 +120,13 @@ func (c *conversion) targets(r *resource) (targets []target) {
 		refs = append(refs, ref)
 	}
 	for _, n := range refs {
-		targets = append(targets, target{at: n, kind: n.Get("kind").String(), name: n.Get("name").String(), section: n.Get("section_name").String()})
+		targets = append(targets, target{at: n, kind: n.Get("kind").String(), name: n.Get("name").String(),
+			section: n.Get("section_name").String()})
 	}
 	for _, n := range spec.Get("target_selectors").List() {
 		if expressions := n.Get("match_expressions"); given(expressions) && given(spec.Get("cors")) {
-			c.warn(expressions, "expressions of labels aren't evaluated", "the policy is carried over without what they select; name the targets")
+			c.warn(expressions, "expressions of labels aren't evaluated",
+				"the policy is carried over without what they select; name the targets")
 			continue
 		}
 		targets = append(targets, target{at: n, kind: n.Get("kind").String(), labels: n})
@@ -214,7 +219,8 @@ func (e *envoyGateway) policy(p, above *securityPolicy) *draft {
 // read reads a CORS policy.
 func (e *envoyGateway) read(p *securityPolicy, n *document.Node, get func(field string) *document.Node) *draft {
 	d := newDraft(n, p.name, "")
-	e.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
+	e.unknown(n, "cors", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age",
+		"allow_credentials")
 	e.commonFields(d, get)
 	for _, origin := range e.texts(get("allow_origins")) {
 		d.addOrigin(wildcardOrigin(origin.Text, ".+"), origin)
@@ -241,7 +247,8 @@ func (e *envoyGateway) addGateways(p *securityPolicy) {
 		}
 		policy := e.policy(p, nil)
 		if t.section != "" && policy != nil {
-			e.warn(t.at, "the Gateway with the listener "+quote(t.section)+" isn't in the file, so its host isn't known",
+			e.warn(t.at, "the Gateway with the listener "+quote(t.section)+
+				" isn't in the file, so its host isn't known",
 				"carried over for every host; add match.hosts, or convert with the Gateway in the file")
 		}
 		e.otherwise(p, parent{p.namespace, t.name, t.section}, everyHost(t.at), policy)
@@ -302,7 +309,8 @@ func (e *envoyGateway) addUnknownTargets(p *securityPolicy) {
 		if t.labels != nil {
 			what = "no " + t.kind + " in the file has the labels, so the hosts and paths aren't known"
 		}
-		e.warn(t.at, what, "carried over for every host and path; add a match, or convert with the "+t.kind+" in the file")
+		e.warn(t.at, what, "carried over for every host and path; add a match, or convert with the "+t.kind+
+			" in the file")
 		p.used = true
 		e.add(policy.copyFor(match.Match{}, p.name))
 	}

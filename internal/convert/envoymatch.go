@@ -219,7 +219,8 @@ func (t *envoyTable) placements(v *virtualHost) (list []placement) {
 		}
 		if i := slices.IndexFunc(earlier, func(before *envoyRoute) bool { return before.path.covers(r.path) }); i >= 0 {
 			if r.policy.key() != earlier[i].policy.key() {
-				t.reader.warn(r.from, "no request gets here, because the route in line "+line(earlier[i].from)+" comes first and matches them all",
+				t.reader.warn(r.from, "no request gets here, because the route in line "+line(earlier[i].from)+
+					" comes first and matches them all",
 					"left out; put it first if it is meant to apply")
 			}
 			continue
@@ -395,7 +396,10 @@ func (t *envoyTable) samples(v *virtualHost, d domain) []string {
 	}
 	host, _, _ := strings.Cut(d.sample, ":") // the filter's hosts are for any port
 	for _, r := range slices.Concat(t.wide, t.byHost[host]) {
-		if r.host != v && (len(r.match.Hosts) == 0 || slices.ContainsFunc(r.match.Hosts, func(pattern string) bool { return hostCovers(pattern, host) })) {
+		covers := len(r.match.Hosts) == 0 || slices.ContainsFunc(r.match.Hosts, func(pattern string) bool {
+			return hostCovers(pattern, host)
+		})
+		if r.host != v && covers {
 			for _, path := range r.match.Paths {
 				paths[path.Path], paths[samplePath(path)] = true, true
 			}
@@ -447,7 +451,8 @@ func (t *envoyTable) repairPoints() {
 			continue
 		}
 		t.place(&tableRule{
-			match: match.Match{Hosts: hosts, Paths: []match.Path{exact}}, policy: d.route.policy, host: d.host, name: d.host.name + "-" + strings.Trim(d.path, "/"),
+			match: match.Match{Hosts: hosts, Paths: []match.Path{exact}}, policy: d.route.policy,
+			host: d.host, name: d.host.name + "-" + strings.Trim(d.path, "/"),
 		})
 	}
 }
@@ -462,7 +467,8 @@ func (t *envoyTable) byName() {
 		}
 		done[r.name] = true
 		if r.noPreflight && r.policy != nil {
-			t.reader.warn(r.match, "no preflight meets the route's conditions, so preflights take another route and its policy, in Envoy as here",
+			t.reader.warn(r.match, "no preflight meets the route's conditions, so preflights take another route "+
+				"and its policy, in Envoy as here",
 				"match by host and path to have one policy for both")
 		}
 		own := t.own[d.host]
@@ -510,11 +516,14 @@ func (t *envoyTable) report() {
 			if r.route.name != "" {
 				name = "a name of its own"
 			}
-			what := cmp.Or(r.unmatched(), r.route.path.words()+" matches "+quote(r.path)+", and here a prefix ends with a segment")
-			t.reader.warn(at, what+", so "+r.inWords(), "give the route "+name+" and convert again, so that the policy can match by it")
+			what := cmp.Or(r.unmatched(), r.route.path.words()+" matches "+quote(r.path)+
+				", and here a prefix ends with a segment")
+			t.reader.warn(at, what+", so "+r.inWords(),
+				"give the route "+name+" and convert again, so that the policy can match by it")
 		}
 		if r.rule.restrict(r.route.policy) {
-			t.reader.warn(r.rule.policy.from, "would also apply to requests of line "+line(at)+", for which Envoy lets fewer sites act as the visitor",
+			t.reader.warn(r.rule.policy.from, "would also apply to requests of line "+line(at)+
+				", for which Envoy lets fewer sites act as the visitor",
 				"carried over without allow_credentials; give that route a name and convert again")
 		}
 	}
@@ -595,11 +604,13 @@ func compareTables(tables []*envoyTable) {
 			for r := range t.others(other) {
 				if !said {
 					said = true
-					t.reader.warn(t.from, "the route configuration in line "+line(other.from)+" has other policies for the same hosts, and the result joins both",
+					t.reader.warn(t.from, "the route configuration in line "+line(other.from)+
+						" has other policies for the same hosts, and the result joins both",
 						"convert each on its own, and give the filter of each listener its own configuration")
 				}
 				if r.rule.restrict(r.route.policy) {
-					t.reader.warn(r.rule.policy.from, "allows more sites to act as the visitor than the route configuration in line "+line(t.from)+" does",
+					t.reader.warn(r.rule.policy.from, "allows more sites to act as the visitor than "+
+						"the route configuration in line "+line(t.from)+" does",
 						"carried over without allow_credentials; convert each route configuration on its own")
 				}
 			}

@@ -126,7 +126,8 @@ func random(r *rand.Rand) fakeTable {
 		return &fakePolicy{"https://" + pick("a", "b") + ".example", r.IntN(2) == 0}
 	}
 	f := fakeTable{}
-	domains := []string{"*", "*.example.com", "a.example.com", "*.a.example.com", "b.example.com", "brand.*", "x.*", "a.example.com:8080"}
+	domains := []string{"*", "*.example.com", "a.example.com", "*.a.example.com", "b.example.com", "brand.*", "x.*",
+		"a.example.com:8080"}
 	r.Shuffle(len(domains), func(i, j int) { domains[i], domains[j] = domains[j], domains[i] })
 	for domains = domains[:1+r.IntN(len(domains))]; len(domains) > 0; {
 		n := 1 + r.IntN(min(2, len(domains)))
@@ -134,8 +135,10 @@ func random(r *rand.Rand) fakeTable {
 		domains = domains[n:]
 		for range r.IntN(5) {
 			h.routes = append(h.routes, fakeRoute{
-				name: pick("", "", "one", fmt.Sprint("route-", r.IntN(100))), field: pick("path", "prefix", "path_separated_prefix"),
-				path: pick("/a", "/ab", "/a/b", "/c"), header: r.IntN(4) == 0, policy: policy(), disabled: r.IntN(8) == 0,
+				name:  pick("", "", "one", fmt.Sprint("route-", r.IntN(100))),
+				field: pick("path", "prefix", "path_separated_prefix"),
+				path:  pick("/a", "/ab", "/a/b", "/c"), header: r.IntN(4) == 0, policy: policy(),
+				disabled: r.IntN(8) == 0,
 			})
 			if last := &h.routes[len(h.routes)-1]; last.field == "prefix" {
 				last.path = pick("/", "/a", "/a/", "/a/b/", "/c/")
@@ -179,14 +182,16 @@ func TestRandomTables(t *testing.T) {
 // compare compares the policies that apply to all sorts of requests.
 func (f fakeTable) compare(t *testing.T, c *config.Config, same bool) {
 	t.Helper()
-	hosts := []string{"a.example.com", "b.example.com", "x.a.example.com", "example.com", "brand.test", "x.test", "x.example.com", "other.test"}
+	hosts := []string{"a.example.com", "b.example.com", "x.a.example.com", "example.com", "brand.test", "x.test",
+		"x.example.com", "other.test"}
 	for _, h := range f.hosts {
 		if slices.Contains(h.domains, "a.example.com:8080") {
 			hosts = append(hosts, "a.example.com:8080") // otherwise ports make a difference that is intended
 		}
 	}
 	for _, host := range hosts {
-		for _, path := range []string{"/", "/a", "/ab", "/abc", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/bc", "/c", "/c/", "/cd", "/c/d", "/d"} {
+		for _, path := range []string{"/", "/a", "/ab", "/abc", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/bc", "/c", "/c/",
+			"/cd", "/c/d", "/d"} {
 			for _, header := range []bool{false, true} {
 				route, native, found := f.route(host, path, header)
 				if !found {
@@ -206,7 +211,8 @@ func (f fakeTable) compare(t *testing.T, c *config.Config, same bool) {
 						t.Errorf("%s: may act as the visitor here, and not there", where())
 					}
 					if same && (here != there || here && credentials != native.credentials) {
-						t.Errorf("%s: allowed %t, with credentials %t; there %t, %+v", where(), here, credentials, there, native)
+						t.Errorf("%s: allowed %t, with credentials %t; there %t, %+v", where(), here, credentials,
+							there, native)
 					}
 				}
 			}

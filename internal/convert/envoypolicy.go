@@ -48,7 +48,8 @@ func (e *envoyReader) level(n, legacy *document.Node) level {
 		e.object(value)
 		e.found(m.Value, "a policy of Envoy's own filter")
 		if l.given && l.typed != nil && value != nil {
-			e.warn(value, "is the policy of a second CORS filter", "left out; convert the policies of one filter at a time")
+			e.warn(value, "is the policy of a second CORS filter",
+				"left out; convert the policies of one filter at a time")
 			continue
 		}
 		l.given, l.disabled = true, disabled
@@ -99,7 +100,8 @@ func (e *envoyReader) policy(levels ...level) *draft {
 			layers = append(layers, l.legacy)
 		}
 	}
-	if i := slices.IndexFunc(levels, func(l level) bool { return l.given }); i >= 0 && levels[i].disabled || len(layers) == 0 {
+	i := slices.IndexFunc(levels, func(l level) bool { return l.given })
+	if i >= 0 && levels[i].disabled || len(layers) == 0 {
 		return nil
 	}
 	key := ""
@@ -118,7 +120,8 @@ func (e *envoyReader) policy(levels ...level) *draft {
 func (e *envoyReader) leafPolicy(levels ...level) *draft {
 	p := e.policy(levels...)
 	own := cmp.Or(levels[0].typed, levels[0].legacy)
-	if p == nil && own != nil && !slices.ContainsFunc(levels, func(l level) bool { return hasOrigins(l.typed) || hasOrigins(l.legacy) }) {
+	listed := slices.ContainsFunc(levels, func(l level) bool { return hasOrigins(l.typed) || hasOrigins(l.legacy) })
+	if p == nil && own != nil && !listed {
 		e.warn(own, "the policy has no origins, so it allows nobody", "left out; list the origins")
 	}
 	return p
@@ -162,7 +165,9 @@ func (e *envoyReader) merge(layers []*document.Node) *draft {
 
 // policyFields are the fields of Envoy's CorsPolicy, with those that only the
 // deprecated message has.
-var policyFields = []string{"@type", "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials", "filter_enabled", "shadow_enabled", "allow_private_network_access", "forward_not_matching_preflights"}
+var policyFields = []string{"@type", "allow_origin_string_match", "allow_methods", "allow_headers", "expose_headers",
+	"max_age", "allow_credentials", "filter_enabled", "shadow_enabled", "allow_private_network_access",
+	"forward_not_matching_preflights"}
 
 // mode reads to how many requests the policy applies, and reports whether it applies
 // to any. Between none and all it only watches: a part of the requests can't be had.
@@ -174,13 +179,15 @@ func (e *envoyReader) mode(d *draft, policy *document.Node) bool {
 	}
 	enabled, key, share := fraction(policy.Get("filter_enabled"), 1)
 	if key != nil {
-		e.warn(key, "the runtime key "+quote(key.Text)+" can switch the policy on and off there", "carried over by its default; set mode instead")
+		e.warn(key, "the runtime key "+quote(key.Text)+" can switch the policy on and off there",
+			"carried over by its default; set mode instead")
 	}
 	switch {
 	case enabled >= 1:
 		return true
 	case enabled > 0:
-		e.warn(share, "applies to a part of the requests, and a policy here applies to all or none", `carried over with "mode": "shadow", which changes nothing; leave out mode to apply it to all`)
+		e.warn(share, "applies to a part of the requests, and a policy here applies to all or none",
+			`carried over with "mode": "shadow", which changes nothing; leave out mode to apply it to all`)
 	default:
 		if watched, _, _ := fraction(policy.Get("shadow_enabled"), 0); watched <= 0 {
 			return false
@@ -211,7 +218,8 @@ func fraction(n *document.Node, otherwise float64) (f float64, key, at *document
 
 // origin adds what a StringMatcher matches.
 func (e *envoyReader) origin(d *draft, n *document.Node) {
-	e.unknown(n, "a StringMatcher", "exact", "prefix", "suffix", "contains", "safe_regex", "regex", "ignore_case", "custom")
+	e.unknown(n, "a StringMatcher", "exact", "prefix", "suffix", "contains", "safe_regex", "regex", "ignore_case",
+		"custom")
 	m := originMatcher{ignoreCase: isTrue(n.Get("ignore_case"))}
 	for _, kind := range []matcherKind{exactMatcher, prefixMatcher, suffixMatcher, containsMatcher} {
 		if value := n.Get(string(kind)); value != nil {
@@ -274,10 +282,13 @@ func (e *envoyReader) maxAge(r *draft, n *document.Node) {
 	digits := strings.TrimPrefix(text, "-")
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		instead := "left out; write a number of seconds"
-		if d, err := time.ParseDuration(text); err == nil && d >= 0 && d <= cors.MaxMaxAge*time.Second && d%time.Second == 0 {
+		d, err := time.ParseDuration(text)
+		if err == nil && d >= 0 && d <= cors.MaxMaxAge*time.Second && d%time.Second == 0 {
 			instead = `left out; add "max_age": ` + strconv.Itoa(min(int(d/time.Second), longestAge)) + " to have it"
 		}
-		e.warn(n, quote(text)+" is not a number of seconds, so browsers ignore it, and remember a preflight for 5 seconds", instead)
+		e.warn(n,
+			quote(text)+" is not a number of seconds, so browsers ignore it, and remember a preflight for 5 seconds",
+			instead)
 		return
 	}
 	seconds, err := strconv.Atoi(text)

@@ -34,8 +34,10 @@ var fieldTests = []fieldTest{
 		format: "envoy", name: "CorsPolicy",
 		text: `{virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}}], typed_per_filter_config: {envoy.filters.http.cors: {` + corsType + `, allow_origin_string_match: [{exact: "https://app.example"}], FIELD}}}]}`,
 		fields: map[string][]string{
-			"allow_methods": {"PUT", `"*"`, `"PUT,"`}, "allow_headers": {"x-a", `"*"`}, "expose_headers": {"x-a", `"*"`}, "max_age": {`"600"`, "600"},
-			"allow_credentials": {"true", "{value: true}"}, "filter_enabled": {fraction50, "{default_value: {}}"}, "shadow_enabled": {fraction50},
+			"allow_methods": {"PUT", `"*"`, `"PUT,"`}, "allow_headers": {"x-a", `"*"`},
+			"expose_headers": {"x-a", `"*"`}, "max_age": {`"600"`, "600"},
+			"allow_credentials": {"true", "{value: true}"}, "filter_enabled": {fraction50, "{default_value: {}}"},
+			"shadow_enabled":               {fraction50},
 			"allow_private_network_access": {"true"}, "forward_not_matching_preflights": {"false"}, "zzz": {"1"},
 		},
 		// Where the policy applies to all, there is no other request to watch.
@@ -43,33 +45,41 @@ var fieldTests = []fieldTest{
 	},
 	{
 		format: "envoy", name: "origin",
-		text: `{` + corsType + `, allow_origin_string_match: [{exact: "https://app.example"}, FIELD]}`, form: "{%s: %s}",
+		text: `{` + corsType + `, allow_origin_string_match: [{exact: "https://app.example"}, FIELD]}`,
+		form: "{%s: %s}",
 		fields: map[string][]string{
-			"exact": {`"https://a.example"`, `"*"`, `""`}, "prefix": {`"https://a.example"`, `""`}, "suffix": {".a.example", `""`}, "contains": {"a.example", `""`},
-			"safe_regex": {`{regex: "https://[a-z]+\\.a\\.example"}`, `{regex: ""}`}, "regex": {`"https://[a-z]+\\.a\\.example"`}, "custom": {"{}"}, "zzz": {"1"},
+			"exact": {`"https://a.example"`, `"*"`, `""`}, "prefix": {`"https://a.example"`, `""`},
+			"suffix": {".a.example", `""`}, "contains": {"a.example", `""`},
+			"safe_regex": {`{regex: "https://[a-z]+\\.a\\.example"}`, `{regex: ""}`},
+			"regex":      {`"https://[a-z]+\\.a\\.example"`}, "custom": {"{}"}, "zzz": {"1"},
 		},
 	},
 	{
 		format: "istio", name: "corsPolicy",
 		text: `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}], FIELD}}]}}`,
 		fields: map[string][]string{
-			"allowOrigin": {`["https://b.example"]`}, "allowMethods": {"[PUT]", `["*"]`, `[""]`}, "allowHeaders": {"[x-a]", `["*"]`, `[""]`}, "exposeHeaders": {"[x-a]", `["*"]`, `[""]`},
-			"maxAge": {"24h", "600s", "1s"}, "allowCredentials": {"true"}, "unmatchedPreflights": {"IGNORE", "zzz"}, "zzz": {"1"},
+			"allowOrigin": {`["https://b.example"]`}, "allowMethods": {"[PUT]", `["*"]`, `[""]`},
+			"allowHeaders": {"[x-a]", `["*"]`, `[""]`}, "exposeHeaders": {"[x-a]", `["*"]`, `[""]`},
+			"maxAge": {"24h", "600s", "1s"}, "allowCredentials": {"true"}, "unmatchedPreflights": {"IGNORE", "zzz"},
+			"zzz": {"1"},
 		},
 	},
 	{
 		format: "istio", name: "origin",
 		text: `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}, FIELD]}}]}}`, form: "{%s: %s}",
 		fields: map[string][]string{
-			"exact": {`"https://a.example"`, `"*"`, `""`}, "prefix": {`"https://a.example"`, `""`}, "regex": {`"https://[a-z]+\\.a\\.example"`, `""`}, "zzz": {"1"},
+			"exact": {`"https://a.example"`, `"*"`, `""`}, "prefix": {`"https://a.example"`, `""`},
+			"regex": {`"https://[a-z]+\\.a\\.example"`, `""`}, "zzz": {"1"},
 		},
 	},
 	{
 		format: "istio", name: "match",
 		text: `{kind: VirtualService, metadata: {name: v}, spec: {hosts: ["*.example"], http: [{match: [{FIELD}], corsPolicy: {allowOrigins: [{exact: "https://app.example"}]}}]}}`,
 		fields: map[string][]string{
-			"uri": {"{prefix: /v1/}", "{exact: /v1}", "{regex: /v1/.+}", "{prefix: v1}", "{zzz: 1}"}, "authority": {"{exact: a.example}", "{prefix: a}", "{zzz: 1}"},
-			"headers": {"{x-a: {exact: b}}"}, "withoutHeaders": {"{x-a: {exact: b}}"}, "method": {"{exact: GET}"}, "queryParams": {"{a: {exact: b}}"}, "scheme": {"{exact: https}"},
+			"uri":       {"{prefix: /v1/}", "{exact: /v1}", "{regex: /v1/.+}", "{prefix: v1}", "{zzz: 1}"},
+			"authority": {"{exact: a.example}", "{prefix: a}", "{zzz: 1}"},
+			"headers":   {"{x-a: {exact: b}}"}, "withoutHeaders": {"{x-a: {exact: b}}"}, "method": {"{exact: GET}"},
+			"queryParams": {"{a: {exact: b}}"}, "scheme": {"{exact: https}"},
 			"port": {"443"}, "gateways": {"[a]"}, "sourceLabels": {"{a: b}"}, "sourceNamespace": {"a"}, "zzz": {"1"},
 		},
 	},
@@ -77,31 +87,36 @@ var fieldTests = []fieldTest{
 		format: "gateway-api", name: "cors",
 		text: `{kind: HTTPRoute, metadata: {name: r}, spec: {hostnames: [a.example], rules: [{filters: [{type: CORS, cors: {allowOrigins: ["https://app.example"], FIELD}}]}]}}`,
 		fields: map[string][]string{
-			"allowMethods": {"[PUT]", `["*"]`, `[""]`}, "allowHeaders": {"[x-a]", `["*"]`, `[""]`}, "exposeHeaders": {"[x-a]", `["*"]`, `[""]`},
-			"maxAge": {"600", "-1", "86400"}, "allowCredentials": {"true"}, "zzz": {"1"},
+			"allowMethods": {"[PUT]", `["*"]`, `[""]`}, "allowHeaders": {"[x-a]", `["*"]`, `[""]`},
+			"exposeHeaders": {"[x-a]", `["*"]`, `[""]`},
+			"maxAge":        {"600", "-1", "86400"}, "allowCredentials": {"true"}, "zzz": {"1"},
 		},
 	},
 	{
 		format: "gateway-api", name: "match",
 		text: `{kind: HTTPRoute, metadata: {name: r}, spec: {hostnames: [a.example], rules: [{matches: [{FIELD}], filters: [{type: CORS, cors: {allowOrigins: ["https://app.example"]}}]}]}}`,
 		fields: map[string][]string{
-			"path":    {"{value: /v1}", "{type: Exact, value: /v1}", "{type: RegularExpression, value: /v1.+}", "{type: zzz, value: /v1}", "{value: v1}", "{value: 7}"},
-			"headers": {"[{name: x-a, value: b}]"}, "queryParams": {"[{name: a, value: b}]"}, "method": {"GET"}, "zzz": {"1"},
+			"path": {"{value: /v1}", "{type: Exact, value: /v1}", "{type: RegularExpression, value: /v1.+}",
+				"{type: zzz, value: /v1}", "{value: v1}", "{value: 7}"},
+			"headers": {"[{name: x-a, value: b}]"}, "queryParams": {"[{name: a, value: b}]"}, "method": {"GET"},
+			"zzz": {"1"},
 		},
 	},
 	{
 		format: "envoy-gateway", name: "cors",
 		text: `{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: Gateway, name: g}], cors: {allowOrigins: ["https://app.example"], FIELD}}}`,
 		fields: map[string][]string{
-			"allowMethods": {"[PUT]", `["*"]`, `[""]`}, "allowHeaders": {"[x-a]", `["*"]`, `[""]`}, "exposeHeaders": {"[x-a]", `["*"]`, `[""]`},
-			"maxAge": {"24h", "1s", "30d"}, "allowCredentials": {"true"}, "zzz": {"1"},
+			"allowMethods": {"[PUT]", `["*"]`, `[""]`}, "allowHeaders": {"[x-a]", `["*"]`, `[""]`},
+			"exposeHeaders": {"[x-a]", `["*"]`, `[""]`},
+			"maxAge":        {"24h", "1s", "30d"}, "allowCredentials": {"true"}, "zzz": {"1"},
 		},
 	},
 	{
 		format: "higress", name: "plugin",
 		text: `{allow_origin_patterns: ["https://*.app.example"], FIELD}`,
 		fields: map[string][]string{
-			"allow_origins": {`["https://a.example"]`, `["*"]`, `[""]`}, "allow_methods": {"[PUT]", `["*"]`, `[""]`}, "allow_headers": {"[x-a]", `["*"]`, `[""]`}, "expose_headers": {"[x-a]", `["*"]`, `[""]`},
+			"allow_origins": {`["https://a.example"]`, `["*"]`, `[""]`}, "allow_methods": {"[PUT]", `["*"]`, `[""]`},
+			"allow_headers": {"[x-a]", `["*"]`, `[""]`}, "expose_headers": {"[x-a]", `["*"]`, `[""]`},
 			"max_age": {"600", "-1"}, "allow_credentials": {"true"}, "zzz": {"1"},
 			"_rules_": {`[{_match_route_: [r], allow_origins: ["https://b.example"]}]`, `[{zzz: 1}]`},
 		},
@@ -117,19 +132,26 @@ var fieldTests = []fieldTest{
 		format: "nginx-ingress", name: "annotations",
 		text: `{kind: Ingress, metadata: {name: i, annotations: {nginx.ingress.kubernetes.io/enable-cors: "true", FIELD}}, spec: {rules: [{host: a.example}]}}`,
 		fields: map[string][]string{
-			"nginx.ingress.kubernetes.io/cors-allow-origin": {`"https://a.example"`, `""`, `","`}, "nginx.ingress.kubernetes.io/cors-allow-methods": {`"PUT"`, `"*"`, `"PUT,"`},
-			"nginx.ingress.kubernetes.io/cors-allow-headers": {`"x-a"`, `"*"`}, "nginx.ingress.kubernetes.io/cors-expose-headers": {`"x-a"`, `"*"`, `","`},
-			"nginx.ingress.kubernetes.io/cors-allow-credentials": {`"false"`, `"maybe"`}, "nginx.ingress.kubernetes.io/cors-max-age": {`"600"`, `"10m"`, `"-1"`},
-			"nginx.ingress.kubernetes.io/server-alias": {`"b.example"`, `"~^b"`}, "nginx.ingress.kubernetes.io/cors-zzz": {`"1"`},
+			"nginx.ingress.kubernetes.io/cors-allow-origin":      {`"https://a.example"`, `""`, `","`},
+			"nginx.ingress.kubernetes.io/cors-allow-methods":     {`"PUT"`, `"*"`, `"PUT,"`},
+			"nginx.ingress.kubernetes.io/cors-allow-headers":     {`"x-a"`, `"*"`},
+			"nginx.ingress.kubernetes.io/cors-expose-headers":    {`"x-a"`, `"*"`, `","`},
+			"nginx.ingress.kubernetes.io/cors-allow-credentials": {`"false"`, `"maybe"`},
+			"nginx.ingress.kubernetes.io/cors-max-age":           {`"600"`, `"10m"`, `"-1"`},
+			"nginx.ingress.kubernetes.io/server-alias":           {`"b.example"`, `"~^b"`},
+			"nginx.ingress.kubernetes.io/cors-zzz":               {`"1"`},
 		},
 	},
 	{
 		format: "higress", name: "annotations",
 		text: `{kind: Ingress, metadata: {name: i, annotations: {higress.io/enable-cors: "true", FIELD}}, spec: {rules: [{host: a.example}]}}`,
 		fields: map[string][]string{
-			"higress.io/cors-allow-origin": {`"https://a.example"`, `","`}, "higress.io/cors-allow-methods": {`"PUT"`, `"*"`},
-			"higress.io/cors-allow-headers": {`"x-a"`, `"*"`}, "higress.io/cors-expose-headers": {`"x-a"`, `"*"`, `","`},
-			"higress.io/cors-allow-credentials": {`"false"`, `"maybe"`}, "higress.io/cors-max-age": {`"600"`, `"10m"`}, "higress.io/cors-zzz": {`"1"`},
+			"higress.io/cors-allow-origin":      {`"https://a.example"`, `","`},
+			"higress.io/cors-allow-methods":     {`"PUT"`, `"*"`},
+			"higress.io/cors-allow-headers":     {`"x-a"`, `"*"`},
+			"higress.io/cors-expose-headers":    {`"x-a"`, `"*"`, `","`},
+			"higress.io/cors-allow-credentials": {`"false"`, `"maybe"`}, "higress.io/cors-max-age": {`"600"`, `"10m"`},
+			"higress.io/cors-zzz": {`"1"`},
 		},
 		alike: map[string][]string{"higress.io/cors-allow-credentials": {"true"}},
 	},
@@ -162,7 +184,8 @@ func TestEveryField(t *testing.T) {
 			without := convert("")
 			for field, values := range test.fields {
 				for _, value := range append(values, odd...) {
-					if convert(", "+fmt.Sprintf(cmp.Or(test.form, "%s: %s"), field, value)) == without && !slices.Contains(test.alike[field], value) {
+					if convert(", "+fmt.Sprintf(cmp.Or(test.form, "%s: %s"), field, value)) == without &&
+						!slices.Contains(test.alike[field], value) {
 						t.Errorf("%s: %s is dropped in silence", field, value)
 					}
 				}

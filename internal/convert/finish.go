@@ -104,7 +104,8 @@ func (c *conversion) upperCase(d *draft) {
 				twice.add("allow_methods", i)
 				instead = "left out, because " + upper + " is there too"
 			}
-			c.warn(d.place("allow_methods", i), quote(method)+" allows no "+upper+", because methods compare by case", instead)
+			c.warn(d.place("allow_methods", i), quote(method)+" allows no "+upper+", because methods compare by case",
+				instead)
 			d.AllowMethods[i] = upper
 		}
 	}
@@ -193,12 +194,14 @@ func refusal(entry cors.OriginEntry, credentials bool) *cors.Problem {
 	return nil
 }
 
-const nullForAll = `"null" with credentials would let every site act as the visitor, because every sandboxed frame has this origin`
+const nullForAll = `"null" with credentials would let every site act as the visitor, ` +
+	"because every sandboxed frame has this origin"
 
 // dropCredentials carries the policy over without credentials.
 func (c *conversion) dropCredentials(d *draft, at *document.Node, what string) {
 	d.AllowCredentials = false
-	c.warn(at, what+", so the policy is carried over without allow_credentials", "list the origins that need credentials, and set allow_credentials again")
+	c.warn(at, what+", so the policy is carried over without allow_credentials",
+		"list the origins that need credentials, and set allow_credentials again")
 }
 
 func (c *conversion) leaveOut(d *draft, p cors.Problem) {
@@ -324,7 +327,8 @@ func (c *conversion) claim(d *draft, taken map[match.Claim]*draft, claim match.C
 	}
 	if first != d && first.from != d.from && first.key() != d.key() {
 		words := strings.TrimSuffix(claim.String(), " and every path")
-		c.warn(d.from, "there is a policy for "+words+" already, in line "+strconv.Itoa(first.from.Position().Line)+", which applies",
+		c.warn(d.from, "there is a policy for "+words+" already, in line "+strconv.Itoa(first.from.Position().Line)+
+			", which applies",
 			"left out for it; where the two are for different gateways or listeners, convert each on its own")
 	}
 	return false
@@ -348,7 +352,8 @@ func (c *conversion) leaveOutEmpty() {
 			c.warn(d.from, "the policy has no origin that can be carried over", "left out; list origins to have it")
 			return true
 		}
-		c.warn(d.from, "the policy has no origin that can be carried over, and without it a policy for more would apply",
+		c.warn(d.from, "the policy has no origin that can be carried over, "+
+			"and without it a policy for more would apply",
 			"carried over with "+quote(nobody)+", which no page has; list origins in its place")
 		d.AllowOrigins, d.AllowCredentials = []cors.OriginEntry{{Text: nobody}}, false
 		return false

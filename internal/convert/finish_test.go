@@ -67,27 +67,42 @@ func TestSeparate(t *testing.T) {
 		findings int
 	}{
 		{"alike, and so no conflict", []*draft{{}, {}}, "", 0},
-		{"all of it", []*draft{{Match: hosts("a.b", "b.b")}, {Match: hosts("A.b"), Config: other}}, `"name": "policy" "match": {"hosts": ["a.b", "b.b"]}`, 1},
+		{"all of it", []*draft{{Match: hosts("a.b", "b.b")}, {Match: hosts("A.b"), Config: other}},
+			`"name": "policy" "match": {"hosts": ["a.b", "b.b"]}`, 1},
 		{"some hosts", []*draft{{Match: hosts("a.b")}, {Match: hosts("a.b", "c.b"), Config: other}},
-			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b"]}`, 1},
+			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b"]}`,
+			1},
 		{"a path of one host", []*draft{
 			{Match: match.Match{Hosts: []string{"a.b"}, Paths: below("/x/")}},
-			{Match: match.Match{Hosts: []string{"a.b", "c.b"}, Paths: below("/x", "/y"), Routes: []string{"r"}}, Config: other},
+			{Match: match.Match{Hosts: []string{"a.b", "c.b"}, Paths: below("/x", "/y"), Routes: []string{"r"}},
+				Config: other},
 		}, `"name": "policy" "match": {"hosts": ["a.b"], "paths": [{"prefix": "/x/"}]}` + "\n" +
 			`"name": "policy-2" "match": {"hosts": ["a.b"], "paths": [{"prefix": "/y"}], "routes": ["r"]}` + "\n" +
 			`"name": "policy-3" "match": {"hosts": ["c.b"], "paths": [{"prefix": "/x"}, {"prefix": "/y"}]}`, 1},
-		{"a route", []*draft{{Match: match.Match{Routes: []string{"r"}}}, {Match: match.Match{Routes: []string{"r", "s"}}, Config: other}},
+		{"a route", []*draft{{Match: match.Match{Routes: []string{"r"}}},
+			{Match: match.Match{Routes: []string{"r", "s"}}, Config: other}},
 			`"name": "policy" "match": {"routes": ["r"]}` + "\n" + `"name": "policy-2" "match": {"routes": ["s"]}`, 1},
-		{"all but the route", []*draft{{}, {Match: match.Match{Paths: below("/x")}}, {Match: match.Match{Paths: below("/x"), Routes: []string{"r"}}, Config: other}},
-			`"name": "policy"` + "\n" + `"name": "policy-2" "match": {"paths": [{"prefix": "/x"}]}` + "\n" + `"name": "policy-3" "match": {"routes": ["r"]}`, 1},
-		{"a host that is none", []*draft{{Match: hosts("a b", "a.b")}, {Match: hosts("*.*")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 2},
-		{"a host that is none, and a route", []*draft{{Match: match.Match{Hosts: []string{"a b"}, Routes: []string{"r"}}}}, `"name": "policy" "match": {"routes": ["r"]}`, 1},
-		{"a path that is none", []*draft{{Match: hosts("a.b")}, {Match: match.Match{Paths: below("x")}}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 1},
-		{"a dot at the end", []*draft{{Match: hosts("a.b", "a.b.")}, {Match: hosts("A.b.", "c.b.:1"), Config: other}, {Match: hosts("c.b:1")}},
-			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b.:1"]}`, 2},
-		{"a port that browsers leave out, beside none", []*draft{{Match: hosts("a.b", "a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b"]}`, 0},
-		{"a port that browsers leave out", []*draft{{Match: hosts("a.b:443")}}, `"name": "policy" "match": {"hosts": ["a.b:443"]}`, 1},
-		{"every host", []*draft{{Match: hosts("*", "a.b")}, {Match: hosts("a.b")}}, `"name": "policy"` + "\n" + `"name": "policy-2" "match": {"hosts": ["a.b"]}`, 0},
+		{"all but the route", []*draft{{}, {Match: match.Match{Paths: below("/x")}},
+			{Match: match.Match{Paths: below("/x"), Routes: []string{"r"}}, Config: other}},
+			`"name": "policy"` + "\n" + `"name": "policy-2" "match": {"paths": [{"prefix": "/x"}]}` + "\n" +
+				`"name": "policy-3" "match": {"routes": ["r"]}`, 1},
+		{"a host that is none", []*draft{{Match: hosts("a b", "a.b")}, {Match: hosts("*.*")}},
+			`"name": "policy" "match": {"hosts": ["a.b"]}`, 2},
+		{"a host that is none, and a route",
+			[]*draft{{Match: match.Match{Hosts: []string{"a b"}, Routes: []string{"r"}}}},
+			`"name": "policy" "match": {"routes": ["r"]}`, 1},
+		{"a path that is none", []*draft{{Match: hosts("a.b")}, {Match: match.Match{Paths: below("x")}}},
+			`"name": "policy" "match": {"hosts": ["a.b"]}`, 1},
+		{"a dot at the end", []*draft{{Match: hosts("a.b", "a.b.")}, {Match: hosts("A.b.", "c.b.:1"), Config: other},
+			{Match: hosts("c.b:1")}},
+			`"name": "policy" "match": {"hosts": ["a.b"]}` + "\n" + `"name": "policy-2" "match": {"hosts": ["c.b.:1"]}`,
+			2},
+		{"a port that browsers leave out, beside none", []*draft{{Match: hosts("a.b", "a.b:443")}},
+			`"name": "policy" "match": {"hosts": ["a.b"]}`, 0},
+		{"a port that browsers leave out", []*draft{{Match: hosts("a.b:443")}},
+			`"name": "policy" "match": {"hosts": ["a.b:443"]}`, 1},
+		{"every host", []*draft{{Match: hosts("*", "a.b")}, {Match: hosts("a.b")}},
+			`"name": "policy"` + "\n" + `"name": "policy-2" "match": {"hosts": ["a.b"]}`, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			result := finished(t, test.rules...)
@@ -115,9 +130,12 @@ func TestWithoutOrigins(t *testing.T) {
 		{"beside another host", &draft{Match: hosts("a.b")}, []*draft{{Match: hosts("b.b")}}, 1},
 		{"below", &draft{Match: hosts("a.b")}, []*draft{{Match: hosts("*.b")}}, 2},
 		{"above", &draft{Match: hosts("*.b")}, []*draft{{Match: hosts("a.b")}}, 1},
-		{"below a path", &draft{Match: match.Match{Paths: below("/a/b")}}, []*draft{{Match: match.Match{Paths: below("/a")}}}, 2},
-		{"beside a path", &draft{Match: match.Match{Paths: below("/ab")}}, []*draft{{Match: match.Match{Paths: below("/a")}}}, 1},
-		{"a route, which may be anywhere", &draft{Match: match.Match{Routes: []string{"r"}}}, []*draft{{Match: hosts("a.b")}}, 2},
+		{"below a path", &draft{Match: match.Match{Paths: below("/a/b")}},
+			[]*draft{{Match: match.Match{Paths: below("/a")}}}, 2},
+		{"beside a path", &draft{Match: match.Match{Paths: below("/ab")}},
+			[]*draft{{Match: match.Match{Paths: below("/a")}}}, 1},
+		{"a route, which may be anywhere", &draft{Match: match.Match{Routes: []string{"r"}}},
+			[]*draft{{Match: hosts("a.b")}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.policy.Config = nothing
@@ -143,10 +161,13 @@ func TestWithoutCredentials(t *testing.T) {
 	}{
 		{"https", []string{"https://a.example"}, `["https://a.example"]`, true},
 		{"plain http", []string{"http://a.example"}, `["http://a.example"]`, false},
-		{"plain http, of several", []string{"http://a.example", "http://b.example:8080"}, `["http://a.example", "http://b.example:8080"]`, false},
-		{"plain http to be mended", []string{"HTTP://a.example/", "http://b.example:80"}, `["http://a.example", "http://b.example"]`, false},
+		{"plain http, of several", []string{"http://a.example", "http://b.example:8080"},
+			`["http://a.example", "http://b.example:8080"]`, false},
+		{"plain http to be mended", []string{"HTTP://a.example/", "http://b.example:80"},
+			`["http://a.example", "http://b.example"]`, false},
 		{"plain http beside https", []string{"http://a.example", "https://a.example"}, `["https://a.example"]`, true},
-		{"plain http beside https to be mended", []string{"http://a.example", "https://A.example"}, `["https://a.example"]`, true},
+		{"plain http beside https to be mended", []string{"http://a.example", "https://A.example"},
+			`["https://a.example"]`, true},
 		{"plain http beside what is nothing", []string{"nothing", "http://a.example"}, `["http://a.example"]`, false},
 		{"plain http of loopback", []string{"http://localhost:8080"}, `["http://localhost:8080"]`, true},
 		{"null", []string{"null"}, `["null"]`, false},
@@ -160,11 +181,14 @@ func TestWithoutCredentials(t *testing.T) {
 				config.AllowOrigins = append(config.AllowOrigins, cors.OriginEntry{Text: origin})
 			}
 			result := finished(t, &draft{Config: config})
-			if test.want == "" != (result.Configuration == "") || !strings.Contains(result.Configuration, `"allow_origins": `+test.want) && test.want != "" ||
+			if test.want == "" != (result.Configuration == "") ||
+				!strings.Contains(result.Configuration, `"allow_origins": `+test.want) && test.want != "" ||
 				strings.Contains(result.Configuration, `"allow_credentials": true`) != test.credentials {
-				t.Errorf("want %s, credentials %t, got\n%s%s", test.want, test.credentials, result.Configuration, lines(result))
+				t.Errorf("want %s, credentials %t, got\n%s%s", test.want, test.credentials, result.Configuration,
+					lines(result))
 			}
-			if !test.credentials && test.want != "" && !strings.Contains(lines(result), "so the policy is carried over without allow_credentials") {
+			if !test.credentials && test.want != "" &&
+				!strings.Contains(lines(result), "so the policy is carried over without allow_credentials") {
 				t.Errorf("the credentials are lost in silence:\n%s", lines(result))
 			}
 		})
@@ -185,12 +209,14 @@ func TestUnreached(t *testing.T) {
 	} {
 		result := convertText(t, format, "file.yaml", strings.ReplaceAll(text, "PATH", "{prefix: v1}"))
 		checkResult(t, result)
-		if all := lines(result); result.Configuration != "" || !strings.Contains(all, `"v1" doesn't begin with a slash`) || !strings.Contains(all, "no policy is left") {
+		if all := lines(result); result.Configuration != "" ||
+			!strings.Contains(all, `"v1" doesn't begin with a slash`) || !strings.Contains(all, "no policy is left") {
 			t.Errorf("%s: %s%s", format, result.Configuration, all)
 		}
 	}
-	result := convertText(t, "envoy", "file.yaml", `{virtual_hosts: [{name: v, domains: [a.example], routes: [{match: {connect_matcher: {}}, typed_per_filter_config: {envoy.filters.http.cors: {`+corsType+
-		`, allow_origin_string_match: [{exact: "https://app.example"}]}}}]}]}`)
+	result := convertText(t, "envoy", "file.yaml",
+		`{virtual_hosts: [{name: v, domains: [a.example], routes: [{match: {connect_matcher: {}}, typed_per_filter_config: {envoy.filters.http.cors: {`+corsType+
+			`, allow_origin_string_match: [{exact: "https://app.example"}]}}}]}]}`)
 	if all := lines(result); !strings.Contains(all, "no request that a browser makes gets to this route") {
 		t.Error(all)
 	}
@@ -200,28 +226,49 @@ func TestUnreached(t *testing.T) {
 // reason why there is no configuration.
 func TestAttachment(t *testing.T) {
 	const (
-		envoyPolicy = `typed_per_filter_config: {envoy.filters.http.cors: {` + corsType + `, allow_origin_string_match: [{exact: "https://app.example"}]}}`
-		gateway     = `cors: {allowOrigins: ["https://app.example"]}`
-		istio       = `corsPolicy: {allowOrigins: [{exact: "https://app.example"}]}`
-		route       = "\n---\n{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{name: a}]}}"
+		envoyPolicy = `typed_per_filter_config: {envoy.filters.http.cors: {` + corsType +
+			`, allow_origin_string_match: [{exact: "https://app.example"}]}}`
+		gateway = `cors: {allowOrigins: ["https://app.example"]}`
+		istio   = `corsPolicy: {allowOrigins: [{exact: "https://app.example"}]}`
+		route   = "\n---\n{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{name: a}]}}"
 	)
 	for _, test := range []struct{ name, format, text, want string }{
-		{"no targets", "envoy-gateway", `{kind: SecurityPolicy, metadata: {name: p}, spec: {` + gateway + `}}`, "is attached to nothing"},
-		{"a rule that isn't there", "envoy-gateway", `{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: HTTPRoute, name: r, sectionName: b}], ` + gateway + `}}` + route, "is attached to nothing"},
-		{"a second policy", "envoy-gateway", `{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: HTTPRoute, name: r}], ` + gateway + `}}` + "\n---\n" +
-			`{kind: SecurityPolicy, metadata: {name: q}, spec: {targetRefs: [{kind: HTTPRoute, name: r}], cors: {allowOrigins: ["https://b.example"]}}}` + route, "what has another policy already"},
-		{"a second filter", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{type: CORS, ` + gateway + `}, {type: CORS, ` + gateway + `}]}]}}`, "is a second filter of the type CORS"},
-		{"filters that are no list", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: {type: CORS, ` + gateway + `}}]}}`, "is not a list"},
-		{"rules that are no list", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: {filters: [{type: CORS, ` + gateway + `}]}}}`, "is not a list"},
-		{"another type", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{` + gateway + `}]}]}}`, "isn't of the type CORS"},
-		{"a filter without cors", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{type: CORS}]}]}}`, "is a filter of the type CORS without cors"},
-		{"http that is no list", "istio", `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: {` + istio + `}}}`, "is not a list"},
+		{"no targets", "envoy-gateway", `{kind: SecurityPolicy, metadata: {name: p}, spec: {` + gateway + `}}`,
+			"is attached to nothing"},
+		{"a rule that isn't there", "envoy-gateway",
+			`{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: HTTPRoute, name: r, sectionName: b}], ` + gateway + `}}` + route, "is attached to nothing"},
+		{"a second policy", "envoy-gateway",
+			`{kind: SecurityPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: HTTPRoute, name: r}], ` + gateway +
+				`}}` + "\n---\n" +
+				`{kind: SecurityPolicy, metadata: {name: q}, spec: {targetRefs: [{kind: HTTPRoute, name: r}], cors: {allowOrigins: ["https://b.example"]}}}` + route, "what has another policy already"},
+		{"a second filter", "gateway-api",
+			`{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{type: CORS, ` + gateway +
+				`}, {type: CORS, ` + gateway + `}]}]}}`, "is a second filter of the type CORS"},
+		{"filters that are no list", "gateway-api",
+			`{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: {type: CORS, ` + gateway + `}}]}}`,
+			"is not a list"},
+		{"rules that are no list", "gateway-api",
+			`{kind: HTTPRoute, metadata: {name: r}, spec: {rules: {filters: [{type: CORS, ` + gateway + `}]}}}`,
+			"is not a list"},
+		{"another type", "gateway-api", `{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{` + gateway +
+			`}]}]}}`, "isn't of the type CORS"},
+		{"a filter without cors", "gateway-api",
+			`{kind: HTTPRoute, metadata: {name: r}, spec: {rules: [{filters: [{type: CORS}]}]}}`,
+			"is a filter of the type CORS without cors"},
+		{"http that is no list", "istio",
+			`{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: {` + istio + `}}}`,
+			"is not a list"},
 		{"no domains", "envoy", `{virtual_hosts: [{name: v, ` + envoyPolicy + `}]}`, "has no domains"},
-		{"a domain that is none", "envoy", `{virtual_hosts: [{name: v, domains: [7, a.example], ` + envoyPolicy + `}]}`, "is no domain"},
-		{"a domain twice", "envoy", `{virtual_hosts: [{name: v, domains: [a.example], ` + envoyPolicy + `}, {name: w, domains: [A.example], ` + envoyPolicy + `}]}`, "is the domain of a virtual host already"},
-		{"origins of Envoy before version 3", "envoy", `{virtual_hosts: [{name: v, domains: ["*"], cors: {allow_origin: ["https://app.example"]}}]}`, `"allow_origin" is not a field of Envoy's CorsPolicy`},
+		{"a domain that is none", "envoy", `{virtual_hosts: [{name: v, domains: [7, a.example], ` + envoyPolicy + `}]}`,
+			"is no domain"},
+		{"a domain twice", "envoy", `{virtual_hosts: [{name: v, domains: [a.example], ` + envoyPolicy +
+			`}, {name: w, domains: [A.example], ` + envoyPolicy + `}]}`, "is the domain of a virtual host already"},
+		{"origins of Envoy before version 3", "envoy",
+			`{virtual_hosts: [{name: v, domains: ["*"], cors: {allow_origin: ["https://app.example"]}}]}`,
+			`"allow_origin" is not a field of Envoy's CorsPolicy`},
 		{"no origins", "envoy", `{virtual_hosts: [{name: v, domains: ["*"], cors: {}}]}`, "in force"},
-		{"enabled by a word that isn't true", "nginx-ingress", `{kind: Ingress, metadata: {name: i, annotations: {nginx.ingress.kubernetes.io/enable-cors: "yes"}}, spec: {rules: [{host: a.example}]}}`, "means false there"},
+		{"enabled by a word that isn't true", "nginx-ingress",
+			`{kind: Ingress, metadata: {name: i, annotations: {nginx.ingress.kubernetes.io/enable-cors: "yes"}}, spec: {rules: [{host: a.example}]}}`, "means false there"},
 	} {
 		result := convertText(t, test.format, "file.yaml", test.text)
 		checkResult(t, result)
@@ -251,10 +298,12 @@ func TestSetHeaders(t *testing.T) {
 func TestNames(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	names := []string{"a/b c", "a-b-c", "", "ä", "-", long, long, "*.example.com:443", "a-b-c-2"}
-	want := []string{"a-b-c", "a-b-c-2", "policy", "policy-2", "policy-3", long[:64], long[:62] + "-2", "example.com-443", "a-b-c-2-2"}
+	want := []string{"a-b-c", "a-b-c-2", "policy", "policy-2", "policy-3", long[:64], long[:62] + "-2",
+		"example.com-443", "a-b-c-2-2"}
 	var rules []*draft
 	for i, name := range names {
-		rules = append(rules, &draft{Match: match.Match{Paths: below("/" + string(rune('a'+i)))}, Config: cors.Config{Name: name}})
+		rules = append(rules, &draft{Match: match.Match{Paths: below("/" + string(rune('a'+i)))},
+			Config: cors.Config{Name: name}})
 	}
 	var got []string
 	for line := range strings.Lines(policies(finished(t, rules...))) {
@@ -271,7 +320,8 @@ func TestNothing(t *testing.T) {
 	for _, from := range Formats() {
 		for _, text := range []string{"a: 1", "a: {}", "- 1\n- [x]\n", "null\n---\n3\n"} {
 			result := convertText(t, from, "file.yaml", text)
-			if checkResult(t, result); result.Configuration != "" || len(result.Findings) != 1 || !strings.Contains(lines(result), from) {
+			if checkResult(t, result); result.Configuration != "" || len(result.Findings) != 1 ||
+				!strings.Contains(lines(result), from) {
 				t.Errorf("%s of %q: %s%s", from, text, result.Configuration, lines(result))
 			}
 		}

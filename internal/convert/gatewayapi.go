@@ -107,7 +107,8 @@ func (p parent) listeners(sections sections) (list []parent) {
 // httpRoute adds the rules of an HTTPRoute or a GRPCRoute to one of its parents. policy
 // tells the policy of a rule, and name what the proxy calls one of its matches for a host,
 // or "".
-func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *draft, name func(rule, match int, host string) string) {
+func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *draft,
+	name func(rule, match int, host string) string) {
 	hosts := t.reader.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
 	for i, rule := range r.Get("spec", "rules").List() {
 		applies := policy(rule)
@@ -166,7 +167,8 @@ func (r *envoyRoute) gatewayMatch(c *conversion, kind string, match *document.No
 	}
 	method := match.Get("method").String()
 	r.noPreflight = method != "" && method != "OPTIONS" ||
-		slices.ContainsFunc(match.Get("headers").List(), func(header *document.Node) bool { return notInPreflights(header.Get("name").String()) })
+		slices.ContainsFunc(match.Get("headers").List(),
+			func(header *document.Node) bool { return notInPreflights(header.Get("name").String()) })
 	if kind == "GRPCRoute" {
 		r.path = grpcPath(match.Get("method"))
 	} else {
@@ -224,7 +226,8 @@ func (c *conversion) filterPolicy(of *resource, rule *document.Node) *draft {
 		return nil
 	}
 	d := newDraft(n, of.name, rule.Get("name").String())
-	c.unknown(n, "an HTTPCORSFilter", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials")
+	c.unknown(n, "an HTTPCORSFilter", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "max_age",
+		"allow_credentials")
 	c.commonFields(d, func(field string) *document.Node { return n.Get(field) })
 	for _, origin := range c.texts(n.Get("allow_origins")) {
 		d.addOrigin(wildcardOrigin(withoutDefaultPort(origin.Text), `([^:]+|\[[0-9a-f:]+\])`), origin)
@@ -248,7 +251,8 @@ func (c *conversion) routeFilter(route *resource, of *document.Node) (cors *docu
 		case isCORS && !given(n):
 			c.warn(filter, "is a filter of the type CORS without cors", "left out")
 		case !isCORS && given(n):
-			c.warn(n, "stands in a filter that isn't of the type CORS, so the API server refuses it", `left out; write "type: CORS" beside it`)
+			c.warn(n, "stands in a filter that isn't of the type CORS, so the API server refuses it",
+				`left out; write "type: CORS" beside it`)
 		case isCORS && cors != nil:
 			c.warn(filter, "is a second filter of the type CORS, so the API server refuses the route", "left out")
 		case isCORS && c.object(n):

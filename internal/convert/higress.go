@@ -22,7 +22,8 @@ func fromHigress(c *conversion, documents []*document.Node) {
 			c.higressPlugin(r)
 		case r.is("Ingress", ingressGroups...):
 			ingresses.ingress(r, higressAnnotations)
-		case r.kind == "" && r.Kind == document.Object && !r.Has("@type", "allow_origin_string_match") && (len(r.Members) == 0 || r.Has(higressFields...) || r.Has("_rules_")):
+		case r.kind == "" && r.Kind == document.Object && !r.Has("@type", "allow_origin_string_match") &&
+			(len(r.Members) == 0 || r.Has(higressFields...) || r.Has("_rules_")):
 			c.found(r.Node, "the configuration of Higress' plugin")
 			p := &higressPlugin{c: c, name: "cors"}
 			p.configuration(r.Node)
@@ -33,7 +34,8 @@ func fromHigress(c *conversion, documents []*document.Node) {
 }
 
 // higressFields are the fields of the plugin's configuration.
-var higressFields = []string{"allow_origins", "allow_origin_patterns", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "max_age"}
+var higressFields = []string{"allow_origins", "allow_origin_patterns", "allow_methods", "allow_headers",
+	"expose_headers", "allow_credentials", "max_age"}
 
 // A higressPlugin is a configuration of the plugin: of its rules the first that matches
 // a request counts.
@@ -56,7 +58,8 @@ type higressRule struct {
 func (c *conversion) higressPlugin(r *resource) {
 	spec := r.Get("spec")
 	called := r.name + " " + spec.Get("url").String() + " " + spec.Get("plugin_name").String()
-	if !strings.Contains(called, "cors") && !slices.ContainsFunc(higressConfigurations(spec), func(n *document.Node) bool { return n.Has(higressFields...) }) {
+	if !strings.Contains(called, "cors") && !slices.ContainsFunc(higressConfigurations(spec),
+		func(n *document.Node) bool { return n.Has(higressFields...) }) {
 		return
 	}
 	c.found(cmp.Or(spec, r.Node), "of the WasmPlugin "+quote(r.name)+", which is superfluous as a whole")
@@ -71,7 +74,8 @@ func (c *conversion) higressPlugin(r *resource) {
 		if c.boolean(n.Get("config_disable"), false) {
 			continue // as if the rule weren't there
 		}
-		p.rule(n, n.Get("config"), map[string]*document.Node{"route": n.Get("ingress"), "domain": n.Get("domain"), "service": n.Get("service")})
+		p.rule(n, n.Get("config"), map[string]*document.Node{"route": n.Get("ingress"), "domain": n.Get("domain"),
+			"service": n.Get("service")})
 	}
 	if n := spec.Get("default_config"); given(n) && !c.boolean(spec.Get("default_config_disable"), false) {
 		p.configuration(n)
@@ -112,10 +116,12 @@ func (p *higressPlugin) rule(from, config *document.Node, match map[string]*docu
 	services, prefixes := c.texts(service), c.texts(prefix)
 	switch {
 	case len(services) > 0 && (len(r.routes) > 0 || len(domains) == 0):
-		c.warn(service, "the filter can't match by a service", "the rule is left out; write a policy for its hosts or routes")
+		c.warn(service, "the filter can't match by a service",
+			"the rule is left out; write a policy for its hosts or routes")
 		r.lost = true
 	case len(r.routes)+len(domains) == 0 && len(prefixes) > 0:
-		c.warn(prefix, "the filter can't match by the beginning of a route's name", "the rule is left out; write a policy with the names of the routes")
+		c.warn(prefix, "the filter can't match by the beginning of a route's name",
+			"the rule is left out; write a policy with the names of the routes")
 		r.lost = true
 	case len(r.routes) > 0 && len(domains) > 0:
 		c.warn(match["domain"], "has no effect beside routes", "left out")
@@ -180,7 +186,8 @@ func (p *higressPlugin) reached(i int, host string) bool {
 		if host != "" {
 			requests += " for " + host
 		}
-		p.c.warn(r.from, requests+" gets here, because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+" comes first and matches them all",
+		p.c.warn(r.from, requests+" gets here, because "+p.c.path(earlier.from)+" in line "+line(earlier.from)+
+			" comes first and matches them all",
 			"left out; put it first if it is meant to apply")
 	}
 	return earlier == nil
@@ -213,12 +220,14 @@ func (p *higressPlugin) compare(i int, one *draft) {
 		place := p.c.path(earlier.from) + " in line " + line(earlier.from)
 		if before && !said {
 			said = true
-			p.c.warn(r.from, "comes after the hosts of "+place+", which there apply to requests that both match, and here the route's policy does",
+			p.c.warn(r.from, "comes after the hosts of "+place+
+				", which there apply to requests that both match, and here the route's policy does",
 				"carried over; check which hosts its routes have")
 		}
 		if one.AllowCredentials && lenient(r.policy, earlier.policy) {
 			one.AllowCredentials = false
-			p.c.warn(r.from, "may apply to requests of "+place+", for which Higress lets fewer sites act as the visitor",
+			p.c.warn(r.from, "may apply to requests of "+place+
+				", for which Higress lets fewer sites act as the visitor",
 				"carried over without allow_credentials; see there")
 		}
 	}
@@ -228,13 +237,15 @@ func (p *higressPlugin) compare(i int, one *draft) {
 // of its list, DNT and Keep-Alive.
 var (
 	higressMethods = []string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"}
-	higressHeaders = []string{"X-CustomHeader", "User-Agent", "X-Requested-With", "If-Modified-Since", "Cache-Control", "Content-Type", "Authorization"}
+	higressHeaders = []string{"X-CustomHeader", "User-Agent", "X-Requested-With", "If-Modified-Since", "Cache-Control",
+		"Content-Type", "Authorization"}
 )
 
 // higressPolicy reads the policy in a configuration. One that isn't there has the
 // defaults.
 func (c *conversion) higressPolicy(n, from *document.Node, name string) *draft {
-	c.unknown(n, "the plugin's configuration", slices.Concat(higressFields, []string{"_rules_", "_match_route_", "_match_domain_", "_match_service_", "_match_route_prefix_"})...)
+	c.unknown(n, "the plugin's configuration", slices.Concat(higressFields,
+		[]string{"_rules_", "_match_route_", "_match_domain_", "_match_service_", "_match_route_prefix_"})...)
 	d := newDraft(from, name, "")
 	d.AllowCredentials = c.boolean(n.Get("allow_credentials"), false)
 	for _, field := range []string{"allow_methods", "allow_headers", "expose_headers"} {
@@ -271,7 +282,8 @@ func (c *conversion) higressOrigins(d *draft, n *document.Node) {
 		d.addOrigin(cors.OriginEntry{Text: "*"}, at)
 		if d.AllowCredentials {
 			d.AllowCredentials = false
-			c.warn(n.Get("allow_credentials"), `has no effect beside "*" in allow_origins`, "left out; list the origins that need credentials")
+			c.warn(n.Get("allow_credentials"), `has no effect beside "*" in allow_origins`,
+				"left out; list the origins that need credentials")
 		}
 		return
 	}
@@ -306,7 +318,8 @@ func (c *conversion) higressPattern(d *draft, at *document.Node, pattern string)
 		schemes, host = bothSchemes, strings.TrimPrefix(origin, "*://")
 	}
 	if strings.HasSuffix(host, "*") && host != "*" {
-		c.warn(at, quote(pattern)+" allows hosts of any owner that begin with "+quote(strings.TrimSuffix(host, "*")), "left out; list the origins")
+		c.warn(at, quote(pattern)+" allows hosts of any owner that begin with "+quote(strings.TrimSuffix(host, "*")),
+			"left out; list the origins")
 		return
 	}
 	before := len(d.AllowOrigins)
@@ -316,7 +329,8 @@ func (c *conversion) higressPattern(d *draft, at *document.Node, pattern string)
 		}
 	}
 	if host != "*" && len(d.AllowOrigins) > before && !strings.Contains(schemes[0], "*") {
-		c.warn(at, quote(pattern)+" matches "+quote(schemes[0]+"://"+strings.ReplaceAll(host, "*", "a")+".evil.example")+
+		c.warn(at, quote(pattern)+" matches "+quote(schemes[0]+"://"+strings.ReplaceAll(host, "*", "a")+
+			".evil.example")+
 			" too in releases of the plugin before alibaba/higress#1743 was fixed", "carried over for what it says")
 	}
 }
@@ -327,6 +341,7 @@ func (c *conversion) higressOrigin(d *draft, at *document.Node, scheme, host, po
 		d.addOrigin(cors.OriginEntry{Text: text}, at)
 		return
 	}
-	expr := scheme + "://" + strings.ReplaceAll(regexp.QuoteMeta(host), `\*`, ".*") + strings.ReplaceAll(port, ":*", "(:[0-9]+)?")
+	expr := scheme + "://" + strings.ReplaceAll(regexp.QuoteMeta(host), `\*`, ".*") +
+		strings.ReplaceAll(port, ":*", "(:[0-9]+)?")
 	c.matchOrigin(d, at, originMatcher{kind: regexMatcher, text: expr})
 }

@@ -14,7 +14,8 @@ func TestHigress(t *testing.T) {
 func TestHigressEmpty(t *testing.T) {
 	result := convertText(t, "higress", "file.json", "{}")
 	checkResult(t, result)
-	if !strings.Contains(result.Configuration, `"allow_origins": ["*"]`) || !strings.Contains(result.Configuration, "X-CustomHeader") || len(result.Findings) > 0 {
+	if !strings.Contains(result.Configuration, `"allow_origins": ["*"]`) ||
+		!strings.Contains(result.Configuration, "X-CustomHeader") || len(result.Findings) > 0 {
 		t.Errorf("%s%s", result.Configuration, lines(result))
 	}
 	if from, _, err := Recognize(convertedFile(t, "file.json", "{}")); err == nil {

@@ -10,7 +10,8 @@ import (
 
 // fromIstio reads the corsPolicy of the routes of VirtualServices.
 func fromIstio(c *conversion, documents []*document.Node) {
-	t := newRouting(c, "Istio", "give the route a name of its own (http.name) and convert again, so that the policy can match by it", byRank)
+	t := newRouting(c, "Istio",
+		"give the route a name of its own (http.name) and convert again, so that the policy can match by it", byRank)
 	for _, r := range resources(documents) {
 		if r.is("VirtualService", "networking.istio.io") {
 			t.virtualService(r)
@@ -81,7 +82,8 @@ func (c *conversion) istioRoutes(r *resource, http *document.Node, hosts []route
 			"it isn't carried over; convert it with the hosts of this one")
 	}
 	for _, match := range orEverything(http.Get("match").List()) {
-		one := &envoyRoute{from: http, name: http.Get("name").String(), policy: policy, path: envoyPath{kind: everyPath}}
+		one := &envoyRoute{from: http, name: http.Get("name").String(), policy: policy,
+			path: envoyPath{kind: everyPath}}
 		if one.istioMatch(c, match) {
 			every := one.path.kind == everyPath && len(one.conditions) == 0 && !given(match.Get("authority"))
 			list = append(list, istioRoute{one, hostsOf(match, hosts), every})
@@ -140,7 +142,8 @@ func (r *envoyRoute) istioMatch(c *conversion, match *document.Node) bool {
 		return true
 	}
 	r.from = match
-	c.unknown(match, "an HTTPMatchRequest", "name", "uri", "scheme", "method", "authority", "headers", "port", "source_labels", "gateways", "query_params",
+	c.unknown(match, "an HTTPMatchRequest", "name", "uri", "scheme", "method", "authority", "headers", "port",
+		"source_labels", "gateways", "query_params",
 		"ignore_uri_case", "without_headers", "source_namespace", "stat_prefix")
 	for _, field := range []string{"uri", "authority"} {
 		n := match.Get(field)
@@ -159,7 +162,8 @@ func (r *envoyRoute) istioMatch(c *conversion, match *document.Node) bool {
 	}
 	kind, method := stringMatch(match.Get("method"))
 	r.noPreflight = kind == exactMatcher && method.Text != "OPTIONS" ||
-		slices.ContainsFunc(members(match.Get("headers")), func(m document.Member) bool { return notInPreflights(m.Name) })
+		slices.ContainsFunc(members(match.Get("headers")),
+			func(m document.Member) bool { return notInPreflights(m.Name) })
 	if kind, text := stringMatch(match.Get("uri")); text != nil {
 		r.path = istioPath(kind, text.Text)
 		r.path.anyCase = isTrue(match.Get("ignore_uri_case")) && kind != regexMatcher
@@ -199,7 +203,8 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *draft {
 	if !c.object(n) {
 		return nil
 	}
-	c.unknown(n, "Istio's CorsPolicy", "allow_origins", "allow_origin", "allow_methods", "allow_headers", "expose_headers", "max_age", "allow_credentials", "unmatched_preflights")
+	c.unknown(n, "Istio's CorsPolicy", "allow_origins", "allow_origin", "allow_methods", "allow_headers",
+		"expose_headers", "max_age", "allow_credentials", "unmatched_preflights")
 	c.found(n, "of the VirtualService "+quote(of.name))
 	d := newDraft(n, of.name, http.Get("name").String())
 	c.commonFields(d, func(field string) *document.Node { return n.Get(field) })
@@ -207,14 +212,16 @@ func (c *conversion) istioPolicy(of *resource, http *document.Node) *draft {
 	// What Istio calls unspecified, and what nothing is said of, it forwards.
 	unmatched := n.Get("unmatched_preflights")
 	d.ForwardUnmatchedPreflights = !strings.EqualFold(unmatched.String(), "IGNORE")
-	if given(unmatched) && d.ForwardUnmatchedPreflights && !slices.Contains([]string{"FORWARD", "UNSPECIFIED"}, strings.ToUpper(unmatched.String())) {
+	if given(unmatched) && d.ForwardUnmatchedPreflights &&
+		!slices.Contains([]string{"FORWARD", "UNSPECIFIED"}, strings.ToUpper(unmatched.String())) {
 		c.warn(unmatched, "is none of FORWARD, IGNORE and UNSPECIFIED", "carried over as FORWARD, which is the default")
 	}
 	origins, deprecated := c.objects(n.Get("allow_origins")), n.Get("allow_origin")
 	for _, origin := range origins {
 		c.unknown(origin, "a StringMatch", "exact", "prefix", "regex")
 		if kind, text := stringMatch(origin); text != nil && text.Text == "" {
-			c.warn(text, "is empty, so Istio refuses it", `left out; list the origins, or write {exact: "*"} for every one`)
+			c.warn(text, "is empty, so Istio refuses it",
+				`left out; list the origins, or write {exact: "*"} for every one`)
 		} else if text != nil {
 			c.matchOrigin(d, text, originMatcher{kind: kind, text: text.Text})
 		} else {
@@ -236,10 +243,12 @@ func (c *conversion) istioHosts(r *resource) (hosts []routedHost) {
 	for _, n := range c.texts(r.Get("spec", "hosts")) {
 		host := n.Text
 		if !strings.Contains(host, ".") && host != "*" {
-			what, instead := quote(host)+" is the short name of a service", "carried over as the names by which it is called in the namespace "+quote(r.namespace)
+			what, instead := quote(host)+" is the short name of a service",
+				"carried over as the names by which it is called in the namespace "+quote(r.namespace)
 			if r.namespace == "" {
 				what += ", and its namespace isn't in the file"
-				instead = "carried over as it is; add the other names by which it is called, such as " + quote(host+".NAMESPACE"+clusterDomain)
+				instead = "carried over as it is; add the other names by which it is called, such as " +
+					quote(host+".NAMESPACE"+clusterDomain)
 			}
 			c.warn(n, what, instead)
 		}

@@ -14,10 +14,12 @@ func TestIstio(t *testing.T) {
 func TestIstioEmpty(t *testing.T) {
 	for _, kind := range []string{"exact", "prefix", "regex"} {
 		for _, credentials := range []string{"true", "false"} {
-			result := convertText(t, "istio", "file.yaml", `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}, {`+
-				kind+`: ""}], allowCredentials: `+credentials+`}}]}}`)
+			result := convertText(t, "istio", "file.yaml",
+				`{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}, {`+
+					kind+`: ""}], allowCredentials: `+credentials+`}}]}}`)
 			checkResult(t, result)
-			if !strings.Contains(result.Configuration, `"allow_origins": ["https://app.example"],`) || !strings.Contains(lines(result), "is empty, so Istio refuses it") {
+			if !strings.Contains(result.Configuration, `"allow_origins": ["https://app.example"],`) ||
+				!strings.Contains(lines(result), "is empty, so Istio refuses it") {
 				t.Errorf("%s, credentials %s: %s%s", kind, credentials, result.Configuration, lines(result))
 			}
 		}
@@ -32,7 +34,8 @@ func TestIstioDuration(t *testing.T) {
 		"[5s]":         `is no text, and so not a duration; left out`,
 		"600":          `600 is a number, and a duration is written as "600s" there; carried over as seconds`,
 	} {
-		result := convertText(t, "istio", "file.yaml", `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}], maxAge: `+value+`}}]}}`)
+		result := convertText(t, "istio", "file.yaml",
+			`{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}], maxAge: `+value+`}}]}}`)
 		checkResult(t, result)
 		if !strings.Contains(lines(result), "maxAge: "+want) {
 			t.Errorf("%s: %s", value, lines(result))

@@ -69,7 +69,8 @@ func isSet(n *document.Node) bool {
 func (c *conversion) unknown(n *document.Node, what string, fields ...string) {
 	for _, m := range members(n) {
 		if !slices.ContainsFunc(fields, func(name string) bool { return spelling.Is(m.Name, name) }) {
-			c.warn(m.Value, quote(m.Name)+" is not a field of "+what, "left out; the fields are "+strings.Join(fields, ", "))
+			c.warn(m.Value, quote(m.Name)+" is not a field of "+what,
+				"left out; the fields are "+strings.Join(fields, ", "))
 		}
 	}
 }
@@ -266,8 +267,9 @@ func (d *draft) age(at *document.Node, seconds int) {
 // tails are how regexes of paths say that what follows doesn't matter, and whether
 // they say so at the end of a segment.
 var tails = map[string]bool{
-	"(/|$)(.*)": true, "(/|$).*": true, "(/.*)?": true, "(?:/.*)?": true, "(/.*|$)": true, "($|/)(.*)": true, "($|/).*": true,
-	"/?(.*)": false, "/?.*": false, "(.*)": false, ".*": false,
+	"(/|$)(.*)": true, "(/|$).*": true, "(/.*)?": true, "(?:/.*)?": true, "(/.*|$)": true, "($|/)(.*)": true,
+	"($|/).*": true,
+	"/?(.*)":  false, "/?.*": false, "(.*)": false, ".*": false,
 }
 
 // pathOfRegex is the match of paths that says the same as a regex that a path must

@@ -35,7 +35,8 @@ func TestPathOfRegex(t *testing.T) {
 			t.Errorf("%s is %+v, %t, %t, want %+v, %t", test.expr, path, loose, ok, test.want, test.loose)
 		}
 	}
-	for _, expr := range []string{"", "/a|/b", "/a|.*", "/v[0-9]+/.*", "/robots.txt", "(?i)/api/.*", "/(", "/api(/|$)", "/[^/]+(/.*)?", "/a(b|c).*", `/a\`} {
+	for _, expr := range []string{"", "/a|/b", "/a|.*", "/v[0-9]+/.*", "/robots.txt", "(?i)/api/.*", "/(", "/api(/|$)",
+		"/[^/]+(/.*)?", "/a(b|c).*", `/a\`} {
 		if path, _, ok := pathOfRegex(expr); ok {
 			t.Errorf("%q is %+v, and no match says that", expr, path)
 		}
@@ -49,7 +50,8 @@ func TestServiceNames(t *testing.T) {
 	}{
 		{"reviews", "prod", []string{"reviews", "reviews.prod", "reviews.prod.svc", "reviews.prod.svc.cluster.local"}},
 		{"reviews", "", []string{"reviews"}},
-		{"reviews.prod.svc.cluster.local", "", []string{"reviews.prod.svc.cluster.local", "reviews.prod.svc", "reviews.prod"}},
+		{"reviews.prod.svc.cluster.local", "", []string{"reviews.prod.svc.cluster.local", "reviews.prod.svc",
+			"reviews.prod"}},
 		{"*.prod.svc.cluster.local", "prod", []string{"*.prod.svc.cluster.local"}},
 		{"api.example.com", "prod", []string{"api.example.com"}},
 		{"*", "prod", []string{"*"}},

@@ -41,7 +41,8 @@ type dialect struct {
 // Browsers never ask for the other headers of the defaults, DNT and Keep-Alive.
 var (
 	nginxAnnotations = dialect{
-		headers: []string{"User-Agent", "X-Requested-With", "If-Modified-Since", "Cache-Control", "Content-Type", "Range", "Authorization"},
+		headers: []string{"User-Agent", "X-Requested-With", "If-Modified-Since", "Cache-Control", "Content-Type",
+			"Range", "Authorization"},
 		origins: (*conversion).nginxOrigins,
 	}
 	higressAnnotations = dialect{
@@ -72,7 +73,8 @@ func (t *routing) ingress(r *resource, d dialect) {
 	enable := r.annotation("enable-cors")
 	enabled, err := strconv.ParseBool(text(enable))
 	if err != nil && text(enable) != "" {
-		c.warn(enable, quote(text(enable))+" isn't true or false, and means false there", `left out; write "true" if that is meant`)
+		c.warn(enable, quote(text(enable))+" isn't true or false, and means false there",
+			`left out; write "true" if that is meant`)
 	}
 	if canary, _ := strconv.ParseBool(text(r.annotation("canary"))); canary {
 		if enabled {
@@ -90,7 +92,8 @@ func (t *routing) ingress(r *resource, d dialect) {
 			}
 		}
 		policy = c.ingressPolicy(r, enable, d)
-	} else if i := slices.IndexFunc(corsAnnotations, func(name string) bool { return r.annotation(name) != nil }); i >= 0 {
+	} else if i := slices.IndexFunc(corsAnnotations,
+		func(name string) bool { return r.annotation(name) != nil }); i >= 0 {
 		c.warn(r.annotation(corsAnnotations[i]), `has no effect without enable-cors: "true"`, "left out")
 	}
 	t.ingressRoutes(r, policy)
@@ -101,7 +104,8 @@ func (t *routing) ingress(r *resource, d dialect) {
 func text(n *document.Node) string { return strings.TrimSpace(n.Scalar()) }
 
 // corsAnnotations are the annotations beside enable-cors.
-var corsAnnotations = []string{"cors-allow-origin", "cors-allow-methods", "cors-allow-headers", "cors-expose-headers", "cors-allow-credentials", "cors-max-age"}
+var corsAnnotations = []string{"cors-allow-origin", "cors-allow-methods", "cors-allow-headers", "cors-expose-headers",
+	"cors-allow-credentials", "cors-max-age"}
 
 // checkAnnotations says which CORS annotations are none, or have values that are no text.
 func (c *conversion) checkAnnotations(r *resource, enable *document.Node) {
@@ -119,7 +123,8 @@ func (c *conversion) checkAnnotations(r *resource, enable *document.Node) {
 		case (known || name == "server-alias") && (m.Value.Kind == document.List || m.Value.Kind == document.Object):
 			c.warn(m.Value, "is not a string, so the API server refuses it", "left out")
 		case strings.HasPrefix(name, "cors-") && !known:
-			c.warn(m.Value, quote(m.Name)+" is no annotation of the controller", "left out; there are "+strings.Join(corsAnnotations, ", "))
+			c.warn(m.Value, quote(m.Name)+" is no annotation of the controller",
+				"left out; there are "+strings.Join(corsAnnotations, ", "))
 		}
 	}
 }
@@ -149,7 +154,8 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	if allow, err := strconv.ParseBool(text(credentials)); err == nil {
 		one.AllowCredentials = allow
 	} else if text(credentials) != "" {
-		c.warn(credentials, quote(text(credentials))+" isn't true or false, and means the default there", "carried over as true")
+		c.warn(credentials, quote(text(credentials))+" isn't true or false, and means the default there",
+			"carried over as true")
 	}
 	c.ingressNames(one, r, "allow_methods", "cors-allow-methods", ingressMethods, d)
 	c.ingressNames(one, r, "allow_headers", "cors-allow-headers", d.headers, d)
@@ -159,7 +165,8 @@ func (c *conversion) ingressPolicy(r *resource, enable *document.Node, d dialect
 	one.age(enable, longestAge) // the default is 20 days, which no browser remembers
 	if n := r.annotation("cors-max-age"); text(n) != "" {
 		if _, err := strconv.Atoi(text(n)); err != nil {
-			c.warn(n, quote(n.Text)+" isn't a number of seconds, and means the default there", "carried over as "+strconv.Itoa(longestAge))
+			c.warn(n, quote(n.Text)+" isn't a number of seconds, and means the default there",
+				"carried over as "+strconv.Itoa(longestAge))
 		} else {
 			c.setMaxAge(one, n)
 		}
@@ -206,7 +213,8 @@ func (c *conversion) ingressOrigins(one *draft, r *resource, enable, credentials
 	if one.AllowCredentials && !d.starForCredentials {
 		// nginx answers with "*", and browsers don't take that for requests with credentials.
 		one.AllowCredentials = false
-		c.warn(cmp.Or(credentials, enable), `credentials, which are allowed unless cors-allow-credentials is "false", have no effect with the origin "*": browsers refuse the two together`,
+		c.warn(cmp.Or(credentials, enable), `credentials, which are allowed unless cors-allow-credentials is "false", `+
+			`have no effect with the origin "*": browsers refuse the two together`,
 			"carried over without allow_credentials; list the origins that need them")
 	}
 }
@@ -218,7 +226,8 @@ var nginxList = regexp.MustCompile(`^((([a-z]+://)?(\*\.)?[A-Za-z0-9.-]*(:[0-9]+
 // nginxOrigins reads a list of origins.
 func (c *conversion) nginxOrigins(d *draft, n *document.Node, parts []*document.Node) {
 	if !nginxList.MatchString(strings.ReplaceAll(strings.Join(words(parts), ","), " ", "")) {
-		c.warn(n, "isn't a list of origins to a controller that validates annotations, which then allows every origin", "carried over for the origins in it")
+		c.warn(n, "isn't a list of origins to a controller that validates annotations, which then allows every origin",
+			"carried over for the origins in it")
 	}
 	if parts[len(parts)-1].Text == "" {
 		c.warn(n, "ends with a comma, so that every origin matches there", "carried over for the origins in it")

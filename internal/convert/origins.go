@@ -143,7 +143,8 @@ func (s shape) loose() bool { return s.tail || s.sub == anyBefore || s.sub == so
 // shape adds a shape's origins, but those that only happen to look alike.
 func (t *translation) shape(s shape, matcher string) {
 	if s.loose() && !isDomain(s.host) {
-		t.remark(matcher+" also matches "+quote(s.impostor())+", and "+quote(s.host)+" is no domain", "left out; list the origins")
+		t.remark(matcher+" also matches "+quote(s.impostor())+", and "+quote(s.host)+" is no domain",
+			"left out; list the origins")
 		return
 	}
 	if s.tail {
@@ -199,7 +200,8 @@ func isDomain(host string) bool {
 	if isLoopback(host) {
 		return true
 	}
-	return strings.Contains(strings.Trim(host, "."), ".") && validOrigin("https://"+host) && !strings.HasSuffix(host, ".")
+	return strings.Contains(strings.Trim(host, "."), ".") && validOrigin("https://"+host) &&
+		!strings.HasSuffix(host, ".")
 }
 
 // isLoopback reports whether plain http is safe for a host, as the engine has it.
@@ -254,7 +256,8 @@ func (m originMatcher) shape() shape {
 	case found:
 		// With the end of a scheme, it is a whole origin, or nearly so.
 		s.host = host
-		s.schemes = slices.DeleteFunc(slices.Clone(bothSchemes), func(one string) bool { return !strings.HasSuffix(one, scheme) })
+		s.schemes = slices.DeleteFunc(slices.Clone(bothSchemes),
+			func(one string) bool { return !strings.HasSuffix(one, scheme) })
 		if len(s.schemes) == 0 {
 			s.schemes = []string{scheme}
 		}
@@ -295,7 +298,8 @@ func acceptable(entry cors.OriginEntry) bool { return refusal(entry, true) == ni
 // is to be made of it.
 func (t *translation) anySite(m originMatcher, matcher string) {
 	text := regexp.QuoteMeta(m.text)
-	expr := map[matcherKind]string{prefixMatcher: text + ".*", suffixMatcher: ".*" + text, containsMatcher: ".*" + text + ".*"}[m.kind]
+	expr := map[matcherKind]string{prefixMatcher: text + ".*", suffixMatcher: ".*" + text,
+		containsMatcher: ".*" + text + ".*"}[m.kind]
 	if p := refusal(cors.OriginEntry{Text: expr, Regex: true}, true); p != nil && p.Kind != problem.EverySite {
 		t.remark(matcher+" can match origins of others", "left out; list the origins")
 		return
@@ -305,7 +309,8 @@ func (t *translation) anySite(m originMatcher, matcher string) {
 
 // wholeOrigin is a regex of origins that share a domain: scheme, what may stand before
 // the domain, the domain, its port, and what may follow.
-var wholeOrigin = regexp.MustCompile(`^(` + anyScheme + `|https|http|https\?|http\[s\]\?|http\(s\)\?|http\(s\?\)|\((?:\?:)?https\?\)|\((?:\?:)?https?\|https?\))` +
+var wholeOrigin = regexp.MustCompile(`^(` + anyScheme +
+	`|https|http|https\?|http\[s\]\?|http\(s\)\?|http\(s\?\)|\((?:\?:)?https\?\)|\((?:\?:)?https?\|https?\))` +
 	`(://)?` +
 	`(` + `\.[*+]\\\.|\((?:\?:)?\.[*+]\\\.\)[?*]?|\((?:\?:)?\.[*+]\)\\\.|\.[*+]|\(\.[*+]\)` + `)?` +
 	`([a-z0-9_-]+(?:\\\.[a-z0-9_-]+)*)` +
@@ -459,7 +464,9 @@ func regexShape(expr string) (s shape, ok bool) {
 	return s, !s.tail || !strings.HasPrefix(port, ":") // the beginning of a port
 }
 
-var beginsWithHTTP = []string{"https?://", "http[s]?://", "http(s)?://", "http(s?)://", "(https?)://", "(?:https?)://", "(http|https)://", "(https|http)://", "(?:http|https)://", "(?:https|http)://", "[a-z]+://", "\\w+://", ".*://", ".+://"}
+var beginsWithHTTP = []string{"https?://", "http[s]?://", "http(s)?://", "http(s?)://", "(https?)://", "(?:https?)://",
+	"(http|https)://", "(https|http)://", "(?:http|https)://", "(?:https|http)://", "[a-z]+://", "\\w+://", ".*://",
+	".+://"}
 
 // httpsOnly is the part of a regex that matches no plain http.
 func (t *translation) httpsOnly(expr, matcher string) string {
@@ -481,7 +488,8 @@ func escapeDots(expr string) (escaped, domain string) {
 	var b strings.Builder
 	from := 0
 	scan(expr, func(i, _ int) bool {
-		if expr[i] != '.' || i == 0 || i+1 == len(expr) || !alphanumeric(expr[i+1]) || !alphanumeric(expr[i-1]) && strings.IndexByte("*+)]?}", expr[i-1]) < 0 {
+		if expr[i] != '.' || i == 0 || i+1 == len(expr) || !alphanumeric(expr[i+1]) || !alphanumeric(expr[i-1]) &&
+			strings.IndexByte("*+)]?}", expr[i-1]) < 0 {
 			return true
 		}
 		b.WriteString(expr[from:i] + `\`)
@@ -497,7 +505,8 @@ func escapeDots(expr string) (escaped, domain string) {
 // domainAround is the text of letters, digits, hyphens and dots around an offset.
 func domainAround(expr string, at int) string {
 	inDomain := func(i int) bool {
-		return i >= 0 && i < len(expr) && (alphanumeric(expr[i]) || expr[i] == '-' || expr[i] == '.' || expr[i] == '\\' && i+1 < len(expr) && expr[i+1] == '.')
+		return i >= 0 && i < len(expr) && (alphanumeric(expr[i]) || expr[i] == '-' || expr[i] == '.' ||
+			expr[i] == '\\' && i+1 < len(expr) && expr[i+1] == '.')
 	}
 	from, to := at, at
 	for inDomain(from - 1) {

@@ -48,8 +48,10 @@ func TestMatchers(t *testing.T) {
 		{prefixMatcher, "*", "*"},
 		{suffixMatcher, "*", "*"},
 		{suffixMatcher, ".example.com", "https://*.example.com http://*.example.com | https://*.example.com"},
-		{suffixMatcher, ".example.com:8443", "https://*.example.com:8443 http://*.example.com:8443 | https://*.example.com:8443"},
-		{suffixMatcher, "example.com", "https://example.com https://*.example.com http://example.com http://*.example.com | https://example.com https://*.example.com"},
+		{suffixMatcher, ".example.com:8443",
+			"https://*.example.com:8443 http://*.example.com:8443 | https://*.example.com:8443"},
+		{suffixMatcher, "example.com",
+			"https://example.com https://*.example.com http://example.com http://*.example.com | https://example.com https://*.example.com"},
 		{suffixMatcher, "//example.com", "https://example.com http://example.com | https://example.com"},
 		{suffixMatcher, "://example.com:81", "https://example.com:81 http://example.com:81 | https://example.com:81"},
 		{suffixMatcher, "s://example.com", "https://example.com"},
@@ -69,10 +71,13 @@ func TestMatchers(t *testing.T) {
 		{prefixMatcher, "http://localhost", "http://localhost:*"},
 		{prefixMatcher, "http://localhost:", "regex http://localhost:[0-9]+"},
 		{prefixMatcher, "chrome-extension://", "regex chrome-extension://.*"},
-		{containsMatcher, "example.com", "https://example.com:* https://*.example.com:* http://example.com:* http://*.example.com:* | https://example.com:* https://*.example.com:*"},
+		{containsMatcher, "example.com",
+			"https://example.com:* https://*.example.com:* http://example.com:* http://*.example.com:* | https://example.com:* https://*.example.com:*"},
 		{containsMatcher, ".example.com", "https://*.example.com:* http://*.example.com:* | https://*.example.com:*"},
-		{containsMatcher, "localhost", "https://localhost:* https://*.localhost:* http://localhost:* http://*.localhost:*"},
-		{containsMatcher, "://app.example.com", "https://app.example.com:* http://app.example.com:* | https://app.example.com:*"},
+		{containsMatcher, "localhost",
+			"https://localhost:* https://*.localhost:* http://localhost:* http://*.localhost:*"},
+		{containsMatcher, "://app.example.com",
+			"https://app.example.com:* http://app.example.com:* | https://app.example.com:*"},
 		{containsMatcher, "example", ""},
 		{containsMatcher, "example.com:80", ""},
 		{regexMatcher, ".*", "*"},
@@ -86,13 +91,17 @@ func TestMatchers(t *testing.T) {
 		{regexMatcher, `https://app\.example\.com:8443`, "https://app.example.com:8443"},
 		{regexMatcher, `https://app\.example\.com(:[0-9]+)?`, "https://app.example.com:*"},
 		{regexMatcher, `https://app\.example\.com:[0-9]+`, `regex https://app\.example\.com:[0-9]+`},
-		{regexMatcher, `https?://app\.example\.com`, "https://app.example.com http://app.example.com | https://app.example.com"},
-		{regexMatcher, `http[s]?://app\.example\.com`, "https://app.example.com http://app.example.com | https://app.example.com"},
-		{regexMatcher, `(http|https)://(?:.*\.)?example\.com`, "https://example.com https://*.example.com http://example.com http://*.example.com | https://example.com https://*.example.com"},
+		{regexMatcher, `https?://app\.example\.com`,
+			"https://app.example.com http://app.example.com | https://app.example.com"},
+		{regexMatcher, `http[s]?://app\.example\.com`,
+			"https://app.example.com http://app.example.com | https://app.example.com"},
+		{regexMatcher, `(http|https)://(?:.*\.)?example\.com`,
+			"https://example.com https://*.example.com http://example.com http://*.example.com | https://example.com https://*.example.com"},
 		{regexMatcher, `.*\.example\.com`, "https://*.example.com http://*.example.com | https://*.example.com"},
 		{regexMatcher, `(.*)\.example\.com`, "https://*.example.com http://*.example.com | https://*.example.com"},
 		{regexMatcher, `.*://.*\.example\.com`, "https://*.example.com http://*.example.com | https://*.example.com"},
-		{regexMatcher, `.*example.com`, "https://example.com https://*.example.com http://example.com http://*.example.com | https://example.com https://*.example.com"},
+		{regexMatcher, `.*example.com`,
+			"https://example.com https://*.example.com http://example.com http://*.example.com | https://example.com https://*.example.com"},
 		{regexMatcher, `https://.+example\.com`, "https://*.example.com"},
 		{regexMatcher, `https://.*.example.com`, "https://*.example.com"},
 		{regexMatcher, `https://app.example.com`, "https://app.example.com"},
@@ -102,8 +111,10 @@ func TestMatchers(t *testing.T) {
 		{regexMatcher, `https://.*`, "regex https://.*"},
 		{regexMatcher, `https://app-[0-9]+.example.com`, `regex https://app-[0-9]+\.example\.com`},
 		{regexMatcher, `https://(a|b).example.com`, `regex https://(a|b)\.example\.com`},
-		{regexMatcher, `https?://[a-z]+\.example\.com`, `regex https?://[a-z]+\.example\.com | regex https://[a-z]+\.example\.com`},
-		{regexMatcher, `https://a\.example\.com|https://.*\.example\.org`, "https://a.example.com https://*.example.org"},
+		{regexMatcher, `https?://[a-z]+\.example\.com`,
+			`regex https?://[a-z]+\.example\.com | regex https://[a-z]+\.example\.com`},
+		{regexMatcher, `https://a\.example\.com|https://.*\.example\.org`,
+			"https://a.example.com https://*.example.org"},
 		{regexMatcher, `^(https://a\.example\.com|null)$`, "https://a.example.com null"},
 		{regexMatcher, `(?i)https://a\.example\.com|x`, `regex (?i)https://a\.example\.com|x`},
 		{regexMatcher, `[(|]a|https://b\.example`, `regex [(|]a https://b.example`},
@@ -146,7 +157,8 @@ func (m originMatcher) matches(origin string) bool {
 func FuzzMatchers(f *testing.F) {
 	kinds := []matcherKind{exactMatcher, prefixMatcher, suffixMatcher, containsMatcher, regexMatcher}
 	for i, text := range []string{
-		"https://app.example.com", "https://app.example.com", ".example.com", "example.com:80", `https?://(.*\.)?example\.com(:\d+)?`, `a|.*.example.com`,
+		"https://app.example.com", "https://app.example.com", ".example.com", "example.com:80",
+		`https?://(.*\.)?example\.com(:\d+)?`, `a|.*.example.com`,
 		"", "http://localhost", "//a.b", "://a.b", `(https://a\.b|null)`, `.*b\.c.*`, `https://.+\.a\.b:.*`,
 	} {
 		f.Add(uint8(i), text, "https://app.example.com:8080")
@@ -175,7 +187,8 @@ func samplesOf(entries []cors.OriginEntry) (origins []string) {
 	for _, e := range entries {
 		for _, port := range []string{"", ":1", ":65535"} {
 			for _, sub := range []string{"a.", "a.b-c."} {
-				origins = append(origins, strings.TrimSuffix(strings.Replace(e.Text, "*.", sub, 1), ":*")+port, strings.Replace(strings.TrimSuffix(e.Text, ":*"), "://", "://"+sub, 1)+port)
+				origins = append(origins, strings.TrimSuffix(strings.Replace(e.Text, "*.", sub, 1), ":*")+port,
+					strings.Replace(strings.TrimSuffix(e.Text, ":*"), "://", "://"+sub, 1)+port)
 			}
 		}
 		origins = append(origins, fmt.Sprintf("evil%s", e.Text), e.Text+".evil.example")

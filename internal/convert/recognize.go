@@ -26,7 +26,8 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 	}
 	tellIngresses(file, found)
 	if by, plugin := found["higress"]; plugin && isOurs(file) {
-		return "", by, fmt.Errorf("%s may be a configuration of this filter already, and it may be one of Higress' plugin; for that write --from higress", file.Name)
+		return "", by, fmt.Errorf("%s may be a configuration of this filter already, and it may be one of "+
+			"Higress' plugin; for that write --from higress", file.Name)
 	}
 	var formats, places []string
 	for _, format := range Formats() {
@@ -40,11 +41,13 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 		if isOurs(file) {
 			return "", by, fmt.Errorf("%s is a configuration of this filter already", file.Name)
 		}
-		return "", by, fmt.Errorf("%s has no CORS policy of a format that is known; write one of --from %s to learn what is looked for", file.Name, strings.Join(Formats(), ", "))
+		return "", by, fmt.Errorf("%s has no CORS policy of a format that is known; write one of --from %s "+
+			"to learn what is looked for", file.Name, strings.Join(Formats(), ", "))
 	case 1:
 		return formats[0], found[formats[0]], nil
 	}
-	return "", by, fmt.Errorf("%s has policies of several formats: %s; convert each on its own with --from", file.Name, inWords(places))
+	return "", by, fmt.Errorf("%s has policies of several formats: %s; convert each on its own with --from",
+		file.Name, inWords(places))
 }
 
 // tellIngresses tells Ingresses of Higress from those of ingress-nginx. Both have the

@@ -86,7 +86,8 @@ func testRoundTrip(t *testing.T, from string) {
 			}
 			for _, e := range list {
 				if got := outcome(c, e); got != e.outcome {
-					t.Errorf("%s %s of %s @%s %v cookies: %t is %s, want %s", e.Method, e.URL, e.Origin, e.route, e.Headers, e.CredentialsInclude, got, e.outcome)
+					t.Errorf("%s %s of %s @%s %v cookies: %t is %s, want %s", e.Method, e.URL, e.Origin, e.route,
+						e.Headers, e.CredentialsInclude, got, e.outcome)
 				}
 			}
 		})

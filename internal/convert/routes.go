@@ -227,7 +227,8 @@ func (t *routing) merge(tables []*envoyTable) {
 					if policy := after.rule.policy; policy != nil {
 						from = policy.from
 					}
-					t.reader.warn(at, "is of another gateway than what is in line "+line(from)+", and together "+after.inWords(),
+					t.reader.warn(at, "is of another gateway than what is in line "+line(from)+", and together "+
+						after.inWords(),
 						"convert the resources of each gateway on their own, and give each its own configuration")
 				}
 				t.dropCredentials(after, "convert the resources of each gateway on their own")
@@ -240,7 +241,8 @@ func (t *routing) merge(tables []*envoyTable) {
 // visitor who may not with the proxy.
 func (t *routing) dropCredentials(r request, instead string) {
 	if r.rule.restrict(r.route.policy) {
-		t.reader.warn(r.rule.policy.from, "would also apply to requests of line "+line(r.route.from)+", for which "+t.proxy+" lets fewer sites act as the visitor",
+		t.reader.warn(r.rule.policy.from, "would also apply to requests of line "+line(r.route.from)+", for which "+
+			t.proxy+" lets fewer sites act as the visitor",
 			"carried over without allow_credentials; "+instead)
 	}
 }
@@ -294,7 +296,8 @@ func (t *routing) report(table *envoyTable) {
 		}
 		if at := r.route.from; !said[at] {
 			said[at] = true
-			what := cmp.Or(r.unmatched(), r.route.path.words()+" is also for "+quote(r.path)+" there, and here a prefix ends with a segment")
+			what := cmp.Or(r.unmatched(), r.route.path.words()+" is also for "+quote(r.path)+
+				" there, and here a prefix ends with a segment")
 			t.reader.warn(at, what+", so "+r.inWords(), t.remedy)
 		}
 		t.dropCredentials(r, t.remedy)
@@ -303,7 +306,8 @@ func (t *routing) report(table *envoyTable) {
 		for _, r := range v.routes {
 			if !said[r.from] && r.path.unsampled() {
 				said[r.from] = true
-				t.reader.warn(r.from, "no path is known that "+r.path.words()+" matches, so it isn't known which policy applies to its requests", t.remedy)
+				t.reader.warn(r.from, "no path is known that "+r.path.words()+
+					" matches, so it isn't known which policy applies to its requests", t.remedy)
 			}
 		}
 	}
