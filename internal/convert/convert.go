@@ -227,11 +227,12 @@ func (c *conversion) fail(what, instead string) {
 // have one.
 const nobody = "https://nobody.invalid"
 
-// exemption is a policy that leaves alone what it matches, where a policy for more
-// would apply otherwise.
-func exemption(m match.Match, from *document.Node) *draft {
-	none := []cors.OriginEntry{{Text: nobody}}
-	return &draft{Match: m, from: from, Config: cors.Config{AllowOrigins: none, Shadow: true}}
+// exempt adds a policy that leaves alone what it matches, where a policy for more would
+// apply otherwise.
+func (c *conversion) exempt(m match.Match, from *document.Node, name string) {
+	d := newDraft(from, name, "without-cors")
+	d.Match, d.AllowOrigins, d.Shadow = m, []cors.OriginEntry{{Text: nobody}}, true
+	c.add(d)
 }
 
 // place is where an entry of one of the lists comes from.

@@ -281,9 +281,7 @@ func (e *envoyReader) patch(own level, m match.Match, filter *document.Node) {
 	case p != nil:
 		e.add(p.copyFor(m, name))
 	case own.off() && len(m.Hosts)+len(m.Routes) > 0:
-		d := exemption(m, filter)
-		d.Name = name + "-without-cors"
-		e.add(d)
+		e.exempt(m, filter, name)
 	}
 }
 

@@ -640,15 +640,11 @@ func (t *envoyTable) others(other *envoyTable) iter.Seq[request] {
 func (t *envoyTable) addDrafts() {
 	for _, r := range t.rules {
 		if r.policy == nil {
-			e := exemption(r.match, r.host.from)
-			e.Name = r.host.name + "-without-cors"
-			t.reader.add(e)
+			t.reader.exempt(r.match, r.host.from, r.host.name)
 			continue
 		}
 		one := r.policy.copyFor(r.match, r.name)
-		if r.withoutCredentials {
-			one.AllowCredentials = false
-		}
+		one.AllowCredentials = one.AllowCredentials && !r.withoutCredentials
 		t.reader.add(one)
 	}
 }

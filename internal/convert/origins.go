@@ -433,14 +433,11 @@ func regexShape(expr string) (s shape, ok bool) {
 		return s, false // a host without a scheme, which is no origin
 	}
 	switch {
-	case slashes == "" && scheme != "" && !strings.Contains(scheme, "."):
-		return s, false // http without slashes
-	case slashes == "" && scheme != "" && sub != "":
-		return s, false // two wildcards
-	case slashes == "" && scheme != "":
+	case (slashes == "") == (scheme == ""):
+	case slashes != "" || sub != "" || !strings.Contains(scheme, "."):
+		return s, false // slashes alone, two wildcards, or http without slashes
+	default:
 		sub = scheme
-	case slashes != "" && scheme == "":
-		return s, false
 	}
 	switch {
 	case sub == "":
