@@ -47,8 +47,8 @@ func (e *envoyGateway) find(all []*resource) {
 			if n := r.Get("spec", "cors"); e.object(n) {
 				e.found(n, "of the SecurityPolicy "+quote(r.name))
 			}
-			e.policies = append(e.policies, &securityPolicy{resource: r, targets: e.targets(r),
-				made: map[*document.Node]*draft{}})
+			p := &securityPolicy{resource: r, targets: e.targets(r), made: map[*document.Node]*draft{}}
+			e.policies = append(e.policies, p)
 		case r.is("HTTPRoute", gatewayGroup), r.is("GRPCRoute", gatewayGroup):
 			e.routes = append(e.routes, r)
 		case r.is("Gateway", gatewayGroup):

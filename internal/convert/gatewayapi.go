@@ -107,8 +107,9 @@ func (p parent) listeners(sections sections) (list []parent) {
 // httpRoute adds the rules of an HTTPRoute or a GRPCRoute to one of its parents. policy
 // tells the policy of a rule, and name what the proxy calls one of its matches for a host,
 // or "".
-func (t *routing) httpRoute(r *resource, p parent, policy func(rule *document.Node) *draft,
-	name func(rule, match int, host string) string) {
+func (t *routing) httpRoute(
+	r *resource, p parent, policy func(rule *document.Node) *draft, name func(rule, match int, host string) string,
+) {
 	hosts := t.reader.routedHosts(r.Get("spec", "hostnames"), r.Get("spec"))
 	for i, rule := range r.Get("spec", "rules").List() {
 		applies := policy(rule)

@@ -58,8 +58,10 @@ type higressRule struct {
 func (c *conversion) higressPlugin(r *resource) {
 	spec := r.Get("spec")
 	called := r.name + " " + spec.Get("url").String() + " " + spec.Get("plugin_name").String()
-	if !strings.Contains(called, "cors") && !slices.ContainsFunc(higressConfigurations(spec),
-		func(n *document.Node) bool { return n.Has(higressFields...) }) {
+	known := slices.ContainsFunc(higressConfigurations(spec), func(n *document.Node) bool {
+		return n.Has(higressFields...)
+	})
+	if !known && !strings.Contains(called, "cors") {
 		return
 	}
 	c.found(cmp.Or(spec, r.Node), "of the WasmPlugin "+quote(r.name)+", which is superfluous as a whole")
@@ -74,8 +76,9 @@ func (c *conversion) higressPlugin(r *resource) {
 		if c.boolean(n.Get("config_disable"), false) {
 			continue // as if the rule weren't there
 		}
-		p.rule(n, n.Get("config"), map[string]*document.Node{"route": n.Get("ingress"), "domain": n.Get("domain"),
-			"service": n.Get("service")})
+		p.rule(n, n.Get("config"), map[string]*document.Node{
+			"route": n.Get("ingress"), "domain": n.Get("domain"), "service": n.Get("service"),
+		})
 	}
 	if n := spec.Get("default_config"); given(n) && !c.boolean(spec.Get("default_config_disable"), false) {
 		p.configuration(n)

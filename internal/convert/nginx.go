@@ -84,17 +84,20 @@ func (t *routing) ingress(r *resource, d dialect) {
 	}
 	c.warnSnippets(r)
 	c.checkAnnotations(r, enable)
+	var others []*document.Node
+	for _, name := range corsAnnotations {
+		if n := r.annotation(name); n != nil {
+			others = append(others, n)
+		}
+	}
 	var policy *draft
 	if enabled {
-		for _, name := range append([]string{"enable-cors"}, corsAnnotations...) {
-			if n := r.annotation(name); n != nil {
-				c.found(n, "an annotation of the Ingress "+quote(r.name))
-			}
+		for _, n := range append(others, enable) {
+			c.found(n, "an annotation of the Ingress "+quote(r.name))
 		}
 		policy = c.ingressPolicy(r, enable, d)
-	} else if i := slices.IndexFunc(corsAnnotations,
-		func(name string) bool { return r.annotation(name) != nil }); i >= 0 {
-		c.warn(r.annotation(corsAnnotations[i]), `has no effect without enable-cors: "true"`, "left out")
+	} else if others != nil {
+		c.warn(others[0], `has no effect without enable-cors: "true"`, "left out")
 	}
 	t.ingressRoutes(r, policy)
 }

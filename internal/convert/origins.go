@@ -485,8 +485,8 @@ func escapeDots(expr string) (escaped, domain string) {
 	var b strings.Builder
 	from := 0
 	scan(expr, func(i, _ int) bool {
-		if expr[i] != '.' || i == 0 || i+1 == len(expr) || !alphanumeric(expr[i+1]) || !alphanumeric(expr[i-1]) &&
-			strings.IndexByte("*+)]?}", expr[i-1]) < 0 {
+		if expr[i] != '.' || i == 0 || i+1 == len(expr) || !alphanumeric(expr[i+1]) ||
+			!alphanumeric(expr[i-1]) && strings.IndexByte("*+)]?}", expr[i-1]) < 0 {
 			return true
 		}
 		b.WriteString(expr[from:i] + `\`)
