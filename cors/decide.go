@@ -1,6 +1,7 @@
 package cors
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -68,7 +69,7 @@ func (p *Policy) Decide(r *Request) Decision {
 		return p.withoutOrigin()
 	}
 	d := Decision{policy: p, Preflight: r.Preflight()}
-	kept, result := p.origins.Match(r.Origin)
+	kept, result := p.lists.Origins.Match(r.Origin)
 	reason := [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed, origin.Malformed: OriginMalformed}[result]
 	if reason == Allowed && d.Preflight {
 		reason = d.preflight(r)
@@ -77,7 +78,7 @@ func (p *Policy) Decide(r *Request) Decision {
 	case reason == OriginNotAllowed, reason == OriginMalformed:
 		d.offender = r.Origin
 	case reason != Allowed:
-	case p.origins.Any():
+	case p.lists.Origins.Any():
 		d.origin = "*"
 	case kept != "":
 		d.origin = kept
@@ -90,7 +91,7 @@ func (p *Policy) Decide(r *Request) Decision {
 // withoutOrigin is the decision on every request without an Origin header.
 func (p *Policy) withoutOrigin() Decision {
 	d := Decision{policy: p, Reason: NoOrigin}
-	if p.origins.Any() {
+	if p.lists.Origins.Any() {
 		d.origin = "*"
 	}
 	return d
@@ -109,11 +110,11 @@ func (d *Decision) preflight(r *Request) Reason {
 		d.offender = offender
 		return reason
 	}
-	d.methods, d.headers = p.methods.Value, p.headers.Value
-	if p.methods.Any && p.credentials {
+	d.methods, d.headers = p.lists.Methods.Value, p.lists.RequestHeaders.Value
+	if p.lists.Methods.Any && p.credentials {
 		d.methods = r.RequestMethod
 	}
-	if p.headers.Any && p.credentials {
+	if p.lists.RequestHeaders.Any && p.credentials {
 		d.headers = repeatNames(r.RequestHeaders, plain)
 	}
 	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
@@ -160,26 +161,23 @@ func (p *Policy) checkMethod(method string) Reason {
 		return MethodMalformed
 	case names.ForbiddenMethod(method):
 		return MethodForbidden
-	case p.methods.Any:
-		return Allowed
-	}
-	if p.methods.Has(method) {
+	case p.lists.Methods.Any || p.lists.Methods.Has(method):
 		return Allowed
 	}
 	return MethodNotAllowed
 }
 
 func (p *Policy) checkHeader(name string) Reason {
-	if p.headers.Any {
+	if p.lists.RequestHeaders.Any {
 		switch {
 		case !names.Valid(name):
 			return HeadersMalformed
-		case strings.EqualFold(name, "authorization") && !p.headers.Has("authorization"):
+		case strings.EqualFold(name, "authorization") && !p.lists.RequestHeaders.Has("authorization"):
 			return AuthorizationNotAllowed
 		}
 		return Allowed
 	}
-	if p.headers.HasHeader(name) {
+	if p.lists.RequestHeaders.HasHeader(name) {
 		return Allowed
 	}
 	if !names.Valid(name) {
@@ -260,7 +258,7 @@ func (d *Decision) Explain() string {
 	case HeadersTooLong:
 		return "the requested headers are longer than " + strconv.Itoa(MaxRequestHeaders) + " bytes"
 	case HeaderNotAllowed:
-		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + inWords(d.policy.headers.Value, "none") + ")"
+		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + shorten(cmp.Or(d.policy.lists.RequestHeaders.Value, "none")) + ")"
 	case AuthorizationNotAllowed:
 		return `header Authorization is not in allow_headers ("*" does not cover it)`
 	}
@@ -268,18 +266,11 @@ func (d *Decision) Explain() string {
 }
 
 func (p *Policy) methodsInWords(asked string) string {
-	allowed := "allowed: " + inWords(p.methods.Value, "GET, HEAD, POST")
-	if p.methods.Has(strings.ToUpper(asked)) {
+	allowed := "allowed: " + shorten(cmp.Or(p.lists.Methods.Value, "GET, HEAD, POST"))
+	if p.lists.Methods.Has(strings.ToUpper(asked)) {
 		return "methods compare by case; " + allowed
 	}
 	return allowed
-}
-
-func inWords(list, none string) string {
-	if list == "" {
-		return none
-	}
-	return shorten(list)
 }
 
 func shorten(s string) string {

@@ -76,11 +76,8 @@ const (
 
 // A Policy is a compiled Config. It is immutable, and safe for concurrent use.
 type Policy struct {
-	name    string
-	origins *origin.Set
-	methods *names.List
-	headers *names.List
-	exposed *names.List
+	name  string
+	lists Lists
 
 	credentials    bool
 	privateNetwork bool
@@ -124,8 +121,7 @@ func Compile(c Config) (*Policy, []Problem) {
 	switch c.PreflightStatus {
 	case 0, 200, 204:
 	default:
-		b := problem.Builder{To: r, Field: "preflight_status"}
-		b.Whole()
+		b := problem.NewBuilder(r, "preflight_status")
 		b.Fail(problem.OutOfRange, strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
 	}
 	if r.Errors > 0 {
@@ -147,8 +143,7 @@ func originEntries(list []OriginEntry) iter.Seq2[int, origin.Entry] {
 // CheckMaxAge reports what is wrong or doubtful with max_age. It reports whether it is
 // right.
 func CheckMaxAge(seconds int, r problem.Reporter) bool {
-	b := problem.Builder{To: r, Field: "max_age"}
-	b.Whole()
+	b := problem.NewBuilder(r, "max_age")
 	switch {
 	case seconds < 0:
 		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
@@ -169,10 +164,7 @@ func Assemble(c Config, lists Lists) *Policy {
 	}
 	p := &Policy{
 		name:           c.Name,
-		origins:        lists.Origins,
-		methods:        lists.Methods,
-		headers:        lists.RequestHeaders,
-		exposed:        lists.ExposedHeaders,
+		lists:          lists,
 		credentials:    c.AllowCredentials,
 		privateNetwork: c.AllowPrivateNetwork,
 		forward:        c.ForwardUnmatchedPreflights,

@@ -1,12 +1,15 @@
 package cors
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
+)
 
 // A Header is a header line, its name in lower case.
 type Header struct{ Name, Value string }
 
-// The CORS response headers (https://fetch.spec.whatwg.org/#http-responses), in
-// the order in which they are written.
+// The CORS response headers, as indices of [names.ResponseHeaders].
 const (
 	allowOrigin = iota
 	allowCredentials
@@ -16,25 +19,15 @@ const (
 	maxAge
 	allowPrivateNetwork
 
-	responseHeaders
+	responseHeaders = len(names.ResponseHeaders)
 )
 
-var responseHeaderNames = [responseHeaders]string{
-	allowOrigin:         "access-control-allow-origin",
-	allowCredentials:    "access-control-allow-credentials",
-	exposeHeaders:       "access-control-expose-headers",
-	allowMethods:        "access-control-allow-methods",
-	allowHeaders:        "access-control-allow-headers",
-	maxAge:              "access-control-max-age",
-	allowPrivateNetwork: "access-control-allow-private-network",
-}
-
-// responseHeader is the index of a name in responseHeaderNames, or -1.
+// responseHeader is the index of a name in [names.ResponseHeaders], or -1.
 func responseHeader(name string) int {
 	if !strings.HasPrefix(name, "access-control-") {
 		return -1
 	}
-	for i, known := range responseHeaderNames {
+	for i, known := range names.ResponseHeaders {
 		if name == known {
 			return i
 		}
@@ -55,7 +48,7 @@ func (d *Decision) AppendHeaders(dst []Header) []Header {
 	}
 	add := func(header int, value string) {
 		if value != "" {
-			dst = append(dst, Header{responseHeaderNames[header], value})
+			dst = append(dst, Header{names.ResponseHeaders[header], value})
 		}
 	}
 	add(allowOrigin, d.origin)
@@ -81,7 +74,7 @@ func (p *Policy) credentialsValue() string {
 // kept ready. It returns false if the answer repeats more of the request than the origin.
 func (d *Decision) Variant() (variant int, ok bool) {
 	p := d.policy
-	if !d.Allowed() || p.credentials && (p.methods.Any || p.headers.Any) {
+	if !d.Allowed() || p.credentials && (p.lists.Methods.Any || p.lists.RequestHeaders.Any) {
 		return 0, false
 	}
 	if d.privateNetwork {
@@ -196,7 +189,7 @@ func (d *Decision) edits() Edits {
 		vary:    d.origin != "*",
 	}
 	if d.origin != "" {
-		e.exposed, e.credentials = p.exposed.Value, p.credentials
+		e.exposed, e.credentials = p.lists.ExposedHeaders.Value, p.credentials
 	}
 	return e
 }
@@ -238,7 +231,7 @@ func (e *Edits) Apply(u *Upstream, to Editor) {
 
 // replace makes a header have one line with the value, or none if it is "".
 func (u *Upstream) replace(header int, value string, to Editor) {
-	name, lines := responseHeaderNames[header], 0
+	name, lines := names.ResponseHeaders[header], 0
 	if u.seen>>header&1 != 0 {
 		lines = u.lines[header]
 	}

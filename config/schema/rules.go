@@ -55,14 +55,6 @@ const (
 // bothCases makes a pattern in lower case match upper case too.
 var bothCases = strings.NewReplacer("a-f", "a-fA-F", "a-z", "a-zA-Z")
 
-// answerHeaders are the headers of answers, which no page sends
-// (https://fetch.spec.whatwg.org/#http-responses).
-var answerHeaders = []string{
-	"access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers",
-	"access-control-allow-methods", "access-control-allow-headers", "access-control-max-age",
-	"access-control-allow-private-network",
-}
-
 // anyCase is the pattern of the words in any case.
 func anyCase(words ...string) string {
 	var b strings.Builder
@@ -147,7 +139,7 @@ var (
 		object{{"type", "string"}, {"examples", []string{"Content-Type", "Authorization", "*"}}},
 		matches(token, `is not a header name; write a name such as "Content-Type", or "*"`),
 		all(
-			never(anyCase(answerHeaders...), "is a response header, and allow_headers are request headers; leave it out: the filter sets it"),
+			never(anyCase(lists.ResponseHeaders[:]...), "is a response header, and allow_headers are request headers; leave it out: the filter sets it"),
 			never(anyCase(forbidden.RequestHeaders...)+`|`+anyCase(forbidden.RequestHeaderPrefixes...)+`.*`,
 				"is a header that pages can't set, so no preflight asks for it; leave it out"),
 		),

@@ -10,46 +10,39 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
-// What is wrong with an entry of a list of names that isn't a token, and what to write
-// instead.
-
-func diagnoseMethod(name string) (kind problem.Kind, what, instead string) {
-	isMethod := func(s string) bool { return strings.ToUpper(s) == s || normalizeMethod(s) != s }
-	return diagnoseName(name, " is not a method", `write a method such as "PUT", or "*"`, isMethod, func(s string) bool {
-		return !ForbiddenMethod(s)
-	})
-}
-
-func diagnoseRequestHeader(name string) (kind problem.Kind, what, instead string) {
-	return diagnoseName(name, " is not a header name", `write a name such as "Content-Type", or "*"`, isHeader, func(s string) bool {
-		s = strings.ToLower(s)
-		return !corsResponseHeader(s) && !forbiddenRequestHeader(s)
-	})
-}
-
-func diagnoseExposedHeader(name string, credentials bool) (kind problem.Kind, what, instead string) {
-	otherwise := `write a name such as "X-Request-Id"`
-	if !credentials {
-		otherwise += `, or "*"`
-	}
-	return diagnoseName(name, " is not a header name", otherwise, isHeader, func(s string) bool {
-		return !forbiddenResponseHeader(strings.ToLower(s)) && s != "*" // which credentials forbid, perhaps those of an heir
-	})
-}
+// isMethod reports whether a word looks like a method.
+func isMethod(s string) bool { return strings.ToUpper(s) == s || normalizeMethod(s) != s }
 
 // isHeader reports whether a word looks like the name of a header.
 func isHeader(s string) bool {
 	return strings.Contains(s, "-") || strings.EqualFold(s, "Authorization") || s == "*"
 }
 
-// diagnoseName says what is wrong with what isn't a name. Each name that it tells people
-// to write is allowed. Words between spaces are a list only if each looks like a name.
-func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool) (kind problem.Kind, what, instead string) {
+// allows reports whether a name may be one of the list.
+func (b *listBuilder) allows(name string) bool {
+	if name == "*" && b.of == ExposedHeaders {
+		return false // which credentials forbid, perhaps those of an heir
+	}
+	f := &fields[b.of]
+	why, _ := f.refuse(f.key(name))
+	return Valid(name) && why == ""
+}
+
+// diagnose says what is wrong with what isn't a name, and what to write instead. Each name
+// that it tells people to write is allowed. Words between spaces are a list only if each
+// looks like a name.
+func (b *listBuilder) diagnose(s string) (kind problem.Kind, what, instead string) {
+	otherwise := "write " + fields[b.of].example
+	if b.of != ExposedHeaders || !b.credentials {
+		otherwise += `, or "*"`
+	}
+	what = problem.Quote(s) + fields[b.of].not
 	if len(s) > origin.MaxMended {
-		return problem.InvalidName, problem.Quote(s) + not, otherwise
+		return problem.InvalidName, what, otherwise
 	}
 	if _, ok := origin.Variable(s); ok {
-		return problem.Placeholder, problem.Quote(s) + " has a variable, and nothing here fills it in", "write the names themselves"
+		what = problem.Quote(s) + " has a variable, and nothing here fills it in"
+		return problem.Placeholder, what, "write the names themselves"
 	}
 	inner := strings.Trim(s, "[]")
 	comma := strings.ContainsAny(inner, ",;")
@@ -60,11 +53,11 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 	var list []string
 	for _, name := range names {
 		name = strings.Trim(strings.TrimSpace(name), "\"'`")
-		if !comma && len(names) > 1 && !like(name) {
+		if !comma && len(names) > 1 && !fields[b.of].like(name) {
 			names, list = nil, nil
 			break
 		}
-		if !Valid(name) || !allowed(name) {
+		if !b.allows(name) {
 			list = nil
 			break
 		}
@@ -72,7 +65,6 @@ func diagnoseName(s, not, otherwise string, like, allowed func(name string) bool
 			list = append(list, quoted)
 		}
 	}
-	what = problem.Quote(s) + not
 	if len(names) > 1 {
 		what = problem.Quote(s) + " is a list in one string"
 		otherwise = "write each as a string of its own"

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/forbidden"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
@@ -80,62 +81,6 @@ func (f Field) Compile(names []string, credentials bool, r problem.Reporter) *Li
 	return l
 }
 
-func (b *listBuilder) method(name string) (key string, ok bool) {
-	switch {
-	case !Valid(name):
-		if b.Wants(false) {
-			kind, what, instead := diagnoseMethod(name)
-			b.Report(kind, what, instead, false)
-		}
-		return "", false
-	case ForbiddenMethod(name):
-		b.Fail(problem.Forbidden, name+" is a method that browsers never send", "leave it out")
-		return "", false
-	}
-	switch {
-	case strings.Contains(name, "*") && name != "*":
-		b.notWildcard(name)
-	case strings.EqualFold(name, "all") || strings.EqualFold(name, "any"):
-		if b.Wants(true) {
-			b.Report(problem.Literal, problem.Quote(name)+" is the name of a method, and stands for no other", `write "*" for every method`, true)
-		}
-	}
-	if name == "patch" {
-		b.Warn(problem.Literal, `"patch" is not PATCH: methods compare by case, and browsers send what the page wrote`, `write "PATCH" if the pages do`)
-	}
-	return normalizeMethod(name), true
-}
-
-func (b *listBuilder) requestHeader(name string) (key string, ok bool) {
-	key = strings.ToLower(name)
-	switch {
-	case !Valid(name):
-		if b.Wants(false) {
-			kind, what, instead := diagnoseRequestHeader(name)
-			b.Report(kind, what, instead, false)
-		}
-	case corsResponseHeader(key):
-		if b.Wants(false) {
-			b.Report(problem.Forbidden, problem.Quote(name)+" is a response header, and allow_headers are request headers", "leave it out: the filter sets it", false)
-		}
-	case forbiddenRequestHeader(key):
-		if b.Wants(false) {
-			b.Report(problem.Forbidden, problem.Quote(name)+" is a header that pages can't set, so no preflight asks for it", "leave it out", false)
-		}
-	default:
-		b.notWildcard(name)
-		return key, true
-	}
-	return "", false
-}
-
-// notWildcard warns of a name with a star in it, which other tools take for a wildcard.
-func (b *listBuilder) notWildcard(name string) {
-	if strings.Contains(name, "*") && name != "*" && b.Wants(true) {
-		b.Report(problem.Literal, problem.Quote(name)+` is a name, and its star stands for nothing else: only "*" alone is a wildcard`, "write each of the names", true)
-	}
-}
-
 // CheckCredentials reports what [Compile] has to say of the names only because the policy
 // allows credentials. It reports whether they are right.
 func (f Field) CheckCredentials(names []string, r problem.Reporter) bool {
@@ -151,36 +96,6 @@ func (b *listBuilder) checkCredentials(names []string) {
 	}
 }
 
-func (b *listBuilder) exposedHeader(name string) (key string, ok bool) {
-	key = strings.ToLower(name)
-	switch {
-	case !Valid(name):
-		if b.Wants(false) {
-			kind, what, instead := diagnoseExposedHeader(name, b.credentials)
-			b.Report(kind, what, instead, false)
-		}
-	case forbiddenResponseHeader(key):
-		if b.Wants(false) {
-			b.Report(problem.Forbidden, problem.Quote(name)+" can't be exposed: browsers hide it from pages", "leave it out", false)
-		}
-	default:
-		b.notWildcard(name)
-		return key, true
-	}
-	return "", false
-}
-
-// A listBuilder compiles a list of names.
-type listBuilder struct {
-	problem.Builder
-	of          Field
-	credentials bool // the policy allows them
-}
-
-func newListBuilder(f Field, credentials bool, r problem.Reporter) listBuilder {
-	return listBuilder{problem.Builder{To: r, Field: fields[f].name}, f, credentials}
-}
-
 // fields has what tells the fields apart.
 var fields = [...]struct {
 	name string
@@ -189,55 +104,140 @@ var fields = [...]struct {
 	// A list takes so many bytes of memory, about, by itself, for a name, and for a byte of
 	// its value.
 	own, perName, perByte int
+	// not and example are for what is said about an entry that is no name.
+	not, example string
+	// key is what a name is compared by.
+	key func(name string) string
+	// refuse says what is wrong with a name by its key, and what to do; "" if nothing is.
+	refuse func(key string) (why, instead string)
+	// like reports whether a word looks like a name.
+	like func(word string) bool
 }{
-	Methods:        {"allow_methods", "", 380, 64, 2},
-	RequestHeaders: {"allow_headers", "authorization", 420, 64, 3},
-	ExposedHeaders: {"expose_headers", "", 400, 0, 1},
+	Methods: {
+		"allow_methods", "", 380, 64, 2, " is not a method", "a method such as \"PUT\"",
+		normalizeMethod, refuseMethod, isMethod,
+	},
+	RequestHeaders: {
+		"allow_headers", "authorization", 420, 64, 3, " is not a header name", "a name such as \"Content-Type\"",
+		strings.ToLower, refuseRequestHeader, isHeader,
+	},
+	ExposedHeaders: {
+		"expose_headers", "", 400, 0, 1, " is not a header name", "a name such as \"X-Request-Id\"",
+		strings.ToLower, refuseExposedHeader, isHeader,
+	},
+}
+
+func refuseMethod(key string) (why, instead string) {
+	if ForbiddenMethod(key) {
+		return " is a method that browsers never send", "leave it out"
+	}
+	return "", ""
+}
+
+func refuseRequestHeader(key string) (why, instead string) {
+	switch {
+	case slices.Contains(ResponseHeaders[:], key):
+		return " is a response header, and allow_headers are request headers", "leave it out: the filter sets it"
+	case forbiddenRequestHeader(key):
+		return " is a header that pages can't set, so no preflight asks for it", "leave it out"
+	}
+	return "", ""
+}
+
+func refuseExposedHeader(key string) (why, instead string) {
+	if slices.Contains(forbidden.ResponseHeaders, key) {
+		return " can't be exposed: browsers hide it from pages", "leave it out"
+	}
+	return "", ""
+}
+
+// A listBuilder compiles a list of names.
+type listBuilder struct {
+	problem.Builder
+	of          Field
+	credentials bool // the policy allows them
+	// names has the names so far, and "*", by what they are compared by.
+	names map[string]struct{}
+}
+
+func newListBuilder(f Field, credentials bool, r problem.Reporter) *listBuilder {
+	return &listBuilder{Builder: problem.NewBuilder(r, fields[f].name), of: f, credentials: credentials}
 }
 
 // check returns what a name is compared by, if the name is right.
 func (b *listBuilder) check(name string) (key string, ok bool) {
-	switch b.of {
-	case Methods:
-		return b.method(name)
-	case RequestHeaders:
-		return b.requestHeader(name)
+	f := &fields[b.of]
+	key = f.key(name)
+	why, instead := f.refuse(key)
+	switch {
+	case name == "*":
+	case !Valid(name):
+		if b.Wants(false) {
+			b.Report(b.diagnose(name))
+		}
+		return "", false
+	case why != "":
+		if b.Wants(false) {
+			if b.of != Methods {
+				name = problem.Quote(name)
+			}
+			b.Report(problem.Forbidden, name+why, instead)
+		}
+		return "", false
+	case strings.Contains(name, "*"): // which other tools take for a wildcard
+		if b.Wants(true) {
+			what := problem.Quote(name) + ` is a name, and its star stands for nothing else: only "*" alone is a wildcard`
+			b.Report(problem.Literal, what, "write each of the names")
+		}
+	case b.of == Methods:
+		b.checkSpelling(name)
 	}
-	return b.exposedHeader(name)
+	return key, true
+}
+
+// checkSpelling warns of a method that is another one than was meant.
+func (b *listBuilder) checkSpelling(method string) {
+	switch {
+	case strings.EqualFold(method, "all") || strings.EqualFold(method, "any"):
+		what := problem.Quote(method) + " is the name of a method, and stands for no other"
+		b.Warn(problem.Literal, what, `write "*" for every method`)
+	case method == "patch":
+		b.Warn(problem.Literal, `"patch" is not PATCH: methods compare by case, and browsers send what the page wrote`,
+			`write "PATCH" if the pages do`)
+	}
+}
+
+// superfluous reports whether the list needs no such name any more, and warns of it.
+func (b *listBuilder) superfluous(name, key string, wildcard bool) bool {
+	_, twice := b.names[key]
+	kind, what, instead := problem.Duplicate, " is listed twice", "leave one out"
+	if !twice {
+		if !wildcard || key == "*" || key == fields[b.of].beside {
+			return false
+		}
+		kind, what, instead = problem.Superfluous, ` adds nothing beside "*"`, `leave it out, or leave out "*"`
+	}
+	if b.Wants(true) {
+		b.Report(kind, problem.Quote(name)+what, instead)
+	}
+	return true
 }
 
 // list checks a list of names and compiles it without what is superfluous: the names that
 // are valid, or "*" with what may stand beside it.
 func (b *listBuilder) list(list []string) *List {
-	field := fields[b.of]
+	l := &List{of: b.of, Any: slices.Contains(list, "*")}
 	if len(list) == 0 {
-		return &List{of: b.of}
+		return l
 	}
-	wildcard := slices.Contains(list, "*")
-	names := make(map[string]struct{}, len(list))
+	b.names = make(map[string]struct{}, len(list))
 	var few [8]string // which most lists have at the most
 	kept := few[:0]
-	l := &List{of: b.of, Any: wildcard}
 	length := 0
 	for i, name := range list {
 		b.At(i, 0)
-		key, ok := "*", true
-		if name != "*" {
-			key, ok = b.check(name)
-		}
-		_, twice := names[key]
-		switch {
-		case !ok:
-			continue
-		case twice:
-			if b.Wants(true) {
-				b.Report(problem.Duplicate, problem.Quote(name)+" is listed twice", "leave one out", true)
-			}
-			continue
-		case wildcard && key != "*" && key != field.beside:
-			if b.Wants(true) {
-				b.Report(problem.Superfluous, problem.Quote(name)+` adds nothing beside "*"`, `leave it out, or leave out "*"`, true)
-			}
+		key, ok := b.check(name)
+		if !ok || b.superfluous(name, key, l.Any) {
 			continue
 		}
 		if b.of == Methods {
@@ -247,23 +247,24 @@ func (b *listBuilder) list(list []string) *List {
 		if name = strings.Clone(name); same {
 			key = name // one that isn't the same was made for it
 		}
-		names[key] = struct{}{}
+		b.names[key] = struct{}{}
 		kept = append(kept, name)
 		length += len(name) + len(", ")
 		l.longest = max(l.longest, uint16(min(len(key), MaxList)))
 	}
 	if length > MaxList {
+		what := "has " + strconv.Itoa(length) + " bytes as a header, and may have " + strconv.Itoa(MaxList)
 		b.Whole()
-		b.Fail(problem.TooLarge, "has "+strconv.Itoa(length)+" bytes as a header, and may have "+strconv.Itoa(MaxList), "shorten the list")
+		b.Fail(problem.TooLarge, what, "shorten the list")
 	}
-	if !wildcard || !b.credentials {
+	if !l.Any || !b.credentials {
 		l.Value = strings.Join(kept, ", ")
 	}
-	if field.perName > 0 { // what is exposed is never looked up
-		l.names = names
-		if len(names) < len(list) { // and have room for what was left out
-			l.names = make(map[string]struct{}, len(names))
-			maps.Copy(l.names, names)
+	if fields[b.of].perName > 0 { // what is exposed is never looked up
+		l.names = b.names
+		if len(b.names) < len(list) { // and have room for what was left out
+			l.names = make(map[string]struct{}, len(b.names))
+			maps.Copy(l.names, b.names)
 		}
 	}
 	return l

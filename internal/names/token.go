@@ -45,19 +45,10 @@ func forbiddenRequestHeader(name string) bool {
 	return slices.Contains(forbidden.RequestHeaders, name) || slices.ContainsFunc(forbidden.RequestHeaderPrefixes, begins)
 }
 
-// forbiddenResponseHeader implements https://fetch.spec.whatwg.org/#forbidden-response-header-name.
-func forbiddenResponseHeader(name string) bool {
-	return slices.Contains(forbidden.ResponseHeaders, name)
-}
-
-// corsResponseHeader reports whether name, in lower case, is one of the headers
-// in which a server answers a CORS request (https://fetch.spec.whatwg.org/#http-responses).
-func corsResponseHeader(name string) bool {
-	switch name {
-	case "access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods",
-		"access-control-allow-origin", "access-control-allow-private-network", "access-control-expose-headers",
-		"access-control-max-age":
-		return true
-	}
-	return false
+// ResponseHeaders are the headers in which a server answers a CORS request, in lower case
+// (https://fetch.spec.whatwg.org/#http-responses).
+var ResponseHeaders = [...]string{
+	"access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers",
+	"access-control-allow-methods", "access-control-allow-headers", "access-control-max-age",
+	"access-control-allow-private-network",
 }

@@ -110,7 +110,7 @@ func sample(a *automaton) string {
 // checkEstimate checks that a regex becomes no more than its text made expect.
 func checkEstimate(t *testing.T, expr string) {
 	t.Helper()
-	if len(expr) > MaxRegex {
+	if len(expr) > maxRegex {
 		return
 	}
 	s := regexScanner{expr: expr}
@@ -187,7 +187,7 @@ func TestHostileRegexes(t *testing.T) {
 // TestRegexMemory: what it takes to parse a regex is known from its text.
 func TestRegexMemory(t *testing.T) {
 	for name, expr := range hostile {
-		estimate, what, instead := RegexMemory(expr)
+		estimate, what, instead := regexMemory(expr)
 		if what != "" {
 			if instead == "" {
 				t.Errorf("%s: nothing to do about %s", name, what)

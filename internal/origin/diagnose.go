@@ -1,13 +1,14 @@
 package origin
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // What is wrong with an entry of allow_origins, and what to write instead. Whatever a
@@ -17,6 +18,8 @@ import (
 // A diagnosis says what is wrong with an entry.
 type diagnosis struct {
 	kind problem.Kind // [problem.NotOrigin] if it isn't said
+	// what follows the entry in a message if it begins with a space, and stands alone
+	// otherwise.
 	what string
 	// mended are entries in place of the one that is wrong, the best first. They may
 	// have something else wrong with them.
@@ -49,16 +52,6 @@ type mender struct {
 
 func newMender(credentials bool) *mender { return &mender{credentials, 5} }
 
-// diagnoseOrigin says what is wrong with an entry of allow_origins that isn't right,
-// and what to write instead.
-func (m *mender) diagnoseOrigin(s string) (kind problem.Kind, what, instead string) {
-	d := diagnose(s)
-	if d.kind == 0 {
-		d.kind = problem.NotOrigin
-	}
-	return d.kind, d.what, d.suggest(m, maxMends)
-}
-
 // mend says to write what s is meant to be, or otherwise if that isn't clear.
 func (m *mender) mend(s, otherwise string) string {
 	if instead := m.try(s, maxMends); instead != "" {
@@ -86,14 +79,19 @@ func (m *mender) try(s string, depth int) string {
 	return strconv.Quote(s)
 }
 
+// of says in words what is wrong with the entry.
+func (d *diagnosis) of(entry string) string {
+	if strings.HasPrefix(d.what, " ") {
+		return problem.Quote(entry) + d.what
+	}
+	return d.what
+}
+
 func (d *diagnosis) suggest(m *mender, depth int) string {
 	if mended := d.try(m, depth); mended != "" {
 		return "write " + mended
 	}
-	if d.instead == "" {
-		return anOrigin
-	}
-	return d.instead
+	return cmp.Or(d.instead, anOrigin)
 }
 
 // try returns what is to be written, as JSON, or "".
@@ -124,7 +122,7 @@ func (d *diagnosis) try(m *mender, depth int) string {
 	}
 	for _, expr := range d.regexes {
 		if m.acceptsRegex(expr) {
-			return `{"regex": ` + strconv.Quote(expr) + `}`
+			return regexEntry(expr)
 		}
 	}
 	return ""
@@ -151,9 +149,9 @@ func (m *mender) acceptsRegex(expr string) bool {
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
 func diagnose(s string) diagnosis {
 	if name, ok := Variable(s); ok {
-		d := diagnosis{kind: problem.Placeholder, what: problem.Quote(s) + " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
+		d := diagnosis{kind: problem.Placeholder, what: " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
 		if strings.Contains(strings.ToLower(name), "http_origin") {
-			d.what = problem.Quote(s) + " is a variable of nginx, and nothing here fills it in: it would allow every origin"
+			d.what = " is a variable of nginx, and nothing here fills it in: it would allow every origin"
 			d.mended, d.instead = []string{"*"}, "list the origins of the pages that may read answers"
 		}
 		return d
@@ -165,17 +163,17 @@ func diagnose(s string) diagnosis {
 		return diagnoseRegex(s)
 	}
 	if list := splitList(s); len(list) > 1 || len(list) == 1 && list[0] != s {
-		return diagnosis{what: problem.Quote(s) + " is a list in one string", mended: list, all: true, instead: "write each origin as a string of its own"}
+		return diagnosis{what: " is a list in one string", mended: list, all: true, instead: "write each origin as a string of its own"}
 	}
 	if strings.ContainsFunc(s, unicode.IsSpace) {
-		return diagnosis{what: problem.Quote(s) + " contains white space", instead: "write each origin as a string of its own, without spaces"}
+		return diagnosis{what: " contains white space", instead: "write each origin as a string of its own, without spaces"}
 	}
 	scheme, rest, found := strings.Cut(s, "://")
 	switch {
 	case !found, scheme != "" && strings.HasPrefix(s, "blob:"):
 		return diagnoseScheme(s)
 	case strings.Contains(scheme, "*"):
-		d := diagnosis{kind: problem.WildcardMisplaced, what: problem.Quote(s) + " has a wildcard in its scheme", instead: "write one entry for each scheme"}
+		d := diagnosis{kind: problem.WildcardMisplaced, what: " has a wildcard in its scheme", instead: "write one entry for each scheme"}
 		if host := strings.TrimSuffix(before(rest, "/?#"), ":*"); host == "*" {
 			d.mended = []string{"*"}
 		} else {
@@ -184,23 +182,23 @@ func diagnose(s string) diagnosis {
 		}
 		return d
 	case !validScheme(strings.ToLower(scheme)):
-		return diagnosis{what: problem.Quote(s) + " has an invalid scheme", instead: `write a scheme such as "https"`}
+		return diagnosis{what: " has an invalid scheme", instead: `write a scheme such as "https"`}
 	case strings.ToLower(scheme) != scheme:
-		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
+		return diagnosis{kind: problem.NeverSent, what: " has upper-case letters, which browsers never send in an origin",
 			mended: []string{strings.ToLower(scheme) + "://" + rest}}
 	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && IsASCII(s):
-		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has upper-case letters, which browsers never send in an origin",
+		return diagnosis{kind: problem.NeverSent, what: " has upper-case letters, which browsers never send in an origin",
 			mended: []string{strings.ToLower(withoutPath(s))}}
 	case rest == "":
-		return diagnosis{what: problem.Quote(s) + " has no host", mended: []string{s + "app.example"}}
+		return diagnosis{what: " has no host", mended: []string{s + "app.example"}}
 	}
 	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
 		part := map[byte]string{'/': "a path", '?': "a query", '#': "a fragment", '\\': "a backslash"}[rest[i]]
-		return diagnosis{what: problem.Quote(s) + " has " + part + slashOnly(rest[i:]) + ", and an origin is only scheme, host and port",
+		return diagnosis{what: " has " + part + slashOnly(rest[i:]) + ", and an origin is only scheme, host and port",
 			mended: []string{withoutPath(s)}}
 	}
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		return diagnosis{what: problem.Quote(s) + " has user information, which an origin never has", mended: []string{scheme + "://" + rest[i+1:]}}
+		return diagnosis{what: " has user information, which an origin never has", mended: []string{scheme + "://" + rest[i+1:]}}
 	}
 	if inner := strings.TrimSuffix(strings.TrimPrefix(rest, "*."), ":*"); strings.Contains(inner, "*") || inner == "" || inner == "*" {
 		return diagnoseWildcard(s, scheme, rest)
@@ -222,21 +220,23 @@ func diagnoseText(s string) diagnosis {
 	case trimmed == "":
 		return diagnosis{what: "is empty", instead: anOrigin}
 	case strings.ContainsRune(s, utf8.RuneError):
-		return diagnosis{what: problem.Quote(s) + " has U+FFFD, which stands where a character was lost", instead: "write it anew, and save the file as UTF-8"}
+		return diagnosis{what: " has U+FFFD, which stands where a character was lost", instead: "write it anew, and save the file as UTF-8"}
 	case trimmed != s:
-		return diagnosis{what: problem.Quote(s) + " has white space around it", mended: []string{trimmed}}
+		return diagnosis{what: " has white space around it", mended: []string{trimmed}}
 	case visible != s:
-		return diagnosis{what: problem.Quote(s) + " has a character that can't be seen", mended: []string{visible}}
+		return diagnosis{what: " has a character that can't be seen", mended: []string{visible}}
 	case unquoted != s && ownOrigin(unquoted):
-		return diagnoseScheme(unquoted)
+		d := diagnoseScheme(unquoted)
+		d.what = d.of(unquoted)
+		return d
 	case unquoted != s && strings.HasPrefix(s, "<") && strings.ContainsFunc(unquoted, unicode.IsSpace):
-		return diagnosis{kind: problem.Placeholder, what: problem.Quote(s) + " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
+		return diagnosis{kind: problem.Placeholder, what: " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
 	case unquoted != s && strings.Trim(s, "<>") == unquoted:
-		return diagnosis{what: problem.Quote(s) + " has brackets around it", mended: []string{unquoted}}
+		return diagnosis{what: " has brackets around it", mended: []string{unquoted}}
 	case unquoted != s:
-		return diagnosis{what: problem.Quote(s) + " has quotes within the string", mended: []string{unquoted}}
+		return diagnosis{what: " has quotes within the string", mended: []string{unquoted}}
 	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") && !strings.Contains(s, "://["):
-		return diagnosis{what: problem.Quote(s) + " is a list in one string", mended: []string{s[1 : len(s)-1]}, instead: "write each origin as a string of its own"}
+		return diagnosis{what: " is a list in one string", mended: []string{s[1 : len(s)-1]}, instead: "write each origin as a string of its own"}
 	}
 	return diagnosis{}
 }
@@ -254,25 +254,25 @@ func diagnoseScheme(s string) diagnosis {
 	}
 	switch {
 	case strings.EqualFold(s, "null"):
-		return diagnosis{what: problem.Quote(s) + " is not an origin", mended: []string{"null"}}
+		return diagnosis{what: " is not an origin", mended: []string{"null"}}
 	case strings.Trim(s, "*") == "":
-		return diagnosis{what: problem.Quote(s) + " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+		return diagnosis{what: " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
 	case head == "blob" && strings.Contains(tail, "://"):
-		return diagnosis{what: problem.Quote(s) + " is a blob's URL, whose pages have the origin of the page that made it", mended: []string{withoutPath(tail)}}
+		return diagnosis{what: " is a blob's URL, whose pages have the origin of the page that made it", mended: []string{withoutPath(tail)}}
 	case everyone(s):
-		return diagnosis{what: problem.Quote(s) + " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+		return diagnosis{what: " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
 	case ownOrigin(s):
-		return diagnosis{what: problem.Quote(s) + " is not an origin", instead: "leave it out: pages of the API's own origin need no CORS"}
+		return diagnosis{what: " is not an origin", instead: "leave it out: pages of the API's own origin need no CORS"}
 	case colon && neverOrigin(head):
-		return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
+		return diagnosis{kind: problem.NeverSent, what: ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
 	case strings.Contains(s, ":/"):
-		return diagnosis{what: problem.Quote(s) + " has one slash where two should stand", mended: []string{strings.Replace(s, ":/", "://", 1)}}
+		return diagnosis{what: " has one slash where two should stand", mended: []string{strings.Replace(s, ":/", "://", 1)}}
 	case colon && tail == "" && validScheme(head):
-		return diagnosis{what: problem.Quote(s) + " is a scheme alone", mended: []string{head + "://"}}
+		return diagnosis{what: " is a scheme alone", mended: []string{head + "://"}}
 	case colon && validScheme(head) && !strings.Contains(head, ".") && head != "http" && head != "https" && strings.Trim(tail, "0123456789*") == tail:
-		return diagnosis{what: problem.Quote(s) + " has no slashes after its scheme", mended: []string{head + "://" + tail}}
+		return diagnosis{what: " has no slashes after its scheme", mended: []string{head + "://" + tail}}
 	}
-	return diagnosis{what: problem.Quote(s) + " has no scheme", mended: []string{withoutPath(scheme + host)}}
+	return diagnosis{what: " has no scheme", mended: []string{withoutPath(scheme + host)}}
 }
 
 // everyone reports whether an entry is a word for every origin in another tool.
@@ -296,7 +296,7 @@ func beforePort(s string) string {
 func diagnoseWildcard(s, scheme, rest string) diagnosis {
 	d := diagnosis{
 		kind:    problem.WildcardMisplaced,
-		what:    problem.Quote(s) + " has a wildcard where none can stand",
+		what:    " has a wildcard where none can stand",
 		instead: `write all subdomains as "scheme://*.host", all ports as "scheme://host:*", or {"regex": "…"}`,
 	}
 	host, port := strings.TrimSuffix(rest, ":*"), ""
@@ -311,9 +311,9 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 	switch {
 	case len(s) > MaxMended: // for which there is nothing to write, whatever is in it
 	case host == "":
-		d.kind, d.what, d.mended = problem.NotOrigin, problem.Quote(s)+" has no host", []string{scheme + "://"}
+		d.kind, d.what, d.mended = problem.NotOrigin, " has no host", []string{scheme + "://"}
 	case host == "*" || host == "*.":
-		d.what = problem.Quote(s) + " would be every origin of the scheme " + scheme
+		d.what = " would be every origin of the scheme " + scheme
 		d.regexes = []string{scheme + "://" + everyHost(scheme) + port}
 		d.instead = "list the origins, or leave out allow_credentials"
 	case strings.HasPrefix(host, "*") && !strings.HasPrefix(host, "*-") && strings.Count(host, "*") == 1 && strings.Contains(strings.TrimPrefix(host, "*."), "."):
@@ -364,7 +364,7 @@ func diagnoseRegex(s string) diagnosis {
 	}
 	expr = strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(expr, `\/`, "/"), "^"), "$")
 	expr = strings.TrimSuffix(expr, "/")
-	d := diagnosis{what: problem.Quote(s) + " is a regex, written as an origin", regexes: []string{expr}, instead: `write {"regex": "…"}, with a regex for your own sites alone`}
+	d := diagnosis{what: " is a regex, written as an origin", regexes: []string{expr}, instead: `write {"regex": "…"}, with a regex for your own sites alone`}
 	if rest, both := strings.CutPrefix(expr, "https?"); both {
 		d.regexes = append(d.regexes, "https"+rest)
 	}
@@ -438,37 +438,37 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 		n, ok := parseUint(port, 65535)
 		switch shorter := strings.TrimLeft(port, "0"); {
 		case port == "":
-			return diagnosis{what: problem.Quote(s) + " has a colon and no port", mended: []string{scheme + "://" + host}}
+			return diagnosis{what: " has a colon and no port", mended: []string{scheme + "://" + host}}
 		case !ok && shorter != "" && shorter != port:
-			return diagnosis{what: problem.Quote(s) + " has an invalid port", mended: []string{scheme + "://" + host + ":" + shorter}}
+			return diagnosis{what: " has an invalid port", mended: []string{scheme + "://" + host + ":" + shorter}}
 		case !ok:
-			return diagnosis{what: problem.Quote(s) + " has an invalid port", instead: `write a number from 0 to 65535, or "*"`}
+			return diagnosis{what: " has an invalid port", instead: `write a number from 0 to 65535, or "*"`}
 		case n == defaultPort(scheme):
-			return diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has the default port of its scheme, which browsers leave out", mended: []string{scheme + "://" + host + everyPort}}
+			return diagnosis{kind: problem.NeverSent, what: " has the default port of its scheme, which browsers leave out", mended: []string{scheme + "://" + host + everyPort}}
 		case everyPort != "":
-			return diagnosis{what: problem.Quote(s) + " has two ports", mended: []string{scheme + "://" + host + everyPort}}
+			return diagnosis{what: " has two ports", mended: []string{scheme + "://" + host + everyPort}}
 		}
 	}
 	tail := rest[len(host):]
 	switch {
 	case host == "":
-		return diagnosis{what: problem.Quote(s) + " has no host", mended: []string{scheme + "://app.example"}}
+		return diagnosis{what: " has no host", mended: []string{scheme + "://app.example"}}
 	case len(host) > MaxHost:
 		return diagnosis{kind: problem.TooLarge, what: "the host is longer than the " + strconv.Itoa(MaxHost) + " characters that DNS allows", instead: "shorten it"}
 	case !IsASCII(host):
-		d := diagnosis{kind: problem.NeverSent, what: problem.Quote(s) + " has characters outside ASCII, which browsers send as Punycode", instead: `write the host's "xn--" form`}
+		d := diagnosis{kind: problem.NeverSent, what: " has characters outside ASCII, which browsers send as Punycode", instead: `write the host's "xn--" form`}
 		if ascii, ok := toASCII(host); ok {
 			d.mended = []string{scheme + "://" + ascii + tail}
 		}
 		return d
 	case !special(scheme):
-		return diagnosis{what: problem.Quote(s) + " has an invalid host", instead: "write letters, digits, hyphens, dots and underscores"}
+		return diagnosis{what: " has an invalid host", instead: "write letters, digits, hyphens, dots and underscores"}
 	case endsInNumber(host):
-		return diagnosis{what: problem.Quote(s) + " has an invalid IPv4 address", instead: `write four numbers from 0 to 255, such as "http://192.0.2.1"`}
+		return diagnosis{what: " has an invalid IPv4 address", instead: `write four numbers from 0 to 255, such as "http://192.0.2.1"`}
 	case strings.HasPrefix(host, ".") && len(host) > 1:
-		return diagnosis{what: problem.Quote(s) + " begins with a dot", mended: []string{scheme + "://*" + host + tail}}
+		return diagnosis{what: " begins with a dot", mended: []string{scheme + "://*" + host + tail}}
 	}
-	return diagnosis{what: problem.Quote(s) + " has an invalid host", instead: "write letters, digits, hyphens and dots"}
+	return diagnosis{what: " has an invalid host", instead: "write letters, digits, hyphens and dots"}
 }
 
 // diagnoseIPv6 says what is wrong with a host that should be an IPv6 address.
@@ -479,7 +479,7 @@ func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
 	}
 	pieces, ok := parseIPv6(address)
 	if !ok {
-		return diagnosis{what: problem.Quote(s) + " has an invalid IPv6 address", instead: `write it as browsers do, such as "http://[::1]:8080"`}
+		return diagnosis{what: " has an invalid IPv6 address", instead: `write it as browsers do, such as "http://[::1]:8080"`}
 	}
 	short := string(appendIPv6(nil, pieces))
 	if strings.TrimPrefix(tail, ":") == strconv.Itoa(defaultPort(scheme)) || everyPort != "" {
@@ -493,7 +493,7 @@ func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
 	case bare[0] == '[':
 		kind, wrong = problem.NeverSent, " has an IPv6 address that isn't in its shortest form, in which browsers send it"
 	}
-	return diagnosis{kind: kind, what: problem.Quote(s) + wrong, mended: []string{scheme + "://[" + short + "]" + tail}}
+	return diagnosis{kind: kind, what: wrong, mended: []string{scheme + "://[" + short + "]" + tail}}
 }
 
 // MalformedInWords says what is wrong with an Origin header, where it is what people

@@ -77,20 +77,21 @@ func FuzzOrigin(f *testing.F) {
 		case !ok && want && s != "null" && known(s):
 			t.Errorf("parseOrigin(%q) is none, and it is a serialized origin", s)
 		}
-		if p, _, what, _ := parsePattern(s, newMender(false)); what == "" && p.kind == tuplePattern && !strings.Contains(s, "*") && p.origin.serialize() != s {
-			t.Errorf("parsePattern(%q) = %+v", s, p)
+		if p, ok := readPattern(s); ok && p.kind == tuplePattern && !strings.Contains(s, "*") && p.origin.serialize() != s {
+			t.Errorf("readPattern(%q) = %+v", s, p)
 		}
 		for _, credentials := range []bool{false, true} {
-			_, _, what, instead := parsePattern(s, newMender(credentials))
+			_, what, instead := diagnosePattern(s, newMender(credentials))
 			if strings.ContainsAny(what+instead, "\n\r") || len(what+instead) > 2000 {
-				t.Errorf("parsePattern(%q): %q; %q is more than a line", s, what, instead)
+				t.Errorf("diagnosePattern(%q): %q; %q is more than a line", s, what, instead)
 			}
 			quoted, ok := strings.CutPrefix(instead, "write ")
 			if !ok {
 				continue
 			}
 			if entry, err := strconv.Unquote(quoted); err == nil {
-				if p, _, wrong, _ := parsePattern(entry, newMender(credentials)); wrong != "" || credentials && p.trustsStrangers() {
+				p, _ := readPattern(entry)
+				if _, wrong, _ := diagnosePattern(entry, newMender(credentials)); wrong != "" || credentials && p.trustsStrangers() {
 					t.Errorf("%q: the suggestion %q is wrong itself: %s", s, entry, wrong)
 				}
 			}
@@ -229,13 +230,13 @@ func TestPatternProblems(t *testing.T) {
 		{"https://**.example.com:*", "has a wildcard where none can stand", `write "https://*.example.com:*"`},
 		{"https:", "is a scheme alone", `write "https://app.example"`},
 	} {
-		_, _, what, instead := parsePattern(test.entry, newMender(false))
+		_, what, instead := diagnosePattern(test.entry, newMender(false))
 		if what == "" || !strings.Contains(what, test.what) || !strings.Contains(instead, test.instead) {
 			t.Errorf("%q: %s; %s", test.entry, what, instead)
 		}
 		if quoted, ok := strings.CutPrefix(instead, "write "); ok {
 			if entry, err := strconv.Unquote(quoted); err == nil {
-				if _, _, what, _ := parsePattern(entry, newMender(false)); what != "" {
+				if _, what, _ := diagnosePattern(entry, newMender(false)); what != "" {
 					t.Errorf("%q: the suggestion %q is wrong itself: %s", test.entry, entry, what)
 				}
 			}
@@ -294,7 +295,7 @@ func TestRegexesTried(t *testing.T) {
 	m := newMender(true)
 	tried := 0
 	for range 50 {
-		_, _, what, instead := parsePattern(`https://[a-z]+\.example\.com`, m)
+		_, what, instead := diagnosePattern(`https://[a-z]+\.example\.com`, m)
 		if what == "" {
 			t.Fatal("it is taken for an origin")
 		}

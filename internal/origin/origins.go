@@ -1,12 +1,12 @@
 package origin
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
 	"iter"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A Set is a compiled allow_origins: a set of origins in which a look-up costs the
@@ -190,18 +190,19 @@ const maxTries = 2000
 // allows credentials decides what is wrong; the set is the same. The budget is for the
 // regexes of all policies.
 func Compile(entries iter.Seq2[int, Entry], credentials bool, budget *RegexBudget, r problem.Reporter) *Set {
-	b := &originBuilder{
-		Builder: problem.Builder{To: r, Field: "allow_origins"}, credentials: credentials,
-		set: &Set{}, regexBudget: budget, tries: maxTries,
+	return newOriginBuilder(credentials, budget, r).compile(entries)
+}
+
+func newOriginBuilder(credentials bool, budget *RegexBudget, r problem.Reporter) *originBuilder {
+	return &originBuilder{
+		Builder: problem.NewBuilder(r, "allow_origins"), credentials: credentials,
+		set: &Set{}, regexBudget: budget, steps: budget.steps, tries: maxTries,
 	}
-	return b.compile(entries)
 }
 
 func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
-	b.steps = b.regexBudget.steps
 	n := b.allocate(entries)
 	if n == 0 {
-		b.Whole()
 		b.Fail(problem.Missing, "is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
 		return nil
 	}
@@ -229,14 +230,16 @@ func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
 // credentials. What is wrong only with credentials isn't reported, as [Check] does
 // that; but what is said to write instead of an entry is right with them, too.
 func CompileShared(entries iter.Seq2[int, Entry], budget *RegexBudget, r problem.Reporter) *Set {
-	b := &originBuilder{Builder: problem.Builder{To: r, Field: "allow_origins"}, set: &Set{}, regexBudget: budget, tries: maxTries, shared: true}
+	b := newOriginBuilder(false, budget, r)
+	b.shared = true
 	return b.compile(entries)
 }
 
 // Check reports what [Compile] has to say of the entries only because the
 // policy allows credentials. It reports whether they are right.
 func Check(entries iter.Seq2[int, Entry], budget *RegexBudget, r problem.Reporter) bool {
-	b := &originBuilder{Builder: problem.Builder{To: r, Field: "allow_origins"}, credentials: true, regexBudget: budget, again: true}
+	b := newOriginBuilder(true, budget, r)
+	b.again = true
 	for i, entry := range entries {
 		b.At(i, entry.Offset)
 		if entry.Regex {
@@ -283,8 +286,7 @@ func (b *originBuilder) entry(entry Entry) (first bool) {
 			if b.mender == nil {
 				b.mender = newMender(b.credentials || b.shared)
 			}
-			_, kind, what, instead := parsePattern(entry.Text, b.mender)
-			b.Report(kind, what, instead, false)
+			b.Report(diagnosePattern(entry.Text, b.mender))
 		}
 		return true
 	}
@@ -301,7 +303,7 @@ func (b *originBuilder) entry(entry Entry) (first bool) {
 		first = b.add(p, entry.Text)
 		if odd := p.oddity(); first && odd != noOddity && b.Wants(true) {
 			what, instead := odd.words(p, entry.Text)
-			b.Report(problem.NeverSent, what, instead, true)
+			b.Report(problem.NeverSent, what, instead)
 		}
 	}
 	return first
@@ -358,7 +360,7 @@ func (b *originBuilder) combine() {
 	case b.regexBudget.spent():
 		b.overBudget()
 	case len(set.regexps) > maxAutomata:
-		b.Fail(problem.RegexTooCostly, "has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
+		b.Fail(problem.RegexTooCostly, "has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repeats`)
 	}
 }
 
@@ -372,8 +374,7 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 			"serve the pages from an origin of their own")
 	case p.trustsStrangers():
 		if b.Wants(false) {
-			kind, what, instead := p.whyNot(text)
-			b.Report(kind, what, instead, false)
+			b.Report(p.whyNot(text))
 		}
 		return false
 	}
@@ -382,15 +383,15 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 
 // superfluous warns about the entries that add nothing.
 func (b *originBuilder) superfluous(entries iter.Seq2[int, Entry]) {
-	var again []again
+	var again []repeat
 	for i, entry := range entries {
 		b.At(i, entry.Offset)
 		if b.twice != nil && b.twice[i/64]>>(i%64)&1 != 0 {
 			if b.Wants(true) {
-				again = append(again, entry.again(i))
+				again = append(again, repeat{entry, i})
 			}
 		} else if what, instead := b.covered(entry); what != "" && b.Wants(true) {
-			b.Report(problem.Superfluous, problem.Quote(entry.Text)+what, instead, true)
+			b.Report(problem.Superfluous, problem.Quote(entry.Text)+what, instead)
 		}
 	}
 	b.repeated(entries, again)
@@ -426,32 +427,30 @@ func (b *originBuilder) matched(p pattern, text string) bool {
 	return false
 }
 
-// An again is an entry that stands in the list before.
-type again struct {
-	text          string
-	regex         bool
-	index, offset int
+// A repeat is an entry that stands in the list before.
+type repeat struct {
+	Entry
+	index int
 }
 
-func (e Entry) again(index int) again { return again{e.Text, e.Regex, index, e.Offset} }
-
 // repeated warns about entries that stand in the list before, and says where.
-func (b *originBuilder) repeated(entries iter.Seq2[int, Entry], list []again) {
+func (b *originBuilder) repeated(entries iter.Seq2[int, Entry], list []repeat) {
 	if len(list) == 0 {
 		return
 	}
-	first := make(map[again]int, len(list))
-	for _, a := range list {
-		first[again{text: a.text, regex: a.regex}] = -1
+	first := make(map[Entry]int, len(list)) // by the entry without its offset
+	for _, r := range list {
+		first[Entry{Text: r.Text, Regex: r.Regex}] = -1
 	}
 	for i, entry := range entries {
-		if at, listed := first[again{text: entry.Text, regex: entry.Regex}]; listed && at < 0 {
-			first[again{text: entry.Text, regex: entry.Regex}] = i
+		entry.Offset = 0
+		if at, listed := first[entry]; listed && at < 0 {
+			first[entry] = i
 		}
 	}
-	for _, a := range list {
-		b.At(a.index, a.offset)
-		j := first[again{text: a.text, regex: a.regex}]
-		b.Report(problem.Duplicate, problem.Quote(a.text)+" is already "+b.Field+"["+strconv.Itoa(j)+"]", "leave one out", true)
+	for _, r := range list {
+		b.At(r.index, r.Offset)
+		where := b.Field + "[" + strconv.Itoa(first[Entry{Text: r.Text, Regex: r.Regex}]) + "]"
+		b.Report(problem.Duplicate, problem.Quote(r.Text)+" is already "+where, "leave one out")
 	}
 }

@@ -1,11 +1,11 @@
 package origin
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
+	"cmp"
 	"strconv"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/publicsuffix"
 )
 
@@ -26,21 +26,21 @@ const (
 	nullPattern              // null
 )
 
-// parsePattern parses an entry of allow_origins of a policy that allows credentials, or
-// doesn't. If it is wrong, what says why and instead what to write; what is empty if it
-// is right but for what credentials forbid.
-func parsePattern(s string, m *mender) (p pattern, kind problem.Kind, what, instead string) {
+// diagnosePattern says what is wrong with an entry of allow_origins, and what to write
+// instead; what is empty if it is right but for what credentials forbid.
+func diagnosePattern(s string, m *mender) (kind problem.Kind, what, instead string) {
 	p, ok := readPattern(s)
 	switch {
 	case !ok:
-		kind, what, instead = m.diagnoseOrigin(s)
+		d := diagnose(s)
+		return cmp.Or(d.kind, problem.NotOrigin), d.of(s), d.suggest(m, maxMends)
 	case p.tooDeep():
-		kind, what, instead = problem.TooLarge, problem.Quote(s)+" has more than "+strconv.Itoa(MaxDepth)+" labels", "shorten it"
+		return problem.TooLarge, problem.Quote(s) + " has more than " + strconv.Itoa(MaxDepth) + " labels", "shorten it"
 	case p.overAddress():
-		kind, what = problem.WildcardMisplaced, problem.Quote(s)+" has a wildcard before an IP address, which has no subdomains"
-		instead = m.mend(s, "write the address alone")
+		what = problem.Quote(s) + " has a wildcard before an IP address, which has no subdomains"
+		return problem.WildcardMisplaced, what, m.mend(s, "write the address alone")
 	}
-	return p, kind, what, instead
+	return 0, "", ""
 }
 
 // fits reports whether a pattern is one that a set can have.
@@ -66,25 +66,18 @@ func readPattern(s string) (p pattern, ok bool) {
 		return p, false
 	}
 	rest, p.subdomains = strings.CutPrefix(rest, "*.")
-	rest, port := cutAnyPort(rest)
+	rest, everyPort := strings.CutSuffix(rest, ":*")
 	p.origin, ok = originOf(scheme, rest)
 	// A wildcard needs something to stand at: an opaque host may be empty, and have
 	// dots where no label is.
-	if p.subdomains && strings.HasPrefix("."+p.origin.host+".", "..") || port == anyPort && p.origin.host == "" {
+	if p.subdomains && strings.HasPrefix("."+p.origin.host+".", "..") || everyPort && p.origin.host == "" {
 		ok = false
 	}
-	if port == anyPort {
+	if everyPort {
 		ok = ok && p.origin.port == NoPort
 		p.origin.port = anyPort
 	}
 	return p, ok
-}
-
-func cutAnyPort(s string) (rest string, port int) {
-	if rest, found := strings.CutSuffix(s, ":*"); found {
-		return rest, anyPort
-	}
-	return s, NoPort
 }
 
 // trustsStrangers reports whether a policy that allows credentials may not have the pattern.

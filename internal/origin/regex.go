@@ -1,10 +1,11 @@
 package origin
 
 import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
-
 	"regexp/syntax"
+	"strconv"
 	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // compileRegex compiles a regex that the whole origin must match. If it can't, it says
@@ -16,7 +17,7 @@ func compileRegex(expr string, budget *RegexBudget) (a *automaton, kind problem.
 	if budget.spent() {
 		return nil, 0, "", ""
 	}
-	memory, what, instead := RegexMemory(expr)
+	memory, what, instead := regexMemory(expr)
 	if what != "" {
 		return nil, problem.RegexTooCostly, what, instead
 	}
@@ -64,7 +65,7 @@ func invalidRegex(err error) (what, instead string) {
 const exampleRegex = `https://([a-z0-9-]+\.)*example\.com`
 
 // regexEntry is the entry of allow_origins for a regex.
-func regexEntry(expr string) string { return `{"regex": ` + quoteAll(expr) + `}` }
+func regexEntry(expr string) string { return `{"regex": ` + strconv.Quote(expr) + `}` }
 
 // regex compiles the regex of the entry and reports what is wrong with it, or doubtful.
 func (b *originBuilder) regex(expr string) *automaton {
@@ -82,7 +83,7 @@ func (b *originBuilder) regex(expr string) *automaton {
 			if pattern, ok := wildcard(expr, b.credentials); ok {
 				instead = mending{expr: pattern, pattern: true}.instead()
 			}
-			b.Report(kind, what, instead, false)
+			b.Report(kind, what, instead)
 		}
 		return nil
 	case !b.judge(expr, a, v):
@@ -106,22 +107,19 @@ func (b *originBuilder) judge(expr string, a *automaton, v verdict) (ok bool) {
 	switch {
 	case v.nothing:
 		if !b.again && b.Wants(true) {
-			kind, what, instead := b.matchesNothing(expr, a, v)
-			b.Report(kind, what, instead, true)
+			b.Report(b.matchesNothing(expr, a, v))
 		}
 		return true
 	case !b.credentials:
 		if v.others && !v.everySite && b.Wants(true) {
-			what, instead := b.alsoMatches(expr, v)
-			b.Report(problem.OtherOwners, what, instead, true)
+			b.Report(b.alsoMatches(expr, v))
 		}
 		return true
 	case v.trusted():
 		return true
 	}
 	if b.Wants(false) {
-		kind, what, instead := b.untrusted(expr, v)
-		b.Report(kind, what, instead, false)
+		b.Report(b.untrusted(expr, v))
 	}
 	return false
 }
@@ -134,12 +132,12 @@ func (b *originBuilder) matchesNothing(expr string, a *automaton, v verdict) (ki
 	return problem.NeverSent, "the regex " + problem.Quote(expr) + " matches no origin" + m.because, m.instead()
 }
 
-func (b *originBuilder) alsoMatches(expr string, v verdict) (what, instead string) {
+func (b *originBuilder) alsoMatches(expr string, v verdict) (kind problem.Kind, what, instead string) {
 	instead = mendRegex(expr, v, false, b.regexBudget.advice).instead()
 	if wildcard := "https://*" + v.domain; strings.HasPrefix(v.domain, ".") && validPattern(wildcard) {
 		instead += ", or " + problem.Quote(wildcard) + " for all sites there"
 	}
-	return "the regex " + problem.Quote(expr) + " also matches " + v.example(), instead
+	return problem.OtherOwners, "the regex " + problem.Quote(expr) + " also matches " + v.example(), instead
 }
 
 // untrusted says why a policy that allows credentials may not have a regex.

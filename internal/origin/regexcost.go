@@ -8,8 +8,8 @@ import (
 
 // Limits of a regex, far above what a list of origins needs.
 const (
-	// MaxRegex is how many bytes a regex may have.
-	MaxRegex = 4096
+	// maxRegex is how many bytes a regex may have.
+	maxRegex = 4096
 	// maxInstructions bounds what a regex becomes, with its counted repetitions
 	// written out, and so the depth to which the packages that compile it recurse.
 	maxInstructions = 4096
@@ -19,13 +19,13 @@ const (
 	maxClassBytes = 1 << 20
 )
 
-// RegexMemory is about how many bytes it takes to compile a regex, at the most, as
+// regexMemory is about how many bytes it takes to compile a regex, at the most, as
 // far as its text tells; and what is wrong with one that is beyond the limits, and
 // what to do instead. It takes time linear in the text.
 //
 // It goes before the parser, which would take a hundred megabytes for twenty bytes.
-func RegexMemory(expr string) (bytes int, what, instead string) {
-	if len(expr) > MaxRegex {
+func regexMemory(expr string) (bytes int, what, instead string) {
+	if len(expr) > maxRegex {
 		return 0, "the regex has more than 4096 bytes", "list the origins, or write several regexes"
 	}
 	s := regexScanner{expr: expr, fold: strings.Contains(expr, "(?") && strings.Contains(expr, "i")}

@@ -19,7 +19,7 @@ type mending struct {
 
 func (m mending) instead() string {
 	if m.pattern {
-		return "write " + quoteAll(m.expr) + ", which is no regex"
+		return "write " + strconv.Quote(m.expr) + ", which is no regex"
 	}
 	return "write " + regexEntry(m.expr)
 }
@@ -138,9 +138,6 @@ func QuoteRegex(text string) string {
 	}
 	return b.String()
 }
-
-// quoteAll quotes text of any length, as JSON does.
-func quoteAll(s string) string { return strconv.Quote(s) }
 
 // A token is a piece of a regex.
 type token struct {

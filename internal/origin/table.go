@@ -12,7 +12,6 @@ import (
 type originTable struct {
 	text  strings.Builder
 	slots []tableSlot // a power of two of them
-	n     int
 }
 
 // A tableSlot says where a text is. The zero value is a free slot: no text is empty.
@@ -49,19 +48,13 @@ func newOriginTable(n, bytes int) *originTable {
 // add adds a text, and reports whether it wasn't there yet. There must be room.
 func (t *originTable) add(s string) bool {
 	h := maphash.String(tableSeed, s)
-	mark, mask := tableMark(h, len(s)), uint64(len(t.slots)-1)
-	for i := h & mask; ; i = (i + 1) & mask {
-		slot := &t.slots[i]
-		switch {
-		case slot.mark == 0:
-			*slot = tableSlot{uint32(t.text.Len()), mark}
-			t.text.WriteString(s)
-			t.n++
-			return true
-		case slot.mark == mark && t.at(*slot) == s:
-			return false
-		}
+	slot := find(t, s, h)
+	if slot.mark != 0 {
+		return false
 	}
+	*slot = tableSlot{uint32(t.text.Len()), tableMark(h, len(s))}
+	t.text.WriteString(s)
+	return true
 }
 
 // get returns the table's own copy of a text, or "" if it has none.
@@ -69,33 +62,21 @@ func (t *originTable) get(s string) string {
 	if t == nil || len(s) > maxTableText {
 		return ""
 	}
-	h := maphash.String(tableSeed, s)
-	mark, mask := tableMark(h, len(s)), uint64(len(t.slots)-1)
-	for i := h & mask; ; i = (i + 1) & mask {
-		slot := t.slots[i]
-		if slot.mark == 0 {
-			return ""
-		}
-		if slot.mark == mark && t.at(slot) == s {
-			return t.at(slot)
-		}
-	}
+	return t.at(*find(t, s, maphash.String(tableSeed, s)))
 }
 
 // has is get for a text that was put together in a buffer.
 func (t *originTable) has(s []byte) bool {
-	if t == nil || len(s) > maxTableText {
-		return false
-	}
-	h := maphash.Bytes(tableSeed, s)
+	return t != nil && len(s) <= maxTableText && find(t, s, maphash.Bytes(tableSeed, s)).mark != 0
+}
+
+// find is the slot of a text with the hash h, or the free one in which it would be.
+func find[S string | []byte](t *originTable, s S, h uint64) *tableSlot {
 	mark, mask := tableMark(h, len(s)), uint64(len(t.slots)-1)
 	for i := h & mask; ; i = (i + 1) & mask {
-		slot := t.slots[i]
-		if slot.mark == 0 {
-			return false
-		}
-		if slot.mark == mark && t.at(slot) == string(s) {
-			return true
+		slot := &t.slots[i]
+		if slot.mark == 0 || slot.mark == mark && t.at(*slot) == string(s) {
+			return slot
 		}
 	}
 }

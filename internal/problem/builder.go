@@ -9,7 +9,12 @@ type Builder struct {
 	// The entry that problems are about: its index, -1 for the field as a whole, and where
 	// it stands.
 	index, offset int
+	warning       bool // what Wants was asked for is one
 }
+
+// NewBuilder is a Builder whose problems are about the field as a whole, until [Builder.At]
+// is called.
+func NewBuilder(to Reporter, field string) Builder { return Builder{To: to, Field: field, index: -1} }
 
 // At makes an entry the one that is compiled.
 func (b *Builder) At(index, offset int) { b.index, b.offset = index, offset }
@@ -17,30 +22,30 @@ func (b *Builder) At(index, offset int) { b.index, b.offset = index, offset }
 // Whole makes what is said next be about the list as a whole.
 func (b *Builder) Whole() { b.At(-1, 0) }
 
-// Wants reports whether a problem of the entry is to be described. It is asked before
-// words are put together for a problem of which there may be thousands.
+// Wants reports whether a problem of the entry is to be described, by Report. It is asked
+// before words are put together for a problem of which there may be thousands.
 func (b *Builder) Wants(warning bool) bool {
-	b.Failed = b.Failed || !warning
+	b.warning, b.Failed = warning, b.Failed || !warning
 	return b.To.Wants(warning)
 }
 
-// Report describes a problem that is wanted.
-func (b *Builder) Report(kind Kind, what, instead string, warning bool) {
+// Report describes a problem that is wanted, a warning if Wants was last asked for one.
+func (b *Builder) Report(kind Kind, what, instead string) {
 	b.To.Report(Problem{
-		Kind: kind, Field: b.Field, Index: b.index, Offset: b.offset, What: what, Instead: instead, Warning: warning,
+		Kind: kind, Field: b.Field, Index: b.index, Offset: b.offset, What: what, Instead: instead, Warning: b.warning,
 	})
 }
 
 // Fail reports what is wrong.
 func (b *Builder) Fail(kind Kind, what, instead string) {
 	if b.Wants(false) {
-		b.Report(kind, what, instead, false)
+		b.Report(kind, what, instead)
 	}
 }
 
 // Warn reports what is doubtful.
 func (b *Builder) Warn(kind Kind, what, instead string) {
 	if b.Wants(true) {
-		b.Report(kind, what, instead, true)
+		b.Report(kind, what, instead)
 	}
 }
