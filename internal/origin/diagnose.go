@@ -79,6 +79,18 @@ func (m *mender) try(s string, depth int) string {
 	return strconv.Quote(s)
 }
 
+// meant is the diagnosis of an entry that can be mended.
+func meant(what string, mended ...string) diagnosis { return diagnosis{what: what, mended: mended} }
+
+// neverSent is the diagnosis of an entry that can be mended, and is an origin but for how
+// browsers write it.
+func neverSent(what string, mended ...string) diagnosis {
+	return diagnosis{kind: problem.NeverSent, what: what, mended: mended}
+}
+
+// advised is the diagnosis of an entry that can't be mended.
+func advised(what, instead string) diagnosis { return diagnosis{what: what, instead: instead} }
+
 // of says in words what is wrong with the entry.
 func (d *diagnosis) of(entry string) string {
 	if strings.HasPrefix(d.what, " ") {
@@ -137,13 +149,8 @@ func (m *mender) acceptsRegex(expr string) bool {
 	if m.regexes--; m.regexes < 0 {
 		return false
 	}
-	budget := &RegexBudget{steps: regexSteps / 16}
-	a, _, what, _ := compileRegex(expr, budget)
-	if a == nil || what != "" {
-		return false
-	}
-	v := examine(a, budget)
-	return !budget.spent() && (!m.credentials || v.trusted())
+	v, ok := judge(expr, &RegexBudget{steps: regexSteps / 16})
+	return ok && (!m.credentials || v.trusted())
 }
 
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
@@ -163,10 +170,12 @@ func diagnose(s string) diagnosis {
 		return diagnoseRegex(s)
 	}
 	if list := splitList(s); len(list) > 1 || len(list) == 1 && list[0] != s {
-		return diagnosis{what: " is a list in one string", mended: list, all: true, instead: "write each origin as a string of its own"}
+		return diagnosis{
+			what: " is a list in one string", mended: list, all: true, instead: "write each origin as a string of its own",
+		}
 	}
 	if strings.ContainsFunc(s, unicode.IsSpace) {
-		return diagnosis{what: " contains white space", instead: "write each origin as a string of its own, without spaces"}
+		return advised(" contains white space", "write each origin as a string of its own, without spaces")
 	}
 	scheme, rest, found := strings.Cut(s, "://")
 	switch {
@@ -182,23 +191,20 @@ func diagnose(s string) diagnosis {
 		}
 		return d
 	case !validScheme(strings.ToLower(scheme)):
-		return diagnosis{what: " has an invalid scheme", instead: `write a scheme such as "https"`}
+		return advised(" has an invalid scheme", `write a scheme such as "https"`)
 	case strings.ToLower(scheme) != scheme:
-		return diagnosis{kind: problem.NeverSent, what: " has upper-case letters, which browsers never send in an origin",
-			mended: []string{strings.ToLower(scheme) + "://" + rest}}
+		return neverSent(" has upper-case letters, which browsers never send in an origin", strings.ToLower(scheme)+"://"+rest)
 	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && IsASCII(s):
-		return diagnosis{kind: problem.NeverSent, what: " has upper-case letters, which browsers never send in an origin",
-			mended: []string{strings.ToLower(withoutPath(s))}}
+		return neverSent(" has upper-case letters, which browsers never send in an origin", strings.ToLower(withoutPath(s)))
 	case rest == "":
-		return diagnosis{what: " has no host", mended: []string{s + "app.example"}}
+		return meant(" has no host", s+"app.example")
 	}
 	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
 		part := map[byte]string{'/': "a path", '?': "a query", '#': "a fragment", '\\': "a backslash"}[rest[i]]
-		return diagnosis{what: " has " + part + slashOnly(rest[i:]) + ", and an origin is only scheme, host and port",
-			mended: []string{withoutPath(s)}}
+		return meant(" has "+part+slashOnly(rest[i:])+", and an origin is only scheme, host and port", withoutPath(s))
 	}
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		return diagnosis{what: " has user information, which an origin never has", mended: []string{scheme + "://" + rest[i+1:]}}
+		return meant(" has user information, which an origin never has", scheme+"://"+rest[i+1:])
 	}
 	if inner := strings.TrimSuffix(strings.TrimPrefix(rest, "*."), ":*"); strings.Contains(inner, "*") || inner == "" || inner == "*" {
 		return diagnoseWildcard(s, scheme, rest)
@@ -218,13 +224,13 @@ func diagnoseText(s string) diagnosis {
 	unquoted := strings.Trim(s, "\"'`<>“”‘’")
 	switch {
 	case trimmed == "":
-		return diagnosis{what: "is empty", instead: anOrigin}
+		return advised("is empty", anOrigin)
 	case strings.ContainsRune(s, utf8.RuneError):
-		return diagnosis{what: " has U+FFFD, which stands where a character was lost", instead: "write it anew, and save the file as UTF-8"}
+		return advised(" has U+FFFD, which stands where a character was lost", "write it anew, and save the file as UTF-8")
 	case trimmed != s:
-		return diagnosis{what: " has white space around it", mended: []string{trimmed}}
+		return meant(" has white space around it", trimmed)
 	case visible != s:
-		return diagnosis{what: " has a character that can't be seen", mended: []string{visible}}
+		return meant(" has a character that can't be seen", visible)
 	case unquoted != s && ownOrigin(unquoted):
 		d := diagnoseScheme(unquoted)
 		d.what = d.of(unquoted)
@@ -232,9 +238,9 @@ func diagnoseText(s string) diagnosis {
 	case unquoted != s && strings.HasPrefix(s, "<") && strings.ContainsFunc(unquoted, unicode.IsSpace):
 		return diagnosis{kind: problem.Placeholder, what: " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
 	case unquoted != s && strings.Trim(s, "<>") == unquoted:
-		return diagnosis{what: " has brackets around it", mended: []string{unquoted}}
+		return meant(" has brackets around it", unquoted)
 	case unquoted != s:
-		return diagnosis{what: " has quotes within the string", mended: []string{unquoted}}
+		return meant(" has quotes within the string", unquoted)
 	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") && !strings.Contains(s, "://["):
 		return diagnosis{what: " is a list in one string", mended: []string{s[1 : len(s)-1]}, instead: "write each origin as a string of its own"}
 	}
@@ -254,25 +260,25 @@ func diagnoseScheme(s string) diagnosis {
 	}
 	switch {
 	case strings.EqualFold(s, "null"):
-		return diagnosis{what: " is not an origin", mended: []string{"null"}}
-	case strings.Trim(s, "*") == "":
-		return diagnosis{what: " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+		return meant(" is not an origin", "null")
+	case strings.Trim(s, "*") == "" || everyone(s):
+		return diagnosis{
+			what: " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials",
+		}
 	case head == "blob" && strings.Contains(tail, "://"):
-		return diagnosis{what: " is a blob's URL, whose pages have the origin of the page that made it", mended: []string{withoutPath(tail)}}
-	case everyone(s):
-		return diagnosis{what: " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials"}
+		return meant(" is a blob's URL, whose pages have the origin of the page that made it", withoutPath(tail))
 	case ownOrigin(s):
-		return diagnosis{what: " is not an origin", instead: "leave it out: pages of the API's own origin need no CORS"}
+		return advised(" is not an origin", "leave it out: pages of the API's own origin need no CORS")
 	case colon && neverOrigin(head):
-		return diagnosis{kind: problem.NeverSent, what: ` is no page's origin: pages of the scheme ` + head + ` have the origin "null"`, mended: []string{"null"}}
+		return neverSent(` is no page's origin: pages of the scheme `+head+` have the origin "null"`, "null")
 	case strings.Contains(s, ":/"):
-		return diagnosis{what: " has one slash where two should stand", mended: []string{strings.Replace(s, ":/", "://", 1)}}
+		return meant(" has one slash where two should stand", strings.Replace(s, ":/", "://", 1))
 	case colon && tail == "" && validScheme(head):
-		return diagnosis{what: " is a scheme alone", mended: []string{head + "://"}}
+		return meant(" is a scheme alone", head+"://")
 	case colon && validScheme(head) && !strings.Contains(head, ".") && head != "http" && head != "https" && strings.Trim(tail, "0123456789*") == tail:
-		return diagnosis{what: " has no slashes after its scheme", mended: []string{head + "://" + tail}}
+		return meant(" has no slashes after its scheme", head+"://"+tail)
 	}
-	return diagnosis{what: " has no scheme", mended: []string{withoutPath(scheme + host)}}
+	return meant(" has no scheme", withoutPath(scheme+host))
 }
 
 // everyone reports whether an entry is a word for every origin in another tool.
@@ -438,21 +444,21 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 		n, ok := parseUint(port, 65535)
 		switch shorter := strings.TrimLeft(port, "0"); {
 		case port == "":
-			return diagnosis{what: " has a colon and no port", mended: []string{scheme + "://" + host}}
+			return meant(" has a colon and no port", scheme+"://"+host)
 		case !ok && shorter != "" && shorter != port:
-			return diagnosis{what: " has an invalid port", mended: []string{scheme + "://" + host + ":" + shorter}}
+			return meant(" has an invalid port", scheme+"://"+host+":"+shorter)
 		case !ok:
-			return diagnosis{what: " has an invalid port", instead: `write a number from 0 to 65535, or "*"`}
+			return advised(" has an invalid port", `write a number from 0 to 65535, or "*"`)
 		case n == defaultPort(scheme):
-			return diagnosis{kind: problem.NeverSent, what: " has the default port of its scheme, which browsers leave out", mended: []string{scheme + "://" + host + everyPort}}
+			return neverSent(" has the default port of its scheme, which browsers leave out", scheme+"://"+host+everyPort)
 		case everyPort != "":
-			return diagnosis{what: " has two ports", mended: []string{scheme + "://" + host + everyPort}}
+			return meant(" has two ports", scheme+"://"+host+everyPort)
 		}
 	}
 	tail := rest[len(host):]
 	switch {
 	case host == "":
-		return diagnosis{what: " has no host", mended: []string{scheme + "://app.example"}}
+		return meant(" has no host", scheme+"://app.example")
 	case len(host) > MaxHost:
 		return diagnosis{kind: problem.TooLarge, what: "the host is longer than the " + strconv.Itoa(MaxHost) + " characters that DNS allows", instead: "shorten it"}
 	case !IsASCII(host):
@@ -462,13 +468,13 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 		}
 		return d
 	case !special(scheme):
-		return diagnosis{what: " has an invalid host", instead: "write letters, digits, hyphens, dots and underscores"}
+		return advised(" has an invalid host", "write letters, digits, hyphens, dots and underscores")
 	case endsInNumber(host):
-		return diagnosis{what: " has an invalid IPv4 address", instead: `write four numbers from 0 to 255, such as "http://192.0.2.1"`}
+		return advised(" has an invalid IPv4 address", `write four numbers from 0 to 255, such as "http://192.0.2.1"`)
 	case strings.HasPrefix(host, ".") && len(host) > 1:
-		return diagnosis{what: " begins with a dot", mended: []string{scheme + "://*" + host + tail}}
+		return meant(" begins with a dot", scheme+"://*"+host+tail)
 	}
-	return diagnosis{what: " has an invalid host", instead: "write letters, digits, hyphens and dots"}
+	return advised(" has an invalid host", "write letters, digits, hyphens and dots")
 }
 
 // diagnoseIPv6 says what is wrong with a host that should be an IPv6 address.
@@ -479,7 +485,7 @@ func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
 	}
 	pieces, ok := parseIPv6(address)
 	if !ok {
-		return diagnosis{what: " has an invalid IPv6 address", instead: `write it as browsers do, such as "http://[::1]:8080"`}
+		return advised(" has an invalid IPv6 address", `write it as browsers do, such as "http://[::1]:8080"`)
 	}
 	short := string(appendIPv6(nil, pieces))
 	if strings.TrimPrefix(tail, ":") == strconv.Itoa(defaultPort(scheme)) || everyPort != "" {

@@ -118,12 +118,19 @@ func ownName(end string) (domain string, ok bool) {
 // right reports whether a regex would be accepted without a warning. Where the budget is
 // spent nothing is known of it.
 func right(expr string, credentials bool, budget *RegexBudget) bool {
+	v, ok := judge(expr, budget)
+	return ok && !v.nothing && !v.others && !v.everySite && (!credentials || !v.plain && !v.doubt)
+}
+
+// judge finds out what a regex matches; ok is false if it can't be compiled, or takes more
+// than the budget.
+func judge(expr string, budget *RegexBudget) (v verdict, ok bool) {
 	a, _, _, _ := compileRegex(expr, budget)
 	if a == nil {
-		return false
+		return v, false
 	}
-	v := examine(a, budget)
-	return !budget.spent() && !v.nothing && !v.others && !v.everySite && (!credentials || !v.plain && !v.doubt)
+	v = examine(a, budget)
+	return v, !budget.spent()
 }
 
 // QuoteRegex is a regex that matches the text and nothing else. Package regexp has one

@@ -23,16 +23,10 @@ var table string
 // registries such as github.io included. The domain is in lower case and
 // Punycode, without a trailing dot.
 func Is(domain string) bool {
-	i := strings.LastIndexByte(domain, '.')
-	if i < 0 {
+	rest, rules, ok := rulesFor(domain)
+	if !ok {
 		return true // the list's implicit rule: every top-level domain
 	}
-	rest, tld := domain[:i], domain[i+1:]
-	line, ok := find(table, '\n', tld)
-	if !ok {
-		return false
-	}
-	_, rules, _ := strings.Cut(line, " ")
 	if _, ok := find(rules, ' ', rest); ok {
 		return true
 	}
@@ -50,17 +44,21 @@ func Is(domain string) bool {
 // Over reports whether public suffixes lie below domain, which is none itself: as
 // s3.amazonaws.com lies below amazonaws.com, and every name below kobe.jp is one.
 func Over(domain string) bool {
+	rest, rules, _ := rulesFor(domain)
+	_, ok := find(rules, ' ', "^"+rest)
+	return ok
+}
+
+// rulesFor are the rules of a domain's top-level domain, and the domain without that; ok
+// is false for a top-level domain itself.
+func rulesFor(domain string) (rest, rules string, ok bool) {
 	i := strings.LastIndexByte(domain, '.')
 	if i < 0 {
-		return false
+		return "", "", false
 	}
-	line, ok := find(table, '\n', domain[i+1:])
-	if !ok {
-		return false
-	}
-	_, rules, _ := strings.Cut(line, " ")
-	_, ok = find(rules, ' ', "^"+domain[:i])
-	return ok
+	line, _ := find(table, '\n', domain[i+1:])
+	_, rules, _ = strings.Cut(line, " ")
+	return domain[:i], rules, true
 }
 
 // find finds the element whose first word is key in a sorted list.
