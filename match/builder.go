@@ -19,13 +19,13 @@ type Builder[T any] struct {
 // NewBuilder returns a Builder. The names of the rules, which are numbered in the order
 // in which they are added, are for messages.
 func NewBuilder[T any](r problem.Reporter, name func(rule int) string) *Builder[T] {
-	return &Builder[T]{builder: builder{reporter: r, name: name}}
+	return &Builder[T]{builder: builder{Builder: problem.Builder{To: r}, name: name}}
 }
 
 // Check returns what is wrong or doubtful with a match on its own.
 func Check(m Match) *Problems {
 	r := &Problems{}
-	b := builder{reporter: r}
+	b := builder{Builder: problem.Builder{To: r}}
 	b.add(m, true)
 	return r
 }
@@ -44,7 +44,7 @@ func (b *Builder[T]) Add(m Match, value T, complete bool) {
 // Table returns the table of all rules, or nil if something was wrong.
 func (b *Builder[T]) Table() *Table[T] {
 	b.compareShared()
-	if b.failed {
+	if b.Failed {
 		return nil
 	}
 	return &Table[T]{b.values, b.index}
@@ -52,15 +52,10 @@ func (b *Builder[T]) Table() *Table[T] {
 
 // A builder is a Builder but for the values.
 type builder struct {
-	reporter problem.Reporter
-	name     func(rule int) string
-	index    index
-	last     number // of the rule that is added
-	failed   bool   // something is more than a warning
-
-	// What is said next is about this entry of the last rule.
-	field string
-	entry int
+	problem.Builder
+	name  func(rule int) string
+	index index
+	last  number // of the rule that is added
 
 	// For one rule at a time, kept to be used again.
 	hosts []hostEntry
@@ -102,7 +97,8 @@ const (
 
 func (b *builder) add(m Match, complete bool) {
 	b.last++
-	b.failed = b.failed || !complete
+	b.Rule = int32(b.last) - 1
+	b.Failed = b.Failed || !complete
 	b.addRoutes(m.Routes, complete)
 	if m.OnlyRoutes() {
 		return
@@ -123,52 +119,37 @@ func (b *builder) add(m Match, complete bool) {
 }
 
 // about makes an entry what is said next is about.
-func (b *builder) about(field string, entry int) { b.field, b.entry = field, entry }
-
-// wrong reports a problem of a rule in words that are put together if they are wanted.
-func (b *builder) wrong(rule number, kind problem.Kind, words func() (what, instead string)) {
-	b.failed = true
-	if b.reporter.Wants(false) {
-		what, instead := words()
-		b.report(rule, kind, what, instead, false)
-	}
+func (b *builder) about(field string, entry int) {
+	b.Field = field
+	b.At(entry, 0)
 }
 
-// conflict reports that two rules claim the same.
+// conflict reports that a rule claims what another one does.
 func (b *builder) conflict(rule, other number, claim Claim) {
-	b.wrong(rule, problem.Conflict, func() (what, instead string) {
-		return "claims " + claim.String() + ", as " + b.name(int(other)-1) + " does",
-			"give the two policies different matches, or make them one"
-	})
+	if b.Wants(false) {
+		b.Rule = int32(rule) - 1
+		b.Report(problem.Conflict, "claims "+claim.String()+", as "+b.name(int(other)-1)+" does",
+			"give the two policies different matches, or make them one")
+		b.Rule = int32(b.last) - 1
+	}
 }
 
 // twice warns that an entry is there already.
 func (b *builder) twice(text string) {
-	if b.reporter.Wants(true) {
-		b.warn(problem.Duplicate, problem.Quote(text)+" is listed twice", "leave one out")
+	if b.Wants(true) {
+		b.Report(problem.Duplicate, problem.Quote(text)+" is listed twice", "leave one out")
 	}
 }
 
-// warn describes a warning that is wanted.
-func (b *builder) warn(kind problem.Kind, what, instead string) {
-	b.report(b.last, kind, what, instead, true)
-}
-
-func (b *builder) report(rule number, kind problem.Kind, what, instead string, warning bool) {
-	b.reporter.Report(problem.Problem{
-		Kind: kind, Rule: int(rule) - 1, Field: b.field, Index: b.entry, What: what, Instead: instead, Warning: warning,
-	})
-}
-
 func (b *builder) addRoutes(routes []string, complete bool) {
-	seen := newSeen[string](len(routes))
+	seen := map[string]bool{}
 	for i, route := range routes {
 		b.about("match.routes", i)
 		other := b.index.routes[route]
 		switch {
 		case route == "":
-			b.wrong(b.last, problem.Missing, func() (what, instead string) { return "is empty", "write the name of a route" })
-		case seen.before(route):
+			b.Fail(problem.Missing, "is empty", "write the name of a route")
+		case seen[route]:
 			b.twice(route)
 		case !complete:
 		case other != 0:
@@ -179,29 +160,33 @@ func (b *builder) addRoutes(routes []string, complete bool) {
 			}
 			b.index.routes[strings.Clone(route)] = b.last
 		}
+		seen[route] = true
 	}
 }
 
 // readPaths reads match.paths into b.paths, without what is listed twice. It reports
 // whether all are right.
 func (b *builder) readPaths(paths []Path) (ok bool) {
-	seen := newSeen[Path](len(paths))
+	seen := map[Path]bool{}
 	b.paths = slices.Grow(b.paths[:0], max(1, len(paths)))
 	ok = true
 	for i, p := range paths {
 		b.about("match.paths", i)
 		key := p.Canonical()
 		if f := p.check(); f != right {
-			b.wrong(b.last, problem.InvalidPath, func() (what, instead string) { return f.ofPath(p) })
+			if b.Wants(false) {
+				b.Report(f.ofPath(p))
+			}
 			ok = false
 			continue
 		}
-		if seen.before(key) {
+		if seen[key] {
 			b.twice(key.Path)
 			continue
 		}
-		if doubtfulPath(p.Path) && b.reporter.Wants(true) {
-			b.warn(diagnoseDoubtfulPath(p))
+		seen[key] = true
+		if doubtfulPath(p.Path) && b.Wants(true) {
+			b.Report(diagnoseDoubtfulPath(p))
 		}
 		b.paths = append(b.paths, pathEntry{key, p.Path, i})
 	}
@@ -214,22 +199,24 @@ func (b *builder) readPaths(paths []Path) (ok bool) {
 // readHosts reads match.hosts into b.hosts, those that are right, without what is
 // listed twice.
 func (b *builder) readHosts(hosts []string) {
-	seen := newSeen[string](len(hosts))
+	seen := map[string]bool{}
 	b.hosts = slices.Grow(b.hosts[:0], max(1, len(hosts)))
 	for i, host := range hosts {
 		b.about("match.hosts", i)
 		pattern, f := parseHost(host)
 		if f != right {
-			b.wrong(b.last, problem.InvalidHost, func() (what, instead string) { return f.ofHost(host) })
+			if b.Wants(false) {
+				b.Report(f.ofHost(host))
+			}
 			continue
 		}
-		if seen.before(pattern.text) {
+		if seen[pattern.text] {
 			b.twice(pattern.text)
 			continue
 		}
-		if scheme := pattern.schemeOfPort(); scheme != "" && b.reporter.Wants(true) {
-			what, instead := pattern.matchesHardly(scheme)
-			b.warn(problem.NeverSent, what, instead)
+		seen[pattern.text] = true
+		if scheme := pattern.schemeOfPort(); scheme != "" && b.Wants(true) {
+			b.Report(pattern.matchesHardly(scheme))
 		}
 		b.index.ports = b.index.ports || pattern.hasPort()
 		b.hosts = append(b.hosts, hostEntry{pattern.text, i})
@@ -237,26 +224,6 @@ func (b *builder) readHosts(hosts []string) {
 	if len(hosts) == 0 {
 		b.hosts = append(b.hosts, hostEntry{"", -1})
 	}
-}
-
-// A seen has the entries of a list so far; nil if the list has but one.
-type seen[K comparable] map[K]struct{}
-
-func newSeen[K comparable](n int) seen[K] {
-	if n <= 1 {
-		return nil
-	}
-	return make(seen[K], n)
-}
-
-// before reports whether an entry has been there before, and adds it.
-func (s seen[K]) before(key K) bool {
-	if s == nil {
-		return false
-	}
-	_, ok := s[key]
-	s[key] = struct{}{}
-	return ok
 }
 
 // table returns a host's table, made where it is missing.
@@ -333,11 +300,8 @@ func (b *builder) shareAmong(t *pathTable) bool {
 		b.shared = append(b.shared, sharing{strings.Clone(h.text), table})
 		if len(table.shared) > maxShared {
 			b.about("match.hosts", h.entry)
-			b.wrong(b.last, problem.TooLarge, func() (what, instead string) {
-				return h.text + " is in more than " + strconv.Itoa(maxShared) +
-						" different lists of hosts that have many paths",
-					"give these policies the same match.hosts, or each its own hosts"
-			})
+			what := h.text + " is in more than " + strconv.Itoa(maxShared) + " different lists of hosts that have many paths"
+			b.Fail(problem.TooLarge, what, "give these policies the same match.hosts, or each its own hosts")
 			return false
 		}
 	}
@@ -366,10 +330,8 @@ func (b *builder) compareShared() {
 			}
 		}
 		if left < 0 {
-			b.wrong(b.last, problem.TooLarge, func() (what, instead string) {
-				return "shares too many hosts and paths with other policies to be compared with them",
-					"give policies that have many paths the same match.hosts, or each its own"
-			})
+			b.Fail(problem.TooLarge, "shares too many hosts and paths with other policies to be compared with them",
+				"give policies that have many paths the same match.hosts, or each its own")
 			return
 		}
 	}

@@ -21,21 +21,21 @@ type fault struct {
 var right fault
 
 // ofHost says in words what is wrong with an entry of match.hosts, and what to write instead.
-func (f fault) ofHost(host string) (what, instead string) {
+func (f fault) ofHost(host string) (kind problem.Kind, what, instead string) {
 	what = f.what
 	if host != "" {
 		what = problem.Quote(host) + what
 	}
-	return what, mendHost(host, f.instead)
+	return problem.InvalidHost, what, mendHost(host, f.instead)
 }
 
 // ofPath says in words what is wrong with an entry of match.paths, and what to write instead.
-func (f fault) ofPath(p Path) (what, instead string) {
+func (f fault) ofPath(p Path) (kind problem.Kind, what, instead string) {
 	what = f.what
 	if p.Path != "" {
 		what = "the path " + problem.Quote(p.Path) + what
 	}
-	return what, mendPath(p, f.instead)
+	return problem.InvalidPath, what, mendPath(p, f.instead)
 }
 
 // check finds what is wrong with a path.
@@ -99,9 +99,9 @@ func (p hostPattern) schemeOfPort() string {
 }
 
 // matchesHardly says what is doubtful about a pattern with the port of a scheme.
-func (p hostPattern) matchesHardly(scheme string) (what, instead string) {
+func (p hostPattern) matchesHardly(scheme string) (kind problem.Kind, what, instead string) {
 	portless := p.text[:strings.LastIndexByte(p.text, ':')]
-	return problem.Quote(p.text) + " matches hardly any request, because browsers leave out the port of " + scheme,
+	return problem.NeverSent, problem.Quote(p.text) + " matches hardly any request, because browsers leave out the port of " + scheme,
 		"write " + problem.Quote(portless) + ", which is for requests with a port and without"
 }
 

@@ -38,7 +38,7 @@ func TestHostsAndPathsMended(t *testing.T) {
 		strings.Repeat("a.example,", 200) + "ü": "write the host's",
 	} {
 		_, f := parseHost(entry)
-		if _, instead := f.ofHost(entry); !strings.HasPrefix(instead, want) || strings.HasSuffix(want, `"`) && instead != want {
+		if _, _, instead := f.ofHost(entry); !strings.HasPrefix(instead, want) || strings.HasSuffix(want, `"`) && instead != want {
 			t.Errorf("host %q: %s, want %s", entry, instead, want)
 		}
 	}
@@ -57,7 +57,7 @@ func TestHostsAndPathsMended(t *testing.T) {
 		"/" + strings.Repeat("ä", 400): "write them",
 	} {
 		p := Path{Path: path}
-		if _, instead := p.check().ofPath(p); !strings.HasPrefix(instead, want) {
+		if _, _, instead := p.check().ofPath(p); !strings.HasPrefix(instead, want) {
 			t.Errorf("path %q: %s, want %s", path, instead, want)
 		}
 	}

@@ -1,15 +1,17 @@
 package problem
 
-// A Builder reports the problems of one field, an entry after the other.
+// A Builder reports the problems of a field, an entry after the other.
 type Builder struct {
 	To    Reporter
 	Field string
-	// Failed says that something is more than a warning.
-	Failed bool
 	// The entry that problems are about: its index, -1 for the field as a whole, and where
 	// it stands.
 	index, offset int
-	warning       bool // what Wants was asked for is one
+	// Rule is the index of the rule that the field is of.
+	Rule int32
+	// Failed says that something is more than a warning.
+	Failed  bool
+	warning bool // what Wants was asked for is one
 }
 
 // NewBuilder is a Builder whose problems are about the field as a whole, until [Builder.At]
@@ -32,7 +34,8 @@ func (b *Builder) Wants(warning bool) bool {
 // Report describes a problem that is wanted, a warning if Wants was last asked for one.
 func (b *Builder) Report(kind Kind, what, instead string) {
 	b.To.Report(Problem{
-		Kind: kind, Field: b.Field, Index: b.index, Offset: b.offset, What: what, Instead: instead, Warning: b.warning,
+		Kind: kind, Warning: b.warning, Rule: int(b.Rule), Field: b.Field, Index: b.index, Offset: b.offset,
+		What: what, Instead: instead,
 	})
 }
 
