@@ -164,7 +164,7 @@ func (r *reader) read() *match.Table[*cors.Policy] {
 	}
 	root := gjson.Parse(r.doc)
 	if !root.IsObject() {
-		r.fail(problem.WrongType, root.Index, path{}, "is "+typeName(root)+", not an object", "write {…}")
+		r.wrongType(root, path{}, "an object", "write {…}")
 		return nil
 	}
 	if r.has(root, topFields) {
@@ -259,9 +259,7 @@ func (r *reader) grow(n int) {
 func (r *reader) element(i int, object gjson.Result) {
 	where := policyPath(i)
 	if !object.IsObject() {
-		if r.Wants(false) {
-			r.report(problem.WrongType, object.Index, where, "is "+typeName(object)+", not an object", `write {"name": …, "allow_origins": […]}`)
-		}
+		r.wrongType(object, where, "an object", `write {"name": …, "allow_origins": […]}`)
 		return
 	}
 	p := &r.single
@@ -281,7 +279,7 @@ func (r *reader) element(i int, object gjson.Result) {
 func (r *reader) checkName(p *policy, where path) {
 	name := p.fields[fieldName]
 	switch {
-	case !name.Exists() || name.Type == gjson.Null:
+	case name.Type == gjson.Null:
 		r.fail(problem.Missing, p.offset, where.field("name"), "is missing", `give the policy a name, such as "shop"`)
 		return
 	case name.Type != gjson.String:

@@ -17,7 +17,7 @@ import (
 // reads the same.
 type listCache struct {
 	origins map[listKey]*origin.Set
-	names   [names.ExposedHeaders + 1]map[listKey]*names.List
+	names   map[listKey]*names.List
 
 	// trusted tells whether the default's origins are right for policies that allow
 	// credentials, once that is asked for.
@@ -27,17 +27,14 @@ type listCache struct {
 // A listKey is a list as it stands in the document or, if it is inherited, where. What
 // it compiles to depends on credentials too.
 type listKey struct {
+	field       int
 	text        string
 	offset      int
 	credentials bool
 }
 
 func newListCache() listCache {
-	c := listCache{origins: map[listKey]*origin.Set{}}
-	for f := range c.names {
-		c.names[f] = map[listKey]*names.List{}
-	}
-	return c
+	return listCache{origins: map[listKey]*origin.Set{}, names: map[listKey]*names.List{}}
 }
 
 // readLists compiles the policy's lists. One that is wrong is nil.
@@ -62,7 +59,7 @@ const maxNames = names.MaxList / len("a, ")
 
 // readNames compiles a list of names, unless that has been done.
 func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *names.List {
-	return cached(r, r.lists.names[of], p, f, credentials, func(v gjson.Result) *names.List {
+	return cached(r, r.lists.names, p, f, credentials, func(v gjson.Result) *names.List {
 		if n := count(v); n > maxNames {
 			r.fail(problem.TooLarge, v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
 			return nil
@@ -84,18 +81,15 @@ func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *
 // readOrigins compiles allow_origins, unless that has been done.
 func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 	v := p.fields[fieldAllowOrigins]
-	if !p.inherits(fieldAllowOrigins) {
-		if p.isDefaults && isEmpty(v) {
-			return nil // which is wrong if it is inherited
-		}
-		return cached(r, r.lists.origins, p, fieldAllowOrigins, credentials, func(v gjson.Result) *origin.Set {
-			return r.compileOrigins(p, v, credentials)
-		})
+	if p.isDefaults && isEmpty(v) {
+		return nil // which is wrong if it is inherited
 	}
-	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, false, func(v gjson.Result) *origin.Set {
-		return r.compileOrigins(p, v, false)
+	inherited := p.inherits(fieldAllowOrigins)
+	own := credentials && !inherited // what credentials forbid of what is inherited is found below
+	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, own, func(v gjson.Result) *origin.Set {
+		return r.compileOrigins(p, v, own)
 	})
-	if origins == nil || !credentials {
+	if origins == nil || !credentials || !inherited {
 		return origins
 	}
 	if r.lists.trusted == nil {
@@ -112,9 +106,9 @@ func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 func cached[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool, compile func(v gjson.Result) P) P {
 	v := p.fields[f]
 	inherited := p.inherits(f) || p.isDefaults
-	key := listKey{text: v.Raw, credentials: credentials}
+	key := listKey{field: f, text: v.Raw, credentials: credentials}
 	if inherited {
-		key = listKey{offset: v.Index, credentials: credentials}
+		key.text, key.offset = "", v.Index
 	}
 	if list, ok := cache[key]; ok {
 		return list
@@ -132,7 +126,7 @@ func cached[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int,
 
 // isEmpty reports whether a list has no element, as a missing field and null have none.
 func isEmpty(v gjson.Result) bool {
-	return (!v.Exists() || v.Type == gjson.Null || v.IsArray()) && count(v) == 0
+	return v.Type == gjson.Null || v.IsArray() && count(v) == 0
 }
 
 func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *origin.Set {
@@ -185,12 +179,10 @@ func (r *reader) entries(list gjson.Result) iter.Seq2[int, origin.Entry] {
 func (r *reader) regex(v gjson.Result, where path) (expr string, ok bool) {
 	const instead = `write a string such as "https://app.example", or {"regex": "…"}`
 	if !v.IsObject() {
-		if r.Wants(false) {
-			mended := instead
-			if v.Type == gjson.Null {
-				mended = `write "null" for pages without an origin, or leave it out`
-			}
-			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not an origin", mended)
+		if v.Type == gjson.Null {
+			r.wrongType(v, where, "an origin", `write "null" for pages without an origin, or leave it out`)
+		} else {
+			r.wrongType(v, where, "an origin", instead)
 		}
 		return "", false
 	}

@@ -111,7 +111,7 @@ func (r *reader) status(v gjson.Result, where path) int {
 	case v.Type == gjson.Null:
 		return 0
 	case v.Type == gjson.String && (v.Str == "200" || v.Str == "204"):
-		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a number", "write "+v.Str)
+		r.wrongType(v, where, "a number", "write "+v.Str)
 		return 0
 	case !r.is(v, where, gjson.Number, "a number"):
 		return 0
@@ -149,10 +149,10 @@ var matchCosts = [...]int{fieldHosts: 300, fieldPaths: 250, fieldRoutes: 150}
 func (r *reader) match(p *policy) (m match.Match, ok bool) {
 	v, where := p.fields[fieldMatch], p.field(fieldMatch)
 	switch {
-	case !v.Exists() || v.Type == gjson.Null:
+	case v.Type == gjson.Null:
 		return m, true
 	case !v.IsObject():
-		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not an object", `write {"hosts": […], "paths": […]}`)
+		r.wrongType(v, where, "an object", `write {"hosts": […], "paths": […]}`)
 		return m, false
 	}
 	before := r.Errors

@@ -99,25 +99,11 @@ type problems struct {
 // Wants implements [problem.Reporter].
 func (ps *problems) Wants(warning bool) bool { return !ps.muted && ps.Limit.Wants(warning) }
 
-// describe adds a problem that is wanted, at its place in the document's order.
+// describe adds a problem that is wanted.
 func (ps *problems) describe(p Problem, offset int, where path) {
 	p.Rule, p.Offset = 0, offset
 	p.Field, p.Index = where.split()
 	ps.found = append(ps.found, p)
-	for i := len(ps.found) - 1; i > 0 && before(&p, &ps.found[i-1]); i-- {
-		ps.found[i], ps.found[i-1] = ps.found[i-1], p
-	}
-}
-
-// before reports whether a problem comes before another in the document's order.
-func before(a, b *Problem) bool {
-	switch {
-	case a.Offset != b.Offset:
-		return a.Offset < b.Offset
-	case a.Field != b.Field:
-		return a.Field < b.Field
-	}
-	return a.What < b.What
 }
 
 // report adds an error that is wanted.
@@ -135,6 +121,9 @@ func (ps *problems) fail(kind problem.Kind, offset int, where path, what, instea
 // sorted returns the problems in the order of the document, without the last warnings if
 // there are too many, and at the end how many others there are.
 func (ps *problems) sorted() []Problem {
+	slices.SortStableFunc(ps.found, func(a, b Problem) int {
+		return cmp.Or(a.Offset-b.Offset, strings.Compare(a.Field, b.Field), strings.Compare(a.What, b.What))
+	})
 	errors, warnings := min(ps.Errors, problem.Max), 0
 	list := slices.DeleteFunc(ps.found, func(p Problem) bool {
 		if p.Warning {

@@ -69,7 +69,7 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 	cluster := fields[fieldCluster]
 	name, _ := r.string(cluster, at(fieldCluster))
 	switch {
-	case !cluster.Exists() || cluster.Type == gjson.Null:
+	case cluster.Type == gjson.Null:
 		r.fail(problem.Missing, v.Index, at(fieldCluster), "is missing", "write the name of the cluster to fetch the policies from")
 	case cluster.Type == gjson.String && name == "":
 		r.fail(problem.Missing, cluster.Index, at(fieldCluster), "is empty", "write the name of the cluster to fetch the policies from")
@@ -105,7 +105,7 @@ func printableASCII(s string) bool {
 
 // duration reads a number of seconds, or a duration.
 func (r *reader) duration(v gjson.Result, where path, least, otherwise, most time.Duration) time.Duration {
-	if !v.Exists() || v.Type == gjson.Null {
+	if v.Type == gjson.Null {
 		return otherwise
 	}
 	d, err := time.ParseDuration(v.Str)
@@ -113,7 +113,7 @@ func (r *reader) duration(v gjson.Result, where path, least, otherwise, most tim
 	case v.Type == gjson.Number:
 		d = time.Duration(v.Num * float64(time.Second))
 	case v.Type != gjson.String || err != nil:
-		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a duration", `write a duration, such as "`+otherwise.String()+`"`)
+		r.wrongType(v, where, "a duration", `write a duration, such as "`+otherwise.String()+`"`)
 		return otherwise
 	}
 	if d < least || d > most || v.Num > most.Seconds() {

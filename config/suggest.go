@@ -75,7 +75,7 @@ func (r *reader) asList(v gjson.Result, field string) string {
 	case v.IsObject() && field == matchFields[fieldPaths]:
 		list = asPath(v)
 	}
-	if list == "" || len(list) > maxInstead {
+	if list == "" || len(list) > origin.MaxInstead {
 		return otherwise
 	}
 	return "write [" + list + "]"
@@ -84,9 +84,6 @@ func (r *reader) asList(v gjson.Result, field string) string {
 // maxMatchers is how many objects in place of origins are read as another tool would:
 // what they mean may be regexes, which take much memory to judge.
 const maxMatchers = 5
-
-// maxInstead is how long what is to be written may be.
-const maxInstead = 400
 
 // asOrigin returns the entry of allow_origins that an object of another tool's
 // configuration means, as JSON; "" if that isn't clear. Envoy, Istio and others have
@@ -125,7 +122,7 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 		}
 		return entry == ""
 	})
-	if len(entry) > maxInstead {
+	if len(entry) > origin.MaxInstead {
 		return ""
 	}
 	return entry
@@ -134,7 +131,7 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 // asRegex returns the entry for a regex, as JSON; "" if the policy may not have it.
 func (r *reader) asRegex(expr string) string {
 	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: r.mayAllowCredentials()}
-	if p, _ := cors.Compile(c); p == nil || len(expr) > maxInstead {
+	if p, _ := cors.Compile(c); p == nil || len(expr) > origin.MaxInstead {
 		return ""
 	}
 	return `{"regex": ` + string(gjson.AppendJSONString(nil, expr)) + `}`
@@ -151,7 +148,7 @@ func asPath(object gjson.Result) (entry string) {
 		return ""
 	}
 	m := match.Match{Paths: []match.Path{{Path: path, Prefix: kind == "prefix"}}}
-	if match.Check(m).Errors > 0 || len(path) > maxInstead {
+	if match.Check(m).Errors > 0 || len(path) > origin.MaxInstead {
 		return ""
 	}
 	return `{"` + kind + `": ` + strconv.Quote(path) + `}`

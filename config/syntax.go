@@ -139,13 +139,7 @@ func (s *scanner) value(depth int) bool {
 }
 
 func (s *scanner) object(depth int) bool {
-	s.pos++
-	s.space()
-	if s.peek() == '}' {
-		s.pos++
-		return true
-	}
-	for {
+	field := func() bool {
 		if s.peek() != '"' {
 			return s.unexpected("a field's name", "write names in double quotes, and no comma after the last field")
 		}
@@ -158,46 +152,38 @@ func (s *scanner) object(depth int) bool {
 		}
 		s.pos++
 		s.space()
-		if !s.value(depth) {
-			return false
-		}
-		s.space()
-		switch s.peek() {
-		case ',':
-			s.pos++
-			s.space()
-		case '}':
-			s.pos++
-			return true
-		default:
-			return s.unexpected("a comma or a closing brace", "put a comma between fields")
-		}
+		return s.value(depth)
 	}
+	return s.list('}', field, "a comma or a closing brace", "put a comma between fields")
 }
 
 func (s *scanner) array(depth int) bool {
+	element := func() bool { return s.value(depth) }
+	return s.list(']', element, "a comma or a closing bracket", "put a comma between elements")
+}
+
+// list scans elements with commas between them, from the bracket before to the one behind.
+func (s *scanner) list(end byte, element func() bool, expected, instead string) bool {
 	s.pos++
 	s.space()
-	if s.peek() == ']' {
+	if s.peek() == end {
 		s.pos++
 		return true
 	}
-	for {
-		if !s.value(depth) {
-			return false
-		}
+	for element() {
 		s.space()
 		switch s.peek() {
 		case ',':
 			s.pos++
 			s.space()
-		case ']':
+		case end:
 			s.pos++
 			return true
 		default:
-			return s.unexpected("a comma or a closing bracket", "put a comma between elements")
+			return s.unexpected(expected, instead)
 		}
 	}
+	return false
 }
 
 func (s *scanner) string() bool {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,7 @@ func printable(key string) string {
 // each calls element for each element of a list. A missing field and null are an empty one.
 func (r *reader) each(list gjson.Result, where path, element func(i int, v gjson.Result)) {
 	switch {
-	case !list.Exists() || list.Type == gjson.Null:
+	case list.Type == gjson.Null:
 	case !list.IsArray():
 		r.notList(list, where)
 	default:
@@ -117,7 +118,7 @@ func (r *reader) texts(texts []string, list gjson.Result, where path, at *[]plac
 }
 
 func (r *reader) string(v gjson.Result, where path) (s string, ok bool) {
-	if !v.Exists() || v.Type == gjson.Null || !r.is(v, where, gjson.String, "a string") {
+	if v.Type == gjson.Null || !r.is(v, where, gjson.String, "a string") {
 		return "", false
 	}
 	return v.Str, true
@@ -125,7 +126,7 @@ func (r *reader) string(v gjson.Result, where path) (s string, ok bool) {
 
 func (r *reader) bool(v gjson.Result, where path) bool {
 	if v.Exists() && !v.IsBool() && v.Type != gjson.Null {
-		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not true or false", asBool(v))
+		r.wrongType(v, where, "true or false", asBool(v))
 	}
 	return v.Type == gjson.True
 }
@@ -134,12 +135,10 @@ func (r *reader) bool(v gjson.Result, where path) bool {
 func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...string) string {
 	instead := "write " + strconv.Quote(words[0]) + " or " + strconv.Quote(words[1])
 	switch {
-	case !v.Exists() || v.Type == gjson.Null:
+	case v.Type == gjson.Null:
 		return ""
 	case v.Type != gjson.String:
-		if r.Wants(false) {
-			r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a string", instead)
-		}
+		r.wrongType(v, where, "a string", instead)
 		return ""
 	}
 	s := v.Str
@@ -160,7 +159,7 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 // seconds reads a number of seconds, or a duration.
 func (r *reader) seconds(v gjson.Result, where path) *int {
 	const instead = `write seconds, such as 600, or a duration, such as "10m"`
-	if !v.Exists() || v.Type == gjson.Null {
+	if v.Type == gjson.Null {
 		return nil
 	}
 	switch v.Type {
@@ -193,7 +192,7 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 			r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(v.Str))+" is not a duration", mended)
 		}
 	default:
-		r.fail(problem.WrongType, v.Index, where, "is "+typeName(v)+", not a number of seconds", instead)
+		r.wrongType(v, where, "a number of seconds", instead)
 	}
 	return nil
 }
@@ -203,10 +202,16 @@ func (r *reader) is(v gjson.Result, where path, want gjson.Type, words string) b
 	if v.Type == want && (want != gjson.JSON || v.IsObject()) {
 		return true
 	}
-	if r.Wants(false) {
-		r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not "+words, "write "+words)
-	}
+	r.wrongType(v, where, words, "")
 	return false
+}
+
+// wrongType reports a value of another type than its field takes, which is what to write
+// if instead is empty.
+func (r *reader) wrongType(v gjson.Result, where path, want, instead string) {
+	if r.Wants(false) {
+		r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not "+want, cmp.Or(instead, "write "+want))
+	}
 }
 
 // typeName is the type of a value in words.
