@@ -190,10 +190,7 @@ func (p *Policy) checkHeader(name string) Reason {
 // the line itself.
 func repeatNames(lines []string, plain bool) string {
 	if plain {
-		if len(lines) == 0 {
-			return ""
-		}
-		return lines[0]
+		return strings.Join(lines, "") // of which there is one at the most
 	}
 	var b strings.Builder
 	for _, line := range lines {

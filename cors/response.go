@@ -1,6 +1,7 @@
 package cors
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
@@ -27,12 +28,7 @@ func responseHeader(name string) int {
 	if !strings.HasPrefix(name, "access-control-") {
 		return -1
 	}
-	for i, known := range names.ResponseHeaders {
-		if name == known {
-			return i
-		}
-	}
-	return -1
+	return slices.Index(names.ResponseHeaders[:], name)
 }
 
 // preflightVary is the Vary of every answer to a preflight: all that it depends on
@@ -52,7 +48,9 @@ func (d *Decision) AppendHeaders(dst []Header) []Header {
 		}
 	}
 	add(allowOrigin, d.origin)
-	add(allowCredentials, d.policy.credentialsValue())
+	if d.policy.credentials {
+		add(allowCredentials, "true")
+	}
 	add(allowMethods, d.methods)
 	add(allowHeaders, d.headers)
 	add(maxAge, d.policy.maxAge)
@@ -60,13 +58,6 @@ func (d *Decision) AppendHeaders(dst []Header) []Header {
 		add(allowPrivateNetwork, "true")
 	}
 	return append(dst, Header{"vary", preflightVary})
-}
-
-func (p *Policy) credentialsValue() string {
-	if p.credentials {
-		return "true"
-	}
-	return ""
 }
 
 // Variant tells which of a policy's answers to allowed preflights this is, 0 or 1: those

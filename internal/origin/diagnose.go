@@ -201,7 +201,10 @@ func diagnose(s string) diagnosis {
 	}
 	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
 		part := map[byte]string{'/': "a path", '?': "a query", '#': "a fragment", '\\': "a backslash"}[rest[i]]
-		return meant(" has "+part+slashOnly(rest[i:])+", and an origin is only scheme, host and port", withoutPath(s))
+		if rest[i:] == "/" {
+			part += " (a trailing slash)"
+		}
+		return meant(" has "+part+", and an origin is only scheme, host and port", withoutPath(s))
 	}
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 		return meant(" has user information, which an origin never has", scheme+"://"+rest[i+1:])
@@ -423,13 +426,6 @@ func before(s, characters string) string {
 		return s[:i]
 	}
 	return s
-}
-
-func slashOnly(path string) string {
-	if path == "/" {
-		return " (a trailing slash)"
-	}
-	return ""
 }
 
 // diagnoseHost says what is wrong with host[:port].

@@ -37,16 +37,12 @@ func RepairHost(s string) (host, path string) {
 	}
 	scheme, rest, isURL := strings.Cut(s, ":/")
 	if !isURL {
-		scheme, rest = "", s
+		scheme, rest = "", strings.TrimPrefix(s, "/")
 	}
 	rest = strings.TrimPrefix(rest, "/")
-	if !isURL {
-		rest = strings.TrimPrefix(rest, "/")
-	}
-	path = rest
-	rest = before(rest, `/?#\`)
-	path = path[len(rest):]
-	rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	address := before(rest, `/?#\`)
+	path = rest[len(address):]
+	rest = address[strings.LastIndexByte(address, '@')+1:]
 	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":*"), ":")
 	port := ""
 	host = rest

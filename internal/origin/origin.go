@@ -1,6 +1,9 @@
 package origin
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // An origin is the tuple that a serialized origin stands for
 // (https://html.spec.whatwg.org/multipage/browsers.html#concept-origin).
@@ -143,15 +146,11 @@ func validOpaqueHost(s string) bool {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
-		if !isOpaqueChar(s[i]) {
+		if c := s[i]; !isLower(c|0x20) && !isDigit(c) && strings.IndexByte("-._~!$&()+=%", c) < 0 {
 			return false
 		}
 	}
 	return true
-}
-
-func isOpaqueChar(c byte) bool {
-	return isLower(c) || 'A' <= c && c <= 'Z' || isDigit(c) || strings.IndexByte("-._~!$&()+=%", c) >= 0
 }
 
 // endsInNumber implements https://url.spec.whatwg.org/#ends-in-a-number-checker:
@@ -263,12 +262,7 @@ func appendIPv6(b []byte, pieces [8]uint16) []byte {
 		} else if i > 0 {
 			b = append(b, ':')
 		}
-		for shift, written := 12, false; shift >= 0; shift -= 4 {
-			digit := pieces[i] >> shift & 0xf
-			if written = written || digit != 0 || shift == 0; written {
-				b = append(b, "0123456789abcdef"[digit])
-			}
-		}
+		b = strconv.AppendUint(b, uint64(pieces[i]), 16)
 	}
 	return b
 }

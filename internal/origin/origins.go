@@ -142,7 +142,8 @@ func (set *Set) has(scheme, host string, port int, subdomains bool) bool {
 // subsumed reports whether the set allows all that p allows by another pattern.
 func (set *Set) subsumed(p pattern) bool {
 	o := p.origin
-	if o.port != anyPort && set.anyPortOver(p) {
+	every := p.subdomains || set.anyPort // may have a pattern of any port
+	if o.port != anyPort && every && set.has(o.scheme, o.host, anyPort, p.subdomains) {
 		return true
 	}
 	host := o.host
@@ -156,10 +157,6 @@ func (set *Set) subsumed(p pattern) bool {
 		}
 	}
 	return false
-}
-
-func (set *Set) anyPortOver(p pattern) bool {
-	return (p.subdomains || set.anyPort) && set.has(p.origin.scheme, p.origin.host, anyPort, p.subdomains)
 }
 
 // An originBuilder compiles allow_origins.

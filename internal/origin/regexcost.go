@@ -95,14 +95,14 @@ func (s *regexScanner) scan() {
 	open := []regexGroup{{}}
 	for s.pos < len(s.expr) {
 		group := &open[len(open)-1]
-		switch c := s.expr[s.pos]; c {
+		c := s.expr[s.pos]
+		s.pos++
+		switch c {
 		case '(':
-			s.pos++
 			open = append(open, regexGroup{})
 			s.depth = max(s.depth, len(open)-1)
 			continue
 		case ')':
-			s.pos++
 			if len(open) > 1 {
 				open = open[:len(open)-1]
 				// Its bounds, and something where it is empty.
@@ -110,25 +110,21 @@ func (s *regexScanner) scan() {
 			}
 			continue
 		case '*', '+', '?':
-			s.pos++
 			group.last += 2
 			continue
 		case '{':
-			if times, length := repetition(s.expr[s.pos:]); length > 0 {
-				s.pos += length
+			if times, length := repetition(s.expr[s.pos-1:]); length > 0 {
+				s.pos += length - 1
 				group.last = min((group.last+1)*max(times, 1)+2, manyInstructions)
 				continue
 			}
-			s.pos++
 		case '[':
 			s.class()
 		case '\\':
 			s.escape(group)
 		case '|':
-			s.pos++
 			group.sum++
 		default:
-			s.pos++
 			if c >= 0x80 && s.fold {
 				s.classes += 64
 			}
@@ -174,9 +170,8 @@ const (
 	foldedRange  = 512 << 10
 )
 
-// escape scans an escape, or text that \Q quotes.
+// escape scans what is behind a backslash, or the text that \Q quotes.
 func (s *regexScanner) escape(group *regexGroup) {
-	s.pos++
 	if s.escaped() != 'Q' {
 		return
 	}
@@ -212,9 +207,8 @@ func (s *regexScanner) braces() {
 	}
 }
 
-// class scans a class in brackets.
+// class scans a class from behind its first bracket on.
 func (s *regexScanner) class() {
-	s.pos++
 	first := s.pos // a bracket there doesn't close it
 	if strings.HasPrefix(s.expr[first:], "^") {
 		first++

@@ -198,7 +198,7 @@ func firstToken(expr string) token {
 		}
 	case '[':
 		kind = classToken
-		s := regexScanner{expr: expr}
+		s := regexScanner{expr: expr, pos: 1}
 		s.class()
 		length = s.pos
 	case '{':
@@ -206,7 +206,7 @@ func firstToken(expr string) token {
 			kind, length = timesToken, n
 		}
 	case '\\':
-		s := regexScanner{expr: expr}
+		s := regexScanner{expr: expr, pos: 1}
 		s.escape(&regexGroup{})
 		length = s.pos
 		switch escaped := expr[1:min(2, len(expr))]; {
