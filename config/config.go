@@ -19,6 +19,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
@@ -136,7 +137,8 @@ type reader struct {
 }
 
 func newReader(doc string) *reader {
-	r := &reader{problems: problems{doc: doc}, lists: newListCache(), regexes: origin.NewRegexBudget()}
+	r := &reader{problems: problems{doc: doc}, regexes: origin.NewRegexBudget()}
+	r.lists = listCache{origins: map[listKey]*origin.Set{}, names: map[listKey]*names.List{}}
 	r.table = match.NewBuilder[*cors.Policy](r, func(rule int) string { return policyPath(r.places[rule].index).String() })
 	return r
 }
@@ -203,7 +205,10 @@ func (r *reader) readMany(root gjson.Result) {
 	}
 	defaults, source, policies := fields[fieldDefaults], fields[fieldPolicySource], fields[fieldPolicies]
 	if defaults.Exists() && r.is(defaults, path{base: "defaults"}, gjson.JSON, "an object") {
-		r.readDefaults(defaults)
+		// What is wrong with them is found here, whoever inherits them.
+		r.defaults.place, r.defaults.isDefaults = place{-1, defaults.Index}, true
+		r.object(defaults, path{base: "defaults"}, defaultFields, r.defaults.fields[nameAndMatch:])
+		r.compile(&r.defaults)
 	}
 	switch {
 	case source.Exists() && r.fetched:
@@ -221,14 +226,6 @@ func (r *reader) readMany(root gjson.Result) {
 	}
 }
 
-// readDefaults reads the defaults, and finds what is wrong with them whoever inherits them.
-func (r *reader) readDefaults(object gjson.Result) {
-	p := &r.defaults
-	p.place, p.isDefaults = place{-1, object.Index}, true
-	r.object(object, path{base: "defaults"}, defaultFields, p.fields[nameAndMatch:])
-	r.compile(p)
-}
-
 func (r *reader) readPolicies(list gjson.Result) {
 	if !list.IsArray() && list.Type != gjson.Null {
 		r.notList(list, path{base: "policies"})
@@ -236,7 +233,9 @@ func (r *reader) readPolicies(list gjson.Result) {
 	}
 	n := 0
 	if list.IsArray() {
-		r.grow(min(count(list), MaxMemory/policyCost))
+		room := min(count(list), MaxMemory/policyCost)
+		r.named, r.places = make(map[string]int32, room), make([]place, 0, room)
+		r.table.Grow(room)
 		list.ForEach(func(_, element gjson.Result) bool {
 			r.element(n, element)
 			n++
@@ -246,13 +245,6 @@ func (r *reader) readPolicies(list gjson.Result) {
 	if n == 0 {
 		r.fail(problem.Missing, list.Index, path{base: "policies"}, "is empty", "write at least one policy")
 	}
-}
-
-// grow makes room for n policies.
-func (r *reader) grow(n int) {
-	r.named = make(map[string]int32, n)
-	r.places = make([]place, 0, n)
-	r.table.Grow(n)
 }
 
 // element reads an element of policies.

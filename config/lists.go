@@ -33,10 +33,6 @@ type listKey struct {
 	credentials bool
 }
 
-func newListCache() listCache {
-	return listCache{origins: map[listKey]*origin.Set{}, names: map[listKey]*names.List{}}
-}
-
 // readLists compiles the policy's lists. One that is wrong is nil.
 func (r *reader) readLists(p *policy, credentials bool) cors.Lists {
 	return cors.Lists{

@@ -127,14 +127,8 @@ func (r *reader) status(v gjson.Result, where path) int {
 }
 
 func validName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
-		default:
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
+	const characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+	return s != "" && len(s) <= 64 && strings.Trim(s, characters) == ""
 }
 
 // About how many bytes of memory things take, what is garbage afterwards included: a

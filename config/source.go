@@ -62,7 +62,6 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 	r.object(v, where, sourceFields, fields[:])
 	at := func(f int) path { return where.field(sourceFields[f]) }
 	s := &PolicySource{
-		Path:     "/",
 		Interval: r.duration(fields[fieldInterval], at(fieldInterval), MinInterval, DefaultInterval, MaxInterval),
 		Timeout:  r.duration(fields[fieldTimeout], at(fieldTimeout), MinTimeout, DefaultTimeout, MaxTimeout),
 	}
@@ -77,30 +76,23 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 		r.fail(problem.TooLarge, cluster.Index, at(fieldCluster), "is longer than "+strconv.Itoa(maxSourceText)+" bytes", "shorten it")
 	}
 	s.Cluster = strings.Clone(name)
-	s.Authority = s.Cluster
-	if authority, ok := r.string(fields[fieldAuthority], at(fieldAuthority)); ok {
-		s.Authority = strings.Clone(authority)
-		if authority == "" || len(authority) > maxSourceText || !printableASCII(authority) || strings.ContainsAny(authority, "/?#@") {
-			r.fail(problem.InvalidValue, fields[fieldAuthority].Index, at(fieldAuthority), "is not a host", `write a host such as "policies.internal"`)
+	// text reads a text that stands in the head of each request.
+	text := func(f int, otherwise string, right func(s string) bool, what, instead string) string {
+		t, ok := r.string(fields[f], at(f))
+		if !ok {
+			return otherwise
 		}
-	}
-	if path, ok := r.string(fields[fieldPath], at(fieldPath)); ok {
-		s.Path = strings.Clone(path)
-		if !strings.HasPrefix(path, "/") || len(path) > maxSourceText || !printableASCII(path) {
-			r.fail(problem.InvalidValue, fields[fieldPath].Index, at(fieldPath), "is not a path", `write a path such as "/cors.json"`)
+		unprintable := strings.ContainsFunc(t, func(c rune) bool { return c <= ' ' || c >= 0x7f })
+		if len(t) > maxSourceText || unprintable || !right(t) {
+			r.fail(problem.InvalidValue, fields[f].Index, at(f), what, instead)
 		}
+		return strings.Clone(t)
 	}
+	isHost := func(t string) bool { return t != "" && !strings.ContainsAny(t, "/?#@") }
+	isPath := func(t string) bool { return strings.HasPrefix(t, "/") }
+	s.Authority = text(fieldAuthority, s.Cluster, isHost, "is not a host", `write a host such as "policies.internal"`)
+	s.Path = text(fieldPath, "/", isPath, "is not a path", `write a path such as "/cors.json"`)
 	return s
-}
-
-// printableASCII reports whether s can stand in a header without an escape.
-func printableASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // duration reads a number of seconds, or a duration.

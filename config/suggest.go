@@ -1,7 +1,7 @@
 package config
 
 import (
-	"math"
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -189,14 +189,11 @@ func asBool(v gjson.Result) string {
 	if v.Type == gjson.Number {
 		text = v.Raw
 	}
-	word, quotes := wordOfBool(text), ""
+	instead := "write " + cmp.Or(wordOfBool(text), "true or false")
 	if v.Type == gjson.String {
-		quotes = ", without quotes"
+		instead += ", without quotes"
 	}
-	if word == "" {
-		word = "true or false"
-	}
-	return "write " + word + quotes
+	return instead
 }
 
 // wordOfBool returns true or false for the words that other formats have for them, and
@@ -209,14 +206,6 @@ func wordOfBool(word string) string {
 		return "false"
 	}
 	return ""
-}
-
-// asSeconds returns the whole seconds that a number stands for, or those above it.
-func asSeconds(v gjson.Result) (seconds int, ok bool) {
-	if !(v.Num >= 0 && v.Num <= cors.MaxMaxAge) {
-		return 0, false
-	}
-	return int(math.Ceil(v.Num)), true
 }
 
 // asDuration returns the seconds that a string stands for as people write them, such as

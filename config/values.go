@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,8 @@ func (r *reader) object(object gjson.Result, where path, known []string, fields 
 		switch f := canonical(key.Str, known); {
 		case f < 0:
 			if r.Wants(false) {
-				kind, what, instead := unknownField(key.Str, where, known, others, func(field string) bool { return r.isPresent(object, known, field) })
+				present := func(field string) bool { return r.isPresent(object, known, field) }
+				kind, what, instead := unknownField(key.Str, where, known, others, present)
 				r.report(kind, key.Index, where.field(printable(key.Str)), what, instead)
 			}
 		case fields[f].Exists():
@@ -168,8 +170,8 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 		if err == nil {
 			return &n
 		}
-		switch n, ok := asSeconds(v); {
-		case !strings.ContainsAny(v.Raw, ".eE"), !ok:
+		switch n := int(math.Ceil(min(max(v.Num, 0), cors.MaxMaxAge))); { // or the whole seconds above it
+		case !strings.ContainsAny(v.Raw, ".eE"), !(v.Num >= 0 && v.Num <= cors.MaxMaxAge):
 			r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" seconds are out of range", "write "+strconv.Itoa(cors.ChromiumMaxAge)+", or at most "+strconv.Itoa(cors.MaxMaxAge))
 		case float64(n) == v.Num:
 			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
