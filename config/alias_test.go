@@ -22,7 +22,8 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 		{"name":"few","match":{"hosts":["few.test","*.sub.test"],"paths":[{"exact":"/exact"},{"prefix":"/prefix"}],"routes":["route"]},
 			"allow_methods":["PUT","PURGE"],"allow_headers":["X-Asked","x-lower"]},
 		{"name":"many","allow_origins":` + each(20, text("https://o%d.test")) + `},
-		{"name":"shared","match":{"hosts":` + hosts + `,"paths":` + paths + `},"allow_origins":[{"regex":"https://r[0-9]\\.test"}]}]}`)
+		{"name":"shared","match":{"hosts":` + hosts + `,"paths":` + paths +
+		`},"allow_origins":[{"regex":"https://r[0-9]\\.test"}]}]}`)
 	c, problems := config.Parse(unsafe.String(&memory[0], len(memory)))
 	if c == nil {
 		t.Fatal(problems)
@@ -36,9 +37,11 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 			{Host: "h3.test", Path: "/shared4/x"}, {Host: "none.test", Path: "/"},
 		} {
 			p := c.Policies.Lookup(k)
-			for _, origin := range []string{"https://d.test", "https://a.d.test:1", "https://o7.test", "https://r1.test", "https://none.test"} {
+			for _, origin := range []string{"https://d.test", "https://a.d.test:1", "https://o7.test",
+				"https://r1.test", "https://none.test"} {
 				for _, method := range []string{"", "PURGE", "NONE"} {
-					q := cors.Request{HasOrigin: true, Origin: origin, Method: "OPTIONS", RequestMethod: method, RequestHeaders: []string{"x-asked,x-lower"}}
+					q := cors.Request{HasOrigin: true, Origin: origin, Method: "OPTIONS", RequestMethod: method,
+						RequestHeaders: []string{"x-asked,x-lower"}}
 					d := p.Decide(&q)
 					fmt.Fprintln(&b, p.Name(), d.Origin(), d.Explain())
 					if d.Answered() {
@@ -52,7 +55,8 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 		return b.String()
 	}
 	before := answers()
-	for _, want := range []string{"c1 /p1 a1", "few https://d.test allowed", "many https://o7.test allowed", "shared https://r1.test allowed", "PURGE", "x-lower", "X-Exposed"} {
+	for _, want := range []string{"c1 /p1 a1", "few https://d.test allowed", "many https://o7.test allowed",
+		"shared https://r1.test allowed", "PURGE", "x-lower", "X-Exposed"} {
 		if !strings.Contains(before, want) {
 			t.Errorf("%q isn't in the answers: %s", want, before)
 		}

@@ -139,7 +139,8 @@ type reader struct {
 func newReader(doc string) *reader {
 	r := &reader{problems: problems{doc: doc}, regexes: origin.NewRegexBudget()}
 	r.lists = listCache{origins: map[listKey]*origin.Set{}, names: map[listKey]*names.List{}}
-	r.table = match.NewBuilder[*cors.Policy](r, func(rule int) string { return policyPath(r.places[rule].index).String() })
+	r.table = match.NewBuilder[*cors.Policy](r,
+		func(rule int) string { return policyPath(r.places[rule].index).String() })
 	return r
 }
 
@@ -153,7 +154,8 @@ func (r *reader) parse() (*Config, []Problem) {
 
 func (r *reader) read() *match.Table[*cors.Policy] {
 	if len(r.doc) > MaxSize {
-		r.fail(problem.TooLarge, 0, path{}, "is "+strconv.Itoa(len(r.doc))+" bytes long", "write at most "+strconv.Itoa(MaxSize)+" bytes")
+		r.fail(problem.TooLarge, 0, path{}, "is "+strconv.Itoa(len(r.doc))+" bytes long",
+			"write at most "+strconv.Itoa(MaxSize)+" bytes")
 		return nil
 	}
 	if strings.TrimSpace(r.doc) == "" {
@@ -200,7 +202,8 @@ func (r *reader) readMany(root gjson.Result) {
 			if i >= nameAndMatch {
 				instead += ", or into defaults"
 			}
-			r.fail(problem.MisplacedField, v.Index, path{field1: name}, `is a policy's field, beside "policies", "defaults" or "policy_source"`, instead)
+			r.fail(problem.MisplacedField, v.Index, path{field1: name},
+				`is a policy's field, beside "policies", "defaults" or "policy_source"`, instead)
 		}
 	}
 	defaults, source, policies := fields[fieldDefaults], fields[fieldPolicySource], fields[fieldPolicies]
@@ -212,7 +215,8 @@ func (r *reader) readMany(root gjson.Result) {
 	}
 	switch {
 	case source.Exists() && r.fetched:
-		r.fail(problem.MisplacedField, source.Index, path{base: "policy_source"}, "stands in a document that a policy source serves", "leave it out")
+		r.fail(problem.MisplacedField, source.Index, path{base: "policy_source"},
+			"stands in a document that a policy source serves", "leave it out")
 	case source.Exists():
 		r.from = r.source(source)
 	}
@@ -220,7 +224,8 @@ func (r *reader) readMany(root gjson.Result) {
 	case policies.Exists():
 		r.readPolicies(policies)
 	case defaults.Exists():
-		r.fail(problem.Missing, root.Index, path{base: "policies"}, "is missing beside defaults", "write the list of policies")
+		r.fail(problem.Missing, root.Index, path{base: "policies"}, "is missing beside defaults",
+			"write the list of policies")
 	case r.from == nil:
 		r.fail(problem.Missing, root.Index, path{base: "policies"}, "is missing", "write the list of policies")
 	}
@@ -280,7 +285,9 @@ func (r *reader) checkName(p *policy, where path) {
 	if other, twice := r.named[name.Str]; !twice {
 		r.named[name.Str] = int32(p.index)
 	} else if r.Wants(false) {
-		r.report(problem.Duplicate, name.Index, where.field("name"), strconv.Quote(shorten(name.Str))+" is the name of "+policyPath(int(other)).String()+" too", "give each policy a name of its own")
+		r.report(problem.Duplicate, name.Index, where.field("name"),
+			strconv.Quote(shorten(name.Str))+" is the name of "+policyPath(int(other)).String()+" too",
+			"give each policy a name of its own")
 	}
 }
 
@@ -291,7 +298,8 @@ func (r *reader) spend(bytes, offset int, where path) {
 		return
 	}
 	r.full = true
-	r.fail(problem.TooLarge, offset, where, "up to here the policies take more than "+strconv.Itoa(MaxMemory>>20)+" MiB of memory, and a worker has no room for more",
+	r.fail(problem.TooLarge, offset, where, "up to here the policies take more than "+strconv.Itoa(MaxMemory>>20)+
+		" MiB of memory, and a worker has no room for more",
 		"put into defaults what policies have in common, or leave some out")
 }
 

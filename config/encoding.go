@@ -45,7 +45,8 @@ func bareword(s string) string {
 		end = len(s)
 	}
 	word := s[:end]
-	if word == "" || len(word) > most || !utf8.ValidString(word) || strings.ContainsFunc(word, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if word == "" || len(word) > most || !utf8.ValidString(word) ||
+		strings.ContainsFunc(word, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return ""
 	}
 	return word

@@ -67,9 +67,11 @@ func shapes() (list []shape) {
 		{"origins", "allow_origins", text("https://app-%06d.test")},
 		{"wildcards", "allow_origins", text("https://*.app-%06d.test:*")},
 		{"covered origins", "allow_origins", func(i int) string {
-			return strconv.Quote([]string{fmt.Sprintf("https://a.b%06d.test", i), fmt.Sprintf("https://*.b%06d.test", i)}[i%2])
+			return strconv.Quote([]string{fmt.Sprintf("https://a.b%06d.test", i),
+				fmt.Sprintf("https://*.b%06d.test", i)}[i%2])
 		}},
-		{"origins twice", "allow_origins", func(i int) string { return strconv.Quote(fmt.Sprintf("https://app-%06d.test", i/2)) }},
+		{"origins twice", "allow_origins",
+			func(i int) string { return strconv.Quote(fmt.Sprintf("https://app-%06d.test", i/2)) }},
 		{"one origin", "allow_origins", text("https://app.test")},
 		{"origins with a slash", "allow_origins", text("https://app-%06d.test/")},
 		{"origins of a wrong type", "allow_origins", strconv.Itoa},
@@ -89,16 +91,17 @@ func shapes() (list []shape) {
 			return one(everyOrigin, field(l.field, each(a+b, l.element)))
 		}})
 		for _, credentials := range []string{"false", "true"} {
-			list = append(list, shape{"defaults of " + l.name + " for policies with credentials " + credentials, func(a, b int) string {
-				defaults := `{"allow_credentials":true,` + field(l.field, each(a, l.element)) + "}"
-				return many(defaults, b, func(i int) string {
-					own := host(i) + `,"allow_credentials":` + credentials
-					if l.field != "allow_origins" {
-						own += `,"allow_origins":["https://a.test"]`
-					}
-					return own
-				})
-			}})
+			list = append(list, shape{"defaults of " + l.name + " for policies with credentials " + credentials,
+				func(a, b int) string {
+					defaults := `{"allow_credentials":true,` + field(l.field, each(a, l.element)) + "}"
+					return many(defaults, b, func(i int) string {
+						own := host(i) + `,"allow_credentials":` + credentials
+						if l.field != "allow_origins" {
+							own += `,"allow_origins":["https://a.test"]`
+						}
+						return own
+					})
+				}})
 		}
 		list = append(list, shape{"policies that have the same " + l.name, func(a, b int) string {
 			return many(`{"allow_origins":["https://a.test"]}`, b, func(i int) string {
@@ -129,7 +132,8 @@ func shapes() (list []shape) {
 		for _, m := range matches[i+1:] {
 			if m.field != l.field {
 				list = append(list, shape{"a match of " + l.name + " and " + m.name, func(a, b int) string {
-					return one(everyOrigin, `"match":`+one(field(l.field, each(a, l.element)), field(m.field, each(b, m.element))))
+					return one(everyOrigin, `"match":`+
+						one(field(l.field, each(a, l.element)), field(m.field, each(b, m.element))))
 				}})
 			}
 		}
@@ -143,22 +147,28 @@ func shapes() (list []shape) {
 		shape{"policies of many hosts, each with paths of its own", func(a, b int) string {
 			hosts := each(a, text("h%06d.test"))
 			return many("{"+everyOrigin+"}", b/10, func(i int) string {
-				return `"match":{"hosts":` + hosts + `,"paths":` + each(6, func(j int) string { return fmt.Sprintf(`{"exact":"/%d/%d"}`, i, j) }) + `}`
+				return `"match":{"hosts":` + hosts + `,"paths":` +
+					each(6, func(j int) string { return fmt.Sprintf(`{"exact":"/%d/%d"}`, i, j) }) + `}`
 			})
 		}},
 		shape{"policies that claim the same", func(a, b int) string {
 			return many("{"+everyOrigin+"}", a+b, func(int) string { return `"match":{"hosts":["h.test"]}` })
 		}},
 		shape{"policies of one name", func(a, b int) string {
-			return `{"policies":` + each(a+b, func(i int) string { return `{"name":"a",` + everyOrigin + `,` + host(i) + `}` }) + `}`
+			return `{"policies":` +
+				each(a+b, func(i int) string { return `{"name":"a",` + everyOrigin + `,` + host(i) + `}` }) + `}`
 		}},
-		shape{"policies of a wrong type", func(a, b int) string { return `{"policies":` + each(a+b, strconv.Itoa) + `}` }},
+		shape{"policies of a wrong type", func(a, b int) string {
+			return `{"policies":` + each(a+b, strconv.Itoa) +
+				`}`
+		}},
 		shape{"policies without origins", func(a, b int) string { return many("{}", a+b, host) }},
 		shape{"defaults that are out of range", func(a, b int) string {
 			return many(`{`+everyOrigin+`,"max_age":-1,"mode":"on","preflight_status":201}`, a+b, host)
 		}},
 		shape{"unknown fields", func(a, b int) string {
-			return one(everyOrigin, strings.Trim(each(a+b, func(i int) string { return fmt.Sprintf(`"allow_orgins%d":0`, i) }), "[]"))
+			return one(everyOrigin,
+				strings.Trim(each(a+b, func(i int) string { return fmt.Sprintf(`"allow_orgins%d":0`, i) }), "[]"))
 		}},
 		shape{"fields given again", func(a, b int) string {
 			return one(everyOrigin, strings.Trim(each(a+b, func(int) string { return `"max_age":1` }), "[]"))
@@ -178,8 +188,12 @@ func shapes() (list []shape) {
 		shape{"a long path", func(a, b int) string {
 			return one(everyOrigin, `"match":{"paths":[{"exact":"`+strings.Repeat("/a", 15*(a+b))+`"}]}`)
 		}},
-		shape{"escapes", func(a, b int) string { return one(`"allow_origins":` + each(a+b, text(`https:\/\/app-%06d.test`))) }},
-		shape{"white space", func(a, b int) string { return "{" + everyOrigin + strings.Repeat(" \n", 30*(a+b)) + "}" }},
+		shape{"escapes",
+			func(a, b int) string { return one(`"allow_origins":` + each(a+b, text(`https:\/\/app-%06d.test`))) }},
+		shape{"white space", func(a, b int) string {
+			return "{" + everyOrigin + strings.Repeat(" \n", 30*(a+b)) +
+				"}"
+		}},
 	)
 }
 
@@ -200,7 +214,8 @@ func TestLinear(t *testing.T) {
 		limit := atMost * max(2, float64(len(twice))/float64(len(once)))
 		check := func(what string, before, after uint64) {
 			if grown := float64(after) / float64(before); grown > limit {
-				t.Errorf("%s: %d bytes take %d %s, and %d bytes %d: %.1f times as many", s.name, len(once), before, what, len(twice), after, grown)
+				t.Errorf("%s: %d bytes take %d %s, and %d bytes %d: %.1f times as many", s.name, len(once), before,
+					what, len(twice), after, grown)
 			}
 		}
 		check("steps", steps[2*i], steps[2*i+1])

@@ -57,7 +57,8 @@ const maxNames = names.MaxList / len("a, ")
 func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *names.List {
 	return cached(r, r.lists.names, p, f, credentials, func(v gjson.Result) *names.List {
 		if n := count(v); n > maxNames {
-			r.fail(problem.TooLarge, v.Index, p.field(f), "has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
+			r.fail(problem.TooLarge, v.Index, p.field(f),
+				"has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
 			return nil
 		}
 		// What is wrong with a default was said when the defaults were read, without
@@ -99,7 +100,8 @@ func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 }
 
 // cached compiles a list, unless that has been done.
-func cached[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool, compile func(v gjson.Result) P) P {
+func cached[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool,
+	compile func(v gjson.Result) P) P {
 	v := p.fields[f]
 	inherited := p.inherits(f) || p.isDefaults
 	key := listKey{field: f, text: v.Raw, credentials: credentials}

@@ -36,7 +36,8 @@ func inheriting(n int) string {
 	b.WriteString(`{"defaults":{"allow_origins":["https://a.example","https://b.example","https://*.c.example"],"allow_methods":["GET","PUT","DELETE"],` +
 		`"allow_headers":["content-type","x-requested-with","authorization"],"expose_headers":["x-request-id"],"max_age":600,"allow_credentials":true},"policies":[`)
 	list(&b, n, func(i int) {
-		fmt.Fprintf(&b, `{"name":"tenant-%d","match":{"hosts":["t%d.example.com"],"paths":[{"prefix":"/v%d"}]}}`, i, i, i%7)
+		fmt.Fprintf(&b, `{"name":"tenant-%d","match":{"hosts":["t%d.example.com"],"paths":[{"prefix":"/v%d"}]}}`, i, i,
+			i%7)
 	})
 	b.WriteString(`]}`)
 	return b.String()
@@ -47,7 +48,9 @@ func tenants(n, k int) string {
 	var b strings.Builder
 	b.WriteString(`{"policies":[`)
 	list(&b, n, func(i int) {
-		fmt.Fprintf(&b, `{"name":"tenant-%d","match":{"hosts":["t%d.example.com"]},"allow_methods":["GET","PUT"],"allow_origins":[`, i, i)
+		fmt.Fprintf(&b,
+			`{"name":"tenant-%d","match":{"hosts":["t%d.example.com"]},"allow_methods":["GET","PUT"],"allow_origins":[`,
+			i, i)
 		list(&b, k, func(j int) { fmt.Fprintf(&b, `"https://o%d.t%d.example"`, j, i) })
 		b.WriteString(`]}`)
 	})
@@ -89,7 +92,8 @@ func TestMemory(t *testing.T) {
 			}
 			return c
 		})
-		t.Logf("%s: of %.1f MB; allocates %.1f MB, of which %.1f MB live", test.name, float64(len(test.doc))/1e6, float64(total)/1e6, float64(live)/1e6)
+		t.Logf("%s: of %.1f MB; allocates %.1f MB, of which %.1f MB live", test.name, float64(len(test.doc))/1e6,
+			float64(total)/1e6, float64(live)/1e6)
 		if float64(total)/1e6 > test.allocated || float64(live)/1e6 > test.lives {
 			t.Errorf("%s: want at most %g MB, of which %g MB live", test.name, test.allocated, test.lives)
 		}
@@ -130,7 +134,8 @@ func TestLargest(t *testing.T) {
 		if len(problems) > 0 {
 			first = problems[len(problems)-1].Error()
 		}
-		t.Logf("%-40s accepted %-5t allocates %4d MiB, of which %3d MiB live; %.100s", name, accepted, total>>20, live>>20, first)
+		t.Logf("%-40s accepted %-5t allocates %4d MiB, of which %3d MiB live; %.100s", name, accepted, total>>20,
+			live>>20, first)
 		if total > 5*config.MaxMemory/4 || live > config.MaxMemory {
 			t.Errorf("%s: allocates %d MiB, of which %d MiB live", name, total>>20, live>>20)
 		}

@@ -83,7 +83,8 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	case fieldName:
 		name, ok := r.string(v, p.field(f))
 		if ok && !validName(name) {
-			r.fail(problem.InvalidValue, v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name", "write 1 to 64 letters, digits, dots, hyphens and underscores")
+			r.fail(problem.InvalidValue, v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name",
+				"write 1 to 64 letters, digits, dots, hyphens and underscores")
 			return
 		}
 		c.Name = strings.Clone(name)
@@ -119,7 +120,8 @@ func (r *reader) status(v gjson.Result, where path) int {
 		return int(v.Num)
 	}
 	if n := int(v.Num); v.Num == 200 || v.Num == 204 {
-		r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
+		r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one",
+			"write "+strconv.Itoa(n))
 		return 0
 	}
 	r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")

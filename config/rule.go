@@ -69,7 +69,8 @@ func (r *reader) rule(p *policy, m match.Match) Rule {
 	}
 	r.muted = true
 	for _, entry := range r.entries(p.fields[fieldAllowOrigins]) {
-		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins, cors.OriginEntry{Text: entry.Text, Regex: entry.Regex})
+		rule.Config.AllowOrigins = append(rule.Config.AllowOrigins,
+			cors.OriginEntry{Text: entry.Text, Regex: entry.Regex})
 	}
 	list := func(f int) []string {
 		return slices.Clone(r.texts(r.names[:0], p.fields[f], path{}, &r.namesAt))

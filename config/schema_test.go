@@ -36,16 +36,22 @@ var beyondSchema = []struct {
 	{problem.RegexInvalid, "is invalid: ", "", "no keyword reads RE2"},
 	{problem.EverySite, "matches every site", "", "what a regex matches is beyond a pattern"},
 	{problem.OtherOwners, "also matches ", "", "what a regex matches is beyond a pattern"},
-	{problem.RegexTooCostly, "is too complex to find out whose sites it matches", "", "what a regex matches is beyond a pattern"},
+	{problem.RegexTooCostly, "is too complex to find out whose sites it matches", "",
+		"what a regex matches is beyond a pattern"},
 	{problem.RegexTooCostly, "has too many ways to match", "", "what a regex becomes is beyond a pattern"},
 	{problem.RegexTooCostly, "repeats too much", "", "what a regex becomes is beyond a pattern"},
 	{problem.PlainHTTP, "matches plain-http origins", "", "what a regex matches is beyond a pattern"},
-	{problem.OtherOwners, "is a public suffix", `^"[^:]+://\*\.[^.]+\.[^.:"]`, "the list of public suffixes has ten thousand entries"},
+	{problem.OtherOwners, "is a public suffix", `^"[^:]+://\*\.[^.]+\.[^.:"]`,
+		"the list of public suffixes has ten thousand entries"},
 	{problem.OtherOwners, "public suffixes lie below ", "", "the list of public suffixes has ten thousand entries"},
-	{problem.NotOrigin, "an invalid IPv6 address", "", "how many pieces stand beside a :: is beyond a pattern of sensible size"},
-	{problem.InvalidHost, "an invalid IPv6 address", "", "how many pieces stand beside a :: is beyond a pattern of sensible size"},
-	{problem.NeverSent, "isn't in its shortest form", "", "which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
-	{problem.InvalidHost, "isn't in its shortest form", "", "which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
+	{problem.NotOrigin, "an invalid IPv6 address", "",
+		"how many pieces stand beside a :: is beyond a pattern of sensible size"},
+	{problem.InvalidHost, "an invalid IPv6 address", "",
+		"how many pieces stand beside a :: is beyond a pattern of sensible size"},
+	{problem.NeverSent, "isn't in its shortest form", "",
+		"which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
+	{problem.InvalidHost, "isn't in its shortest form", "",
+		"which zeros an IPv6 address leaves out is beyond a pattern of sensible size"},
 	{problem.InvalidValue, "is not a whole number of seconds", `^"`, "a duration has fractions and several units"},
 	{problem.InvalidValue, "is a whole number that isn't written as one", "", "1.0 and 1e2 are integers there"},
 	{problem.OutOfRange, "seconds are out of range", `^"`, "a duration has fractions and several units"},
@@ -111,7 +117,8 @@ func (j *judge) validate(doc string) error {
 // beyond reports whether a problem is beyond the schema.
 func (j *judge) beyond(doc string, p config.Problem) (found bool) {
 	for i, b := range beyondSchema {
-		if p.Kind == b.kind && strings.Contains(p.What, b.part) && regexp.MustCompile(b.at).MatchString(doc[p.Offset:]) {
+		if p.Kind == b.kind && strings.Contains(p.What, b.part) &&
+			regexp.MustCompile(b.at).MatchString(doc[p.Offset:]) {
 			j.needed[i] = true
 			found = true
 		}
@@ -152,27 +159,41 @@ func TestSchemaAgrees(t *testing.T) {
 // the bounds of numbers and lengths.
 var twists = func() (docs []string) {
 	for _, policy := range []string{
-		`"allow_credentials": true`, `"allowCredentials": true`, `"allow_credentials": false`, `"allow_credentials": null`, `"allow_methods": []`,
-		`"allow_origins": ["https://a.test"]`, `"allowOrigins": ["*"]`, `"allow_origins": ["*"], "allow_credentials": false`, `"allow_origins": ["*"], "allowCredentials": false`,
-		`"allow_origins": ["https://a.test"], "allow_credentials": true`, `"allow_origins": ["*"], "allowCredentials": true`,
-		`"allow_origins": []`, `"allow_origins": null`, `"expose_headers": []`, `"expose_headers": ["X-A"], "allow_credentials": true`, `"exposeHeaders": ["*"]`,
+		`"allow_credentials": true`, `"allowCredentials": true`, `"allow_credentials": false`,
+		`"allow_credentials": null`, `"allow_methods": []`,
+		`"allow_origins": ["https://a.test"]`, `"allowOrigins": ["*"]`,
+		`"allow_origins": ["*"], "allow_credentials": false`, `"allow_origins": ["*"], "allowCredentials": false`,
+		`"allow_origins": ["https://a.test"], "allow_credentials": true`,
+		`"allow_origins": ["*"], "allowCredentials": true`,
+		`"allow_origins": []`, `"allow_origins": null`, `"expose_headers": []`,
+		`"expose_headers": ["X-A"], "allow_credentials": true`, `"exposeHeaders": ["*"]`,
 	} {
 		for _, defaults := range []string{
-			``, `"allow_credentials": true`, `"allowCredentials": true`, `"allow_credentials": false`, `"allow_origins": ["https://a.test"]`, `"allowOrigins": ["*"]`,
-			`"allow_origins": ["*"], "allow_credentials": true`, `"allow_origins": ["https://a.test"], "allowCredentials": true`, `"allow_origins": ["http://a.test"], "allow_credentials": true`,
-			`"allow_origins": []`, `"allow_origins": null`, `"allowOrigins": []`, `"allowOrigins": null`, `"expose_headers": ["*"]`, `"exposeHeaders": ["*"], "allow_origins": ["https://a.test"], "allow_credentials": true`,
+			``, `"allow_credentials": true`, `"allowCredentials": true`, `"allow_credentials": false`,
+			`"allow_origins": ["https://a.test"]`, `"allowOrigins": ["*"]`,
+			`"allow_origins": ["*"], "allow_credentials": true`,
+			`"allow_origins": ["https://a.test"], "allowCredentials": true`,
+			`"allow_origins": ["http://a.test"], "allow_credentials": true`,
+			`"allow_origins": []`, `"allow_origins": null`, `"allowOrigins": []`, `"allowOrigins": null`,
+			`"expose_headers": ["*"]`,
+			`"exposeHeaders": ["*"], "allow_origins": ["https://a.test"], "allow_credentials": true`,
 		} {
 			docs = append(docs, `{"policies": [{"name": "p", `+policy+`}], "defaults": {`+defaults+`}}`)
 		}
 		docs = append(docs, `{`+policy+`}`, `{"policies": [{"name": "p", `+policy+`}]}`)
 	}
-	for _, number := range []string{"0", "-0", "-1", "1", "0.1", "0.09", "0.01", "0.009", "60", "60.1", "86400", "86401", "1.0", "200.0", "200", "203", "204", "1e2", "1e300"} {
+	for _, number := range []string{"0", "-0", "-1", "1", "0.1", "0.09", "0.01", "0.009", "60", "60.1", "86400",
+		"86401", "1.0", "200.0", "200", "203", "204", "1e2", "1e300"} {
 		for _, field := range []string{"max_age", "preflight_status", "interval", "timeout"} {
-			docs = append(docs, `{"allow_origins": ["*"], "`+field+`": `+number+`}`, `{"policy_source": {"cluster": "c", "`+field+`": `+number+`}}`)
+			docs = append(docs, `{"allow_origins": ["*"], "`+field+`": `+number+`}`,
+				`{"policy_source": {"cluster": "c", "`+field+`": `+number+`}}`)
 		}
 	}
-	for _, part := range []string{`"policies": null`, `"policies": []`, `"policies": [{"name": "p", "allow_origins": ["*"]}]`, `"policies": [1]`, `"max_age": 1`, `"name": null`} {
-		for _, other := range []string{``, `"defaults": null`, `"defaults": {}`, `"policy_source": null`, `"policySource": null`, `"policySource": {"cluster": "c"}`, `"policy_source": {}`, `"allow_origins": ["*"]`, `"defaults": {}, "policy_source": {"cluster": "c"}`} {
+	for _, part := range []string{`"policies": null`, `"policies": []`,
+		`"policies": [{"name": "p", "allow_origins": ["*"]}]`, `"policies": [1]`, `"max_age": 1`, `"name": null`} {
+		for _, other := range []string{``, `"defaults": null`, `"defaults": {}`, `"policy_source": null`,
+			`"policySource": null`, `"policySource": {"cluster": "c"}`, `"policy_source": {}`, `"allow_origins": ["*"]`,
+			`"defaults": {}, "policy_source": {"cluster": "c"}`} {
 			docs = append(docs, `{`+strings.Trim(part+`, `+other, " ,")+`}`)
 			if other != "" {
 				docs = append(docs, `{`+other+`}`)
@@ -184,9 +205,12 @@ var twists = func() (docs []string) {
 			docs = append(docs, `{"policies": [{"name": "p", "allow_origins": ["*"]}], "`+name+`": `+f.Examples[0]+`}`)
 		}
 	}
-	for _, element := range []string{`null`, `1`, `true`, `[]`, `{}`, `["a"]`, `{"a": 1}`, `""`, `"*", "*"`, `"a"`, `{"regex": null}`, `{"regex": "a", "b": 1}`, `{"exact": "/a"}`, `{"exact": null}`, `{"exact": "/a", "prefix": null}`, `{"exact": "/a", "prefix": "/b"}`} {
+	for _, element := range []string{`null`, `1`, `true`, `[]`, `{}`, `["a"]`, `{"a": 1}`, `""`, `"*", "*"`, `"a"`,
+		`{"regex": null}`, `{"regex": "a", "b": 1}`, `{"exact": "/a"}`, `{"exact": null}`,
+		`{"exact": "/a", "prefix": null}`, `{"exact": "/a", "prefix": "/b"}`} {
 		for _, field := range []string{"allow_origins", "allow_methods", "allow_headers", "expose_headers"} {
-			docs = append(docs, `{"`+field+`": [`+element+`], "match": {}, "allowOrigins": ["*"]}`, `{"`+field+`": [`+element+`]}`)
+			docs = append(docs, `{"`+field+`": [`+element+`], "match": {}, "allowOrigins": ["*"]}`,
+				`{"`+field+`": [`+element+`]}`)
 		}
 		for _, field := range []string{"hosts", "paths", "routes"} {
 			docs = append(docs, `{"allow_origins": ["*"], "match": {"`+field+`": [`+element+`]}}`)
@@ -195,22 +219,29 @@ var twists = func() (docs []string) {
 	for _, n := range []int{249, 250, 251, 252, 253, 254, 255, 256, 300} {
 		host := strings.Repeat("a.", n/2) + strings.Repeat("a", n%2)
 		for _, before := range []string{"", "*."} {
-			docs = append(docs, `{"allow_origins": ["https://`+before+host+`:8443"]}`, `{"allow_origins": ["*"], "match": {"hosts": ["`+before+host+`:8443"]}}`)
+			docs = append(docs, `{"allow_origins": ["https://`+before+host+`:8443"]}`,
+				`{"allow_origins": ["*"], "match": {"hosts": ["`+before+host+`:8443"]}}`)
 			host = strings.Repeat("a", n)
 		}
 	}
-	for _, address := range []string{"1:2:3:4:5:6:7:8", "1:2:3:4:5::6:7:8", "1::3:4:5:6:7:8", "1::4:5:6:7:8", "1:0:0:4::8", "1:0:0:4:0:0:0:8", "::ffff:102:304", "::A", "::01", "0:0::1"} {
-		docs = append(docs, `{"allow_origins": ["http://[`+address+`]:8080"]}`, `{"allow_origins": ["*"], "match": {"hosts": ["[`+address+`]"]}}`)
+	for _, address := range []string{"1:2:3:4:5:6:7:8", "1:2:3:4:5::6:7:8", "1::3:4:5:6:7:8", "1::4:5:6:7:8",
+		"1:0:0:4::8", "1:0:0:4:0:0:0:8", "::ffff:102:304", "::A", "::01", "0:0::1"} {
+		docs = append(docs, `{"allow_origins": ["http://[`+address+`]:8080"]}`,
+			`{"allow_origins": ["*"], "match": {"hosts": ["[`+address+`]"]}}`)
 	}
-	for _, duration := range []string{"9999999h", "99999999999h", "-1s", "-0s", "+1s", "0.5h", "1500ms", "500ms500ms", "1m30s", ".5m", "1.s", ".s", "1", "0", "1d", "1 s", "10µs", "1h1h"} {
-		docs = append(docs, `{"allow_origins": ["*"], "max_age": "`+duration+`"}`, `{"policy_source": {"cluster": "c", "interval": "`+duration+`", "timeout": "`+duration+`"}}`)
+	for _, duration := range []string{"9999999h", "99999999999h", "-1s", "-0s", "+1s", "0.5h", "1500ms", "500ms500ms",
+		"1m30s", ".5m", "1.s", ".s", "1", "0", "1d", "1 s", "10µs", "1h1h"} {
+		docs = append(docs, `{"allow_origins": ["*"], "max_age": "`+duration+`"}`,
+			`{"policy_source": {"cluster": "c", "interval": "`+duration+`", "timeout": "`+duration+`"}}`)
 	}
 	for _, n := range []int{61, 62, 63, 64, 65} {
 		host := strings.Repeat("a.", n)
 		for _, host := range []string{host, host + "a", "*." + host, "*." + host + "a"} {
-			docs = append(docs, `{"allow_origins": ["https://`+host+`"]}`, `{"allow_origins": ["*"], "match": {"hosts": ["`+host+`"]}}`)
+			docs = append(docs, `{"allow_origins": ["https://`+host+`"]}`,
+				`{"allow_origins": ["*"], "match": {"hosts": ["`+host+`"]}}`)
 		}
-		docs = append(docs, `{"name": "`+strings.Repeat("n", n)+`", "allow_origins": ["`+strings.Repeat("s", n)+`://a"]}`)
+		docs = append(docs, `{"name": "`+strings.Repeat("n", n)+`", "allow_origins": ["`+strings.Repeat("s", n)+
+			`://a"]}`)
 	}
 	return docs
 }()
@@ -220,17 +251,25 @@ var stringPlaces = []string{
 	`{"allow_origins": [§]}`, `{"allow_origins": [§], "allow_credentials": true}`,
 	`{"allow_origins": [{"regex": §}]}`, `{"allow_origins": [{"regex": §}], "allow_credentials": true}`,
 	`{"allow_origins": [{§: "a"}]}`,
-	`{"allow_origins": ["*"], "allow_methods": [§]}`, `{"allow_origins": ["*"], "allow_headers": [§]}`, `{"allow_origins": ["*"], "expose_headers": [§]}`,
+	`{"allow_origins": ["*"], "allow_methods": [§]}`, `{"allow_origins": ["*"], "allow_headers": [§]}`,
+	`{"allow_origins": ["*"], "expose_headers": [§]}`,
 	`{"allow_origins": ["https://a.test"], "expose_headers": [§], "allow_credentials": true}`,
-	`{"allow_origins": ["*"], "name": §}`, `{"allow_origins": ["*"], "max_age": §}`, `{"allow_origins": ["*"], "unmatched_preflights": §}`,
-	`{"allow_origins": ["*"], "preflight_status": §}`, `{"allow_origins": ["*"], "upstream_cors_headers": §}`, `{"allow_origins": ["*"], "mode": §}`,
+	`{"allow_origins": ["*"], "name": §}`, `{"allow_origins": ["*"], "max_age": §}`,
+	`{"allow_origins": ["*"], "unmatched_preflights": §}`,
+	`{"allow_origins": ["*"], "preflight_status": §}`, `{"allow_origins": ["*"], "upstream_cors_headers": §}`,
+	`{"allow_origins": ["*"], "mode": §}`,
 	`{"allow_origins": ["*"], "match": {"hosts": [§]}}`, `{"allow_origins": ["*"], "match": {"routes": [§]}}`,
-	`{"allow_origins": ["*"], "match": {"paths": [{"exact": §}, {"prefix": §}]}}`, `{"allow_origins": ["*"], "match": {"paths": [{§: "/a"}]}}`,
+	`{"allow_origins": ["*"], "match": {"paths": [{"exact": §}, {"prefix": §}]}}`,
+	`{"allow_origins": ["*"], "match": {"paths": [{§: "/a"}]}}`,
 	`{"allow_origins": ["*"], "match": {§: []}}`, `{"allow_origins": ["*"], §: null}`,
-	`{"policies": [{"name": §, "allow_origins": ["*"]}]}`, `{"policies": [{"name": "p", "allow_origins": ["*"], §: null}]}`,
-	`{"policies": [{"name": "p", "allow_origins": ["*"]}], "defaults": {§: null}}`, `{"policies": [{"name": "p", "allow_origins": ["*"]}], §: {"cluster": "c"}}`,
-	`{"policy_source": {"cluster": §}}`, `{"policy_source": {"cluster": "c", "path": §, "authority": null}}`, `{"policy_source": {"cluster": "c", "authority": §}}`,
-	`{"policy_source": {"cluster": "c", "interval": §}}`, `{"policy_source": {"cluster": "c", "timeout": §}}`, `{"policy_source": {"cluster": "c", §: null}}`,
+	`{"policies": [{"name": §, "allow_origins": ["*"]}]}`,
+	`{"policies": [{"name": "p", "allow_origins": ["*"], §: null}]}`,
+	`{"policies": [{"name": "p", "allow_origins": ["*"]}], "defaults": {§: null}}`,
+	`{"policies": [{"name": "p", "allow_origins": ["*"]}], §: {"cluster": "c"}}`,
+	`{"policy_source": {"cluster": §}}`, `{"policy_source": {"cluster": "c", "path": §, "authority": null}}`,
+	`{"policy_source": {"cluster": "c", "authority": §}}`,
+	`{"policy_source": {"cluster": "c", "interval": §}}`, `{"policy_source": {"cluster": "c", "timeout": §}}`,
+	`{"policy_source": {"cluster": "c", §: null}}`,
 }
 
 func quote(tb testing.TB, s string) string {
@@ -336,10 +375,13 @@ var fieldPlaces = []struct {
 	{schema.Policy[:2], []string{`{§, "allow_origins": ["https://a.test"]}`}},
 	{schema.Policy[:1], []string{`{"policies": [{§, "allow_origins": ["https://a.test"]}]}`}},
 	{schema.Policy[1:2], []string{`{"policies": [{"name": "p", § ,"allow_origins": ["https://a.test"]}]}`}},
-	{schema.Inherited[:1], []string{`{§}`, `{"policies": [{"name": "p", §}]}`, `{"policies": [{"name": "p", "allow_origins": ["https://a.test"]}], "defaults": {§}}`}},
-	{schema.Inherited[1:], []string{`{§, "allow_origins": ["https://a.test"]}`, `{"policies": [{"name": "p", §, "allow_origins": ["https://a.test"]}]}`,
+	{schema.Inherited[:1], []string{`{§}`, `{"policies": [{"name": "p", §}]}`,
+		`{"policies": [{"name": "p", "allow_origins": ["https://a.test"]}], "defaults": {§}}`}},
+	{schema.Inherited[1:], []string{`{§, "allow_origins": ["https://a.test"]}`,
+		`{"policies": [{"name": "p", §, "allow_origins": ["https://a.test"]}]}`,
 		`{"policies": [{"name": "p", "allow_origins": ["https://a.test"], "expose_headers": []}], "defaults": {§}}`}},
-	{schema.Match, []string{`{"allow_origins": ["https://a.test"], "match": {§}}`, `{"policies": [{"name": "p", "allow_origins": ["https://a.test"], "match": {§}}]}`}},
+	{schema.Match, []string{`{"allow_origins": ["https://a.test"], "match": {§}}`,
+		`{"policies": [{"name": "p", "allow_origins": ["https://a.test"], "match": {§}}]}`}},
 	{schema.Path, []string{`{"allow_origins": ["https://a.test"], "match": {"paths": [{§}]}}`}},
 	{schema.Regex, []string{`{"allow_origins": [{§}]}`}},
 	{schema.Source[:1], []string{`{"policy_source": {§}}`}},

@@ -69,11 +69,14 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 	name, _ := r.string(cluster, at(fieldCluster))
 	switch {
 	case cluster.Type == gjson.Null:
-		r.fail(problem.Missing, v.Index, at(fieldCluster), "is missing", "write the name of the cluster to fetch the policies from")
+		r.fail(problem.Missing, v.Index, at(fieldCluster), "is missing",
+			"write the name of the cluster to fetch the policies from")
 	case cluster.Type == gjson.String && name == "":
-		r.fail(problem.Missing, cluster.Index, at(fieldCluster), "is empty", "write the name of the cluster to fetch the policies from")
+		r.fail(problem.Missing, cluster.Index, at(fieldCluster), "is empty",
+			"write the name of the cluster to fetch the policies from")
 	case len(name) > maxSourceText:
-		r.fail(problem.TooLarge, cluster.Index, at(fieldCluster), "is longer than "+strconv.Itoa(maxSourceText)+" bytes", "shorten it")
+		r.fail(problem.TooLarge, cluster.Index, at(fieldCluster),
+			"is longer than "+strconv.Itoa(maxSourceText)+" bytes", "shorten it")
 	}
 	s.Cluster = strings.Clone(name)
 	// text reads a text that stands in the head of each request.
@@ -109,7 +112,8 @@ func (r *reader) duration(v gjson.Result, where path, least, otherwise, most tim
 		return otherwise
 	}
 	if d < least || d > most || v.Num > most.Seconds() {
-		r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range", "write "+least.String()+" to "+most.String())
+		r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range",
+			"write "+least.String()+" to "+most.String())
 	}
 	return d
 }

@@ -25,7 +25,8 @@ func (r *reader) mayAllowCredentials() bool {
 // mended returns what text is meant to be as an entry of a field's list, as JSON; "" if
 // that isn't clear.
 func (r *reader) mended(field, text string) string {
-	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "https://placeholder.invalid"}}, AllowCredentials: r.mayAllowCredentials()}
+	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "https://placeholder.invalid"}},
+		AllowCredentials: r.mayAllowCredentials()}
 	var m match.Match
 	switch field {
 	case policyFields[fieldAllowOrigins]:
@@ -112,7 +113,8 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 		case kind == "exact", kind == "origin", kind == "url", kind == "value", kind == "":
 			entry = r.mended(field, text)
 		case kind == "prefix":
-			if entry = r.mended(field, strings.TrimRight(text, ":*/")+":*"); !strings.Contains(strings.TrimPrefix(text, "https://"), ".") {
+			if entry = r.mended(field, strings.TrimRight(text, ":*/")+
+				":*"); !strings.Contains(strings.TrimPrefix(text, "https://"), ".") {
 				entry = r.asRegex(origin.QuoteRegex(text) + ".*")
 			}
 		case kind == "suffix":
@@ -130,7 +132,8 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 
 // asRegex returns the entry for a regex, as JSON; "" if the policy may not have it.
 func (r *reader) asRegex(expr string) string {
-	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}, AllowCredentials: r.mayAllowCredentials()}
+	c := cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}},
+		AllowCredentials: r.mayAllowCredentials()}
 	if p, _ := cors.Compile(c); p == nil || len(expr) > origin.MaxInstead {
 		return ""
 	}

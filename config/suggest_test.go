@@ -94,7 +94,8 @@ func paste(t *testing.T, doc string) (pasted int) {
 			mended := doc[:p.Offset] + text + doc[p.Offset+extent(doc[p.Offset:]):]
 			_, after := config.Parse(mended)
 			for _, q := range after {
-				if q.Offset == p.Offset && q.Path() == p.Path() && (q.What == p.What || !q.Warning) || q.Offset >= p.Offset && q.Offset < p.Offset+len(text) && !q.Warning {
+				if q.Offset == p.Offset && q.Path() == p.Path() && (q.What == p.What || !q.Warning) ||
+					q.Offset >= p.Offset && q.Offset < p.Offset+len(text) && !q.Warning {
 					t.Errorf("%s\n%s\n%s is refused in turn:\n%s", shorten(doc), p, text, q)
 				}
 			}
@@ -107,29 +108,60 @@ func paste(t *testing.T, doc string) (pasted int) {
 // somewhere else, or mistyped it.
 var pasted = []string{
 	"", " ", ",", ", ,", "*", "**", "[*]", "*,*", "null", "NULL", "Null", "none", "any", "all",
-	"GET,PUT", "GET, PUT", "GET PUT", "get;put", "GET|PUT", "GET,PUT,CONNECT", "TRACE", "[GET, PUT]", `"GET"`, "'PUT'", "PUT ", "put", "patch", "P@T",
-	"Content-Type,Authorization", "Content-Type Authorization", "Content-Type:", "X-A: 1", "Set-Cookie,X-A", "Cookie, X-A", "X A", "x-a,*", "*, Authorization", "Origin", "Access-Control-Allow-Origin",
-	"localhost:3000", "localhost", "localhost:80", "localhost:*", "127.0.0.1:8080", "[::1]:8080", "::1", "[0:0:0:0:0:0:0:1]:3000", "2001:DB8::1", "http://[0:0::1]", "10.0.0.1", "192.168.1.300",
-	"app.example", "app.example/", "*.app.example", "*.app.example:8443", ".app.example", "*app.example", "app-*.example.com", "App.Example:443", "//app.example", "http:app.example", "https:/app.example",
-	"https://app.example/", "https://app.example/path?x#y", "https://App.Example", "HTTPS://app.example", "https://app.example:443", "http://app.example:80", "https://app.example:", "https://app.example:08443",
-	"https://app.example:70000", "https://user:pass@app.example", "https://app.example.", "https://.app.example", "https://app..example", "https://app_.example", "https://app%2eexample",
-	"https://a.example,https://b.example", "https://a.example, https://b.example/", "https://a.example https://b.example", "https://a.example;https://b.example", "https://a.example|http://b.example", "https://a.example,*", "https://a.example,,",
-	"a.example,b.example", "'https://a.example'", `"https://a.example"`, "https://a.example\u200b", "\ufeffhttps://a.example", "https://\ufffd.example", "https://a.ex\tample", "https://a.example\n",
-	"https://*", "http://*", "https://*/", "https://*:*", "http://*:8080", "*://*", "*://*/*", "*://app.example", "http*://app.example", "https://*.com", "https://*.github.io", "https://*.co.uk/", "https://*example.com", "https://*.*.example.com",
-	"https://app-*.example.com", "https://a.*.example.com", "https://example.*", "https://example.com:*0", "https://*.127.0.0.1", "https://*.[::1]", "http://*.app.example/", "https://*.example.com:443", "https://*.example.com/*",
-	"moz-extension://*", "chrome-extension://*", "safari-web-extension://*", "app://*", "capacitor://*", "app://*.", "app://*:*", "app://*/", "app://:*", "app://:80", "App://Local", "app://Local/index.html", "app://a,b", "app://a b", "app://a@b", "app://'a'", "app://[::A]",
-	"capacitor:", "capacitor:localhost", "file:", "file:/", "file:///", "file:///x", "file://host", "File://", "ws://app.example", "wss://app.example:443", "wss://*.app.example", "ftp://app.example", "ws://localhost:3000", "data://x", "about:blank", "javascript:",
-	"chrome-extension://abc", "moz-extension://0A1B2C3D-0000-4000-8000-000000000000", "moz-extension://x/", "safari-web-extension://140bb581-1b1c-4a5b-8c3d-0e9f7a6b5c4d",
-	"$http_origin", "${http_origin}", "$cors_origin", "${ORIGIN}", "https://${HOST}", "https://$HOST", "{{ .Values.origin }}", "{{origin}}", "<%= origin %>", "%{ORIGIN}", "$(ORIGIN)", "${METHODS}", "{{ headers }}",
-	`https://.*\.example\.com`, `https://.*.example.com`, `^https://app\.example\.com$`, `https?://.*\.example\.com`, `/^https:\/\/app\.example\.com$/`, `~^https?://(.*\.)?example\.com(:[0-9]+)?$`, `~*^https://example\.com$`, `.*`, `^.*$`, `.+`, `https://.*`, `.*\.example\.com`,
-	`https://(a|b)\.example\.com`, `https://[a-z]+\.example\.com`, `https://(`, `https://[a-`, `https://app\.example\.com/`, `regex:https://a\.example\.com`, `^https://[^.]+\.example\.com$`, `(https://a\.example|http://b\.example)`, `https://\w+\.example\.com`, `https://example\.com$`,
-	"self", "'self'", "same-origin", "Any", "everyone", "<your origin>", "<https://a.example>", "<ORIGIN>", "%ORIGIN%", "blob:https://app.example/1", "blob:null", "blob://x", "https://**.app.example", "https://**.app.example:8443", "**.app.example",
+	"GET,PUT", "GET, PUT", "GET PUT", "get;put", "GET|PUT", "GET,PUT,CONNECT", "TRACE", "[GET, PUT]", `"GET"`, "'PUT'",
+	"PUT ", "put", "patch", "P@T",
+	"Content-Type,Authorization", "Content-Type Authorization", "Content-Type:", "X-A: 1", "Set-Cookie,X-A",
+	"Cookie, X-A", "X A", "x-a,*", "*, Authorization", "Origin", "Access-Control-Allow-Origin",
+	"localhost:3000", "localhost", "localhost:80", "localhost:*", "127.0.0.1:8080", "[::1]:8080", "::1",
+	"[0:0:0:0:0:0:0:1]:3000", "2001:DB8::1", "http://[0:0::1]", "10.0.0.1", "192.168.1.300",
+	"app.example", "app.example/", "*.app.example", "*.app.example:8443", ".app.example", "*app.example",
+	"app-*.example.com", "App.Example:443", "//app.example", "http:app.example", "https:/app.example",
+	"https://app.example/", "https://app.example/path?x#y", "https://App.Example", "HTTPS://app.example",
+	"https://app.example:443", "http://app.example:80", "https://app.example:", "https://app.example:08443",
+	"https://app.example:70000", "https://user:pass@app.example", "https://app.example.", "https://.app.example",
+	"https://app..example", "https://app_.example", "https://app%2eexample",
+	"https://a.example,https://b.example", "https://a.example, https://b.example/",
+	"https://a.example https://b.example", "https://a.example;https://b.example", "https://a.example|http://b.example",
+	"https://a.example,*", "https://a.example,,",
+	"a.example,b.example", "'https://a.example'", `"https://a.example"`, "https://a.example\u200b",
+	"\ufeffhttps://a.example", "https://\ufffd.example", "https://a.ex\tample", "https://a.example\n",
+	"https://*", "http://*", "https://*/", "https://*:*", "http://*:8080", "*://*", "*://*/*", "*://app.example",
+	"http*://app.example", "https://*.com", "https://*.github.io", "https://*.co.uk/", "https://*example.com",
+	"https://*.*.example.com",
+	"https://app-*.example.com", "https://a.*.example.com", "https://example.*", "https://example.com:*0",
+	"https://*.127.0.0.1", "https://*.[::1]", "http://*.app.example/", "https://*.example.com:443",
+	"https://*.example.com/*",
+	"moz-extension://*", "chrome-extension://*", "safari-web-extension://*", "app://*", "capacitor://*", "app://*.",
+	"app://*:*", "app://*/", "app://:*", "app://:80", "App://Local", "app://Local/index.html", "app://a,b", "app://a b",
+	"app://a@b", "app://'a'", "app://[::A]",
+	"capacitor:", "capacitor:localhost", "file:", "file:/", "file:///", "file:///x", "file://host", "File://",
+	"ws://app.example", "wss://app.example:443", "wss://*.app.example", "ftp://app.example", "ws://localhost:3000",
+	"data://x", "about:blank", "javascript:",
+	"chrome-extension://abc", "moz-extension://0A1B2C3D-0000-4000-8000-000000000000", "moz-extension://x/",
+	"safari-web-extension://140bb581-1b1c-4a5b-8c3d-0e9f7a6b5c4d",
+	"$http_origin", "${http_origin}", "$cors_origin", "${ORIGIN}", "https://${HOST}", "https://$HOST",
+	"{{ .Values.origin }}", "{{origin}}", "<%= origin %>", "%{ORIGIN}", "$(ORIGIN)", "${METHODS}", "{{ headers }}",
+	`https://.*\.example\.com`, `https://.*.example.com`, `^https://app\.example\.com$`, `https?://.*\.example\.com`,
+	`/^https:\/\/app\.example\.com$/`, `~^https?://(.*\.)?example\.com(:[0-9]+)?$`, `~*^https://example\.com$`, `.*`,
+	`^.*$`, `.+`, `https://.*`, `.*\.example\.com`,
+	`https://(a|b)\.example\.com`, `https://[a-z]+\.example\.com`, `https://(`, `https://[a-`,
+	`https://app\.example\.com/`, `regex:https://a\.example\.com`, `^https://[^.]+\.example\.com$`,
+	`(https://a\.example|http://b\.example)`, `https://\w+\.example\.com`, `https://example\.com$`,
+	"self", "'self'", "same-origin", "Any", "everyone", "<your origin>", "<https://a.example>", "<ORIGIN>", "%ORIGIN%",
+	"blob:https://app.example/1", "blob:null", "blob://x", "https://**.app.example", "https://**.app.example:8443",
+	"**.app.example",
 	`re:https://.*\.example\.com`, `regexp:^https://a\.example$`,
-	"https://bücher.example", "https://BÜCHER.example/", "bücher.example", "https://例え.テスト:8443", "https://☃.example", "https://*.bücher.example", "https://cafe\u0301.example", "https://xn--bcher-kva.example", "https://ａ.example",
-	"https://" + strings.Repeat("a", 300) + ".example", "https://*." + strings.Repeat("a.", 70) + "example", strings.Repeat("https://a.example,", 100), strings.Repeat("x", 5000), strings.Repeat("GET,", 500), "https://a.example/" + strings.Repeat("ä", 200),
-	"https://a.example:443:*", "https://a.example:80:90", "https://a.example:*:*", "https://::1", "http://[::1", "http://::1]:80", "http://[::1]:80", "https://1.2.3", "http://0x7f.1", "https://a.1",
-	"/", "/v1", "/v1/*", "/v1/**", "/v1/.*", "^/v1", "/v1(/.*)?", "v1", "v1/*", "/v1?x=y", "/v1#x", "/ä b", "/a b/*", "*/v1", "/*", "/**", "https://a.example/v1", "/v1/{id}", "/v*1", strings.Repeat("/a", 200), "?", "#",
-	"https://a.example/v1/x", "api.example.com/v1", "api.example.com:443", "API.example.com:08443", "api.example.com:*", "*:8080", "http://*.example.com/", "user@api.example.com", "api.example.com.", "api.example.com..", ".", "a..b",
+	"https://bücher.example", "https://BÜCHER.example/", "bücher.example", "https://例え.テスト:8443", "https://☃.example",
+	"https://*.bücher.example", "https://cafe\u0301.example", "https://xn--bcher-kva.example", "https://ａ.example",
+	"https://" + strings.Repeat("a", 300) + ".example", "https://*." + strings.Repeat("a.", 70) + "example",
+	strings.Repeat("https://a.example,", 100), strings.Repeat("x", 5000), strings.Repeat("GET,", 500),
+	"https://a.example/" + strings.Repeat("ä", 200),
+	"https://a.example:443:*", "https://a.example:80:90", "https://a.example:*:*", "https://::1", "http://[::1",
+	"http://::1]:80", "http://[::1]:80", "https://1.2.3", "http://0x7f.1", "https://a.1",
+	"/", "/v1", "/v1/*", "/v1/**", "/v1/.*", "^/v1", "/v1(/.*)?", "v1", "v1/*", "/v1?x=y", "/v1#x", "/ä b", "/a b/*",
+	"*/v1", "/*", "/**", "https://a.example/v1", "/v1/{id}", "/v*1", strings.Repeat("/a", 200), "?", "#",
+	"https://a.example/v1/x", "api.example.com/v1", "api.example.com:443", "API.example.com:08443", "api.example.com:*",
+	"*:8080", "http://*.example.com/", "user@api.example.com", "api.example.com.", "api.example.com..", ".", "a..b",
 }
 
 // valuePlaces are documents with a place for a value, of a kind that it may not have.
@@ -141,17 +173,21 @@ var valuePlaces = func() (docs []string) {
 			if field == "allow_origins" {
 				origins = ""
 			}
-			docs = append(docs, `{`+origins+`"`+field+`": §`+credentials+`}`, `{`+origins+`"`+field+`": [§]`+credentials+`}`,
+			docs = append(docs, `{`+origins+`"`+field+`": §`+credentials+`}`,
+				`{`+origins+`"`+field+`": [§]`+credentials+`}`,
 				`{"defaults": {`+origins+`"`+field+`": [§]}, "policies": [{"name": "p"`+credentials+`}]}`)
 		}
 		for _, matcher := range []string{"exact", "prefix", "suffix", "contains", "safe_regex", "regex", "value"} {
-			docs = append(docs, `{"allow_origins": [{"`+matcher+`": §}]`+credentials+`}`, `{"allow_origins": {"`+matcher+`": §}`+credentials+`}`)
+			docs = append(docs, `{"allow_origins": [{"`+matcher+`": §}]`+credentials+`}`,
+				`{"allow_origins": {"`+matcher+`": §}`+credentials+`}`)
 		}
-		docs = append(docs, `{"allow_origins": [{"safeRegex": {"regex": §}}]`+credentials+`}`, `{"allow_origins": [{"type": "Exact", "value": §}]`+credentials+`}`,
+		docs = append(docs, `{"allow_origins": [{"safeRegex": {"regex": §}}]`+credentials+`}`,
+			`{"allow_origins": [{"type": "Exact", "value": §}]`+credentials+`}`,
 			`{"allow_origins": [{"type": "RegularExpression", "value": §}]`+credentials+`}`)
 	}
 	for _, field := range []string{"hosts", "paths", "routes"} {
-		docs = append(docs, `{"allow_origins": ["*"], "match": {"`+field+`": §}}`, `{"allow_origins": ["*"], "match": {"`+field+`": [§]}}`)
+		docs = append(docs, `{"allow_origins": ["*"], "match": {"`+field+`": §}}`,
+			`{"allow_origins": ["*"], "match": {"`+field+`": [§]}}`)
 	}
 	for _, kind := range []string{"exact", "prefix", "regex", "path", "pathPrefix"} {
 		docs = append(docs, `{"allow_origins": ["*"], "match": {"paths": [{"`+kind+`": §}]}}`)
@@ -159,20 +195,32 @@ var valuePlaces = func() (docs []string) {
 	for _, kind := range []string{"Exact", "PathPrefix", "Prefix", "RegularExpression"} {
 		docs = append(docs, `{"allow_origins": ["*"], "match": {"paths": [{"type": "`+kind+`", "value": §}]}}`)
 	}
-	for _, field := range []string{"name", "match", "allow_credentials", "max_age", "allow_private_network", "unmatched_preflights", "preflight_status", "upstream_cors_headers", "mode"} {
+	for _, field := range []string{"name", "match", "allow_credentials", "max_age", "allow_private_network",
+		"unmatched_preflights", "preflight_status", "upstream_cors_headers", "mode"} {
 		docs = append(docs, `{"allow_origins": ["*"], "`+field+`": §}`)
 	}
-	return append(docs, `{"policies": §}`, `{"policies": [§]}`, `{"policies": [{"name": §, "allow_origins": ["*"]}]}`, `{"policies": [], "defaults": §}`,
-		`{"policy_source": §}`, `{"policy_source": {"cluster": §}}`, `{"policy_source": {"cluster": "c", "path": §}}`, `{"policy_source": {"cluster": "c", "interval": §}}`, `{"policy_source": {"cluster": "c", "timeout": §}}`, `{"policy_source": {"cluster": "c", "authority": §}}`)
+	return append(docs, `{"policies": §}`, `{"policies": [§]}`, `{"policies": [{"name": §, "allow_origins": ["*"]}]}`,
+		`{"policies": [], "defaults": §}`,
+		`{"policy_source": §}`, `{"policy_source": {"cluster": §}}`, `{"policy_source": {"cluster": "c", "path": §}}`,
+		`{"policy_source": {"cluster": "c", "interval": §}}`, `{"policy_source": {"cluster": "c", "timeout": §}}`,
+		`{"policy_source": {"cluster": "c", "authority": §}}`)
 }()
 
 // values are of every type, and what other formats have for them.
 var values = []string{
-	`null`, `true`, `false`, `0`, `1`, `-1`, `600`, `600.0`, `1.5`, `1e2`, `6e2`, `1e9`, `86400`, `86401`, `-0`, `-0.5`, `99999999999999999999`, `200.0`, `204`, `201`, `{}`, `[]`, `[null]`, `[[]]`, `[["a"]]`,
-	`"true"`, `"True"`, `"yes"`, `"no"`, `"on"`, `"off"`, `"1"`, `"0"`, `"600"`, `"600.0"`, `"10m"`, `"10 m"`, `"10min"`, `"10 minutes"`, `"1d"`, `"1 day"`, `"7d"`, `"1500ms"`, `"-1s"`, `"-1"`, `"25h"`, `"1 hour"`, `"forever"`, `"204"`, `"200"`, `"201"`,
-	`"Keep"`, `"REPLACE"`, `"Enforce"`, `"SHADOW"`, `"disabled"`, `"Ignore"`, `"FORWARD"`, `"UNSPECIFIED"`, `"a b"`, `"shop"`, `"ä"`,
-	`{"exact": "https://a.example"}`, `{"exact": "*"}`, `{"exact": "https://a.example/"}`, `{"prefix": "https://a.example"}`, `{"prefix": "https://"}`, `{"prefix": "https://app."}`, `{"suffix": ".example.com"}`, `{"suffix": "com"}`, `{"contains": "example"}`,
-	`{"safe_regex": {"google_re2": {}, "regex": ".*\\.example\\.com"}}`, `{"regex": "https://a\\.example"}`, `{"regex": ""}`, `{"regex": "("}`, `{"regex": null}`, `{"exact": 1}`, `{"a": "b"}`, `{"": ""}`, `{"exact": "a", "prefix": "b"}`, `{"prefix": "/v1"}`, `{"exact": "/v1", "prefix": "/v2"}`,
+	`null`, `true`, `false`, `0`, `1`, `-1`, `600`, `600.0`, `1.5`, `1e2`, `6e2`, `1e9`, `86400`, `86401`, `-0`, `-0.5`,
+	`99999999999999999999`, `200.0`, `204`, `201`, `{}`, `[]`, `[null]`, `[[]]`, `[["a"]]`,
+	`"true"`, `"True"`, `"yes"`, `"no"`, `"on"`, `"off"`, `"1"`, `"0"`, `"600"`, `"600.0"`, `"10m"`, `"10 m"`,
+	`"10min"`, `"10 minutes"`, `"1d"`, `"1 day"`, `"7d"`, `"1500ms"`, `"-1s"`, `"-1"`, `"25h"`, `"1 hour"`, `"forever"`,
+	`"204"`, `"200"`, `"201"`,
+	`"Keep"`, `"REPLACE"`, `"Enforce"`, `"SHADOW"`, `"disabled"`, `"Ignore"`, `"FORWARD"`, `"UNSPECIFIED"`, `"a b"`,
+	`"shop"`, `"ä"`,
+	`{"exact": "https://a.example"}`, `{"exact": "*"}`, `{"exact": "https://a.example/"}`,
+	`{"prefix": "https://a.example"}`, `{"prefix": "https://"}`, `{"prefix": "https://app."}`,
+	`{"suffix": ".example.com"}`, `{"suffix": "com"}`, `{"contains": "example"}`,
+	`{"safe_regex": {"google_re2": {}, "regex": ".*\\.example\\.com"}}`, `{"regex": "https://a\\.example"}`,
+	`{"regex": ""}`, `{"regex": "("}`, `{"regex": null}`, `{"exact": 1}`, `{"a": "b"}`, `{"": ""}`,
+	`{"exact": "a", "prefix": "b"}`, `{"prefix": "/v1"}`, `{"exact": "/v1", "prefix": "/v2"}`,
 }
 
 // TestSuggestions: whatever a message says to write is accepted.
@@ -291,39 +339,66 @@ func TestForeignFields(t *testing.T) {
 		}
 		doc := fmt.Sprintf(`{%s%q: %s}`, rest, test.field, test.value)
 		_, problems := config.Parse(doc)
-		i := slices.IndexFunc(problems, func(p config.Problem) bool { return p.Kind == problem.UnknownField && p.What == "is not a field" })
+		i := slices.IndexFunc(problems, func(p config.Problem) bool {
+			return p.Kind == problem.UnknownField &&
+				p.What == "is not a field"
+		})
 		if i < 0 || problems[i].Instead != fmt.Sprintf("write %q", test.ours) {
 			t.Errorf("%s: %s: %v", test.tool, doc, problems)
 		}
 		paste(t, doc)
 	}
 	for _, test := range []struct{ doc, want string }{
-		{`{"allow_origins": ["*"], "preflightContinue": true}`, `1:26 preflightContinue: is not a field; leave it out; write unmatched_preflights, "forward", to have the upstream answer what isn't allowed`},
-		{`{"allow_origins": ["*"], "allow_origins_by_regex": []}`, `1:26 allow_origins_by_regex: is not a field; write each regex as an entry of allow_origins, {"regex": "…"}`},
-		{`{"allow_origins": ["*"], "allowOriginRegex": ".*"}`, `1:26 allowOriginRegex: is not a field; write each regex as an entry of allow_origins, {"regex": "…"}`},
-		{`{"allow_origins": ["*"], "AllowAllOrigins": true}`, `1:26 AllowAllOrigins: is not a field; write ["*"] into allow_origins`},
-		{`{"allow_origins": ["*"], "AllowOriginFunc": 1}`, `1:26 AllowOriginFunc: is not a field; leave it out: a configuration has no functions; list the origins in allow_origins`},
-		{`{"allow_origins": ["*"], "add_vary_header": true}`, `1:26 add_vary_header: is not a field; leave it out: the filter sets Vary itself`},
-		{`{"allow_origins": ["*"], "allowedOriginPatterns": []}`, `1:26 allowedOriginPatterns: is not a field; write each pattern as an entry of allow_origins, such as "https://*.example.com"`},
-		{`{"allow_origins": ["*"], "forwardNotMatchingPreflights": false}`, `1:26 forwardNotMatchingPreflights: is not a field; write unmatched_preflights, "forward" or "reject"`},
-		{`{"allow_origins": ["*"], "nginx.ingress.kubernetes.io/enable-cors": "true"}`, `1:26 "nginx.ingress.kubernetes.io/enable-cors": is not a field; leave it out: the filter is on where it is in the chain`},
-		{`{"allow_origins": ["*"], "disabled": true}`, `1:26 disabled: is not a field; leave the policy out; write mode, "shadow", where it should change nothing`},
+		{`{"allow_origins": ["*"], "preflightContinue": true}`,
+			`1:26 preflightContinue: is not a field; leave it out; write unmatched_preflights, "forward", to have the upstream answer what isn't allowed`},
+		{`{"allow_origins": ["*"], "allow_origins_by_regex": []}`,
+			`1:26 allow_origins_by_regex: is not a field; write each regex as an entry of allow_origins, {"regex": "…"}`},
+		{`{"allow_origins": ["*"], "allowOriginRegex": ".*"}`,
+			`1:26 allowOriginRegex: is not a field; write each regex as an entry of allow_origins, {"regex": "…"}`},
+		{`{"allow_origins": ["*"], "AllowAllOrigins": true}`,
+			`1:26 AllowAllOrigins: is not a field; write ["*"] into allow_origins`},
+		{`{"allow_origins": ["*"], "AllowOriginFunc": 1}`,
+			`1:26 AllowOriginFunc: is not a field; leave it out: a configuration has no functions; list the origins in allow_origins`},
+		{`{"allow_origins": ["*"], "add_vary_header": true}`,
+			`1:26 add_vary_header: is not a field; leave it out: the filter sets Vary itself`},
+		{`{"allow_origins": ["*"], "allowedOriginPatterns": []}`,
+			`1:26 allowedOriginPatterns: is not a field; write each pattern as an entry of allow_origins, such as "https://*.example.com"`},
+		{`{"allow_origins": ["*"], "forwardNotMatchingPreflights": false}`,
+			`1:26 forwardNotMatchingPreflights: is not a field; write unmatched_preflights, "forward" or "reject"`},
+		{`{"allow_origins": ["*"], "nginx.ingress.kubernetes.io/enable-cors": "true"}`,
+			`1:26 "nginx.ingress.kubernetes.io/enable-cors": is not a field; leave it out: the filter is on where it is in the chain`},
+		{`{"allow_origins": ["*"], "disabled": true}`,
+			`1:26 disabled: is not a field; leave the policy out; write mode, "shadow", where it should change nothing`},
 		{`{"allow_origins": ["*"], "dry_run": true}`, `1:26 dry_run: is not a field; write mode, "shadow"`},
-		{`{"allow_origins": ["*"], "timing_allow_origins": "*"}`, `1:26 timing_allow_origins: is not a field; leave it out: Timing-Allow-Origin is no part of CORS`},
-		{`{"allow_origins": ["*"], "failure_policy": "FAIL_RELOAD"}`, `1:26 failure_policy: is not a field; write it where the filter is configured, not into the policies`},
-		{`{"allow_origins": ["*"], "$schema": "x"}`, `1:26 "$schema": is not a field; leave it out: name the schema in the editor's settings, or in a comment`},
-		{`{"allow_origins": ["*"], "//": "x"}`, `1:26 "//": is not a field; leave it out: JSON has no comments; # begins one in YAML`},
-		{`{"allow_origins": ["*"], "match": {"methods": []}}`, `1:36 match.methods: is not a field; leave it out: a policy is for hosts and paths; what a route of Envoy matches by more, its name tells in match.routes`},
-		{`{"allow_origins": ["*"], "match": {"paths": [{"regex": "/v[12]"}]}}`, `1:47 match.paths[0].regex: is not a field; leave it out: paths have no regexes; write a prefix, or the name of Envoy's route into match.routes`},
-		{`{"allow_origins": [{"regex": "https://a\\.example", "exact": "x"}]}`, `1:53 allow_origins[0].exact: is not a field; leave it out: an entry is an origin or {"regex": "…"}`},
-		{`{"policy_source": {"url": "http://a/b"}}`, `1:20 policy_source.url: is not a field; write the name of one of Envoy's clusters into cluster, and what else the URL says into path and authority`},
-		{`{"policy_source": {"cluster": "a", "poll": "5s"}}`, `1:36 policy_source.poll: is not a field; write "interval"`},
-		{`{"allow_origins": ["*"], "host": "a"}`, `1:26 host: is not a field; write it into match, as in "match": {"hosts": ["api.example.com"], "paths": [{"prefix": "/v1"}]}`},
-		{`{"allow_origins": ["*"], "origins": []}`, `1:26 origins: is not a field; leave it out, or write what it says into allow_origins, which is there too`},
-		{`{"allow_origins": ["*"], "cors": {}}`, `1:26 cors: is not a field; leave it out: the policy's fields stand at the top, or in each of the policies`},
+		{`{"allow_origins": ["*"], "timing_allow_origins": "*"}`,
+			`1:26 timing_allow_origins: is not a field; leave it out: Timing-Allow-Origin is no part of CORS`},
+		{`{"allow_origins": ["*"], "failure_policy": "FAIL_RELOAD"}`,
+			`1:26 failure_policy: is not a field; write it where the filter is configured, not into the policies`},
+		{`{"allow_origins": ["*"], "$schema": "x"}`,
+			`1:26 "$schema": is not a field; leave it out: name the schema in the editor's settings, or in a comment`},
+		{`{"allow_origins": ["*"], "//": "x"}`,
+			`1:26 "//": is not a field; leave it out: JSON has no comments; # begins one in YAML`},
+		{`{"allow_origins": ["*"], "match": {"methods": []}}`,
+			`1:36 match.methods: is not a field; leave it out: a policy is for hosts and paths; what a route of Envoy matches by more, its name tells in match.routes`},
+		{`{"allow_origins": ["*"], "match": {"paths": [{"regex": "/v[12]"}]}}`,
+			`1:47 match.paths[0].regex: is not a field; leave it out: paths have no regexes; write a prefix, or the name of Envoy's route into match.routes`},
+		{`{"allow_origins": [{"regex": "https://a\\.example", "exact": "x"}]}`,
+			`1:53 allow_origins[0].exact: is not a field; leave it out: an entry is an origin or {"regex": "…"}`},
+		{`{"policy_source": {"url": "http://a/b"}}`,
+			`1:20 policy_source.url: is not a field; write the name of one of Envoy's clusters into cluster, and what else the URL says into path and authority`},
+		{`{"policy_source": {"cluster": "a", "poll": "5s"}}`,
+			`1:36 policy_source.poll: is not a field; write "interval"`},
+		{`{"allow_origins": ["*"], "host": "a"}`,
+			`1:26 host: is not a field; write it into match, as in "match": {"hosts": ["api.example.com"], "paths": [{"prefix": "/v1"}]}`},
+		{`{"allow_origins": ["*"], "origins": []}`,
+			`1:26 origins: is not a field; leave it out, or write what it says into allow_origins, which is there too`},
+		{`{"allow_origins": ["*"], "cors": {}}`,
+			`1:26 cors: is not a field; leave it out: the policy's fields stand at the top, or in each of the policies`},
 		{`{"allow_origins": ["*"], "match": {"host": []}}`, `1:36 match.host: is not a field; write "hosts"`},
-		{`{"policies": [{"name": "p", "allow_origins": ["*"]}], "defaults": {"match": {}, "name": "x"}}`, `1:68 defaults.match: can't be inherited; move it into the policy that it is for`},
-		{`{"policies": [{"name": "p", "origins": ["*"]}]}`, `1:29 policies[0].origins: is not a field; write "allow_origins"`},
+		{`{"policies": [{"name": "p", "allow_origins": ["*"]}], "defaults": {"match": {}, "name": "x"}}`,
+			`1:68 defaults.match: can't be inherited; move it into the policy that it is for`},
+		{`{"policies": [{"name": "p", "origins": ["*"]}]}`,
+			`1:29 policies[0].origins: is not a field; write "allow_origins"`},
 	} {
 		_, problems := config.Parse(test.doc)
 		if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Error() == test.want }) {

@@ -37,7 +37,8 @@ type scanner struct {
 // is true if it is.
 func CheckSyntax(doc string) (wrong Problem, ok bool) {
 	s := &scanner{
-		doc: doc, depth: MaxDepth, tooDeep: "objects and lists are nested more than " + strconv.Itoa(MaxDepth) + " levels deep",
+		doc: doc, depth: MaxDepth, tooDeep: "objects and lists are nested more than " + strconv.Itoa(MaxDepth) +
+			" levels deep",
 		shallower: "no field of the configuration is that deep",
 	}
 	return s.document()
@@ -70,7 +71,8 @@ func (s *scanner) text() bool {
 		return false
 	}
 	s.space()
-	return s.pos == len(s.doc) || s.fail("there is more after the end of the configuration", "leave out what follows, or check for a brace too many")
+	return s.pos == len(s.doc) || s.fail("there is more after the end of the configuration",
+		"leave out what follows, or check for a brace too many")
 }
 
 func (s *scanner) fail(what, instead string) bool {
@@ -135,7 +137,8 @@ func (s *scanner) value(depth int) bool {
 	if word := bareword(s.doc[min(s.pos, len(s.doc)):]); word != "" {
 		return s.unexpected("a value", "write "+asValue(word))
 	}
-	return s.unexpected("a value", "write a JSON value: strings stand in double quotes, and the last element has no comma after it")
+	return s.unexpected("a value",
+		"write a JSON value: strings stand in double quotes, and the last element has no comma after it")
 }
 
 func (s *scanner) object(depth int) bool {

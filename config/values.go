@@ -154,7 +154,8 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 			instead = "write " + strconv.Quote(word)
 		}
 	}
-	r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(s))+" is not one of "+strings.Join(words[:2], ", "), instead)
+	r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(s))+" is not one of "+
+		strings.Join(words[:2], ", "), instead)
 	return ""
 }
 
@@ -172,11 +173,14 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 		}
 		switch n := int(math.Ceil(min(max(v.Num, 0), cors.MaxMaxAge))); { // or the whole seconds above it
 		case !strings.ContainsAny(v.Raw, ".eE"), !(v.Num >= 0 && v.Num <= cors.MaxMaxAge):
-			r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" seconds are out of range", "write "+strconv.Itoa(cors.ChromiumMaxAge)+", or at most "+strconv.Itoa(cors.MaxMaxAge))
+			r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" seconds are out of range",
+				"write "+strconv.Itoa(cors.ChromiumMaxAge)+", or at most "+strconv.Itoa(cors.MaxMaxAge))
 		case float64(n) == v.Num:
-			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one", "write "+strconv.Itoa(n))
+			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one",
+				"write "+strconv.Itoa(n))
 		default:
-			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is not a whole number of seconds", "write "+strconv.Itoa(n))
+			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is not a whole number of seconds",
+				"write "+strconv.Itoa(n))
 		}
 	case gjson.String:
 		d, err := time.ParseDuration(v.Str)
@@ -189,7 +193,8 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 			mended = "write " + strconv.Itoa(n) + `, or "` + strconv.Itoa(n) + `s"`
 		}
 		if err == nil {
-			r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(v.Str))+" is not a whole number of seconds", mended)
+			r.fail(problem.InvalidValue, v.Index, where,
+				strconv.Quote(shorten(v.Str))+" is not a whole number of seconds", mended)
 		} else {
 			r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(v.Str))+" is not a duration", mended)
 		}

@@ -42,7 +42,8 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 	if parsed == nil {
 		t.Fatal(problems)
 	}
-	untouched := cases.Want{Forwarded: true, Status: max(c.Upstream.Status, 200), Headers: cases.Lines(c.Upstream.Headers)}
+	untouched := cases.Want{Forwarded: true, Status: max(c.Upstream.Status, 200),
+		Headers: cases.Lines(c.Upstream.Headers)}
 	r := c.Request.Complete()
 	policy := parsed.Policies.Lookup(match.Key{Route: r.Route, Host: r.Host, Path: r.Path})
 	if policy == nil {

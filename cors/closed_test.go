@@ -15,14 +15,17 @@ func TestClosed(t *testing.T) {
 	if !policy.Closed() {
 		t.Error("the policy isn't closed")
 	}
-	upstream := [][2]string{{"access-control-allow-origin", "*"}, {"access-control-allow-credentials", "true"}, {"access-control-max-age", "9"}}
-	for _, origin := range []string{"https://app.example", "http://localhost:8080", "null", "capacitor://localhost", "nonsense/", ""} {
+	upstream := [][2]string{{"access-control-allow-origin", "*"}, {"access-control-allow-credentials", "true"},
+		{"access-control-max-age", "9"}}
+	for _, origin := range []string{"https://app.example", "http://localhost:8080", "null", "capacitor://localhost",
+		"nonsense/", ""} {
 		d := policy.Decide(&cors.Request{Origin: origin, HasOrigin: true})
 		if diff := cmp.Diff([][2]string{{"vary", "Origin"}}, edit(d, upstream)); d.Allowed() || diff != "" {
 			t.Errorf("%q: allowed %t; %s", origin, d.Allowed(), diff)
 		}
 	}
-	d := policy.Decide(&cors.Request{Origin: "https://app.example", HasOrigin: true, Method: "OPTIONS", RequestMethod: "GET"})
+	d := policy.Decide(&cors.Request{Origin: "https://app.example", HasOrigin: true, Method: "OPTIONS",
+		RequestMethod: "GET"})
 	if !d.Answered() || d.Status() != 403 || d.Explain() != "no policies yet" {
 		t.Errorf("preflight: answered %t, status %d, %q", d.Answered(), d.Status(), d.Explain())
 	}

@@ -36,85 +36,152 @@ func TestProblems(t *testing.T) {
 		want   []string // "error" or "warning", and how the problem begins
 	}{
 		{"nothing", cors.Config{}, []string{`error allow_origins: is required`}},
-		{"any with credentials", cors.Config{AllowOrigins: origins("*"), AllowCredentials: true}, []string{`error allow_origins[0]: "*" with allow_credentials`}},
+		{"any with credentials", cors.Config{AllowOrigins: origins("*"), AllowCredentials: true},
+			[]string{`error allow_origins[0]: "*" with allow_credentials`}},
 		{"regex for everything", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: ".*", Regex: true}}}, nil},
-		{"regex for everything with credentials", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: ".*", Regex: true}}, AllowCredentials: true},
+		{"regex for everything with credentials",
+			cors.Config{AllowOrigins: []cors.OriginEntry{{Text: ".*", Regex: true}}, AllowCredentials: true},
 			[]string{`error allow_origins[0]: the regex ".*" matches every site`}},
-		{"regex for plain http with credentials", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: `https?://app\.example`, Regex: true}}, AllowCredentials: true},
+		{"regex for plain http with credentials",
+			cors.Config{AllowOrigins: []cors.OriginEntry{{Text: `https?://app\.example`, Regex: true}},
+				AllowCredentials: true},
 			[]string{`error allow_origins[0]: the regex "https?://app\\.example" matches plain-http origins`}},
-		{"bad regex", cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "(", Regex: true}, {Text: "a)|(b", Regex: true}, {Text: "", Regex: true}}}, []string{
-			`error allow_origins[0]: the regex "(" is invalid: a parenthesis isn't closed`,
-			`error allow_origins[1]: the regex "a)|(b" is invalid: unexpected )`,
-			`error allow_origins[2]: the regex is empty`}},
+		{"bad regex",
+			cors.Config{AllowOrigins: []cors.OriginEntry{{Text: "(", Regex: true}, {Text: "a)|(b", Regex: true},
+				{Text: "", Regex: true}}}, []string{
+				`error allow_origins[0]: the regex "(" is invalid: a parenthesis isn't closed`,
+				`error allow_origins[1]: the regex "a)|(b" is invalid: unexpected )`,
+				`error allow_origins[2]: the regex is empty`}},
 		{"regexes of another syntax", cors.Config{AllowOrigins: []cors.OriginEntry{
-			{Text: `https://(?!www).*\.a\.example`, Regex: true}, {Text: `https://.*(?<!x)\.example`, Regex: true}, {Text: `https://a\.example\`, Regex: true}, {Text: `https://[a`, Regex: true}}}, []string{
+			{Text: `https://(?!www).*\.a\.example`, Regex: true}, {Text: `https://.*(?<!x)\.example`, Regex: true},
+			{Text: `https://a\.example\`, Regex: true}, {Text: `https://[a`, Regex: true}}}, []string{
 			`error allow_origins[0]: the regex "https://(?!www).*\\.a\\.example" is invalid: RE2 doesn't look around, as with (?!`,
 			`error allow_origins[1]: the regex "https://.*(?<!x)\\.example" is invalid: RE2 doesn't look around, as with (?<!`,
 			`error allow_origins[2]: the regex "https://a\\.example\\" is invalid: it ends with a backslash`,
 			`error allow_origins[3]: the regex "https://[a" is invalid: a bracket isn't closed`}},
-		{"plain http with credentials", cors.Config{AllowOrigins: origins("http://app.example", "http://*.app.example", "http://localhost.evil.test:*"), AllowCredentials: true}, []string{
-			`error allow_origins[0]: "http://app.example" with allow_credentials trusts whoever is on the network`,
-			`error allow_origins[1]: "http://*.app.example" with allow_credentials`,
-			`error allow_origins[2]: "http://localhost.evil.test:*" with allow_credentials`}},
-		{"loopback with credentials", cors.Config{AllowOrigins: origins("http://localhost", "http://localhost:3000", "http://app.localhost:*", "http://*.localhost",
-			"http://127.0.0.1:8080", "http://127.1.2.3", "http://[::1]:8080"), AllowCredentials: true}, nil},
+		{"plain http with credentials",
+			cors.Config{AllowOrigins: origins("http://app.example", "http://*.app.example",
+				"http://localhost.evil.test:*"), AllowCredentials: true}, []string{
+				`error allow_origins[0]: "http://app.example" with allow_credentials trusts whoever is on the network`,
+				`error allow_origins[1]: "http://*.app.example" with allow_credentials`,
+				`error allow_origins[2]: "http://localhost.evil.test:*" with allow_credentials`}},
+		{"loopback with credentials",
+			cors.Config{AllowOrigins: origins("http://localhost", "http://localhost:3000", "http://app.localhost:*",
+				"http://*.localhost",
+				"http://127.0.0.1:8080", "http://127.1.2.3", "http://[::1]:8080"), AllowCredentials: true}, nil},
 		{"plain http", cors.Config{AllowOrigins: origins("http://app.example")}, nil},
-		{"public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.com", "https://*.co.uk", "https://*.github.io:*", "https://*.kobe.jp", "https://*.com."), AllowCredentials: true}, []string{
-			`error allow_origins[0]: "https://*.com" with allow_credentials trusts sites of different owners, because com is a public suffix`,
-			`error allow_origins[1]: "https://*.co.uk" with`, `error allow_origins[2]: "https://*.github.io:*" with`,
-			`error allow_origins[3]: "https://*.kobe.jp" with`, `error allow_origins[4]: "https://*.com." with`}},
-		{"above public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.amazonaws.com", "https://*.windows.net:*", "https://*.azurecontainer.io."), AllowCredentials: true}, []string{
-			`error allow_origins[0]: "https://*.amazonaws.com" with allow_credentials trusts sites of different owners, because public suffixes lie below amazonaws.com`,
-			`error allow_origins[1]: "https://*.windows.net:*" with`, `error allow_origins[2]: "https://*.azurecontainer.io." with`}},
-		{"beside public suffixes with credentials", cors.Config{AllowOrigins: origins("https://*.bucket.s3.amazonaws.com", "https://*.city.kobe.jp", "https://*.www.ck", "https://*.internal", "https://*.test"), AllowCredentials: true}, nil},
+		{"public suffixes with credentials",
+			cors.Config{AllowOrigins: origins("https://*.com", "https://*.co.uk", "https://*.github.io:*",
+				"https://*.kobe.jp", "https://*.com."), AllowCredentials: true}, []string{
+				`error allow_origins[0]: "https://*.com" with allow_credentials trusts sites of different owners, because com is a public suffix`,
+				`error allow_origins[1]: "https://*.co.uk" with`,
+				`error allow_origins[2]: "https://*.github.io:*" with`,
+				`error allow_origins[3]: "https://*.kobe.jp" with`, `error allow_origins[4]: "https://*.com." with`}},
+		{"above public suffixes with credentials",
+			cors.Config{AllowOrigins: origins("https://*.amazonaws.com", "https://*.windows.net:*",
+				"https://*.azurecontainer.io."), AllowCredentials: true}, []string{
+				`error allow_origins[0]: "https://*.amazonaws.com" with allow_credentials trusts sites of different owners, because public suffixes lie below amazonaws.com`,
+				`error allow_origins[1]: "https://*.windows.net:*" with`,
+				`error allow_origins[2]: "https://*.azurecontainer.io." with`}},
+		{"beside public suffixes with credentials",
+			cors.Config{AllowOrigins: origins("https://*.bucket.s3.amazonaws.com", "https://*.city.kobe.jp",
+				"https://*.www.ck", "https://*.internal", "https://*.test"), AllowCredentials: true}, nil},
 		{"public suffix", cors.Config{AllowOrigins: origins("https://*.com")}, nil},
-		{"any with malformed neighbours", cors.Config{AllowOrigins: origins("*", "app://", "file://")}, []string{`warning allow_origins[1]: "app://" adds nothing beside "*"`, `warning allow_origins[2]: "file://" adds`}},
-		{"apps and extensions", cors.Config{AllowOrigins: origins("app://.", "app://-", "file://", "capacitor://localhost", "ionic://localhost", "tauri://localhost", "wails://wails.localhost:34115", "ms-appx-web://Contoso.App_8wekyb3d8bbwe",
-			"vscode-webview://0t2k3jvl7p", "chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://0a1b2c3d-0000-4000-8000-000000000000", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D"), AllowCredentials: true}, nil},
-		{"what browsers never send", cors.Config{AllowOrigins: origins("file://host", "chrome-extension://ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP", "chrome-extension://abcdefghijklmnopabcdefghijklmnop:1", "chrome-extension://abc",
-			"moz-extension://0A1B2C3D-0000-4000-8000-000000000000", "moz-extension://abc", "safari-web-extension://com.example.app", "data://x", "about://blank")}, []string{
-			`warning allow_origins[0]: "file://host" is no page's origin: those of files have no host, where they aren't "null"; write "file://"`,
-			`warning allow_origins[1]: "chrome-extension://ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP" is no extension's origin`, `warning allow_origins[2]: "chrome-extension://abcdefghijklmnopabcdefghijklmnop:1" is`,
-			`warning allow_origins[3]: "chrome-extension://abc" is`, `warning allow_origins[4]: "moz-extension://0A1B2C3D-0000-4000-8000-000000000000" has upper-case letters, which Firefox never sends in an extension's UUID; write "moz-extension://0a1b2c3d-0000-4000-8000-000000000000"`,
-			`warning allow_origins[5]: "moz-extension://abc" is no extension's origin`, `warning allow_origins[6]: "safari-web-extension://com.example.app" is no`, `warning allow_origins[7]: "data://x" is no page's origin`, `warning allow_origins[8]: "about://blank" is no`}},
-		{"schemes of sockets and files", cors.Config{AllowOrigins: origins("ws://app.example", "wss://app.example:8443", "ftp://app.example", "ws://localhost:*")}, []string{
-			`warning allow_origins[0]: "ws://app.example" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "https://app.example"`,
-			`warning allow_origins[1]: "wss://app.example:8443" is no page's origin, because pages don't have the scheme wss: a socket is opened by a page of http or https; write "https://app.example:8443"`,
-			`warning allow_origins[2]: "ftp://app.example" is no page's origin, because pages don't have the scheme ftp; write "https://app.example"`,
-			`warning allow_origins[3]: "ws://localhost:*" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "http://localhost:*"`}},
-		{"schemes of sockets with credentials", cors.Config{AllowOrigins: origins("ws://app.example"), AllowCredentials: true}, []string{
+		{"any with malformed neighbours", cors.Config{AllowOrigins: origins("*", "app://", "file://")},
+			[]string{`warning allow_origins[1]: "app://" adds nothing beside "*"`,
+				`warning allow_origins[2]: "file://" adds`}},
+		{"apps and extensions",
+			cors.Config{AllowOrigins: origins("app://.", "app://-", "file://", "capacitor://localhost",
+				"ionic://localhost", "tauri://localhost", "wails://wails.localhost:34115",
+				"ms-appx-web://Contoso.App_8wekyb3d8bbwe",
+				"vscode-webview://0t2k3jvl7p", "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+				"moz-extension://0a1b2c3d-0000-4000-8000-000000000000",
+				"safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D"), AllowCredentials: true}, nil},
+		{"what browsers never send",
+			cors.Config{AllowOrigins: origins("file://host", "chrome-extension://ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP",
+				"chrome-extension://abcdefghijklmnopabcdefghijklmnop:1", "chrome-extension://abc",
+				"moz-extension://0A1B2C3D-0000-4000-8000-000000000000", "moz-extension://abc",
+				"safari-web-extension://com.example.app", "data://x", "about://blank")}, []string{
+				`warning allow_origins[0]: "file://host" is no page's origin: those of files have no host, where they aren't "null"; write "file://"`,
+				`warning allow_origins[1]: "chrome-extension://ABCDEFGHIJKLMNOPABCDEFGHIJKLMNOP" is no extension's origin`, `warning allow_origins[2]: "chrome-extension://abcdefghijklmnopabcdefghijklmnop:1" is`,
+				`warning allow_origins[3]: "chrome-extension://abc" is`,
+				`warning allow_origins[4]: "moz-extension://0A1B2C3D-0000-4000-8000-000000000000" has upper-case letters, which Firefox never sends in an extension's UUID; write "moz-extension://0a1b2c3d-0000-4000-8000-000000000000"`,
+				`warning allow_origins[5]: "moz-extension://abc" is no extension's origin`,
+				`warning allow_origins[6]: "safari-web-extension://com.example.app" is no`,
+				`warning allow_origins[7]: "data://x" is no page's origin`,
+				`warning allow_origins[8]: "about://blank" is no`}},
+		{"schemes of sockets and files",
+			cors.Config{AllowOrigins: origins("ws://app.example", "wss://app.example:8443", "ftp://app.example",
+				"ws://localhost:*")}, []string{
+				`warning allow_origins[0]: "ws://app.example" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "https://app.example"`,
+				`warning allow_origins[1]: "wss://app.example:8443" is no page's origin, because pages don't have the scheme wss: a socket is opened by a page of http or https; write "https://app.example:8443"`,
+				`warning allow_origins[2]: "ftp://app.example" is no page's origin, because pages don't have the scheme ftp; write "https://app.example"`,
+				`warning allow_origins[3]: "ws://localhost:*" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "http://localhost:*"`}},
+		{"schemes of sockets with credentials", cors.Config{AllowOrigins: origins("ws://app.example"),
+			AllowCredentials: true}, []string{
 			`warning allow_origins[0]: "ws://app.example" is no page's origin, because pages don't have the scheme ws: a socket is opened by a page of http or https; write "https://app.example"`}},
-		{"every host of a scheme with credentials", cors.Config{AllowOrigins: origins("https://*", "app://*.", "http://a.example/", "https://*.com/"), AllowCredentials: true}, []string{
-			`error allow_origins[0]: "https://*" would be every origin of the scheme https; list the origins, or leave out allow_credentials`,
-			`error allow_origins[1]: "app://*." would be every origin of the scheme app`,
-			`error allow_origins[2]: "http://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`,
-			`error allow_origins[3]: "https://*.com/" has a path (a trailing slash), and an origin is only scheme, host and port; write an origin, such as "https://app.example"`}},
-		{"max age below", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(-1)}, []string{`error max_age: -1 seconds are out of range; write 0 if`}},
-		{"null with credentials", cors.Config{AllowOrigins: origins("null"), AllowCredentials: true}, []string{`warning allow_origins[0]: "null" is the origin of every sandboxed frame`}},
+		{"every host of a scheme with credentials",
+			cors.Config{AllowOrigins: origins("https://*", "app://*.", "http://a.example/", "https://*.com/"),
+				AllowCredentials: true}, []string{
+				`error allow_origins[0]: "https://*" would be every origin of the scheme https; list the origins, or leave out allow_credentials`,
+				`error allow_origins[1]: "app://*." would be every origin of the scheme app`,
+				`error allow_origins[2]: "http://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`,
+				`error allow_origins[3]: "https://*.com/" has a path (a trailing slash), and an origin is only scheme, host and port; write an origin, such as "https://app.example"`}},
+		{"max age below", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(-1)},
+			[]string{`error max_age: -1 seconds are out of range; write 0 if`}},
+		{"null with credentials", cors.Config{AllowOrigins: origins("null"), AllowCredentials: true},
+			[]string{`warning allow_origins[0]: "null" is the origin of every sandboxed frame`}},
 		{"beside any", cors.Config{AllowOrigins: origins("https://app.example", "*", "null")}, []string{
-			`warning allow_origins[0]: "https://app.example" adds nothing beside "*"`, `warning allow_origins[2]: "null" adds nothing`}},
-		{"duplicates", cors.Config{AllowOrigins: origins("https://app.example", "https://app.example"), AllowMethods: []string{"put", "PUT"}, AllowHeaders: []string{"X-A", "x-a"}, ExposeHeaders: []string{"a", "A"}}, []string{
-			`warning allow_origins[1]: "https://app.example" is already allow_origins[0]`, `warning allow_methods[1]: "PUT" is listed twice`,
+			`warning allow_origins[0]: "https://app.example" adds nothing beside "*"`,
+			`warning allow_origins[2]: "null" adds nothing`}},
+		{"duplicates", cors.Config{AllowOrigins: origins("https://app.example", "https://app.example"),
+			AllowMethods: []string{"put", "PUT"}, AllowHeaders: []string{"X-A", "x-a"},
+			ExposeHeaders: []string{"a", "A"}}, []string{
+			`warning allow_origins[1]: "https://app.example" is already allow_origins[0]`,
+			`warning allow_methods[1]: "PUT" is listed twice`,
 			`warning allow_headers[1]: "x-a" is listed twice`, `warning expose_headers[1]: "A" is listed twice`}},
-		{"subsumed", cors.Config{AllowOrigins: append(origins("https://a.example.com", "https://*.example.com", "https://*.b.example.com", "https://example.com", "http://localhost:*", "http://localhost:1", "https://*.example.com:8443"),
-			cors.OriginEntry{Text: `https://r[0-9]\.test`, Regex: true}, cors.OriginEntry{Text: "https://r1.test"})}, []string{
-			`warning allow_origins[0]: "https://a.example.com" is covered by another entry`, `warning allow_origins[2]: "https://*.b.example.com" is covered`,
-			`warning allow_origins[5]: "http://localhost:1" is covered`, `warning allow_origins[8]: "https://r1.test" is covered`}},
-		{"methods", cors.Config{AllowOrigins: origins("*"), AllowMethods: []string{"patch", "CONNECT", "trace", "TRACK", "", "A B", "*"}}, []string{
-			`warning allow_methods[0]: "patch" is not PATCH`, `warning allow_methods[0]: "patch" adds nothing beside "*"`,
-			`error allow_methods[1]: CONNECT is a method that browsers never send`, `error allow_methods[2]: trace is`, `error allow_methods[3]: TRACK is`,
-			`error allow_methods[4]: "" is not a method`, `error allow_methods[5]: "A B" is a list in one string; write "A", "B"`}},
-		{"headers", cors.Config{AllowOrigins: origins("*"), AllowHeaders: []string{"Cookie", "Sec-Fetch-Mode", "proxy-x", "Origin", "Access-Control-Allow-Origin", "a:b", "X-Fine"}}, []string{
-			`error allow_headers[0]: "Cookie" is a header that pages can't set`, `error allow_headers[1]: "Sec-Fetch-Mode" is`, `error allow_headers[2]: "proxy-x" is`,
-			`error allow_headers[3]: "Origin" is`, `error allow_headers[4]: "Access-Control-Allow-Origin" is a response header`, `error allow_headers[5]: "a:b" is not a header name`}},
-		{"headers beside any", cors.Config{AllowOrigins: origins("*"), AllowHeaders: []string{"*", "authorization", "X-A"}}, []string{`warning allow_headers[2]: "X-A" adds nothing beside "*"`}},
-		{"exposed", cors.Config{AllowOrigins: origins("https://app.example"), AllowCredentials: true, ExposeHeaders: []string{"*", "Set-Cookie", "set-cookie2", ""}}, []string{
-			`error expose_headers[1]: "Set-Cookie" can't be exposed`, `error expose_headers[2]: "set-cookie2" can't be exposed`, `error expose_headers[3]: "" is not a header name`,
+		{"subsumed",
+			cors.Config{AllowOrigins: append(origins("https://a.example.com", "https://*.example.com",
+				"https://*.b.example.com", "https://example.com", "http://localhost:*", "http://localhost:1",
+				"https://*.example.com:8443"),
+				cors.OriginEntry{Text: `https://r[0-9]\.test`, Regex: true},
+				cors.OriginEntry{Text: "https://r1.test"})}, []string{
+				`warning allow_origins[0]: "https://a.example.com" is covered by another entry`,
+				`warning allow_origins[2]: "https://*.b.example.com" is covered`,
+				`warning allow_origins[5]: "http://localhost:1" is covered`,
+				`warning allow_origins[8]: "https://r1.test" is covered`}},
+		{"methods", cors.Config{AllowOrigins: origins("*"),
+			AllowMethods: []string{"patch", "CONNECT", "trace", "TRACK", "", "A B", "*"}}, []string{
+			`warning allow_methods[0]: "patch" is not PATCH`,
+			`warning allow_methods[0]: "patch" adds nothing beside "*"`,
+			`error allow_methods[1]: CONNECT is a method that browsers never send`, `error allow_methods[2]: trace is`,
+			`error allow_methods[3]: TRACK is`,
+			`error allow_methods[4]: "" is not a method`,
+			`error allow_methods[5]: "A B" is a list in one string; write "A", "B"`}},
+		{"headers", cors.Config{AllowOrigins: origins("*"),
+			AllowHeaders: []string{"Cookie", "Sec-Fetch-Mode", "proxy-x", "Origin", "Access-Control-Allow-Origin",
+				"a:b", "X-Fine"}}, []string{
+			`error allow_headers[0]: "Cookie" is a header that pages can't set`,
+			`error allow_headers[1]: "Sec-Fetch-Mode" is`, `error allow_headers[2]: "proxy-x" is`,
+			`error allow_headers[3]: "Origin" is`,
+			`error allow_headers[4]: "Access-Control-Allow-Origin" is a response header`,
+			`error allow_headers[5]: "a:b" is not a header name`}},
+		{"headers beside any", cors.Config{AllowOrigins: origins("*"),
+			AllowHeaders: []string{"*", "authorization", "X-A"}},
+			[]string{`warning allow_headers[2]: "X-A" adds nothing beside "*"`}},
+		{"exposed", cors.Config{AllowOrigins: origins("https://app.example"), AllowCredentials: true,
+			ExposeHeaders: []string{"*", "Set-Cookie", "set-cookie2", ""}}, []string{
+			`error expose_headers[1]: "Set-Cookie" can't be exposed`,
+			`error expose_headers[2]: "set-cookie2" can't be exposed`,
+			`error expose_headers[3]: "" is not a header name`,
 			`error expose_headers[0]: "*" means a header named "*"`}},
-		{"max age above", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(86401)}, []string{`error max_age: 86401 seconds are out of range`}},
-		{"max age above Chromium's", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(7201)}, []string{`warning max_age: 7201 seconds are more than Chromium remembers`}},
+		{"max age above", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(86401)},
+			[]string{`error max_age: 86401 seconds are out of range`}},
+		{"max age above Chromium's", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(7201)},
+			[]string{`warning max_age: 7201 seconds are more than Chromium remembers`}},
 		{"max age at Chromium's", cors.Config{AllowOrigins: origins("*"), MaxAge: seconds(7200)}, nil},
-		{"preflight status", cors.Config{AllowOrigins: origins("*"), PreflightStatus: 201}, []string{`error preflight_status: 201 is out of range`}},
+		{"preflight status", cors.Config{AllowOrigins: origins("*"), PreflightStatus: 201},
+			[]string{`error preflight_status: 201 is out of range`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			policy, problems := cors.Compile(test.config)
@@ -143,7 +210,8 @@ func TestProblems(t *testing.T) {
 
 // TestMethodsCompareByCase: a request that isn't OPTIONS to the letter is no preflight.
 func TestMethodsCompareByCase(t *testing.T) {
-	for method, want := range map[string]bool{"OPTIONS": true, "options": false, "Options": false, "GET": false, "": false} {
+	for method, want := range map[string]bool{"OPTIONS": true, "options": false, "Options": false, "GET": false,
+		"": false} {
 		r := cors.Request{Method: method, Origin: "https://app.example", HasOrigin: true, RequestMethod: "PUT"}
 		if r.Preflight() != want {
 			t.Errorf("method %q: preflight %t, want %t", method, r.Preflight(), want)
@@ -167,26 +235,33 @@ func TestEditsKept(t *testing.T) {
 // big is a policy in which nothing is found at the first try.
 func big(tb testing.TB, n int) *cors.Policy {
 	tb.Helper()
-	c := cors.Config{AllowMethods: []string{"PUT", "DELETE", "PATCH"}, AllowHeaders: []string{"content-type", "x-custom"}, ExposeHeaders: []string{"x-id"}, AllowCredentials: true}
+	c := cors.Config{AllowMethods: []string{"PUT", "DELETE", "PATCH"},
+		AllowHeaders: []string{"content-type", "x-custom"}, ExposeHeaders: []string{"x-id"}, AllowCredentials: true}
 	for i := range n {
-		c.AllowOrigins = append(c.AllowOrigins, origins(fmt.Sprintf("https://app-%d.example", i), fmt.Sprintf("https://*.tenant-%d.example.com", i))...)
+		c.AllowOrigins = append(c.AllowOrigins, origins(fmt.Sprintf("https://app-%d.example", i),
+			fmt.Sprintf("https://*.tenant-%d.example.com", i))...)
 	}
 	return compile(tb, c)
 }
 
 var requests = map[string]cors.Request{
-	"no-origin":    {},
-	"exact":        {Origin: "https://app-0.example", HasOrigin: true},
-	"wildcard":     {Origin: "https://a.b.tenant-0.example.com", HasOrigin: true},
-	"denied":       {Origin: "https://www.evil.test", HasOrigin: true},
-	"malformed":    {Origin: "https://www.evil.test/" + strings.Repeat("a", 50_000), HasOrigin: true},
-	"many-labels":  {Origin: "https://" + strings.Repeat("a.", 120) + "com", HasOrigin: true},
-	"preflight":    {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"content-type,x-custom"}},
-	"upper-case":   {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"Content-Type, X-Custom"}},
-	"not-method":   {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PURGE"},
-	"not-header":   {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{"x-other"}},
-	"many-headers": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{strings.Repeat("content-type,", 600)}},
-	"many-commas":  {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT", RequestHeaders: []string{strings.Repeat(",", 50_000)}},
+	"no-origin":   {},
+	"exact":       {Origin: "https://app-0.example", HasOrigin: true},
+	"wildcard":    {Origin: "https://a.b.tenant-0.example.com", HasOrigin: true},
+	"denied":      {Origin: "https://www.evil.test", HasOrigin: true},
+	"malformed":   {Origin: "https://www.evil.test/" + strings.Repeat("a", 50_000), HasOrigin: true},
+	"many-labels": {Origin: "https://" + strings.Repeat("a.", 120) + "com", HasOrigin: true},
+	"preflight": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
+		RequestHeaders: []string{"content-type,x-custom"}},
+	"upper-case": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
+		RequestHeaders: []string{"Content-Type, X-Custom"}},
+	"not-method": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PURGE"},
+	"not-header": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
+		RequestHeaders: []string{"x-other"}},
+	"many-headers": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
+		RequestHeaders: []string{strings.Repeat("content-type,", 600)}},
+	"many-commas": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
+		RequestHeaders: []string{strings.Repeat(",", 50_000)}},
 }
 
 // nobody is an editor of nothing.
@@ -222,11 +297,17 @@ func TestDecisionDoesNotAllocate(t *testing.T) {
 func FuzzDecide(f *testing.F) {
 	policies := []*cors.Policy{
 		big(f, 3),
-		compile(f, cors.Config{AllowOrigins: append(origins("null", "http://localhost:*"), cors.OriginEntry{Text: `https://[a-z]+\.test`, Regex: true}), AllowMethods: []string{"*"}, AllowHeaders: []string{"*", "authorization"}, AllowCredentials: true}),
+		compile(f,
+			cors.Config{AllowOrigins: append(origins("null", "http://localhost:*"),
+				cors.OriginEntry{Text: `https://[a-z]+\.test`, Regex: true}), AllowMethods: []string{"*"},
+				AllowHeaders: []string{"*", "authorization"}, AllowCredentials: true}),
 		compile(f, cors.Config{AllowOrigins: origins("*"), AllowMethods: []string{"*"}, AllowHeaders: []string{"*"}}),
-		compile(f, cors.Config{AllowOrigins: append(origins("app://.", "file://", "wails://*.localhost:*"), cors.OriginEntry{Text: `.*`, Regex: true})}),
+		compile(f,
+			cors.Config{AllowOrigins: append(origins("app://.", "file://", "wails://*.localhost:*"),
+				cors.OriginEntry{Text: `.*`, Regex: true})}),
 	}
-	for _, o := range []string{"app://.", "file://", "wails://a.localhost:1", "app://a,b", "file://host", "data://x", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D"} {
+	for _, o := range []string{"app://.", "file://", "wails://a.localhost:1", "app://a,b", "file://host", "data://x",
+		"safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D"} {
 		f.Add("OPTIONS", o, "GET", "", "", true)
 	}
 	for _, r := range requests {
@@ -234,7 +315,8 @@ func FuzzDecide(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, origin, requestMethod, line1, line2 string, hasOrigin bool) {
 		for _, p := range policies {
-			d := p.Decide(&cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin, RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}})
+			d := p.Decide(&cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin,
+				RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}})
 			if why := d.Explain(); len(why) > 1000 || strings.ContainsAny(why, "\r\n\x00") {
 				t.Errorf("the explanation is %q", why)
 			}
@@ -249,13 +331,16 @@ func FuzzDecide(f *testing.F) {
 				if h.Value == "" || strings.ContainsAny(h.Value, "\r\n\x00") {
 					t.Errorf("header %q: %q", h.Name, h.Value)
 				}
-				if h.Name == "access-control-allow-origin" && (!d.Allowed() && hasOrigin || h.Value != "*" && h.Value != origin) {
+				if h.Name == "access-control-allow-origin" &&
+					(!d.Allowed() && hasOrigin || h.Value != "*" && h.Value != origin) {
 					t.Errorf("origin %q got %q", origin, h.Value)
 				}
 				// Of these schemes no page has an origin; what claims to is as harmless as any.
 				scheme, _, _ := strings.Cut(h.Value, "://")
-				unknown := slices.Contains([]string{"about", "blob", "data", "file", "filesystem", "javascript", "mailto"}, scheme)
-				if h.Name == "access-control-allow-origin" && h.Value != "*" && (!unknown && !fetch.SerializedOrigin(h.Value) || strings.ContainsAny(h.Value, ",;*'\"`{}<> ")) {
+				unknown := slices.Contains([]string{"about", "blob", "data", "file", "filesystem", "javascript",
+					"mailto"}, scheme)
+				if h.Name == "access-control-allow-origin" && h.Value != "*" &&
+					(!unknown && !fetch.SerializedOrigin(h.Value) || strings.ContainsAny(h.Value, ",;*'\"`{}<> ")) {
 					t.Errorf("the answer repeats %q", h.Value)
 				}
 			}

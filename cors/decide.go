@@ -70,7 +70,8 @@ func (p *Policy) Decide(r *Request) Decision {
 	}
 	d := Decision{policy: p, Preflight: r.Preflight()}
 	kept, result := p.lists.Origins.Match(r.Origin)
-	reason := [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed, origin.Malformed: OriginMalformed}[result]
+	reason := [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed,
+		origin.Malformed: OriginMalformed}[result]
 	if reason == Allowed && d.Preflight {
 		reason = d.preflight(r)
 	}
@@ -255,7 +256,8 @@ func (d *Decision) Explain() string {
 	case HeadersTooLong:
 		return "the requested headers are longer than " + strconv.Itoa(MaxRequestHeaders) + " bytes"
 	case HeaderNotAllowed:
-		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " + shorten(cmp.Or(d.policy.lists.RequestHeaders.Value, "none")) + ")"
+		return "header " + shorten(d.offender) + " is not in allow_headers (allowed: " +
+			shorten(cmp.Or(d.policy.lists.RequestHeaders.Value, "none")) + ")"
 	case AuthorizationNotAllowed:
 		return `header Authorization is not in allow_headers ("*" does not cover it)`
 	}

@@ -49,7 +49,8 @@ func ExamplePolicy_Decide() {
 		fmt.Println(problems)
 		return
 	}
-	d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true, RequestMethod: "PATCH"})
+	d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true,
+		RequestMethod: "PATCH"})
 	fmt.Println(d.Status(), d.Explain())
 	// Output: 403 method PATCH is not in allow_methods (allowed: PUT, DELETE)
 }
@@ -67,7 +68,8 @@ func ExampleCompile_incorrect() {
 // Incorrect: everything that is wrong is reported at once, with what to write instead.
 func ExampleCompile_refused() {
 	_, problems := cors.Compile(cors.Config{
-		AllowOrigins:  []cors.OriginEntry{{Text: "https://App.example/"}, {Text: `https://.*example\.com`, Regex: true}},
+		AllowOrigins: []cors.OriginEntry{{Text: "https://App.example/"},
+			{Text: `https://.*example\.com`, Regex: true}},
 		AllowHeaders:  []string{"Cookie"},
 		ExposeHeaders: []string{"X-Id, X-Trace"},
 	})

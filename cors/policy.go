@@ -146,12 +146,15 @@ func CheckMaxAge(seconds int, r problem.Reporter) bool {
 	b := problem.NewBuilder(r, "max_age")
 	switch {
 	case seconds < 0:
-		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range", "write 0 if browsers should not remember it, or leave it out")
+		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range",
+			"write 0 if browsers should not remember it, or leave it out")
 	case seconds > MaxMaxAge:
 		b.Fail(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are out of range",
-			"write "+strconv.Itoa(ChromiumMaxAge)+", which is as long as Chromium remembers, or at most "+strconv.Itoa(MaxMaxAge))
+			"write "+strconv.Itoa(ChromiumMaxAge)+", which is as long as Chromium remembers, or at most "+
+				strconv.Itoa(MaxMaxAge))
 	case seconds > ChromiumMaxAge:
-		b.Warn(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are more than Chromium remembers", "write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
+		b.Warn(problem.OutOfRange, strconv.Itoa(seconds)+" seconds are more than Chromium remembers",
+			"write at most "+strconv.Itoa(ChromiumMaxAge)+" to have the same in all browsers")
 	}
 	return !b.Failed
 }

@@ -51,7 +51,8 @@ func TestNoted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			host := &sdkHost{}
 			vm := &VM{Host: host, Version: "v1.2.3", Revision: "abc"}
-			emulator, reset := proxytest.NewHostEmulator(proxytest.NewEmulatorOption().WithVMContext(vm).WithPluginConfiguration([]byte(test.config)))
+			emulator,
+				reset := proxytest.NewHostEmulator(proxytest.NewEmulatorOption().WithVMContext(vm).WithPluginConfiguration([]byte(test.config)))
 			defer reset()
 			emulator.StartVM()
 			key := vm.Unconfigured().notesKey()
@@ -62,12 +63,14 @@ func TestNoted(t *testing.T) {
 				t.Errorf("status %t, want %t", got, test.want)
 			}
 			notes, _, _ := host.Shared(key)
-			if got, want := strings.Contains(notes, note(test.config)), test.noted || test.want == types.OnPluginStartStatusOK; got != want {
+			if got, want := strings.Contains(notes, note(test.config)),
+				test.noted || test.want == types.OnPluginStartStatusOK; got != want {
 				t.Errorf("noted %t, want %t", got, want)
 			}
 			id := emulator.InitializeHttpContext()
 			emulator.CallOnRequestHeaders(id, [][2]string{{":method", "GET"}, {"origin", "https://a.example"}}, true)
-			emulator.CallOnResponseHeaders(id, [][2]string{{":status", "200"}, {"access-control-allow-origin", "*"}}, true)
+			emulator.CallOnResponseHeaders(id, [][2]string{{":status", "200"}, {"access-control-allow-origin", "*"}},
+				true)
 			allowed := ""
 			for _, h := range emulator.GetCurrentResponseHeaders(id) {
 				if h[0] == "access-control-allow-origin" {

@@ -110,7 +110,8 @@ func (*sdkHost) Fetch(cluster string, headers []byte, timeout time.Duration, ans
 	for _, h := range readHeaderMap(headers) {
 		lines = append(lines, [2]string{h.Name, h.Value})
 	}
-	_, err := proxywasm.DispatchHttpCall(cluster, lines, nil, nil, uint32(timeout.Milliseconds()), func(headers, size, _ int) { answered(size, headers > 0) })
+	_, err := proxywasm.DispatchHttpCall(cluster, lines, nil, nil, uint32(timeout.Milliseconds()),
+		func(headers, size, _ int) { answered(size, headers > 0) })
 	return err == nil
 }
 
@@ -157,7 +158,8 @@ func must(err error) {
 }
 
 // start starts the filter with a configuration in the emulator.
-func start(t *testing.T, config string, properties map[string]string) (proxytest.HostEmulator, *sdkHost, types.OnPluginStartStatus) {
+func start(t *testing.T, config string, properties map[string]string) (proxytest.HostEmulator, *sdkHost,
+	types.OnPluginStartStatus) {
 	t.Helper()
 	host := &sdkHost{}
 	options := proxytest.NewEmulatorOption().
@@ -199,9 +201,11 @@ func TestCases(t *testing.T) {
 				if action != types.ActionPause {
 					t.Error("the filter answered, and let the request through")
 				}
-				got := cases.Want{Status: int(reply.StatusCode), Headers: cases.Lines(reply.Headers), Reason: strings.TrimPrefix(host.details, "cors: ")}
+				got := cases.Want{Status: int(reply.StatusCode), Headers: cases.Lines(reply.Headers),
+					Reason: strings.TrimPrefix(host.details, "cors: ")}
 				// The answer passes the filter's own response callback.
-				if emulator.CallOnResponseHeaders(id, reply.Headers, true); !cmp.Equal(emulator.GetCurrentResponseHeaders(id), reply.Headers) {
+				if emulator.CallOnResponseHeaders(id, reply.Headers,
+					true); !cmp.Equal(emulator.GetCurrentResponseHeaders(id), reply.Headers) {
 					t.Error("the filter changed its own answer")
 				}
 				if want.Reason == "" {

@@ -142,7 +142,8 @@ func (p *Plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 		return types.OnPluginStartStatusOK
 	}
 	if p.read(); p.configuration == "" && size > 0 {
-		p.host.Log(Critical, "the configuration is refused: it has "+count(size, "byte")+", which is more than the filter can read")
+		p.host.Log(Critical, "the configuration is refused: it has "+count(size, "byte")+
+			", which is more than the filter can read")
 		return types.OnPluginStartStatusFailed
 	}
 	ok := p.Configure()

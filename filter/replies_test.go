@@ -24,9 +24,11 @@ func TestReplies(t *testing.T) {
 		list[i] = fmt.Sprintf(`"%s-%d"`, list[i], i)
 	}
 	var doc strings.Builder
-	fmt.Fprintf(&doc, `{"defaults": {"allow_origins": ["https://a.example", "https://*.b.example"], "allow_headers": [%s], "allow_private_network": true}, "policies": [`, strings.Join(list, ","))
+	fmt.Fprintf(&doc,
+		`{"defaults": {"allow_origins": ["https://a.example", "https://*.b.example"], "allow_headers": [%s], "allow_private_network": true}, "policies": [`, strings.Join(list, ","))
 	for i := range policies {
-		fmt.Fprintf(&doc, `%s{"name": "p%d", "match": {"hosts": ["h%[2]d.example"]}, "allow_methods": ["M-%[2]d"]}`, strings.Repeat(", ", min(i, 1)), i)
+		fmt.Fprintf(&doc, `%s{"name": "p%d", "match": {"hosts": ["h%[2]d.example"]}, "allow_methods": ["M-%[2]d"]}`,
+			strings.Repeat(", ", min(i, 1)), i)
 	}
 	doc.WriteString(`]}`)
 	c, problems := config.Parse(doc.String())
@@ -73,7 +75,8 @@ func TestReplies(t *testing.T) {
 			size, largest = size+r.size(), max(largest, r.size())
 		}
 		if size != p.replySize || size > maxReplies+largest || size < maxReplies {
-			t.Errorf("%d bytes are kept, and counted as %d; want %d, and at most one reply more", size, p.replySize, maxReplies)
+			t.Errorf("%d bytes are kept, and counted as %d; want %d, and at most one reply more", size, p.replySize,
+				maxReplies)
 		}
 		if round == 0 {
 			kept = len(p.replies)

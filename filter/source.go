@@ -76,15 +76,18 @@ func (s *source) fetch() {
 		return
 	}
 	headers := []cors.Header{
-		{Name: ":method", Value: "GET"}, {Name: ":path", Value: s.from.Path}, {Name: ":authority", Value: s.from.Authority},
-		{Name: ":scheme", Value: "http"}, {Name: "accept", Value: "application/json"}, {Name: "user-agent", Value: "proxy-wasm-cors"},
+		{Name: ":method", Value: "GET"}, {Name: ":path", Value: s.from.Path},
+		{Name: ":authority", Value: s.from.Authority},
+		{Name: ":scheme", Value: "http"}, {Name: "accept", Value: "application/json"},
+		{Name: "user-agent", Value: "proxy-wasm-cors"},
 	}
 	if s.etag != "" {
 		headers = append(headers, cors.Header{Name: "if-none-match", Value: s.etag})
 	}
 	s.inFlight = s.plugin.host.Fetch(s.from.Cluster, appendHeaderMap(nil, headers), s.from.Timeout, s.answered)
 	if !s.inFlight {
-		s.failed(unreachable, "can't ask the cluster "+strconv.Quote(s.from.Cluster)+": it is unknown, or has no endpoint")
+		s.failed(unreachable, "can't ask the cluster "+strconv.Quote(s.from.Cluster)+
+			": it is unknown, or has no endpoint")
 	}
 }
 
@@ -100,7 +103,8 @@ func (s *source) answered(size int, ok bool) {
 	case status != "200":
 		s.failed(badStatus, "status "+status)
 	case size > config.MaxDocument:
-		s.failed(tooLarge, "the document has "+strconv.Itoa(size)+" bytes, and may have "+strconv.Itoa(config.MaxDocument))
+		s.failed(tooLarge, "the document has "+strconv.Itoa(size)+" bytes, and may have "+
+			strconv.Itoa(config.MaxDocument))
 	default:
 		s.take(s.plugin.host.FetchedBody(size))
 	}
@@ -118,7 +122,8 @@ func (s *source) take(body string) {
 		// What is wrong with it is in the log. A source of several servers, one of which
 		// has a bad document, would else fill the log.
 		if s.trouble != troubleRefused {
-			s.plugin.host.Log(Error, "policy_source: a document is refused that was refused before; "+s.plugin.serving("still"))
+			s.plugin.host.Log(Error, "policy_source: a document is refused that was refused before; "+
+				s.plugin.serving("still"))
 		}
 		s.refuse()
 		return
@@ -130,7 +135,8 @@ func (s *source) take(body string) {
 	if c == nil {
 		copy(s.refused[1:], s.refused[:])
 		s.refused[0] = digest
-		s.plugin.host.Log(Error, "policy_source: the document is refused: "+refusal(problems)+"; "+s.plugin.serving("still"))
+		s.plugin.host.Log(Error, "policy_source: the document is refused: "+refusal(problems)+"; "+
+			s.plugin.serving("still"))
 		s.refuse()
 		return
 	}

@@ -43,71 +43,124 @@ func TestSource(t *testing.T) {
 		wait    uint32 // 10 % less or more
 	}{
 		{"nothing yet", sourceConfig, nil, nil, "https://own.example", nil, nil, 500},
-		{"a document", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}}, []string{""}, "https://new.example",
-			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1}, interval},
-		{"the same again", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}, {"304", "", ""}, {"200", `"2"`, document("https://new.example")}, {"304", "", ""}},
+		{"a document", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}}, []string{""},
+			"https://new.example",
+			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1},
+			interval},
+		{"the same again", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}, {"304", "", ""},
+			{"200", `"2"`, document("https://new.example")}, {"304", "", ""}},
 			[]string{"", `"1"`, `"1"`, `"2"`}, "https://new.example",
-			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1, countUnchanged: 3}, interval},
-		{"without ETag", sourceConfig, []answer{{"200", "", document("https://new.example")}, {"200", "", document("https://new.example")}, {"200", "", document("https://newer.example")}},
+			[]string{"info policy_source: a new document, now serving 1 policy"},
+			map[string]uint64{countUpdated: 1, countUnchanged: 3}, interval},
+		{"without ETag", sourceConfig, []answer{{"200", "", document("https://new.example")},
+			{"200", "", document("https://new.example")}, {"200", "", document("https://newer.example")}},
 			[]string{"", "", ""}, "https://newer.example",
-			[]string{"info policy_source: a new document, now serving 1 policy", "info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 2, countUnchanged: 1}, interval},
-		{"the longest ETag, and a longer one", sourceConfig, []answer{{"200", longest, document("https://new.example")}, {"304", "", ""}, {"200", longest + "e", document("https://new.example")}, {"200", longest + "e", document("https://new.example")}},
+			[]string{"info policy_source: a new document, now serving 1 policy",
+				"info policy_source: a new document, now serving 1 policy"},
+			map[string]uint64{countUpdated: 2, countUnchanged: 1}, interval},
+		{"the longest ETag, and a longer one", sourceConfig,
+			[]answer{{"200", longest, document("https://new.example")}, {"304", "", ""},
+				{"200", longest + "e", document("https://new.example")},
+				{"200", longest + "e", document("https://new.example")}},
 			[]string{"", longest, longest, ""}, "https://new.example",
-			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1, countUnchanged: 3}, interval},
-		{"one policy's fields", sourceConfig, []answer{{"200", "", `{"allow_origins": ["https://new.example"]}`}}, []string{""}, "https://new.example",
-			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1}, interval},
-		{"not JSON, twice", sourceConfig, []answer{{"200", `"1"`, "<html>"}, {"200", `"1"`, "<html>"}}, []string{"", ""}, "https://own.example", []string{
-			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
-			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countRefused: 2}, interval},
-		{"bad policy after a good one", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}, {"200", `"2"`, document("new.example")}, {"304", "", ""}}, []string{"", `"1"`, `"1"`}, "https://new.example", []string{
-			"info policy_source: a new document, now serving 1 policy",
-			`error policy_source: 1:47 policies[0].allow_origins[0]: "new.example" has no scheme; write "https://new.example"`,
-			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy",
-			"info policy_source: answers again with the same document, still serving 1 policy"}, map[string]uint64{countUpdated: 1, countRefused: 1, countUnchanged: 1}, interval},
-		{"a policy source in it", sourceConfig, []answer{{"200", "", sourceConfig}}, []string{""}, "https://own.example", []string{
-			"error policy_source: 3:20 policy_source: stands in a document that a policy source serves; leave it out",
-			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countRefused: 1}, interval},
-		{"empty", sourceConfig, []answer{{"200", "", ""}, {"200", "", ""}}, []string{"", ""}, "https://own.example", []string{
-			`error policy_source: 1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`,
-			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countRefused: 2}, interval},
+			[]string{"info policy_source: a new document, now serving 1 policy"},
+			map[string]uint64{countUpdated: 1, countUnchanged: 3}, interval},
+		{"one policy's fields", sourceConfig, []answer{{"200", "", `{"allow_origins": ["https://new.example"]}`}},
+			[]string{""}, "https://new.example",
+			[]string{"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1},
+			interval},
+		{"not JSON, twice", sourceConfig, []answer{{"200", `"1"`, "<html>"}, {"200", `"1"`, "<html>"}},
+			[]string{"", ""}, "https://own.example", []string{
+				"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
+				"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"},
+			map[string]uint64{countRefused: 2}, interval},
+		{"bad policy after a good one", sourceConfig,
+			[]answer{{"200", `"1"`, document("https://new.example")}, {"200", `"2"`, document("new.example")},
+				{"304", "", ""}}, []string{"", `"1"`, `"1"`}, "https://new.example", []string{
+				"info policy_source: a new document, now serving 1 policy",
+				`error policy_source: 1:47 policies[0].allow_origins[0]: "new.example" has no scheme; write "https://new.example"`,
+				"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy",
+				"info policy_source: answers again with the same document, still serving 1 policy"},
+			map[string]uint64{countUpdated: 1, countRefused: 1, countUnchanged: 1}, interval},
+		{"a policy source in it", sourceConfig, []answer{{"200", "", sourceConfig}}, []string{""},
+			"https://own.example", []string{
+				"error policy_source: 3:20 policy_source: stands in a document that a policy source serves; leave it out",
+				"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"},
+			map[string]uint64{countRefused: 1}, interval},
+		{"empty", sourceConfig, []answer{{"200", "", ""}, {"200", "", ""}}, []string{"", ""}, "https://own.example",
+			[]string{
+				`error policy_source: 1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`,
+				"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"},
+			map[string]uint64{countRefused: 2}, interval},
 		{"too long", sourceConfig, []answer{{"200", "", huge}}, []string{""}, "https://own.example", []string{
-			"warn policy_source: the document has 4194305 bytes, and may have 4194304; still serving 1 policy"}, map[string]uint64{countFailed: 1}, 2 * interval},
-		{"errors", sourceConfig, []answer{{"500", "", ""}, {"500", "", ""}, {"404", "", ""}}, []string{"", "", ""}, "https://own.example", []string{
-			"warn policy_source: status 500; still serving 1 policy"}, map[string]uint64{countFailed: 3}, 60_000},
-		{"flapping between two statuses", sourceConfig, []answer{{"500", "", ""}, {"502", "", ""}, {"500", "", ""}, {"502", "", ""}}, []string{"", "", "", ""}, "https://own.example", []string{
-			"warn policy_source: status 500; still serving 1 policy"}, map[string]uint64{countFailed: 4}, 60_000},
-		{"flapping between kinds of trouble", sourceConfig, []answer{{"500", "", ""}, {}, {"200", "", huge}, {"502", "", ""}, {}, {"200", "", huge}}, []string{"", "", "", "", "", ""}, "https://own.example", []string{
-			"warn policy_source: status 500; still serving 1 policy", "warn policy_source: no whole answer within 2s; still serving 1 policy",
-			"warn policy_source: the document has 4194305 bytes, and may have 4194304; still serving 1 policy"}, map[string]uint64{countFailed: 6}, 60_000},
-		{"trouble, well, trouble", sourceConfig, []answer{{"500", "", ""}, {"200", `"1"`, document("https://new.example")}, {"502", "", ""}, {"304", "", ""}, {"503", "", ""}}, []string{"", "", `"1"`, `"1"`, `"1"`}, "https://new.example", []string{
-			"info policy_source: a new document, now serving 1 policy", "info policy_source: answers again with the same document, still serving 1 policy",
-			"warn policy_source: status 500; still serving 1 policy", "warn policy_source: status 502; still serving 1 policy",
-			"warn policy_source: status 503; still serving 1 policy"}, map[string]uint64{countFailed: 3, countUpdated: 1, countUnchanged: 1}, 2 * interval},
-		{"flapping between a bad document and a status", sourceConfig, []answer{{"200", "", "<html>"}, {"500", "", ""}, {"200", "", "<html>"}, {"502", "", ""}}, []string{"", "", "", ""}, "https://own.example", []string{
-			"warn policy_source: status 500; still serving 1 policy",
-			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
-			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countFailed: 2, countRefused: 2}, 2 * interval},
-		{"flapping between a good document and a bad one", sourceConfig, []answer{{"200", "", "<html>"}, {"200", "", document("https://new.example")}, {"200", "", "<html>"}, {"200", "", document("https://new.example")}, {"200", "", "<html>"}, {"200", "", "<html>"}}, []string{"", "", "", "", "", ""}, "https://new.example", []string{
-			"info policy_source: a new document, now serving 1 policy",
-			"info policy_source: answers again with the same document, still serving 1 policy",
-			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
-			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy",
-			"error policy_source: a document is refused that was refused before; still serving 1 policy",
-			"error policy_source: a document is refused that was refused before; still serving 1 policy"}, map[string]uint64{countUpdated: 1, countUnchanged: 1, countRefused: 4}, interval},
-		{"bad documents in turn", sourceConfig, []answer{{"200", "", ""}, {"200", "", "<html>"}, {"200", "", ""}, {"200", "", "<html>"}}, []string{"", "", "", ""}, "https://own.example", []string{
+			"warn policy_source: the document has 4194305 bytes, and may have 4194304; still serving 1 policy"},
+			map[string]uint64{countFailed: 1}, 2 * interval},
+		{"errors", sourceConfig, []answer{{"500", "", ""}, {"500", "", ""}, {"404", "", ""}}, []string{"", "", ""},
+			"https://own.example", []string{
+				"warn policy_source: status 500; still serving 1 policy"}, map[string]uint64{countFailed: 3}, 60_000},
+		{"flapping between two statuses", sourceConfig,
+			[]answer{{"500", "", ""}, {"502", "", ""}, {"500", "", ""}, {"502", "", ""}}, []string{"", "", "", ""},
+			"https://own.example", []string{
+				"warn policy_source: status 500; still serving 1 policy"}, map[string]uint64{countFailed: 4}, 60_000},
+		{"flapping between kinds of trouble", sourceConfig,
+			[]answer{{"500", "", ""}, {}, {"200", "", huge}, {"502", "", ""}, {}, {"200", "", huge}},
+			[]string{"", "", "", "", "", ""}, "https://own.example", []string{
+				"warn policy_source: status 500; still serving 1 policy",
+				"warn policy_source: no whole answer within 2s; still serving 1 policy",
+				"warn policy_source: the document has 4194305 bytes, and may have 4194304; still serving 1 policy"},
+			map[string]uint64{countFailed: 6}, 60_000},
+		{"trouble, well, trouble", sourceConfig, []answer{{"500", "", ""},
+			{"200", `"1"`, document("https://new.example")}, {"502", "", ""}, {"304", "", ""}, {"503", "", ""}},
+			[]string{"", "", `"1"`, `"1"`, `"1"`}, "https://new.example", []string{
+				"info policy_source: a new document, now serving 1 policy",
+				"info policy_source: answers again with the same document, still serving 1 policy",
+				"warn policy_source: status 500; still serving 1 policy",
+				"warn policy_source: status 502; still serving 1 policy",
+				"warn policy_source: status 503; still serving 1 policy"},
+			map[string]uint64{countFailed: 3, countUpdated: 1, countUnchanged: 1}, 2 * interval},
+		{"flapping between a bad document and a status", sourceConfig,
+			[]answer{{"200", "", "<html>"}, {"500", "", ""}, {"200", "", "<html>"}, {"502", "", ""}},
+			[]string{"", "", "", ""}, "https://own.example", []string{
+				"warn policy_source: status 500; still serving 1 policy",
+				"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
+				"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"},
+			map[string]uint64{countFailed: 2, countRefused: 2}, 2 * interval},
+		{"flapping between a good document and a bad one", sourceConfig,
+			[]answer{{"200", "", "<html>"}, {"200", "", document("https://new.example")}, {"200", "", "<html>"},
+				{"200", "", document("https://new.example")}, {"200", "", "<html>"}, {"200", "", "<html>"}},
+			[]string{"", "", "", "", "", ""}, "https://new.example", []string{
+				"info policy_source: a new document, now serving 1 policy",
+				"info policy_source: answers again with the same document, still serving 1 policy",
+				"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
+				"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy",
+				"error policy_source: a document is refused that was refused before; still serving 1 policy",
+				"error policy_source: a document is refused that was refused before; still serving 1 policy"},
+			map[string]uint64{countUpdated: 1, countUnchanged: 1, countRefused: 4}, interval},
+		{"bad documents in turn", sourceConfig, []answer{{"200", "", ""}, {"200", "", "<html>"}, {"200", "", ""},
+			{"200", "", "<html>"}}, []string{"", "", "", ""}, "https://own.example", []string{
 			`error policy_source: 1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`,
 			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy",
 			"error policy_source: 1:1 configuration: unexpected '<' where a value should stand; write the configuration as a JSON object, {…}",
-			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"}, map[string]uint64{countRefused: 4}, interval},
-		{"a 304 that nobody asked for", sourceConfig, []answer{{"304", "", ""}}, []string{""}, "https://own.example", []string{
-			"warn policy_source: status 304; still serving 1 policy"}, map[string]uint64{countFailed: 1}, 2 * interval},
-		{"silence, and recovery", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}, {}, {}, {"304", "", ""}}, []string{"", `"1"`, `"1"`, `"1"`}, "https://new.example", []string{
-			"info policy_source: a new document, now serving 1 policy", "warn policy_source: no whole answer within 2s; still serving 1 policy",
-			"info policy_source: answers again with the same document, still serving 1 policy"}, map[string]uint64{countUpdated: 1, countFailed: 2, countUnchanged: 1}, interval},
-		{"no policies of its own", `{"policy_source": {"cluster": "policies"}}`, []answer{{}}, []string{""}, "", []string{
-			"warn policy_source: no whole answer within 2s; still serving no policies: no origin is allowed"}, map[string]uint64{countFailed: 1}, 2 * interval},
-		{"no policies of its own, then some", `{"policy_source": {"cluster": "policies"}}`, []answer{{"200", "", document("https://new.example")}}, []string{""}, "https://new.example", []string{
-			"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1}, interval},
+			"error policy_source: the document is refused: 1 error, listed above; still serving 1 policy"},
+			map[string]uint64{countRefused: 4}, interval},
+		{"a 304 that nobody asked for", sourceConfig, []answer{{"304", "", ""}}, []string{""}, "https://own.example",
+			[]string{
+				"warn policy_source: status 304; still serving 1 policy"}, map[string]uint64{countFailed: 1},
+			2 * interval},
+		{"silence, and recovery", sourceConfig, []answer{{"200", `"1"`, document("https://new.example")}, {}, {},
+			{"304", "", ""}}, []string{"", `"1"`, `"1"`, `"1"`}, "https://new.example", []string{
+			"info policy_source: a new document, now serving 1 policy",
+			"warn policy_source: no whole answer within 2s; still serving 1 policy",
+			"info policy_source: answers again with the same document, still serving 1 policy"},
+			map[string]uint64{countUpdated: 1, countFailed: 2, countUnchanged: 1}, interval},
+		{"no policies of its own", `{"policy_source": {"cluster": "policies"}}`, []answer{{}}, []string{""}, "",
+			[]string{
+				"warn policy_source: no whole answer within 2s; still serving no policies: no origin is allowed"},
+			map[string]uint64{countFailed: 1}, 2 * interval},
+		{"no policies of its own, then some", `{"policy_source": {"cluster": "policies"}}`,
+			[]answer{{"200", "", document("https://new.example")}}, []string{""}, "https://new.example", []string{
+				"info policy_source: a new document, now serving 1 policy"}, map[string]uint64{countUpdated: 1},
+			interval},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			emulator, _, status := start(t, test.config, nil)
@@ -135,8 +188,10 @@ func TestSource(t *testing.T) {
 			if got := allowedOrigin(emulator, test.serves); got != test.serves {
 				t.Errorf("allows %q, want %q", got, test.serves)
 			}
-			got := levels("info", emulator.GetInfoLogs()[before:], "warn", emulator.GetWarnLogs(), "error", emulator.GetErrorLogs())
-			want := levels("info", only("info", test.logs), "warn", only("warn", test.logs), "error", only("error", test.logs))
+			got := levels("info", emulator.GetInfoLogs()[before:], "warn", emulator.GetWarnLogs(), "error",
+				emulator.GetErrorLogs())
+			want := levels("info", only("info", test.logs), "warn", only("warn", test.logs), "error",
+				only("error", test.logs))
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("logs (-want +got):\n%s", diff)
 			}
@@ -145,7 +200,8 @@ func TestSource(t *testing.T) {
 					t.Errorf("%s is %d, want %d", counter, n, test.counts[counter])
 				}
 			}
-			if wait := emulator.GetTickPeriod(); test.wait == 500 && wait > 1000 || test.wait != 500 && (wait < test.wait*9/10 || wait > test.wait*11/10) {
+			if wait := emulator.GetTickPeriod(); test.wait == 500 && wait > 1000 || test.wait != 500 &&
+				(wait < test.wait*9/10 || wait > test.wait*11/10) {
 				t.Errorf("the next fetch is in %d ms, want about %d", wait, test.wait)
 			}
 		})
@@ -172,11 +228,16 @@ func TestLogIsBounded(t *testing.T) {
 		warnings     int
 		more         string
 	}{
-		{"bad origins", origins(many, func(i int) string { return fmt.Sprintf("https://n%d.example/", i) }), false, 100, 0, "and 39900 more problems"},
-		{"long bad origins", origins(300, func(i int) string { return fmt.Sprintf("https://%s%d.example/", long, i) }), false, 100, 0, "and 200 more problems"},
-		{"unknown fields", strings.TrimSuffix(strings.Repeat(`"`+long+`": 1, `, 300), ", "), false, 100, 0, "and 201 more problems"},
-		{"warnings", origins(many, func(i int) string { return fmt.Sprintf("ws://n%d.example", i) }), true, 0, 100, "and 39900 more problems"},
-		{"a hundred bad origins", origins(100, func(i int) string { return fmt.Sprintf("https://n%d.example/", i) }), false, 100, 0, ""},
+		{"bad origins", origins(many, func(i int) string { return fmt.Sprintf("https://n%d.example/", i) }), false, 100,
+			0, "and 39900 more problems"},
+		{"long bad origins", origins(300, func(i int) string { return fmt.Sprintf("https://%s%d.example/", long, i) }),
+			false, 100, 0, "and 200 more problems"},
+		{"unknown fields", strings.TrimSuffix(strings.Repeat(`"`+long+`": 1, `, 300), ", "), false, 100, 0,
+			"and 201 more problems"},
+		{"warnings", origins(many, func(i int) string { return fmt.Sprintf("ws://n%d.example", i) }), true, 0, 100,
+			"and 39900 more problems"},
+		{"a hundred bad origins", origins(100, func(i int) string { return fmt.Sprintf("https://n%d.example/", i) }),
+			false, 100, 0, ""},
 	} {
 		check := func(t *testing.T, lines []string, prefix string) {
 			t.Helper()
@@ -198,8 +259,10 @@ func TestLogIsBounded(t *testing.T) {
 					last += line
 				}
 			}
-			if errors != test.errors || warnings != test.warnings || more != test.more || !strings.Contains(last, "serving") && !strings.Contains(last, "refused") {
-				t.Errorf("%d errors, %d warnings, %q and %q; want %d, %d, %q and what comes of it", errors, warnings, more, last, test.errors, test.warnings, test.more)
+			if errors != test.errors || warnings != test.warnings || more != test.more ||
+				!strings.Contains(last, "serving") && !strings.Contains(last, "refused") {
+				t.Errorf("%d errors, %d warnings, %q and %q; want %d, %d, %q and what comes of it", errors, warnings,
+					more, last, test.errors, test.warnings, test.more)
 			}
 			most := errors + warnings + 1
 			if more != "" {
@@ -216,13 +279,15 @@ func TestLogIsBounded(t *testing.T) {
 			}
 			before := len(emulator.GetInfoLogs())
 			logged := func() []string {
-				return levels("info", emulator.GetInfoLogs()[before:], "warn", emulator.GetWarnLogs(), "error", emulator.GetErrorLogs(), "critical", emulator.GetCriticalLogs())
+				return levels("info", emulator.GetInfoLogs()[before:], "warn", emulator.GetWarnLogs(), "error",
+					emulator.GetErrorLogs(), "critical", emulator.GetCriticalLogs())
 			}
 			var first int
 			for i := range 3 {
 				emulator.Tick()
 				calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
-				emulator.CallOnHttpCallResponse(calls[i].CalloutID, [][2]string{{":status", "200"}}, nil, []byte("{"+test.fields+"}"))
+				emulator.CallOnHttpCallResponse(calls[i].CalloutID, [][2]string{{":status", "200"}}, nil,
+					[]byte("{"+test.fields+"}"))
 				if i == 0 {
 					first = len(logged())
 				}
@@ -238,7 +303,8 @@ func TestLogIsBounded(t *testing.T) {
 				t.Errorf("accepted %t", got)
 			}
 			var lines []string
-			for _, line := range levels("info", emulator.GetInfoLogs(), "warn", emulator.GetWarnLogs(), "error", emulator.GetErrorLogs(), "critical", emulator.GetCriticalLogs()) {
+			for _, line := range levels("info", emulator.GetInfoLogs(), "warn", emulator.GetWarnLogs(), "error",
+				emulator.GetErrorLogs(), "critical", emulator.GetCriticalLogs()) {
 				if !strings.Contains(line, "started") {
 					lines = append(lines, line)
 				}
@@ -254,7 +320,8 @@ func checkFetch(t *testing.T, call proxytest.HttpCalloutAttribute, etag string) 
 	for _, h := range call.Headers {
 		headers[h[0]] = h[1]
 	}
-	if call.Upstream != "policies" || headers[":method"] != "GET" || headers[":path"] == "" || headers[":authority"] == "" || headers["if-none-match"] != etag {
+	if call.Upstream != "policies" || headers[":method"] != "GET" || headers[":path"] == "" ||
+		headers[":authority"] == "" || headers["if-none-match"] != etag {
 		t.Errorf("fetch from %s: %q, want if-none-match %q", call.Upstream, call.Headers, etag)
 	}
 }
@@ -265,7 +332,8 @@ func allowedOrigin(emulator proxytest.HostEmulator, origin string) string {
 		origin = "https://own.example"
 	}
 	id := emulator.InitializeHttpContext()
-	emulator.CallOnRequestHeaders(id, [][2]string{{":method", "GET"}, {":authority", "api.example"}, {":path", "/"}, {"origin", origin}}, true)
+	emulator.CallOnRequestHeaders(id, [][2]string{{":method", "GET"}, {":authority", "api.example"}, {":path", "/"},
+		{"origin", origin}}, true)
 	emulator.CallOnResponseHeaders(id, [][2]string{{":status", "200"}}, true)
 	for _, h := range emulator.GetCurrentResponseHeaders(id) {
 		if h[0] == "access-control-allow-origin" {

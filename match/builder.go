@@ -300,7 +300,8 @@ func (b *builder) shareAmong(t *pathTable) bool {
 		b.shared = append(b.shared, sharing{strings.Clone(h.text), table})
 		if len(table.shared) > maxShared {
 			b.about("match.hosts", h.entry)
-			what := h.text + " is in more than " + strconv.Itoa(maxShared) + " different lists of hosts that have many paths"
+			what := h.text + " is in more than " + strconv.Itoa(maxShared) +
+				" different lists of hosts that have many paths"
 			b.Fail(problem.TooLarge, what, "give these policies the same match.hosts, or each its own hosts")
 			return false
 		}

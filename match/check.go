@@ -101,7 +101,8 @@ func (p hostPattern) schemeOfPort() string {
 // matchesHardly says what is doubtful about a pattern with the port of a scheme.
 func (p hostPattern) matchesHardly(scheme string) (kind problem.Kind, what, instead string) {
 	portless := p.text[:strings.LastIndexByte(p.text, ':')]
-	return problem.NeverSent, problem.Quote(p.text) + " matches hardly any request, because browsers leave out the port of " + scheme,
+	return problem.NeverSent, problem.Quote(p.text) +
+			" matches hardly any request, because browsers leave out the port of " + scheme,
 		"write " + problem.Quote(portless) + ", which is for requests with a port and without"
 }
 

@@ -17,7 +17,8 @@ func ExampleBuilder() {
 	b.Add(match.Match{}, &backends[0], true)
 	b.Add(match.Match{Hosts: []string{"*.example.com"}}, &backends[1], true)
 	b.Add(match.Match{
-		Hosts: []string{"api.example.com"}, Paths: []match.Path{{Path: "/orders", Prefix: true}}, Routes: []string{"orders"},
+		Hosts: []string{"api.example.com"}, Paths: []match.Path{{Path: "/orders", Prefix: true}},
+		Routes: []string{"orders"},
 	}, &backends[2], true)
 	table := b.Table()
 
@@ -55,7 +56,8 @@ func ExampleBuilder_refused() {
 
 // A fit says by what a match covers a request.
 func ExampleMatch_Fit() {
-	m := match.Match{Hosts: []string{"*.example.com", "api.example.com"}, Paths: []match.Path{{Path: "/", Prefix: true}, {Path: "/v1", Prefix: true}}}
+	m := match.Match{Hosts: []string{"*.example.com", "api.example.com"},
+		Paths: []match.Path{{Path: "/", Prefix: true}, {Path: "/v1", Prefix: true}}}
 	claim, ok := m.Fit(match.Key{Host: "api.example.com", Path: "/v1/orders"})
 	fmt.Println(claim, ok)
 	// Output:

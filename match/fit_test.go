@@ -12,14 +12,18 @@ import (
 // TestFit: for any rules and any request, the look-up in one pass finds the rule that
 // fits in the most specific way, and none if no rule fits.
 func TestFit(t *testing.T) {
-	hosts := []string{"a.test", "A.test:8443", "b.a.test", "*.test", "*.a.test", "*.test:8443", "*.a.test:8443", "[::1]", "[::1]:80", "10.0.0.1", "c.a.test.", "*.c.test.", "C.test.:8443", "*.c.test.:8443"}
+	hosts := []string{"a.test", "A.test:8443", "b.a.test", "*.test", "*.a.test", "*.test:8443", "*.a.test:8443",
+		"[::1]", "[::1]:80", "10.0.0.1", "c.a.test.", "*.c.test.", "C.test.:8443", "*.c.test.:8443"}
 	paths := []match.Path{
-		{Path: "/"}, {Path: "/", Prefix: true}, {Path: "/v1"}, {Path: "/v1", Prefix: true}, {Path: "/v1/", Prefix: true},
+		{Path: "/"}, {Path: "/", Prefix: true}, {Path: "/v1"}, {Path: "/v1", Prefix: true},
+		{Path: "/v1/", Prefix: true},
 		{Path: "/v1/a", Prefix: true}, {Path: "/v1/a"}, {Path: "/v1/"}, {Path: "//", Prefix: true},
 	}
 	hostsAsked := []string{
-		"a.test", "a.test:8443", "a.TEST:80", "b.a.test", "x.a.test:8443", "y.test", "test", "nota.test", "[::1]", "[::1]:80", "[::1]:81", "10.0.0.1:8443", "", ":80",
-		".a.test", ".x.a.test:8443", "a.test.", "A.test.:8443", "b.a.test..", "c.a.test", "c.A.test.:1", "x.c.test", "x.c.test.:8443", "c.test:8443", "c.test.:8443", "c.test.", ".", ".:8443", "..",
+		"a.test", "a.test:8443", "a.TEST:80", "b.a.test", "x.a.test:8443", "y.test", "test", "nota.test", "[::1]",
+		"[::1]:80", "[::1]:81", "10.0.0.1:8443", "", ":80",
+		".a.test", ".x.a.test:8443", "a.test.", "A.test.:8443", "b.a.test..", "c.a.test", "c.A.test.:1", "x.c.test",
+		"x.c.test.:8443", "c.test:8443", "c.test.:8443", "c.test.", ".", ".:8443", "..",
 	}
 	routes := []string{"one", "two"}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -46,7 +50,8 @@ func TestFit(t *testing.T) {
 			key := match.Key{
 				Route: []string{"", "one", "two", "three"}[random.IntN(4)],
 				Host:  hostsAsked[random.IntN(len(hostsAsked))],
-				Path:  []string{"/", "/v1", "/v1?q=/v1/a", "/v1/", "/v12", "/v1/a", "/v1/a/b", "/v1/a/?x", "", "*", "//", "//v1"}[random.IntN(12)],
+				Path: []string{"/", "/v1", "/v1?q=/v1/a", "/v1/", "/v12", "/v1/a", "/v1/a/b", "/v1/a/?x", "", "*",
+					"//", "//v1"}[random.IntN(12)],
 			}
 			var want *match.Match
 			var best match.Claim
@@ -95,7 +100,8 @@ func TestShared(t *testing.T) {
 	var paths []match.Path
 	for i := range 6 {
 		path := fmt.Sprintf("/p%d", i)
-		paths = append(paths, match.Path{Path: path}, match.Path{Path: path, Prefix: true}, match.Path{Path: path + "/a/b", Prefix: true}, match.Path{Path: path + "/a"})
+		paths = append(paths, match.Path{Path: path}, match.Path{Path: path, Prefix: true},
+			match.Path{Path: path + "/a/b", Prefix: true}, match.Path{Path: path + "/a"})
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	conflicts, found := 0, 0
@@ -128,7 +134,9 @@ func TestShared(t *testing.T) {
 			continue
 		}
 		for range 20 {
-			key := match.Key{Host: requests[random.IntN(len(requests))], Path: fmt.Sprintf("/p%d", random.IntN(6)) + []string{"", "/", "/a", "/a/b", "/a/b/c", "/b"}[random.IntN(6)]}
+			key := match.Key{Host: requests[random.IntN(len(requests))],
+				Path: fmt.Sprintf("/p%d", random.IntN(6)) +
+					[]string{"", "/", "/a", "/a/b", "/a/b/c", "/b"}[random.IntN(6)]}
 			var want *match.Match
 			var best match.Claim
 			for i := range matches {

@@ -38,7 +38,8 @@ func TestHostsAndPathsMended(t *testing.T) {
 		strings.Repeat("a.example,", 200) + "ü": "write the host's",
 	} {
 		_, f := parseHost(entry)
-		if _, _, instead := f.ofHost(entry); !strings.HasPrefix(instead, want) || strings.HasSuffix(want, `"`) && instead != want {
+		if _, _, instead := f.ofHost(entry); !strings.HasPrefix(instead, want) || strings.HasSuffix(want, `"`) &&
+			instead != want {
 			t.Errorf("host %q: %s, want %s", entry, instead, want)
 		}
 	}

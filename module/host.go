@@ -32,7 +32,8 @@ func (host) Log(level filter.Level, line string) {
 func (host) Configuration() string {
 	documentRead = true
 	const everything = 1<<32 - 1
-	if proxyGetBufferBytes(configuration, 0, everything, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+	if proxyGetBufferBytes(configuration, 0, everything, unsafe.Pointer(&slots.data),
+		unsafe.Pointer(&slots.size)) != statusOK {
 		return ""
 	}
 	return value()
@@ -58,7 +59,8 @@ func (host) ResponseHeader(name string) (string, bool) {
 }
 
 func header(headers uint32, name string) (string, bool) {
-	switch proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) {
+	switch proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data),
+		unsafe.Pointer(&slots.size)) {
 	case statusOK:
 		return value(), true
 	case noMemory:
@@ -129,7 +131,8 @@ func size(s string) uint32 { return uint32(len(s)) }
 
 func (host) Shared(key string) (string, uint32, bool) {
 	var version uint64
-	if proxyGetSharedData(data(key), size(key), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size), unsafe.Pointer(&version)) != statusOK {
+	if proxyGetSharedData(data(key), size(key), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size),
+		unsafe.Pointer(&version)) != statusOK {
 		return "", 0, false
 	}
 	return value(), uint32(version), true
@@ -169,7 +172,8 @@ func (host) SetTickPeriod(period time.Duration) {
 func (host) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
 	// No trailers, as a header map.
 	var none, call uint64
-	status := proxyHTTPCall(data(cluster), size(cluster), unsafe.Pointer(unsafe.SliceData(headers)), uint32(len(headers)), nil, 0,
+	status := proxyHTTPCall(data(cluster), size(cluster), unsafe.Pointer(unsafe.SliceData(headers)),
+		uint32(len(headers)), nil, 0,
 		unsafe.Pointer(&none), 4, uint32(timeout.Milliseconds()), unsafe.Pointer(&call))
 	if status != statusOK {
 		return false
@@ -196,7 +200,8 @@ func (host) FetchedHeader(name string) (string, bool) {
 
 func (host) FetchedBody(length int) string {
 	documentRead = true
-	if length == 0 || proxyGetBufferBytes(fetchedBody, 0, uint32(length), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+	if length == 0 || proxyGetBufferBytes(fetchedBody, 0, uint32(length), unsafe.Pointer(&slots.data),
+		unsafe.Pointer(&slots.size)) != statusOK {
 		return ""
 	}
 	return value()

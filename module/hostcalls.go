@@ -22,16 +22,19 @@ func proxyGetHeaderMapValue(headers uint32, name unsafe.Pointer, nameSize uint32
 func proxyGetHeaderMapPairs(headers uint32, data, dataSize unsafe.Pointer) uint32
 
 //go:wasmimport env proxy_add_header_map_value
-func proxyAddHeaderMapValue(headers uint32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer, valueSize uint32) uint32
+func proxyAddHeaderMapValue(headers uint32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer,
+	valueSize uint32) uint32
 
 //go:wasmimport env proxy_replace_header_map_value
-func proxyReplaceHeaderMapValue(headers uint32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer, valueSize uint32) uint32
+func proxyReplaceHeaderMapValue(headers uint32, name unsafe.Pointer, nameSize uint32, value unsafe.Pointer,
+	valueSize uint32) uint32
 
 //go:wasmimport env proxy_remove_header_map_value
 func proxyRemoveHeaderMapValue(headers uint32, name unsafe.Pointer, nameSize uint32) uint32
 
 //go:wasmimport env proxy_send_local_response
-func proxySendLocalResponse(status uint32, details unsafe.Pointer, detailsSize uint32, body unsafe.Pointer, bodySize uint32, headers unsafe.Pointer, headersSize uint32, grpcStatus int32) uint32
+func proxySendLocalResponse(status uint32, details unsafe.Pointer, detailsSize uint32, body unsafe.Pointer,
+	bodySize uint32, headers unsafe.Pointer, headersSize uint32, grpcStatus int32) uint32
 
 //go:wasmimport env proxy_get_shared_data
 func proxyGetSharedData(key unsafe.Pointer, keySize uint32, data, dataSize, cas unsafe.Pointer) uint32
@@ -49,4 +52,6 @@ func proxyIncrementMetric(id uint32, offset int64) uint32
 func proxySetTickPeriodMilliseconds(period uint32) uint32
 
 //go:wasmimport env proxy_http_call
-func proxyHTTPCall(cluster unsafe.Pointer, clusterSize uint32, headers unsafe.Pointer, headersSize uint32, body unsafe.Pointer, bodySize uint32, trailers unsafe.Pointer, trailersSize uint32, timeout uint32, call unsafe.Pointer) uint32
+func proxyHTTPCall(cluster unsafe.Pointer, clusterSize uint32, headers unsafe.Pointer, headersSize uint32,
+	body unsafe.Pointer, bodySize uint32, trailers unsafe.Pointer, trailersSize uint32, timeout uint32,
+	call unsafe.Pointer) uint32

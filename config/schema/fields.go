@@ -74,7 +74,8 @@ var Policy = append(inDefs(
 		Name: "name", Types: []string{"string", "null"}, Required: "in `policies`",
 		Description: "1 to 64 letters, digits, `_`, `.` and `-`; unique",
 		Examples:    []string{`"shop"`},
-		rules:       matches(`[a-zA-Z0-9_.-]{1,64}`, "is not a name; write 1 to 64 letters, digits, dots, hyphens and underscores"),
+		rules: matches(`[a-zA-Z0-9_.-]{1,64}`,
+			"is not a name; write 1 to 64 letters, digits, dots, hyphens and underscores"),
 	},
 	Field{
 		Name: "match", Types: []string{"object", "null"},
@@ -121,7 +122,8 @@ var Inherited = inDefs(
 		Description: "how long browsers remember a preflight: seconds or a duration (`\"10m\"`), at most a day; Chromium caps it at two hours",
 		Examples:    []string{`"10m"`, `600`},
 		rules: join(between(0, 86400),
-			matches(`\+?`+duration+`|-`+noTime, `is not a duration; write seconds, such as 600, or a duration, such as "10m"`)),
+			matches(`\+?`+duration+`|-`+noTime,
+				`is not a duration; write seconds, such as 600, or a duration, such as "10m"`)),
 	},
 	Field{
 		Name: "allow_private_network", Types: []string{"boolean", "null"}, Default: `false`,
@@ -132,7 +134,8 @@ var Inherited = inDefs(
 		Name: "unmatched_preflights", Types: []string{"string", "null"}, Default: `"reject"`,
 		Description: "`reject` (403) or `forward`, for preflights that aren't allowed; Istio's `IGNORE` and `FORWARD` mean the same",
 		Examples:    []string{`"reject"`, `"forward"`},
-		rules:       matches(anyCase("reject", "ignore", "forward"), `is not one of reject, forward; write "reject" or "forward"`),
+		rules: matches(anyCase("reject", "ignore", "forward"),
+			`is not one of reject, forward; write "reject" or "forward"`),
 	},
 	Field{
 		Name: "preflight_status", Types: []string{"integer", "null"}, Default: `204`,
@@ -209,7 +212,8 @@ var Entries = []Entry{
 	{`"http://localhost:*"`, "any port, and none"},
 	{`"https://*.example.com:*"`, "both"},
 	{`{"regex": "https://app-[0-9]+\\.example"}`, "what matches as a whole (RE2)"},
-	{`"capacitor://localhost"`, "pages of an app or an extension, which have schemes of their own: `app://.`, `file://`, `safari-web-extension://140BB581-…`; their hosts keep their case"},
+	{`"capacitor://localhost"`,
+		"pages of an app or an extension, which have schemes of their own: `app://.`, `file://`, `safari-web-extension://140BB581-…`; their hosts keep their case"},
 	{`"null"`, "pages without an origin: sandboxed frames, files"},
 	{`"*"`, "every origin, whatever the header says"},
 }
@@ -232,7 +236,8 @@ var Source = []Field{
 		Name: "authority", Types: []string{"string", "null"}, Otherwise: "the cluster's name",
 		Description: "the Host header",
 		Examples:    []string{`"policies.internal"`},
-		rules:       join(matches(`[!"$-.0->A-~]+`, `is not a host; write a host such as "policies.internal"`), atMost(4096)),
+		rules: join(matches(`[!"$-.0->A-~]+`, `is not a host; write a host such as "policies.internal"`),
+			atMost(4096)),
 	},
 	{
 		Name: "interval", Types: []string{"number", "string", "null"}, Default: `"10s"`,

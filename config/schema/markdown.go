@@ -106,7 +106,8 @@ func Fill(doc string) (string, error) {
 		begin := "<!-- begin: " + t.name + " (go generate ./config/schema) -->\n"
 		before, rest, found := strings.Cut(doc, begin)
 		if !found {
-			return "", fmt.Errorf("there is no line %s; write it before the table, and %s after it", strings.TrimSpace(begin), last)
+			return "", fmt.Errorf("there is no line %s; write it before the table, and %s after it",
+				strings.TrimSpace(begin), last)
 		}
 		_, after, found := strings.Cut(rest, last)
 		if !found {

@@ -17,7 +17,8 @@ var (
 	policyList = all(
 		object{
 			{"properties", nowhere(names(Policy)...)},
-			{"errorMessage", `is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`},
+			{"errorMessage",
+				`is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`},
 		},
 		object{
 			{"if", join(valueOf("policy_source", object{{"type", "object"}}), object{{"not", has("defaults")}})},
@@ -48,7 +49,8 @@ var (
 		bothSpellings("expose_headers", list("safe_exposed_header")),
 	)}}
 	safeOrigin = all(
-		never(`\*`, `"*" with allow_credentials would let every site act as the visitor; list the origins, or leave out allow_credentials`),
+		never(`\*`,
+			`"*" with allow_credentials would let every site act as the visitor; list the origins, or leave out allow_credentials`),
 		ifThen(`http://.*`, `http://`+loopback+anyPort,
 			"with allow_credentials trusts whoever is on the network between, because plain http can be forged; have the pages served over https, or leave out allow_credentials"),
 		// Of the public suffixes only those of one label, but the names that nobody can
@@ -62,16 +64,20 @@ var (
 // inheritedRule is the rule that a policy with credentials, own or inherited, doesn't
 // inherit a list that isn't safe with them.
 func inheritedRule(name, safe string) object {
-	message := object{{"errorMessage", "inherits " + name + " that are not safe with allow_credentials; give the policy its own, or leave out allow_credentials"}}
+	message := object{{"errorMessage", "inherits " + name +
+		" that are not safe with allow_credentials; give the policy its own, or leave out allow_credentials"}}
 	unsafe := object{{"not", object{{"properties", bothSpellings(name, list(safe))}}}}
 	withoutCredentials := join(object{{"properties", nowhere("allow_credentials")}}, message)
 	return object{
 		{"if", inDefaults(unsafe)},
 		{"then", all(
-			eachPolicy(object{{"if", has(name)}, {"else", object{{"if", ref("with_credentials")}, {"then", withoutCredentials}}}}),
+			eachPolicy(object{{"if", has(name)}, {"else",
+				object{{"if", ref("with_credentials")}, {"then", withoutCredentials}}}}),
 			object{
 				{"if", inDefaults(ref("with_credentials"))},
-				{"then", eachPolicy(object{{"if", has(name, "allow_credentials")}, {"else", join(object{{"required", []string{name}}}, message)}})},
+				{"then",
+					eachPolicy(object{{"if", has(name, "allow_credentials")},
+						{"else", join(object{{"required", []string{name}}}, message)}})},
 			},
 		)},
 	}

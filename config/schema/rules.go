@@ -22,7 +22,8 @@ const (
 	// Whether an IPv6 address is in its shortest form is more than a pattern of
 	// sensible size can tell: this one knows the form, without leading zeros.
 	piece = `(0|[1-9a-f][0-9a-f]{0,3})`
-	ipv6  = `\[(` + piece + `(:` + piece + `){7}|(` + piece + `(:` + piece + `){0,5})?::(` + piece + `(:` + piece + `){0,5})?)\]`
+	ipv6  = `\[(` + piece + `(:` + piece + `){7}|(` + piece + `(:` + piece + `){0,5})?::(` + piece + `(:` + piece +
+		`){0,5})?)\]`
 
 	// anyScheme and anyPort stand where the pattern of an origin has seen to it.
 	anyScheme = `[^:]+://`
@@ -32,7 +33,8 @@ const (
 	opaque      = "[A-Za-z0-9._~!$&()+=%-]"
 	opaqueLabel = "[A-Za-z0-9_~!$&()+=%-]"
 	withPort    = `(:(` + port + `|\*))?`
-	origin      = `[a-z][a-z0-9+.-]{0,63}://((` + opaque + `+|\*\.` + opaqueLabel + opaque + `*|` + ipv6 + `)` + withPort + `)?|null|\*`
+	origin      = `[a-z][a-z0-9+.-]{0,63}://((` + opaque + `+|\*\.` + opaqueLabel + opaque + `*|` + ipv6 + `)` +
+		withPort + `)?|null|\*`
 	// special are the schemes whose URLs have hosts of DNS, where one that ends in a
 	// number is an IPv4 address (https://url.spec.whatwg.org/#special-scheme).
 	special       = `(https?|wss?|ftp)://`
@@ -117,14 +119,19 @@ const notAnOrigin = `is not an origin as browsers send it; write "scheme://host"
 // The entries of the lists.
 var (
 	originEntry = join(
-		object{{"description", "an entry of `allow_origins`:" + entryList()}, {"type", []string{"string", "object"}}, {"examples", entryExamples()}},
+		object{{"description", "an entry of `allow_origins`:" + entryList()}, {"type", []string{"string", "object"}},
+			{"examples", entryExamples()}},
 		matches(origin, notAnOrigin),
 		all(
 			ifThen(special+`.*`, specialOrigin, notAnOrigin),
-			never(`(http|ws)://.*:80|(https|wss)://.*:443|ftp://.*:21`, "has the default port of its scheme, which browsers leave out; leave it out"),
-			ifThen(special+endsInNumber+anyPort, special+`(\*\.)?`+ipv4+anyPort, `has an invalid IPv4 address; write four numbers from 0 to 255, such as "http://192.0.2.1"`),
-			never(anyScheme+`\*\.`+ipv4+anyPort, "has a wildcard before an IP address, which has no subdomains; write the address alone"),
-			never(anyScheme+`(\*\.)?`+tooLong+anyPort, "has a host of more than the 254 characters that DNS allows; shorten it"),
+			never(`(http|ws)://.*:80|(https|wss)://.*:443|ftp://.*:21`,
+				"has the default port of its scheme, which browsers leave out; leave it out"),
+			ifThen(special+endsInNumber+anyPort, special+`(\*\.)?`+ipv4+anyPort,
+				`has an invalid IPv4 address; write four numbers from 0 to 255, such as "http://192.0.2.1"`),
+			never(anyScheme+`\*\.`+ipv4+anyPort,
+				"has a wildcard before an IP address, which has no subdomains; write the address alone"),
+			never(anyScheme+`(\*\.)?`+tooLong+anyPort,
+				"has a host of more than the 254 characters that DNS allows; shorten it"),
 			never(anyScheme+tooDeep+`.*`, "has more than 63 labels; shorten it"),
 		),
 		fieldsOf(Regex),
@@ -139,7 +146,8 @@ var (
 		object{{"type", "string"}, {"examples", []string{"Content-Type", "Authorization", "*"}}},
 		matches(token, `is not a header name; write a name such as "Content-Type", or "*"`),
 		all(
-			never(anyCase(lists.ResponseHeaders[:]...), "is a response header, and allow_headers are request headers; leave it out: the filter sets it"),
+			never(anyCase(lists.ResponseHeaders[:]...),
+				"is a response header, and allow_headers are request headers; leave it out: the filter sets it"),
 			never(anyCase(forbidden.RequestHeaders...)+`|`+anyCase(forbidden.RequestHeaderPrefixes...)+`.*`,
 				"is a header that pages can't set, so no preflight asks for it; leave it out"),
 		),
@@ -147,7 +155,8 @@ var (
 	responseHeaderEntry = join(
 		object{{"type", "string"}, {"examples", []string{"X-Request-Id", "*"}}},
 		matches(token, `is not a header name; write a name such as "X-Request-Id", or "*"`),
-		all(never(anyCase(forbidden.ResponseHeaders...), "can't be exposed: browsers hide it from pages; leave it out")),
+		all(never(anyCase(forbidden.ResponseHeaders...),
+			"can't be exposed: browsers hide it from pages; leave it out")),
 	)
 	hostEntry = join(
 		object{{"type", "string"}, {"examples", []string{"api.example.com", "*.example.com", "localhost:8080"}}},
@@ -160,17 +169,20 @@ var (
 		),
 	)
 	pathEntry = join(
-		object{{"type", "object"}, {"minProperties", 1}, {"maxProperties", 1}, {"examples", []raw{`{"prefix": "/v1"}`, `{"exact": "/v1/users"}`}}},
+		object{{"type", "object"}, {"minProperties", 1}, {"maxProperties", 1},
+			{"examples", []raw{`{"prefix": "/v1"}`, `{"exact": "/v1/users"}`}}},
 		fieldsOf(Path),
 	)
 )
 
 // path is the rule for a path of a match.
 func path() object {
-	return matches(requestPath, `is not a path; write one that begins with a slash, without a query, a fragment, a wildcard or spaces, such as "/v1"`)
+	return matches(requestPath,
+		`is not a path; write one that begins with a slash, without a query, a fragment, a wildcard or spaces, such as "/v1"`)
 }
 
 // seconds is the rule for a time of policy_source, which may be a number of seconds.
 func seconds(least, most float64, example string) object {
-	return join(between(least, most), matches(`\+?`+duration, `is not a duration; write a duration, such as "`+example+`"`))
+	return join(between(least, most), matches(`\+?`+duration,
+		`is not a duration; write a duration, such as "`+example+`"`))
 }

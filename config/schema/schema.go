@@ -41,7 +41,8 @@ func document() object {
 			{"$schema", "https://json-schema.org/draft/2020-12/schema"},
 			{"$id", ID},
 			{"title", "proxy-wasm-cors"},
-			{"description", "the configuration of the CORS filter: one policy's fields, or a list of policies, what they share, and where to fetch them"},
+			{"description",
+				"the configuration of the CORS filter: one policy's fields, or a list of policies, what they share, and where to fetch them"},
 			{"examples", examples},
 			{"type", "object"},
 		},
@@ -136,8 +137,11 @@ func fieldsOf(fields []Field, optional ...string) object {
 		}
 		first = append(first, member{f.Name, value})
 		if camel := spelling.Camel(f.Name); camel != f.Name {
-			second = append(second, member{camel, join(object{{"description", "the same as `" + f.Name + "`"}}, quiet(value))})
-			once = append(once, member{f.Name, object{{"properties", object{{camel, false}}}, {"errorMessage", f.Name + " is given twice; leave one out"}}})
+			second = append(second,
+				member{camel, join(object{{"description", "the same as `" + f.Name + "`"}}, quiet(value))})
+			once = append(once,
+				member{f.Name, object{{"properties", object{{camel, false}}},
+					{"errorMessage", f.Name + " is given twice; leave one out"}}})
 		}
 	}
 	o := object{{"properties", join(first, second)}, {"additionalProperties", false}}

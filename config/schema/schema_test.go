@@ -50,7 +50,8 @@ func TestFill(t *testing.T) {
 	if again, err := schema.Fill(filled); err != nil || again != filled {
 		t.Errorf("filled again: %v\n%s", err, cmp.Diff(filled, again))
 	}
-	for _, row := range []string{"| `policies` | yes,", "| `match.hosts` | no | every host |", "| `\"*\"` | every origin, whatever the header says |", "| `cluster` | yes | | "} {
+	for _, row := range []string{"| `policies` | yes,", "| `match.hosts` | no | every host |",
+		"| `\"*\"` | every origin, whatever the header says |", "| `cluster` | yes | | "} {
 		if !strings.Contains(filled, "\n"+row) || !strings.Contains(schema.Markdown(), "\n"+row) {
 			t.Errorf("no row %s", row)
 		}

@@ -46,7 +46,8 @@ func (b *listBuilder) diagnose(s string) (kind problem.Kind, what, instead strin
 	}
 	inner := strings.Trim(s, "[]")
 	comma := strings.ContainsAny(inner, ",;")
-	names := strings.FieldsFunc(inner, func(r rune) bool { return r == ',' || r == ';' || !comma && unicode.IsSpace(r) })
+	separates := func(r rune) bool { return r == ',' || r == ';' || !comma && unicode.IsSpace(r) }
+	names := strings.FieldsFunc(inner, separates)
 	if header, _, found := strings.Cut(strings.TrimSpace(inner), ":"); found { // with its value, or an empty one
 		names = []string{strings.TrimSpace(header)}
 	}

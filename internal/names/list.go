@@ -186,7 +186,8 @@ func (b *listBuilder) check(name string) (key string, ok bool) {
 		return "", false
 	case strings.Contains(name, "*"): // which other tools take for a wildcard
 		if b.Wants(true) {
-			what := problem.Quote(name) + ` is a name, and its star stands for nothing else: only "*" alone is a wildcard`
+			what := problem.Quote(name) +
+				` is a name, and its star stands for nothing else: only "*" alone is a wildcard`
 			b.Report(problem.Literal, what, "write each of the names")
 		}
 	case b.of == Methods:

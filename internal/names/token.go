@@ -40,7 +40,8 @@ func ForbiddenMethod(method string) bool {
 // name is in lower case.
 func forbiddenRequestHeader(name string) bool {
 	begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
-	return slices.Contains(forbidden.RequestHeaders, name) || slices.ContainsFunc(forbidden.RequestHeaderPrefixes, begins)
+	return slices.Contains(forbidden.RequestHeaders, name) ||
+		slices.ContainsFunc(forbidden.RequestHeaderPrefixes, begins)
 }
 
 // ResponseHeaders are the headers in which a server answers a CORS request, in lower case

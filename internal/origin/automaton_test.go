@@ -26,9 +26,12 @@ func oracle(expr string) *regexp.Regexp {
 // regex becomes with what its text made expect.
 func FuzzAutomaton(f *testing.F) {
 	for _, expr := range []string{
-		`https://app\.example`, `https://.*\.example\.com`, `^https://[^.]+\.example\.com$|^http://a$`, `(?i)https://a`, `\bhttps\b.*\Ba`, `a{2,5}b*?`,
-		`(a|ab)(c|bcd)(d*)`, `[[:alpha:]]+\.[^a-c]`, `\Qa.b\E+`, `(?m)^a$`, `(?s).*`, `a|`, `(?:)`, `\x41\x{42}[\x43-\x45]`, `\pL+\PL`, `.`, `$^`, `x\b`, `(?i)k`,
-		`[[:]a{3}]`, `[]a]{4}`, `[^]a]{4}`, `(?P<n>a{3})`, `a{,3}`, `a{3,`, `\Q[\E(?:a{9}){9}`, `[\Q]`, `()`, `(a*)*`, `(a|b|c|d)+|[e-g]`, `\C`, `a**`,
+		`https://app\.example`, `https://.*\.example\.com`, `^https://[^.]+\.example\.com$|^http://a$`, `(?i)https://a`,
+		`\bhttps\b.*\Ba`, `a{2,5}b*?`,
+		`(a|ab)(c|bcd)(d*)`, `[[:alpha:]]+\.[^a-c]`, `\Qa.b\E+`, `(?m)^a$`, `(?s).*`, `a|`, `(?:)`,
+		`\x41\x{42}[\x43-\x45]`, `\pL+\PL`, `.`, `$^`, `x\b`, `(?i)k`,
+		`[[:]a{3}]`, `[]a]{4}`, `[^]a]{4}`, `(?P<n>a{3})`, `a{,3}`, `a{3,`, `\Q[\E(?:a{9}){9}`, `[\Q]`, `()`, `(a*)*`,
+		`(a|b|c|d)+|[e-g]`, `\C`, `a**`,
 	} {
 		f.Add(expr, "https://app.example", "")
 		f.Add(expr, "abbcd", `https://a\.example`)
@@ -211,7 +214,8 @@ func TestRegexMemory(t *testing.T) {
 func manyRegexes(n int) (list []Entry) {
 	forms := []string{
 		`https://[a-z0-9-]+\.tenant%d\.example\.com`, `https://([a-z0-9-]+\.)*site%d\.example(:[0-9]+)?`,
-		`https://pr-[0-9]+\.app%d\.example\.org`, `https://(app|admin)\.t%d\.example\.(com|de)`, `https://.*\.x%d\.example\.net`,
+		`https://pr-[0-9]+\.app%d\.example\.org`, `https://(app|admin)\.t%d\.example\.(com|de)`,
+		`https://.*\.x%d\.example\.net`,
 	}
 	for i := range n {
 		list = append(list, Entry{Text: fmt.Sprintf(forms[i%len(forms)], i), Regex: true})
@@ -235,7 +239,8 @@ func TestCombinedRegexes(t *testing.T) {
 			t.Errorf("%d regexes are %d automata of %d bytes", n, len(set.regexps), size)
 		}
 		for i := range n {
-			want := []string{"https://a.tenant%d.example.com", "https://a.b.site%d.example:8443", "https://pr-12.app%d.example.org", "https://admin.t%d.example.de", "https://a.b.x%d.example.net"}[i%5]
+			want := []string{"https://a.tenant%d.example.com", "https://a.b.site%d.example:8443",
+				"https://pr-12.app%d.example.org", "https://admin.t%d.example.de", "https://a.b.x%d.example.net"}[i%5]
 			origin := fmt.Sprintf(want, i)
 			if _, reason := set.Match(origin); reason != Allowed {
 				t.Errorf("%s is not allowed", origin)
@@ -261,11 +266,14 @@ func TestUncombinableRegexes(t *testing.T) {
 		refused string
 	}{
 		{regexes(40, periods, 31, 2), ""},
-		{regexes(100, periods, 31, 2), `has regexes that would take too long to match; write patterns such as "https://*.example.com"`},
-		{regexes(200, `https://[a-z0-9.-]{1,%d}\.(a|b%d)\.example\.com`, 40, 1), `the regexes, up to this one, take too long to compile together; write patterns such as "https://*.example.com"`},
+		{regexes(100, periods, 31, 2),
+			`has regexes that would take too long to match; write patterns such as "https://*.example.com"`},
+		{regexes(200, `https://[a-z0-9.-]{1,%d}\.(a|b%d)\.example\.com`, 40, 1),
+			`the regexes, up to this one, take too long to compile together; write patterns such as "https://*.example.com"`},
 	} {
 		set, problems := compileAll(test.regexes, true, &RegexBudget{steps: 1 << 26, advice: NewRegexBudget()})
-		if (set == nil) != (test.refused != "") || set == nil && !strings.Contains(problems[0].Error(), test.refused) || len(problems) > 1 {
+		if (set == nil) != (test.refused != "") || set == nil && !strings.Contains(problems[0].Error(), test.refused) ||
+			len(problems) > 1 {
 			t.Errorf("%s: %v", test.regexes[0].Text, problems)
 		}
 		if set != nil && len(set.regexps) > maxAutomata {
@@ -319,7 +327,9 @@ func TestRegexBudget(t *testing.T) {
 		t.Fatal(problems)
 	}
 	budget.spend(regexSteps)
-	if set, problems := compileAll(entries, true, budget); set != nil || len(problems) != 1 || problems[0].Kind != problem.RegexTooCostly || !strings.Contains(problems[0].What, "too long to compile together") {
+	if set, problems := compileAll(entries, true, budget); set != nil || len(problems) != 1 ||
+		problems[0].Kind != problem.RegexTooCostly ||
+		!strings.Contains(problems[0].What, "too long to compile together") {
 		t.Error(problems)
 	}
 	if set, problems := compileAll([]Entry{{Text: "https://app.example"}}, true, budget); set == nil {

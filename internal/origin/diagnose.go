@@ -143,7 +143,8 @@ func (d *diagnosis) try(m *mender, depth int) string {
 // acceptsRegex reports whether the policy may have a regex. It is one that can be shown
 // on a line.
 func (m *mender) acceptsRegex(expr string) bool {
-	if len(expr) > MaxInstead || strings.ContainsFunc(expr, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
+	unreadable := func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }
+	if len(expr) > MaxInstead || strings.ContainsFunc(expr, unreadable) {
 		return false
 	}
 	if m.regexes--; m.regexes < 0 {
@@ -156,7 +157,8 @@ func (m *mender) acceptsRegex(expr string) bool {
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
 func diagnose(s string) diagnosis {
 	if name, ok := Variable(s); ok {
-		d := diagnosis{kind: problem.Placeholder, what: " has a variable, and nothing here fills it in", instead: "write the origins themselves"}
+		d := diagnosis{kind: problem.Placeholder, what: " has a variable, and nothing here fills it in",
+			instead: "write the origins themselves"}
 		if strings.Contains(strings.ToLower(name), "http_origin") {
 			d.what = " is a variable of nginx, and nothing here fills it in: it would allow every origin"
 			d.mended, d.instead = []string{"*"}, "list the origins of the pages that may read answers"
@@ -171,7 +173,8 @@ func diagnose(s string) diagnosis {
 	}
 	if list := splitList(s); len(list) > 1 || len(list) == 1 && list[0] != s {
 		return diagnosis{
-			what: " is a list in one string", mended: list, all: true, instead: "write each origin as a string of its own",
+			what: " is a list in one string", mended: list, all: true,
+			instead: "write each origin as a string of its own",
 		}
 	}
 	if strings.ContainsFunc(s, unicode.IsSpace) {
@@ -182,7 +185,8 @@ func diagnose(s string) diagnosis {
 	case !found, scheme != "" && strings.HasPrefix(s, "blob:"):
 		return diagnoseScheme(s)
 	case strings.Contains(scheme, "*"):
-		d := diagnosis{kind: problem.WildcardMisplaced, what: " has a wildcard in its scheme", instead: "write one entry for each scheme"}
+		d := diagnosis{kind: problem.WildcardMisplaced, what: " has a wildcard in its scheme",
+			instead: "write one entry for each scheme"}
 		if host := strings.TrimSuffix(before(rest, "/?#"), ":*"); host == "*" {
 			d.mended = []string{"*"}
 		} else {
@@ -193,9 +197,11 @@ func diagnose(s string) diagnosis {
 	case !validScheme(strings.ToLower(scheme)):
 		return advised(" has an invalid scheme", `write a scheme such as "https"`)
 	case strings.ToLower(scheme) != scheme:
-		return neverSent(" has upper-case letters, which browsers never send in an origin", strings.ToLower(scheme)+"://"+rest)
+		return neverSent(" has upper-case letters, which browsers never send in an origin",
+			strings.ToLower(scheme)+"://"+rest)
 	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && IsASCII(s):
-		return neverSent(" has upper-case letters, which browsers never send in an origin", strings.ToLower(withoutPath(s)))
+		return neverSent(" has upper-case letters, which browsers never send in an origin",
+			strings.ToLower(withoutPath(s)))
 	case rest == "":
 		return meant(" has no host", s+"app.example")
 	}
@@ -209,7 +215,7 @@ func diagnose(s string) diagnosis {
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 		return meant(" has user information, which an origin never has", scheme+"://"+rest[i+1:])
 	}
-	if inner := strings.TrimSuffix(strings.TrimPrefix(rest, "*."), ":*"); strings.Contains(inner, "*") || inner == "" || inner == "*" {
+	if inner := strings.TrimSuffix(strings.TrimPrefix(rest, "*."), ":*"); inner == "" || strings.Contains(inner, "*") {
 		return diagnoseWildcard(s, scheme, rest)
 	}
 	return diagnoseHost(s, scheme, rest)
@@ -229,7 +235,8 @@ func diagnoseText(s string) diagnosis {
 	case trimmed == "":
 		return advised("is empty", anOrigin)
 	case strings.ContainsRune(s, utf8.RuneError):
-		return advised(" has U+FFFD, which stands where a character was lost", "write it anew, and save the file as UTF-8")
+		return advised(" has U+FFFD, which stands where a character was lost",
+			"write it anew, and save the file as UTF-8")
 	case trimmed != s:
 		return meant(" has white space around it", trimmed)
 	case visible != s:
@@ -239,13 +246,15 @@ func diagnoseText(s string) diagnosis {
 		d.what = d.of(unquoted)
 		return d
 	case unquoted != s && strings.HasPrefix(s, "<") && strings.ContainsFunc(unquoted, unicode.IsSpace):
-		return diagnosis{kind: problem.Placeholder, what: " is a placeholder, and nothing here fills it in", instead: "write the origins themselves"}
+		return diagnosis{kind: problem.Placeholder, what: " is a placeholder, and nothing here fills it in",
+			instead: "write the origins themselves"}
 	case unquoted != s && strings.Trim(s, "<>") == unquoted:
 		return meant(" has brackets around it", unquoted)
 	case unquoted != s:
 		return meant(" has quotes within the string", unquoted)
 	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") && !strings.Contains(s, "://["):
-		return diagnosis{what: " is a list in one string", mended: []string{s[1 : len(s)-1]}, instead: "write each origin as a string of its own"}
+		return diagnosis{what: " is a list in one string", mended: []string{s[1 : len(s)-1]},
+			instead: "write each origin as a string of its own"}
 	}
 	return diagnosis{}
 }
@@ -266,7 +275,8 @@ func diagnoseScheme(s string) diagnosis {
 		return meant(" is not an origin", "null")
 	case strings.Trim(s, "*") == "" || everyone(s):
 		return diagnosis{
-			what: " is not an origin", mended: []string{"*"}, instead: "list the origins, or leave out allow_credentials",
+			what: " is not an origin", mended: []string{"*"},
+			instead: "list the origins, or leave out allow_credentials",
 		}
 	case head == "blob" && strings.Contains(tail, "://"):
 		return meant(" is a blob's URL, whose pages have the origin of the page that made it", withoutPath(tail))
@@ -278,7 +288,8 @@ func diagnoseScheme(s string) diagnosis {
 		return meant(" has one slash where two should stand", strings.Replace(s, ":/", "://", 1))
 	case colon && tail == "" && validScheme(head):
 		return meant(" is a scheme alone", head+"://")
-	case colon && validScheme(head) && !strings.Contains(head, ".") && head != "http" && head != "https" && strings.Trim(tail, "0123456789*") == tail:
+	case colon && validScheme(head) && !strings.Contains(head, ".") && head != "http" && head != "https" &&
+		strings.Trim(tail, "0123456789*") == tail:
 		return meant(" has no slashes after its scheme", head+"://"+tail)
 	}
 	return meant(" has no scheme", withoutPath(scheme+host))
@@ -325,7 +336,8 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 		d.what = " would be every origin of the scheme " + scheme
 		d.regexes = []string{scheme + "://" + everyHost(scheme) + port}
 		d.instead = "list the origins, or leave out allow_credentials"
-	case strings.HasPrefix(host, "*") && !strings.HasPrefix(host, "*-") && strings.Count(host, "*") == 1 && strings.Contains(strings.TrimPrefix(host, "*."), "."):
+	case strings.HasPrefix(host, "*") && !strings.HasPrefix(host, "*-") && strings.Count(host, "*") == 1 &&
+		strings.Contains(strings.TrimPrefix(host, "*."), "."):
 		d.mended = []string{scheme + "://*." + strings.TrimPrefix(host, "*") + strings.TrimPrefix(rest, host)}
 		fallthrough
 	default:
@@ -353,12 +365,16 @@ func diagnoseWildcard(s, scheme, rest string) diagnosis {
 
 // LooksLikeRegex reports whether an entry was meant to be a regex.
 func LooksLikeRegex(s string) bool {
-	for _, part := range [...]string{`\.`, `\/`, `\d`, `\w`, "(", "^", "+)", "://.*", "://.+", "]+", "]*", "]{", "?://", "://[a-z", "://[^", "://[0-9", "://[A-Z", "://[-", `://\`} {
+	for _, part := range [...]string{
+		`\.`, `\/`, `\d`, `\w`, "(", "^", "+)", "://.*", "://.+", "]+", "]*", "]{", "?://",
+		"://[a-z", "://[^", "://[0-9", "://[A-Z", "://[-", `://\`,
+	} {
 		if strings.Contains(s, part) {
 			return true
 		}
 	}
-	return strings.HasPrefix(s, ".*") || strings.HasPrefix(s, ".+") || strings.HasPrefix(s, "~") || strings.HasSuffix(s, "$")
+	return strings.HasPrefix(s, ".*") || strings.HasPrefix(s, ".+") || strings.HasPrefix(s, "~") ||
+		strings.HasSuffix(s, "$")
 }
 
 // diagnoseRegex says what to write in place of a regex that stands as a string.
@@ -373,7 +389,8 @@ func diagnoseRegex(s string) diagnosis {
 	}
 	expr = strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(expr, `\/`, "/"), "^"), "$")
 	expr = strings.TrimSuffix(expr, "/")
-	d := diagnosis{what: " is a regex, written as an origin", regexes: []string{expr}, instead: `write {"regex": "…"}, with a regex for your own sites alone`}
+	d := diagnosis{what: " is a regex, written as an origin", regexes: []string{expr},
+		instead: `write {"regex": "…"}, with a regex for your own sites alone`}
 	if rest, both := strings.CutPrefix(expr, "https?"); both {
 		d.regexes = append(d.regexes, "https"+rest)
 	}
@@ -393,13 +410,16 @@ func diagnoseRegex(s string) diagnosis {
 
 // Variable returns the name of a variable of a shell, a template or a server in s.
 func Variable(s string) (name string, ok bool) {
-	for _, form := range [...]struct{ open, end string }{{"${", "}"}, {"$(", ")"}, {"{{", "}}"}, {"<%", "%>"}, {"%{", "}"}, {"#{", "}"}, {"$[[", "]]"}} {
+	for _, form := range [...]struct{ open, end string }{
+		{"${", "}"}, {"$(", ")"}, {"{{", "}}"}, {"<%", "%>"}, {"%{", "}"}, {"#{", "}"}, {"$[[", "]]"},
+	} {
 		if _, rest, found := strings.Cut(s, form.open); found && (form.open != "$(" || !strings.Contains(s, "://")) {
 			name, _, _ = strings.Cut(rest, form.end)
 			return name, true
 		}
 	}
-	if i := strings.IndexByte(s, '$'); i >= 0 && i+1 < len(s) && (isLower(s[i+1]|0x20) || s[i+1] == '_') && (i == 0 || special(before(s, ":"))) {
+	if i := strings.IndexByte(s, '$'); i >= 0 && i+1 < len(s) && (isLower(s[i+1]|0x20) || s[i+1] == '_') &&
+		(i == 0 || special(before(s, ":"))) {
 		return s[i+1:], true
 	}
 	return "", false
@@ -446,7 +466,8 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 		case !ok:
 			return advised(" has an invalid port", `write a number from 0 to 65535, or "*"`)
 		case n == defaultPort(scheme):
-			return neverSent(" has the default port of its scheme, which browsers leave out", scheme+"://"+host+everyPort)
+			return neverSent(" has the default port of its scheme, which browsers leave out",
+				scheme+"://"+host+everyPort)
 		case everyPort != "":
 			return meant(" has two ports", scheme+"://"+host+everyPort)
 		}
@@ -456,9 +477,11 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 	case host == "":
 		return meant(" has no host", scheme+"://app.example")
 	case len(host) > MaxHost:
-		return diagnosis{kind: problem.TooLarge, what: "the host is longer than the " + strconv.Itoa(MaxHost) + " characters that DNS allows", instead: "shorten it"}
+		return diagnosis{kind: problem.TooLarge, what: "the host is longer than the " + strconv.Itoa(MaxHost) +
+			" characters that DNS allows", instead: "shorten it"}
 	case !IsASCII(host):
-		d := diagnosis{kind: problem.NeverSent, what: " has characters outside ASCII, which browsers send as Punycode", instead: `write the host's "xn--" form`}
+		d := diagnosis{kind: problem.NeverSent, what: " has characters outside ASCII, which browsers send as Punycode",
+			instead: `write the host's "xn--" form`}
 		if ascii, ok := toASCII(host); ok {
 			d.mended = []string{scheme + "://" + ascii + tail}
 		}
@@ -491,9 +514,11 @@ func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
 	switch {
 	case bare[0] == '[' && address == short:
 		tail = everyPort
-		kind, wrong = problem.NeverSent, " has a port that is out of range, or the scheme's default, which browsers leave out"
+		kind, wrong = problem.NeverSent,
+			" has a port that is out of range, or the scheme's default, which browsers leave out"
 	case bare[0] == '[':
-		kind, wrong = problem.NeverSent, " has an IPv6 address that isn't in its shortest form, in which browsers send it"
+		kind, wrong = problem.NeverSent,
+			" has an IPv6 address that isn't in its shortest form, in which browsers send it"
 	}
 	return diagnosis{kind: kind, what: wrong, mended: []string{scheme + "://[" + short + "]" + tail}}
 }

@@ -46,7 +46,8 @@ func RepairHost(s string) (host, path string) {
 	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":*"), ":")
 	port := ""
 	host = rest
-	if i := strings.LastIndexByte(rest, ':'); i > strings.IndexByte(rest, ']') && strings.Count(rest[:i], ":") == 0 || i > 0 && rest[i-1] == ']' {
+	if i := strings.LastIndexByte(rest, ':'); i > strings.IndexByte(rest, ']') && strings.Count(rest[:i], ":") == 0 ||
+		i > 0 && rest[i-1] == ']' {
 		host, port = rest[:i], strings.TrimLeft(rest[i+1:], "0")
 	}
 	if pieces, ok := parseIPv6(strings.ToLower(strings.Trim(host, "[]"))); ok {

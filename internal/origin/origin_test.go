@@ -24,13 +24,17 @@ func (o origin) serialize() string {
 
 func TestParseOrigin(t *testing.T) {
 	for _, s := range []string{
-		"https://app.example", "http://localhost:8080", "http://a", "https://a.b.c.d.e", "https://xn--bcher-kva.example",
+		"https://app.example", "http://localhost:8080", "http://a", "https://a.b.c.d.e",
+		"https://xn--bcher-kva.example",
 		"https://a-b_c.example", "https://example.com.", "http://a:0", "http://a:65535", "https://a:80", "http://a:443",
-		"http://127.0.0.1", "http://255.255.255.255:1", "http://[::1]", "http://[::]", "http://[1::]", "http://[::1:0:0:0:1]",
-		"http://[2001:db8::1]:8080", "http://[1:2:3:4:5:6:7:8]", "http://[1:0:3:0:5:0:7:0]", "http://[1:0:0:4::8]", "http://[::ffff:102:304]",
+		"http://127.0.0.1", "http://255.255.255.255:1", "http://[::1]", "http://[::]", "http://[1::]",
+		"http://[::1:0:0:0:1]",
+		"http://[2001:db8::1]:8080", "http://[1:2:3:4:5:6:7:8]", "http://[1:0:3:0:5:0:7:0]", "http://[1:0:0:4::8]",
+		"http://[::ffff:102:304]",
 		"chrome-extension://abc", "capacitor://localhost", "moz-extension://0a1b2c3d-0000-0000-0000-000000000000",
 		"app+x.y-z://host", "tauri://1234", // only in special schemes is a number an address
-		"file://", "app://", "app://.", "app://-", "app://..", "app://A_b~c", "app://[::1]:80", "app://local:80", "app://100%25", "ionic://localhost:0",
+		"file://", "app://", "app://.", "app://-", "app://..", "app://A_b~c", "app://[::1]:80", "app://local:80",
+		"app://100%25", "ionic://localhost:0",
 		"safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D", "app://" + strings.Repeat("A", 254),
 		"https://" + strings.Repeat("a.", 126) + "a",
 	} {
@@ -39,19 +43,29 @@ func TestParseOrigin(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", "null", "*", "app.example", "https://", "https:", "https:/a", "://a", "1http://a", "Https://a", "ht tp://a", "https://A.example",
-		"https://a/", "https://a?", "https://a#", "https://a\\", "https://u@a", "https://u:p@a", "https://a:", "https://a:x", "https://a:-1",
-		"https://a:080", "https://a:65536", "https://a:99999999999999999999", "https://a:443", "http://a:80", "ws://a:80", "wss://a:443", "ftp://a:21",
-		"https://.a", "https://a..b", "https://..", "https://.", "https://a%20b", "https://a b", "https://a,b", "https://a\x00", "https://é.example",
-		"http://1", "http://1.2.3", "http://1.2.3.4.5", "http://256.1.1.1", "http://01.1.1.1", "http://0x7f.1", "http://a.0x", "http://a.1", "http://1.2.3.4.",
-		"http://[]", "http://[:]", "http://[:::]", "http://[1::2::3]", "http://[::1", "http://::1]", "http://[::1]x", "http://[::1]:", "http://[::01]",
-		"http://[0:0:0:0:0:0:0:1]", "http://[1:0:0:0:5:6:7:8:9]", "http://[::A]", "http://[::g]", "http://[::12345]", "http://[::1.2.3.4]",
+		"", "null", "*", "app.example", "https://", "https:", "https:/a", "://a", "1http://a", "Https://a", "ht tp://a",
+		"https://A.example",
+		"https://a/", "https://a?", "https://a#", "https://a\\", "https://u@a", "https://u:p@a", "https://a:",
+		"https://a:x", "https://a:-1",
+		"https://a:080", "https://a:65536", "https://a:99999999999999999999", "https://a:443", "http://a:80",
+		"ws://a:80", "wss://a:443", "ftp://a:21",
+		"https://.a", "https://a..b", "https://..", "https://.", "https://a%20b", "https://a b", "https://a,b",
+		"https://a\x00", "https://é.example",
+		"http://1", "http://1.2.3", "http://1.2.3.4.5", "http://256.1.1.1", "http://01.1.1.1", "http://0x7f.1",
+		"http://a.0x", "http://a.1", "http://1.2.3.4.",
+		"http://[]", "http://[:]", "http://[:::]", "http://[1::2::3]", "http://[::1", "http://::1]", "http://[::1]x",
+		"http://[::1]:", "http://[::01]",
+		"http://[0:0:0:0:0:0:0:1]", "http://[1:0:0:0:5:6:7:8:9]", "http://[::A]", "http://[::g]", "http://[::12345]",
+		"http://[::1.2.3.4]",
 		"http://[1::3:4:5:6:7:8]", // a single zero isn't compressed
 		"http://[1:0:0:4:0:0:0:8]", "http://[1:2:3:4:5:6:7:8:]", "http://[fe80::1%25eth0]",
-		"App://.", "app:", "app:.", "app:/.", "app:///", "app://./", "app://:80", "app://a:", "app://a:080", "app://a b", "app://a\tb", "app://a,b", "app://a;b", "app://*",
-		"app://a\"b", "app://a'b", "app://a`b", "app://{a}", "app://a<b", "app://a@b", "app://a?b", "app://a#b", "app://a\\b", "app://a^b", "app://a|b", "app://[::A]", "app://[x]",
+		"App://.", "app:", "app:.", "app:/.", "app:///", "app://./", "app://:80", "app://a:", "app://a:080",
+		"app://a b", "app://a\tb", "app://a,b", "app://a;b", "app://*",
+		"app://a\"b", "app://a'b", "app://a`b", "app://{a}", "app://a<b", "app://a@b", "app://a?b", "app://a#b",
+		"app://a\\b", "app://a^b", "app://a|b", "app://[::A]", "app://[x]",
 		"app://é", "app://a\x00", "app://a\x7f", "app://a\r\nb", "app://" + strings.Repeat("a", 255),
-		"https://" + strings.Repeat("a", 255), strings.Repeat("a", 65) + "://a", "https://" + strings.Repeat("a.", 200_000),
+		"https://" + strings.Repeat("a", 255), strings.Repeat("a", 65) + "://a",
+		"https://" + strings.Repeat("a.", 200_000),
 	} {
 		if o, ok := parseOrigin(s); ok {
 			t.Errorf("parseOrigin(%.80q) = %+v, want none", s, o)
@@ -62,8 +76,10 @@ func TestParseOrigin(t *testing.T) {
 // FuzzOrigin: what the parser takes is what package fetch, which was written apart,
 // takes for a serialized origin, but for hosts that the parser doesn't know.
 func FuzzOrigin(f *testing.F) {
-	for _, s := range []string{"https://app.example:8443", "http://[::1]:9090", "http://192.0.2.1", "chrome-extension://abc", "https://a..b", "null",
-		"app://.", "file://", "App://A", "app://:1", "app://[::1]:80", "safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D", "app://a b", "app://a,b"} {
+	for _, s := range []string{"https://app.example:8443", "http://[::1]:9090", "http://192.0.2.1",
+		"chrome-extension://abc", "https://a..b", "null",
+		"app://.", "file://", "App://A", "app://:1", "app://[::1]:80",
+		"safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D", "app://a b", "app://a,b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -72,12 +88,14 @@ func FuzzOrigin(f *testing.F) {
 			t.Errorf("parseOrigin(%q) = %+v", s, o)
 		}
 		switch want := fetch.SerializedOrigin(s); {
-		case ok && !want && o.scheme != "file" && !slices.Contains([]string{"about", "blob", "data", "filesystem", "javascript", "mailto"}, o.scheme):
+		case ok && !want && o.scheme != "file" &&
+			!slices.Contains([]string{"about", "blob", "data", "filesystem", "javascript", "mailto"}, o.scheme):
 			t.Errorf("parseOrigin(%q) = %+v, and it is no serialized origin", s, o)
 		case !ok && want && s != "null" && known(s):
 			t.Errorf("parseOrigin(%q) is none, and it is a serialized origin", s)
 		}
-		if p, ok := readPattern(s); ok && p.kind == tuplePattern && !strings.Contains(s, "*") && p.origin.serialize() != s {
+		if p, ok := readPattern(s); ok && p.kind == tuplePattern && !strings.Contains(s, "*") &&
+			p.origin.serialize() != s {
 			t.Errorf("readPattern(%q) = %+v", s, p)
 		}
 		for _, credentials := range []bool{false, true} {
@@ -91,7 +109,8 @@ func FuzzOrigin(f *testing.F) {
 			}
 			if entry, err := strconv.Unquote(quoted); err == nil {
 				p, _ := readPattern(entry)
-				if _, wrong, _ := diagnosePattern(entry, newMender(credentials)); wrong != "" || credentials && p.trustsStrangers() {
+				if _, wrong, _ := diagnosePattern(entry, newMender(credentials)); wrong != "" || credentials &&
+					p.trustsStrangers() {
 					t.Errorf("%q: the suggestion %q is wrong itself: %s", s, entry, wrong)
 				}
 			}
@@ -120,8 +139,10 @@ func TestPatternProblems(t *testing.T) {
 	for _, test := range []struct{ entry, what, instead string }{
 		{"", "is empty", `write an origin, such as "https://app.example"`},
 		{" https://a.example", "has white space around it", `write "https://a.example"`},
-		{"https://a.example https://b.example", "is a list in one string", `write "https://a.example", "https://b.example"`},
-		{"https://a.example,https://b.example", "is a list in one string", `write "https://a.example", "https://b.example"`},
+		{"https://a.example https://b.example", "is a list in one string",
+			`write "https://a.example", "https://b.example"`},
+		{"https://a.example,https://b.example", "is a list in one string",
+			`write "https://a.example", "https://b.example"`},
 		{"NULL", "is not an origin", `write "null"`},
 		{"app.example", "has no scheme", `write "https://app.example"`},
 		{"//app.example/x", "has no scheme", `write "https://app.example"`},
@@ -135,7 +156,8 @@ func TestPatternProblems(t *testing.T) {
 		{"https://app.example?x", "has a query", `write "https://app.example"`},
 		{"https://app.example#x", "has a fragment", `write "https://app.example"`},
 		{"https://user@app.example", "has user information", `write "https://app.example"`},
-		{"https://app-*.example", "has a wildcard where none can stand", `write {"regex": "https://app-[a-z0-9-]+\\.example"}`},
+		{"https://app-*.example", "has a wildcard where none can stand",
+			`write {"regex": "https://app-[a-z0-9-]+\\.example"}`},
 		{"https://*", "would be every origin of the scheme https", `write {"regex": "https://.*"}`},
 		{"https://a.*.example", "has a wildcard where none can stand", ""},
 		{"https://*.*.example", "has a wildcard where none can stand", ""},
@@ -202,7 +224,8 @@ func TestPatternProblems(t *testing.T) {
 		{".*", "is a regex", `write {"regex": ".*"}`},
 		{"https://(", "is a regex", `{"regex": "…"}`},
 		// Clients that aren't http.
-		{"moz-extension://*", "would be every origin of the scheme moz-extension", `write {"regex": "moz-extension://[0-9a-f-]+"}`},
+		{"moz-extension://*", "would be every origin of the scheme moz-extension",
+			`write {"regex": "moz-extension://[0-9a-f-]+"}`},
 		{"chrome-extension://*", "would be every origin", `write {"regex": "chrome-extension://[a-p]{32}"}`},
 		{"app://*", "would be every origin", `write {"regex": "app://.*"}`},
 		{"app://*.", "would be every origin", `write {"regex": "app://.*"}`},
@@ -247,10 +270,14 @@ func TestPatternProblems(t *testing.T) {
 // TestToASCII: the form that browsers send a host in is right, or isn't given.
 func TestToASCII(t *testing.T) {
 	for host, want := range map[string]string{
-		"bücher.example": "xn--bcher-kva.example", "BÜCHER.Example": "xn--bcher-kva.example", "例え.テスト": "xn--r8jz45g.xn--zckzah",
-		"straße.de": "xn--strae-oqa.de", "пример.испытание": "xn--e1afmkfd.xn--80akhbyknj4f", "παράδειγμα.δοκιμή": "xn--hxajbheg2az3al.xn--jxalpdlp",
-		"한국.example": "xn--3e0b707e.example", "a.example": "a.example", "ü": "xn--tda", "*.ü.example": "*.xn--tda.example",
-		"cafe\u0301.example": "", "ａ.example": "", "ﬁ.example": "", "ǆ.example": "", "a\xff.example": "", "☃.example": "", "a\u200dü.example": "",
+		"bücher.example": "xn--bcher-kva.example", "BÜCHER.Example": "xn--bcher-kva.example",
+		"例え.テスト":    "xn--r8jz45g.xn--zckzah",
+		"straße.de": "xn--strae-oqa.de", "пример.испытание": "xn--e1afmkfd.xn--80akhbyknj4f",
+		"παράδειγμα.δοκιμή": "xn--hxajbheg2az3al.xn--jxalpdlp",
+		"한국.example":        "xn--3e0b707e.example", "a.example": "a.example", "ü": "xn--tda",
+		"*.ü.example":        "*.xn--tda.example",
+		"cafe\u0301.example": "", "ａ.example": "", "ﬁ.example": "", "ǆ.example": "", "a\xff.example": "",
+		"☃.example": "", "a\u200dü.example": "",
 	} {
 		if got, ok := toASCII(host); got != want || ok != (want != "") {
 			t.Errorf("toASCII(%q) = %q, %t; want %q", host, got, ok, want)

@@ -200,7 +200,8 @@ func newOriginBuilder(credentials bool, budget *RegexBudget, r problem.Reporter)
 func (b *originBuilder) compile(entries iter.Seq2[int, Entry]) *Set {
 	n := b.allocate(entries)
 	if n == 0 {
-		b.Fail(problem.Missing, "is required, and has no entry", `write the origins of the pages that may read answers, such as ["https://app.example"]`)
+		b.Fail(problem.Missing, "is required, and has no entry",
+			`write the origins of the pages that may read answers, such as ["https://app.example"]`)
 		return nil
 	}
 	for i, entry := range entries {
@@ -357,7 +358,8 @@ func (b *originBuilder) combine() {
 	case b.regexBudget.spent():
 		b.overBudget()
 	case len(set.regexps) > maxAutomata:
-		b.Fail(problem.RegexTooCostly, "has regexes that would take too long to match", `write patterns such as "https://*.example.com", or regexes with fewer counted repeats`)
+		b.Fail(problem.RegexTooCostly, "has regexes that would take too long to match",
+			`write patterns such as "https://*.example.com", or regexes with fewer counted repetitions`)
 	}
 }
 
@@ -367,7 +369,8 @@ func (b *originBuilder) trusted(p pattern, text string) bool {
 	case !b.credentials:
 		return true
 	case p.kind == nullPattern:
-		b.Warn(problem.NullOrigin, `"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
+		b.Warn(problem.NullOrigin,
+			`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers`,
 			"serve the pages from an origin of their own")
 	case p.trustsStrangers():
 		if b.Wants(false) {

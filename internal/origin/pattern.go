@@ -97,10 +97,12 @@ func (p pattern) whyNot(text string) (kind problem.Kind, what, instead string) {
 		if !publicsuffix.Is(strings.TrimSuffix(p.origin.host, ".")) {
 			why = "public suffixes lie below " + p.origin.host
 		}
-		return problem.OtherOwners, problem.Quote(text) + " with allow_credentials trusts sites of different owners, because " + why,
+		return problem.OtherOwners, problem.Quote(text) +
+				" with allow_credentials trusts sites of different owners, because " + why,
 			"list the origins, or the wildcard of a domain of your own"
 	}
-	return problem.PlainHTTP, problem.Quote(text) + " with allow_credentials trusts whoever is on the network between, because plain http can be forged",
+	return problem.PlainHTTP, problem.Quote(text) +
+			" with allow_credentials trusts whoever is on the network between, because plain http can be forged",
 		"have the pages served over https, or leave out allow_credentials"
 }
 

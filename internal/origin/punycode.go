@@ -24,7 +24,8 @@ func toASCII(host string) (ascii string, ok bool) {
 		runes := []rune(label)
 		for j, r := range runes {
 			lower := unicode.ToLower(r)
-			if lower >= utf8.RuneSelf && !plainLetter(lower) || lower < r && r != unicode.ToUpper(lower) || r == 'İ' || r == 'ẞ' {
+			if lower >= utf8.RuneSelf && !plainLetter(lower) || lower < r && r != unicode.ToUpper(lower) || r == 'İ' ||
+				r == 'ẞ' {
 				return "", false
 			}
 			runes[j] = lower

@@ -12,7 +12,8 @@ import (
 // why, and what to do instead; but where the budget is spent.
 func compileRegex(expr string, budget *RegexBudget) (a *automaton, kind problem.Kind, what, instead string) {
 	if expr == "" {
-		return nil, problem.RegexInvalid, "the regex is empty", "write a regex such as " + regexEntry(exampleRegex) + ", or leave it out"
+		return nil, problem.RegexInvalid, "the regex is empty",
+			"write a regex such as " + regexEntry(exampleRegex) + ", or leave it out"
 	}
 	if budget.spent() {
 		return nil, 0, "", ""
@@ -29,11 +30,13 @@ func compileRegex(expr string, budget *RegexBudget) (a *automaton, kind problem.
 	}
 	prog, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return nil, problem.RegexInvalid, "the regex " + problem.Quote(expr) + " is invalid: " + err.Error(), "write it in RE2 syntax"
+		return nil, problem.RegexInvalid, "the regex " + problem.Quote(expr) + " is invalid: " + err.Error(),
+			"write it in RE2 syntax"
 	}
 	a, ok := determinize(prog, budget)
 	if !ok {
-		return nil, problem.RegexTooCostly, "the regex " + problem.Quote(expr) + " has too many ways to match", `repeat with + or * instead of a count`
+		return nil, problem.RegexTooCostly, "the regex " + problem.Quote(expr) + " has too many ways to match",
+			`repeat with + or * instead of a count`
 	}
 	return a, 0, "", ""
 }
@@ -126,7 +129,8 @@ func (b *originBuilder) judge(expr string, a *automaton, v verdict) (ok bool) {
 
 func (b *originBuilder) matchesNothing(expr string, a *automaton, v verdict) (kind problem.Kind, what, instead string) {
 	if a.MatchString("null") {
-		return problem.RegexNull, "the regex " + problem.Quote(expr) + ` matches "null", and a regex never allows that`, `add the entry "null"`
+		return problem.RegexNull, "the regex " + problem.Quote(expr) + ` matches "null", and a regex never allows that`,
+			`add the entry "null"`
 	}
 	m := mendRegex(expr, v, b.credentials, b.regexBudget.advice)
 	return problem.NeverSent, "the regex " + problem.Quote(expr) + " matches no origin" + m.because, m.instead()
@@ -148,13 +152,16 @@ func (b *originBuilder) untrusted(expr string, v verdict) (kind problem.Kind, wh
 		return problem.EverySite, the + " matches every site, and with allow_credentials all could act as the visitor",
 			"name the domain in the regex, as in " + regexEntry(exampleRegex) + ", or leave out allow_credentials"
 	case v.others:
-		return problem.OtherOwners, the + " also matches " + v.example() + ", and with allow_credentials whoever has that site could act as the visitor",
+		return problem.OtherOwners, the + " also matches " + v.example() +
+				", and with allow_credentials whoever has that site could act as the visitor",
 			mendRegex(expr, v, true, b.regexBudget.advice).instead()
 	case v.plain:
-		return problem.PlainHTTP, the + " matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
+		return problem.PlainHTTP,
+			the + " matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
 			mendRegex(expr, v, true, b.regexBudget.advice).instead() + ", or leave out allow_credentials"
 	}
-	return problem.RegexTooCostly, the + " is too complex to find out whose sites it matches, which allow_credentials makes necessary",
+	return problem.RegexTooCostly,
+		the + " is too complex to find out whose sites it matches, which allow_credentials makes necessary",
 		"write several regexes, each of one domain, or leave out allow_credentials"
 }
 

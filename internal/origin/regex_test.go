@@ -65,8 +65,10 @@ func TestRegexHoles(t *testing.T) {
 		// What may follow the domain.
 		{`https://app\.example\.com.*`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
 		{`https://app\.example\.com.*$`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
-		{`https://app\.example\.com[^/]*`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
-		{`https://app\.example\.com(.*)`, "https://app.example.com.evil.example", `https://app\.example\.com(:[0-9]+)?`},
+		{`https://app\.example\.com[^/]*`, "https://app.example.com.evil.example",
+			`https://app\.example\.com(:[0-9]+)?`},
+		{`https://app\.example\.com(.*)`, "https://app.example.com.evil.example",
+			`https://app\.example\.com(:[0-9]+)?`},
 		{`https://app.*`, "", ""},
 		{`https://app\..*\.com`, "", ""},
 		{`https://app\.example\.[a-z]+`, "", ""},
@@ -92,7 +94,8 @@ func TestRegexHoles(t *testing.T) {
 		{`https://(.*\.)*github\.io`, "https://evil.github.io", ""},
 		{`https://(www|.*)\.github\.io`, "", ""},
 		{`https://.*\.com\.`, "", ""},
-		{`https://[a-z0-9]+--my-site\.netlify\.app`, "https://evil--my-site.netlify.app", `https://([a-z0-9-]+\.)*my-site\.netlify\.app`},
+		{`https://[a-z0-9]+--my-site\.netlify\.app`, "https://evil--my-site.netlify.app",
+			`https://([a-z0-9-]+\.)*my-site\.netlify\.app`},
 		{`https://deploy-preview-\d+--my-site\.netlify\.app`, "", `https://([a-z0-9-]+\.)*my-site\.netlify\.app`},
 		// Names of deployments, whose end is no site of one's own.
 		{`https://app-[0-9]+\.herokuapp\.com`, "", `https://my-name\.herokuapp\.com`},
@@ -144,8 +147,10 @@ func TestRegexHoles(t *testing.T) {
 func checkKind(t *testing.T, found problem.Problem) {
 	t.Helper()
 	for words, kind := range map[string]problem.Kind{
-		" matches every site": problem.EverySite, " matches plain-http": problem.PlainHTTP, ` also matches "`: problem.OtherOwners,
-		" matches no origin": problem.NeverSent, ` matches "null"`: problem.RegexNull, " is too complex": problem.RegexTooCostly,
+		" matches every site": problem.EverySite, " matches plain-http": problem.PlainHTTP,
+		` also matches "`:    problem.OtherOwners,
+		" matches no origin": problem.NeverSent, ` matches "null"`: problem.RegexNull,
+		" is too complex": problem.RegexTooCostly,
 	} {
 		if strings.Contains(found.What, words) && found.Kind != kind {
 			t.Errorf("%s is of the kind %s", found.What, found.Kind)
@@ -183,7 +188,8 @@ func suggestion(t *testing.T, instead string) string {
 // checkSuggestion checks that what a message suggests is accepted without a word.
 func checkSuggestion(t *testing.T, found problem.Problem, credentials bool) {
 	t.Helper()
-	if quoted, ok := strings.CutPrefix(found.Instead, `write "`); ok && strings.HasSuffix(quoted, ", which is no regex") {
+	if quoted, ok := strings.CutPrefix(found.Instead, `write "`); ok &&
+		strings.HasSuffix(quoted, ", which is no regex") {
 		entry, _, _ := strings.Cut(quoted, `"`)
 		if _, problems := compileAll([]Entry{{Text: entry}}, credentials, NewRegexBudget()); len(problems) > 0 {
 			t.Errorf("%s: the suggestion %s is wrong itself: %v", found.What, entry, problems)
@@ -301,7 +307,8 @@ func TestUselessRegexes(t *testing.T) {
 		{`https://a\\.example\\.com`, "its backslashes are doubled", `https://a\.example\.com`},
 		{`"https://a\.example\.com"`, "the quotes", `https://a\.example\.com`},
 		{` https://a\.example\.com`, "white space around it", `https://a\.example\.com`},
-		{`^a\.example\.com$|^b\.example\.com$`, "it must match the whole origin", `https://(.*\.)?(a\.example\.com|b\.example\.com)`},
+		{`^a\.example\.com$|^b\.example\.com$`, "it must match the whole origin",
+			`https://(.*\.)?(a\.example\.com|b\.example\.com)`},
 		{`example\.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
 		{`example.com`, "it must match the whole origin", `https://(.*\.)?example\.com`},
 		{`example\.com$`, "it must match the whole origin", `https://(.*\.)?example\.com$`},
@@ -313,7 +320,8 @@ func TestUselessRegexes(t *testing.T) {
 		{`localhost:3000`, "it must match the whole origin", ``},
 		{`https://bücher\.example`, "its characters outside ASCII", `https://xn--bcher-kva\.example`},
 		{`https://(www\.)?BÜCHER\.example`, "its characters outside ASCII", ``},
-		{`https://(www\.)?bücher-laden\.example`, "its characters outside ASCII", `https://(www\.)?xn--bcher-laden-thb\.example`},
+		{`https://(www\.)?bücher-laden\.example`, "its characters outside ASCII",
+			`https://(www\.)?xn--bcher-laden-thb\.example`},
 		{`https://bü+cher\.example`, "", ``},
 		{`https://`, "", ``},
 		{`^https://`, "", ``},
@@ -334,7 +342,8 @@ func TestUselessRegexes(t *testing.T) {
 		for _, credentials := range []bool{true, false} {
 			p, problem, found := compileOne(test.expr, credentials)
 			checkKind(t, found)
-			if p == nil || !strings.Contains(problem, "matches no origin") && !strings.Contains(problem, `matches "null"`) || !strings.Contains(problem, test.because) {
+			if p == nil || !strings.Contains(problem, "matches no origin") &&
+				!strings.Contains(problem, `matches "null"`) || !strings.Contains(problem, test.because) {
 				t.Errorf("%s: %q doesn't say because of %q", test.expr, problem, test.because)
 				continue
 			}
@@ -367,7 +376,8 @@ func TestPlainHTTPRegexes(t *testing.T) {
 	} {
 		_, problem, found := compileOne(expr, true)
 		checkKind(t, found)
-		if !strings.Contains(problem, "error: ") || !strings.Contains(problem, "plain-http") && !strings.Contains(problem, "also matches") {
+		if !strings.Contains(problem, "error: ") || !strings.Contains(problem, "plain-http") &&
+			!strings.Contains(problem, "also matches") {
 			t.Errorf("%s: %q", expr, problem)
 		}
 		if got := suggestion(t, found.Instead); meant != "" && got != meant {
@@ -395,10 +405,13 @@ func TestWildcardRegexes(t *testing.T) {
 
 func TestEverySite(t *testing.T) {
 	for expr, want := range map[string]bool{
-		`.*`: true, `https://.*`: true, `https?://.+`: true, `https://[^/]+`: true, `https://[a-z.]+`: true, `https://[a-z-]+\.com`: true,
-		`https://\w+\.\w+`: true, `https://.*:8443`: true, `https://.*:3000`: true, `https://.*:[0-9]+`: true, `http://.*`: true, `https://.*\.net`: true,
-		`https://.*\.example\.com`: false, `https://app-[0-9]+\.example`: false, `https://(.*\.)?example\.org`: false, `chrome-extension://[a-p]{32}`: false,
-		`https://.*example\.com`: false, `https://.*\.github\.io`: false,
+		`.*`: true, `https://.*`: true, `https?://.+`: true, `https://[^/]+`: true, `https://[a-z.]+`: true,
+		`https://[a-z-]+\.com`: true,
+		`https://\w+\.\w+`:     true, `https://.*:8443`: true, `https://.*:3000`: true, `https://.*:[0-9]+`: true,
+		`http://.*`: true, `https://.*\.net`: true,
+		`https://.*\.example\.com`: false, `https://app-[0-9]+\.example`: false, `https://(.*\.)?example\.org`: false,
+		`chrome-extension://[a-p]{32}`: false,
+		`https://.*example\.com`:       false, `https://.*\.github\.io`: false,
 	} {
 		_, problem, found := compileOne(expr, true)
 		if checkKind(t, found); strings.Contains(problem, "matches every site") != want {
@@ -411,9 +424,12 @@ func TestEverySite(t *testing.T) {
 // found out by trying all ports.
 func TestRegexPorts(t *testing.T) {
 	tails := []string{
-		`[0-9]{4}`, `\d\d\d\d`, `[0-9]{4,5}`, `[0-9]{2,5}`, `[0-9]{3}`, `[0-9]{1}`, `[0-9]{5}`, `[0-9]{6}`, `0`, `00`, `0[0-9]`, `0*`, `0*80`, `[0-9]*0`, `[01]?`, `[01]+`,
-		`4`, `44`, `8`, `44?`, `443`, `80`, `(44|45)3`, `4(4|5)3`, `[45]43`, `44[34]`, `4430?`, `4430`, `443[0-9]{2}`, `443[0-9]{3}`, `(8|9)0`, `8[01]`, `80+`, `[0-8]{2}`, `(80|443)`, `(80|443)?0`,
-		`[6-9][0-9]{4}`, `[7-9][0-9]{4}`, `6553[5-9]`, `6553[6-9]`, `(0|1)2`, `0+1`, `[0-9]+5{4}`, `[0-9]*6553[6-9]`, `[^0-9]+`,
+		`[0-9]{4}`, `\d\d\d\d`, `[0-9]{4,5}`, `[0-9]{2,5}`, `[0-9]{3}`, `[0-9]{1}`, `[0-9]{5}`, `[0-9]{6}`, `0`, `00`,
+		`0[0-9]`, `0*`, `0*80`, `[0-9]*0`, `[01]?`, `[01]+`,
+		`4`, `44`, `8`, `44?`, `443`, `80`, `(44|45)3`, `4(4|5)3`, `[45]43`, `44[34]`, `4430?`, `4430`, `443[0-9]{2}`,
+		`443[0-9]{3}`, `(8|9)0`, `8[01]`, `80+`, `[0-8]{2}`, `(80|443)`, `(80|443)?0`,
+		`[6-9][0-9]{4}`, `[7-9][0-9]{4}`, `6553[5-9]`, `6553[6-9]`, `(0|1)2`, `0+1`, `[0-9]+5{4}`, `[0-9]*6553[6-9]`,
+		`[^0-9]+`,
 	}
 	for i := range 200 { // of few digits, so that states are shared
 		digits := func(n int) string { return []string{"0", "[04]", "4", "[48]", "[0-9]", "(0|8)", "3?", "[34]*"}[n%8] }
@@ -466,7 +482,8 @@ func TestPortsTakeLittle(t *testing.T) {
 // TestExaminationCutShort: an examination that comes to its end too early never says
 // that a regex matches nothing, which would let it go with credentials.
 func TestExaminationCutShort(t *testing.T) {
-	for _, expr := range []string{`https://evil\.example`, `https://[a-z]+\.com`, `https://203\.0\.113\.[0-9]+`, `https://\[2001:[0-9a-f:]+\]`, `http://.*`} {
+	for _, expr := range []string{`https://evil\.example`, `https://[a-z]+\.com`, `https://203\.0\.113\.[0-9]+`,
+		`https://\[2001:[0-9a-f:]+\]`, `http://.*`} {
 		a, _, what, _ := compileRegex(expr, NewRegexBudget())
 		if what != "" {
 			t.Fatal(what)
@@ -485,7 +502,8 @@ func TestExaminationCutShort(t *testing.T) {
 func TestAdviceSpent(t *testing.T) {
 	for _, credentials := range []bool{true, false} {
 		for _, steps := range []int{0, 1, regexBase, 2 * regexBase, 4 * regexBase, 8 * regexBase} {
-			for _, expr := range []string{`https://example\.com/`, `https://.*example\.com`, `https://a[^:/]*1[^:/]{9}:(10000|20000)x`} {
+			for _, expr := range []string{`https://example\.com/`, `https://.*example\.com`,
+				`https://a[^:/]*1[^:/]{9}:(10000|20000)x`} {
 				r := &problem.List{}
 				budget := NewRegexBudget()
 				budget.advice.steps = steps

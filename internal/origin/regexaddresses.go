@@ -171,7 +171,8 @@ func (w *addressWalker) one6(origin string) {
 
 // beginsIPv6 reports whether an address in its shortest form may begin so.
 func beginsIPv6(s string) bool {
-	if len(s) == 2 && s[0] == ':' && s[1] != ':' || strings.Contains(s, ":::") || strings.Count(s, "::") > 1 || strings.Count(s, ":") > 8 {
+	if len(s) == 2 && s[0] == ':' && s[1] != ':' || strings.Contains(s, ":::") || strings.Count(s, "::") > 1 ||
+		strings.Count(s, ":") > 8 {
 		return false
 	}
 	group := s[strings.LastIndexByte(s, ':')+1:]

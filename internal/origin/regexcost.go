@@ -32,12 +32,15 @@ func regexMemory(expr string) (bytes int, what, instead string) {
 	s.scan()
 	switch {
 	case s.depth > maxGroups:
-		return 0, "the regex " + problem.Quote(expr) + " has more than 50 groups in each other", "write it with fewer groups"
+		return 0, "the regex " + problem.Quote(expr) + " has more than 50 groups in each other",
+			"write it with fewer groups"
 	case s.instructions > maxInstructions:
-		return 0, "the regex " + problem.Quote(expr) + " repeats too much: it has more than 4096 characters with its repetitions written out",
+		return 0, "the regex " + problem.Quote(expr) +
+				" repeats too much: it has more than 4096 characters with its repetitions written out",
 			`repeat with + or * instead of a count`
 	case s.classes > maxClassBytes:
-		return 0, "the regex " + problem.Quote(expr) + " has too many Unicode classes", `use [a-z0-9-]: origins are ASCII`
+		return 0, "the regex " + problem.Quote(expr) + " has too many Unicode classes",
+			`use [a-z0-9-]: origins are ASCII`
 	}
 	return 1024*len(expr) + 512*s.instructions + s.classes, "", ""
 }

@@ -322,7 +322,8 @@ func (x *examiner) example(h *hole) string {
 		begins = append(begins, x.path(node)+"x"+h.suffix, x.path(node)+string(h.before)+h.suffix)
 	}
 	for _, host := range begins {
-		if origin, ok := x.origin(host); ok && (h.suffix == "" || !owned(h.suffix) || !strings.HasSuffix(host, "."+h.suffix)) {
+		if origin, ok := x.origin(host); ok && (h.suffix == "" || !owned(h.suffix) ||
+			!strings.HasSuffix(host, "."+h.suffix)) {
 			return origin
 		}
 	}

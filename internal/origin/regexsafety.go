@@ -179,7 +179,7 @@ func (x *examiner) port(state uint16) (port string, ok bool) {
 func (a *automaton) matchesOtherScheme() bool {
 	const web = "https"
 	first := charsetOf(func(c rune) bool { return isLower(byte(c)) })
-	more := charsetOf(func(c rune) bool { return isLower(byte(c)) || isDigit(byte(c)) || strings.ContainsRune("+-.", c) })
+	more := charsetOf(func(c rune) bool { return isLower(byte(c)) || strings.ContainsRune("0123456789+-.", c) })
 	opaque := charsetOf(func(c rune) bool { return !strings.ContainsRune(`/?#\`, c) })
 	// The states after the beginning of a scheme that is neither, nor begins as they do; and
 	// after one that is shorter.

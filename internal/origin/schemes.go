@@ -55,7 +55,8 @@ func (p pattern) oddity() oddity {
 		return nullScheme
 	case o.scheme == "file" && (!bare || o.host != ""):
 		return fileHost
-	case o.scheme == "chrome-extension" && (!bare || len(o.host) != 32 || strings.Trim(o.host, "abcdefghijklmnop") != ""):
+	case o.scheme == "chrome-extension" && (!bare || len(o.host) != 32 ||
+		strings.Trim(o.host, "abcdefghijklmnop") != ""):
 		return chromeID
 	case o.scheme == "moz-extension" || o.scheme == "safari-web-extension":
 		lower := strings.ToLower(o.host)
@@ -86,15 +87,21 @@ func (odd oddity) words(p pattern, text string) (what, instead string) {
 		_, rest, _ := strings.Cut(text, "://")
 		return what, newMender(true).mend(page+"://"+rest, "leave it out")
 	case nullScheme:
-		return problem.Quote(text) + " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`, `write "null", or leave it out`
+		return problem.Quote(text) + " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`,
+			`write "null", or leave it out`
 	case fileHost:
-		return problem.Quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"", `write "file://"`
+		return problem.Quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"",
+			`write "file://"`
 	case chromeID:
-		return problem.Quote(text) + " is no extension's origin: its host is the extension's ID, 32 letters from a to p", "copy the ID from chrome://extensions"
+		return problem.Quote(text) +
+				" is no extension's origin: its host is the extension's ID, 32 letters from a to p",
+			"copy the ID from chrome://extensions"
 	case extensionUUID:
-		return problem.Quote(text) + " is no extension's origin: its host is a UUID, which the browser makes", "copy it from an address of the extension's pages"
+		return problem.Quote(text) + " is no extension's origin: its host is a UUID, which the browser makes",
+			"copy it from an address of the extension's pages"
 	case firefoxCase:
-		return problem.Quote(text) + " has upper-case letters, which Firefox never sends in an extension's UUID", "write " + problem.Quote(strings.ToLower(text))
+		return problem.Quote(text) + " has upper-case letters, which Firefox never sends in an extension's UUID",
+			"write " + problem.Quote(strings.ToLower(text))
 	}
 	return "", ""
 }

@@ -15,10 +15,12 @@ func TestSoundness(t *testing.T) {
 	accepted, open := 0, 0
 	for range 3000 {
 		expr := pick("https://", "https://", "^https://", "(?i)https://") +
-			pick("", ".*", `.*\.`, `[a-z]+`, `[a-z0-9-]+\.`, `([a-z]+\.)*`, `(.*\.)?`, `(a|b)\.`, `(www)?`, `.`, `\.?`, `[^.]*`, `a.`) +
+			pick("", ".*", `.*\.`, `[a-z]+`, `[a-z0-9-]+\.`, `([a-z]+\.)*`, `(.*\.)?`, `(a|b)\.`, `(www)?`, `.`, `\.?`,
+				`[^.]*`, `a.`) +
 			pick("", "example", "my-name", "exam.ple", "(a|b)", "[a-z]+", "[0-9]", ".*", "s3", `a\.kobe`, "city") +
 			pick(`\.`, ".", "", `\.?`, `(\.|-)`) +
-			pick("com", `co\.uk`, "co.uk", `github\.io`, `(com|org)`, `[a-z]{2}`, `com(\.au)?`, `kobe\.jp`, `amazonaws\.com`, `.*`, "", "internal", `ck`) +
+			pick("com", `co\.uk`, "co.uk", `github\.io`, `(com|org)`, `[a-z]{2}`, `com(\.au)?`, `kobe\.jp`,
+				`amazonaws\.com`, `.*`, "", "internal", `ck`) +
 			pick("", "", `(:[0-9]+)?`, `.*`, `\.?`, ":8443", "$")
 		a, _, what, _ := compileRegex(expr, NewRegexBudget())
 		if what != "" {

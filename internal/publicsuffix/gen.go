@@ -58,7 +58,8 @@ func above(rules []string) (marks []string) {
 		if strings.HasPrefix(rule, "!") {
 			continue
 		}
-		for _, domain, _ := strings.Cut(rule, "."); strings.Contains(domain, "."); _, domain, _ = strings.Cut(domain, ".") {
+		for _, domain, _ := strings.Cut(rule, "."); strings.Contains(domain, "."); _, domain,
+			_ = strings.Cut(domain, ".") {
 			if !seen[domain] && !seen["^"+domain] {
 				seen["^"+domain] = true
 				marks = append(marks, "^"+domain)
