@@ -157,13 +157,7 @@ func (m *mender) acceptsRegex(expr string) bool {
 // diagnose says what is wrong with an entry of allow_origins that isn't right.
 func diagnose(s string) diagnosis {
 	if name, ok := Variable(s); ok {
-		d := diagnosis{kind: problem.Placeholder, what: " has a variable, and nothing here fills it in",
-			instead: "write the origins themselves"}
-		if strings.Contains(strings.ToLower(name), "http_origin") {
-			d.what = " is a variable of nginx, and nothing here fills it in: it would allow every origin"
-			d.mended, d.instead = []string{"*"}, "list the origins of the pages that may read answers"
-		}
-		return d
+		return diagnoseVariable(name)
 	}
 	if d := diagnoseText(s); d.what != "" {
 		return d
@@ -221,6 +215,24 @@ func diagnose(s string) diagnosis {
 	return diagnoseHost(s, scheme, rest)
 }
 
+// diagnoseVariable says what is wrong with an entry that has a variable.
+func diagnoseVariable(name string) diagnosis {
+	if strings.Contains(strings.ToLower(name), "http_origin") {
+		return diagnosis{
+			kind:    problem.Placeholder,
+			what:    " is a variable of nginx, and nothing here fills it in: it would allow every origin",
+			mended:  []string{"*"},
+			instead: "list the origins of the pages that may read answers",
+		}
+	}
+	return placeholder(" has a variable, and nothing here fills it in")
+}
+
+// placeholder is the diagnosis of an entry that stands for others.
+func placeholder(what string) diagnosis {
+	return diagnosis{kind: problem.Placeholder, what: what, instead: "write the origins themselves"}
+}
+
 // diagnoseText finds what is wrong with an entry as a text.
 func diagnoseText(s string) diagnosis {
 	trimmed := strings.TrimSpace(s)
@@ -246,8 +258,7 @@ func diagnoseText(s string) diagnosis {
 		d.what = d.of(unquoted)
 		return d
 	case unquoted != s && strings.HasPrefix(s, "<") && strings.ContainsFunc(unquoted, unicode.IsSpace):
-		return diagnosis{kind: problem.Placeholder, what: " is a placeholder, and nothing here fills it in",
-			instead: "write the origins themselves"}
+		return placeholder(" is a placeholder, and nothing here fills it in")
 	case unquoted != s && strings.Trim(s, "<>") == unquoted:
 		return meant(" has brackets around it", unquoted)
 	case unquoted != s:
@@ -453,7 +464,7 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 	bare := strings.TrimSuffix(rest, ":*")
 	everyPort := rest[len(bare):]
 	if strings.Count(bare, ":") > 1 || strings.HasPrefix(bare, "[") {
-		return diagnoseIPv6(s, scheme, bare, everyPort)
+		return diagnoseIPv6(scheme, bare, everyPort)
 	}
 	host, port, hasPort := strings.Cut(bare, ":")
 	if hasPort {
@@ -497,7 +508,7 @@ func diagnoseHost(s, scheme, rest string) diagnosis {
 }
 
 // diagnoseIPv6 says what is wrong with a host that should be an IPv6 address.
-func diagnoseIPv6(s, scheme, bare, everyPort string) diagnosis {
+func diagnoseIPv6(scheme, bare, everyPort string) diagnosis {
 	address, tail := strings.Trim(bare, "[]"), ""
 	if i := strings.LastIndex(bare, "]:"); i >= 0 {
 		address, tail = strings.Trim(bare[:i], "[]"), bare[i+1:]

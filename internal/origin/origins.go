@@ -301,7 +301,7 @@ func (b *originBuilder) entry(entry Entry) (first bool) {
 		first = b.add(p, entry.Text)
 		if odd := p.oddity(); first && odd != noOddity && b.Wants(true) {
 			what, instead := odd.words(p, entry.Text)
-			b.Report(problem.NeverSent, what, instead)
+			b.Report(problem.NeverSent, problem.Quote(entry.Text)+what, instead)
 		}
 	}
 	return first

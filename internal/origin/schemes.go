@@ -76,7 +76,7 @@ func (odd oddity) words(p pattern, text string) (what, instead string) {
 	scheme := p.origin.scheme
 	switch odd {
 	case socketScheme:
-		what = problem.Quote(text) + " is no page's origin, because pages don't have the scheme " + scheme
+		what = " is no page's origin, because pages don't have the scheme " + scheme
 		if scheme != "ftp" {
 			what += ": a socket is opened by a page of http or https"
 		}
@@ -87,20 +87,18 @@ func (odd oddity) words(p pattern, text string) (what, instead string) {
 		_, rest, _ := strings.Cut(text, "://")
 		return what, newMender(true).mend(page+"://"+rest, "leave it out")
 	case nullScheme:
-		return problem.Quote(text) + " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`,
+		return " is no page's origin: pages of the scheme " + scheme + ` have the origin "null"`,
 			`write "null", or leave it out`
 	case fileHost:
-		return problem.Quote(text) + " is no page's origin: those of files have no host, where they aren't \"null\"",
-			`write "file://"`
+		return ` is no page's origin: those of files have no host, where they aren't "null"`, `write "file://"`
 	case chromeID:
-		return problem.Quote(text) +
-				" is no extension's origin: its host is the extension's ID, 32 letters from a to p",
+		return " is no extension's origin: its host is the extension's ID, 32 letters from a to p",
 			"copy the ID from chrome://extensions"
 	case extensionUUID:
-		return problem.Quote(text) + " is no extension's origin: its host is a UUID, which the browser makes",
+		return " is no extension's origin: its host is a UUID, which the browser makes",
 			"copy it from an address of the extension's pages"
 	case firefoxCase:
-		return problem.Quote(text) + " has upper-case letters, which Firefox never sends in an extension's UUID",
+		return " has upper-case letters, which Firefox never sends in an extension's UUID",
 			"write " + problem.Quote(strings.ToLower(text))
 	}
 	return "", ""
