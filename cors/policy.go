@@ -118,11 +118,9 @@ func Compile(c Config) (*Policy, []Problem) {
 	if c.MaxAge != nil {
 		CheckMaxAge(*c.MaxAge, r)
 	}
-	switch c.PreflightStatus {
-	case 0, 200, 204:
-	default:
+	if s := c.PreflightStatus; s != 0 && s != 200 && s != 204 {
 		b := problem.NewBuilder(r, "preflight_status")
-		b.Fail(problem.OutOfRange, strconv.Itoa(c.PreflightStatus)+" is out of range", "write 200 or 204")
+		b.Fail(problem.OutOfRange, strconv.Itoa(s)+" is out of range", "write 200 or 204")
 	}
 	if r.Errors > 0 {
 		return nil, r.All()

@@ -143,7 +143,7 @@ func (a *authority) set(s string) bool {
 	}
 	host, port := s[:end], s[end:]
 	a.end = copy(a.bytes[:], strings.TrimSuffix(host, "."))
-	for i, c := range a.host() {
+	for i, c := range a.bytes[:a.end] {
 		switch {
 		case 'A' <= c && c <= 'Z':
 			a.bytes[i] = c + ('a' - 'A')
@@ -154,5 +154,3 @@ func (a *authority) set(s string) bool {
 	a.length = a.end + copy(a.bytes[a.end:], port)
 	return true
 }
-
-func (a *authority) host() []byte { return a.bytes[:a.end] }

@@ -23,8 +23,7 @@ func (b *listBuilder) allows(name string) bool {
 	if name == "*" && b.of == ExposedHeaders {
 		return false // which credentials forbid, perhaps those of an heir
 	}
-	f := &fields[b.of]
-	why, _ := f.refuse(f.key(name))
+	why, _ := b.of.refuse(fields[b.of].key(name))
 	return Valid(name) && why == ""
 }
 

@@ -108,44 +108,33 @@ var fields = [...]struct {
 	not, example string
 	// key is what a name is compared by.
 	key func(name string) string
-	// refuse says what is wrong with a name by its key, and what to do; "" if nothing is.
-	refuse func(key string) (why, instead string)
 	// like reports whether a word looks like a name.
 	like func(word string) bool
 }{
 	Methods: {
 		"allow_methods", "", 380, 64, 2, " is not a method", "a method such as \"PUT\"",
-		normalizeMethod, refuseMethod, isMethod,
+		normalizeMethod, isMethod,
 	},
 	RequestHeaders: {
 		"allow_headers", "authorization", 420, 64, 3, " is not a header name", "a name such as \"Content-Type\"",
-		strings.ToLower, refuseRequestHeader, isHeader,
+		strings.ToLower, isHeader,
 	},
 	ExposedHeaders: {
 		"expose_headers", "", 400, 0, 1, " is not a header name", "a name such as \"X-Request-Id\"",
-		strings.ToLower, refuseExposedHeader, isHeader,
+		strings.ToLower, isHeader,
 	},
 }
 
-func refuseMethod(key string) (why, instead string) {
-	if ForbiddenMethod(key) {
-		return " is a method that browsers never send", "leave it out"
-	}
-	return "", ""
-}
-
-func refuseRequestHeader(key string) (why, instead string) {
+// refuse says what is wrong with a name by its key, and what to do; "" if nothing is.
+func (f Field) refuse(key string) (why, instead string) {
 	switch {
-	case slices.Contains(ResponseHeaders[:], key):
+	case f == Methods && ForbiddenMethod(key):
+		return " is a method that browsers never send", "leave it out"
+	case f == RequestHeaders && slices.Contains(ResponseHeaders[:], key):
 		return " is a response header, and allow_headers are request headers", "leave it out: the filter sets it"
-	case forbiddenRequestHeader(key):
+	case f == RequestHeaders && forbiddenRequestHeader(key):
 		return " is a header that pages can't set, so no preflight asks for it", "leave it out"
-	}
-	return "", ""
-}
-
-func refuseExposedHeader(key string) (why, instead string) {
-	if slices.Contains(forbidden.ResponseHeaders, key) {
+	case f == ExposedHeaders && slices.Contains(forbidden.ResponseHeaders, key):
 		return " can't be exposed: browsers hide it from pages", "leave it out"
 	}
 	return "", ""
@@ -166,9 +155,8 @@ func newListBuilder(f Field, credentials bool, r problem.Reporter) *listBuilder 
 
 // check returns what a name is compared by, if the name is right.
 func (b *listBuilder) check(name string) (key string, ok bool) {
-	f := &fields[b.of]
-	key = f.key(name)
-	why, instead := f.refuse(key)
+	key = fields[b.of].key(name)
+	why, instead := b.of.refuse(key)
 	switch {
 	case name == "*":
 	case !Valid(name):
