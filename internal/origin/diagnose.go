@@ -212,7 +212,7 @@ func diagnose(s string) diagnosis {
 	if inner := strings.TrimSuffix(strings.TrimPrefix(rest, "*."), ":*"); inner == "" || strings.Contains(inner, "*") {
 		return diagnoseWildcard(s, scheme, rest)
 	}
-	return diagnoseHost(s, scheme, rest)
+	return diagnoseHost(scheme, rest)
 }
 
 // diagnoseVariable says what is wrong with an entry that has a variable.
@@ -460,7 +460,7 @@ func before(s, characters string) string {
 }
 
 // diagnoseHost says what is wrong with host[:port].
-func diagnoseHost(s, scheme, rest string) diagnosis {
+func diagnoseHost(scheme, rest string) diagnosis {
 	bare := strings.TrimSuffix(rest, ":*")
 	everyPort := rest[len(bare):]
 	if strings.Count(bare, ":") > 1 || strings.HasPrefix(bare, "[") {
