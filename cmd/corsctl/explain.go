@@ -314,7 +314,7 @@ func (p *printer) preflight(e *explain.FileExplanation) {
 		p.line("none: the method and the headers are such as any page may send")
 	default:
 		for _, reason := range r.PreflightReasons() {
-			p.line("because %s", reason.String())
+			p.line("because %s", reason)
 		}
 		p.gap()
 		p.line("%s", p.in(faint, "OPTIONS "+urlOf(r)))

@@ -138,16 +138,12 @@ func (e *FileExplanation) MarshalJSON() ([]byte, error) {
 			Method: r.Method, URL: r.URL, Origin: r.Origin, Credentials: r.CredentialsInclude,
 			Headers: orEmpty(r.Headers), HeaderNames: orEmpty(r.UnsafeNames), Route: e.route,
 		},
-		Preflight: preflightJSON{Reasons: []string{}, Request: [][2]string{}, Answer: e.Preflight},
+		Preflight: preflightJSON{Needed: e.Preflight != nil, Reasons: orEmpty(r.PreflightReasons()), Request: [][2]string{}, Answer: e.Preflight},
 		Actual:    e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{}, Typed: e.Typed,
 		Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)), Around: document.JSON(e.Plugin.Around()),
 	}
 	for _, c := range e.Choices {
 		result.Policies = append(result.Policies, choiceJSON{c, e.Plugin.Position(c.Offset)})
-	}
-	for _, reason := range r.PreflightReasons() {
-		result.Preflight.Needed = e.Preflight != nil
-		result.Preflight.Reasons = append(result.Preflight.Reasons, reason.String())
 	}
 	if e.Preflight != nil {
 		result.Preflight.Request = r.Preflight()

@@ -113,7 +113,8 @@ func Chromium(req Request, err error) ChromiumError {
 			message.WriteString("Response to preflight request doesn't pass access control check: ")
 		}
 	}
-	message.WriteString(strings.Replace(texts.words, "%s", encodeHint(e.Parameter), 1))
+	// Chromium takes each byte for a character.
+	message.WriteString(strings.Replace(texts.words, "%s", escape(e.Parameter, "", `\u%04X`), 1))
 	message.WriteString(b.chromiumHint(initiator))
 	e.Message = message.String()
 	return e
@@ -143,18 +144,4 @@ func (b *Blocked) chromiumHint(initiator string) string {
 		}
 	}
 	return ""
-}
-
-// encodeHint writes bytes other than ASCII's printable ones as \uXXXX, as
-// Chromium does, which takes each for a character.
-func encodeHint(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; ' ' <= c && c <= '~' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "\\u%04X", c)
-		}
-	}
-	return b.String()
 }

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // NormalizeMethod upper-cases the six methods that the standard lists, and
@@ -65,70 +66,86 @@ func unsafeBecause(name, value string) string {
 	}
 	switch name {
 	case "accept":
-		return unsafeByteIn(value)
+		return contains(value, unsafeByte, isUnsafeByte)
 	case "accept-language", "content-language":
-		if i := strings.IndexFunc(value, notLanguage); i >= 0 {
-			return "contains " + quoteRune(value[i:]) + ", and only letters, digits, space and *,-.;= are safelisted"
-		}
-	case "content-type":
-		if because := unsafeByteIn(value); because != "" {
-			return because
-		}
-		switch essence(value) {
-		case "application/x-www-form-urlencoded", "multipart/form-data", "text/plain":
-			return ""
-		case "":
-			return "is not a MIME type, and so none of the three safelisted ones (" + safelistedTypes + ")"
-		}
-		return "is not one of the three safelisted types (" + safelistedTypes + ")"
+		return contains(value, notLanguage, "and only letters, digits, space and *,-.;= are safelisted")
 	case "range":
 		if !startedRange(value) {
 			return "is not a single range with a start, such as bytes=0-99"
 		}
+		return ""
+	}
+	const types = "application/x-www-form-urlencoded, multipart/form-data, text/plain"
+	switch essence := essence(value); {
+	case strings.ContainsFunc(value, unsafeByte):
+		return contains(value, unsafeByte, isUnsafeByte)
+	case essence == "":
+		return "is not a MIME type, and so none of the three safelisted ones (" + types + ")"
+	case !slices.Contains(strings.Split(types, ", "), essence):
+		return "is not one of the three safelisted types (" + types + ")"
 	}
 	return ""
 }
 
-const safelistedTypes = "application/x-www-form-urlencoded, multipart/form-data, text/plain"
+const isUnsafeByte = "which is a CORS-unsafe request-header byte"
 
-// unsafeByteIn names the first CORS-unsafe request-header byte of value, if any.
-func unsafeByteIn(value string) string {
-	i := strings.IndexFunc(value, unsafeByte)
+// contains names the first character of value that isn't safelisted, if any, and says why.
+func contains(value string, notSafelisted func(rune) bool, because string) string {
+	i := strings.IndexFunc(value, notSafelisted)
 	if i < 0 {
 		return ""
 	}
-	return "contains " + quoteRune(value[i:]) + ", which is a CORS-unsafe request-header byte"
+	r, _ := utf8.DecodeRuneInString(value[i:])
+	return "contains " + strconv.QuoteRune(r) + ", " + because
 }
 
-// quoteRune quotes the character that s starts with.
-func quoteRune(s string) string {
-	for _, r := range s {
-		return strconv.QuoteRune(r)
+// An unsafeHeader is a line of a CORS-unsafe request-header.
+type unsafeHeader struct {
+	name string // in lower case
+	// because is the rule that it violates, with name and value.
+	because string
+}
+
+// unsafeHeaders are the lines of CORS-unsafe request-headers in a request's header list.
+//
+// See https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names.
+func unsafeHeaders(headers [][2]string) (list []unsafeHeader) {
+	var potentiallyUnsafe [][2]string
+	add := func(h [2]string, rule string) {
+		name := asciiLower(h[0])
+		words := name
+		if h[1] != "" {
+			words += ": " + h[1]
+		}
+		list = append(list, unsafeHeader{name, words + " " + rule})
 	}
-	return ""
+	safelistValueSize := 0
+	for _, h := range headers {
+		if rule := unsafeBecause(h[0], h[1]); rule != "" {
+			add(h, rule)
+		} else {
+			potentiallyUnsafe = append(potentiallyUnsafe, h)
+			safelistValueSize += len(h[1])
+		}
+	}
+	if safelistValueSize > 1024 {
+		for _, h := range potentiallyUnsafe {
+			add(h, "is safelisted by itself, but the values of all safelisted headers are "+
+				strconv.Itoa(safelistValueSize)+" bytes, more than 1024")
+		}
+	}
+	return list
 }
 
 // UnsafeRequestHeaderNames returns the CORS-unsafe request-header names of a
 // request's header list: lower-case, sorted, each once. They are what a browser
 // puts into Access-Control-Request-Headers.
-//
-// See https://fetch.spec.whatwg.org/#cors-unsafe-request-header-names.
-func UnsafeRequestHeaderNames(headers [][2]string) []string {
-	var unsafeNames, potentiallyUnsafeNames []string
-	safelistValueSize := 0
-	for _, h := range headers {
-		if !SafelistedRequestHeader(h[0], h[1]) {
-			unsafeNames = append(unsafeNames, asciiLower(h[0]))
-		} else {
-			potentiallyUnsafeNames = append(potentiallyUnsafeNames, asciiLower(h[0]))
-			safelistValueSize += len(h[1])
-		}
+func UnsafeRequestHeaderNames(headers [][2]string) (names []string) {
+	for _, h := range unsafeHeaders(headers) {
+		names = append(names, h.name)
 	}
-	if safelistValueSize > 1024 {
-		unsafeNames = append(unsafeNames, potentiallyUnsafeNames...)
-	}
-	slices.Sort(unsafeNames)
-	return slices.Compact(unsafeNames)
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // CORSCheck is the standard's CORS check of a response with these header lines
@@ -166,12 +183,12 @@ func corsCheck(origin string, credentialsInclude bool, headers [][2]string) *Blo
 // notTheOrigin tells what is wrong with an Access-Control-Allow-Origin that does
 // not equal the origin. To the standard all is one; to people it is not.
 func notTheOrigin(allowOrigin string) BlockReason {
-	switch {
+	switch _, isURL := parseURL(allowOrigin); {
 	case allowOrigin == "*":
 		return WildcardWithCredentials
 	case strings.ContainsAny(allowOrigin, " ,"):
 		return MultipleAllowOrigins
-	case allowOrigin != "null" && !validURL(allowOrigin):
+	case allowOrigin != "null" && !isURL:
 		return InvalidAllowOrigin
 	}
 	return AllowOriginMismatch
@@ -211,35 +228,26 @@ func preflightCheck(req Request, status int, headers [][2]string) *Blocked {
 			return &Blocked{Reason: PrivateNetworkNotAllowed, Header: "Access-Control-Allow-Private-Network", Value: allow, Missing: !ok}
 		}
 	}
-	methods, headerNames, blocked := allowLists(headers)
-	if blocked != nil {
-		return blocked
+	allowMethods, hasMethods := get(headers, "access-control-allow-methods")
+	methods, ok := tokens(headers, "access-control-allow-methods")
+	if !ok {
+		return &Blocked{Reason: InvalidAllowMethods, Header: "Access-Control-Allow-Methods", Value: allowMethods}
+	}
+	headerNames, ok := tokens(headers, "access-control-allow-headers")
+	if !ok {
+		value, _ := get(headers, "access-control-allow-headers")
+		return &Blocked{Reason: InvalidAllowHeaders, Header: "Access-Control-Allow-Headers", Value: value}
 	}
 	if methods == nil && req.UseCORSPreflight {
 		methods = []string{req.Method}
 	}
 	if !slices.Contains(methods, req.Method) && !SafelistedMethod(req.Method) &&
 		(req.CredentialsInclude || !slices.Contains(methods, "*")) {
-		value, ok := get(headers, "access-control-allow-methods")
-		return &Blocked{Reason: MethodNotAllowed, Header: "Access-Control-Allow-Methods", Value: value, Missing: !ok, Name: req.Method}
+		return &Blocked{
+			Reason: MethodNotAllowed, Header: "Access-Control-Allow-Methods", Value: allowMethods, Missing: !hasMethods, Name: req.Method,
+		}
 	}
 	return req.headersCheck(headerNames, headers)
-}
-
-// allowLists are the methods, nil without the header, and the header names of a
-// preflight's response. It fails where either is not a list of tokens.
-func allowLists(headers [][2]string) (methods, headerNames []string, _ *Blocked) {
-	methods, ok := tokens(headers, "access-control-allow-methods")
-	if !ok {
-		value, _ := get(headers, "access-control-allow-methods")
-		return nil, nil, &Blocked{Reason: InvalidAllowMethods, Header: "Access-Control-Allow-Methods", Value: value}
-	}
-	headerNames, ok = tokens(headers, "access-control-allow-headers")
-	if !ok {
-		value, _ := get(headers, "access-control-allow-headers")
-		return nil, nil, &Blocked{Reason: InvalidAllowHeaders, Header: "Access-Control-Allow-Headers", Value: value}
-	}
-	return methods, headerNames, nil
 }
 
 // headersCheck is the part of CORS-preflight fetch about the request's headers,
@@ -262,13 +270,14 @@ func (r Request) headersCheck(headerNames []string, headers [][2]string) *Blocke
 	if not == nil {
 		return nil
 	}
-	blocked := &Blocked{Reason: HeaderNotAllowed, Header: "Access-Control-Allow-Headers", Name: not[0], Names: not}
+	reason := HeaderNotAllowed
 	if star && not[0] == "authorization" {
-		blocked.Reason = AuthorizationNotListed
+		reason = AuthorizationNotListed
 	}
 	value, ok := get(headers, "access-control-allow-headers")
-	blocked.Value, blocked.Missing = value, !ok
-	return blocked
+	return &Blocked{
+		Reason: reason, Header: "Access-Control-Allow-Headers", Value: value, Missing: !ok, Name: not[0], Names: not,
+	}
 }
 
 // redirectStatus reports whether status is a redirect status.
@@ -308,30 +317,9 @@ func Exposed(headers [][2]string, name string, credentialsInclude bool) bool {
 	case "set-cookie", "set-cookie2": // Forbidden response-header names.
 		return false
 	}
-	exposed, ok := tokens(headers, "access-control-expose-headers")
-	if !ok {
-		return false
-	}
-	if !credentialsInclude && slices.Contains(exposed, "*") {
-		return true
-	}
-	return slices.ContainsFunc(exposed, func(n string) bool { return asciiLower(n) == name })
-}
-
-// ExposedHeaders splits the names of a response's header lines into those that a
-// script sees and those that it does not, lower-case, sorted, each once.
-func ExposedHeaders(headers [][2]string, credentialsInclude bool) (visible, hidden []string) {
-	for _, h := range headers {
-		name := asciiLower(h[0])
-		if Exposed(headers, name, credentialsInclude) {
-			visible = append(visible, name)
-		} else {
-			hidden = append(hidden, name)
-		}
-	}
-	slices.Sort(visible)
-	slices.Sort(hidden)
-	return slices.Compact(visible), slices.Compact(hidden)
+	exposed, _ := tokens(headers, "access-control-expose-headers")
+	return !credentialsInclude && slices.Contains(exposed, "*") ||
+		slices.ContainsFunc(exposed, func(n string) bool { return asciiLower(n) == name })
 }
 
 // values returns the values of all lines called name, which is lower-case.
@@ -356,18 +344,18 @@ func get(headers [][2]string, name string) (value string, ok bool) {
 // header, and not ok if it is something else. Empty elements are no error (RFC
 // 9110, section 5.6.1.2).
 func tokens(headers [][2]string, name string) (list []string, ok bool) {
-	for _, value := range values(headers, name) {
-		if list == nil {
-			list = []string{}
-		}
-		for element := range strings.SplitSeq(value, ",") {
-			element = strings.Trim(element, " \t")
-			if element == "" {
-				continue
-			}
-			if !token(element) {
-				return nil, false
-			}
+	value, ok := get(headers, name)
+	if !ok {
+		return nil, true
+	}
+	list = []string{}
+	for element := range strings.SplitSeq(value, ",") {
+		element = strings.Trim(element, " \t")
+		switch {
+		case element == "":
+		case !token(element):
+			return nil, false
+		default:
 			list = append(list, element)
 		}
 	}
@@ -409,8 +397,7 @@ func startedRange(value string) bool {
 		return false
 	}
 	first, last = strings.TrimLeft(first, "0"), strings.TrimLeft(last, "0")
-	openEnded := strings.HasSuffix(value, "-")
-	return openEnded || len(first) < len(last) || len(first) == len(last) && first <= last
+	return strings.HasSuffix(value, "-") || len(first) < len(last) || len(first) == len(last) && first <= last
 }
 
 // token reports whether s is a token of RFC 9110, section 5.6.2.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,12 +71,6 @@ func httpScheme(rawURL string) bool {
 	return ok && (u.scheme == "http" || u.scheme == "https")
 }
 
-// validURL reports whether a browser's parser of URLs takes s.
-func validURL(s string) bool {
-	_, ok := parseURL(s)
-	return ok
-}
-
 // A tupleURL is what of a URL makes its origin.
 type tupleURL struct {
 	scheme, host, port string
@@ -88,6 +83,8 @@ type tupleURL struct {
 // See https://url.spec.whatwg.org/#special-scheme.
 var defaultPorts = map[string]string{"ftp": "21", "http": "80", "https": "443", "ws": "80", "wss": "443"}
 
+var validScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+
 // withoutTabs removes what the parser ignores wherever it stands.
 var withoutTabs = strings.NewReplacer("\t", "", "\n", "", "\r", "")
 
@@ -98,7 +95,7 @@ var withoutTabs = strings.NewReplacer("\t", "", "\n", "", "\r", "")
 func parseURL(s string) (u tupleURL, ok bool) {
 	s = withoutTabs.Replace(strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }))
 	scheme, rest, ok := strings.Cut(s, ":")
-	if !ok || !validScheme(scheme) || !utf8.ValidString(s) {
+	if !ok || !validScheme.MatchString(scheme) || !utf8.ValidString(s) {
 		return u, false
 	}
 	u.scheme = asciiLower(scheme)
@@ -145,16 +142,6 @@ func parseOpaqueHost(host string) (string, bool) {
 		return "", false
 	}
 	return percentEncode(host, ""), true
-}
-
-func validScheme(s string) bool {
-	for i, r := range s {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-		if !letter && (i == 0 || !alphanumeric(r) && !strings.ContainsRune("+-.", r)) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // parsePort returns the port without leading zeros, and "" for the default port.

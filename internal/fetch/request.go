@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -76,72 +75,29 @@ func (r Request) CORS() bool {
 	return (r.Mode == ModeCORS || r.Mode == "cors") && (r.URL == "" || !SameOrigin(r.Origin, r.URL))
 }
 
-// A PreflightKind is what a reason for a preflight is about.
-type PreflightKind string
-
-// The kinds of reasons.
-const (
-	ByMethod         PreflightKind = "method"          // Name is the method.
-	ByHeader         PreflightKind = "header"          // Name is the header, in lower case.
-	ByFlag           PreflightKind = "flag"            // The use-CORS-preflight flag.
-	ByPrivateNetwork PreflightKind = "private-network" // See [Request.PrivateNetwork].
-)
-
-// A PreflightReason is one reason why a browser asks the server before it makes a
-// request. Each is enough.
-type PreflightReason struct {
-	Kind  PreflightKind
-	Name  string
-	Value string // The header's value.
-	Rule  string // What rule it violates, in words that follow name and value.
-}
-
-// String is the reason in words.
-func (p PreflightReason) String() string {
-	switch {
-	case p.Kind == ByHeader && p.Value != "":
-		return p.Name + ": " + p.Value + " " + p.Rule
-	case p.Name != "":
-		return p.Name + " " + p.Rule
-	}
-	return p.Rule
-}
-
-// PreflightReasons tells why a browser makes a preflight before this request:
-// none if it makes none, or if no browser makes the request. Each header line has at most one reason.
+// PreflightReasons tells why a browser makes a preflight before this request, each enough
+// by itself: none if it makes none, or if no browser makes the request. Each header line
+// has at most one reason.
 //
 // See https://fetch.spec.whatwg.org/#main-fetch.
-func (r Request) PreflightReasons() (reasons []PreflightReason) {
+func (r Request) PreflightReasons() (reasons []string) {
 	if !r.CORS() || r.ByHand {
 		return nil
 	}
 	if method := NormalizeMethod(r.Method); !SafelistedMethod(method) {
-		reasons = append(reasons, PreflightReason{Kind: ByMethod, Name: method, Rule: "is not GET, HEAD or POST"})
+		reasons = append(reasons, method+" is not GET, HEAD or POST")
 	}
-	safelisted, size := []PreflightReason(nil), 0
-	for _, h := range r.settable() {
-		reason := PreflightReason{Kind: ByHeader, Name: asciiLower(h[0]), Value: h[1], Rule: unsafeBecause(h[0], h[1])}
-		if reason.Rule != "" {
-			reasons = append(reasons, reason)
-			continue
-		}
-		safelisted = append(safelisted, reason)
-		size += len(h[1])
-	}
-	if size > 1024 {
-		for _, reason := range safelisted {
-			reason.Rule = "is safelisted by itself, but the values of all safelisted headers are " + strconv.Itoa(size) + " bytes, more than 1024"
-			reasons = append(reasons, reason)
-		}
+	for _, h := range unsafeHeaders(r.settable()) {
+		reasons = append(reasons, h.because)
 	}
 	for _, name := range r.UnsafeNames {
-		reasons = append(reasons, PreflightReason{Kind: ByHeader, Name: asciiLower(name), Rule: "stands in the preflight's Access-Control-Request-Headers"})
+		reasons = append(reasons, asciiLower(name)+" stands in the preflight's Access-Control-Request-Headers")
 	}
 	if r.UseCORSPreflight {
-		reasons = append(reasons, PreflightReason{Kind: ByFlag, Rule: "a listener on the upload, or a stream as the body, always asks for a preflight"})
+		reasons = append(reasons, "a listener on the upload, or a stream as the body, always asks for a preflight")
 	}
 	if r.PrivateNetwork {
-		reasons = append(reasons, PreflightReason{Kind: ByPrivateNetwork, Rule: "the server is in a more private network than the page"})
+		reasons = append(reasons, "the server is in a more private network than the page")
 	}
 	return reasons
 }
@@ -180,13 +136,8 @@ func (r Request) Actual() (headers [][2]string) {
 
 // Dropped returns the header lines that a script can't set: the browser drops
 // them silently, and makes its own where it needs them.
-func (r Request) Dropped() (headers [][2]string) {
-	for _, h := range r.Headers {
-		if ForbiddenRequestHeader(h[0], h[1]) {
-			headers = append(headers, h)
-		}
-	}
-	return headers
+func (r Request) Dropped() [][2]string {
+	return slices.DeleteFunc(slices.Clone(r.Headers), func(h [2]string) bool { return !ForbiddenRequestHeader(h[0], h[1]) })
 }
 
 // settable returns the header lines that are not dropped.

@@ -51,11 +51,7 @@ func TestPreflightReasons(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var got []string
-			for _, reason := range tt.req.PreflightReasons() {
-				got = append(got, reason.String())
-			}
-			if !slices.Equal(got, tt.want) {
+			if got := tt.req.PreflightReasons(); !slices.Equal(got, tt.want) {
 				t.Errorf("got\n\t%q, want\n\t%q", got, tt.want)
 			}
 			if preflight := tt.req.Preflight(); (preflight != nil) != (tt.want != nil) {

@@ -56,11 +56,14 @@ func withoutDots(path string) string {
 // control percent-encode set. A percent sign stays, as browsers leave it alone.
 //
 // See https://url.spec.whatwg.org/#percent-encoded-bytes.
-func percentEncode(s, set string) string {
+func percentEncode(s, set string) string { return escape(s, set, "%%%02X") }
+
+// escape formats the bytes of a set, and those other than ASCII's printable ones.
+func escape(s, set, format string) string {
 	var b strings.Builder
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || strings.IndexByte(set, c) >= 0 {
-			fmt.Fprintf(&b, "%%%02X", c)
+			fmt.Fprintf(&b, format, c)
 		} else {
 			b.WriteByte(c)
 		}
