@@ -98,13 +98,8 @@ func (r Request) Verdict() error {
 }
 
 // Failing returns the requests that failed, in their order.
-func Failing(requests []Request) (failing []Request) {
-	for _, r := range requests {
-		if r.Failed() {
-			failing = append(failing, r)
-		}
-	}
-	return failing
+func Failing(requests []Request) []Request {
+	return slices.DeleteFunc(slices.Clone(requests), func(r Request) bool { return !r.Failed() })
 }
 
 // setHeaders sorts the header lines of a request, as sent or as copied: it keeps
@@ -245,13 +240,10 @@ func set(names ...string) map[string]bool {
 
 // resolve returns a reference as it is seen from a URL, "" if either is none.
 func resolve(base, reference string) string {
-	b, err := url.Parse(base)
-	if err != nil {
-		return ""
+	if b, err := url.Parse(base); err == nil {
+		if u, err := b.Parse(reference); err == nil {
+			return u.String()
+		}
 	}
-	u, err := b.Parse(reference)
-	if err != nil {
-		return ""
-	}
-	return u.String()
+	return ""
 }

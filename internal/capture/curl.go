@@ -29,14 +29,12 @@ func FromCurl(command string) (req Request, warnings []string, err error) {
 	if err != nil {
 		return req, nil, err
 	}
-	c := curl{warnings: warnings, defaults: map[string]string{}}
+	c := curl{warnings: warnings, defaults: map[string]string{}, given: map[string]bool{}}
 	if err := c.parse(args); err != nil {
 		return req, nil, err
 	}
-	if req, err = c.request(); err != nil {
-		return req, nil, err
-	}
-	return req, c.warnings, nil
+	req, err = c.request()
+	return req, c.warnings, err
 }
 
 // arguments returns the arguments of the first curl command.
@@ -77,11 +75,7 @@ type curl struct {
 	removed  []string          // names of headers, by -H 'name:', lower-case
 	defaults map[string]string // headers that other options set
 	data     []string
-	body     bool
-	get      bool
-	head     bool
-	upload   bool
-	globoff  bool
+	given    map[string]bool // by an option's full name
 }
 
 func (c *curl) warn(format string, args ...any) {
@@ -124,17 +118,13 @@ func (c *curl) parse(args []string) error {
 func (c *curl) long(option string, next func() (string, error)) error {
 	name, value, hasValue := strings.Cut(option, "=")
 	full := longOption(name)
-	switch {
-	case full == "":
+	if full == "" {
 		return fmt.Errorf("curl has no option --%s; check the command, or leave it out", name)
-	case !withArgument[full]:
-		c.set(full, "")
-		return nil
-	case hasValue:
-		c.set(full, value)
-		return nil
 	}
-	value, err := next()
+	var err error
+	if withArgument[full] && !hasValue {
+		value, err = next()
+	}
 	c.set(full, value)
 	return err
 }
@@ -144,19 +134,17 @@ func (c *curl) long(option string, next func() (string, error)) error {
 func (c *curl) short(option string, next func() (string, error)) error {
 	for i := range len(option) {
 		full, ok := letters[option[i]]
-		switch {
-		case !ok:
+		if !ok {
 			return fmt.Errorf("curl has no option -%c; check the command, or leave it out", option[i])
-		case !withArgument[full]:
-			c.set(full, "")
-			continue
-		case i+1 < len(option):
-			c.set(full, option[i+1:])
-			return nil
 		}
-		value, err := next()
+		value, err := option[i+1:], error(nil)
+		if withArgument[full] && value == "" {
+			value, err = next()
+		}
 		c.set(full, value)
-		return err
+		if err != nil || withArgument[full] {
+			return err
+		}
 	}
 	return nil
 }
@@ -164,32 +152,22 @@ func (c *curl) short(option string, next func() (string, error)) error {
 // set takes an option into account. Most are about something else than the
 // request.
 func (c *curl) set(option, value string) {
+	c.given[option] = true
 	switch option {
 	case "url":
 		c.urls = append(c.urls, value)
 	case "request":
 		c.method = value
-	case "head":
-		c.head = true
-	case "get":
-		c.get = true
-	case "upload-file":
-		c.upload = true
-	case "globoff":
-		c.globoff = true
 	case "header":
 		c.header(value)
 	case "data", "data-ascii", "data-binary", "data-raw", "data-urlencode":
-		c.body = true
 		c.data = append(c.data, value)
 		c.setDefault("Content-Type", "application/x-www-form-urlencoded")
 	case "json":
-		c.body = true
 		c.data = append(c.data, value)
 		c.defaults["Content-Type"] = "application/json"
 		c.setDefault("Accept", "application/json")
 	case "form", "form-string":
-		c.body = true
 		c.defaults["Content-Type"] = "multipart/form-data"
 	case "user":
 		c.defaults["Authorization"] = "Basic ***"
@@ -252,7 +230,7 @@ func (c *curl) request() (Request, error) {
 	if _, err := fetch.SerializeOrigin(req.URL); err != nil {
 		return req, maskedProblem(err, req.URL)
 	}
-	if c.get {
+	if c.given["get"] {
 		delete(c.defaults, "Content-Type") // The data is in the URL.
 	}
 	lines := slices.Clone(c.headers)
@@ -284,14 +262,15 @@ func (c *curl) withoutUser(url string) string {
 
 // requestMethod is the method that curl uses.
 func (c *curl) requestMethod() string {
+	hasBody := c.data != nil || c.given["form"] || c.given["form-string"]
 	switch {
 	case c.method != "":
 		return c.method
-	case c.head:
+	case c.given["head"]:
 		return "HEAD"
-	case c.body && !c.get:
+	case hasBody && !c.given["get"]:
 		return "POST"
-	case c.upload:
+	case c.given["upload-file"]:
 		return "PUT"
 	}
 	return "GET"
@@ -305,7 +284,7 @@ var (
 
 // url is the URL that curl asks for.
 func (c *curl) url(url string) string {
-	if !c.globoff {
+	if !c.given["globoff"] {
 		if globs.MatchString(globEscape.ReplaceAllString(url, "")) {
 			c.warn("curl makes several URLs of %s; it is taken as it stands", MaskURL(url))
 		}
@@ -315,7 +294,7 @@ func (c *curl) url(url string) string {
 		url = "http://" + url
 		c.warn("the URL has no scheme, for which curl takes http: %s", MaskURL(url))
 	}
-	if c.get && len(c.data) > 0 {
+	if c.given["get"] && c.data != nil {
 		separator := "?"
 		if strings.Contains(url, "?") {
 			separator = "&"

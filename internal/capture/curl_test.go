@@ -253,7 +253,7 @@ func TestChromiumCurls(t *testing.T) {
 	}
 	for i, e := range entries {
 		want := Request{Method: e.Request.Method, URL: e.Request.URL, Source: "curl"}
-		want.setHeaders(e.lines())
+		want.setHeaders(pairs(e.Request.Headers))
 		for _, command := range []string{bash[i], cmd[i]} {
 			got, warnings, err := FromCurl(command)
 			if err != nil || warnings != nil {

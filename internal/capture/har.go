@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,17 +84,11 @@ func FromHAR(data []byte) ([]Request, error) {
 
 // harError says where the JSON is wrong.
 func harError(data []byte, err error) error {
-	offset := int64(-1)
-	var syntaxError *json.SyntaxError
-	var typeError *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntaxError):
-		offset = syntaxError.Offset
-	case errors.As(err, &typeError):
-		offset = typeError.Offset
-	}
-	if offset < 0 || offset > int64(len(data)) {
-		return fmt.Errorf("this is no HAR file: %w; %s", err, howToExport)
+	var offset int64
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		offset = e.Offset
+	} else if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		offset = e.Offset
 	}
 	before := data[:offset]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -181,24 +176,16 @@ func (r *reader) distance(i, j int) time.Duration {
 // request makes the request of an entry and its preflight, if it has one.
 func (r *reader) request(i int, preflight *entry) Request {
 	e := &r.entries[i]
-	req := r.bare(i)
-	if preflight != nil && e.get("origin") == "" {
-		req.setOrigin(preflight.get("origin"), "the Origin header of the preflight")
-	}
-	req.setHeaders(e.lines())
-	r.fallBack(&req, e)
+	req := r.bare(i, preflight)
 	if preflight != nil {
 		req.RecordedPreflight = preflight.recorded()
 		asked := Request{Method: "OPTIONS"}
 		asked.setPreflight(preflight.get("access-control-request-method"), preflight.get("access-control-request-headers"))
 		req.ask(asked.UnsafeNames)
+		req.Error = cmp.Or(req.Error, preflight.Response.Error)
 	}
 	req.Recorded = e.recorded()
 	req.unanswered = req.Recorded == nil
-	req.Error = e.Response.Error
-	if preflight != nil && req.Error == "" {
-		req.Error = preflight.Response.Error
-	}
 	req.RedirectedFrom = r.redirectedFrom(i)
 	req.inferCredentials()
 	return req
@@ -206,32 +193,29 @@ func (r *reader) request(i int, preflight *entry) Request {
 
 // alone makes the request of a preflight whose request is not in the file.
 func (r *reader) alone(i int) Request {
-	e := &r.entries[i]
-	req := r.bare(i)
-	req.setHeaders(e.lines())
-	r.fallBack(&req, e)
-	req.RecordedPreflight = e.recorded()
+	req := r.bare(i, nil)
+	req.RecordedPreflight = r.entries[i].recorded()
 	req.unanswered = req.RecordedPreflight == nil
-	req.Error = e.Response.Error
 	req.Initiator = ""
 	return req
 }
 
-// bare is a request with what an entry says itself.
-func (r *reader) bare(i int) Request {
+// bare is a request with what an entry says itself, and its preflight of the origin.
+func (r *reader) bare(i int, preflight *entry) Request {
 	e := &r.entries[i]
-	return Request{
-		Method: e.Request.Method, URL: e.Request.URL,
+	req := Request{
+		Method: e.Request.Method, URL: e.Request.URL, Error: e.Response.Error,
 		Initiator: initiators[e.ResourceType], Source: fmt.Sprintf("log.entries[%d]", i),
 	}
-}
-
-// fallBack makes the page's URL tell the origin, if nothing else does: Chromium
-// leaves out most headers of a request that it did not send.
-func (r *reader) fallBack(req *Request, e *entry) {
+	if preflight != nil && e.get("origin") == "" {
+		req.setOrigin(preflight.get("origin"), "the Origin header of the preflight")
+	}
+	req.setHeaders(pairs(e.Request.Headers))
+	// Chromium leaves out most headers of a request that it did not send.
 	if origin, err := SentOrigin(r.pages[e.PageRef]); err == nil && origin != "null" {
 		req.setOrigin(origin, "the page's URL")
 	}
+	return req
 }
 
 var httpURL = regexp.MustCompile(`^(?i:https?:)`)
@@ -249,10 +233,8 @@ func (r *reader) cors(i int) bool {
 		return e.get("sec-fetch-site") != "same-origin"
 	case e.provisional() && (e.recorded() == nil || e.Response.Error != "" && !aborted(e.Response.Error)):
 		// It is recorded without the headers that would tell.
-		var req Request
-		req.setHeaders(e.lines())
-		r.fallBack(&req, e)
-		return slices.Contains([]string{"fetch", "xhr", "font"}, e.ResourceType) && !fetch.SameOrigin(req.Origin, e.Request.URL)
+		scripted := slices.Contains([]string{"fetch", "xhr", "font"}, e.ResourceType)
+		return scripted && !fetch.SameOrigin(r.bare(i, nil).Origin, e.Request.URL)
 	}
 	return false
 }
@@ -328,10 +310,6 @@ func (e *entry) get(name string) string {
 		}
 	}
 	return ""
-}
-
-func (e *entry) lines() [][2]string {
-	return pairs(e.Request.Headers)
 }
 
 // recorded is the answer, nil if there is none.

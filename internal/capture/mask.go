@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -34,27 +35,18 @@ var valueCounts = set("accept", "accept-language", "content-language", "content-
 // query, and the fragment, which browsers don't send.
 func MaskURL(url string) string { return maskURL(url, MaskPath) }
 
+// authority takes a URL apart: what stands before the authority, it, and the path.
+var authority = regexp.MustCompile(`(?s)^((?:[^:]*:[/\\])?[/\\]*)([^/\\]*)(.*)$`)
+
 func maskURL(url string, maskPath func(path string) string) string {
 	url, _, _ = strings.Cut(url, "#")
 	url, query, asks := strings.Cut(url, "?")
-	start := 0
-	if i := strings.Index(url, ":"); i >= 0 && (strings.HasPrefix(url[i+1:], "/") || strings.HasPrefix(url[i+1:], `\`)) {
-		start = i + 1
+	m := authority.FindStringSubmatch(url)
+	before, host, path := m[1], m[2], m[3]
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		host = mask + host[at:]
 	}
-	for start < len(url) && (url[start] == '/' || url[start] == '\\') {
-		start++
-	}
-	end := len(url)
-	if i := strings.IndexAny(url[start:], `/\`); i >= 0 {
-		end = start + i
-	}
-	path := maskPath(url[end:])
-	if at := strings.LastIndexByte(url[start:end], '@'); at >= 0 {
-		url = url[:start] + mask + url[start+at:end]
-	} else {
-		url = url[:end]
-	}
-	url += path
+	url = before + host + maskPath(path)
 	if asks {
 		url += "?" + maskQuery(query)
 	}
@@ -65,7 +57,7 @@ func maskURL(url string, maskPath func(path string) string) string {
 // tokens, as in links that reset a password and in webhooks, and the values of parameters
 // such as ";jsessionid=…".
 func MaskPath(path string) string {
-	return eachPart(path, `/\`, func(segment string) string {
+	return pathSegment.ReplaceAllStringFunc(path, func(segment string) string {
 		segment, parameters, asks := strings.Cut(segment, ";")
 		if looksLikeToken(segment) {
 			segment = mask
@@ -77,38 +69,18 @@ func MaskPath(path string) string {
 	})
 }
 
-// eachPart is a text with what change makes of its parts, between separators.
-func eachPart(text, separators string, change func(part string) string) string {
-	var b strings.Builder
-	for {
-		end := strings.IndexAny(text, separators)
-		if end < 0 {
-			return b.String() + change(text)
-		}
-		b.WriteString(change(text[:end]) + text[end:end+1])
-		text = text[end+1:]
-	}
-}
+var (
+	pathSegment    = regexp.MustCompile(`[^/\\]+`)
+	queryParameter = regexp.MustCompile(`[^&;]+`)
+	twoDigits      = regexp.MustCompile(`(?s)[0-9].*[0-9]`)
+	twoLetters     = regexp.MustCompile(`(?s)[A-Za-z].*[A-Za-z]`)
+)
 
 // looksLikeToken reports whether a segment of a path looks like a key, a JSON Web Token or
 // a random name: long, with letters and digits in one word.
 func looksLikeToken(segment string) bool {
-	if strings.HasPrefix(segment, "eyJ") {
-		return true // the beginning of JSON, {", in Base64
-	}
-	if len(segment) < 20 {
-		return false
-	}
-	var digits, letters int
-	for i := range len(segment) {
-		switch c := segment[i]; {
-		case '0' <= c && c <= '9':
-			digits++
-		case 'a' <= c|0x20 && c|0x20 <= 'z':
-			letters++
-		}
-	}
-	return digits >= 2 && letters >= 2
+	return strings.HasPrefix(segment, "eyJ") || // the beginning of JSON, {", in Base64
+		len(segment) >= 20 && twoDigits.MatchString(segment) && twoLetters.MatchString(segment)
 }
 
 // Stem is the part of a path before the first segment that MaskPath masks, without a slash
@@ -133,16 +105,14 @@ func Stem(path string) string {
 
 // maskQuery masks the values of a query, and what isn't a parameter with a name.
 func maskQuery(query string) string {
-	return eachPart(query, "&;", func(parameter string) string {
+	return queryParameter.ReplaceAllStringFunc(query, func(parameter string) string {
 		switch name, value, named := strings.Cut(parameter, "="); {
-		case named && value != "":
-			return name + "=" + mask
-		case named:
-			return name + "="
-		case name != "":
+		case !named:
 			return mask
+		case value != "":
+			return name + "=" + mask
 		}
-		return ""
+		return parameter
 	})
 }
 

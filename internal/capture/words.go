@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
@@ -33,31 +34,36 @@ func shellArguments(script string) (args, warnings []string, err error) {
 		return nil, nil, errors.New("no curl command in this; copy a request with 'Copy as cURL'")
 	}
 	if len(calls) > 1 {
-		warnings = append(warnings, onlyFirst(len(calls)))
+		warnings = append(warnings, fmt.Sprintf("only the first of %d curl commands is looked at", len(calls)))
 	}
 	for _, word := range calls[0] {
-		text := unquote(script, word.Parts, false, &warnings)
-		args = append(args, text)
+		args = append(args, unquote(script, word.Parts, unquotedEscape, &warnings))
 	}
 	return args, warnings, nil
 }
 
-func onlyFirst(n int) string {
-	return fmt.Sprintf("only the first of %d curl commands is looked at", n)
-}
+// The backslashes that a shell removes, with what stays behind each: not a line's end.
+var (
+	unquotedEscape = regexp.MustCompile(`\\(?:\n|(.))`)
+	quotedEscape   = regexp.MustCompile("\\\\(?:\n|([$`\"\\\\]))")
+)
 
 // unquote returns the text of the parts of a word. What a shell would put in, such
 // as a variable's value, stays as it is written.
-func unquote(script string, parts []syntax.WordPart, quoted bool, warnings *[]string) string {
+func unquote(script string, parts []syntax.WordPart, escape *regexp.Regexp, warnings *[]string) string {
 	var text strings.Builder
 	for _, part := range parts {
 		switch part := part.(type) {
 		case *syntax.Lit:
-			text.WriteString(unescape(part.Value, quoted))
+			text.WriteString(escape.ReplaceAllString(part.Value, "$1"))
 		case *syntax.SglQuoted:
-			text.WriteString(ansiC(part))
+			value := part.Value
+			if formatted, _, err := expand.Format(nil, value, nil); part.Dollar && err == nil {
+				value, _, _ = strings.Cut(formatted, "\x00") // as the shell does
+			}
+			text.WriteString(value)
 		case *syntax.DblQuoted:
-			text.WriteString(unquote(script, part.Parts, true, warnings))
+			text.WriteString(unquote(script, part.Parts, quotedEscape, warnings))
 		default:
 			source := script[part.Pos().Offset():part.End().Offset()]
 			*warnings = append(*warnings, fmt.Sprintf("%s is taken as it stands; write its value, if it matters", expansion(part, source)))
@@ -80,34 +86,6 @@ func expansion(part syntax.WordPart, source string) string {
 		return "$(…)"
 	}
 	return "an expansion of the shell"
-}
-
-// ansiC returns the text of a string in single quotes, with the escapes of $'...'.
-func ansiC(part *syntax.SglQuoted) string {
-	if !part.Dollar {
-		return part.Value
-	}
-	text, _, err := expand.Format(nil, part.Value, nil)
-	if err != nil {
-		return part.Value
-	}
-	text, _, _ = strings.Cut(text, "\x00") // As the shell does.
-	return text
-}
-
-// unescape removes the backslashes that a shell removes, outside of quotes or
-// inside of double quotes.
-func unescape(s string, quoted bool) string {
-	var text strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) && (!quoted || strings.IndexByte("$`\"\\\n", s[i+1]) >= 0) {
-			if i++; s[i] == '\n' {
-				continue
-			}
-		}
-		text.WriteByte(s[i])
-	}
-	return text.String()
 }
 
 // cmdArguments returns the arguments of the first curl command that is written for
