@@ -44,10 +44,10 @@ const (
 )
 
 // expectations reads what is expected of a test.
-func (l *loader) expectations(test *document.Node, path string, t *Test) {
-	n := test.Get("expect")
+func (l *loader) expectations(of *document.Node, path string, t *test) {
+	n := of.Get("expect")
 	if n == nil || n.Kind != document.Object || len(n.Members) == 0 {
-		l.fail(problem.Missing, cmp.Or(n, test), path, "is missing", "write at least the verdict, allowed or blocked")
+		l.fail(problem.Missing, cmp.Or(n, of), path, "is missing", "write at least the verdict, allowed or blocked")
 		return
 	}
 	var names []string

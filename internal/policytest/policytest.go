@@ -20,21 +20,63 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
-// A Suite is a file of tests of one configuration.
-type Suite struct {
-	// Name is the file's name.
-	Name string
-	// Tests are the tests in the file's order.
-	Tests []*Test
-
-	rules []config.Rule
+// A Report is a file of tests and what came of them.
+type Report struct {
+	// File is the file's name.
+	File    string
+	Results []Result
 }
 
-// A Test is a request, and what is expected of it.
-type Test struct {
-	// Name is unique in the suite.
+// A Result is what came of a test.
+type Result struct {
+	// Name is unique in the file.
 	Name string
+	// Failures say what isn't as it is expected, at the place of the expectation. There
+	// are none if the test has passed.
+	Failures []*document.Finding
+}
 
+// Failed is the number of tests that failed.
+func (r *Report) Failed() (n int) {
+	for _, result := range r.Results {
+		if len(result.Failures) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Run runs the tests of a file, or says that it can't. Read reads the file that the tests
+// name.
+func Run(name, text string, read func(name string) (text string, err error)) Report {
+	file, failed := document.ParseAs("the test file", name, text)
+	if failed != nil {
+		return broken(name, failed)
+	}
+	l := &loader{file: file, names: map[string]bool{}}
+	l.load(read)
+	if len(l.findings) > 0 {
+		document.Sort(l.findings)
+		return broken(name, l.findings...)
+	}
+	report := Report{File: name}
+	for _, t := range l.tests {
+		report.Results = append(report.Results, Result{t.name, t.failures(l.rules)})
+	}
+	return report
+}
+
+// Unreadable is the report of a file that can't be read.
+func Unreadable(name string, err error) Report { return broken(name, document.Unreadable(name, err)) }
+
+// broken is the report of a file that can't be run.
+func broken(name string, findings ...*document.Finding) Report {
+	return Report{name, []Result{{"the file can be run", findings}}}
+}
+
+// A test is a request, and what is expected of it.
+type test struct {
+	name    string
 	request fetch.Request
 	browser bool // an origin is given, so a browser makes the request
 	route   string
@@ -49,50 +91,42 @@ type expectation struct {
 	check func(e *explain.Explanation, want *document.Node) string
 }
 
-// A Result is what came of a test.
-type Result struct {
-	*Test
-	// Failures say what isn't as it is expected, at the place of the expectation. There
-	// are none if the test has passed.
-	Failures []*document.Finding
-}
-
-// Run runs the tests.
-func (s *Suite) Run() (results []Result) {
-	for _, t := range s.Tests {
-		r := Result{Test: t}
-		e := t.explain(s.rules)
-		for _, x := range t.expect {
-			if got := x.check(e, x.node); got != "" {
-				r.Failures = append(r.Failures, x.node.Finding(problem.Unexpected, x.path, got, ""))
-			}
-		}
-		results = append(results, r)
-	}
-	return results
-}
-
-func (t *Test) explain(rules []config.Rule) *explain.Explanation {
+// failures runs the test.
+func (t *test) failures(rules []config.Rule) (list []*document.Finding) {
+	ask := explain.WithoutOrigin
 	if t.browser {
-		return explain.Explain(rules, t.request, t.route)
+		ask = explain.Explain
 	}
-	return explain.WithoutOrigin(rules, t.request, t.route)
+	e := ask(rules, t.request, t.route)
+	for _, x := range t.expect {
+		if got := x.check(e, x.node); got != "" {
+			list = append(list, x.node.Finding(problem.Unexpected, x.path, got, ""))
+		}
+	}
+	return list
 }
 
-// Load reads a file of tests. The suite is nil if there is anything wrong with it, or
-// with the configuration that it tests. Read reads the file that it names.
-func Load(file *document.File, read func(name string) (text string, err error)) (*Suite, []*document.Finding) {
-	l := &loader{file: file, suite: &Suite{Name: file.Name}}
-	if len(file.Documents) != 1 {
+// A loader reads a file of tests, and finds what is wrong with it or with the configuration
+// that it tests.
+type loader struct {
+	file     *document.File
+	rules    []config.Rule
+	tests    []*test
+	names    map[string]bool // of the tests
+	findings []*document.Finding
+}
+
+func (l *loader) load(read func(name string) (text string, err error)) {
+	if len(l.file.Documents) != 1 {
 		l.report(0, problem.New(problem.WrongType, "tests",
-			fmt.Sprintf("the file has %d documents", len(file.Documents)), "write one, with configuration and tests"))
-		return nil, l.findings
+			fmt.Sprintf("the file has %d documents", len(l.file.Documents)), "write one, with configuration and tests"))
+		return
 	}
-	root := file.Documents[0]
+	root := l.file.Documents[0]
 	if manifest.IsConfiguration(root) {
 		l.fail(problem.WrongType, root, "configuration", "is a configuration, not a file of tests",
-			"run corsctl validate "+file.Name+", or write a file of tests that names it")
-		return nil, l.findings
+			"run corsctl validate "+l.file.Name+", or write a file of tests that names it")
+		return
 	}
 	l.fields(root, "", "configuration", "tests")
 	l.configuration(root, read)
@@ -101,21 +135,9 @@ func Load(file *document.File, read func(name string) (text string, err error)) 
 		l.fail(problem.Missing, cmp.Or(tests, root), "tests", "is missing or has no test",
 			"write a list of tests, each with name, request and expect")
 	}
-	names := map[string]bool{}
 	for i, n := range tests.List() {
-		l.test(n, "tests["+strconv.Itoa(i)+"]", names)
+		l.test(n, "tests["+strconv.Itoa(i)+"]")
 	}
-	if len(l.findings) > 0 {
-		document.Sort(l.findings)
-		return nil, l.findings
-	}
-	return l.suite, nil
-}
-
-type loader struct {
-	file     *document.File
-	suite    *Suite
-	findings []*document.Finding
 }
 
 func (l *loader) fail(kind problem.Kind, at *document.Node, path, what, instead string) {
@@ -153,11 +175,11 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 		return
 	}
 	configuration, findings := plugin.Parse()
-	l.suite.rules = plugin.Rules()
+	l.rules = plugin.Rules()
 	switch {
 	case configuration == nil:
 		l.findings = append(l.findings, slices.DeleteFunc(findings, func(f *document.Finding) bool { return f.Warning })...)
-	case len(l.suite.rules) == 0:
+	case len(l.rules) == 0:
 		l.fail(problem.Missing, n, path, "has no policies of its own", "give the document that its policy source serves")
 	}
 }
@@ -197,30 +219,30 @@ func (l *loader) plugin(root *document.Node, path string, read func(string) (str
 }
 
 // test reads one test.
-func (l *loader) test(n *document.Node, path string, names map[string]bool) {
+func (l *loader) test(n *document.Node, path string) {
 	if n.Kind != document.Object {
 		l.fail(problem.WrongType, n, path, "is not an object", "write name, request and expect")
 		return
 	}
 	l.fields(n, path, "name", "request", "expect")
-	t := &Test{Name: n.Get("name").String()}
+	t := &test{name: n.Get("name").String()}
 	switch {
-	case t.Name == "":
+	case t.name == "":
 		l.fail(problem.Missing, n, path+".name", "is missing", "say what the test is about")
-	case names[t.Name]:
-		l.fail(problem.Duplicate, n.Get("name"), path+".name", strconv.Quote(t.Name)+" is the name of another test too",
+	case l.names[t.name]:
+		l.fail(problem.Duplicate, n.Get("name"), path+".name", strconv.Quote(t.name)+" is the name of another test too",
 			"give each test a name of its own")
 	}
-	names[t.Name] = true
+	l.names[t.name] = true
 	l.request(n, path+".request", t)
 	l.expectations(n, path+".expect", t)
-	l.suite.Tests = append(l.suite.Tests, t)
+	l.tests = append(l.tests, t)
 }
 
-func (l *loader) request(test *document.Node, path string, t *Test) {
-	n := test.Get("request")
+func (l *loader) request(of *document.Node, path string, t *test) {
+	n := of.Get("request")
 	if n == nil || n.Kind != document.Object {
-		l.fail(problem.Missing, cmp.Or(n, test), path, "is missing", "write origin, method, url, headers, credentials and route, as far as they matter")
+		l.fail(problem.Missing, cmp.Or(n, of), path, "is missing", "write origin, method, url, headers, credentials and route, as far as they matter")
 		return
 	}
 	l.fields(n, path, "origin", "method", "url", "route", "headers", "credentials", "private_network")

@@ -11,44 +11,6 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
-// A Report is a suite and what came of it.
-type Report struct {
-	Suite   *Suite
-	Results []Result
-}
-
-// Run runs the tests of a file, or says that it can't. Read reads the file that the tests
-// name.
-func Run(name, text string, read func(name string) (text string, err error)) Report {
-	file, failed := document.ParseAs("the test file", name, text)
-	if failed != nil {
-		return broken(name, failed)
-	}
-	suite, findings := Load(file, read)
-	if suite == nil {
-		return broken(name, findings...)
-	}
-	return Report{suite, suite.Run()}
-}
-
-// Unreadable is the report of a file that can't be read.
-func Unreadable(name string, err error) Report { return broken(name, document.Unreadable(name, err)) }
-
-// broken is the report of a file that can't be run.
-func broken(name string, findings ...*document.Finding) Report {
-	return Report{&Suite{Name: name}, []Result{{&Test{Name: "the file can be run"}, findings}}}
-}
-
-// Failed is the number of tests that failed.
-func (r *Report) Failed() (n int) {
-	for _, result := range r.Results {
-		if len(result.Failures) > 0 {
-			n++
-		}
-	}
-	return n
-}
-
 // JSON are reports as [encoding/json] takes them.
 func JSON(reports []Report) any {
 	type result struct {
@@ -62,7 +24,7 @@ func JSON(reports []Report) any {
 	}
 	suites := []suite{}
 	for _, r := range reports {
-		s := suite{File: r.Suite.Name, Tests: []result{}}
+		s := suite{File: r.File, Tests: []result{}}
 		for _, x := range r.Results {
 			s.Tests = append(s.Tests, result{x.Name, len(x.Failures) == 0, document.JSON(x.Failures)})
 		}
@@ -101,9 +63,9 @@ func JUnit(w io.Writer, reports []Report) error {
 	}
 	var all testSuites
 	for _, r := range reports {
-		suite := testSuite{Name: r.Suite.Name, Tests: len(r.Results), Failures: r.Failed(), Time: "0"}
+		suite := testSuite{Name: r.File, Tests: len(r.Results), Failures: r.Failed(), Time: "0"}
 		for _, result := range r.Results {
-			c := testCase{Name: result.Name, ClassName: r.Suite.Name, File: r.Suite.Name, Time: "0"}
+			c := testCase{Name: result.Name, ClassName: r.File, File: r.File, Time: "0"}
 			if len(result.Failures) > 0 {
 				c.Failure = &failure{Type: "expectation", Message: result.Failures[0].What, Text: strings.Join(result.lines(), "\n")}
 			}
@@ -133,17 +95,11 @@ func (r *Result) lines() (lines []string) {
 // (https://testanything.org/tap-version-14-specification.html).
 func TAP(w io.Writer, reports []Report) error {
 	var b strings.Builder
-	b.WriteString("TAP version 14\n")
 	n := 0
-	for _, r := range reports {
-		n += len(r.Results)
-	}
-	fmt.Fprintf(&b, "1..%d\n", n)
-	n = 0
 	for _, r := range reports {
 		for _, result := range r.Results {
 			n++
-			name := escapeTAP.Replace(problem.Printable(r.Suite.Name+": "+result.Name, ' '))
+			name := escapeTAP.Replace(problem.Printable(r.File+": "+result.Name, ' '))
 			if len(result.Failures) == 0 {
 				fmt.Fprintf(&b, "ok %d - %s\n", n, name)
 				continue
@@ -155,7 +111,7 @@ func TAP(w io.Writer, reports []Report) error {
 			b.WriteString("  ...\n")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := fmt.Fprintf(w, "TAP version 14\n1..%d\n%s", n, b.String())
 	return err
 }
 
