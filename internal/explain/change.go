@@ -41,7 +41,7 @@ func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key match.K
 		e.changeMatch(rules, key)
 		return
 	}
-	ed := &editor{rule: rule, config: clone(rule.Config), request: e.Request}
+	ed := &editor{rule: rule, config: rule.Config, request: e.Request}
 	if !ed.edit(e.Exchange) {
 		e.Changes = []Change{{Edit: ed.impossible}}
 		return
@@ -64,18 +64,10 @@ func (ed *editor) edit(exchange *Exchange) bool {
 	return true
 }
 
-func clone(c cors.Config) cors.Config {
-	c.AllowOrigins = slices.Clone(c.AllowOrigins)
-	c.AllowMethods = slices.Clone(c.AllowMethods)
-	c.AllowHeaders = slices.Clone(c.AllowHeaders)
-	c.ExposeHeaders = slices.Clone(c.ExposeHeaders)
-	return c
-}
-
 // An editor edits a policy.
 type editor struct {
 	rule       *config.Rule
-	config     cors.Config
+	config     cors.Config // whose lists are the rule's until they are edited
 	request    fetch.Request
 	edits      []edit         // one for each field, in the order in which they were made
 	impossible string         // why no edit helps
@@ -99,14 +91,14 @@ func (ed *editor) next(e *Exchange) bool {
 	}
 	switch d.Reason {
 	case cors.OriginNotAllowed:
-		c.AllowOrigins = append(c.AllowOrigins, cors.OriginEntry{Text: ed.request.Origin})
+		c.AllowOrigins = append(slices.Clip(c.AllowOrigins), cors.OriginEntry{Text: ed.request.Origin})
 		return ed.add("allow_origins", ed.request.Origin)
 	case cors.MethodNotAllowed:
-		c.AllowMethods = append(c.AllowMethods, ed.request.Method)
+		c.AllowMethods = append(slices.Clip(c.AllowMethods), ed.request.Method)
 		return ed.add("allow_methods", ed.request.Method)
 	case cors.HeaderNotAllowed, cors.AuthorizationNotAllowed:
 		name := ed.missingHeader()
-		c.AllowHeaders = append(c.AllowHeaders, name)
+		c.AllowHeaders = append(slices.Clip(c.AllowHeaders), name)
 		return ed.add("allow_headers", name)
 	case cors.Allowed:
 		return ed.browser(e.Blocked)
@@ -117,20 +109,12 @@ func (ed *editor) next(e *Exchange) bool {
 
 // missingHeader is the first header that the preflight asks for and the policy lacks.
 func (ed *editor) missingHeader() string {
-	for name := range strings.SplitSeq(requestedHeaders(ed.request.Preflight()), ",") {
+	requested := strings.Join(request("OPTIONS", ed.request.Preflight()).RequestHeaders, ",")
+	for name := range strings.SplitSeq(requested, ",") {
 		listed := slices.ContainsFunc(ed.config.AllowHeaders, func(h string) bool { return strings.EqualFold(h, name) })
 		covered := slices.Contains(ed.config.AllowHeaders, "*") && name != "authorization"
 		if !listed && !covered {
 			return http.CanonicalHeaderKey(name)
-		}
-	}
-	return ""
-}
-
-func requestedHeaders(lines [][2]string) string {
-	for _, line := range lines {
-		if line[0] == "Access-Control-Request-Headers" {
-			return line[1]
 		}
 	}
 	return ""
@@ -143,9 +127,9 @@ func (ed *editor) browser(b *fetch.Blocked) bool {
 	case fetch.WildcardWithCredentials, fetch.AllowCredentialsNotTrue:
 		own := cors.OriginEntry{Text: ed.request.Origin}
 		if every := (cors.OriginEntry{Text: "*"}); slices.Contains(c.AllowOrigins, every) {
-			c.AllowOrigins = slices.DeleteFunc(c.AllowOrigins, func(o cors.OriginEntry) bool { return o == every })
+			c.AllowOrigins = slices.DeleteFunc(slices.Clone(c.AllowOrigins), func(o cors.OriginEntry) bool { return o == every })
 			if !slices.Contains(c.AllowOrigins, own) {
-				c.AllowOrigins = append(c.AllowOrigins, own)
+				c.AllowOrigins = append(slices.Clip(c.AllowOrigins), own)
 			}
 			ed.set("allow_origins", `write the origins that may send credentials instead of "*", such as `+strconv.Quote(ed.request.Origin))
 		}
@@ -159,7 +143,7 @@ func (ed *editor) browser(b *fetch.Blocked) bool {
 		c.AllowPrivateNetwork = true
 		return ed.set("allow_private_network", "write true")
 	case fetch.AuthorizationNotListed:
-		c.AllowHeaders = append(c.AllowHeaders, "Authorization")
+		c.AllowHeaders = append(slices.Clip(c.AllowHeaders), "Authorization")
 		return ed.add("allow_headers", "Authorization")
 	}
 	ed.impossible = "no change of the policy helps: " + b.Error()
@@ -252,11 +236,10 @@ func newWarnings(before, problems []cors.Problem) (list []cors.Problem) {
 	return list
 }
 
+// inOneLine is a problem without its place.
 func inOneLine(p cors.Problem) string {
-	if p.Instead == "" {
-		return p.What
-	}
-	return p.What + "; " + p.Instead
+	p.Field = ""
+	return p.Message()
 }
 
 // changeMatch finds a policy that would allow the request, if it covered it.
@@ -341,12 +324,4 @@ func arrange(rules []config.Rule) (ok bool, problems []cors.Problem) {
 func pathOf(key match.Key) string {
 	path, _, _ := strings.Cut(key.Path, "?")
 	return path
-}
-
-// upperMethod is the method that a page probably means with one in lower case, or "".
-func upperMethod(method string) string {
-	if upper := strings.ToUpper(method); upper != method {
-		return upper
-	}
-	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
@@ -54,14 +55,8 @@ func Explain(rules []config.Rule, r fetch.Request, route string) *Explanation {
 	e := &Explanation{Request: r}
 	typed := e.normalize()
 	key := Key(r.URL, route)
-	var rule *config.Rule
-	e.Choices, rule = choose(rules, key)
-	if rule == nil {
-		e.Exchange = Run(nil, e.Request)
-	} else {
-		policy, _ := cors.Compile(rule.Config) // it is valid
-		e.Exchange = Run(policy, e.Request)
-	}
+	choices, rule, policy := choose(rules, key)
+	e.Choices, e.Exchange = choices, Run(policy, e.Request)
 	if e.Blocked != nil {
 		e.change(rules, rule, key)
 	}
@@ -80,14 +75,11 @@ const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflig
 // WithoutOrigin explains a request that has no Origin header, because no page makes it
 // or because it is not for another origin: no browser decides on its answer.
 func WithoutOrigin(rules []config.Rule, r fetch.Request, route string) *Explanation {
-	e := &Explanation{Request: r, Exchange: &Exchange{}}
-	var rule *config.Rule
-	e.Choices, rule = choose(rules, Key(r.URL, route))
-	if rule != nil {
-		e.Policy, _ = cors.Compile(rule.Config)
+	choices, _, policy := choose(rules, Key(r.URL, route))
+	actual, decision := answer(policy, r.Method, r.Headers)
+	return &Explanation{
+		Exchange: &Exchange{Policy: policy, Actual: actual, ActualDecision: decision}, Request: r, Choices: choices,
 	}
-	e.Actual, e.ActualDecision = answer(e.Policy, r.Method, r.Headers)
-	return e
 }
 
 // Because is why the browser blocks the request: the filter's reason where it has one,
@@ -99,41 +91,39 @@ func (e *Explanation) Because() string {
 	return e.Blocked.Error()
 }
 
-// SubjectToCORS reports whether CORS has a say in the request: it is for another
-// origin, and in a mode in which answers are checked.
-func (e *Explanation) SubjectToCORS() bool { return e.Request.CORS() }
-
 // choose finds the policy that applies, and says so of each.
-func choose(rules []config.Rule, key match.Key) (choices []Choice, applies *config.Rule) {
+func choose(rules []config.Rule, key match.Key) (choices []Choice, applies *config.Rule, policy *cors.Policy) {
 	type matching struct {
+		Choice
 		rule *config.Rule
 		fit  match.Claim
 	}
 	var matches []matching
+	var others []Choice
 	for i := range rules {
-		if fit, ok := rules[i].Match.Fit(key); ok {
-			matches = append(matches, matching{&rules[i], fit})
+		r := &rules[i]
+		c := Choice{Path: r.Path, Name: r.Config.Name, Offset: r.Offset}
+		if fit, ok := r.Match.Fit(key); ok {
+			matches = append(matches, matching{c, r, fit})
+			continue
 		}
-	}
-	slices.SortStableFunc(matches, func(a, b matching) int { return b.fit.Compare(a.fit) })
-	taken := map[*config.Rule]bool{}
-	for i, m := range matches {
-		taken[m.rule] = true
-		c := Choice{Path: m.rule.Path, Name: m.rule.Config.Name, Offset: m.rule.Offset, Applies: i == 0, Matches: true, Why: "it matches " + inWords(m.fit)}
-		if i > 0 {
-			c.Why += ", and " + lessSpecific(matches[0].fit, m.fit)
-		}
-		choices = append(choices, c)
-	}
-	for i := range rules {
-		if r := &rules[i]; !taken[r] {
-			choices = append(choices, Choice{Path: r.Path, Name: r.Config.Name, Offset: r.Offset, Why: noMatch(r.Match, key)})
-		}
+		c.Why = noMatch(r.Match, key)
+		others = append(others, c)
 	}
 	if len(matches) == 0 {
-		return choices, nil
+		return others, nil, nil
 	}
-	return choices, matches[0].rule
+	slices.SortStableFunc(matches, func(a, b matching) int { return b.fit.Compare(a.fit) })
+	best := matches[0]
+	for i, m := range matches {
+		m.Applies, m.Matches, m.Why = i == 0, true, "it matches "+inWords(m.fit)
+		if i > 0 {
+			m.Why += ", and " + lessSpecific(best.fit, m.fit)
+		}
+		choices = append(choices, m.Choice)
+	}
+	policy, _ = cors.Compile(best.rule.Config) // it is valid
+	return append(choices, others...), best.rule, policy
 }
 
 // inWords says what of a match covers a request.
@@ -194,7 +184,7 @@ func noMatch(m match.Match, key match.Key) string {
 func (e *Explanation) hint(rule *config.Rule) {
 	r := e.Request
 	add := func(format string, args ...any) { e.Hints = append(e.Hints, fmt.Sprintf(format, args...)) }
-	if !e.SubjectToCORS() {
+	if !r.CORS() {
 		switch {
 		case e.Blocked != nil: // It isn't sent, and the verdict says why.
 		case r.Mode == fetch.ModeNoCORS:
@@ -228,7 +218,7 @@ func (e *Explanation) hint(rule *config.Rule) {
 	if e.Blocked == nil && e.Preflight != nil {
 		add("%s", remembered(e.Preflight.Headers))
 	}
-	if upper := upperMethod(r.Method); upper != "" && e.Preflight != nil {
+	if upper := strings.ToUpper(r.Method); upper != r.Method && e.Preflight != nil {
 		add("methods compare by case: if the page means %s, it must write it so", upper)
 	}
 }

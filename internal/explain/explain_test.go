@@ -385,7 +385,7 @@ func TestHints(t *testing.T) {
 		if test.want == "" && e.Hints != nil || test.want != "" && !slices.Contains(e.Hints, test.want) {
 			t.Errorf("%s, mode %q: got %q, want %q", test.origin, test.mode, e.Hints, test.want)
 		}
-		if isSubject := e.SubjectToCORS(); isSubject != (test.mode == fetch.ModeCORS && !strings.HasPrefix(test.origin, "https://api.example")) {
+		if isSubject := e.Request.CORS(); isSubject != (test.mode == fetch.ModeCORS && !strings.HasPrefix(test.origin, "https://api.example")) {
 			t.Errorf("%s, mode %q: subject to CORS: %v", test.origin, test.mode, isSubject)
 		}
 	}

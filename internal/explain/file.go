@@ -99,16 +99,13 @@ type preflightJSON struct {
 }
 
 type blockedJSON struct {
-	Reason   fetch.BlockReason `json:"reason"`
-	Because  string            `json:"because"`
-	Step     string            `json:"step"`
-	Section  string            `json:"section"`
-	Filter   string            `json:"filter,omitempty"`
-	Details  string            `json:"response_code_details,omitempty"`
-	Chromium struct {
-		Name    string `json:"cors_error,omitempty"`
-		Message string `json:"message,omitempty"`
-	} `json:"chromium"`
+	Reason   fetch.BlockReason   `json:"reason"`
+	Because  string              `json:"because"`
+	Step     string              `json:"step"`
+	Section  string              `json:"section"`
+	Filter   string              `json:"filter,omitempty"`
+	Details  string              `json:"response_code_details,omitempty"`
+	Chromium fetch.ChromiumError `json:"chromium"`
 }
 
 type changeJSON struct {
@@ -164,13 +161,12 @@ func (e *FileExplanation) blockedJSON() *blockedJSON {
 		return nil
 	}
 	b := &blockedJSON{
-		Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(), Details: e.Details(),
+		Reason: e.Blocked.Reason, Because: e.Because(), Step: e.Blocked.Step(), Section: e.Blocked.Section(),
+		Details: e.Details(), Chromium: e.Chromium(),
 	}
 	if d := e.Decision(); d != nil {
 		b.Filter = d.Reason.String()
 	}
-	chromium := e.Chromium()
-	b.Chromium.Name, b.Chromium.Message = chromium.Name, chromium.Message
 	return b
 }
 

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 // it, as people do who probe with curl.
 func (e *Explanation) asTyped(typed string) {
 	r := e.Request
-	if typed == r.Origin || e.Policy == nil || e.Actual == nil && e.Preflight == nil || !e.SubjectToCORS() {
+	if typed == r.Origin || e.Policy == nil || e.Actual == nil && e.Preflight == nil || !r.CORS() {
 		return
 	}
 	r.Origin = typed
@@ -58,13 +59,11 @@ func (e *Explanation) normalize() (typed string) {
 // that has no body, such as that of a call that fails.
 // See https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md.
 func (e *Explanation) grpcWeb(c cors.Config) {
-	isGRPC := false
+	isMark := func(name string) bool { return strings.EqualFold(name, "x-grpc-web") }
+	isGRPC := slices.ContainsFunc(e.Request.UnsafeNames, isMark)
 	for _, h := range e.Request.Headers {
-		isGRPC = isGRPC || strings.EqualFold(h[0], "content-type") && strings.HasPrefix(strings.ToLower(strings.TrimSpace(h[1])), "application/grpc-web") ||
-			strings.EqualFold(h[0], "x-grpc-web")
-	}
-	for _, name := range e.Request.UnsafeNames {
-		isGRPC = isGRPC || strings.EqualFold(name, "x-grpc-web")
+		value := strings.ToLower(strings.TrimSpace(h[1]))
+		isGRPC = isGRPC || isMark(h[0]) || strings.EqualFold(h[0], "content-type") && strings.HasPrefix(value, "application/grpc-web")
 	}
 	if !isGRPC {
 		return

@@ -30,12 +30,12 @@ type ChromiumError struct {
 	// PreflightMissingAllowOriginHeader. It is empty where Chromium has none.
 	//
 	// See https://chromedevtools.github.io/devtools-protocol/tot/Network/#type-CorsError.
-	Name string
+	Name string `json:"cors_error,omitempty"`
 	// Parameter is what goes with it: the value, the method, or the header.
-	Parameter string
+	Parameter string `json:"-"`
 	// Message is what Chromium writes to its console. It is empty where it writes
 	// nothing, or nothing that is about CORS.
-	Message string
+	Message string `json:"message,omitempty"`
 }
 
 // chromiumErrors has Chromium's name of each reason, for actual responses and for
