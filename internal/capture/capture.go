@@ -14,29 +14,18 @@ import (
 
 // A Request is a request of a page, and what was recorded of it.
 type Request struct {
-	Method string
-	URL    string
-	// Origin is the page's origin, "" if nothing tells it.
-	Origin string
+	// Request is what a browser was asked for, its origin "" if nothing tells it. Its headers
+	// are those that the page set, as far as one can tell: without those that only
+	// browsers set, and with a value of Authorization that is masked. Of further
+	// headers a preflight told the names.
+	fetch.Request
 	// OriginFrom is what told the origin, such as "the Referer header". It is worth
 	// saying where it is not the Origin header itself.
 	OriginFrom string
-	// Headers are those that the page set, as far as one can tell: without those
-	// that only browsers set. A value of Authorization is masked.
-	Headers [][2]string
-	// UnsafeNames are further headers, of which a preflight told the names.
-	UnsafeNames []string
-	// Credentials tells that the credentials mode is "include".
-	Credentials bool
-	// CredentialsFrom is what told so, such as "the Cookie header". It is empty if
-	// nothing did, which is no proof: a page can ask for credentials and have none.
+	// CredentialsFrom is what told that the credentials mode is "include", such as "the
+	// Cookie header". It is empty if nothing did, which is no proof: a page can ask for
+	// credentials and have none.
 	CredentialsFrom string
-	// Mode is the request's mode, where it was recorded.
-	Mode fetch.Mode
-	// Initiator is what made the request, in Chromium's words.
-	Initiator string
-	// RedirectedFrom is the URL that redirected to this one, if the record has it.
-	RedirectedFrom string
 	// Source says where in the input the request was, such as "log.entries[12]", which
 	// are counted from 0.
 	Source string
@@ -58,17 +47,8 @@ type Request struct {
 
 // Fetch returns the request as package fetch has it.
 func (r Request) Fetch() fetch.Request {
-	req := fetch.Request{
-		Origin:             r.Origin,
-		URL:                r.URL,
-		Method:             fetch.NormalizeMethod(r.Method),
-		Headers:            r.Headers,
-		UnsafeNames:        r.UnsafeNames,
-		CredentialsInclude: r.Credentials,
-		Mode:               r.Mode,
-		Initiator:          r.Initiator,
-		RedirectedFrom:     r.RedirectedFrom,
-	}
+	req := r.Request
+	req.Method = fetch.NormalizeMethod(r.Method)
 	// There was a preflight, and nothing that the record shows asked for one.
 	preflighted := r.FromPreflight || r.RecordedPreflight != nil
 	req.UseCORSPreflight = preflighted && len(req.PreflightReasons()) == 0
@@ -150,8 +130,8 @@ func (r *Request) setOrigin(origin, from string) {
 }
 
 func (r *Request) setCredentials(from string) {
-	if !r.Credentials {
-		r.Credentials, r.CredentialsFrom = true, from
+	if !r.CredentialsInclude {
+		r.CredentialsInclude, r.CredentialsFrom = true, from
 	}
 }
 

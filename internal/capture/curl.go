@@ -218,7 +218,7 @@ func (c *curl) header(line string) {
 
 // request makes the request of what was read.
 func (c *curl) request() (Request, error) {
-	req := Request{Method: c.requestMethod(), Source: "curl"}
+	req := Request{Request: fetch.Request{Method: c.requestMethod()}, Source: "curl"}
 	if len(c.urls) == 0 {
 		return req, errors.New("the command has no URL; copy the whole command")
 	}

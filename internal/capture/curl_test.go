@@ -32,7 +32,7 @@ var curls = []struct {
 	want     Request // Source is "curl".
 	warnings []string
 }{
-	{"plain", "curl https://api.example.com/v1/items", Request{Method: "GET", URL: apiURL}, nil},
+	{"plain", "curl https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, nil},
 	{"Chromium, bash", `curl --url 'https://api.example.com/v1/items' \
   -X 'PUT' \
   -H 'accept: */*' \
@@ -53,9 +53,10 @@ var curls = []struct {
   -H 'x-trace;' \
   --data-raw $'{"name":"it\'s"}'`,
 		Request{
-			Method: "PUT", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header",
-			Headers:     lines("accept: */*", "accept-language: en-US,en;q=0.9", "content-type: application/json", "x-trace: "),
-			Credentials: true, CredentialsFrom: "the Cookie header",
+			Request: fetch.Request{
+				Method: "PUT", URL: apiURL, Origin: pageURL, Headers: lines("accept: */*", "accept-language: en-US,en;q=0.9", "content-type: application/json", "x-trace: "), CredentialsInclude: true,
+			},
+			OriginFrom: "the Origin header", CredentialsFrom: "the Cookie header",
 		}, nil},
 	{"Chromium, older, with cookies as a header", `curl 'https://api.example.com/v1/items' \
   -H 'authority: api.example.com' \
@@ -64,8 +65,10 @@ var curls = []struct {
   -H 'dnt: 1' \
   --compressed`,
 		Request{
-			Method: "GET", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header",
-			Headers: lines("authority: api.example.com"), Credentials: true, CredentialsFrom: "the Cookie header",
+			Request: fetch.Request{
+				Method: "GET", URL: apiURL, Origin: pageURL, Headers: lines("authority: api.example.com"), CredentialsInclude: true,
+			},
+			OriginFrom: "the Origin header", CredentialsFrom: "the Cookie header",
 		}, nil},
 	{"Chromium, cmd", "curl --url ^\"https://api.example.com/v1/items^\" ^\r\n" +
 		"  -H ^\"content-type: application/json^\" ^\r\n" +
@@ -73,18 +76,22 @@ var curls = []struct {
 		"  -H ^\"x-quote: a^\\^\"b^\\^\\c ^%^PATH^% ^& ^|^\" ^\r\n" +
 		"  --data-raw ^\"^{^\\^\"a^\\^\":^\r\n\r\n1^}^\" &\r\ncurl ^\"https://b.example/^\"",
 		Request{
-			Method: "POST", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header",
-			Headers: lines("content-type: application/json", `x-quote: a"b\c %PATH% & |`),
+			Request: fetch.Request{
+				Method: "POST", URL: apiURL, Origin: pageURL, Headers: lines("content-type: application/json", `x-quote: a"b\c %PATH% & |`),
+			},
+			OriginFrom: "the Origin header",
 		}, []string{"only the first of several commands is looked at"}},
 	{"Chromium, cmd, before carets were before quotes", "curl \"https://api.example.com/v1/items\" ^\r\n" +
 		"  -H \"sec-ch-ua: ^\\^\"Chromium^\\^\";v=^\\^\"100^\\^\"\" ^\r\n" +
 		"  -H \"x-a: ^{1^}\" ^\r\n" +
 		"  -H \"x-b: \"\"quoted\"\" & not\"",
-		Request{Method: "GET", URL: apiURL, Headers: lines("x-a: {1}", `x-b: "quoted" & not`)}, nil},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("x-a: {1}", `x-b: "quoted" & not`)}}, nil},
 	{"Firefox", `curl 'https://api.example.com/v1/items' -X DELETE -H 'User-Agent: Mozilla/5.0' -H 'Accept: */*' -H 'Accept-Language: en-US,en;q=0.5' -H 'Accept-Encoding: gzip, deflate, br, zstd' -H 'Authorization: Bearer eyJhbGciOi.secret' -H 'Origin: https://app.example.com' -H 'Connection: keep-alive' -H 'Referer: https://app.example.com/' -H 'Sec-Fetch-Dest: empty' -H 'Sec-Fetch-Mode: cors' -H 'Sec-Fetch-Site: same-site' -H 'Priority: u=4' -H 'TE: trailers'`,
 		Request{
-			Method: "DELETE", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header",
-			Headers: lines("Accept: */*", "Accept-Language: en-US,en;q=0.5", "Authorization: Bearer ***"),
+			Request: fetch.Request{
+				Method: "DELETE", URL: apiURL, Origin: pageURL, Headers: lines("Accept: */*", "Accept-Language: en-US,en;q=0.5", "Authorization: Bearer ***"),
+			},
+			OriginFrom: "the Origin header",
 		}, nil},
 	{"Firefox, brackets and escapes", `curl 'https://api.example.com/v1/items?a[]=1' \
   --globoff \
@@ -95,8 +102,10 @@ var curls = []struct {
   -H $'X-Name: caf\xe9 \u00fc\041' \
   --data-raw $'a\nb'`,
 		Request{
-			Method: "POST", URL: apiURL + "?a[]=1", Origin: pageURL, OriginFrom: "the Origin header",
-			Headers: lines("Content-Type: text/plain;charset=UTF-8", "X-Name: caf\xe9 \u00fc!"),
+			Request: fetch.Request{
+				Method: "POST", URL: apiURL + "?a[]=1", Origin: pageURL, Headers: lines("Content-Type: text/plain;charset=UTF-8", "X-Name: caf\xe9 \u00fc!"),
+			},
+			OriginFrom: "the Origin header",
 		}, nil},
 	{"Safari", `curl 'https://api.example.com/v1/items' \
 -X 'POST' \
@@ -109,8 +118,10 @@ var curls = []struct {
 -H 'Referer: https://app.example.com/' \
 --data-binary '{}'`,
 		Request{
-			Method: "POST", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header",
-			Headers: lines("Content-Type: application/json", "Accept: application/json"),
+			Request: fetch.Request{
+				Method: "POST", URL: apiURL, Origin: pageURL, Headers: lines("Content-Type: application/json", "Accept: application/json"),
+			},
+			OriginFrom: "the Origin header",
 		}, nil},
 	{"Postman", `curl --location --request PATCH 'https://api.example.com/v1/items' \
 --header 'Content-Type: application/json' \
@@ -118,65 +129,70 @@ var curls = []struct {
 --data '{
     "name": "x"
 }'`,
-		Request{Method: "PATCH", URL: apiURL, Headers: lines("Content-Type: application/json", "Authorization: Bearer ***")}, nil},
+		Request{Request: fetch.Request{Method: "PATCH", URL: apiURL, Headers: lines("Content-Type: application/json", "Authorization: Bearer ***")}}, nil},
 	{"documentation", `curl -X POST "https://api.example.com/v1/items?key=$KEY" \
   -H "X-Api-Key: ${API_KEY}" -H "X-Date: $(date)" -H "Content-Type: application/json" -d "{\"price\": \"\$5\"}"`,
 		Request{
-			Method: "POST", URL: apiURL + "?key=$KEY",
-			Headers: lines("X-Api-Key: ${API_KEY}", "X-Date: $(date)", "Content-Type: application/json"),
+			Request: fetch.Request{
+				Method: "POST", URL: apiURL + "?key=$KEY", Headers: lines("X-Api-Key: ${API_KEY}", "X-Date: $(date)", "Content-Type: application/json"),
+			},
 		}, []string{
 			"$KEY is taken as it stands; write its value, if it matters",
 			"${API_KEY} is taken as it stands; write its value, if it matters",
 			"$(…) is taken as it stands; write its value, if it matters",
 		}},
 	{"in a script", "# Delete it.\n$ sudo FOO=1 /usr/bin/curl -sSkXDELETE https://api.example.com/v1/items 2>&1 | jq . && echo done",
-		Request{Method: "DELETE", URL: apiURL}, nil},
+		Request{Request: fetch.Request{Method: "DELETE", URL: apiURL}}, nil},
 	{"two", "curl https://api.example.com/v1/items; curl -X PUT https://b.example",
-		Request{Method: "GET", URL: apiURL}, []string{"only the first of 2 curl commands is looked at"}},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{"only the first of 2 curl commands is looked at"}},
 	{"next", "curl https://api.example.com/v1/items --next -X PUT https://b.example",
-		Request{Method: "GET", URL: apiURL}, []string{"only the request before --next is looked at"}},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{"only the request before --next is looked at"}},
 	{"a form", "curl -F file=@a.png -F 'b=c;type=text/plain' https://api.example.com/v1/items",
-		Request{Method: "POST", URL: apiURL, Headers: lines("Content-Type: multipart/form-data")}, nil},
+		Request{Request: fetch.Request{Method: "POST", URL: apiURL, Headers: lines("Content-Type: multipart/form-data")}}, nil},
 	{"data", "curl -d a=b --data-urlencode 'c= d' https://api.example.com/v1/items",
-		Request{Method: "POST", URL: apiURL, Headers: lines("Content-Type: application/x-www-form-urlencoded")}, nil},
+		Request{Request: fetch.Request{Method: "POST", URL: apiURL, Headers: lines("Content-Type: application/x-www-form-urlencoded")}}, nil},
 	{"data without a type", "curl -d a=b -H 'Content-Type:' https://api.example.com/v1/items",
-		Request{Method: "POST", URL: apiURL}, nil},
+		Request{Request: fetch.Request{Method: "POST", URL: apiURL}}, nil},
 	{"data in a query", "curl -G -d a=b -d c https://api.example.com/v1/items",
-		Request{Method: "GET", URL: apiURL + "?a=b&c"}, nil},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL + "?a=b&c"}}, nil},
 	{"JSON", "curl --json '{}' -H 'accept: */*' --url=https://api.example.com/v1/items",
-		Request{Method: "POST", URL: apiURL, Headers: lines("accept: */*", "Content-Type: application/json")}, nil},
-	{"head", "curl -I https://api.example.com/v1/items", Request{Method: "HEAD", URL: apiURL}, nil},
-	{"upload", "curl -T - https://api.example.com/v1/items", Request{Method: "PUT", URL: apiURL}, nil},
+		Request{Request: fetch.Request{Method: "POST", URL: apiURL, Headers: lines("accept: */*", "Content-Type: application/json")}}, nil},
+	{"head", "curl -I https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "HEAD", URL: apiURL}}, nil},
+	{"upload", "curl -T - https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "PUT", URL: apiURL}}, nil},
 	{"user", "curl -u user:password -A me -e https://app.example.com/x https://api.example.com/v1/items",
-		Request{Method: "GET", URL: apiURL, Origin: pageURL, OriginFrom: "the Referer header", Headers: lines("Authorization: Basic ***")}, nil},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL, Headers: lines("Authorization: Basic ***")}, OriginFrom: "the Referer header"}, nil},
 	{"bearer", "curl --oauth2-bearer token https://api.example.com/v1/items",
-		Request{Method: "GET", URL: apiURL, Headers: lines("Authorization: Bearer ***")}, nil},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("Authorization: Bearer ***")}}, nil},
 	{"range", "curl -r 0-99 https://api.example.com/v1/items",
-		Request{Method: "GET", URL: apiURL, Headers: lines("Range: bytes=0-99")}, nil},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("Range: bytes=0-99")}}, nil},
 	{"an abbreviation, and a negation", "curl --insec -X PUT --no-progress-meter --no-buffer -o /dev/null -- https://api.example.com/v1/items",
-		Request{Method: "PUT", URL: apiURL}, nil},
-	{"no scheme", "curl localhost:8080/x", Request{Method: "GET", URL: "http://localhost:8080/x"},
+		Request{Request: fetch.Request{Method: "PUT", URL: apiURL}}, nil},
+	{"no scheme", "curl localhost:8080/x", Request{Request: fetch.Request{Method: "GET", URL: "http://localhost:8080/x"}},
 		[]string{"the URL has no scheme, for which curl takes http: http://localhost:8080/x"}},
-	{"globs", `curl 'https://{a,b}.example/[1-3]' https://b.example`, Request{Method: "GET", URL: "https://{a,b}.example/[1-3]"}, []string{
+	{"globs", `curl 'https://{a,b}.example/[1-3]' https://b.example`, Request{Request: fetch.Request{Method: "GET", URL: "https://{a,b}.example/[1-3]"}}, []string{
 		"only the first of 2 URLs is looked at", "curl makes several URLs of https://{a,b}.example/[1-3]; it is taken as it stands"}},
-	{"files", "curl -K conf -H @headers -H broken https://api.example.com/v1/items", Request{Method: "GET", URL: apiURL}, []string{
+	{"files", "curl -K conf -H @headers -H broken https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{
 		"the file of -K conf is not read; write what it has into the command",
 		"the headers in the file of -H @headers are not read; write them into the command",
 		`-H "***" is no header, and curl does not send it; write name: value`}},
 	{"a font", `curl 'https://api.example.com/v1/items' -H 'origin: https://app.example.com' -H 'sec-fetch-dest: font' -H 'sec-fetch-mode: cors'`,
-		Request{Method: "GET", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header", Initiator: "font"}, nil},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "font"}, OriginFrom: "the Origin header"}, nil},
 	{"no-cors", `curl 'https://api.example.com/v1/items' -H 'referer: https://app.example.com/' -H 'sec-fetch-dest: image' -H 'sec-fetch-mode: no-cors' -H 'sec-fetch-storage-access: active'`,
 		Request{
-			Method: "GET", URL: apiURL, Origin: pageURL, OriginFrom: "the Referer header", Initiator: "image", Mode: fetch.ModeNoCORS,
-			Credentials: true, CredentialsFrom: "the Sec-Fetch-Storage-Access header",
+			Request: fetch.Request{
+				Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "image", Mode: fetch.ModeNoCORS, CredentialsInclude: true,
+			},
+			OriginFrom: "the Referer header", CredentialsFrom: "the Sec-Fetch-Storage-Access header",
 		}, nil},
 	{"a preflight", `curl -i -X OPTIONS https://api.example.com/v1/items -H 'Origin: https://app.example.com' \
   -H 'Access-Control-Request-Method: PUT' -H 'Access-Control-Request-Headers: content-type, X-Trace,,x-trace'`,
 		Request{
-			Method: "PUT", URL: apiURL, Origin: pageURL, OriginFrom: "the Origin header",
-			UnsafeNames: []string{"content-type", "x-trace"}, FromPreflight: true,
+			Request: fetch.Request{
+				Method: "PUT", URL: apiURL, Origin: pageURL, UnsafeNames: []string{"content-type", "x-trace"},
+			},
+			OriginFrom: "the Origin header", FromPreflight: true,
 		}, nil},
-	{"OPTIONS", "curl -X OPTIONS https://api.example.com/v1/items", Request{Method: "OPTIONS", URL: apiURL}, nil},
+	{"OPTIONS", "curl -X OPTIONS https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "OPTIONS", URL: apiURL}}, nil},
 }
 
 func TestFromCurl(t *testing.T) {
@@ -252,7 +268,7 @@ func TestChromiumCurls(t *testing.T) {
 		t.Fatalf("%d, %d commands, %d entries", len(bash), len(cmd), len(entries))
 	}
 	for i, e := range entries {
-		want := Request{Method: e.Request.Method, URL: e.Request.URL, Source: "curl"}
+		want := Request{Request: fetch.Request{Method: e.Request.Method, URL: e.Request.URL}, Source: "curl"}
 		want.setHeaders(pairs(e.Request.Headers))
 		for _, command := range []string{bash[i], cmd[i]} {
 			got, warnings, err := FromCurl(command)
@@ -260,7 +276,7 @@ func TestChromiumCurls(t *testing.T) {
 				t.Fatalf("%v, %q in\n%s", err, warnings, command)
 			}
 			// The file was made to be shown, and has neither cookies nor tokens.
-			got.Credentials, got.CredentialsFrom = false, ""
+			got.CredentialsInclude, got.CredentialsFrom = false, ""
 			got.Headers = slices.DeleteFunc(got.Headers, func(h [2]string) bool { return strings.EqualFold(h[0], "authorization") })
 			same(t, got, want)
 			if t.Failed() {
@@ -338,7 +354,7 @@ func TestAgainstCurl(t *testing.T) {
 // Accept is no header of the page.
 func compare(t *testing.T, got *http.Request, want Request) {
 	t.Helper()
-	sent := Request{Method: got.Method, URL: want.URL, Source: want.Source}
+	sent := Request{Request: fetch.Request{Method: got.Method, URL: want.URL}, Source: want.Source}
 	var all [][2]string
 	for name, values := range got.Header {
 		for _, value := range values {

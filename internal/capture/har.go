@@ -179,7 +179,7 @@ func (r *reader) request(i int, preflight *entry) Request {
 	req := r.bare(i, preflight)
 	if preflight != nil {
 		req.RecordedPreflight = preflight.recorded()
-		asked := Request{Method: "OPTIONS"}
+		asked := Request{Request: fetch.Request{Method: "OPTIONS"}}
 		asked.setPreflight(preflight.get("access-control-request-method"), preflight.get("access-control-request-headers"))
 		req.ask(asked.UnsafeNames)
 		req.Error = cmp.Or(req.Error, preflight.Response.Error)
@@ -204,8 +204,10 @@ func (r *reader) alone(i int) Request {
 func (r *reader) bare(i int, preflight *entry) Request {
 	e := &r.entries[i]
 	req := Request{
-		Method: e.Request.Method, URL: e.Request.URL, Error: e.Response.Error,
-		Initiator: initiators[e.ResourceType], Source: fmt.Sprintf("log.entries[%d]", i),
+		Request: fetch.Request{
+			Method: e.Request.Method, URL: e.Request.URL, Initiator: initiators[e.ResourceType],
+		},
+		Error: e.Response.Error, Source: fmt.Sprintf("log.entries[%d]", i),
 	}
 	if preflight != nil && e.get("origin") == "" {
 		req.setOrigin(preflight.get("origin"), "the Origin header of the preflight")
@@ -277,11 +279,11 @@ func (r *Request) ask(names []string) {
 // had a reason to block the answer: cookies are left out of files that are made to
 // be shown to others, and there may have been none.
 func (r *Request) inferCredentials() {
-	if r.Credentials || !strings.HasSuffix(r.Error, "ERR_FAILED") || r.Verdict() != nil {
+	if r.CredentialsInclude || !strings.HasSuffix(r.Error, "ERR_FAILED") || r.Verdict() != nil {
 		return
 	}
 	with := *r
-	with.Credentials = true
+	with.CredentialsInclude = true
 	if with.Verdict() != nil {
 		r.setCredentials("the failure, for which there is no other reason")
 	}

@@ -23,7 +23,7 @@ func unmarshal(t *testing.T, file string, v any) {
 // summary is a request without headers and answers, on a line.
 func summary(r Request) string {
 	s := []string{r.Source, r.Method, r.URL, "of", r.Origin, "by", r.OriginFrom}
-	if r.Credentials {
+	if r.CredentialsInclude {
 		s = append(s, "with credentials by", r.CredentialsFrom)
 	}
 	for _, field := range [][2]string{{"mode", string(r.Mode)}, {"initiator", r.Initiator}, {"redirected from", r.RedirectedFrom}, {"error", r.Error}} {

@@ -45,7 +45,7 @@ func Recorded(found capture.Request, origin string, credentials bool) *Subject {
 	}
 	if credentials {
 		s.CredentialsInclude = true
-	} else if found.Credentials {
+	} else if found.CredentialsInclude {
 		s.note(`the credentials mode is taken to be "include", because of ` + found.CredentialsFrom)
 	}
 	return s
@@ -76,7 +76,7 @@ func (s *Subject) AddHeader(name, value string, valued bool) error {
 // headers are added, and checks the request.
 func (s *Subject) Complete() error {
 	if s.asked != nil {
-		found := capture.Request{Method: s.Method}
+		found := capture.Request{Request: fetch.Request{Method: s.Method}}
 		s.note(found.SetPreflight(s.asked)...)
 		s.Method, s.UnsafeNames = found.Method, append(s.UnsafeNames, found.UnsafeNames...)
 		s.Typed = s.Typed && !found.FromPreflight
