@@ -120,11 +120,7 @@ func (f *Finding) Text() (line string, at int) {
 		file.steps += len(file.Text) - file.end
 	}
 	at = min(at, file.end)
-	number := sort.SearchInts(file.lines, at+1) - 1
-	start, end := file.lines[number], len(file.Text)
-	if number+1 < len(file.lines) {
-		end = file.lines[number+1] - 1
-	}
+	start, end := file.bounds(sort.SearchInts(file.lines, at+1))
 	return strings.TrimSuffix(file.Text[start:end], "\r"), at - start
 }
 
@@ -163,7 +159,11 @@ func ParseAs(subject, name, text string) (*File, *Finding) {
 	case strings.HasPrefix(text, "\ufeff"):
 		return f, f.fail(problem.Syntax, 0, "begins with a byte order mark", "save it without")
 	}
-	failed := f.parse()
+	parse := f.parseYAML
+	if f.json = f.isJSON(); f.json {
+		parse = f.parseJSON
+	}
+	failed := parse()
 	if failed == nil || !utf8.ValidString(text) {
 		return f, failed
 	}
@@ -173,13 +173,6 @@ func ParseAs(subject, name, text string) (*File, *Finding) {
 			"run helm template first, and give what that prints")
 	}
 	return f, failed
-}
-
-func (f *File) parse() *Finding {
-	if f.json = f.isJSON(); f.json {
-		return f.parseJSON()
-	}
-	return f.parseYAML()
 }
 
 // template finds an action of a template, of Helm's or another's, outside of comments.
@@ -252,32 +245,26 @@ func (f *File) Position(offset int) Position {
 	return Position{line + 1, f.before(offset) - f.before(f.lines[line]) + 1}
 }
 
-// Line is the text of a line, counted from 1, without its end.
-func (f *File) Line(line int) string {
+// bounds are where a line begins and ends, counted from 1; the file's end if there is none.
+func (f *File) bounds(line int) (start, end int) {
 	if line < 1 || line > len(f.lines) {
-		return ""
+		return len(f.Text), len(f.Text)
 	}
-	text := f.Text[f.lines[line-1]:]
-	text, _, _ = strings.Cut(text, "\n")
-	return strings.TrimSuffix(text, "\r")
+	if line == len(f.lines) {
+		return f.lines[line-1], len(f.Text)
+	}
+	return f.lines[line-1], f.lines[line] - 1
 }
 
 // offset is the offset of a position; of the line's end if the line is shorter.
 func (f *File) offset(line, column int) int {
-	if line < 1 || line > len(f.lines) {
-		return len(f.Text)
-	}
-	at := f.lines[line-1]
+	at, end := f.bounds(line)
 	if column > blockSize {
 		// The last block that begins no later than the position is where to count from,
 		// unless it begins before the line does.
 		before := f.before(at) + column - 1
 		block := sort.Search(len(f.runes), func(i int) bool { return f.runes[i] > before }) - 1
 		if start := block * blockSize; start > at && start < len(f.Text) {
-			end := len(f.Text)
-			if line < len(f.lines) {
-				end = f.lines[line] - 1
-			}
 			at = min(start, end)
 			for at < end && !utf8.RuneStart(f.Text[at]) {
 				at++
@@ -285,7 +272,7 @@ func (f *File) offset(line, column int) int {
 			column = before - f.before(at) + 1
 		}
 	}
-	for ; column > 1 && at < len(f.Text) && f.Text[at] != '\n'; column-- {
+	for ; column > 1 && at < end; column-- {
 		f.steps++
 		_, size := utf8.DecodeRuneInString(f.Text[at:])
 		at += size

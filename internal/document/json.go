@@ -83,37 +83,39 @@ func (e *encoder) value(n *Node) {
 	e.from.add(len(e.text), n.Offset)
 	switch n.Kind {
 	case Object:
-		e.text = append(e.text, '{')
+		e.add("{")
 		for i, m := range n.Members {
-			if i > 0 {
-				e.text = append(e.text, ", "...)
-			}
+			e.comma(i)
 			e.from.add(len(e.text), m.Offset)
 			e.string(m.Name)
-			e.text = append(e.text, ": "...)
+			e.add(": ")
 			e.value(m.Value)
 		}
-		e.text = append(e.text, '}')
+		e.add("}")
 	case List:
-		e.text = append(e.text, '[')
+		e.add("[")
 		for i, element := range n.Elements {
-			if i > 0 {
-				e.text = append(e.text, ", "...)
-			}
+			e.comma(i)
 			e.value(element)
 		}
-		e.text = append(e.text, ']')
+		e.add("]")
 	case String:
 		e.string(n.Text)
 	default:
-		e.text = append(e.text, n.Text...)
+		e.add(n.Text)
+	}
+}
+
+func (e *encoder) add(text string) { e.text = append(e.text, text...) }
+
+// comma separates a part from the one before.
+func (e *encoder) comma(part int) {
+	if part > 0 {
+		e.add(", ")
 	}
 }
 
 func (e *encoder) string(s string) {
-	quoted, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // a string is always JSON
-	}
+	quoted, _ := json.Marshal(s) // a string is always JSON
 	e.text = append(e.text, quoted...)
 }

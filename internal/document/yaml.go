@@ -71,20 +71,17 @@ func (f *File) yamlError(err error) *Finding {
 	if load.ContextMsg != "" {
 		what += " " + load.ContextMsg
 	}
-	line, column := f.Line(load.Mark.Line), load.Mark.Column
+	start, end := f.bounds(load.Mark.Line)
+	line, column := f.Text[start:end], load.Mark.Column
 	var instead string
 	switch {
 	case strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
 		instead = "indent with spaces, not with tabs"
 	case strings.HasSuffix(load.ContextMsg, "scanning an alias"):
 		// The reader is behind the star by now. Columns count characters.
-		before := []rune(line)
-		before = before[:min(column-1, len(before))]
-		for i := len(before) - 1; i >= 0; i-- {
-			if before[i] == '*' {
-				column = i + 1
-				break
-			}
+		before := line[:f.offset(load.Mark.Line, column)-start]
+		if star := strings.LastIndexByte(before, '*'); star >= 0 {
+			column = utf8.RuneCountInString(before[:star]) + 1
 		}
 		what, instead = "a star that stands alone is no value", "write it in quotes, \"*\""
 	default:
@@ -162,18 +159,8 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 		value.Kind = Object
 		y.members(value, n, depth)
 	case yaml.ScalarNode:
-		value.Kind, value.Text, value.style = y.scalar(n), n.Value, styleOf(n.Style)
-		switch value.Kind {
-		case Null:
-			value.Text = "null"
-		case Bool:
-			value.Text = y.boolean(n)
-		case Number:
-			value.Text = y.number(n)
-			if value.Text == "" {
-				value.Kind, value.Text = String, n.Value
-			}
-		}
+		value.style = styleOf(n.Style)
+		value.Kind, value.Text = y.scalar(n)
 	default:
 		return y.fail(problem.Syntax, n, "there is something that is no value", "leave it out")
 	}
@@ -267,21 +254,24 @@ func (y *yamlReader) boolean(n *yaml.Node) string {
 	return ""
 }
 
-func (y *yamlReader) scalar(n *yaml.Node) Kind {
-	if y.boolean(n) != "" {
-		return Bool
+// scalar is what a scalar is to JSON.
+func (y *yamlReader) scalar(n *yaml.Node) (Kind, string) {
+	if boolean := y.boolean(n); boolean != "" {
+		return Bool, boolean
 	}
 	switch n.ShortTag() {
 	case "!!null":
-		return Null
+		return Null, "null"
 	case "!!int", "!!float":
-		return Number
+		if number := number(n); number != "" {
+			return Number, number
+		}
 	}
-	return String
+	return String, n.Value
 }
 
 // number is a number as JSON has it, or "" if JSON has no such number.
-func (y *yamlReader) number(n *yaml.Node) string {
+func number(n *yaml.Node) string {
 	var i int64
 	if n.ShortTag() == "!!int" && n.Decode(&i) == nil {
 		return strconv.FormatInt(i, 10)
