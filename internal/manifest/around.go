@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -42,19 +43,17 @@ func (p *Plugin) lookAround(rules []config.Rule) []*document.Finding {
 
 // before is the warning about a filter that comes first.
 func (p *Plugin) before(f *document.Node, kind string) *document.Finding {
-	name := f.Get("name").String()
-	if name == "" {
-		name = kind
-	}
 	where := "line " + strconv.Itoa(p.Begin().Line)
 	if f.File() != p.file { // of ECDS
 		where = p.file.Name + ":" + p.Begin().String()
 	}
-	what := "filter " + name + " stands before " + p.Name + " (" + where + ")"
+	why, instead := "it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", "put "+p.Name+" first"
 	if kind == "cors" {
-		return f.Warning(problem.Bypassed, "http_filters", what+": Envoy's own CORS filter answers preflights first, by the policies of the routes", "remove it, or put "+p.Name+" first")
+		why, instead = "Envoy's own CORS filter answers preflights first, by the policies of the routes", "remove it, or "+instead
 	}
-	return f.Warning(problem.Bypassed, "http_filters", what+": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", "put "+p.Name+" first")
+	name := cmp.Or(f.Get("name").String(), kind)
+	return f.Warning(problem.Bypassed, "http_filters",
+		"filter "+name+" stands before "+p.Name+" ("+where+"): "+why, instead)
 }
 
 // answerers are Envoy's HTTP filters that answer requests themselves, by the folder of
@@ -129,16 +128,18 @@ func open(config *document.Node) (list []*document.Finding) {
 
 // phase warns where Istio puts a plugin after what answers requests itself.
 func phase(spec *document.Node) []*document.Finding {
-	n := spec.Get("phase")
 	const after = "authentication, authorization and rate limits answer a preflight first, and what they answer has no CORS headers"
-	switch {
-	case n == nil || n.Scalar() == "":
-		return []*document.Finding{spec.Warning(problem.Bypassed, "phase", "is missing, so that Istio puts the filter at the end of the chain: "+after, "write phase: AUTHN, with a priority above that of other plugins")}
-	case n.Scalar() != "AUTHN":
-		return []*document.Finding{n.Warning(problem.Bypassed, "phase", n.Scalar()+" comes late: "+after,
-			"write AUTHN, with a priority above that of other plugins")}
+	const authn = "AUTHN, with a priority above that of other plugins"
+	switch phase := spec.Get("phase"); phase.Scalar() {
+	case "AUTHN":
+		return nil
+	case "":
+		return []*document.Finding{spec.Warning(problem.Bypassed, "phase",
+			"is missing, so that Istio puts the filter at the end of the chain: "+after, "write phase: "+authn)}
+	default:
+		return []*document.Finding{phase.Warning(problem.Bypassed, "phase",
+			phase.Scalar()+" comes late: "+after, "write "+authn)}
 	}
-	return nil
 }
 
 // patched warns where an EnvoyFilter inserts the filter elsewhere than first.
@@ -147,11 +148,10 @@ func patched(patch *document.Node) []*document.Finding {
 		return nil
 	}
 	operation := patch.Get("patch", "operation")
-	beside := patch.Get("match", "listener", "filter_chain", "filter", "sub_filter")
 	switch operation.Scalar() {
 	case "ADD", "INSERT_AFTER":
 	case "INSERT_BEFORE":
-		if beside == nil {
+		if patch.Get("match", "listener", "filter_chain", "filter", "sub_filter") == nil {
 			return nil // It is the first then, too.
 		}
 	default:
@@ -175,12 +175,9 @@ func (c *candidate) before(other *candidate) bool {
 	if c.istio == nil || other.istio == nil {
 		return c.list != nil && c.list == other.list && c.at.Offset < other.at.Offset
 	}
-	phases := []string{"AUTHN", "AUTHZ", "STATS"}
 	rank := func(n *document.Node) int {
-		if i := slices.Index(phases, n.Get("phase").Scalar()); i >= 0 {
-			return i
-		}
-		return len(phases) // It comes last.
+		phases := []string{"STATS", "AUTHZ", "AUTHN"} // the last comes first, and no phase last
+		return -slices.Index(phases, n.Get("phase").Scalar())
 	}
 	priority := func(n *document.Node) int {
 		p, _ := strconv.Atoi(n.Get("priority").Scalar()) // 0 without one

@@ -41,9 +41,6 @@ func (g *gateway) note(d *document.Node, kind string) {
 	}
 	for _, f := range gatewayFilters {
 		if n := d.Get("spec", f.field); n != nil && n.Kind != document.Null && f.kind == kind && g.asked[f.filter] == nil {
-			if g.asked == nil {
-				g.asked = map[string]*document.Node{}
-			}
 			g.asked[f.filter] = n
 		}
 	}

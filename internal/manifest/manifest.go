@@ -103,7 +103,7 @@ func Find(name, text string, read func(name string) (text string, err error)) ([
 	if failed != nil {
 		return nil, []*document.Finding{failed}
 	}
-	s := &search{file: file, read: read}
+	s := &search{file: file, read: read, gateway: gateway{asked: map[string]*document.Node{}}}
 	if strings.TrimSpace(text) == "" {
 		s.plugins = append(s.plugins, s.whole())
 	}
@@ -156,11 +156,8 @@ func each(d *document.Node, kind string, visit func(d *document.Node, kind strin
 		return
 	}
 	for _, item := range d.Get("items").List() {
-		itemKind := item.Get("kind").String()
-		if itemKind == "" {
-			itemKind = strings.TrimSuffix(kind, "List") // which the API leaves out
-		}
-		each(item, itemKind, visit)
+		// The API leaves the kind of an item out.
+		each(item, cmp.Or(item.Get("kind").String(), strings.TrimSuffix(kind, "List")), visit)
 	}
 }
 
@@ -219,9 +216,7 @@ func (s *search) bare(d *document.Node) *Plugin {
 	if d.IsWholeFile() {
 		return s.whole()
 	}
-	p := Of("", d)
-	p.begin = d.Offset
-	return p
+	return Of("", d)
 }
 
 // whole is a configuration that is the file, with all its mistakes.
@@ -232,7 +227,9 @@ func (s *search) whole() *Plugin {
 // Of is the configuration that a value is.
 func Of(name string, value *document.Node) *Plugin {
 	text, from := value.JSON()
-	return newPlugin(name, text, value.File(), from.Offset)
+	p := newPlugin(name, text, value.File(), from.Offset)
+	p.begin = value.Offset
+	return p
 }
 
 // wasmTypes are the messages that configure a Wasm filter in Envoy.
@@ -436,10 +433,7 @@ func (c *candidate) looksOurs() bool {
 // file shows parts of it.
 func (s *search) follow(c *candidate) bool {
 	source := c.at.Get("config_discovery", "config_source")
-	path := source.Get("path_config_source", "path").String()
-	if path == "" {
-		path = source.Get("path").String()
-	}
+	path := cmp.Or(source.Get("path_config_source", "path").String(), source.Get("path").String())
 	if path == "" || s.read == nil {
 		return false
 	}
