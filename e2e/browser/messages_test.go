@@ -466,12 +466,12 @@ func (m *messages) listen(b *browser) {
 func (m *messages) observed(i int) *observed { return &m.seen[i] }
 
 // verdict is what package fetch says of an exchange.
-func (m *messages) verdict(i int) (fetch.ChromiumError, error) {
+func (m *messages) verdict(i int) (fetch.ChromiumError, *fetch.Blocked) {
 	x := m.exchanges[i]
-	err := fetch.Verdict(m.requests[i],
+	blocked := fetch.Verdict(m.requests[i],
 		&fetch.Response{Status: max(x.preflight.status, 200), Headers: m.lines(x.preflight)},
 		&fetch.Response{Status: max(x.actual.status, 200), Headers: m.lines(x.actual)})
-	return fetch.Chromium(m.requests[i], err), err
+	return fetch.Chromium(m.requests[i], blocked), blocked
 }
 
 // wait waits for the reports, which come by another way than the results.
@@ -497,16 +497,16 @@ func (m *messages) check(t *testing.T, i int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	x, seen, req := m.exchanges[i], m.seen[i], m.requests[i]
-	chromium, err := m.verdict(i)
+	chromium, blocked := m.verdict(i)
 	var reason fetch.BlockReason
-	if blocked, ok := err.(*fetch.Blocked); ok { //nolint:errorlint // It is not wrapped.
+	if blocked != nil {
 		reason = blocked.Reason
 	}
 	if reason != x.want {
-		t.Errorf("the verdict is %q (%v), want %q", reason, err, x.want)
+		t.Errorf("the verdict is %q (%v), want %q", reason, blocked, x.want)
 	}
 	preflight := req.Preflight()
-	fails := err != nil
+	fails := blocked != nil
 	if deviates := x.chromium; deviates != nil {
 		fails = deviates.blocks != ""
 		if chromium = (fetch.ChromiumError{}); fails {
@@ -519,7 +519,7 @@ func (m *messages) check(t *testing.T, i int) {
 		}
 	}
 	if seen.failed != fails {
-		t.Errorf("the script gets the response: %t, want %t (%v)", !seen.failed, !fails, err)
+		t.Errorf("the script gets the response: %t, want %t (%v)", !seen.failed, !fails, blocked)
 	}
 	if x.scheme == "" && x.want != fetch.ForbiddenByMode && x.want != fetch.ForbiddenMethodName && !slices.Equal(seen.preflight, preflight) {
 		t.Errorf("the preflight has\n\t%q, want\n\t%q", seen.preflight, preflight)

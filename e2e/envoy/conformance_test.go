@@ -168,7 +168,7 @@ func (r row) judge(t *testing.T, got envoytest.Exchange) {
 	}
 
 	if expect.BrowserCheck == "cors" {
-		var err error
+		var err *fetch.Blocked
 		if expect.Preflight {
 			err = fetch.PreflightCheck(browser, resp.Status, resp.Headers)
 		} else {

@@ -73,7 +73,7 @@ func aborted(failure string) bool {
 }
 
 // Verdict is package fetch's verdict on the recorded answers.
-func (r Request) Verdict() error {
+func (r Request) Verdict() *fetch.Blocked {
 	return fetch.Verdict(r.Fetch(), r.RecordedPreflight, r.Recorded)
 }
 

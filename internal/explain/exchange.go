@@ -67,7 +67,7 @@ func Key(rawURL, route string) match.Key {
 // Run sends a request through a policy, nil for none, as a browser does.
 func Run(policy *cors.Policy, r fetch.Request) *Exchange {
 	e := &Exchange{Policy: policy}
-	if e.Blocked = blocked(fetch.Verdict(r, nil, nil)); e.Blocked != nil {
+	if e.Blocked = fetch.Verdict(r, nil, nil); e.Blocked != nil {
 		return e // The browser makes no request at all, and so no preflight.
 	}
 	var preflight, actual *fetch.Response
@@ -75,17 +75,12 @@ func Run(policy *cors.Policy, r fetch.Request) *Exchange {
 		e.Preflight, e.PreflightDecision = answer(policy, "OPTIONS", lines)
 		preflight = e.Preflight.response()
 	}
-	if blocked(fetch.Verdict(r, preflight, nil)) == nil {
+	if fetch.Verdict(r, preflight, nil) == nil {
 		e.Actual, e.ActualDecision = answer(policy, r.Method, r.Actual())
 		actual = e.Actual.response()
 	}
-	e.Blocked = blocked(fetch.Verdict(r, preflight, actual))
+	e.Blocked = fetch.Verdict(r, preflight, actual)
 	return e
-}
-
-func blocked(err error) *fetch.Blocked {
-	b, _ := err.(*fetch.Blocked) //nolint:errorlint // Verdict wraps nothing.
-	return b
 }
 
 func (a *Answer) response() *fetch.Response {

@@ -30,11 +30,11 @@ func Recorded(found capture.Request, origin string, credentials bool) *Subject {
 	if found.Error != "" {
 		s.note("the browser recorded " + found.Error)
 	}
-	if err := found.Verdict(); err != nil {
-		if blocked, ok := errors.AsType[*fetch.Blocked](err); ok && blocked.Header == "Location" {
+	if blocked := found.Verdict(); blocked != nil {
+		if blocked.Header == "Location" {
 			blocked.Value = capture.MaskURL(blocked.Value)
 		}
-		s.note("of what it recorded the standard says: " + err.Error())
+		s.note("of what it recorded the standard says: " + blocked.Error())
 	} else if found.Error != "" && found.Error != "net::ERR_FAILED" { // Chromium's for CORS
 		s.note("the failure may have nothing to do with CORS")
 	}

@@ -48,8 +48,8 @@ func BlockReasons() []BlockReason {
 	return slices.Sorted(maps.Keys(steps))
 }
 
-// Blocked is the error for a response that a browser withholds, or a request
-// that it does not make.
+// Blocked is why a browser withholds a response, or does not make a request. It is an
+// error, but what may return one returns no [error]: nil is a verdict, too.
 type Blocked struct {
 	Reason BlockReason
 	// Preflight tells that it is the preflight's response that fails, so that the

@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -73,14 +72,13 @@ var chromiumErrors = map[BlockReason]struct{ name, preflightName, words string }
 		"Cross origin requests are only supported for protocol schemes: chrome, chrome-experimental-site-token-provider, chrome-extension, chrome-untrusted, data, http, https, isolated-app."},
 }
 
-// Chromium returns how Chromium reports err, which is what [Verdict] returned for
-// the request. It is the zero value if Chromium reports nothing of the kind.
+// Chromium returns how Chromium reports what [Verdict] returned for the request. It is
+// the zero value if Chromium reports nothing of the kind.
 //
 // See third_party/blink/renderer/platform/loader/cors/cors_error_string.cc in
 // Chromium's source; the messages are those of version 156.
-func Chromium(req Request, err error) ChromiumError {
-	var b *Blocked
-	if !errors.As(err, &b) {
+func Chromium(req Request, b *Blocked) ChromiumError {
+	if b == nil {
 		return ChromiumError{}
 	}
 	fetching := req.Initiator == "" || req.Initiator == InitiatorFetch

@@ -149,18 +149,11 @@ func UnsafeRequestHeaderNames(headers [][2]string) (names []string) {
 }
 
 // CORSCheck is the standard's CORS check of a response with these header lines
-// to a request from origin, a serialized origin. It tells why the check fails,
-// as a *[Blocked].
+// to a request from origin, a serialized origin. It tells why the check fails; nil
+// means that it doesn't.
 //
 // See https://fetch.spec.whatwg.org/#concept-cors-check.
-func CORSCheck(origin string, credentialsInclude bool, headers [][2]string) error {
-	if blocked := corsCheck(origin, credentialsInclude, headers); blocked != nil {
-		return blocked
-	}
-	return nil
-}
-
-func corsCheck(origin string, credentialsInclude bool, headers [][2]string) *Blocked {
+func CORSCheck(origin string, credentialsInclude bool, headers [][2]string) *Blocked {
 	allowOrigin, ok := get(headers, "access-control-allow-origin")
 	if !ok {
 		return &Blocked{Reason: MissingAllowOrigin, Header: "Access-Control-Allow-Origin", Missing: true, Name: origin}
@@ -195,16 +188,16 @@ func notTheOrigin(allowOrigin string) BlockReason {
 }
 
 // PreflightCheck is what CORS-preflight fetch does with the preflight's
-// response, step 7: nil means that the request may follow, a *[Blocked] is the
+// response, step 7: nil means that the request may follow, and a [Blocked] is the
 // standard's network error.
 //
 // See https://fetch.spec.whatwg.org/#cors-preflight-fetch.
-func PreflightCheck(req Request, status int, headers [][2]string) error {
-	if blocked := preflightCheck(req, status, headers); blocked != nil {
+func PreflightCheck(req Request, status int, headers [][2]string) *Blocked {
+	blocked := preflightCheck(req, status, headers)
+	if blocked != nil {
 		blocked.Preflight, blocked.Status = true, status
-		return blocked
 	}
-	return nil
+	return blocked
 }
 
 func preflightCheck(req Request, status int, headers [][2]string) *Blocked {
@@ -216,7 +209,7 @@ func preflightCheck(req Request, status int, headers [][2]string) *Blocked {
 	}
 	// The standard runs the check on the request, not on the preflight: the
 	// preflight goes without credentials, and yet must allow them.
-	if blocked := corsCheck(req.Origin, req.CredentialsInclude, headers); blocked != nil {
+	if blocked := CORSCheck(req.Origin, req.CredentialsInclude, headers); blocked != nil {
 		return blocked
 	}
 	if status < 200 || status > 299 {

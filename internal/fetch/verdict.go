@@ -6,14 +6,14 @@ import "strings"
 // be made at all, then the preflight's response, if the request needs one, then
 // the CORS check of the actual response. nil means that the script can read the
 // response, with the headers that are [Exposed]; in the mode "no-cors" it means
-// that nothing is blocked, and nothing can be read. An error is a *[Blocked].
+// that nothing is blocked, and nothing can be read.
 //
 // A response that is nil is not known, and not checked. A redirect is judged as
 // the response that it is; for where it leads to, call Verdict again, with the
 // origin null if it goes from one foreign origin to another.
 //
 // See https://fetch.spec.whatwg.org/#concept-main-fetch.
-func Verdict(req Request, preflight, actual *Response) error {
+func Verdict(req Request, preflight, actual *Response) *Blocked {
 	req.Method = NormalizeMethod(req.Method)
 	if blocked := notMade(req); blocked != nil {
 		return blocked
@@ -22,14 +22,14 @@ func Verdict(req Request, preflight, actual *Response) error {
 		return nil
 	}
 	if preflight != nil && len(req.PreflightReasons()) > 0 {
-		if err := PreflightCheck(req, preflight.Status, preflight.Headers); err != nil {
-			return err
+		if blocked := PreflightCheck(req, preflight.Status, preflight.Headers); blocked != nil {
+			return blocked
 		}
 	}
 	if actual == nil {
 		return nil
 	}
-	if blocked := corsCheck(req.Origin, req.CredentialsInclude, actual.Headers); blocked != nil {
+	if blocked := CORSCheck(req.Origin, req.CredentialsInclude, actual.Headers); blocked != nil {
 		blocked.Status = actual.Status
 		return blocked
 	}

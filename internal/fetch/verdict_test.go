@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -94,16 +93,15 @@ func TestVerdict(t *testing.T) {
 			if req.URL == "" {
 				req.URL = api
 			}
-			err := Verdict(req, tt.preflight, tt.actual)
-			var blocked *Blocked
-			if !errors.As(err, &blocked) {
-				if err != nil || tt.reason != "" {
-					t.Fatalf("got %v, want %q", err, tt.reason)
+			blocked := Verdict(req, tt.preflight, tt.actual)
+			if blocked == nil {
+				if tt.reason != "" {
+					t.Fatalf("got nothing, want %q", tt.reason)
 				}
 				return
 			}
-			if blocked.Reason != tt.reason || err.Error() != tt.err {
-				t.Errorf("got %s,\n\t%v, want %s,\n\t%s", blocked.Reason, err, tt.reason, tt.err)
+			if blocked.Reason != tt.reason || blocked.Error() != tt.err {
+				t.Errorf("got %s,\n\t%v, want %s,\n\t%s", blocked.Reason, blocked, tt.reason, tt.err)
 			}
 			if preflight := tt.preflight != nil; blocked.Preflight != preflight {
 				t.Errorf("it is about the preflight: %v, want %v", blocked.Preflight, preflight)
@@ -111,7 +109,7 @@ func TestVerdict(t *testing.T) {
 			if !strings.HasPrefix(blocked.Section(), "https://") {
 				t.Errorf("the section is %q", blocked.Section())
 			}
-			if got := Chromium(req, err).Name; got != tt.chromium {
+			if got := Chromium(req, blocked).Name; got != tt.chromium {
 				t.Errorf("Chromium calls it %q, want %q", got, tt.chromium)
 			}
 		})
