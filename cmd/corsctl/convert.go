@@ -43,20 +43,13 @@ configuration, with 1 if there is none or, with --strict, if there are warnings,
 with 2 if the format can't be told.`,
 		Example: `  corsctl convert --from istio virtualservice.yaml > cors.json
   kubectl get ingress -A -o yaml | corsctl convert --from nginx-ingress --strict -`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New(`convert needs one file; write "-" for standard input`)
-			}
-			return nil
-		},
+		Args: files(1, `convert needs one file; write "-" for standard input`),
 		RunE: f.run,
 	}
 	c.Flags().StringVar(&f.from, "from", "", "the format: "+strings.Join(convert.Formats(), ", "))
 	c.Flags().BoolVar(&f.strict, "strict", false, "fail if anything isn't carried over as it was")
 	f.output = outputFlag(c, "text", "json")
-	if err := c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(convert.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the flag is there
-	}
+	complete(c, "from", convert.Formats())
 	return c
 }
 

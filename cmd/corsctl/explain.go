@@ -120,13 +120,11 @@ func (f *explainFlags) run(c *cobra.Command, _ []string) error {
 		return err
 	}
 	var list []*explain.FileExplanation
-	isBlocked := false
 	for _, s := range subjects {
-		e := explain.ByFile(plugin, s, f.route)
-		list = append(list, e)
-		isBlocked = isBlocked || !e.Allowed()
+		list = append(list, explain.ByFile(plugin, s, f.route))
 	}
-	return verdict(f.print(c.OutOrStdout(), list), isBlocked)
+	isBlocked := func(e *explain.FileExplanation) bool { return !e.Allowed() }
+	return verdict(f.print(c.OutOrStdout(), list), slices.ContainsFunc(list, isBlocked))
 }
 
 // print prints explanations; of one request alone, programs read no list.
@@ -329,10 +327,7 @@ func (p *printer) preflight(e *explain.FileExplanation) {
 func (p *printer) choices(e *explain.FileExplanation) {
 	shown := 0
 	for _, c := range e.Choices {
-		name := c.Path
-		if name == "" {
-			name = "the configuration"
-		}
+		name := cmp.Or(c.Path, "the configuration")
 		if c.Name != "" {
 			name += " " + c.Name
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -38,10 +39,16 @@ type format struct {
 func outputFlag(c *cobra.Command, among ...string) *format {
 	f := &format{among[0], among}
 	c.Flags().VarP(f, "output", "o", "how to print: "+strings.Join(among, ", "))
-	if err := c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(among, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	complete(c, "output", among)
+	return f
+}
+
+// complete makes the shell complete the words of a flag.
+func complete(c *cobra.Command, flag string, words []string) {
+	completions := cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+	if err := c.RegisterFlagCompletionFunc(flag, completions); err != nil {
 		panic(err) // the flag is there
 	}
-	return f
 }
 
 // String implements pflag.Value.
@@ -85,10 +92,11 @@ func readText(name string) (string, error) {
 	return string(content), err
 }
 
-// someFiles is the check that a command has arguments, or else the error.
-func someFiles(otherwise string) cobra.PositionalArgs {
+// files is the check that a command has at least one argument, and at most so many, or else
+// the error.
+func files(most int, otherwise string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		if len(args) == 0 || len(args) > most {
 			return errors.New(otherwise)
 		}
 		return nil
@@ -239,5 +247,5 @@ func plural(n int, one, many string) string {
 	case 1:
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return strconv.Itoa(n) + " " + many
 }

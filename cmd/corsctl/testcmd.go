@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,7 @@ be there. Of requests without an origin, only policy and headers can be expected
 It exits with 0 if all tests pass, and 1 if not.`,
 		Example: `  corsctl test cors_test.yaml
   corsctl test -o junit tests/*.yaml > report.xml`,
-		Args: someFiles("test needs a file of tests"),
+		Args: files(math.MaxInt, "test needs a file of tests"),
 		RunE: f.run,
 	}
 	f.output = outputFlag(c, "text", "json", "junit", "tap")

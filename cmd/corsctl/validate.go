@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,7 @@ what is accepted, but probably not meant; with --strict they count as errors.`,
 		Example: `  corsctl validate cors.json envoy.yaml
   kubectl get wasmplugin cors -o yaml | corsctl validate -
   corsctl validate -o json cors.yaml | jq '.findings[].what'`,
-		Args: someFiles(`validate needs a file; write "-" for standard input`),
+		Args: files(math.MaxInt, `validate needs a file; write "-" for standard input`),
 		RunE: f.run,
 	}
 	c.Flags().BoolVar(&f.strict, "strict", false, "exit with 1 if there are warnings")
