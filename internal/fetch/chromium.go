@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -81,8 +82,8 @@ func Chromium(req Request, b *Blocked) ChromiumError {
 	if b == nil {
 		return ChromiumError{}
 	}
-	fetching := req.Initiator == "" || req.Initiator == InitiatorFetch
-	switch {
+	initiator := cmp.Or(req.Initiator, InitiatorFetch)
+	switch fetching := initiator == InitiatorFetch; {
 	case b.Reason == ForbiddenByMode && fetching:
 		return ChromiumError{Message: fmt.Sprintf(
 			"Fetch API cannot load %s. Request mode is \"same-origin\" but the URL's origin is not same as the request origin %s.", req.URL, req.Origin)}
@@ -95,26 +96,19 @@ func Chromium(req Request, b *Blocked) ChromiumError {
 		return ChromiumError{}
 	}
 	e := ChromiumError{Name: texts.name, Parameter: b.chromiumParameter()}
-	var message strings.Builder
-	initiator := req.Initiator
-	if fetching {
-		initiator = InitiatorFetch
-	}
-	fmt.Fprintf(&message, "Access to %s at '%s' ", initiator, req.URL)
+	e.Message = fmt.Sprintf("Access to %s at '%s' ", initiator, req.URL)
 	if req.RedirectedFrom != "" {
-		fmt.Fprintf(&message, "(redirected from '%s') ", req.RedirectedFrom)
+		e.Message += fmt.Sprintf("(redirected from '%s') ", req.RedirectedFrom)
 	}
-	fmt.Fprintf(&message, "from origin '%s' has been blocked by CORS policy: ", req.Origin)
+	e.Message += fmt.Sprintf("from origin '%s' has been blocked by CORS policy: ", req.Origin)
 	if b.Preflight {
 		e.Name = texts.preflightName
 		if strings.HasPrefix(e.Name, "Preflight") {
-			message.WriteString("Response to preflight request doesn't pass access control check: ")
+			e.Message += "Response to preflight request doesn't pass access control check: "
 		}
 	}
 	// Chromium takes each byte for a character.
-	message.WriteString(strings.Replace(texts.words, "%s", escape(e.Parameter, "", `\u%04X`), 1))
-	message.WriteString(b.chromiumHint(initiator))
-	e.Message = message.String()
+	e.Message += strings.Replace(texts.words, "%s", escape(e.Parameter, "", `\u%04X`), 1) + b.chromiumHint(initiator)
 	return e
 }
 
