@@ -295,9 +295,7 @@ func (e *entry) isPreflight() bool {
 
 // provisional reports whether the request headers are only those that the page
 // set: the request was not sent, or its answer was in the cache.
-func (e *entry) provisional() bool {
-	return e.get("host") == "" && e.get(":authority") == ""
-}
+func (e *entry) provisional() bool { return e.get("host") == "" && e.get(":authority") == "" }
 
 func (e *entry) isDocument() bool {
 	destination := e.get("sec-fetch-dest")

@@ -137,34 +137,32 @@ func cmdLine(command string) (line string, more bool) {
 //
 // See https://learn.microsoft.com/en-us/cpp/c-language/parsing-c-command-line-arguments.
 func cmdWords(line string) (words []string) {
-	var word strings.Builder
-	quoted, started := false, false
+	var word []byte // nil between words
+	quoted := false
 	for i := 0; i < len(line); i++ {
 		c, next := line[i], byte(0)
 		if i+1 < len(line) {
 			next = line[i+1]
 		}
-		if !quoted && (c == ' ' || c == '\t' || c == '\n') {
-			if started {
-				words = append(words, word.String())
-				word.Reset()
-				started = false
-			}
-			continue
-		}
-		started = true
+		isSpace := !quoted && (c == ' ' || c == '\t' || c == '\n')
 		switch {
+		case isSpace && word != nil:
+			words, word = append(words, string(word)), nil
+		case isSpace:
 		case c == '\\' && (next == '\\' || next == '"'), c == '"' && quoted && next == '"':
 			i++
-			word.WriteByte(next)
+			word = append(word, next)
 		case c == '"':
 			quoted = !quoted
+			if word == nil {
+				word = []byte{} // There is one, of nothing so far.
+			}
 		default:
-			word.WriteByte(c)
+			word = append(word, c)
 		}
 	}
-	if started {
-		words = append(words, word.String())
+	if word != nil {
+		words = append(words, string(word))
 	}
 	return words
 }
