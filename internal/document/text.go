@@ -1,6 +1,7 @@
 package document
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -89,15 +90,9 @@ func (n *Node) blockMap(at int) *Map {
 
 // firstSpaces is the number of spaces at the start of the first line that has more.
 func firstSpaces(text string) int {
-	spaces := 0
-	for i := range len(text) {
-		switch text[i] {
-		case ' ':
-			spaces++
-		case '\r', '\n':
-			spaces = 0
-		default:
-			return spaces
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		if rest := strings.TrimLeft(line, " "); rest != "" {
+			return len(line) - len(rest)
 		}
 	}
 	return 0
@@ -161,38 +156,23 @@ func (n *Node) next(at int, r rune) int {
 }
 
 func (n *Node) skipSpace(at int) int {
-	for at < len(n.file.Text) && strings.IndexByte(" \t\r\n", n.file.Text[at]) >= 0 {
-		at++
-	}
-	return at
+	return len(n.file.Text) - len(strings.TrimLeft(n.file.Text[at:], " \t\r\n"))
 }
+
+// escape is what a backslash begins between double quotes: in JSON also both halves of a
+// character outside of the basic plane.
+var escape = regexp.MustCompile(`^\\(x..|u[dD][89abAB]..\\u....|u....|U.{8}|(?s:.))`)
 
 // after is where what follows the character at an offset is written.
 func (n *Node) after(at int) int {
 	source := n.file.Text
-	if at >= len(source) {
-		return at
-	}
-	switch {
-	case n.style == doubleQuoted && source[at] == '\\' && at+1 < len(source):
-		switch source[at+1] {
-		case 'x':
-			at += 4
-		case 'u':
-			at += 6
-			// The second half of a character outside of the basic plane, in JSON.
-			if high := source[min(at-4, len(source)):min(at, len(source))]; len(high) == 4 && strings.EqualFold(high[:1], "d") &&
-				strings.ContainsAny(high[1:2], "89abAB") && strings.HasPrefix(source[min(at, len(source)):], `\u`) {
-				at += 6
-			}
-		case 'U':
-			at += 10
-		default:
-			_, size := utf8.DecodeRuneInString(source[at+1:])
-			at += 1 + size
+	if n.style == doubleQuoted {
+		const longest = 12 // bytes of an escape
+		if length := len(escape.FindString(source[at:min(at+longest, len(source))])); length > 0 {
+			return at + length
 		}
-		return min(at, len(source))
-	case n.style == singleQuoted && strings.HasPrefix(source[at:], "''"):
+	}
+	if n.style == singleQuoted && strings.HasPrefix(source[at:], "''") {
 		return at + 2
 	}
 	_, size := utf8.DecodeRuneInString(source[at:])
