@@ -44,9 +44,7 @@ const (
 )
 
 // BlockReasons returns all reasons, sorted, for what must know each.
-func BlockReasons() []BlockReason {
-	return slices.Sorted(maps.Keys(steps))
-}
+func BlockReasons() []BlockReason { return slices.Sorted(maps.Keys(steps)) }
 
 // Blocked is why a browser withholds a response, or does not make a request. It is an
 // error, but what may return one returns no [error]: nil is a verdict, too.
@@ -70,9 +68,7 @@ type Blocked struct {
 }
 
 // Error is the reason in the standard's words, after the step that fails.
-func (b *Blocked) Error() string {
-	return b.Step() + ": " + b.words()
-}
+func (b *Blocked) Error() string { return b.Step() + ": " + b.words() }
 
 // Step is the step of the Fetch standard that fails.
 func (b *Blocked) Step() string {
@@ -84,9 +80,7 @@ func (b *Blocked) Step() string {
 }
 
 // Section is where the standard has that step.
-func (b *Blocked) Section() string {
-	return steps[b.Reason].section
-}
+func (b *Blocked) Section() string { return steps[b.Reason].section }
 
 const (
 	corsCheckSection      = "https://fetch.spec.whatwg.org/#concept-cors-check"

@@ -48,9 +48,7 @@ func SafelistedMethod(method string) bool {
 // request-header, which depends on its value too.
 //
 // See https://fetch.spec.whatwg.org/#cors-safelisted-request-header.
-func SafelistedRequestHeader(name, value string) bool {
-	return unsafeBecause(name, value) == ""
-}
+func SafelistedRequestHeader(name, value string) bool { return unsafeBecause(name, value) == "" }
 
 // unsafeBecause is the rule because of which a header is not a CORS-safelisted
 // request-header, in words that follow the value; "" if it is one.
@@ -362,9 +360,7 @@ func unsafeByte(r rune) bool {
 
 // notLanguage reports whether r is none of the characters that a safelisted
 // Accept-Language or Content-Language consists of.
-func notLanguage(r rune) bool {
-	return !alphanumeric(r) && !strings.ContainsRune(" *,-.;=", r)
-}
+func notLanguage(r rune) bool { return !alphanumeric(r) && !strings.ContainsRune(" *,-.;=", r) }
 
 // essence is the essence of a MIME type, "" if value is none.
 //
