@@ -76,14 +76,12 @@ func printJSON(w io.Writer, value any) error {
 
 // read reads a file, or standard input if the name is "-".
 func read(c *cobra.Command, name string) (display, text string, err error) {
-	var content []byte
-	if name == "-" {
-		name = "<stdin>"
-		content, err = io.ReadAll(c.InOrStdin())
-	} else {
-		content, err = os.ReadFile(name)
+	if name != "-" {
+		text, err = readText(name)
+		return name, text, err
 	}
-	return name, string(content), err
+	content, err := io.ReadAll(c.InOrStdin())
+	return "<stdin>", string(content), err
 }
 
 // readText reads a file that another one names.

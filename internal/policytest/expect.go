@@ -181,14 +181,15 @@ func headers(lines [][2]string, want *document.Node) string {
 				values = append(values, line[1])
 			}
 		}
-		got := strings.Join(values, ", ")
-		switch absent := m.Value.Kind == document.Null; {
-		case absent && values != nil:
-			wrong = append(wrong, fmt.Sprintf("%s: got %q, want none", m.Name, got))
-		case !absent && values == nil:
-			wrong = append(wrong, fmt.Sprintf("%s: got none, want %q", m.Name, scalar(m.Value)))
-		case !absent && got != scalar(m.Value):
-			wrong = append(wrong, fmt.Sprintf("%s: got %q, want %q", m.Name, got, scalar(m.Value)))
+		got, wanted := "none", "none"
+		if values != nil {
+			got = strconv.Quote(strings.Join(values, ", "))
+		}
+		if m.Value.Kind != document.Null {
+			wanted = strconv.Quote(scalar(m.Value))
+		}
+		if difference := differs(m.Name, got, wanted); difference != "" {
+			wrong = append(wrong, difference)
 		}
 	}
 	return strings.Join(wrong, "; ")
