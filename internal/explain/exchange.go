@@ -14,10 +14,8 @@ type Answer struct {
 	// Forwarded tells that the request reaches the upstream. The upstream is taken to
 	// answer with 200, and without CORS headers of its own.
 	Forwarded bool `json:"forwarded"`
-	// Status is the answer's status.
-	Status int `json:"status"`
-	// Headers are the lines that the filter adds or answers with, in its order.
-	Headers [][2]string `json:"headers"`
+	// Response has the lines that the filter adds or answers with.
+	fetch.Response
 }
 
 // An Exchange is what happens to a request: what the filter answers, and what the
@@ -73,31 +71,27 @@ func Run(policy *cors.Policy, r fetch.Request) *Exchange {
 	var preflight, actual *fetch.Response
 	if lines := r.Preflight(); lines != nil {
 		e.Preflight, e.PreflightDecision = answer(policy, "OPTIONS", lines)
-		preflight = e.Preflight.response()
+		preflight = &e.Preflight.Response
 	}
 	if fetch.Verdict(r, preflight, nil) == nil {
 		e.Actual, e.ActualDecision = answer(policy, r.Method, r.Actual())
-		actual = e.Actual.response()
+		actual = &e.Actual.Response
 	}
 	e.Blocked = fetch.Verdict(r, preflight, actual)
 	return e
 }
 
-func (a *Answer) response() *fetch.Response {
-	return &fetch.Response{Status: a.Status, Headers: a.Headers}
-}
-
 // answer is what comes back through the filter for a request with these lines.
 func answer(policy *cors.Policy, method string, lines [][2]string) (*Answer, *cors.Decision) {
-	upstream := &Answer{Forwarded: true, Status: 200, Headers: [][2]string{}}
+	upstream := &Answer{Forwarded: true, Response: fetch.Response{Status: 200, Headers: [][2]string{}}}
 	if policy == nil {
 		return upstream, nil
 	}
 	d := policy.Decide(request(method, lines))
 	if d.Answered() {
-		a := &Answer{Status: d.Status()}
+		a := &Answer{Response: fetch.Response{Status: d.Status()}}
 		for _, h := range d.AppendHeaders(nil) {
-			a.Headers = append(a.Headers, [2]string{h.Name, h.Value})
+			a.AddResponseHeader(h.Name, h.Value)
 		}
 		return a, &d
 	}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -48,9 +49,7 @@ func (e *FileExplanation) Place(offset int) string {
 // Chromium is how Chromium reports what it blocks.
 func (e *Explanation) Chromium() fetch.ChromiumError {
 	r := e.Request
-	if r.URL == "" {
-		r.URL = "…"
-	}
+	r.URL = cmp.Or(r.URL, "…")
 	return fetch.Chromium(r, e.Blocked)
 }
 

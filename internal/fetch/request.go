@@ -65,8 +65,9 @@ const (
 
 // A Response is an answer of the server, to the preflight or to the request.
 type Response struct {
-	Status  int
-	Headers [][2]string
+	Status int `json:"status"`
+	// Headers are the header lines, in their order.
+	Headers [][2]string `json:"headers"`
 }
 
 // CORS reports whether the request is subject to CORS: cross-origin, and in a
