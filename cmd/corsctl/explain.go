@@ -119,16 +119,16 @@ func (f *explainFlags) run(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	var list []*explain.FileExplanation
+	var list []*explain.Report
 	for _, s := range subjects {
 		list = append(list, explain.ByFile(plugin, s, f.route))
 	}
-	isBlocked := func(e *explain.FileExplanation) bool { return !e.Allowed() }
+	isBlocked := func(e *explain.Report) bool { return !e.Allowed() }
 	return verdict(f.print(c.OutOrStdout(), list), slices.ContainsFunc(list, isBlocked))
 }
 
 // print prints explanations; of one request alone, programs read no list.
-func (f *explainFlags) print(w io.Writer, list []*explain.FileExplanation) error {
+func (f *explainFlags) print(w io.Writer, list []*explain.Report) error {
 	switch {
 	case f.output.value == "json" && f.har != "":
 		return printJSON(w, list)
@@ -248,7 +248,7 @@ func (f *explainFlags) recorded(found capture.Request) *explain.Subject {
 }
 
 // explanation prints an explanation for people.
-func (p *printer) explanation(e *explain.FileExplanation) {
+func (p *printer) explanation(e *explain.Report) {
 	p.section("Request")
 	p.request(e)
 	p.section("Policy")
@@ -275,7 +275,7 @@ func (p *printer) explanation(e *explain.FileExplanation) {
 	}
 }
 
-func (p *printer) request(e *explain.FileExplanation) {
+func (p *printer) request(e *explain.Report) {
 	r := e.Request
 	if e.Subject.From != "" && e.Subject.From != "curl" {
 		p.line("%s", p.in(bold, e.Subject.From))
@@ -299,7 +299,7 @@ func (p *printer) request(e *explain.FileExplanation) {
 
 func urlOf(r fetch.Request) string { return cmp.Or(r.URL, "a URL that isn't given") }
 
-func (p *printer) preflight(e *explain.FileExplanation) {
+func (p *printer) preflight(e *explain.Report) {
 	r := e.Request
 	switch {
 	case e.Preflight == nil && e.Actual == nil:
@@ -324,7 +324,7 @@ func (p *printer) preflight(e *explain.FileExplanation) {
 	}
 }
 
-func (p *printer) choices(e *explain.FileExplanation) {
+func (p *printer) choices(e *explain.Report) {
 	shown := 0
 	for _, c := range e.Choices {
 		name := cmp.Or(c.Path, "the configuration")
@@ -363,7 +363,7 @@ func (p *printer) answer(a *explain.Answer) {
 	}
 }
 
-func (p *printer) verdict(e *explain.FileExplanation) {
+func (p *printer) verdict(e *explain.Report) {
 	r := e.Request
 	switch {
 	case e.Blocked == nil && r.ByHand:
@@ -402,7 +402,7 @@ func (p *printer) verdict(e *explain.FileExplanation) {
 	p.changes(e)
 }
 
-func (p *printer) changes(e *explain.FileExplanation) {
+func (p *printer) changes(e *explain.Report) {
 	p.section("Change")
 	for _, c := range e.Changes {
 		if c.Path == "" {

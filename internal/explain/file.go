@@ -12,9 +12,9 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
 )
 
-// A FileExplanation explains a request by the configuration in a file, with the places
+// A Report is an explanation of a request by the configuration in a file, with the places
 // there. What may be secret in the request is masked.
-type FileExplanation struct {
+type Report struct {
 	*Explanation
 	Subject *Subject
 	// Plugin is the configuration.
@@ -24,8 +24,8 @@ type FileExplanation struct {
 }
 
 // ByFile explains a request to a proxy with the configuration in a file, which is valid.
-func ByFile(plugin *manifest.Plugin, s *Subject, route string) *FileExplanation {
-	e := &FileExplanation{Explain(plugin.Rules(), capture.Mask(s.Request), route), s, plugin, route}
+func ByFile(plugin *manifest.Plugin, s *Subject, route string) *Report {
+	e := &Report{Explain(plugin.Rules(), capture.Mask(s.Request), route), s, plugin, route}
 	e.Request.URL = capture.MaskURL(e.Request.URL) // its path has found the policy
 	for _, f := range plugin.Around() {
 		e.Hints = append(e.Hints, f.Error())
@@ -39,10 +39,10 @@ func ByFile(plugin *manifest.Plugin, s *Subject, route string) *FileExplanation 
 
 // Allowed reports whether a page gets the answer. It gets none of a request that no
 // browser makes.
-func (e *FileExplanation) Allowed() bool { return e.Blocked == nil && !e.Request.ByHand }
+func (e *Report) Allowed() bool { return e.Blocked == nil && !e.Request.ByHand }
 
 // Place is the place in the file of an offset in the configuration.
-func (e *FileExplanation) Place(offset int) string {
+func (e *Report) Place(offset int) string {
 	return e.Plugin.File().Name + ":" + e.Plugin.Position(offset).String()
 }
 
@@ -113,7 +113,7 @@ type changeJSON struct {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (e *FileExplanation) MarshalJSON() ([]byte, error) {
+func (e *Report) MarshalJSON() ([]byte, error) {
 	r := e.Request
 	result := struct {
 		From      string                 `json:"source,omitempty"`
@@ -155,7 +155,7 @@ func (e *FileExplanation) MarshalJSON() ([]byte, error) {
 	return json.Marshal(result)
 }
 
-func (e *FileExplanation) blockedJSON() *blockedJSON {
+func (e *Report) blockedJSON() *blockedJSON {
 	if e.Blocked == nil {
 		return nil
 	}
