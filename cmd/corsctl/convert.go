@@ -85,7 +85,8 @@ func (f *convertFlags) run(c *cobra.Command, args []string) error {
 func (f *convertFlags) convert(stderr io.Writer, name, text string) (*convert.Result, error) {
 	file, failed := document.Parse(name, text)
 	if failed != nil {
-		return &convert.Result{From: f.from, Findings: []*document.Finding{failed}}, nil //nolint:nilerr // It is the result.
+		findings := []*document.Finding{failed}
+		return &convert.Result{From: f.from, Findings: findings}, nil //nolint:nilerr // It is the result.
 	}
 	if f.from != "" {
 		return convert.Convert(f.from, file)

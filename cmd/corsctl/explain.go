@@ -56,11 +56,13 @@ configuration is wrong.`,
 	flags.StringVar(&f.at, "at", "", "the line of the configuration to explain with, if the file has several")
 	flags.StringVar(&f.origin, "origin", "", `the page's origin, such as https://app.example.com, or "null"`)
 	flags.StringVar(&f.method, "method", "GET", "the request's method")
-	flags.StringArrayVarP(&f.headers, "header", "H", nil, `a header that the page sets, as "name: value", or the name of one that needs a preflight; may be repeated`)
+	flags.StringArrayVarP(&f.headers, "header", "H", nil,
+		`a header that the page sets, as "name: value", or the name of one that needs a preflight; may be repeated`)
 	flags.StringVar(&f.url, "url", "", "the request's URL; without it, only policies for every host and path match")
 	flags.StringVar(&f.route, "route", "", "the name of Envoy's route for the request")
 	flags.BoolVar(&f.credentials, "credentials", false, `the credentials mode is "include": the page sends cookies`)
-	flags.BoolVar(&f.private, "private-network", false, "the browser asks for access to a private network, as Chromium did for some versions")
+	flags.BoolVar(&f.private, "private-network", false,
+		"the browser asks for access to a private network, as Chromium did for some versions")
 	flags.StringVar(&f.curl, "from-curl", "", `take the request from a curl command, "-" for standard input`)
 	flags.StringVar(&f.har, "har", "", `take the failing requests from a HAR file, "-" for standard input`)
 	flags.BoolVar(&f.all, "all", false, "of a HAR file, explain the CORS requests that didn't fail, too")
@@ -99,7 +101,8 @@ func usedRight(c *cobra.Command, args []string) error {
 		}
 	}
 	if len(args) > 0 {
-		return errors.New("explain takes no arguments beside its flags; write the URL into --url, and what has spaces in quotes")
+		return errors.New("explain takes no arguments beside its flags; " +
+			"write the URL into --url, and what has spaces in quotes")
 	}
 	if !given("config") {
 		return errors.New("explain needs --config, the file with the configuration")
@@ -153,7 +156,8 @@ func (f *explainFlags) subjects(c *cobra.Command) ([]*explain.Subject, error) {
 	case f.curl != "":
 		return f.fromCurl(c)
 	case f.origin == "":
-		return nil, errors.New(`explain needs --origin, the origin of the page; or take the request from --from-curl or --har`)
+		return nil, errors.New("explain needs --origin, the origin of the page; " +
+			"or take the request from --from-curl or --har")
 	}
 	return f.complete(&explain.Subject{Typed: true, Request: fetch.Request{
 		Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials, PrivateNetwork: f.private,
@@ -307,7 +311,8 @@ func (p *printer) preflight(e *explain.Report) {
 	case !r.CORS():
 		p.line("none: the request isn't subject to CORS")
 	case r.ByHand:
-		p.line("none: no browser makes this request, and without Access-Control-Request-Method it is no preflight itself")
+		p.line("none: no browser makes this request, and without Access-Control-Request-Method " +
+			"it is no preflight itself")
 	case e.Preflight == nil:
 		p.line("none: the method and the headers are such as any page may send")
 	default:
@@ -367,7 +372,8 @@ func (p *printer) verdict(e *explain.Report) {
 	r := e.Request
 	switch {
 	case e.Blocked == nil && r.ByHand:
-		p.line("%s", p.in(yellow, "no preflight, but a request that the filter forwards and whose answer has headers for this origin"))
+		p.line("%s", p.in(yellow, "no preflight, but a request that the filter forwards "+
+			"and whose answer has headers for this origin"))
 		p.changes(e)
 		return
 	case e.Blocked == nil && r.Mode == fetch.ModeNoCORS:

@@ -104,7 +104,8 @@ func strict(root *cobra.Command) {
 			help := c.Run
 			c.Run, c.RunE = nil, func(c *cobra.Command, args []string) error {
 				if topic, rest, err := c.Root().Find(args); topic == nil || err != nil || len(rest) > 0 {
-					return fmt.Errorf("unknown help topic %q; \"corsctl --help\" lists the commands", strings.Join(args, " "))
+					return fmt.Errorf("unknown help topic %q; \"corsctl --help\" lists the commands",
+						strings.Join(args, " "))
 				}
 				help(c, args)
 				return nil
@@ -112,7 +113,8 @@ func strict(root *cobra.Command) {
 		case "completion":
 			c.Args = func(_ *cobra.Command, args []string) error {
 				if len(args) > 0 {
-					return fmt.Errorf("there is no completion for %q; write one of bash, zsh, fish, powershell", args[0])
+					return fmt.Errorf("there is no completion for %q; write one of bash, zsh, fish, powershell",
+						args[0])
 				}
 				return nil
 			}

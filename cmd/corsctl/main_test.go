@@ -55,7 +55,8 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 func TestWriteFails(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"schema"}, {"validate", "../../envoy.yaml"}} {
 		var stderr strings.Builder
-		if code := run(args, strings.NewReader(""), full{}, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "no space") {
+		if code := run(args, strings.NewReader(""), full{}, &stderr); code != exitUsage ||
+			!strings.Contains(stderr.String(), "no space") {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr.String())
 		}
 	}

@@ -93,7 +93,8 @@ func (r *Request) setHeaders(lines [][2]string) {
 		name := strings.ToLower(h[0])
 		switch {
 		case strings.HasPrefix(name, ":"), fetch.ForbiddenRequestHeader(name, h[1]), browserSets[name]:
-		case name == "cache-control" && header["pragma"] == "no-cache", name == "pragma" && header["cache-control"] == "no-cache",
+		case name == "cache-control" && header["pragma"] == "no-cache",
+			name == "pragma" && header["cache-control"] == "no-cache",
 			name == "cache-control" && h[1] == "max-age=0":
 			// A reload, or the developer tools with the cache disabled.
 		case name == "authorization":
@@ -170,17 +171,22 @@ func probes(method string, lines [][2]string) (warnings []string) {
 		name := strings.ToLower(h[0])
 		if name == "origin" && h[1] != "" {
 			if origins++; origins == 2 {
-				warnings = append(warnings, "the request has several Origin headers, which are no origin to the filter; the last one is explained")
+				warnings = append(warnings, "the request has several Origin headers, "+
+					"which are no origin to the filter; the last one is explained")
 			}
 		}
 		switch {
 		case !strings.HasPrefix(name, "access-control-request-"):
 		case strings.EqualFold(method, "OPTIONS") && method != "OPTIONS":
-			return append(warnings, "methods compare by case, and "+method+" is not OPTIONS, so that this is no preflight")
+			return append(warnings, "methods compare by case, and "+method+
+				" is not OPTIONS, so that this is no preflight")
 		case method != "OPTIONS":
-			return append(warnings, "a "+method+" with "+h[0]+" is no preflight, which is an OPTIONS request: the filter takes it for any other "+method+"; to ask for a preflight, write the method OPTIONS")
+			return append(warnings, "a "+method+" with "+h[0]+
+				" is no preflight, which is an OPTIONS request: the filter takes it for any other "+method+
+				"; to ask for a preflight, write the method OPTIONS")
 		case name == "access-control-request-method" && fetch.NormalizeMethod(h[1]) != h[1]:
-			warnings = append(warnings, "methods compare by case, and "+h[1]+" is not "+fetch.NormalizeMethod(h[1])+", which browsers send")
+			warnings = append(warnings, "methods compare by case, and "+h[1]+" is not "+fetch.NormalizeMethod(h[1])+
+				", which browsers send")
 		}
 	}
 	return warnings
@@ -197,9 +203,10 @@ func masked(value string) string {
 
 // browserSets has the headers that browsers set and pages hardly ever, besides
 // those that pages can't set. The last ones are client hints.
-var browserSets = set("alt-used", "if-modified-since", "if-none-match", "priority", "purpose", "upgrade-insecure-requests",
-	"user-agent", "x-client-data",
-	"device-memory", "downlink", "dpr", "ect", "rtt", "save-data", "viewport-width", "width") //nolint:misspell // ECT is one.
+var browserSets = set("alt-used", "if-modified-since", "if-none-match", "priority", "purpose",
+	"upgrade-insecure-requests", "user-agent", "x-client-data",
+	"device-memory", "downlink", "dpr", "ect", "rtt", //nolint:misspell // ECT is one.
+	"save-data", "viewport-width", "width")
 
 // initiators has Chromium's words for the values of Sec-Fetch-Dest and for the
 // resource types of its HAR files.

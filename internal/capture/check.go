@@ -89,7 +89,8 @@ func withPunycode(url string) (ascii string, ok bool) {
 // is all that it lacks.
 func withScheme(text, otherwise string) string {
 	scheme := "https://"
-	if host := before(text, ":/"); host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") {
+	if host := before(text, ":/"); host == "localhost" || strings.HasSuffix(host, ".localhost") ||
+		strings.HasPrefix(host, "127.") {
 		scheme = "http://"
 	}
 	if !strings.ContainsAny(text, "*") && !strings.Contains(text, "://") && text != "http:" && text != "https:" {

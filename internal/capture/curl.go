@@ -23,7 +23,8 @@ const maxCommand = 128 << 10
 // asks for.
 func FromCurl(command string) (req Request, warnings []string, err error) {
 	if len(command) > maxCommand {
-		return req, nil, fmt.Errorf("the command has %d bytes; leave its body out, which makes no difference to CORS", len(command))
+		return req, nil, fmt.Errorf("the command has %d bytes; leave its body out, which makes no difference to CORS",
+			len(command))
 	}
 	args, warnings, err := arguments(command)
 	if err != nil {
@@ -43,9 +44,11 @@ func arguments(command string) (args, warnings []string, err error) {
 	case text == "":
 		return nil, nil, errors.New("the command is empty; copy a request with 'Copy as cURL'")
 	case strings.HasPrefix(text, "fetch(") || strings.HasPrefix(text, "await fetch("):
-		return nil, nil, errors.New("this is a call of fetch(), not a curl command; choose 'Copy as cURL' instead of 'Copy as fetch'")
+		return nil, nil, errors.New("this is a call of fetch(), not a curl command; " +
+			"choose 'Copy as cURL' instead of 'Copy as fetch'")
 	case powerShell.MatchString(text):
-		return nil, nil, errors.New("this is for PowerShell, not a curl command; choose 'Copy as cURL (bash)' or 'Copy as cURL (cmd)'")
+		return nil, nil, errors.New("this is for PowerShell, not a curl command; " +
+			"choose 'Copy as cURL (bash)' or 'Copy as cURL (cmd)'")
 	case cmdForm.MatchString(text):
 		return cmdArguments(text)
 	default:
@@ -234,10 +237,12 @@ func (c *curl) request() (Request, error) {
 		delete(c.defaults, "Content-Type") // The data is in the URL.
 	}
 	lines := slices.Clone(c.headers)
-	for _, name := range []string{"Accept", "Authorization", "Content-Type", "Cookie", "Range", "Referer", "X-Amz-Date"} {
+	names := []string{"Accept", "Authorization", "Content-Type", "Cookie", "Range", "Referer", "X-Amz-Date"}
+	for _, name := range names {
 		value := c.defaults[name]
 		custom := func(h [2]string) bool { return strings.EqualFold(h[0], name) }
-		if value != "" && !slices.ContainsFunc(c.headers, custom) && !slices.Contains(c.removed, strings.ToLower(name)) {
+		removed := slices.Contains(c.removed, strings.ToLower(name))
+		if value != "" && !removed && !slices.ContainsFunc(c.headers, custom) {
 			lines = append(lines, [2]string{name, value})
 		}
 	}

@@ -32,7 +32,8 @@ var curls = []struct {
 	want     Request // Source is "curl".
 	warnings []string
 }{
-	{"plain", "curl https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, nil},
+	{"plain", "curl https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "GET", URL: apiURL}},
+		nil},
 	{"Chromium, bash", `curl --url 'https://api.example.com/v1/items' \
   -X 'PUT' \
   -H 'accept: */*' \
@@ -54,7 +55,9 @@ var curls = []struct {
   --data-raw $'{"name":"it\'s"}'`,
 		Request{
 			Request: fetch.Request{
-				Method: "PUT", URL: apiURL, Origin: pageURL, Headers: lines("accept: */*", "accept-language: en-US,en;q=0.9", "content-type: application/json", "x-trace: "), CredentialsInclude: true,
+				Method: "PUT", URL: apiURL, Origin: pageURL,
+				Headers: lines("accept: */*", "accept-language: en-US,en;q=0.9", "content-type: application/json",
+					"x-trace: "), CredentialsInclude: true,
 			},
 			OriginFrom: "the Origin header", CredentialsFrom: "the Cookie header",
 		}, nil},
@@ -66,7 +69,8 @@ var curls = []struct {
   --compressed`,
 		Request{
 			Request: fetch.Request{
-				Method: "GET", URL: apiURL, Origin: pageURL, Headers: lines("authority: api.example.com"), CredentialsInclude: true,
+				Method: "GET", URL: apiURL, Origin: pageURL, Headers: lines("authority: api.example.com"),
+				CredentialsInclude: true,
 			},
 			OriginFrom: "the Origin header", CredentialsFrom: "the Cookie header",
 		}, nil},
@@ -77,7 +81,8 @@ var curls = []struct {
 		"  --data-raw ^\"^{^\\^\"a^\\^\":^\r\n\r\n1^}^\" &\r\ncurl ^\"https://b.example/^\"",
 		Request{
 			Request: fetch.Request{
-				Method: "POST", URL: apiURL, Origin: pageURL, Headers: lines("content-type: application/json", `x-quote: a"b\c %PATH% & |`),
+				Method: "POST", URL: apiURL, Origin: pageURL,
+				Headers: lines("content-type: application/json", `x-quote: a"b\c %PATH% & |`),
 			},
 			OriginFrom: "the Origin header",
 		}, []string{"only the first of several commands is looked at"}},
@@ -85,11 +90,14 @@ var curls = []struct {
 		"  -H \"sec-ch-ua: ^\\^\"Chromium^\\^\";v=^\\^\"100^\\^\"\" ^\r\n" +
 		"  -H \"x-a: ^{1^}\" ^\r\n" +
 		"  -H \"x-b: \"\"quoted\"\" & not\"",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("x-a: {1}", `x-b: "quoted" & not`)}}, nil},
-	{"Firefox", `curl 'https://api.example.com/v1/items' -X DELETE -H 'User-Agent: Mozilla/5.0' -H 'Accept: */*' -H 'Accept-Language: en-US,en;q=0.5' -H 'Accept-Encoding: gzip, deflate, br, zstd' -H 'Authorization: Bearer eyJhbGciOi.secret' -H 'Origin: https://app.example.com' -H 'Connection: keep-alive' -H 'Referer: https://app.example.com/' -H 'Sec-Fetch-Dest: empty' -H 'Sec-Fetch-Mode: cors' -H 'Sec-Fetch-Site: same-site' -H 'Priority: u=4' -H 'TE: trailers'`,
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("x-a: {1}", `x-b: "quoted" & not`)}},
+		nil},
+	{"Firefox",
+		`curl 'https://api.example.com/v1/items' -X DELETE -H 'User-Agent: Mozilla/5.0' -H 'Accept: */*' -H 'Accept-Language: en-US,en;q=0.5' -H 'Accept-Encoding: gzip, deflate, br, zstd' -H 'Authorization: Bearer eyJhbGciOi.secret' -H 'Origin: https://app.example.com' -H 'Connection: keep-alive' -H 'Referer: https://app.example.com/' -H 'Sec-Fetch-Dest: empty' -H 'Sec-Fetch-Mode: cors' -H 'Sec-Fetch-Site: same-site' -H 'Priority: u=4' -H 'TE: trailers'`,
 		Request{
 			Request: fetch.Request{
-				Method: "DELETE", URL: apiURL, Origin: pageURL, Headers: lines("Accept: */*", "Accept-Language: en-US,en;q=0.5", "Authorization: Bearer ***"),
+				Method: "DELETE", URL: apiURL, Origin: pageURL,
+				Headers: lines("Accept: */*", "Accept-Language: en-US,en;q=0.5", "Authorization: Bearer ***"),
 			},
 			OriginFrom: "the Origin header",
 		}, nil},
@@ -103,7 +111,8 @@ var curls = []struct {
   --data-raw $'a\nb'`,
 		Request{
 			Request: fetch.Request{
-				Method: "POST", URL: apiURL + "?a[]=1", Origin: pageURL, Headers: lines("Content-Type: text/plain;charset=UTF-8", "X-Name: caf\xe9 \u00fc!"),
+				Method: "POST", URL: apiURL + "?a[]=1", Origin: pageURL,
+				Headers: lines("Content-Type: text/plain;charset=UTF-8", "X-Name: caf\xe9 \u00fc!"),
 			},
 			OriginFrom: "the Origin header",
 		}, nil},
@@ -119,7 +128,8 @@ var curls = []struct {
 --data-binary '{}'`,
 		Request{
 			Request: fetch.Request{
-				Method: "POST", URL: apiURL, Origin: pageURL, Headers: lines("Content-Type: application/json", "Accept: application/json"),
+				Method: "POST", URL: apiURL, Origin: pageURL,
+				Headers: lines("Content-Type: application/json", "Accept: application/json"),
 			},
 			OriginFrom: "the Origin header",
 		}, nil},
@@ -129,58 +139,78 @@ var curls = []struct {
 --data '{
     "name": "x"
 }'`,
-		Request{Request: fetch.Request{Method: "PATCH", URL: apiURL, Headers: lines("Content-Type: application/json", "Authorization: Bearer ***")}}, nil},
+		Request{Request: fetch.Request{Method: "PATCH", URL: apiURL,
+			Headers: lines("Content-Type: application/json", "Authorization: Bearer ***")}}, nil},
 	{"documentation", `curl -X POST "https://api.example.com/v1/items?key=$KEY" \
   -H "X-Api-Key: ${API_KEY}" -H "X-Date: $(date)" -H "Content-Type: application/json" -d "{\"price\": \"\$5\"}"`,
 		Request{
 			Request: fetch.Request{
-				Method: "POST", URL: apiURL + "?key=$KEY", Headers: lines("X-Api-Key: ${API_KEY}", "X-Date: $(date)", "Content-Type: application/json"),
+				Method: "POST", URL: apiURL + "?key=$KEY",
+				Headers: lines("X-Api-Key: ${API_KEY}", "X-Date: $(date)", "Content-Type: application/json"),
 			},
 		}, []string{
 			"$KEY is taken as it stands; write its value, if it matters",
 			"${API_KEY} is taken as it stands; write its value, if it matters",
 			"$(…) is taken as it stands; write its value, if it matters",
 		}},
-	{"in a script", "# Delete it.\n$ sudo FOO=1 /usr/bin/curl -sSkXDELETE https://api.example.com/v1/items 2>&1 | jq . && echo done",
+	{"in a script",
+		"# Delete it.\n$ sudo FOO=1 /usr/bin/curl -sSkXDELETE https://api.example.com/v1/items 2>&1 | jq . && echo done",
 		Request{Request: fetch.Request{Method: "DELETE", URL: apiURL}}, nil},
 	{"two", "curl https://api.example.com/v1/items; curl -X PUT https://b.example",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{"only the first of 2 curl commands is looked at"}},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL}},
+		[]string{"only the first of 2 curl commands is looked at"}},
 	{"next", "curl https://api.example.com/v1/items --next -X PUT https://b.example",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{"only the request before --next is looked at"}},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL}},
+		[]string{"only the request before --next is looked at"}},
 	{"a form", "curl -F file=@a.png -F 'b=c;type=text/plain' https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "POST", URL: apiURL, Headers: lines("Content-Type: multipart/form-data")}}, nil},
+		Request{Request: fetch.Request{Method: "POST", URL: apiURL,
+			Headers: lines("Content-Type: multipart/form-data")}}, nil},
 	{"data", "curl -d a=b --data-urlencode 'c= d' https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "POST", URL: apiURL, Headers: lines("Content-Type: application/x-www-form-urlencoded")}}, nil},
+		Request{Request: fetch.Request{Method: "POST", URL: apiURL,
+			Headers: lines("Content-Type: application/x-www-form-urlencoded")}}, nil},
 	{"data without a type", "curl -d a=b -H 'Content-Type:' https://api.example.com/v1/items",
 		Request{Request: fetch.Request{Method: "POST", URL: apiURL}}, nil},
 	{"data in a query", "curl -G -d a=b -d c https://api.example.com/v1/items",
 		Request{Request: fetch.Request{Method: "GET", URL: apiURL + "?a=b&c"}}, nil},
 	{"JSON", "curl --json '{}' -H 'accept: */*' --url=https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "POST", URL: apiURL, Headers: lines("accept: */*", "Content-Type: application/json")}}, nil},
-	{"head", "curl -I https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "HEAD", URL: apiURL}}, nil},
-	{"upload", "curl -T - https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "PUT", URL: apiURL}}, nil},
+		Request{Request: fetch.Request{Method: "POST", URL: apiURL,
+			Headers: lines("accept: */*", "Content-Type: application/json")}}, nil},
+	{"head", "curl -I https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "HEAD", URL: apiURL}},
+		nil},
+	{"upload", "curl -T - https://api.example.com/v1/items",
+		Request{Request: fetch.Request{Method: "PUT", URL: apiURL}}, nil},
 	{"user", "curl -u user:password -A me -e https://app.example.com/x https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL, Headers: lines("Authorization: Basic ***")}, OriginFrom: "the Referer header"}, nil},
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL,
+			Headers: lines("Authorization: Basic ***")}, OriginFrom: "the Referer header"}, nil},
 	{"bearer", "curl --oauth2-bearer token https://api.example.com/v1/items",
 		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("Authorization: Bearer ***")}}, nil},
 	{"range", "curl -r 0-99 https://api.example.com/v1/items",
 		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("Range: bytes=0-99")}}, nil},
-	{"an abbreviation, and a negation", "curl --insec -X PUT --no-progress-meter --no-buffer -o /dev/null -- https://api.example.com/v1/items",
+	{"an abbreviation, and a negation",
+		"curl --insec -X PUT --no-progress-meter --no-buffer -o /dev/null -- https://api.example.com/v1/items",
 		Request{Request: fetch.Request{Method: "PUT", URL: apiURL}}, nil},
-	{"no scheme", "curl localhost:8080/x", Request{Request: fetch.Request{Method: "GET", URL: "http://localhost:8080/x"}},
+	{"no scheme", "curl localhost:8080/x",
+		Request{Request: fetch.Request{Method: "GET", URL: "http://localhost:8080/x"}},
 		[]string{"the URL has no scheme, for which curl takes http: http://localhost:8080/x"}},
-	{"globs", `curl 'https://{a,b}.example/[1-3]' https://b.example`, Request{Request: fetch.Request{Method: "GET", URL: "https://{a,b}.example/[1-3]"}}, []string{
-		"only the first of 2 URLs is looked at", "curl makes several URLs of https://{a,b}.example/[1-3]; it is taken as it stands"}},
-	{"files", "curl -K conf -H @headers -H broken https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{
-		"the file of -K conf is not read; write what it has into the command",
-		"the headers in the file of -H @headers are not read; write them into the command",
-		`-H "***" is no header, and curl does not send it; write name: value`}},
-	{"a font", `curl 'https://api.example.com/v1/items' -H 'origin: https://app.example.com' -H 'sec-fetch-dest: font' -H 'sec-fetch-mode: cors'`,
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "font"}, OriginFrom: "the Origin header"}, nil},
-	{"no-cors", `curl 'https://api.example.com/v1/items' -H 'referer: https://app.example.com/' -H 'sec-fetch-dest: image' -H 'sec-fetch-mode: no-cors' -H 'sec-fetch-storage-access: active'`,
+	{"globs", `curl 'https://{a,b}.example/[1-3]' https://b.example`,
+		Request{Request: fetch.Request{Method: "GET", URL: "https://{a,b}.example/[1-3]"}}, []string{
+			"only the first of 2 URLs is looked at",
+			"curl makes several URLs of https://{a,b}.example/[1-3]; it is taken as it stands"}},
+	{"files", "curl -K conf -H @headers -H broken https://api.example.com/v1/items",
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{
+			"the file of -K conf is not read; write what it has into the command",
+			"the headers in the file of -H @headers are not read; write them into the command",
+			`-H "***" is no header, and curl does not send it; write name: value`}},
+	{"a font",
+		`curl 'https://api.example.com/v1/items' -H 'origin: https://app.example.com' -H 'sec-fetch-dest: font' -H 'sec-fetch-mode: cors'`,
+		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "font"},
+			OriginFrom: "the Origin header"}, nil},
+	{"no-cors",
+		`curl 'https://api.example.com/v1/items' -H 'referer: https://app.example.com/' -H 'sec-fetch-dest: image' -H 'sec-fetch-mode: no-cors' -H 'sec-fetch-storage-access: active'`,
 		Request{
 			Request: fetch.Request{
-				Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "image", Mode: fetch.ModeNoCORS, CredentialsInclude: true,
+				Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "image", Mode: fetch.ModeNoCORS,
+				CredentialsInclude: true,
 			},
 			OriginFrom: "the Referer header", CredentialsFrom: "the Sec-Fetch-Storage-Access header",
 		}, nil},
@@ -192,7 +222,8 @@ var curls = []struct {
 			},
 			OriginFrom: "the Origin header", FromPreflight: true,
 		}, nil},
-	{"OPTIONS", "curl -X OPTIONS https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "OPTIONS", URL: apiURL}}, nil},
+	{"OPTIONS", "curl -X OPTIONS https://api.example.com/v1/items",
+		Request{Request: fetch.Request{Method: "OPTIONS", URL: apiURL}}, nil},
 }
 
 func TestFromCurl(t *testing.T) {
@@ -229,18 +260,26 @@ func TestFromCurlErrors(t *testing.T) {
 	for _, tt := range []struct{ name, command, want string }{
 		{"empty", " \n", "the command is empty; copy a request with 'Copy as cURL'"},
 		{"another command", "wget https://a.example", "no curl command in this; copy a request with 'Copy as cURL'"},
-		{"another command, cmd", "wget ^\"https://a.example^\"", "no curl command in this; copy a request with 'Copy as cURL'"},
+		{"another command, cmd", "wget ^\"https://a.example^\"",
+			"no curl command in this; copy a request with 'Copy as cURL'"},
 		{"no URL", "curl -X PUT", "the command has no URL; copy the whole command"},
 		{"cut off", "curl -X", "-X has no argument; copy the whole command"},
-		{"not closed", "curl 'https://a.example", "a shell does not read this: 1:6: reached EOF without closing quote `'`; copy the whole command, with 'Copy as cURL (bash)'"},
-		{"unknown", "curl --frobnicate https://a.example", "curl has no option --frobnicate; check the command, or leave it out"},
+		{"not closed", "curl 'https://a.example",
+			"a shell does not read this: 1:6: reached EOF without closing quote `'`; copy the whole command, with 'Copy as cURL (bash)'"},
+		{"unknown", "curl --frobnicate https://a.example",
+			"curl has no option --frobnicate; check the command, or leave it out"},
 		{"unclear", "curl --re https://a.example", "curl has no option --re; check the command, or leave it out"},
 		{"unknown letter", "curl -s@ https://a.example", "curl has no option -@; check the command, or leave it out"},
-		{"no host", "curl https://", `"https://" is not a URL; write scheme, host and path, such as https://api.example.com/v1`},
-		{"fetch", `fetch("https://a.example", {"method": "GET"});`, "this is a call of fetch(), not a curl command; choose 'Copy as cURL' instead of 'Copy as fetch'"},
-		{"PowerShell", `Invoke-WebRequest -Uri "https://a.example"`, "this is for PowerShell, not a curl command; choose 'Copy as cURL (bash)' or 'Copy as cURL (cmd)'"},
-		{"PowerShell's curl", "curl -X PUT `\n https://a.example", "this is for PowerShell, not a curl command; choose 'Copy as cURL (bash)' or 'Copy as cURL (cmd)'"},
-		{"long", "curl -d '" + strings.Repeat("a", maxCommand) + "'", "the command has 131082 bytes; leave its body out, which makes no difference to CORS"},
+		{"no host", "curl https://",
+			`"https://" is not a URL; write scheme, host and path, such as https://api.example.com/v1`},
+		{"fetch", `fetch("https://a.example", {"method": "GET"});`,
+			"this is a call of fetch(), not a curl command; choose 'Copy as cURL' instead of 'Copy as fetch'"},
+		{"PowerShell", `Invoke-WebRequest -Uri "https://a.example"`,
+			"this is for PowerShell, not a curl command; choose 'Copy as cURL (bash)' or 'Copy as cURL (cmd)'"},
+		{"PowerShell's curl", "curl -X PUT `\n https://a.example",
+			"this is for PowerShell, not a curl command; choose 'Copy as cURL (bash)' or 'Copy as cURL (cmd)'"},
+		{"long", "curl -d '" + strings.Repeat("a", maxCommand) + "'",
+			"the command has 131082 bytes; leave its body out, which makes no difference to CORS"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, _, err := FromCurl(tt.command); err == nil || err.Error() != tt.want {
@@ -277,7 +316,8 @@ func TestChromiumCurls(t *testing.T) {
 			}
 			// The file was made to be shown, and has neither cookies nor tokens.
 			got.CredentialsInclude, got.CredentialsFrom = false, ""
-			got.Headers = slices.DeleteFunc(got.Headers, func(h [2]string) bool { return strings.EqualFold(h[0], "authorization") })
+			got.Headers = slices.DeleteFunc(got.Headers,
+				func(h [2]string) bool { return strings.EqualFold(h[0], "authorization") })
 			same(t, got, want)
 			if t.Failed() {
 				t.Fatal(command)
@@ -322,7 +362,8 @@ func TestAgainstCurl(t *testing.T) {
 	}
 	for _, tt := range curls {
 		// Not for bash, not for one request, or not for the version that is here.
-		if tt.warnings != nil || strings.Contains(tt.command, "^") || strings.Contains(tt.command, "sudo") || strings.Contains(tt.command, "--url=") {
+		if tt.warnings != nil || strings.Contains(tt.command, "^") || strings.Contains(tt.command, "sudo") ||
+			strings.Contains(tt.command, "--url=") {
 			continue
 		}
 		t.Run(tt.name, func(t *testing.T) {

@@ -41,15 +41,16 @@ tlsv1.0 tlsv1.1 tlsv1.2 tlsv1.3 tr-encoding trace-ids trace-time use-ascii verbo
 
 	// The options of one letter.
 	letters = map[byte]string{
-		'#': "progress-bar", '0': "http1.0", '1': "tlsv1", '2': "sslv2", '3': "sslv3", '4': "ipv4", '6': "ipv6", ':': "next",
-		'A': "user-agent", 'B': "use-ascii", 'C': "continue-at", 'D': "dump-header", 'E': "cert", 'F': "form", 'G': "get",
-		'H': "header", 'I': "head", 'J': "remote-header-name", 'K': "config", 'L': "location", 'M': "manual", 'N': "no-buffer",
-		'O': "remote-name", 'P': "ftp-port", 'Q': "quote", 'R': "remote-time", 'S': "show-error", 'T': "upload-file",
-		'U': "proxy-user", 'V': "version", 'X': "request", 'Y': "speed-limit", 'Z': "parallel",
-		'a': "append", 'b': "cookie", 'c': "cookie-jar", 'd': "data", 'e': "referer", 'f': "fail", 'g': "globoff", 'h': "help",
-		'i': "include", 'j': "junk-session-cookies", 'k': "insecure", 'l': "list-only", 'm': "max-time", 'n': "netrc",
-		'o': "output", 'p': "proxytunnel", 'q': "disable", 'r': "range", 's': "silent", 't': "telnet-option", 'u': "user",
-		'v': "verbose", 'w': "write-out", 'x': "proxy", 'y': "speed-time", 'z': "time-cond",
+		'#': "progress-bar", '0': "http1.0", '1': "tlsv1", '2': "sslv2", '3': "sslv3", '4': "ipv4", '6': "ipv6",
+		':': "next", 'A': "user-agent", 'B': "use-ascii", 'C': "continue-at", 'D': "dump-header", 'E': "cert",
+		'F': "form", 'G': "get", 'H': "header", 'I': "head", 'J': "remote-header-name", 'K': "config",
+		'L': "location", 'M': "manual", 'N': "no-buffer", 'O': "remote-name", 'P': "ftp-port", 'Q': "quote",
+		'R': "remote-time", 'S': "show-error", 'T': "upload-file", 'U': "proxy-user", 'V': "version",
+		'X': "request", 'Y': "speed-limit", 'Z': "parallel", 'a': "append", 'b': "cookie", 'c': "cookie-jar",
+		'd': "data", 'e': "referer", 'f': "fail", 'g': "globoff", 'h': "help", 'i': "include",
+		'j': "junk-session-cookies", 'k': "insecure", 'l': "list-only", 'm': "max-time", 'n': "netrc",
+		'o': "output", 'p': "proxytunnel", 'q': "disable", 'r': "range", 's': "silent", 't': "telnet-option",
+		'u': "user", 'v': "verbose", 'w': "write-out", 'x': "proxy", 'y': "speed-time", 'z': "time-cond",
 	}
 )
 

@@ -51,7 +51,8 @@ type header struct {
 }
 
 // howToExport is how to get a file that can be read.
-const howToExport = "in the network panel of the browser's developer tools, reload the page and choose 'Save all as HAR'"
+const howToExport = "in the network panel of the browser's developer tools, reload the page " +
+	"and choose 'Save all as HAR'"
 
 // FromHAR reads a HAR file, as the network panels of browsers export it, and
 // returns its CORS requests: those with another origin than the page's, and in a
@@ -180,7 +181,8 @@ func (r *reader) request(i int, preflight *entry) Request {
 	if preflight != nil {
 		req.RecordedPreflight = preflight.recorded()
 		asked := Request{Request: fetch.Request{Method: "OPTIONS"}}
-		asked.setPreflight(preflight.get("access-control-request-method"), preflight.get("access-control-request-headers"))
+		asked.setPreflight(preflight.get("access-control-request-method"),
+			preflight.get("access-control-request-headers"))
 		req.ask(asked.UnsafeNames)
 		req.Error = cmp.Or(req.Error, preflight.Response.Error)
 	}
@@ -227,7 +229,8 @@ func (r *reader) cors(i int) bool {
 	e := &r.entries[i]
 	mode := e.get("sec-fetch-mode")
 	switch {
-	case e.isDocument(), e.ResourceType == "websocket", !httpURL.MatchString(e.Request.URL), mode != "" && mode != "cors":
+	case e.isDocument(), e.ResourceType == "websocket", !httpURL.MatchString(e.Request.URL),
+		mode != "" && mode != "cors":
 		return false
 	case e.get("origin") != "":
 		return !fetch.SameOrigin(e.get("origin"), e.Request.URL)
@@ -247,9 +250,9 @@ func (r *reader) redirectedFrom(i int) string {
 		return ""
 	}
 	e, before := &r.entries[i], &r.entries[i-1]
+	redirects := before.Response.Status >= 300 && before.Response.Status < 400 && !before.isPreflight()
 	for _, h := range before.Response.Headers {
-		if strings.EqualFold(h.Name, "location") && before.Response.Status/100 >= 3 && before.Response.Status < 400 && !before.isPreflight() &&
-			resolve(before.Request.URL, h.Value) == e.Request.URL {
+		if strings.EqualFold(h.Name, "location") && redirects && resolve(before.Request.URL, h.Value) == e.Request.URL {
 			return before.Request.URL
 		}
 	}

@@ -26,7 +26,8 @@ func summary(r Request) string {
 	if r.CredentialsInclude {
 		s = append(s, "with credentials by", r.CredentialsFrom)
 	}
-	for _, field := range [][2]string{{"mode", string(r.Mode)}, {"initiator", r.Initiator}, {"redirected from", r.RedirectedFrom}, {"error", r.Error}} {
+	for _, field := range [][2]string{{"mode", string(r.Mode)}, {"initiator", r.Initiator},
+		{"redirected from", r.RedirectedFrom}, {"error", r.Error}} {
 		if field[1] != "" {
 			s = append(s, field[0]+" "+field[1])
 		}
@@ -120,7 +121,8 @@ func TestFromHAR(t *testing.T) {
 			for _, r := range Failing(requests) {
 				failing = append(failing, describe(r))
 			}
-			if want := slices.DeleteFunc(slices.Clone(tt.want), func(s string) bool { return strings.HasSuffix(s, "; passed") }); !slices.Equal(failing, want) {
+			if want := slices.DeleteFunc(slices.Clone(tt.want),
+				func(s string) bool { return strings.HasSuffix(s, "; passed") }); !slices.Equal(failing, want) {
 				t.Errorf("failing\n\t%s", strings.Join(failing, "\n\t"))
 			}
 		})
@@ -169,7 +171,8 @@ func harOf(t *testing.T, entries ...string) []byte {
 
 func TestHAREntries(t *testing.T) {
 	const origin = "Host: api.example.com\nOrigin: https://app.example.com\n"
-	const preflight = "OPTIONS https://api.example.com/ -> 204\ntype preflight\nAccess-Control-Request-Method: PUT\n" + origin
+	const preflight = "OPTIONS https://api.example.com/ -> 204\ntype preflight\nAccess-Control-Request-Method: PUT\n" +
+		origin
 	for _, tt := range []struct {
 		name    string
 		entries []string
@@ -184,20 +187,25 @@ func TestHAREntries(t *testing.T) {
 		{"an image", []string{"GET https://api.example.com/ -> 0 net::ERR_FAILED\ntype image"}, nil},
 		{"a WebSocket", []string{"GET wss://api.example.com/ -> 101\ntype websocket\n" + origin}, nil},
 		{"an extension", []string{"GET chrome-extension://abc/x -> 200\n" + origin}, nil},
-		{"null", []string{"GET https://api.example.com/ -> 200\nHost: a\nOrigin: null\n< Access-Control-Allow-Origin: null"},
+		{"null",
+			[]string{"GET https://api.example.com/ -> 200\nHost: a\nOrigin: null\n< Access-Control-Allow-Origin: null"},
 			[]string{"log.entries[0] GET https://api.example.com/ of null by the Origin header initiator fetch answer 200; passed"}},
 		{"nothing tells but the page", []string{"GET https://api.example.com/ -> 0 net::ERR_FAILED"},
 			[]string{"log.entries[0] GET https://api.example.com/ of https://app.example.com by the page's URL initiator fetch error net::ERR_FAILED; failed, not by CORS"}},
-		{"from the cache", []string{"GET https://api.example.com/ -> 200 net::ERR_FAILED\nReferer: https://app.example.com/"},
+		{"from the cache",
+			[]string{"GET https://api.example.com/ -> 200 net::ERR_FAILED\nReferer: https://app.example.com/"},
 			[]string{"log.entries[0] GET https://api.example.com/ of https://app.example.com by the Referer header initiator fetch error net::ERR_FAILED answer 200; failed: CORS check, step 2: no Access-Control-Allow-Origin"}},
 		{"aborted", []string{"GET https://api.example.com/ -> 0 net::ERR_ABORTED\nReferer: https://app.example.com/"},
 			[]string{"log.entries[0] GET https://api.example.com/ of https://app.example.com by the Referer header initiator fetch error net::ERR_ABORTED; passed"}},
-		{"sec-fetch-mode", []string{"GET https://api.example.com/ -> 200\n:authority: api.example.com\nSec-Fetch-Mode: cors\nSec-Fetch-Site: cross-site"},
+		{"sec-fetch-mode",
+			[]string{"GET https://api.example.com/ -> 200\n:authority: api.example.com\nSec-Fetch-Mode: cors\nSec-Fetch-Site: cross-site"},
 			[]string{"log.entries[0] GET https://api.example.com/ of https://app.example.com by the page's URL initiator fetch answer 200; failed: CORS check, step 2: no Access-Control-Allow-Origin"}},
 		{"a preflight by a listener", []string{
 			"POST https://api.example.com/ -> 200\ntype xhr\n" + origin + "< Access-Control-Allow-Origin: *",
-			"OPTIONS https://api.example.com/ -> 204\ntype preflight\n" + origin + "Access-Control-Request-Method: POST\n< Access-Control-Allow-Origin: *",
-		}, []string{"log.entries[0] POST https://api.example.com/ of https://app.example.com by the Origin header initiator XMLHttpRequest preflight 204 answer 200; passed"}},
+			"OPTIONS https://api.example.com/ -> 204\ntype preflight\n" + origin +
+				"Access-Control-Request-Method: POST\n< Access-Control-Allow-Origin: *",
+		},
+			[]string{"log.entries[0] POST https://api.example.com/ of https://app.example.com by the Origin header initiator XMLHttpRequest preflight 204 answer 200; passed"}},
 		{"two at the same time", []string{
 			"PUT https://api.example.com/ -> 0 net::ERR_FAILED\nX-A: 1",
 			"PUT https://api.example.com/ -> 0 net::ERR_FAILED\nX-A: 2",
@@ -210,12 +218,17 @@ func TestHAREntries(t *testing.T) {
 			"log.entries[4] PUT https://api.example.com/ of https://app.example.com by the Origin header from a preflight preflight 204; names x-b; failed: CORS check of the preflight, step 2: no Access-Control-Allow-Origin",
 		}},
 		{"headers of the browser's own", []string{
-			"PUT https://api.example.com/ -> 401\n" + origin + "Authorization: Basic abc\nX-Extension: 1\nX-A: 1\nUpgrade-Insecure-Requests: 1\nDPR: 2\n< Access-Control-Allow-Origin: https://app.example.com\n< Access-Control-Allow-Credentials: true",
-			preflight + "Access-Control-Request-Headers: x-a,x-lost\n< Access-Control-Allow-Origin: https://app.example.com\n< Access-Control-Allow-Credentials: true\n< Access-Control-Allow-Methods: PUT\n< Access-Control-Allow-Headers: x-a,x-lost",
-		}, []string{"log.entries[0] PUT https://api.example.com/ of https://app.example.com by the Origin header with credentials by the Authorization header, for which the preflight did not ask initiator fetch preflight 204 answer 401; X-A: 1; names x-lost; passed"}},
-		{"the cache disabled", []string{"GET https://api.example.com/ -> 200\n" + origin + "Cache-Control: no-cache\nPragma: no-cache\n< Access-Control-Allow-Origin: *"},
+			"PUT https://api.example.com/ -> 401\n" + origin +
+				"Authorization: Basic abc\nX-Extension: 1\nX-A: 1\nUpgrade-Insecure-Requests: 1\nDPR: 2\n< Access-Control-Allow-Origin: https://app.example.com\n< Access-Control-Allow-Credentials: true",
+			preflight +
+				"Access-Control-Request-Headers: x-a,x-lost\n< Access-Control-Allow-Origin: https://app.example.com\n< Access-Control-Allow-Credentials: true\n< Access-Control-Allow-Methods: PUT\n< Access-Control-Allow-Headers: x-a,x-lost",
+		},
+			[]string{"log.entries[0] PUT https://api.example.com/ of https://app.example.com by the Origin header with credentials by the Authorization header, for which the preflight did not ask initiator fetch preflight 204 answer 401; X-A: 1; names x-lost; passed"}},
+		{"the cache disabled", []string{"GET https://api.example.com/ -> 200\n" + origin +
+			"Cache-Control: no-cache\nPragma: no-cache\n< Access-Control-Allow-Origin: *"},
 			[]string{"log.entries[0] GET https://api.example.com/ of https://app.example.com by the Origin header initiator fetch answer 200; passed"}},
-		{"the page's own Cache-Control", []string{"GET https://api.example.com/ -> 200\n" + origin + "Cache-Control: no-cache\n< Access-Control-Allow-Origin: *"},
+		{"the page's own Cache-Control", []string{"GET https://api.example.com/ -> 200\n" + origin +
+			"Cache-Control: no-cache\n< Access-Control-Allow-Origin: *"},
 			[]string{"log.entries[0] GET https://api.example.com/ of https://app.example.com by the Origin header initiator fetch answer 200; Cache-Control: no-cache; passed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -242,8 +255,10 @@ func TestFromHARErrors(t *testing.T) {
 	for _, tt := range []struct{ name, data, want string }{
 		{"empty", "", "1:1: this is no HAR file: unexpected end of JSON input" + how},
 		{"cut off", "{\"log\": {\n  \"entries\": [", "2:14: this is no HAR file: unexpected end of JSON input" + how},
-		{"HTML", "<!doctype html>", "1:1: this is no HAR file: invalid character '<' looking for beginning of value" + how},
-		{"syntax", "{\n\"log\": {,}}", "2:9: this is no HAR file: invalid character ',' looking for beginning of object key string" + how},
+		{"HTML", "<!doctype html>", "1:1: this is no HAR file: invalid character '<' looking for beginning of value" +
+			how},
+		{"syntax", "{\n\"log\": {,}}",
+			"2:9: this is no HAR file: invalid character ',' looking for beginning of object key string" + how},
 		{"other JSON", `{"policies": []}`, "this has no log.entries, and so is no HAR file" + how},
 		{"null", "\ufeffnull", "this has no log.entries, and so is no HAR file" + how},
 		{"no entries", `{"log": {}}`, "this has no log.entries, and so is no HAR file" + how},

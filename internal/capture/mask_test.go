@@ -64,13 +64,16 @@ func TestStem(t *testing.T) {
 func TestMask(t *testing.T) {
 	r := fetch.Request{
 		URL: "https://api.example/?t=s", RedirectedFrom: "https://u:s@b.example/",
-		Headers: lines("X-Api-Key: s", "Authorization: Bearer s", "X-Empty: ", "Content-Type: application/json", "accept: */*", "Range: bytes=0-"),
+		Headers: lines("X-Api-Key: s", "Authorization: Bearer s", "X-Empty: ", "Content-Type: application/json",
+			"accept: */*", "Range: bytes=0-"),
 	}
 	got := Mask(r)
-	if got.URL != "https://api.example/?t=***" || got.RedirectedFrom != "https://***@b.example/" || r.Headers[0][1] != "s" {
+	if got.URL != "https://api.example/?t=***" || got.RedirectedFrom != "https://***@b.example/" ||
+		r.Headers[0][1] != "s" {
 		t.Errorf("got %+v of %+v", got, r)
 	}
-	want := lines("X-Api-Key: ***", "Authorization: ***", "X-Empty: ", "Content-Type: application/json", "accept: */*", "Range: bytes=0-")
+	want := lines("X-Api-Key: ***", "Authorization: ***", "X-Empty: ", "Content-Type: application/json", "accept: */*",
+		"Range: bytes=0-")
 	if diff := cmp.Diff(want, got.Headers); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

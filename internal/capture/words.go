@@ -15,7 +15,8 @@ import (
 func shellArguments(script string) (args, warnings []string, err error) {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(script), "")
 	if err != nil {
-		return nil, nil, fmt.Errorf("a shell does not read this: %w; copy the whole command, with 'Copy as cURL (bash)'", err)
+		return nil, nil,
+			fmt.Errorf("a shell does not read this: %w; copy the whole command, with 'Copy as cURL (bash)'", err)
 	}
 	var calls [][]*syntax.Word
 	syntax.Walk(file, func(node syntax.Node) bool {
@@ -66,7 +67,8 @@ func unquote(script string, parts []syntax.WordPart, escape *regexp.Regexp, warn
 			text.WriteString(unquote(script, part.Parts, quotedEscape, warnings))
 		default:
 			source := script[part.Pos().Offset():part.End().Offset()]
-			*warnings = append(*warnings, fmt.Sprintf("%s is taken as it stands; write its value, if it matters", expansion(part, source)))
+			*warnings = append(*warnings, fmt.Sprintf("%s is taken as it stands; write its value, if it matters",
+				expansion(part, source)))
 			text.WriteString(source)
 		}
 	}

@@ -18,7 +18,8 @@ func TestJSON(t *testing.T) {
 		name, file, text string
 		want             string
 	}{
-		{"json", "a.json", `{"a": [1, "ä", null, true, -1.5e3, {}], "a": "\u00e9"}`, `{"a": [1, "ä", null, true, -1.5e3, {}], "a": "é"}`},
+		{"json", "a.json", `{"a": [1, "ä", null, true, -1.5e3, {}], "a": "\u00e9"}`,
+			`{"a": [1, "ä", null, true, -1.5e3, {}], "a": "é"}`},
 		{"json by its first character", "-", ` {"a": 1}`, `{"a": 1}`},
 		{"yaml by its name", "a.yaml", `{a: 1}`, `{"a": 1}`},
 		{"block", "a.yaml", "a:\n- b\n- 'c'\n- \"d\\n\"\n", `{"a": ["b", "c", "d\n"]}`},
@@ -26,9 +27,12 @@ func TestJSON(t *testing.T) {
 			`[null, null, true, false, "yes", 31, 1000, 0.5, 1000, ".inf", "2001-01-01", "1", "1"]`},
 		{"literal", "a.yaml", "a: |\n  x\n   y\n", `{"a": "x\n y\n"}`},
 		{"aliases", "a.yaml", "a: &x [1]\nb: *x\n", `{"a": [1], "b": [1]}`},
-		{"merge", "a.yaml", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n", `{"a": {"p": 1, "q": 2}, "b": {"q": 3, "p": 1}}`},
-		{"merge of several", "a.yaml", "- &x {p: 1}\n- &y {p: 2, q: 2}\n- <<: [*x, *y]\n", `[{"p": 1}, {"p": 2, "q": 2}, {"p": 1, "q": 2}]`},
-		{"deep json", "a.json", strings.Repeat("[", 900) + strings.Repeat("]", 900), strings.Repeat("[", 900) + strings.Repeat("]", 900)},
+		{"merge", "a.yaml", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n",
+			`{"a": {"p": 1, "q": 2}, "b": {"q": 3, "p": 1}}`},
+		{"merge of several", "a.yaml", "- &x {p: 1}\n- &y {p: 2, q: 2}\n- <<: [*x, *y]\n",
+			`[{"p": 1}, {"p": 2, "q": 2}, {"p": 1, "q": 2}]`},
+		{"deep json", "a.json", strings.Repeat("[", 900) + strings.Repeat("]", 900),
+			strings.Repeat("[", 900) + strings.Repeat("]", 900)},
 		{"twice", "a.yaml", "a: 1\na: 2\n", `{"a": 1, "a": 2}`},
 		{"a key that is no string", "a.yaml", "1: a\ntrue: b\n", `{"1": "a", "true": "b"}`},
 	} {
@@ -101,27 +105,48 @@ func TestOffsets(t *testing.T) {
 // TestFailures: what can't be read is an error with a place.
 func TestFailures(t *testing.T) {
 	for _, test := range []struct{ name, file, text, want string }{
-		{"json cut off", "a.json", `{"a": [1`, "a.json:1:9: configuration: the configuration ends where a comma or a closing bracket should stand; check that nothing is cut off"},
-		{"json with a comma too many", "-", "{\"a\": 1,\n}", "-:2:1: configuration: unexpected '}' where a field's name should stand; write names in double quotes, and no comma after the last field"},
-		{"a tab", "a.yaml", "a:\n\tb: 1", "a.yaml:2:1: configuration: found character that cannot start any token while scanning for the next token; indent with spaces, not with tabs"},
-		{"an indentation", "a.yaml", "a:\n  - x\n b: 1", "a.yaml:3:2: configuration: did not find expected key while parsing a block mapping; check the indentation"},
-		{"a colon", "a.yaml", "a: b: c", "a.yaml:1:5: configuration: mapping values are not allowed in this context; put a value with a colon in quotes, and check the indentation"},
-		{"a wildcard", "a.yaml", "a: [*.example]", "a.yaml:1:5: configuration: unknown anchor '.example' referenced; put a value that begins with a star in quotes"},
-		{"a star", "a.yaml", `a: ["é", *]`, `a.yaml:1:10: configuration: a star that stands alone is no value; write it in quotes, "*"`},
-		{"a star in a list of lines", "a.yaml", "a:\n- *\nb: 1", `a.yaml:2:3: configuration: a star that stands alone is no value; write it in quotes, "*"`},
-		{"no bracket at the end", "a.yaml", "a: [b\nc: d", "a.yaml:2:2: configuration: did not find expected ',' or ']' while parsing a flow sequence; check that each bracket is closed, with commas between the values"},
-		{"an end", "a.yaml", "a: 'b", "a.yaml:1:6: configuration: found unexpected end of stream while scanning a quoted scalar; check that nothing is cut off"},
-		{"no anchor", "a.yaml", "a: *b", "a.yaml:1:4: configuration: unknown anchor 'b' referenced; put a value that begins with a star in quotes"},
-		{"not UTF-8", "a.yaml", "a: b\nc: \xff", "a.yaml:2:4: configuration: the file is not valid UTF-8; save it as UTF-8"},
-		{"a control character", "a.yaml", "a: \x00", `a.yaml:1:4: configuration: the file has a control character, '\x00'; leave it out`},
-		{"a list as a name", "a.yaml", "a:\n  ? [b]\n  : c\n", "a.yaml:2:5: configuration: a field's name is a list or an object; write a string"},
-		{"a merge of a number", "a.yaml", "<<: 5\na: 1", "a.yaml:1:5: configuration: a merge (<<) needs an object; merge an alias of one, or a list of such aliases"},
-		{"a merge of a number in a list", "a.yaml", "<<: [{b: 1}, 5]\na: 1", "a.yaml:1:5: configuration: a merge (<<) needs an object; merge an alias of one, or a list of such aliases"},
-		{"a byte order mark", "a.json", "\ufeff{}", "a.json:1:1: configuration: begins with a byte order mark; save it without"},
-		{"too deep json", "a.json", strings.Repeat("[", 2000), "a.json:1:1001: configuration: values are nested more than 1000 levels deep; check the brackets"},
-		{"too deep yaml", "a.yaml", strings.Repeat("- ", 2000), "a.yaml:1:2003: configuration: values are nested more than 1000 levels deep; check the brackets"},
-		{"too many values", "a.yaml", strings.Repeat("- \n", 1<<20), "a.yaml:1048576:2: configuration: the file has more than 1048576 values, aliases counted where they are used; split the file"},
-		{"an alias of itself", "a.yaml", "a: &x [*x]", "a.yaml:1:4: configuration: values are nested more than 1000 levels deep; check the aliases"},
+		{"json cut off", "a.json", `{"a": [1`,
+			"a.json:1:9: configuration: the configuration ends where a comma or a closing bracket should stand; check that nothing is cut off"},
+		{"json with a comma too many", "-", "{\"a\": 1,\n}",
+			"-:2:1: configuration: unexpected '}' where a field's name should stand; write names in double quotes, and no comma after the last field"},
+		{"a tab", "a.yaml", "a:\n\tb: 1",
+			"a.yaml:2:1: configuration: found character that cannot start any token while scanning for the next token; indent with spaces, not with tabs"},
+		{"an indentation", "a.yaml", "a:\n  - x\n b: 1",
+			"a.yaml:3:2: configuration: did not find expected key while parsing a block mapping; check the indentation"},
+		{"a colon", "a.yaml", "a: b: c",
+			"a.yaml:1:5: configuration: mapping values are not allowed in this context; put a value with a colon in quotes, and check the indentation"},
+		{"a wildcard", "a.yaml", "a: [*.example]",
+			"a.yaml:1:5: configuration: unknown anchor '.example' referenced; put a value that begins with a star in quotes"},
+		{"a star", "a.yaml", `a: ["é", *]`,
+			`a.yaml:1:10: configuration: a star that stands alone is no value; write it in quotes, "*"`},
+		{"a star in a list of lines", "a.yaml", "a:\n- *\nb: 1",
+			`a.yaml:2:3: configuration: a star that stands alone is no value; write it in quotes, "*"`},
+		{"no bracket at the end", "a.yaml", "a: [b\nc: d",
+			"a.yaml:2:2: configuration: did not find expected ',' or ']' while parsing a flow sequence; check that each bracket is closed, with commas between the values"},
+		{"an end", "a.yaml", "a: 'b",
+			"a.yaml:1:6: configuration: found unexpected end of stream while scanning a quoted scalar; check that nothing is cut off"},
+		{"no anchor", "a.yaml", "a: *b",
+			"a.yaml:1:4: configuration: unknown anchor 'b' referenced; put a value that begins with a star in quotes"},
+		{"not UTF-8", "a.yaml", "a: b\nc: \xff",
+			"a.yaml:2:4: configuration: the file is not valid UTF-8; save it as UTF-8"},
+		{"a control character", "a.yaml", "a: \x00",
+			`a.yaml:1:4: configuration: the file has a control character, '\x00'; leave it out`},
+		{"a list as a name", "a.yaml", "a:\n  ? [b]\n  : c\n",
+			"a.yaml:2:5: configuration: a field's name is a list or an object; write a string"},
+		{"a merge of a number", "a.yaml", "<<: 5\na: 1",
+			"a.yaml:1:5: configuration: a merge (<<) needs an object; merge an alias of one, or a list of such aliases"},
+		{"a merge of a number in a list", "a.yaml", "<<: [{b: 1}, 5]\na: 1",
+			"a.yaml:1:5: configuration: a merge (<<) needs an object; merge an alias of one, or a list of such aliases"},
+		{"a byte order mark", "a.json", "\ufeff{}",
+			"a.json:1:1: configuration: begins with a byte order mark; save it without"},
+		{"too deep json", "a.json", strings.Repeat("[", 2000),
+			"a.json:1:1001: configuration: values are nested more than 1000 levels deep; check the brackets"},
+		{"too deep yaml", "a.yaml", strings.Repeat("- ", 2000),
+			"a.yaml:1:2003: configuration: values are nested more than 1000 levels deep; check the brackets"},
+		{"too many values", "a.yaml", strings.Repeat("- \n", 1<<20),
+			"a.yaml:1048576:2: configuration: the file has more than 1048576 values, aliases counted where they are used; split the file"},
+		{"an alias of itself", "a.yaml", "a: &x [*x]",
+			"a.yaml:1:4: configuration: values are nested more than 1000 levels deep; check the aliases"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, failed := document.Parse(test.file, test.text)
@@ -146,7 +171,8 @@ func TestAliasesAreBounded(t *testing.T) {
 		}
 		b.WriteString(name + ": &" + name + " [*" + before + ", *" + before + "]\n")
 	}
-	if _, failed := document.Parse("bomb.yaml", b.String()); failed == nil || failed.Kind != problem.TooLarge || !strings.Contains(failed.What, "values, aliases counted") {
+	if _, failed := document.Parse("bomb.yaml", b.String()); failed == nil || failed.Kind != problem.TooLarge ||
+		!strings.Contains(failed.What, "values, aliases counted") {
 		t.Errorf("got %v", failed)
 	}
 }
@@ -261,7 +287,8 @@ func TestNotText(t *testing.T) {
 		{"a.json", `{"a": {{ .Values.a | toJson }}}`, "1:7 " + template},
 		{"a.yaml", "# {{ a }}\na: [\n", "3:1 did not find expected node content while parsing a flow node"},
 		{"a.yaml", "a: '{{ .Values.a }}'\n", ""},
-		{"a.json", `{"a": {{"b": 1}}}`, "1:8 unexpected '{' where a field's name should stand; write names in double quotes, and no comma after the last field"},
+		{"a.json", `{"a": {{"b": 1}}}`,
+			"1:8 unexpected '{' where a field's name should stand; write names in double quotes, and no comma after the last field"},
 	} {
 		file, failed := document.Parse(test.name, test.text)
 		got := ""

@@ -13,14 +13,16 @@ func TestPlacesAreLinear(t *testing.T) {
 	const entry = `"https://ä.example/", `
 	for _, name := range []string{"a.json", "a.yaml"} {
 		steps := func(n int) int {
-			file, failed := Parse(name, `{"allow_origins": [`+strings.TrimSuffix(strings.Repeat(entry, n), ", ")+"]}\n \n")
+			file, failed := Parse(name, `{"allow_origins": [`+strings.TrimSuffix(strings.Repeat(entry, n), ", ")+
+				"]}\n \n")
 			if failed != nil {
 				t.Fatal(failed)
 			}
 			for _, e := range file.Documents[0].Get("allow_origins").Elements {
 				f := file.Finding(e.Offset, problem.Problem{})
 				line, at := f.Text()
-				if f.Line != 1 || at != e.Offset || !strings.HasPrefix(line[at:], entry[:1]) || strings.HasSuffix(line, "\n") {
+				if f.Line != 1 || at != e.Offset || !strings.HasPrefix(line[at:], entry[:1]) ||
+					strings.HasSuffix(line, "\n") {
 					t.Fatalf("%s: line %d, at %d of %.20q", name, f.Line, at, line)
 				}
 			}

@@ -140,7 +140,8 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 	case y.failed != nil:
 		return &Node{file: y.file, Text: "null"}
 	case y.nodes > maxNodes:
-		return y.fail(problem.TooLarge, n, "the file has more than "+strconv.Itoa(maxNodes)+" values, aliases counted where they are used", y.either("use fewer aliases", "split the file"))
+		return y.fail(problem.TooLarge, n, "the file has more than "+strconv.Itoa(maxNodes)+
+			" values, aliases counted where they are used", y.either("use fewer aliases", "split the file"))
 	case depth > maxDepth:
 		return y.fail(problem.TooLarge, n, "values are nested more than "+strconv.Itoa(maxDepth)+" levels deep",
 			y.either("check the aliases", "check the brackets"))
@@ -218,7 +219,8 @@ func (y *yamlReader) merged(content *yaml.Node, depth int) (members []Member) {
 	}
 	for _, object := range objects {
 		if object.Kind != Object {
-			y.fail(problem.WrongType, content, "a merge (<<) needs an object", "merge an alias of one, or a list of such aliases")
+			y.fail(problem.WrongType, content, "a merge (<<) needs an object",
+				"merge an alias of one, or a list of such aliases")
 		}
 		members = append(members, object.Members...)
 	}
@@ -242,7 +244,7 @@ func (y *yamlReader) boolean(n *yaml.Node) string {
 	if n.ShortTag() == "!!bool" {
 		return strings.ToLower(n.Value)
 	}
-	if !y.kubernetes || n.ShortTag() != "!!str" || n.Style&(yaml.TaggedStyle|yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+	if !y.kubernetes || n.ShortTag() != "!!str" || styleOf(n.Style) != plain || n.Style&yaml.TaggedStyle != 0 {
 		return ""
 	}
 	switch n.Value {

@@ -127,15 +127,18 @@ func (ed *editor) browser(b *fetch.Blocked) bool {
 	case fetch.WildcardWithCredentials, fetch.AllowCredentialsNotTrue:
 		own := cors.OriginEntry{Text: ed.request.Origin}
 		if every := (cors.OriginEntry{Text: "*"}); slices.Contains(c.AllowOrigins, every) {
-			c.AllowOrigins = slices.DeleteFunc(slices.Clone(c.AllowOrigins), func(o cors.OriginEntry) bool { return o == every })
+			isEvery := func(o cors.OriginEntry) bool { return o == every }
+			c.AllowOrigins = slices.DeleteFunc(slices.Clone(c.AllowOrigins), isEvery)
 			if !slices.Contains(c.AllowOrigins, own) {
 				c.AllowOrigins = append(slices.Clip(c.AllowOrigins), own)
 			}
-			ed.set("allow_origins", `write the origins that may send credentials instead of "*", such as `+strconv.Quote(ed.request.Origin))
+			ed.set("allow_origins", `write the origins that may send credentials instead of "*", such as `+
+				strconv.Quote(ed.request.Origin))
 		}
 		if slices.Contains(c.ExposeHeaders, "*") {
 			c.ExposeHeaders = nil
-			ed.set("expose_headers", `write the names of the headers instead of "*", which counts for nothing with credentials`)
+			ed.set("expose_headers",
+				`write the names of the headers instead of "*", which counts for nothing with credentials`)
 		}
 		c.AllowCredentials = true
 		return ed.set("allow_credentials", "write true")
@@ -255,7 +258,8 @@ func (e *Explanation) changeMatch(rules []config.Rule, key match.Key) {
 		_, covers := m.Fit(key)
 		if isValid, warnings := valid(rules, i, m); covers && isValid {
 			path, offset, _ := rule.Field("match.hosts")
-			e.Changes = []Change{{Path: path, Offset: offset, Edit: "add " + strconv.Quote(key.Host), Warnings: warnings}}
+			edit := "add " + strconv.Quote(key.Host)
+			e.Changes = []Change{{Path: path, Offset: offset, Edit: edit, Warnings: warnings}}
 			return
 		}
 	}

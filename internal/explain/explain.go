@@ -69,8 +69,9 @@ func Explain(rules []config.Rule, r fetch.Request, route string) *Explanation {
 }
 
 // noPreflight is why an OPTIONS request of somebody who probes isn't what was meant.
-const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflight, but a request like any other, which the filter forwards; " +
-	"to ask as a browser does, give the page's method instead of OPTIONS, such as PUT, or with it the header Access-Control-Request-Method: PUT"
+const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflight, but a request like any other, " +
+	"which the filter forwards; to ask as a browser does, give the page's method instead of OPTIONS, such as PUT, " +
+	"or with it the header Access-Control-Request-Method: PUT"
 
 // WithoutOrigin explains a request that has no Origin header, because no page makes it
 // or because it is not for another origin: no browser decides on its answer.
@@ -183,6 +184,7 @@ func noMatch(m match.Match, key match.Key) string {
 // hint adds what isn't in the verdict, and matters.
 func (e *Explanation) hint(rule *config.Rule) {
 	r := e.Request
+	const upstreamCounts = "what the upstream answers counts, and is taken to have no CORS headers"
 	add := func(format string, args ...any) { e.Hints = append(e.Hints, fmt.Sprintf(format, args...)) }
 	if !r.CORS() {
 		switch {
@@ -202,13 +204,13 @@ func (e *Explanation) hint(rule *config.Rule) {
 		return // The browser never sends it, whatever the policy says.
 	}
 	if rule == nil {
-		add("no policy applies, so that the filter does nothing: what the upstream answers counts, and is taken to have no CORS headers")
+		add("no policy applies, so that the filter does nothing: %s", upstreamCounts)
 		return
 	}
 	c := rule.Config
 	e.grpcWeb(c)
 	if c.Shadow {
-		add("the policy is in shadow mode, and changes nothing: what the upstream answers counts, and is taken to have no CORS headers")
+		add("the policy is in shadow mode, and changes nothing: %s", upstreamCounts)
 	} else if e.Preflight != nil && e.Preflight.Forwarded {
 		add("the preflight is forwarded to the upstream, whose answer is taken to be a 200 without CORS headers")
 	}

@@ -34,7 +34,8 @@ func TestCases(t *testing.T) {
 				got = e.Preflight
 			}
 			if got.Forwarded != c.Want.Forwarded || !got.Forwarded && got.Status != c.Want.Status {
-				t.Errorf("forwarded %v with %d, want %v with %d", got.Forwarded, got.Status, c.Want.Forwarded, c.Want.Status)
+				t.Errorf("forwarded %v with %d, want %v with %d", got.Forwarded, got.Status, c.Want.Forwarded,
+					c.Want.Status)
 			}
 			if diff := cmp.Diff(c.Want.Headers, cases.Lines(got.Headers)); diff != "" {
 				t.Errorf("headers (-want +got)\n%s", diff)
@@ -73,7 +74,8 @@ func asked(c cases.Case) (r fetch.Request, ok bool) {
 		}
 		preflight = append(preflight, h)
 	}
-	if origin, err := fetch.SerializeOrigin(r.Origin); err != nil && r.Origin != "null" || origin != r.Origin && r.Origin != "null" {
+	if origin, err := fetch.SerializeOrigin(r.Origin); err != nil && r.Origin != "null" || origin != r.Origin &&
+		r.Origin != "null" {
 		return r, false
 	}
 	if c.Request.Method == "OPTIONS" {
@@ -143,21 +145,28 @@ func TestChange(t *testing.T) {
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "https://app.example"`}}},
 		{"null", `{"allow_origins": ["https://other.example"]}`, with(func(r *fetch.Request) { r.Origin = "null" }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "null"`}}},
-		{"an app's origin", `{"allow_origins": ["https://other.example"], "allow_credentials": true}`, with(func(r *fetch.Request) { r.Origin = "capacitor://localhost" }),
+		{"an app's origin", `{"allow_origins": ["https://other.example"], "allow_credentials": true}`,
+			with(func(r *fetch.Request) { r.Origin = "capacitor://localhost" }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "capacitor://localhost"`}}},
-		{"an app's origin, and credentials", `{"allow_origins": ["https://other.example"]}`, with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "app://-", true }),
-			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "app://-"`}, {Path: "allow_credentials", Edit: "write true"}}},
-		{"null with credentials, of which validate warns", `{"allow_origins": ["https://other.example"], "allow_credentials": true}`, with(func(r *fetch.Request) { r.Origin = "null" }),
+		{"an app's origin, and credentials", `{"allow_origins": ["https://other.example"]}`,
+			with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "app://-", true }),
+			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "app://-"`},
+				{Path: "allow_credentials", Edit: "write true"}}},
+		{"null with credentials, of which validate warns",
+			`{"allow_origins": ["https://other.example"], "allow_credentials": true}`,
+			with(func(r *fetch.Request) { r.Origin = "null" }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "null"`, Warnings: []string{
 				`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers; serve the pages from an origin of their own`,
 			}}}},
-		{"credentials, of which validate warns beside null", `{"allow_origins": ["null"]}`, with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "null", true }),
+		{"credentials, of which validate warns beside null", `{"allow_origins": ["null"]}`,
+			with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "null", true }),
 			[]explain.Change{{Path: "allow_credentials", Edit: "write true", Warnings: []string{
 				`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers; serve the pages from an origin of their own`,
 			}}}},
 		{"method", `{"allow_origins": ["https://app.example"]}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Edit: `write ["PUT"]`}}},
-		{"method in lower case", `{"allow_origins": ["https://app.example"], "allow_methods": ["PATCH"]}`, with(func(r *fetch.Request) { r.Method = "patch" }),
+		{"method in lower case", `{"allow_origins": ["https://app.example"], "allow_methods": ["PATCH"]}`,
+			with(func(r *fetch.Request) { r.Method = "patch" }),
 			[]explain.Change{{Path: "allow_methods", Offset: 60, Edit: `add "patch"`, Warnings: []string{
 				`"patch" is not PATCH: methods compare by case, and browsers send what the page wrote; write "PATCH" if the pages do`,
 			}}}},
@@ -170,57 +179,81 @@ func TestChange(t *testing.T) {
 		{"authorization", `{"allow_origins": ["*"], "allow_headers": ["*"]}`, with(func(r *fetch.Request) {
 			r.Headers = [][2]string{{"authorization", "Bearer x"}}
 		}), []explain.Change{{Path: "allow_headers", Offset: 42, Edit: `add "Authorization"`}}},
-		{"credentials", `{"allow_origins": ["https://app.example"]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+		{"credentials", `{"allow_origins": ["https://app.example"]}`,
+			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{{Path: "allow_credentials", Edit: "write true"}}},
-		{"credentials with a wildcard", `{"allow_origins": ["*"], "expose_headers": ["X-A"]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+		{"credentials with a wildcard", `{"allow_origins": ["*"], "expose_headers": ["X-A"]}`,
+			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{
-				{Path: "allow_origins", Offset: 18, Edit: `write the origins that may send credentials instead of "*", such as "https://app.example"`},
+				{Path: "allow_origins", Offset: 18,
+					Edit: `write the origins that may send credentials instead of "*", such as "https://app.example"`},
 				{Path: "allow_credentials", Edit: "write true"},
 			}},
-		{"everything", `{"allow_origins": ["https://other.example"], "allow_methods": ["PUT"]}`, with(func(r *fetch.Request) {
-			r.Method, r.CredentialsInclude = "DELETE", true
-			r.Headers = [][2]string{{"x-a", "1"}}
-		}), []explain.Change{
-			{Path: "allow_origins", Offset: 18, Edit: `add "https://app.example"`},
-			{Path: "allow_methods", Offset: 62, Edit: `add "DELETE"`},
-			{Path: "allow_headers", Edit: `write ["X-A"]`},
-			{Path: "allow_credentials", Edit: "write true"},
-		}},
+		{"everything", `{"allow_origins": ["https://other.example"], "allow_methods": ["PUT"]}`,
+			with(func(r *fetch.Request) {
+				r.Method, r.CredentialsInclude = "DELETE", true
+				r.Headers = [][2]string{{"x-a", "1"}}
+			}), []explain.Change{
+				{Path: "allow_origins", Offset: 18, Edit: `add "https://app.example"`},
+				{Path: "allow_methods", Offset: 62, Edit: `add "DELETE"`},
+				{Path: "allow_headers", Edit: `write ["X-A"]`},
+				{Path: "allow_credentials", Edit: "write true"},
+			}},
 		{"private network", `{"allow_origins": ["*"]}`, with(func(r *fetch.Request) { r.PrivateNetwork = true }),
 			[]explain.Change{{Path: "allow_private_network", Edit: "write true"}}},
 		{"shadow", `{"allow_origins": ["*"], "mode": "shadow"}`, get,
 			[]explain.Change{{Path: "mode", Offset: 33, Edit: `write "enforce"`}}},
-		{"a preflight that is forwarded", `{"allow_origins": ["*"], "unmatched_preflights": "forward"}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
+		{"a preflight that is forwarded", `{"allow_origins": ["*"], "unmatched_preflights": "forward"}`,
+			with(func(r *fetch.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Edit: `write ["PUT"]`}}},
-		{"an inherited field", `{"defaults": {"allow_origins": ["*"], "allow_methods": ["PUT"]}, "policies": [{"name": "a"}]}`, with(func(r *fetch.Request) { r.Method = "DELETE" }),
+		{"an inherited field",
+			`{"defaults": {"allow_origins": ["*"], "allow_methods": ["PUT"]}, "policies": [{"name": "a"}]}`,
+			with(func(r *fetch.Request) { r.Method = "DELETE" }),
 			[]explain.Change{{Path: "policies[0].allow_methods", Offset: 78, Edit: `write ["PUT", "DELETE"]`}}},
-		{"an inherited wildcard with credentials", `{"defaults": {"allow_origins": ["https://b.example", {"regex": "https://r\\.example"}, "*"]}, "policies": [{"name": "a"}]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+		{"an inherited wildcard with credentials",
+			`{"defaults": {"allow_origins": ["https://b.example", {"regex": "https://r\\.example"}, "*"]}, "policies": [{"name": "a"}]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{
-				{Path: "policies[0].allow_origins", Offset: 107, Edit: `write ["https://b.example", {"regex": "https://r\\.example"}, "https://app.example"]`},
+				{Path: "policies[0].allow_origins", Offset: 107,
+					Edit: `write ["https://b.example", {"regex": "https://r\\.example"}, "https://app.example"]`},
 				{Path: "policies[0].allow_credentials", Offset: 107, Edit: "write true"},
 			}},
 		{"a null", `{"allow_origins": ["*"], "allow_methods": null}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Offset: 42, Edit: `write ["PUT"]`}}},
-		{"two wildcards with credentials", `{"allow_origins": ["*", "*"]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+		{"two wildcards with credentials", `{"allow_origins": ["*", "*"]}`,
+			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{
-				{Path: "allow_origins", Offset: 18, Edit: `write the origins that may send credentials instead of "*", such as "https://app.example"`},
+				{Path: "allow_origins", Offset: 18,
+					Edit: `write the origins that may send credentials instead of "*", such as "https://app.example"`},
 				{Path: "allow_credentials", Edit: "write true"},
 			}},
-		{"an entry that credentials forbid", `{"allow_origins": ["https://app.example", "http://b.example"]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+		{"an entry that credentials forbid", `{"allow_origins": ["https://app.example", "http://b.example"]}`,
+			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{{Edit: `no change helps without removing allow_origins[1]: "http://b.example" with allow_credentials trusts whoever is on the network between, because plain http can be forged`}}},
-		{"a field of one policy", `{"policies": [{"name": "b", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}, {"name": "a", "allow_origins": ["*"]}]}`, with(func(r *fetch.Request) { r.Method = "DELETE" }),
+		{"a field of one policy",
+			`{"policies": [{"name": "b", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}, {"name": "a", "allow_origins": ["*"]}]}`, with(func(r *fetch.Request) { r.Method = "DELETE" }),
 			[]explain.Change{{Path: "policies[1].allow_methods", Offset: 88, Edit: `write ["DELETE"]`}}},
-		{"another host", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}]}`, get,
+		{"another host", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}]}`,
+			get,
 			[]explain.Change{{Path: "policies[0].match.hosts", Offset: 47, Edit: `add "api.example"`}}},
-		{"no policy that would do", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`, get,
-			[]explain.Change{{Path: "policies", Edit: `add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
-		{"no policy, and all is missing", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`, with(func(r *fetch.Request) {
-			r.Method, r.CredentialsInclude, r.PrivateNetwork, r.URL = "PUT", true, true, "https://api.example/"
-			r.Headers = [][2]string{{"authorization", "x"}}
-		}), []explain.Change{{Path: "policies", Edit: `add {"name": "new", "match": {"hosts": ["api.example"]}, "allow_origins": ["https://app.example"], "allow_methods": ["PUT"], "allow_headers": ["Authorization"], "allow_credentials": true, "allow_private_network": true}`}}},
-		{"no policy, and one that isn't a list", `{"match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}`, get,
-			[]explain.Change{{Path: "policies", Edit: `write the policy as the first of a list of policies, and add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
-		{"what the filter refuses", `{"allow_origins": ["https://app.example"], "allow_credentials": true}`, with(func(r *fetch.Request) { r.Origin = "http://app.example" }),
+		{"no policy that would do",
+			`{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`,
+			get,
+			[]explain.Change{{Path: "policies",
+				Edit: `add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
+		{"no policy, and all is missing",
+			`{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`,
+			with(func(r *fetch.Request) {
+				r.Method, r.CredentialsInclude, r.PrivateNetwork, r.URL = "PUT", true, true, "https://api.example/"
+				r.Headers = [][2]string{{"authorization", "x"}}
+			}),
+			[]explain.Change{{Path: "policies",
+				Edit: `add {"name": "new", "match": {"hosts": ["api.example"]}, "allow_origins": ["https://app.example"], "allow_methods": ["PUT"], "allow_headers": ["Authorization"], "allow_credentials": true, "allow_private_network": true}`}}},
+		{"no policy, and one that isn't a list",
+			`{"match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}`, get,
+			[]explain.Change{{Path: "policies",
+				Edit: `write the policy as the first of a list of policies, and add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
+		{"what the filter refuses", `{"allow_origins": ["https://app.example"], "allow_credentials": true}`,
+			with(func(r *fetch.Request) { r.Origin = "http://app.example" }),
 			[]explain.Change{{Edit: `no change of the policy helps, because the filter refuses it: "http://app.example" with allow_credentials trusts whoever is on the network between, because plain http can be forged; have the pages served over https, or leave out allow_credentials`}}},
 		{"a forbidden method", `{"allow_origins": ["*"]}`, with(func(r *fetch.Request) { r.Method = "TRACE" }),
 			[]explain.Change{{Edit: "no policy can allow it: the browser doesn't make the request"}}},
@@ -280,7 +313,8 @@ func TestChoices(t *testing.T) {
 		{"https://x.test/", "", []string{
 			"all: it matches every host and every path",
 			"not v1: it isn't for the path /", "not v1x: it isn't for the path /", "not exact: it isn't for the path /",
-			"not wide: it isn't for the host x.test", "not wider: it isn't for the host x.test", "not host: it isn't for the host x.test",
+			"not wide: it isn't for the host x.test", "not wider: it isn't for the host x.test",
+			"not host: it isn't for the host x.test",
 			"not route: it is for routes, and no route is given",
 		}},
 		{"https://a.api.example/v1/x/y?q", "r", []string{
@@ -308,18 +342,21 @@ func TestChoices(t *testing.T) {
 			"but v1x: it matches every host and the prefix /v1/x, and an exact path is more specific than a prefix",
 			"but v1: it matches every host and the prefix /v1, and an exact path is more specific than a prefix",
 			"but all: it matches every host and every path, and a path is more specific than every path",
-			"not wide: it isn't for the host x.test", "not wider: it isn't for the host x.test", "not host: it isn't for the host x.test",
+			"not wide: it isn't for the host x.test", "not wider: it isn't for the host x.test",
+			"not host: it isn't for the host x.test",
 			"not route: it is for routes, and no route is given",
 		}},
 		{"", "", []string{
 			"all: it matches every host and every path",
 			"not v1: it isn't for the path /", "not v1x: it isn't for the path /", "not exact: it isn't for the path /",
-			"not wide: it is for hosts, and no URL is given", "not wider: it is for hosts, and no URL is given", "not host: it is for hosts, and no URL is given",
+			"not wide: it is for hosts, and no URL is given", "not wider: it is for hosts, and no URL is given",
+			"not host: it is for hosts, and no URL is given",
 			"not route: it is for routes, and no route is given",
 		}},
 	} {
 		t.Run(test.url+" "+test.route, func(t *testing.T) {
-			e := explain.Explain(config.Rules(doc), fetch.Request{Origin: page, URL: test.url, Method: "GET"}, test.route)
+			e := explain.Explain(config.Rules(doc), fetch.Request{Origin: page, URL: test.url, Method: "GET"},
+				test.route)
 			var got []string
 			for _, c := range e.Choices {
 				switch s := c.Name + ": " + c.Why; {
@@ -346,8 +383,10 @@ func TestNeverSent(t *testing.T) {
 		"scheme":           {Origin: page, URL: "ftp://api.example/", Method: "PUT"},
 	} {
 		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`), r, "")
-		if e.Blocked == nil || e.Preflight != nil || e.PreflightDecision != nil || e.Actual != nil || e.Decision() != nil || e.Hints != nil {
-			t.Errorf("%s: blocked %v, preflight %v, actual %v, hints %q", name, e.Blocked, e.Preflight, e.Actual, e.Hints)
+		if e.Blocked == nil || e.Preflight != nil || e.PreflightDecision != nil || e.Actual != nil ||
+			e.Decision() != nil || e.Hints != nil {
+			t.Errorf("%s: blocked %v, preflight %v, actual %v, hints %q", name, e.Blocked, e.Preflight, e.Actual,
+				e.Hints)
 		}
 	}
 }
@@ -368,10 +407,12 @@ func TestHints(t *testing.T) {
 		mode   fetch.Mode
 		want   string
 	}{
-		{page, fetch.ModeNoCORS, "the request's mode is no-cors: nothing is blocked, and the page can't read the answer"},
+		{page, fetch.ModeNoCORS,
+			"the request's mode is no-cors: nothing is blocked, and the page can't read the answer"},
 		{page, "navigate", "a navigation: CORS has no say"},
 		{"https://api.example", fetch.ModeCORS, "the page and the URL have the same origin, so CORS has no say"},
-		{"https://api.example:443", fetch.ModeCORS, "a browser sends the origin https://api.example:443 as https://api.example"},
+		{"https://api.example:443", fetch.ModeCORS,
+			"a browser sends the origin https://api.example:443 as https://api.example"},
 		{"file:///x", fetch.ModeCORS, "a browser sends the origin file:///x as null"},
 		{"null", fetch.ModeCORS, ""},
 		{"capacitor://localhost", fetch.ModeCORS, ""},
@@ -379,13 +420,16 @@ func TestHints(t *testing.T) {
 		{"tauri://localhost", fetch.ModeCORS, ""},
 		{"app://-", fetch.ModeCORS, ""},
 		{"chrome-extension://aBc", fetch.ModeCORS, ""},
-		{"Capacitor://localhost/index.html?t=s", fetch.ModeCORS, "a browser sends the origin Capacitor://localhost/index.html?t=*** as capacitor://localhost"},
+		{"Capacitor://localhost/index.html?t=s", fetch.ModeCORS,
+			"a browser sends the origin Capacitor://localhost/index.html?t=*** as capacitor://localhost"},
 	} {
-		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`), fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
+		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`),
+			fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
 		if test.want == "" && e.Hints != nil || test.want != "" && !slices.Contains(e.Hints, test.want) {
 			t.Errorf("%s, mode %q: got %q, want %q", test.origin, test.mode, e.Hints, test.want)
 		}
-		if isSubject := e.Request.CORS(); isSubject != (test.mode == fetch.ModeCORS && !strings.HasPrefix(test.origin, "https://api.example")) {
+		want := test.mode == fetch.ModeCORS && !strings.HasPrefix(test.origin, "https://api.example")
+		if isSubject := e.Request.CORS(); isSubject != want {
 			t.Errorf("%s, mode %q: subject to CORS: %v", test.origin, test.mode, isSubject)
 		}
 	}
@@ -393,7 +437,8 @@ func TestHints(t *testing.T) {
 
 // TestKey: a URL is looked up as browsers send it.
 func TestKey(t *testing.T) {
-	if got := explain.Key(`https:///API.example:443\x/../v1/100%?q#f`, "r"); got != (match.Key{Route: "r", Host: "api.example", Path: "/v1/100%?q"}) {
+	want := match.Key{Route: "r", Host: "api.example", Path: "/v1/100%?q"}
+	if got := explain.Key(`https:///API.example:443\x/../v1/100%?q#f`, "r"); got != want {
 		t.Errorf("got %+v", got)
 	}
 	if got := explain.Key("x", ""); got != (match.Key{Path: "/"}) {
@@ -407,21 +452,27 @@ func TestAsTyped(t *testing.T) {
 	for _, test := range []struct {
 		name, doc, origin, method, want string
 	}{
-		{"a slash, and a preflight", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`, "https://app.example/", "PUT",
+		{"a slash, and a preflight", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`,
+			"https://app.example/", "PUT",
 			"sent as it is written, as curl does, the filter answers the preflight with 403: " + slash},
 		{"a slash, and none", `{"allow_origins": ["https://app.example"]}`, "https://app.example/", "GET",
 			"sent as it is written, as curl does, the answer has no CORS headers, and a preflight is answered with 403: " + slash},
-		{"a slash, forwarded", `{"allow_origins": ["https://app.example"], "unmatched_preflights": "forward"}`, "https://app.example/", "PUT",
+		{"a slash, forwarded", `{"allow_origins": ["https://app.example"], "unmatched_preflights": "forward"}`,
+			"https://app.example/", "PUT",
 			"sent as it is written, as curl does, the preflight is forwarded to the upstream: " + slash},
-		{"a slash, none, forwarded", `{"allow_origins": ["https://app.example"], "unmatched_preflights": "forward"}`, "https://app.example/", "GET",
+		{"a slash, none, forwarded", `{"allow_origins": ["https://app.example"], "unmatched_preflights": "forward"}`,
+			"https://app.example/", "GET",
 			"sent as it is written, as curl does, the answer has no CORS headers: " + slash},
-		{"upper case", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`, "https://App.Example", "PUT",
+		{"upper case", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`, "https://App.Example",
+			"PUT",
 			"sent as it is written, as curl does, the filter answers the preflight with 403: the Origin header https://App.Example has upper-case letters, as browsers never send it"},
 		{"shadow", `{"allow_origins": ["https://app.example"], "mode": "shadow"}`, "https://app.example/", "PUT", ""},
-		{"as browsers do", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`, "https://app.example", "PUT", ""},
+		{"as browsers do", `{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`,
+			"https://app.example", "PUT", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := explain.Explain(config.Rules(test.doc), fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "")
+			e := explain.Explain(config.Rules(test.doc),
+				fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "")
 			if e.Typed != test.want {
 				t.Errorf("got %q, want %q", e.Typed, test.want)
 			}
@@ -439,7 +490,8 @@ func TestByHand(t *testing.T) {
 		`{"allow_origins": ["https://app.example"]}`: {""},
 		`{"allow_origins": ["https://b.example"]}`:   {"allow_origins", ""},
 	} {
-		e := explain.Explain(config.Rules(doc), fetch.Request{Origin: page, URL: "https://api.example/", Method: "OPTIONS", ByHand: true}, "")
+		e := explain.Explain(config.Rules(doc), fetch.Request{Origin: page, URL: "https://api.example/",
+			Method: "OPTIONS", ByHand: true}, "")
 		var paths []string
 		for _, c := range e.Changes {
 			paths = append(paths, c.Path)
@@ -447,7 +499,8 @@ func TestByHand(t *testing.T) {
 				t.Errorf("%s: %s", doc, c.Edit)
 			}
 		}
-		if !slices.Equal(paths, changes) || e.Preflight != nil || e.Actual == nil || !e.Actual.Forwarded || !strings.Contains(e.Changes[len(changes)-1].Edit, "no preflight") {
+		if !slices.Equal(paths, changes) || e.Preflight != nil || e.Actual == nil || !e.Actual.Forwarded ||
+			!strings.Contains(e.Changes[len(changes)-1].Edit, "no preflight") {
 			t.Errorf("%s: changes %v, preflight %v, actual %v", doc, e.Changes, e.Preflight, e.Actual)
 		}
 	}
@@ -462,14 +515,20 @@ func TestGRPCWeb(t *testing.T) {
 		names     []string
 		want      string
 	}{
-		{"none", `{"allow_origins": ["*"]}`, grpc, nil, `add "grpc-status", "grpc-message", "grpc-status-details-bin" to expose_headers`},
-		{"some", `{"allow_origins": ["*"], "expose_headers": ["Grpc-Status", "grpc-message"]}`, [][2]string{{"content-type", "application/grpc-web-text"}}, nil, `add "grpc-status-details-bin" to expose_headers`},
-		{"by the preflight alone", `{"allow_origins": ["*"], "expose_headers": ["grpc-status"]}`, nil, []string{"content-type", "x-grpc-web"}, `add "grpc-message", "grpc-status-details-bin" to expose_headers`},
+		{"none", `{"allow_origins": ["*"]}`, grpc, nil,
+			`add "grpc-status", "grpc-message", "grpc-status-details-bin" to expose_headers`},
+		{"some", `{"allow_origins": ["*"], "expose_headers": ["Grpc-Status", "grpc-message"]}`,
+			[][2]string{{"content-type", "application/grpc-web-text"}}, nil,
+			`add "grpc-status-details-bin" to expose_headers`},
+		{"by the preflight alone", `{"allow_origins": ["*"], "expose_headers": ["grpc-status"]}`, nil,
+			[]string{"content-type", "x-grpc-web"}, `add "grpc-message", "grpc-status-details-bin" to expose_headers`},
 		{"every", `{"allow_origins": ["*"], "expose_headers": ["*"]}`, grpc, nil, ""},
 		{"no gRPC-Web", `{"allow_origins": ["*"]}`, [][2]string{{"Content-Type", "application/grpc"}}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := explain.Explain(config.Rules(test.doc), fetch.Request{Origin: page, URL: "https://api.example/", Method: "POST", Headers: test.headers, UnsafeNames: test.names}, "")
+			e := explain.Explain(config.Rules(test.doc),
+				fetch.Request{Origin: page, URL: "https://api.example/", Method: "POST", Headers: test.headers,
+					UnsafeNames: test.names}, "")
 			hints := strings.Join(e.Hints, "\n")
 			if test.want == "" && strings.Contains(hints, "gRPC") || !strings.Contains(hints, test.want) {
 				t.Errorf("got %q, want %q", hints, test.want)

@@ -31,8 +31,9 @@ func ByFile(plugin *manifest.Plugin, s *Subject, route string) *Report {
 		e.Hints = append(e.Hints, f.Error())
 	}
 	if s.Failed && e.Blocked == nil {
-		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: see that the proxy has this configuration, "+
-			"that the filter is the first in its chain, and that the request reaches that proxy")
+		e.Hints = append(e.Hints, "it failed when it was recorded, and this configuration allows it: "+
+			"see that the proxy has this configuration, that the filter is the first in its chain, "+
+			"and that the request reaches that proxy")
 	}
 	return e
 }
@@ -134,8 +135,9 @@ func (e *Report) MarshalJSON() ([]byte, error) {
 			Method: r.Method, URL: r.URL, Origin: r.Origin, Credentials: r.CredentialsInclude,
 			Headers: orEmpty(r.Headers), HeaderNames: orEmpty(r.UnsafeNames), Route: e.route,
 		},
-		Preflight: preflightJSON{Needed: e.Preflight != nil, Reasons: orEmpty(r.PreflightReasons()), Request: [][2]string{}, Answer: e.Preflight},
-		Actual:    e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{}, Typed: e.Typed,
+		Preflight: preflightJSON{Needed: e.Preflight != nil, Reasons: orEmpty(r.PreflightReasons()),
+			Request: [][2]string{}, Answer: e.Preflight},
+		Actual: e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{}, Typed: e.Typed,
 		Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)), Around: document.JSON(e.Plugin.Around()),
 	}
 	for _, c := range e.Choices {

@@ -32,7 +32,8 @@ func (e *Explanation) asTyped(typed string) {
 		e.Typed = sent + "the preflight is forwarded to the upstream: " + d.Explain()
 	default:
 		words := "the answer has no CORS headers"
-		if a, _ := answer(e.Policy, "OPTIONS", [][2]string{{"Origin", typed}, {"Access-Control-Request-Method", r.Method}}); !a.Forwarded {
+		preflight := [][2]string{{"Origin", typed}, {"Access-Control-Request-Method", r.Method}}
+		if a, _ := answer(e.Policy, "OPTIONS", preflight); !a.Forwarded {
 			words += fmt.Sprintf(", and a preflight is answered with %d", a.Status)
 		}
 		e.Typed = sent + words + ": " + d.Explain()
@@ -50,7 +51,8 @@ func (e *Explanation) normalize() (typed string) {
 		r.Origin = origin
 	}
 	for _, h := range r.Dropped() {
-		e.Hints = append(e.Hints, fmt.Sprintf("a page can't set the header %s: the browser leaves it out, or sends its own", h[0]))
+		e.Hints = append(e.Hints,
+			fmt.Sprintf("a page can't set the header %s: the browser leaves it out, or sends its own", h[0]))
 	}
 	return typed
 }
@@ -63,7 +65,8 @@ func (e *Explanation) grpcWeb(c cors.Config) {
 	isGRPC := slices.ContainsFunc(e.Request.UnsafeNames, isMark)
 	for _, h := range e.Request.Headers {
 		value := strings.ToLower(strings.TrimSpace(h[1]))
-		isGRPC = isGRPC || isMark(h[0]) || strings.EqualFold(h[0], "content-type") && strings.HasPrefix(value, "application/grpc-web")
+		isGRPC = isGRPC || isMark(h[0]) || strings.EqualFold(h[0], "content-type") &&
+			strings.HasPrefix(value, "application/grpc-web")
 	}
 	if !isGRPC {
 		return
@@ -76,7 +79,8 @@ func (e *Explanation) grpcWeb(c cors.Config) {
 		}
 	}
 	if missing != nil {
-		e.Hints = append(e.Hints, "the request is gRPC-Web, whose clients read the status of a call without an answer from headers: add "+
-			strings.Join(missing, ", ")+" to expose_headers, or the page sees no more than that the call failed")
+		e.Hints = append(e.Hints,
+			"the request is gRPC-Web, whose clients read the status of a call without an answer from headers: add "+
+				strings.Join(missing, ", ")+" to expose_headers, or the page sees no more than that the call failed")
 	}
 }

@@ -17,8 +17,8 @@ const (
 	// About Access-Control-Allow-Origin. The standard knows only that it is there
 	// and that it equals the origin; these say what is wrong with it.
 	MissingAllowOrigin      BlockReason = "missing-allow-origin"
-	WildcardWithCredentials BlockReason = "wildcard-with-credentials" // The value is *, the credentials mode "include".
-	MultipleAllowOrigins    BlockReason = "multiple-allow-origins"    // Several lines, a list, or something with a space.
+	WildcardWithCredentials BlockReason = "wildcard-with-credentials" // * and the credentials mode "include".
+	MultipleAllowOrigins    BlockReason = "multiple-allow-origins"    // Several lines, a list, or with a space.
 	InvalidAllowOrigin      BlockReason = "invalid-allow-origin"      // Not even a URL.
 	AllowOriginMismatch     BlockReason = "allow-origin-mismatch"
 	// AllowCredentialsNotTrue is about Access-Control-Allow-Credentials.
@@ -31,7 +31,7 @@ const (
 	InvalidAllowHeaders      BlockReason = "invalid-allow-headers"
 	MethodNotAllowed         BlockReason = "method-not-allowed"
 	HeaderNotAllowed         BlockReason = "header-not-allowed"
-	AuthorizationNotListed   BlockReason = "authorization-not-listed" // The * of Access-Control-Allow-Headers does not cover it.
+	AuthorizationNotListed   BlockReason = "authorization-not-listed" // * does not cover it.
 	PrivateNetworkNotAllowed BlockReason = "private-network-not-allowed"
 
 	// RedirectWithCredentials is a redirect to a URL with user name or password.
@@ -89,24 +89,25 @@ const (
 )
 
 var steps = map[BlockReason]struct{ name, section string }{
-	MissingAllowOrigin:       {"CORS check, step 2", corsCheckSection},
-	WildcardWithCredentials:  {"CORS check, step 4", corsCheckSection},
-	MultipleAllowOrigins:     {"CORS check, step 4", corsCheckSection},
-	InvalidAllowOrigin:       {"CORS check, step 4", corsCheckSection},
-	AllowOriginMismatch:      {"CORS check, step 4", corsCheckSection},
-	AllowCredentialsNotTrue:  {"CORS check, step 8", corsCheckSection},
-	PreflightRedirect:        {"CORS-preflight fetch, step 7", preflightFetchSection},
-	PreflightStatus:          {"CORS-preflight fetch, step 7", preflightFetchSection},
-	InvalidAllowMethods:      {"CORS-preflight fetch, step 7.3", preflightFetchSection},
-	InvalidAllowHeaders:      {"CORS-preflight fetch, step 7.3", preflightFetchSection},
-	MethodNotAllowed:         {"CORS-preflight fetch, step 7.5", preflightFetchSection},
-	AuthorizationNotListed:   {"CORS-preflight fetch, step 7.6", preflightFetchSection},
-	HeaderNotAllowed:         {"CORS-preflight fetch, step 7.7", preflightFetchSection},
-	PrivateNetworkNotAllowed: {"Private Network Access, CORS preflight", "https://wicg.github.io/private-network-access/#cors-preflight"},
-	RedirectWithCredentials:  {"HTTP-redirect fetch", "https://fetch.spec.whatwg.org/#http-redirect-fetch"},
-	ForbiddenByMode:          {"main fetch", mainFetchSection},
-	SchemeNotHTTP:            {"main fetch", mainFetchSection},
-	ForbiddenMethodName:      {"new Request", "https://fetch.spec.whatwg.org/#dom-request"},
+	MissingAllowOrigin:      {"CORS check, step 2", corsCheckSection},
+	WildcardWithCredentials: {"CORS check, step 4", corsCheckSection},
+	MultipleAllowOrigins:    {"CORS check, step 4", corsCheckSection},
+	InvalidAllowOrigin:      {"CORS check, step 4", corsCheckSection},
+	AllowOriginMismatch:     {"CORS check, step 4", corsCheckSection},
+	AllowCredentialsNotTrue: {"CORS check, step 8", corsCheckSection},
+	PreflightRedirect:       {"CORS-preflight fetch, step 7", preflightFetchSection},
+	PreflightStatus:         {"CORS-preflight fetch, step 7", preflightFetchSection},
+	InvalidAllowMethods:     {"CORS-preflight fetch, step 7.3", preflightFetchSection},
+	InvalidAllowHeaders:     {"CORS-preflight fetch, step 7.3", preflightFetchSection},
+	MethodNotAllowed:        {"CORS-preflight fetch, step 7.5", preflightFetchSection},
+	AuthorizationNotListed:  {"CORS-preflight fetch, step 7.6", preflightFetchSection},
+	HeaderNotAllowed:        {"CORS-preflight fetch, step 7.7", preflightFetchSection},
+	PrivateNetworkNotAllowed: {"Private Network Access, CORS preflight",
+		"https://wicg.github.io/private-network-access/#cors-preflight"},
+	RedirectWithCredentials: {"HTTP-redirect fetch", "https://fetch.spec.whatwg.org/#http-redirect-fetch"},
+	ForbiddenByMode:         {"main fetch", mainFetchSection},
+	SchemeNotHTTP:           {"main fetch", mainFetchSection},
+	ForbiddenMethodName:     {"new Request", "https://fetch.spec.whatwg.org/#dom-request"},
 }
 
 // words says what is wrong.
@@ -115,7 +116,7 @@ func (b *Blocked) words() string {
 	case MissingAllowOrigin:
 		return "no Access-Control-Allow-Origin"
 	case WildcardWithCredentials:
-		return "Access-Control-Allow-Origin is \"*\", which counts for no origin when the credentials mode is \"include\""
+		return `Access-Control-Allow-Origin is "*", which counts for no origin when the credentials mode is "include"`
 	case MultipleAllowOrigins, InvalidAllowOrigin, AllowOriginMismatch:
 		return fmt.Sprintf("Access-Control-Allow-Origin is %q, the origin %q", b.Value, b.Name)
 	case PreflightRedirect:
@@ -132,7 +133,7 @@ func (b *Blocked) words() string {
 		}
 		return "header " + strconv.Quote(b.Name) + b.notIn()
 	case AuthorizationNotListed:
-		return fmt.Sprintf("authorization must be listed by name, and * does not cover it: Access-Control-Allow-Headers is %q", b.Value)
+		return fmt.Sprintf("authorization must be listed by name, and * does not cover it: %s is %q", b.Header, b.Value)
 	case AllowCredentialsNotTrue, PrivateNetworkNotAllowed:
 		if b.Missing {
 			return "no " + b.Header

@@ -44,7 +44,8 @@ var chromiumErrors = map[BlockReason]struct{ name, preflightName, words string }
 	MissingAllowOrigin: {"MissingAllowOriginHeader", "PreflightMissingAllowOriginHeader",
 		"No 'Access-Control-Allow-Origin' header is present on the requested resource."},
 	WildcardWithCredentials: {"WildcardOriginNotAllowed", "PreflightWildcardOriginNotAllowed",
-		"The value of the 'Access-Control-Allow-Origin' header in the response must not be the wildcard '*' when the request's credentials mode is 'include'."},
+		"The value of the 'Access-Control-Allow-Origin' header in the response must not be the wildcard '*' " +
+			"when the request's credentials mode is 'include'."},
 	MultipleAllowOrigins: {"MultipleAllowOriginValues", "PreflightMultipleAllowOriginValues",
 		"The 'Access-Control-Allow-Origin' header contains multiple values '%s', but only one is allowed."},
 	InvalidAllowOrigin: {"InvalidAllowOriginValue", "PreflightInvalidAllowOriginValue",
@@ -52,7 +53,8 @@ var chromiumErrors = map[BlockReason]struct{ name, preflightName, words string }
 	AllowOriginMismatch: {"AllowOriginMismatch", "PreflightAllowOriginMismatch",
 		"The 'Access-Control-Allow-Origin' header has a value '%s' that is not equal to the supplied origin."},
 	AllowCredentialsNotTrue: {"InvalidAllowCredentials", "PreflightInvalidAllowCredentials",
-		"The value of the 'Access-Control-Allow-Credentials' header in the response is '%s' which must be 'true' when the request's credentials mode is 'include'."},
+		"The value of the 'Access-Control-Allow-Credentials' header in the response is '%s' which must be 'true' " +
+			"when the request's credentials mode is 'include'."},
 	PreflightStatus: {"", "PreflightInvalidStatus",
 		"It does not have HTTP ok status."},
 	PreflightRedirect: {"", "PreflightDisallowedRedirect",
@@ -70,7 +72,9 @@ var chromiumErrors = map[BlockReason]struct{ name, preflightName, words string }
 		"Redirect location '%s' contains a username and password, which is disallowed for cross-origin requests."},
 	// The list is that of this version.
 	SchemeNotHTTP: {"CorsDisabledScheme", "",
-		"Cross origin requests are only supported for protocol schemes: chrome, chrome-experimental-site-token-provider, chrome-extension, chrome-untrusted, data, http, https, isolated-app."},
+		"Cross origin requests are only supported for protocol schemes: chrome, " +
+			"chrome-experimental-site-token-provider, chrome-extension, chrome-untrusted, " +
+			"data, http, https, isolated-app."},
 }
 
 // Chromium returns how Chromium reports what [Verdict] returned for the request. It is
@@ -85,11 +89,12 @@ func Chromium(req Request, b *Blocked) ChromiumError {
 	initiator := cmp.Or(req.Initiator, InitiatorFetch)
 	switch fetching := initiator == InitiatorFetch; {
 	case b.Reason == ForbiddenByMode && fetching:
-		return ChromiumError{Message: fmt.Sprintf(
-			"Fetch API cannot load %s. Request mode is \"same-origin\" but the URL's origin is not same as the request origin %s.", req.URL, req.Origin)}
+		return ChromiumError{Message: fmt.Sprintf("Fetch API cannot load %s. Request mode is \"same-origin\" "+
+			"but the URL's origin is not same as the request origin %s.", req.URL, req.Origin)}
 	case b.Reason == SchemeNotHTTP && fetching && req.RedirectedFrom == "":
 		scheme, _, _ := strings.Cut(req.URL, ":")
-		return ChromiumError{Message: fmt.Sprintf("Fetch API cannot load %s. URL scheme \"%s\" is not supported.", req.URL, asciiLower(scheme))}
+		return ChromiumError{Message: fmt.Sprintf("Fetch API cannot load %s. URL scheme \"%s\" is not supported.",
+			req.URL, asciiLower(scheme))}
 	}
 	texts, ok := chromiumErrors[b.Reason]
 	if !ok {
@@ -132,7 +137,8 @@ func (b *Blocked) chromiumHint(initiator string) string {
 		}
 	case WildcardWithCredentials, AllowCredentialsNotTrue:
 		if initiator == InitiatorXHR {
-			return " The credentials mode of requests initiated by the XMLHttpRequest is controlled by the withCredentials attribute."
+			return " The credentials mode of requests initiated by the XMLHttpRequest " +
+				"is controlled by the withCredentials attribute."
 		}
 	}
 	return ""

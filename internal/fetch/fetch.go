@@ -160,13 +160,15 @@ func CORSCheck(origin string, credentialsInclude bool, headers [][2]string) *Blo
 		return nil
 	}
 	if allowOrigin != origin {
-		return &Blocked{Reason: notTheOrigin(allowOrigin), Header: "Access-Control-Allow-Origin", Value: allowOrigin, Name: origin}
+		return &Blocked{Reason: notTheOrigin(allowOrigin), Header: "Access-Control-Allow-Origin", Value: allowOrigin,
+			Name: origin}
 	}
 	if !credentialsInclude {
 		return nil
 	}
 	if credentials, ok := get(headers, "access-control-allow-credentials"); credentials != "true" {
-		return &Blocked{Reason: AllowCredentialsNotTrue, Header: "Access-Control-Allow-Credentials", Value: credentials, Missing: !ok, Name: origin}
+		return &Blocked{Reason: AllowCredentialsNotTrue, Header: "Access-Control-Allow-Credentials", Value: credentials,
+			Missing: !ok, Name: origin}
 	}
 	return nil
 }
@@ -216,7 +218,8 @@ func preflightCheck(req Request, status int, headers [][2]string) *Blocked {
 	if req.PrivateNetwork {
 		allow, ok := get(headers, "access-control-allow-private-network")
 		if allow != "true" {
-			return &Blocked{Reason: PrivateNetworkNotAllowed, Header: "Access-Control-Allow-Private-Network", Value: allow, Missing: !ok}
+			return &Blocked{Reason: PrivateNetworkNotAllowed, Header: "Access-Control-Allow-Private-Network",
+				Value: allow, Missing: !ok}
 		}
 	}
 	allowMethods, hasMethods := get(headers, "access-control-allow-methods")
@@ -235,7 +238,8 @@ func preflightCheck(req Request, status int, headers [][2]string) *Blocked {
 	if !slices.Contains(methods, req.Method) && !SafelistedMethod(req.Method) &&
 		(req.CredentialsInclude || !slices.Contains(methods, "*")) {
 		return &Blocked{
-			Reason: MethodNotAllowed, Header: "Access-Control-Allow-Methods", Value: allowMethods, Missing: !hasMethods, Name: req.Method,
+			Reason: MethodNotAllowed, Header: "Access-Control-Allow-Methods", Value: allowMethods, Missing: !hasMethods,
+			Name: req.Method,
 		}
 	}
 	return req.headersCheck(headerNames, headers)

@@ -130,19 +130,26 @@ func TestCORSCheck(t *testing.T) {
 		{"step 2: no header", false, nil, false},
 		{"step 2: an empty header is a header, and no origin", false, lines("access-control-allow-origin: "), false},
 		{"step 3: star", false, lines("Access-Control-Allow-Origin: *"), true},
-		{"step 3: star with credentials", true, lines("access-control-allow-origin: *", "access-control-allow-credentials: true"), false},
+		{"step 3: star with credentials", true, lines("access-control-allow-origin: *",
+			"access-control-allow-credentials: true"), false},
 		{"step 4: the origin", false, lines("access-control-allow-origin: https://a.example"), true},
 		{"step 4: another origin", false, lines("access-control-allow-origin: https://b.example"), false},
 		{"step 4: a slash", false, lines("access-control-allow-origin: https://a.example/"), false},
 		{"step 4: another case", false, lines("access-control-allow-origin: https://A.example"), false},
-		{"step 4: doubled", false, lines("access-control-allow-origin: https://a.example", "access-control-allow-origin: https://a.example"), false},
-		{"step 4: doubled star", false, lines("access-control-allow-origin: *", "access-control-allow-origin: *"), false},
+		{"step 4: doubled", false, lines("access-control-allow-origin: https://a.example",
+			"access-control-allow-origin: https://a.example"), false},
+		{"step 4: doubled star", false, lines("access-control-allow-origin: *", "access-control-allow-origin: *"),
+			false},
 		{"step 4: a list", false, lines("access-control-allow-origin: https://a.example, https://b.example"), false},
-		{"step 4: white space around a value is not part of it", false, lines("access-control-allow-origin: \t https://a.example "), true},
-		{"step 7: credentials", true, lines("access-control-allow-origin: https://a.example", "access-control-allow-credentials: true"), true},
+		{"step 4: white space around a value is not part of it", false,
+			lines("access-control-allow-origin: \t https://a.example "), true},
+		{"step 7: credentials", true, lines("access-control-allow-origin: https://a.example",
+			"access-control-allow-credentials: true"), true},
 		{"step 8: none", true, lines("access-control-allow-origin: https://a.example"), false},
-		{"step 8: True", true, lines("access-control-allow-origin: https://a.example", "access-control-allow-credentials: True"), false},
-		{"step 8: doubled", true, lines("access-control-allow-origin: https://a.example", "access-control-allow-credentials: true", "access-control-allow-credentials: true"), false},
+		{"step 8: True", true, lines("access-control-allow-origin: https://a.example",
+			"access-control-allow-credentials: True"), false},
+		{"step 8: doubled", true, lines("access-control-allow-origin: https://a.example",
+			"access-control-allow-credentials: true", "access-control-allow-credentials: true"), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,7 +165,8 @@ func TestCORSCheck(t *testing.T) {
 
 // https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7
 func TestPreflightCheck(t *testing.T) {
-	const origin, credentials = "access-control-allow-origin: https://a.example", "access-control-allow-credentials: true"
+	const origin, credentials = "access-control-allow-origin: https://a.example",
+		"access-control-allow-credentials: true"
 	tests := []struct {
 		name    string
 		req     Request
@@ -167,37 +175,55 @@ func TestPreflightCheck(t *testing.T) {
 		ok      bool
 	}{
 		{"CORS check", Request{Method: "GET"}, 204, nil, false},
-		{"CORS check with the request's credentials mode", Request{Method: "GET", CredentialsInclude: true}, 204, lines(origin), false},
+		{"CORS check with the request's credentials mode", Request{Method: "GET", CredentialsInclude: true}, 204,
+			lines(origin), false},
 		{"ok status 200", Request{Method: "GET"}, 200, lines(origin), true},
 		{"ok status 299", Request{Method: "GET"}, 299, lines(origin), true},
 		{"status 301", Request{Method: "GET"}, 301, lines(origin), false},
 		{"status 403", Request{Method: "GET"}, 403, lines(origin), false},
 
-		{"7.3: methods not a list of tokens", Request{Method: "GET"}, 204, lines(origin, "access-control-allow-methods: PUT DELETE"), false},
-		{"7.3: headers not a list of tokens", Request{Method: "GET"}, 204, lines(origin, "access-control-allow-headers: x-a, bad name"), false},
-		{"7.3: empty elements", Request{Method: "PUT"}, 204, lines(origin, "access-control-allow-methods: ,\t, PUT,"), true},
+		{"7.3: methods not a list of tokens", Request{Method: "GET"}, 204,
+			lines(origin, "access-control-allow-methods: PUT DELETE"), false},
+		{"7.3: headers not a list of tokens", Request{Method: "GET"}, 204,
+			lines(origin, "access-control-allow-headers: x-a, bad name"), false},
+		{"7.3: empty elements", Request{Method: "PUT"}, 204, lines(origin, "access-control-allow-methods: ,\t, PUT,"),
+			true},
 		{"7.4: no methods, flag set", Request{Method: "PUT", UseCORSPreflight: true}, 204, lines(origin), true},
-		{"7.4: methods, flag set", Request{Method: "PUT", UseCORSPreflight: true}, 204, lines(origin, "access-control-allow-methods: DELETE"), false},
+		{"7.4: methods, flag set", Request{Method: "PUT", UseCORSPreflight: true}, 204,
+			lines(origin, "access-control-allow-methods: DELETE"), false},
 
 		{"7.5: safelisted", Request{Method: "POST"}, 204, lines(origin, "access-control-allow-methods: PUT"), true},
 		{"7.5: no methods", Request{Method: "PUT"}, 204, lines(origin), false},
 		{"7.5: listed", Request{Method: "PUT"}, 204, lines(origin, "access-control-allow-methods: DELETE,PUT"), true},
-		{"7.5: on the second line", Request{Method: "PUT"}, 204, lines(origin, "access-control-allow-methods: DELETE", "access-control-allow-methods: PUT"), true},
-		{"7.5: case counts", Request{Method: "patch"}, 204, lines(origin, "access-control-allow-methods: PATCH"), false},
+		{"7.5: on the second line", Request{Method: "PUT"}, 204,
+			lines(origin, "access-control-allow-methods: DELETE", "access-control-allow-methods: PUT"), true},
+		{"7.5: case counts", Request{Method: "patch"}, 204, lines(origin, "access-control-allow-methods: PATCH"),
+			false},
 		{"7.5: star", Request{Method: "PUT"}, 204, lines(origin, "access-control-allow-methods: *"), true},
-		{"7.5: star with credentials", Request{Method: "PUT", CredentialsInclude: true}, 204, lines(origin, credentials, "access-control-allow-methods: *"), false},
-		{"7.5: listed with credentials", Request{Method: "PUT", CredentialsInclude: true}, 204, lines(origin, credentials, "access-control-allow-methods: PUT"), true},
+		{"7.5: star with credentials", Request{Method: "PUT", CredentialsInclude: true}, 204,
+			lines(origin, credentials, "access-control-allow-methods: *"), false},
+		{"7.5: listed with credentials", Request{Method: "PUT", CredentialsInclude: true}, 204,
+			lines(origin, credentials, "access-control-allow-methods: PUT"), true},
 
-		{"7.6: star does not cover Authorization", Request{Method: "GET", Headers: lines("Authorization: x")}, 204, lines(origin, "access-control-allow-headers: *"), false},
-		{"7.6: star and Authorization", Request{Method: "GET", Headers: lines("Authorization: x", "X-A: 1")}, 204, lines(origin, "access-control-allow-headers: *, authorization"), true},
+		{"7.6: star does not cover Authorization", Request{Method: "GET", Headers: lines("Authorization: x")}, 204,
+			lines(origin, "access-control-allow-headers: *"), false},
+		{"7.6: star and Authorization", Request{Method: "GET", Headers: lines("Authorization: x", "X-A: 1")}, 204,
+			lines(origin, "access-control-allow-headers: *, authorization"), true},
 
-		{"7.7: safelisted", Request{Method: "GET", Headers: lines("Accept: */*", "Content-Type: text/plain")}, 204, lines(origin), true},
-		{"7.7: not listed", Request{Method: "GET", Headers: lines("Content-Type: application/json")}, 204, lines(origin), false},
-		{"7.7: listed, in another case", Request{Method: "GET", Headers: lines("x-a: 1", "X-B: 2")}, 204, lines(origin, "access-control-allow-headers: X-A", "access-control-allow-headers: x-b"), true},
-		{"7.7: one of two", Request{Method: "GET", Headers: lines("x-a: 1", "X-B: 2")}, 204, lines(origin, "access-control-allow-headers: x-a"), false},
-		{"7.7: star", Request{Method: "GET", Headers: lines("x-a: 1")}, 204, lines(origin, "access-control-allow-headers: *"), true},
-		{"7.7: star with credentials", Request{Method: "GET", Headers: lines("x-a: 1"), CredentialsInclude: true}, 204, lines(origin, credentials, "access-control-allow-headers: *"), false},
-		{"7.7: star with credentials is a name", Request{Method: "GET", Headers: lines("*: 1"), CredentialsInclude: true}, 204, lines(origin, credentials, "access-control-allow-headers: *"), true},
+		{"7.7: safelisted", Request{Method: "GET", Headers: lines("Accept: */*", "Content-Type: text/plain")}, 204,
+			lines(origin), true},
+		{"7.7: not listed", Request{Method: "GET", Headers: lines("Content-Type: application/json")}, 204,
+			lines(origin), false},
+		{"7.7: listed, in another case", Request{Method: "GET", Headers: lines("x-a: 1", "X-B: 2")}, 204,
+			lines(origin, "access-control-allow-headers: X-A", "access-control-allow-headers: x-b"), true},
+		{"7.7: one of two", Request{Method: "GET", Headers: lines("x-a: 1", "X-B: 2")}, 204,
+			lines(origin, "access-control-allow-headers: x-a"), false},
+		{"7.7: star", Request{Method: "GET", Headers: lines("x-a: 1")}, 204,
+			lines(origin, "access-control-allow-headers: *"), true},
+		{"7.7: star with credentials", Request{Method: "GET", Headers: lines("x-a: 1"), CredentialsInclude: true}, 204,
+			lines(origin, credentials, "access-control-allow-headers: *"), false},
+		{"7.7: star with credentials is a name", Request{Method: "GET", Headers: lines("*: 1"),
+			CredentialsInclude: true}, 204, lines(origin, credentials, "access-control-allow-headers: *"), true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -138,12 +138,14 @@ func (r Request) Actual() (headers [][2]string) {
 // Dropped returns the header lines that a script can't set: the browser drops
 // them silently, and makes its own where it needs them.
 func (r Request) Dropped() [][2]string {
-	return slices.DeleteFunc(slices.Clone(r.Headers), func(h [2]string) bool { return !ForbiddenRequestHeader(h[0], h[1]) })
+	settable := func(h [2]string) bool { return !ForbiddenRequestHeader(h[0], h[1]) }
+	return slices.DeleteFunc(slices.Clone(r.Headers), settable)
 }
 
 // settable returns the header lines that are not dropped.
 func (r Request) settable() [][2]string {
-	return slices.DeleteFunc(slices.Clone(r.Headers), func(h [2]string) bool { return ForbiddenRequestHeader(h[0], h[1]) })
+	forbidden := func(h [2]string) bool { return ForbiddenRequestHeader(h[0], h[1]) }
+	return slices.DeleteFunc(slices.Clone(r.Headers), forbidden)
 }
 
 // unsafeNames returns the names of the headers that a preflight must allow,

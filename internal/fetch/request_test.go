@@ -19,7 +19,8 @@ func TestPreflightReasons(t *testing.T) {
 		{"same origin", Request{Origin: page, URL: page + "/x", Method: "PUT"}, nil},
 		{"no-cors", Request{Origin: page, URL: api, Method: "PUT", Mode: ModeNoCORS}, nil},
 		{"same-origin", Request{Origin: page, URL: api, Method: "PUT", Mode: ModeSameOrigin}, nil},
-		{"cors", Request{Origin: page, URL: api, Method: "PUT", Mode: "cors"}, []string{"PUT is not GET, HEAD or POST"}},
+		{"cors", Request{Origin: page, URL: api, Method: "PUT", Mode: "cors"},
+			[]string{"PUT is not GET, HEAD or POST"}},
 		{"method", Request{Method: "put"}, []string{"PUT is not GET, HEAD or POST"}},
 		{"method that is not normalized", Request{Method: "patch"}, []string{"patch is not GET, HEAD or POST"}},
 		{"name", Request{Method: "GET", Headers: lines("X-Foo: 1")}, []string{
@@ -28,8 +29,9 @@ func TestPreflightReasons(t *testing.T) {
 			"content-type: application/json is not one of the three safelisted types (application/x-www-form-urlencoded, multipart/form-data, text/plain)"}},
 		{"no type", Request{Method: "POST", Headers: lines("Content-Type: json")}, []string{
 			"content-type: json is not a MIME type, and so none of the three safelisted ones (application/x-www-form-urlencoded, multipart/form-data, text/plain)"}},
-		{"byte in a type", Request{Method: "POST", Headers: lines(`Content-Type: text/plain;charset="utf-8"`)}, []string{
-			`content-type: text/plain;charset="utf-8" contains '"', which is a CORS-unsafe request-header byte`}},
+		{"byte in a type", Request{Method: "POST", Headers: lines(`Content-Type: text/plain;charset="utf-8"`)},
+			[]string{
+				`content-type: text/plain;charset="utf-8" contains '"', which is a CORS-unsafe request-header byte`}},
 		{"byte", Request{Method: "GET", Headers: lines("Accept: a\x01")}, []string{
 			"accept: a\x01 contains '\\x01', which is a CORS-unsafe request-header byte"}},
 		{"language", Request{Method: "GET", Headers: lines("Accept-Language: en_GB")}, []string{
@@ -38,10 +40,14 @@ func TestPreflightReasons(t *testing.T) {
 			"range: bytes=-5 is not a single range with a start, such as bytes=0-99"}},
 		{"length", Request{Method: "GET", Headers: lines("Accept: a" + long)}, []string{
 			"accept: a" + long + " has a value of 129 bytes, and only 128 are safelisted"}},
-		{"sum", Request{Method: "GET", Headers: append(slices.Repeat(lines("Accept: "+long), 8), [2]string{"Range", "bytes=0-"})}, append(
-			slices.Repeat([]string{"accept: " + long + " is safelisted by itself, but the values of all safelisted headers are 1032 bytes, more than 1024"}, 8),
-			"range: bytes=0- is safelisted by itself, but the values of all safelisted headers are 1032 bytes, more than 1024")},
-		{"forbidden", Request{Method: "GET", Headers: lines("Cookie: a=b", "Sec-Fetch-Mode: cors", "Origin: null")}, nil},
+		{"sum",
+			Request{Method: "GET", Headers: append(slices.Repeat(lines("Accept: "+long), 8),
+				[2]string{"Range", "bytes=0-"})}, append(
+				slices.Repeat([]string{"accept: " + long +
+					" is safelisted by itself, but the values of all safelisted headers are 1032 bytes, more than 1024"}, 8),
+				"range: bytes=0- is safelisted by itself, but the values of all safelisted headers are 1032 bytes, more than 1024")},
+		{"forbidden", Request{Method: "GET", Headers: lines("Cookie: a=b", "Sec-Fetch-Mode: cors", "Origin: null")},
+			nil},
 		{"names only", Request{Method: "GET", UnsafeNames: []string{"Content-Type"}}, []string{
 			"content-type stands in the preflight's Access-Control-Request-Headers"}},
 		{"flag", Request{Method: "POST", UseCORSPreflight: true}, []string{
@@ -72,14 +78,20 @@ func TestRequestLines(t *testing.T) {
 	}{
 		{"simple", Request{Origin: page, URL: api, Method: "GET"}, nil, lines("Origin: https://a.example")},
 		{"preflight",
-			Request{Origin: page, URL: api, Method: "PUT", Headers: lines("X-B: 2", "Accept: */*", "Cookie: c", "x-a: 1"), UnsafeNames: []string{"X-A", "Authorization"}},
-			lines("Origin: https://a.example", "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: authorization,x-a,x-b"),
+			Request{Origin: page, URL: api, Method: "PUT",
+				Headers:     lines("X-B: 2", "Accept: */*", "Cookie: c", "x-a: 1"),
+				UnsafeNames: []string{"X-A", "Authorization"}},
+			lines("Origin: https://a.example", "Access-Control-Request-Method: PUT",
+				"Access-Control-Request-Headers: authorization,x-a,x-b"),
 			lines("Origin: https://a.example", "X-B: 2", "Accept: */*", "x-a: 1")},
 		{"private network", Request{Origin: page, URL: api, Method: "GET", PrivateNetwork: true},
-			lines("Origin: https://a.example", "Access-Control-Request-Method: GET", "Access-Control-Request-Private-Network: true"),
+			lines("Origin: https://a.example", "Access-Control-Request-Method: GET",
+				"Access-Control-Request-Private-Network: true"),
 			lines("Origin: https://a.example")},
-		{"same-origin GET", Request{Origin: page, URL: page + "/x", Method: "GET", Headers: lines("X-A: 1")}, nil, lines("X-A: 1")},
-		{"same-origin POST", Request{Origin: page, URL: page + "/x", Method: "post"}, nil, lines("Origin: https://a.example")},
+		{"same-origin GET", Request{Origin: page, URL: page + "/x", Method: "GET", Headers: lines("X-A: 1")}, nil,
+			lines("X-A: 1")},
+		{"same-origin POST", Request{Origin: page, URL: page + "/x", Method: "post"}, nil,
+			lines("Origin: https://a.example")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -214,9 +226,12 @@ func TestSerializeOrigin(t *testing.T) {
 
 func TestSerializedOrigin(t *testing.T) {
 	for s, want := range map[string]bool{
-		"null": true, "file://": true, "https://a.example": true, "https://a.example:8443": true, "app://.": true, "app://": true, "capacitor://Localhost": true,
-		"": false, "*": false, "file:///": false, "file://host": false, "https://a.example/": false, "https://A.example": false, "https://a.example:443": false,
-		"App://.": false, "app://./": false, "app://a,b": true, "data:,x": false, "about:blank": false, "https://a.example, https://b.example": false,
+		"null": true, "file://": true, "https://a.example": true, "https://a.example:8443": true, "app://.": true,
+		"app://": true, "capacitor://Localhost": true,
+		"": false, "*": false, "file:///": false, "file://host": false, "https://a.example/": false,
+		"https://A.example": false, "https://a.example:443": false,
+		"App://.": false, "app://./": false, "app://a,b": true, "data:,x": false, "about:blank": false,
+		"https://a.example, https://b.example": false,
 	} {
 		if got := SerializedOrigin(s); got != want {
 			t.Errorf("SerializedOrigin(%q) = %v", s, got)

@@ -14,7 +14,8 @@ func Target(rawURL string) (host, path string, err error) {
 	u, ok := parseURL(rawURL)
 	switch {
 	case !ok || u.scheme != "http" && u.scheme != "https":
-		return "", "", fmt.Errorf("%q is not an http(s) URL; write scheme, host and path, such as https://api.example.com/v1", rawURL)
+		return "", "", fmt.Errorf("%q is not an http(s) URL; "+
+			"write scheme, host and path, such as https://api.example.com/v1", rawURL)
 	case !ascii(u.host):
 		return "", "", fmt.Errorf("the host of %q is not ASCII; write it as a browser sends it, with xn--", rawURL)
 	case u.port != "":

@@ -34,7 +34,8 @@ func (p *Plugin) lookAround(rules []config.Rule) []*document.Finding {
 	if m := p.around.manager; m != nil && slices.ContainsFunc(rules, matchesPaths) {
 		if missing := unnormalized(m); missing != nil {
 			list = append(list, m.Warning(problem.Bypassed, "match.paths",
-				"policies match on paths, of which Envoy leaves several spellings: what one policy covers as /admin may reach another as //admin, /x/../admin or /%2Fadmin",
+				"policies match on paths, of which Envoy leaves several spellings: what one policy covers as /admin "+
+					"may reach another as //admin, /x/../admin or /%2Fadmin",
 				"write "+strings.Join(missing, ", ")+" in the HttpConnectionManager"))
 		}
 	}
@@ -47,9 +48,11 @@ func (p *Plugin) before(f *document.Node, kind string) *document.Finding {
 	if f.File() != p.file { // of ECDS
 		where = p.file.Name + ":" + p.Begin().String()
 	}
-	why, instead := "it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", "put "+p.Name+" first"
+	instead := "put " + p.Name + " first"
+	why := "it may answer a preflight, which carries no credentials, and what it answers has no CORS headers"
 	if kind == "cors" {
-		why, instead = "Envoy's own CORS filter answers preflights first, by the policies of the routes", "remove it, or "+instead
+		instead = "remove it, or " + instead
+		why = "Envoy's own CORS filter answers preflights first, by the policies of the routes"
 	}
 	name := cmp.Or(f.Get("name").String(), kind)
 	return f.Warning(problem.Bypassed, "http_filters",
@@ -59,9 +62,10 @@ func (p *Plugin) before(f *document.Node, kind string) *document.Finding {
 // answerers are Envoy's HTTP filters that answer requests themselves, by the folder of
 // their messages (https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/http_filters).
 var answerers = []string{
-	"adaptive_concurrency", "admission_control", "api_key_auth", "basic_auth", "cache", "cache_v2", "cdn_loop", "composite", "cors", "csrf",
-	"dynamic_forward_proxy", "dynamic_modules", "ext_authz", "ext_proc", "fault", "file_server", "filter_chain", "golang", "jwt_authn", "local_ratelimit", "lua",
-	"mcp", "oauth2", "rate_limit_quota", "ratelimit", "rbac", "wasm",
+	"adaptive_concurrency", "admission_control", "api_key_auth", "basic_auth", "cache", "cache_v2", "cdn_loop",
+	"composite", "cors", "csrf", "dynamic_forward_proxy", "dynamic_modules", "ext_authz", "ext_proc", "fault",
+	"file_server", "filter_chain", "golang", "jwt_authn", "local_ratelimit", "lua", "mcp", "oauth2",
+	"rate_limit_quota", "ratelimit", "rbac", "wasm",
 }
 
 // httpFilter finds the folder in the URL of a filter's message, or in its name.
@@ -73,7 +77,8 @@ func answerer(f *document.Node) string {
 	if inner := typed.Get("extension_config"); inner != nil { // an ExtensionWithMatcher
 		return answerer(inner)
 	}
-	names := append([]string{typed.Get("type_url").String(), typed.Get("@type").String()}, texts(f.Get("config_discovery", "type_urls"))...)
+	names := append([]string{typed.Get("type_url").String(), typed.Get("@type").String()},
+		texts(f.Get("config_discovery", "type_urls"))...)
 	for _, name := range append(names, f.Get("name").String()) {
 		// A TypedStruct has its message's URL in type_url, which comes first.
 		if match := httpFilter.FindStringSubmatch(name); match != nil && slices.Contains(answerers, match[1]) {
@@ -113,12 +118,15 @@ func isTrue(n *document.Node) bool {
 // open warns where requests pass without the filter when it fails. Envoy has the field
 // fail_open and the failure policy, Istio a strategy, and Envoy Gateway failOpen.
 func open(config *document.Node) (list []*document.Finding) {
-	const what = "lets requests pass without the filter when it fails: preflights reach the upstream, and its own CORS headers the page"
+	const what = "lets requests pass without the filter when it fails: " +
+		"preflights reach the upstream, and its own CORS headers the page"
 	if n := config.Get("failure_policy"); n.Scalar() == "FAIL_OPEN" || n.Scalar() == "3" {
-		list = append(list, n.Warning(problem.Bypassed, "failure_policy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSED"))
+		list = append(list, n.Warning(problem.Bypassed, "failure_policy", "FAIL_OPEN "+what,
+			"write FAIL_RELOAD, or FAIL_CLOSED"))
 	}
 	if n := config.Get("fail_strategy"); n.Scalar() == "FAIL_OPEN" {
-		list = append(list, n.Warning(problem.Bypassed, "fail_strategy", "FAIL_OPEN "+what, "write FAIL_RELOAD, or FAIL_CLOSE"))
+		list = append(list, n.Warning(problem.Bypassed, "fail_strategy", "FAIL_OPEN "+what,
+			"write FAIL_RELOAD, or FAIL_CLOSE"))
 	}
 	if n := config.Get("fail_open"); isTrue(n) {
 		list = append(list, n.Warning(problem.Bypassed, "fail_open", what, "leave it out"))
@@ -128,7 +136,8 @@ func open(config *document.Node) (list []*document.Finding) {
 
 // phase warns where Istio puts a plugin after what answers requests itself.
 func phase(spec *document.Node) []*document.Finding {
-	const after = "authentication, authorization and rate limits answer a preflight first, and what they answer has no CORS headers"
+	const after = "authentication, authorization and rate limits answer a preflight first, " +
+		"and what they answer has no CORS headers"
 	const authn = "AUTHN, with a priority above that of other plugins"
 	switch phase := spec.Get("phase"); phase.Scalar() {
 	case "AUTHN":

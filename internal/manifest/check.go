@@ -15,7 +15,7 @@ type Valid struct {
 // Check reads a file as [Find] does, and the configurations in it. It returns those that
 // are valid, and what is wrong or doubtful, each once: a value that aliases repeat is
 // wrong once.
-func Check(name, text string, read func(name string) (text string, err error)) (valid []Valid, findings []*document.Finding) {
+func Check(name, text string, read func(string) (string, error)) (valid []Valid, findings []*document.Finding) {
 	plugins, all := Find(name, text, read)
 	for _, plugin := range plugins {
 		configuration, found := plugin.Parse()

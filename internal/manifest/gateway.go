@@ -40,7 +40,8 @@ func (g *gateway) note(d *document.Node, kind string) {
 		g.positions = append(g.positions, d.Get("spec", "filter_order").List()...)
 	}
 	for _, f := range gatewayFilters {
-		if n := d.Get("spec", f.field); n != nil && n.Kind != document.Null && f.kind == kind && g.asked[f.filter] == nil {
+		if n := d.Get("spec", f.field); n != nil && n.Kind != document.Null && f.kind == kind &&
+			g.asked[f.filter] == nil {
 			g.asked[f.filter] = n
 		}
 	}
@@ -59,7 +60,8 @@ func (g *gateway) earlier() []string {
 	for _, p := range g.positions {
 		name := p.Get("name").String()
 		at, before, after := slices.Index(chain, name), p.Get("before").String(), p.Get("after").String()
-		if at < 0 || !slices.Contains(chain, before) && !slices.Contains(chain, after) || name == before || name == after {
+		if at < 0 || !slices.Contains(chain, before) && !slices.Contains(chain, after) || name == before ||
+			name == after {
 			continue // It does nothing.
 		}
 		chain = slices.Delete(chain, at, at+1)
@@ -82,7 +84,8 @@ func (s *search) secured(wasm *document.Node) (list []*document.Finding) {
 		}
 		list = append(list, s.gateway.asked[filter].Warning(problem.Bypassed, "spec",
 			"Envoy Gateway puts "+filter+" before the filter of line "+strconv.Itoa(wasm.Position().Line)+
-				": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers", instead))
+				": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers",
+			instead))
 	}
 	return list
 }

@@ -98,7 +98,7 @@ func (p *Plugin) File() *document.File { return p.file }
 //
 // Read reads a file that Envoy itself would read the configuration from, by ECDS; it may
 // be nil.
-func Find(name, text string, read func(name string) (text string, err error)) ([]*Plugin, []*document.Finding) {
+func Find(name, text string, read func(name string) (string, error)) ([]*Plugin, []*document.Finding) {
 	file, failed := document.Parse(name, text)
 	if failed != nil {
 		return nil, []*document.Finding{failed}
@@ -176,7 +176,8 @@ func (s *search) document(d *document.Node, kind string) {
 	case kind == "TrafficExtension":
 		if wasm := d.Get("spec", "wasm"); wasm != nil {
 			spec := d.Get("spec")
-			s.candidate(d, kind, wasm, wasm.Get("plugin_config"), func(*document.Node) []*document.Finding { return phase(spec) }).istio = spec
+			phase := func(*document.Node) []*document.Finding { return phase(spec) }
+			s.candidate(d, kind, wasm, wasm.Get("plugin_config"), phase).istio = spec
 		}
 	case kind == "EnvoyExtensionPolicy":
 		for _, wasm := range d.Get("spec", "wasm").List() {
@@ -193,7 +194,10 @@ func (s *search) document(d *document.Node, kind string) {
 }
 
 // configurationFields are fields that tell the filter's configuration from others.
-var configurationFields = []string{"policies", "defaults", "policy_source", "allow_origins", "allow_methods", "allow_headers", "expose_headers", "allow_credentials", "unmatched_preflights"}
+var configurationFields = []string{
+	"policies", "defaults", "policy_source", "allow_origins", "allow_methods", "allow_headers", "expose_headers",
+	"allow_credentials", "unmatched_preflights",
+}
 
 func isConfiguration(d *document.Node) bool { return d.Has(configurationFields...) }
 
@@ -208,7 +212,8 @@ func IsConfiguration(d *document.Node) bool { return isConfiguration(d) && !isTe
 // isEnvoy reports whether an object is Envoy's own configuration, with or without a
 // Wasm filter in it.
 func isEnvoy(d *document.Node) bool {
-	return d.Has("@type", "static_resources", "dynamic_resources", "resources", "configs", "admin", "node", "filter_chains", "http_filters", "virtual_hosts", "typed_config")
+	return d.Has("@type", "static_resources", "dynamic_resources", "resources", "configs", "admin", "node",
+		"filter_chains", "http_filters", "virtual_hosts", "typed_config")
 }
 
 // bare is a configuration that is a document.
@@ -345,7 +350,8 @@ func isWasm(url string) bool {
 
 // candidate is a Wasm filter of a document of Kubernetes: at is what configures it, and
 // value its own configuration. Around finds more to warn of than where it fails.
-func (s *search) candidate(d *document.Node, kind string, at, value *document.Node, around func(at *document.Node) []*document.Finding) *candidate {
+func (s *search) candidate(d *document.Node, kind string, at, value *document.Node,
+	around func(at *document.Node) []*document.Finding) *candidate {
 	if at == nil {
 		return nil
 	}
@@ -373,24 +379,28 @@ func (s *search) choose() {
 	if len(s.plugins)+len(s.candidates) == 0 {
 		if len(s.findings) == 0 {
 			s.fail(problem.Missing, nil, "has no Wasm filter and no configuration of one",
-				"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy")
+				"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, "+
+					"a TrafficExtension or an EnvoyExtensionPolicy")
 		}
 		return
 	}
 	if !s.recognize() {
-		s.fail(problem.Missing, s.candidates[0].at, "none of the file's Wasm filters looks like this one", `name the filter "cors"`)
+		s.fail(problem.Missing, s.candidates[0].at, "none of the file's Wasm filters looks like this one",
+			`name the filter "cors"`)
 		return
 	}
 	for _, c := range s.candidates {
 		if !c.ours {
-			s.warn(problem.InvalidValue, c.at, c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked",
+			s.warn(problem.InvalidValue, c.at,
+				c.name+" is another Wasm filter, or is not recognised as this one, and isn't checked",
 				`name it "cors" if it is this one`)
 			continue
 		}
 		for _, other := range s.candidates {
 			if !other.ours && other.before(c) {
+				place := c.own() + " (line " + strconv.Itoa(s.file.Position(c.begin).Line) + ")"
 				c.around.warnings = append(c.around.warnings, other.at.Warning(problem.Bypassed, "wasm",
-					other.own()+" comes before "+c.own()+" (line "+strconv.Itoa(s.file.Position(c.begin).Line)+"), and may answer a preflight first", "put "+c.own()+" first"))
+					other.own()+" comes before "+place+", and may answer a preflight first", "put "+c.own()+" first"))
 			}
 		}
 		s.unwrap(c)
@@ -469,11 +479,13 @@ func (s *search) unwrap(c *candidate) {
 			s.warn(problem.Missing, c.at, c.name+" is configured by ECDS", "give that resource")
 		}
 	case value == nil:
-		s.fail(problem.Missing, c.at, c.name+" has no configuration, and without a policy the filter doesn't start", "write one, with at least allow_origins")
+		s.fail(problem.Missing, c.at, c.name+" has no configuration, and without a policy the filter doesn't start",
+			"write one, with at least allow_origins")
 	case c.envoy:
 		s.message(c, value)
 	case value.Kind == document.String && document.IsTemplate(value.Text):
-		s.fail(problem.Placeholder, value, c.name+" has a template for its configuration", "run helm template first, and give what that prints")
+		s.fail(problem.Placeholder, value, c.name+" has a template for its configuration",
+			"run helm template first, and give what that prints")
 	case value.Kind == document.String:
 		s.fail(problem.WrongType, value, c.name+" has its configuration as a string", "write it as an object")
 	default:
@@ -506,7 +518,8 @@ func (s *search) message(c *candidate, value *document.Node) {
 		s.add(c, newPlugin(c.name, inner.Text, s.file, inner.TextMap().Offset))
 	case "google.protobuf.BytesValue":
 		// As in protobuf's JSON, of either alphabet and with or without padding.
-		text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(inner.String()), "="))
+		standard := strings.NewReplacer("-", "+", "_", "/").Replace(inner.String())
+		text, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(standard, "="))
 		if err != nil || inner == nil {
 			s.fail(problem.WrongType, value, c.name+" has a BytesValue without bytes",
 				`write the configuration in the field "value", in base64`)

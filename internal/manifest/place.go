@@ -45,8 +45,10 @@ func Places(plugins []*Plugin) string {
 // Place is where the configuration begins: its line, and its column if another one begins
 // in that line.
 func (p *Plugin) Place(among []*Plugin) string {
-	if slices.ContainsFunc(among, func(other *Plugin) bool { return other != p && other.Begin().Line == p.Begin().Line }) {
-		return p.Begin().String()
+	begin := p.Begin()
+	sameLine := func(other *Plugin) bool { return other != p && other.Begin().Line == begin.Line }
+	if slices.ContainsFunc(among, sameLine) {
+		return begin.String()
 	}
-	return strconv.Itoa(p.Begin().Line)
+	return strconv.Itoa(begin.Line)
 }

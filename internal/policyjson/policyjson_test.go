@@ -22,7 +22,8 @@ var (
 			PreflightStatus: 200, KeepUpstreamHeaders: true, Shadow: true,
 		},
 		Match: match.Match{
-			Hosts: []string{"a.test"}, Paths: []match.Path{{Path: "/a"}, {Path: "/b", Prefix: true}}, Routes: []string{"r"},
+			Hosts: []string{"a.test"}, Paths: []match.Path{{Path: "/a"}, {Path: "/b", Prefix: true}},
+			Routes: []string{"r"},
 		},
 	}
 	long = policyjson.Policy{Config: cors.Config{Name: "long", AllowOrigins: []cors.OriginEntry{

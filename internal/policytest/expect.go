@@ -16,12 +16,15 @@ import (
 
 // fields are the fields of what is expected, in the order in which they are checked.
 var fields = []field{
-	{"verdict", isVerdict, problem.InvalidValue, "is neither allowed nor blocked", "write allowed or blocked", checkVerdict},
+	{"verdict", isVerdict, problem.InvalidValue, "is neither allowed nor blocked", "write allowed or blocked",
+		checkVerdict},
 	{"reason", isReason, problem.InvalidValue, "is not a reason",
-		`write one such as "method_not_allowed" or "allow-credentials-not-true", as "corsctl explain -o json" has them in blocked`, checkReason},
+		`write one such as "method_not_allowed" or "allow-credentials-not-true", ` +
+			`as "corsctl explain -o json" has them in blocked`, checkReason},
 	{"policy", isKind(document.String, document.Null), problem.WrongType, "is not a name",
 		"write the name of the policy, or null for none", checkPolicy},
-	{"preflight", isKind(document.Bool), problem.WrongType, "is not true or false", "write whether a browser asks first", checkPreflight},
+	{"preflight", isKind(document.Bool), problem.WrongType, "is not true or false",
+		"write whether a browser asks first", checkPreflight},
 	{"preflight_status", isKind(document.Number), problem.WrongType, "is not a number",
 		"write the status of the preflight's answer, such as 204", checkStatus},
 	{"preflight_headers", isKind(document.Object), problem.WrongType, noHeaders, writeHeaders, checkPreflightHeaders},
@@ -157,7 +160,8 @@ func checkReason(e *explain.Explanation, want *document.Node) string {
 func checkPolicy(e *explain.Explanation, want *document.Node) string {
 	got := "none"
 	switch {
-	case e.Policy == nil && want.Kind == document.Null || e.Policy != nil && want.Kind == document.String && e.Policy.Name() == want.Text:
+	case e.Policy == nil && want.Kind == document.Null,
+		e.Policy != nil && want.Kind == document.String && e.Policy.Name() == want.Text:
 		return ""
 	case e.Policy != nil && e.Policy.Name() == "":
 		got = "one without a name"

@@ -48,7 +48,7 @@ func (r *Report) Failed() (n int) {
 
 // Run runs the tests of a file, or says that it can't. Read reads the file that the tests
 // name.
-func Run(name, text string, read func(name string) (text string, err error)) Report {
+func Run(name, text string, read func(name string) (string, error)) Report {
 	file, failed := document.ParseAs("the test file", name, text)
 	if failed != nil {
 		return broken(name, failed)
@@ -116,7 +116,7 @@ type loader struct {
 	findings []*document.Finding
 }
 
-func (l *loader) load(read func(name string) (text string, err error)) {
+func (l *loader) load(read func(name string) (string, error)) {
 	if len(l.file.Documents) != 1 {
 		l.report(0, problem.New(problem.WrongType, "tests",
 			fmt.Sprintf("the file has %d documents", len(l.file.Documents)), "write one, with configuration and tests"))
@@ -178,23 +178,26 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 	l.rules = plugin.Rules()
 	switch {
 	case configuration == nil:
-		l.findings = append(l.findings, slices.DeleteFunc(findings, func(f *document.Finding) bool { return f.Warning })...)
+		isWarning := func(f *document.Finding) bool { return f.Warning }
+		l.findings = append(l.findings, slices.DeleteFunc(findings, isWarning)...)
 	case len(l.rules) == 0:
-		l.fail(problem.Missing, n, path, "has no policies of its own", "give the document that its policy source serves")
+		l.fail(problem.Missing, n, path, "has no policies of its own",
+			"give the document that its policy source serves")
 	}
 }
 
 // plugin finds the configuration that is tested; it is nil if there isn't just one.
 func (l *loader) plugin(root *document.Node, path string, read func(string) (string, error)) *manifest.Plugin {
+	const instead = "write the name of the file with the policies, or the policies"
 	n := root.Get("configuration")
 	switch {
 	case n == nil:
-		l.fail(problem.Missing, root, path, "is missing", "write the name of the file with the policies, or the policies")
+		l.fail(problem.Missing, root, path, "is missing", instead)
 		return nil
 	case n.Kind == document.Object:
 		return manifest.Of("", n)
 	case n.Kind != document.String:
-		l.fail(problem.WrongType, n, path, "is neither a name nor an object", "write the name of the file with the policies, or the policies")
+		l.fail(problem.WrongType, n, path, "is neither a name nor an object", instead)
 		return nil
 	}
 	name := n.Text
@@ -203,7 +206,8 @@ func (l *loader) plugin(root *document.Node, path string, read func(string) (str
 	}
 	text, err := read(name)
 	if err != nil {
-		l.fail(problem.Unreadable, n, path, "can't be read: "+err.Error(), "write a name relative to the file of the tests")
+		l.fail(problem.Unreadable, n, path, "can't be read: "+err.Error(),
+			"write a name relative to the file of the tests")
 		return nil
 	}
 	switch plugins, findings := manifest.Find(name, text, nil); len(plugins) {
@@ -213,7 +217,8 @@ func (l *loader) plugin(root *document.Node, path string, read func(string) (str
 	case 1:
 		return plugins[0]
 	default:
-		l.fail(problem.WrongType, n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(plugins)), "name a file with one")
+		l.fail(problem.WrongType, n, path, fmt.Sprintf("%s has %d configurations", n.Text, len(plugins)),
+			"name a file with one")
 		return nil
 	}
 }
@@ -242,7 +247,8 @@ func (l *loader) test(n *document.Node, path string) {
 func (l *loader) request(of *document.Node, path string, t *test) {
 	n := of.Get("request")
 	if n == nil || n.Kind != document.Object {
-		l.fail(problem.Missing, cmp.Or(n, of), path, "is missing", "write origin, method, url, headers, credentials and route, as far as they matter")
+		l.fail(problem.Missing, cmp.Or(n, of), path, "is missing",
+			"write origin, method, url, headers, credentials and route, as far as they matter")
 		return
 	}
 	l.fields(n, path, "origin", "method", "url", "route", "headers", "credentials", "private_network")

@@ -45,17 +45,21 @@ func TestPrefixes(t *testing.T) {
 
 // TestEveryExpectationCanFail: each field of what is expected is really looked at.
 func TestEveryExpectationCanFail(t *testing.T) {
-	if report := run(strings.Replace(good, "preflight_headers: {vary: null}", "preflight_headers: {access-control-allow-origin: null}", 1)); report.Failed() != 0 {
+	if report := run(strings.Replace(good, "preflight_headers: {vary: null}",
+		"preflight_headers: {access-control-allow-origin: null}", 1)); report.Failed() != 0 {
 		t.Fatal(report.Results[0].Failures)
 	}
 	for _, change := range []struct{ old, new, want string }{
-		{"verdict: blocked", "verdict: allowed", "expect.verdict: a browser blocks it: header x-a is not in allow_headers"},
+		{"verdict: blocked", "verdict: allowed",
+			"expect.verdict: a browser blocks it: header x-a is not in allow_headers"},
 		{"method: PUT, headers: {X-A: 1}", "method: PUT", "expect.verdict: a browser allows it"},
-		{"reason: header_not_allowed", "reason: origin_not_allowed", "expect.reason: got missing-allow-origin, header_not_allowed"},
+		{"reason: header_not_allowed", "reason: origin_not_allowed",
+			"expect.reason: got missing-allow-origin, header_not_allowed"},
 		{"policy: shop", "policy: null", "expect.policy: the policy: got shop, want none"},
 		{"preflight: true", "preflight: false", "expect.preflight: a browser asks first: got true, want false"},
 		{"preflight_status: 403", "preflight_status: 204", "expect.preflight_status: the status: got 403, want 204"},
-		{"{vary: null}", "{vary: Origin}", `expect.preflight_headers: vary: got "Origin, Access-Control-Request-Method, Access-Control-Request-Headers", want "Origin"`},
+		{"{vary: null}", "{vary: Origin}",
+			`expect.preflight_headers: vary: got "Origin, Access-Control-Request-Method, Access-Control-Request-Headers", want "Origin"`},
 		{"{vary: null}", "{x-a: 1}", `expect.preflight_headers: x-a: got none, want "1"`},
 		{"headers: {vary: Origin}", "headers: {vary: null}", `expect.headers: vary: got "Origin", want none`},
 		{"preflight_headers: {vary: null}", "headers: {vary: null}", "expect.headers: the request is never made"},

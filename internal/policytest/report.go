@@ -67,7 +67,8 @@ func JUnit(w io.Writer, reports []Report) error {
 		for _, result := range r.Results {
 			c := testCase{Name: result.Name, ClassName: r.File, File: r.File, Time: "0"}
 			if len(result.Failures) > 0 {
-				c.Failure = &failure{Type: "expectation", Message: result.Failures[0].What, Text: strings.Join(result.lines(), "\n")}
+				c.Failure = &failure{Type: "expectation", Message: result.Failures[0].What,
+					Text: strings.Join(result.lines(), "\n")}
 			}
 			suite.Cases = append(suite.Cases, c)
 		}
