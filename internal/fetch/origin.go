@@ -154,7 +154,7 @@ func parsePort(port, defaultPort string) (string, bool) {
 		return "", false
 	}
 	if port = strconv.FormatUint(n, 10); port == defaultPort {
-		return "", true
+		port = ""
 	}
 	return port, true
 }
@@ -172,13 +172,9 @@ func parseHost(host string) (string, bool) {
 		return "[" + serializeIPv6(addr) + "]", true
 	}
 	host, err := url.PathUnescape(host)
-	if err != nil || host == "" || !utf8.ValidString(host) {
+	forbidden := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`#/:<>?@[\]^|%`, r) }
+	if err != nil || host == "" || !utf8.ValidString(host) || strings.ContainsFunc(host, forbidden) {
 		return "", false
-	}
-	for _, r := range host {
-		if r <= ' ' || r == 0x7f || strings.ContainsRune(`#/:<>?@[\]^|%`, r) {
-			return "", false
-		}
 	}
 	host = asciiLower(host)
 	if addr, numeric, ok := parseIPv4(host); numeric {
