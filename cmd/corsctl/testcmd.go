@@ -11,11 +11,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policytest"
 )
 
-// testFlags are the flags of test.
-type testFlags struct{ output *format }
-
 func newTest() *cobra.Command {
-	f := &testFlags{}
 	c := &cobra.Command{
 		Use:   "test FILE…",
 		Short: "Run tests of policies",
@@ -49,13 +45,13 @@ It exits with 0 if all tests pass, and 1 if not.`,
 		Example: `  corsctl test cors_test.yaml
   corsctl test -o junit tests/*.yaml > report.xml`,
 		Args: files(math.MaxInt, "test needs a file of tests"),
-		RunE: f.run,
 	}
-	f.output = outputFlag(c, "text", "json", "junit", "tap")
+	output := outputFlag(c, "text", "json", "junit", "tap")
+	c.RunE = func(c *cobra.Command, args []string) error { return runTests(c, args, output.value) }
 	return c
 }
 
-func (f *testFlags) run(c *cobra.Command, args []string) error {
+func runTests(c *cobra.Command, args []string, output string) error {
 	var reports []policytest.Report
 	failed := 0
 	var unread error
@@ -63,7 +59,7 @@ func (f *testFlags) run(c *cobra.Command, args []string) error {
 		name, text, err := read(c, arg)
 		if err != nil {
 			unread = errors.Join(unread, err)
-			if f.output.value != "text" {
+			if output != "text" {
 				reports = append(reports, policytest.Unreadable(name, err))
 			}
 			continue
@@ -71,7 +67,7 @@ func (f *testFlags) run(c *cobra.Command, args []string) error {
 		report := policytest.Run(name, text, readText)
 		reports, failed = append(reports, report), failed+report.Failed()
 	}
-	if err := printReports(c.OutOrStdout(), f.output.value, reports); err != nil {
+	if err := printReports(c.OutOrStdout(), output, reports); err != nil {
 		return err
 	}
 	return verdict(unread, failed > 0)
