@@ -14,14 +14,14 @@ const chainLength = 6
 
 // A cpuFigure is what a kind of request costs the worker.
 type cpuFigure struct {
-	Variant string `json:"variant"`
-	Base    string `json:"base,omitempty"`
-	Copies  int    `json:"copies"`
-	Kind    string `json:"kind"`
+	Variant string
+	Base    string
+	Copies  int
+	Kind    string
 	// Micros of CPU per request, all that Envoy does included.
-	Micros spread `json:"micros"`
+	Micros spread
 	// Added is how many µs each copy of the filter adds to the base.
-	Added *difference `json:"added,omitempty"`
+	Added *difference
 }
 
 // A probe is one kind of request to one variant.
@@ -58,8 +58,7 @@ func measureCPU(o *options, f *files, r *results) error {
 	if err := interleave(o, "cpu", e, probes); err != nil {
 		return err
 	}
-	r.CPU = cpuFigures(probes)
-	r.reportCPU(all)
+	r.reportCPU(all, cpuFigures(probes))
 	return nil
 }
 
@@ -162,7 +161,7 @@ func (f *cpuFigure) String() string {
 }
 
 // reportCPU makes the tables and the chart.
-func (r *results) reportCPU(all []variant) {
+func (r *results) reportCPU(all []variant, figures []cpuFigure) {
 	added := chapter{
 		title: "CPU per request",
 		text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
@@ -189,7 +188,7 @@ range of the rounds.`,
 		}
 		row := []string{label}
 		for _, kind := range kinds {
-			row = append(row, find(r.CPU, v.name, v.copies, kind).String())
+			row = append(row, find(figures, v.name, v.copies, kind).String())
 		}
 		whole.rows = append(whole.rows, row)
 		if v.base == "" || v.copies > 1 {
@@ -197,18 +196,18 @@ range of the rounds.`,
 		}
 		row = []string{v.name}
 		for i, kind := range kinds {
-			d := find(r.CPU, v.name, 1, kind).added()
+			d := find(figures, v.name, 1, kind).added()
 			row = append(row, d.String())
 			panels[i].add(d)
 		}
 		for _, kind := range []string{noOrigin, actual} {
-			row = append(row, find(r.CPU, v.name, chainLength, kind).added().String())
+			row = append(row, find(figures, v.name, chainLength, kind).added().String())
 		}
 		added.rows, bars = append(added.rows, row), append(bars, v.name)
 	}
 	r.add(added)
 	r.add(whole)
 	sameScale(panels)
-	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.Machine.Envoy)
+	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.machine.Envoy)
 	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs", note, ours, bars, panels))
 }

@@ -14,16 +14,6 @@ import (
 // request waits for a connection unless Envoy stalls.
 const latencyConnections = 64
 
-// A latencyFigure is how long requests take at a fixed rate.
-type latencyFigure struct {
-	Variant string `json:"variant"`
-	// Micros from when a request was due to when its answer was there: percentiles
-	// of a second, each the median of all seconds.
-	P50  float64 `json:"p50_micros"`
-	P99  float64 `json:"p99_micros"`
-	P999 float64 `json:"p99.9_micros"`
-}
-
 var percentiles = [3]float64{0.5, 0.99, 0.999}
 
 // A stream is a listener's requests at a fixed rate.
@@ -70,7 +60,7 @@ func measureLatency(o *options, f *files, r *results) error {
 			}
 		}
 	}
-	r.reportLatency(o, streams)
+	r.reportLatency(streams)
 	return nil
 }
 
@@ -87,21 +77,19 @@ func (s *stream) second(rate int, keep bool) error {
 }
 
 // reportLatency makes the table.
-func (r *results) reportLatency(o *options, streams []*stream) {
+func (r *results) reportLatency(streams []*stream) {
 	c := chapter{
 		title: "Latency",
 		text: fmt.Sprintf(`What an actual request takes in µs, from when it is due to when its answer is there, at
 %d requests per second, whatever the answers take (an open loop): percentiles of a second, the medians of %d.`,
-			o.rate, o.seconds),
+			r.options.rate, r.options.seconds),
 		rows: [][]string{{"variant", "p50", "p99", "p99.9"}},
 	}
 	for _, s := range streams {
-		x, row := latencyFigure{Variant: s.name}, []string{s.name}
-		for i, to := range []*float64{&x.P50, &x.P99, &x.P999} {
-			*to = quantile(s.seconds[i], 0.5)
-			row = append(row, fmt.Sprintf("%.0f", *to))
+		row := []string{s.name}
+		for _, micros := range s.seconds {
+			row = append(row, fmt.Sprintf("%.0f", quantile(micros, 0.5)))
 		}
-		r.Latency = append(r.Latency, x)
 		c.rows = append(c.rows, row)
 	}
 	r.add(c)

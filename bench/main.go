@@ -133,7 +133,7 @@ func run(o *options, names []string) error {
 	if err != nil {
 		return err
 	}
-	r := &results{Machine: describe(f), Settings: settings{o.rounds, o.burst, o.connections, o.rate}}
+	r := &results{machine: describe(f), options: o}
 	for _, s := range sections {
 		if slices.Contains(wanted, s.name) {
 			if err := s.run(o, f, r); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,13 +14,8 @@ import (
 
 // results are what a run finds.
 type results struct {
-	Machine  machine         `json:"machine"`
-	Settings settings        `json:"settings"`
-	CPU      []cpuFigure     `json:"cpu,omitempty"`
-	Latency  []latencyFigure `json:"latency,omitempty"`
-	Start    []startFigure   `json:"start,omitempty"`
-	Scale    []scaleFigure   `json:"scale,omitempty"`
-	Engine   []engineFigure  `json:"engine,omitempty"`
+	machine machine
+	options *options
 
 	chapters []chapter
 	charts   map[string]string // SVG, by file name
@@ -29,20 +23,13 @@ type results struct {
 
 // A machine is where and of what the figures are.
 type machine struct {
-	Date        string `json:"date"`
-	CPU         string `json:"cpu"`
-	Cores       int    `json:"cores"`
-	Kernel      string `json:"kernel"`
-	Envoy       string `json:"envoy"`
-	Go          string `json:"go"`
-	ModuleBytes int64  `json:"module_bytes"`
-}
-
-type settings struct {
-	Rounds      int `json:"rounds"`
-	Burst       int `json:"burst"`
-	Connections int `json:"connections"`
-	Rate        int `json:"rate"`
+	Date        string
+	CPU         string
+	Cores       int
+	Kernel      string
+	Envoy       string
+	Go          string
+	ModuleBytes int64
 }
 
 func describe(f *files) machine {
@@ -122,22 +109,18 @@ func (r *results) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	m, s := r.Machine, r.Settings
+	m, o := r.machine, r.options
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What CORS costs\n\nWritten by `make bench`.\n\n")
 	fmt.Fprintf(&b, "%s: %s, %d cores, Linux %s; Envoy %s with one worker; module of %s by %s.\n",
 		m.Date, m.CPU, m.Cores, m.Kernel, m.Envoy, amount(float64(m.ModuleBytes)), m.Go)
 	fmt.Fprintf(&b, `%d rounds of bursts of %d requests over %d connections of HTTP/1.1, answered by Envoy
 itself. Requests have Host, User-Agent, Accept, and what their kind needs.
-`, s.Rounds, s.Burst, s.Connections)
+`, o.rounds, o.burst, o.connections)
 	for _, c := range r.chapters {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", c.title, c.text, c.table())
 	}
-	encoded, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	all := map[string]string{"results.md": b.String(), "results.json": string(encoded) + "\n"}
+	all := map[string]string{"results.md": b.String()}
 	for name, svg := range r.charts {
 		all[name] = svg
 	}

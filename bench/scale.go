@@ -10,17 +10,6 @@ import (
 // byWildcard is the kind of actual requests whose origin a wildcard allows.
 const byWildcard = "actual, wildcard"
 
-// A scaleFigure is what one size of configuration takes.
-type scaleFigure struct {
-	Size        string `json:"size"`
-	ConfigBytes int    `json:"config_bytes"`
-	// ReadyMillis and RSSBytes are as those of a startFigure.
-	ReadyMillis float64 `json:"ready_millis"`
-	RSSBytes    float64 `json:"rss_bytes"`
-	// Requests are what the kinds of requests cost.
-	Requests []cpuFigure `json:"requests"`
-}
-
 // A size is a configuration of some size, and a request that it allows.
 type size struct {
 	name   string
@@ -134,10 +123,6 @@ func measureScale(o *options, f *files, r *results) error {
 	defer e.stop()
 	var probes []*probe
 	for i, s := range all {
-		r.Scale = append(r.Scale, scaleFigure{
-			Size: s.name, ConfigBytes: len(s.config),
-			ReadyMillis: quantile(starts[i].ready, 0.5), RSSBytes: quantile(starts[i].rss, 0.5),
-		})
 		plain.name = starts[i].base
 		for _, v := range []variant{plain, starts[i].variant} {
 			if probes, err = v.probe(e, o, s.queries(), probes); err != nil {
@@ -148,12 +133,12 @@ func measureScale(o *options, f *files, r *results) error {
 	if err := interleave(o, "scale", e, probes); err != nil {
 		return err
 	}
-	r.reportScale(cpuFigures(probes))
+	r.reportScale(all, starts, cpuFigures(probes))
 	return nil
 }
 
 // reportScale makes the table and the chart.
-func (r *results) reportScale(figures []cpuFigure) {
+func (r *results) reportScale(all []size, starts []*start, figures []cpuFigure) {
 	columns := []string{noOrigin, actual, byWildcard, preflight}
 	c := chapter{
 		title: "Scale",
@@ -170,21 +155,18 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 	}
 	ready, memory := panel{title: "ready, s"}, panel{title: "resident, MB"}
 	var labels []string
-	for i := range r.Scale {
-		s := &r.Scale[i]
-		row := []string{s.Size}
+	for i, s := range all {
+		millis, rss := quantile(starts[i].ready, 0.5), quantile(starts[i].rss, 0.5)
+		row := []string{s.name}
 		for n, kind := range columns {
-			f := find(figures, s.Size, 1, kind)
-			if f != nil {
-				s.Requests = append(s.Requests, *f)
-			}
-			row = append(row, f.added().String())
-			panels[n].add(f.added())
+			d := find(figures, s.name, 1, kind).added()
+			row = append(row, d.String())
+			panels[n].add(d)
 		}
-		row = append(row, amount(float64(s.ConfigBytes)), fmt.Sprintf("%.0f ms", s.ReadyMillis), amount(s.RSSBytes))
+		row = append(row, amount(float64(len(s.config))), fmt.Sprintf("%.0f ms", millis), amount(rss))
 		c.rows = append(c.rows, row)
-		ready.values, memory.values = append(ready.values, s.ReadyMillis/1000), append(memory.values, s.RSSBytes/1e6)
-		labels = append(labels, s.Size)
+		ready.values, memory.values = append(ready.values, millis/1000), append(memory.values, rss/1e6)
+		labels = append(labels, s.name)
 	}
 	r.add(c)
 	sameScale(panels)

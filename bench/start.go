@@ -8,26 +8,14 @@ import (
 	"time"
 )
 
-// A startFigure is what it takes to have a variant: time at the start, and memory.
-type startFigure struct {
-	Variant     string `json:"variant"`
-	Workers     int    `json:"workers"`
-	ModuleBytes int64  `json:"module_bytes,omitempty"`
-	// ReadyMillis is from the start of the process until Envoy says that it is ready,
-	// AnswerMillis until a request is answered; medians.
-	ReadyMillis  float64 `json:"ready_millis"`
-	AnswerMillis float64 `json:"answer_millis"`
-	// RSSBytes is Envoy's resident memory after some traffic, the median.
-	RSSBytes float64 `json:"rss_bytes"`
-}
-
 // A start is what is started to be measured, and what each time took.
 type start struct {
 	variant
 	workers int
 	query   query
 
-	ready, answered, rss []float64
+	ready, answered []float64 // ms from the start of the process until Envoy said so, or answered
+	rss             []float64 // bytes of Envoy's resident memory after some traffic
 }
 
 // measureStart starts an Envoy without the filter, with it, and with each of the
@@ -44,40 +32,34 @@ func measureStart(o *options, f *files, r *results) error {
 	if err := startInTurn(o, f, "start", all); err != nil {
 		return err
 	}
-	return r.reportStart(o, all)
+	return r.reportStart(all)
 }
 
 // reportStart makes the table.
-func (r *results) reportStart(o *options, all []*start) error {
+func (r *results) reportStart(all []*start) error {
 	c := chapter{
 		title: "Start and memory",
 		text: fmt.Sprintf(`Medians of %d starts, with all cores: from the start of the process until Envoy says that it
 is ready, and until it has answered a request. Memory is what Envoy has resident after
-some thousand requests.`, o.starts),
+some thousand requests.`, r.options.starts),
 		rows: [][]string{{"variant", "module", "workers", "ready", "first answer", "resident", "added"}},
 	}
 	base := 0.0
 	for _, s := range all {
-		x := startFigure{
-			Variant: s.name, Workers: s.workers,
-			ReadyMillis: quantile(s.ready, 0.5), AnswerMillis: quantile(s.answered, 0.5),
-			RSSBytes: quantile(s.rss, 0.5),
-		}
+		rss := quantile(s.rss, 0.5)
 		size, added := "–", "–"
 		if s.module == "" {
-			base = x.RSSBytes
+			base = rss
 		} else {
 			info, err := os.Stat(s.module)
 			if err != nil {
 				return err
 			}
-			x.ModuleBytes = info.Size()
-			size, added = amount(float64(x.ModuleBytes)), amount(x.RSSBytes-base)
+			size, added = amount(float64(info.Size())), amount(rss-base)
 		}
-		r.Start = append(r.Start, x)
 		c.rows = append(c.rows, []string{
-			x.Variant, size, strconv.Itoa(s.workers), fmt.Sprintf("%.0f ms", x.ReadyMillis),
-			fmt.Sprintf("%.0f ms", x.AnswerMillis), amount(x.RSSBytes), added,
+			s.name, size, strconv.Itoa(s.workers), fmt.Sprintf("%.0f ms", quantile(s.ready, 0.5)),
+			fmt.Sprintf("%.0f ms", quantile(s.answered, 0.5)), amount(rss), added,
 		})
 	}
 	r.add(c)

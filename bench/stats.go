@@ -18,9 +18,9 @@ func quantile(samples []float64, q float64) float64 {
 
 // A spread describes samples.
 type spread struct {
-	LowerQuartile float64 `json:"lower_quartile"`
-	Median        float64 `json:"median"`
-	IQR           float64 `json:"interquartile_range"`
+	LowerQuartile float64
+	Median        float64
+	IQR           float64
 }
 
 func spreadOf(samples []float64) spread {
@@ -30,10 +30,10 @@ func spreadOf(samples []float64) spread {
 
 // A difference is between the lower quartiles of two sets of samples.
 type difference struct {
-	Value float64 `json:"value"`
+	Value float64
 	// Error is half of the interval that the value is in with 90 % probability,
 	// by resampling.
-	Error float64 `json:"error"`
+	Error float64
 }
 
 func (d *difference) String() string {
