@@ -115,18 +115,46 @@ func flatten(lists ...[]table) (all []Case) {
 	return all
 }
 
-// get is a GET from an origin.
-func get(origin string, headers ...[2]string) Request {
-	return Request{Headers: append([][2]string{{"origin", origin}}, headers...)}
+// lines are header lines: each a name, and its value after it.
+func lines(words ...string) (lines [][2]string) {
+	for pair := range slices.Chunk(words, 2) {
+		lines = append(lines, [2]string(pair))
+	}
+	return lines
+}
+
+// upstream is an answer with these headers, see lines.
+func upstream(headers ...string) Upstream { return Upstream{Headers: lines(headers...)} }
+
+// get is a GET from an origin, with further headers, see lines.
+func get(origin string, headers ...string) Request {
+	return Request{Headers: append(lines("origin", origin), lines(headers...)...)}
 }
 
 // preflight is a preflight from an origin, for a method and, if not empty, headers.
-func preflight(origin, method, names string, headers ...[2]string) Request {
-	lines := [][2]string{{"origin", origin}, {"access-control-request-method", method}}
+func preflight(origin, method, names string, headers ...string) Request {
+	r := get(origin, "access-control-request-method", method)
 	if names != "" {
-		lines = append(lines, [2]string{"access-control-request-headers", names})
+		headers = append([]string{requestHeaders, names}, headers...)
 	}
-	return Request{Method: "OPTIONS", Headers: append(lines, headers...)}
+	return Request{Method: "OPTIONS", Headers: append(r.Headers, lines(headers...)...)}
+}
+
+// method is a request of that method.
+func method(method string, r Request) Request {
+	r.Method = method
+	return r
+}
+
+// to is a request to a host.
+func to(host string, r Request) Request {
+	r.Host = host
+	return r
+}
+
+// row is a case in which nothing is special but the request.
+func row(name string, request Request, want Want) Case {
+	return Case{Name: name, Request: request, Want: want}
 }
 
 // forwarded is the want of a request that reaches the upstream.
@@ -137,12 +165,39 @@ func answered(headers ...string) Want {
 	return Want{Status: 204, Headers: append(headers, preflightVary), Reason: "preflight allowed"}
 }
 
+// fullAnswer is the want of the preflights of a policy with every field set.
+func fullAnswer(more ...string) Want {
+	return Want{Status: 200, Headers: append([]string{
+		siteOrigin, credentials, preflightVary, "access-control-max-age: 0",
+		"access-control-allow-methods: PUT", "access-control-allow-headers: X-Custom",
+	}, more...)}
+}
+
 // rejected is the want of a preflight that the filter rejects.
 func rejected(reason string) Want {
 	return Want{Status: 403, Headers: []string{preflightVary}, Reason: reason}
 }
 
+// What many cases want.
+var (
+	siteReadable     = forwarded(siteOrigin, siteExposed, varyOrigin)
+	siteAnswer       = answered(siteOrigin, siteMethods, siteHeaders, siteMaxAge)
+	anyReadable      = forwarded(anyOrigin, "access-control-expose-headers: *")
+	unreadable       = forwarded(varyOrigin)
+	upstreamKept     = forwarded(Lines(upstreamCORS.Headers)...)
+	upstreamVaried   = forwarded(append(Lines(upstreamCORS.Headers), varyOrigin)...)
+	malformedOrigin  = rejected("the Origin header is not one serialized origin")
+	malformedMethod  = rejected("the requested method is not a method")
+	malformedHeaders = rejected("the requested headers are not a list of header names")
+)
+
 const (
+	app  = "https://app.example"
+	evil = "https://evil.test"
+
+	requestHeaders = "access-control-request-headers"
+	privateNetwork = "access-control-request-private-network"
+
 	preflightVary = "vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 	// One policy for one site, and what its answers have.
