@@ -10,10 +10,9 @@ import (
 // envFunctions returns the functions of the module "env" that Envoy offers to
 // ABI 0.2.0.
 func envFunctions() map[string]function {
-	functions := map[string]function{
+	return map[string]function{
 		"proxy_log":                          {"iii", proxyLog},
 		"proxy_get_property":                 {"iiii", getProperty},
-		"proxy_set_property":                 {"iiii", setProperty},
 		"proxy_send_local_response":          {"iiiiiiii", sendLocalResponse},
 		"proxy_get_header_map_value":         {"iiiii", getHeader},
 		"proxy_add_header_map_value":         {"iiiii", changeHeader("add", (*headerMap).add)},
@@ -24,28 +23,12 @@ func envFunctions() map[string]function {
 		"proxy_get_buffer_bytes":             {"iiiii", getBuffer},
 		"proxy_define_metric":                {"iiii", defineMetric},
 		"proxy_increment_metric":             {"iI", incrementMetric},
-		"proxy_record_metric":                {"iI", recordMetric},
-		"proxy_get_metric":                   {"ii", getMetric},
 		"proxy_set_tick_period_milliseconds": {"i", setTickPeriod},
 		"proxy_http_call":                    {"iiiiiiiiii", httpCall},
 		"proxy_get_shared_data":              {"iiiii", getShared},
 		"proxy_set_shared_data":              {"iiiii", setShared},
-		"proxy_get_current_time_nanoseconds": {"i", currentTime},
 		"proxy_set_effective_context":        {"i", setContext},
-		"proxy_done":                         {"", done},
 	}
-	for name, signature := range map[string]string{
-		"get_header_map_size": "ii", "get_buffer_status": "iii", "set_buffer_bytes": "iiiii",
-		"get_status": "iii", "continue_stream": "i", "close_stream": "i", "call_foreign_function": "iiiiii",
-		"register_shared_queue": "iii", "resolve_shared_queue": "iiiii", "dequeue_shared_queue": "iii", "enqueue_shared_queue": "iii",
-		"grpc_call": "iiiiiiiiiiii", "grpc_stream": "iiiiiiiii", "grpc_send": "iiii", "grpc_cancel": "i", "grpc_close": "i",
-	} {
-		functions["proxy_"+name] = function{signature, func(c *call) status {
-			c.note("%s", name)
-			return unimplemented
-		}}
-	}
-	return functions
 }
 
 func proxyLog(c *call) status {
@@ -76,16 +59,6 @@ func getProperty(c *call) status {
 	}
 	c.value = &value
 	return c.give(2, value)
-}
-
-func setProperty(c *call) status {
-	path, value := strings.ReplaceAll(c.str(0), "\x00", "."), c.str(2)
-	c.note("set property %s: %s", path, value)
-	if c.scope.stream == nil {
-		return notFound
-	}
-	c.scope.stream.Properties[path] = value
-	return success
 }
 
 var mapNames = []string{
@@ -219,72 +192,32 @@ func getBuffer(c *call) status {
 	return c.give(3, content[start:start+min(length, size-start)])
 }
 
-// A metric is one definition of one; several can have one name, and count
+// defineMetric defines a counter. Several definitions can have one name, and count
 // together.
-type metric struct {
-	kind uint32
-	name string
-}
-
-var metricKinds = []string{"counter", "gauge", "histogram"}
-
 func defineMetric(c *call) status {
 	kind, name := c.u32(0), c.str(1)
-	if kind >= uint32(len(metricKinds)) {
+	if kind != 0 {
 		return badArgument
 	}
-	c.note("define %s %s", metricKinds[kind], name)
-	c.vm.metrics = append(c.vm.metrics, metric{kind, name})
+	c.note("define counter %s", name)
+	c.vm.metrics = append(c.vm.metrics, name)
 	c.vm.values[name] += 0
-	return c.put(3, uint32(len(c.vm.metrics))<<2|kind)
-}
-
-// metric returns the metric whose id is parameter 0.
-func (c *call) metric() (metric, bool) {
-	i := c.u32(0)>>2 - 1
-	if i >= uint32(len(c.vm.metrics)) || c.vm.metrics[i].kind != c.u32(0)&3 {
-		return metric{name: fmt.Sprint(c.u32(0))}, false
-	}
-	return c.vm.metrics[i], true
+	return c.put(3, uint32(len(c.vm.metrics)-1))
 }
 
 func incrementMetric(c *call) status {
-	m, found := c.metric()
-	offset := int64(c.stack[1])
-	c.note("count %s %+d", m.name, offset)
-	switch {
-	case !found:
+	id, offset := c.u32(0), int64(c.stack[1])
+	if id >= uint32(len(c.vm.metrics)) {
+		c.note("count %d %+d", id, offset)
 		return notFound
-	case m.kind == 2 || m.kind == 0 && offset <= 0: // A counter can't even be moved by 0.
+	}
+	name := c.vm.metrics[id]
+	c.note("count %s %+d", name, offset)
+	if offset <= 0 { // A counter can't even be moved by 0.
 		return badArgument
 	}
-	c.vm.values[m.name] += uint64(offset)
+	c.vm.values[name] += uint64(offset)
 	return success
-}
-
-func recordMetric(c *call) status {
-	m, found := c.metric()
-	c.note("record %s %d", m.name, c.stack[1])
-	if !found {
-		return notFound
-	}
-	if m.kind == 1 {
-		c.vm.values[m.name] = 0
-	}
-	c.vm.values[m.name] += c.stack[1]
-	return success
-}
-
-func getMetric(c *call) status {
-	m, found := c.metric()
-	c.note("metric %s", m.name)
-	switch {
-	case !found:
-		return notFound
-	case m.kind == 2:
-		return badArgument
-	}
-	return c.put64(1, c.vm.values[m.name])
 }
 
 func setTickPeriod(c *call) status {
@@ -315,11 +248,6 @@ func httpCall(c *call) status {
 	request.Token = c.vm.lastToken
 	c.scope.root.httpCalls = append(c.scope.root.httpCalls, request)
 	return c.put(9, request.Token)
-}
-
-func currentTime(c *call) status {
-	c.note("time")
-	return c.put64(0, uint64(time.Now().UnixNano()))
 }
 
 type sharedValue struct {
@@ -357,16 +285,5 @@ func setContext(c *call) status {
 		return badArgument
 	}
 	c.vm.effective = effective
-	return success
-}
-
-// done is a root's word that it can be deleted now, after its proxy_on_done
-// asked for time. Envoy deletes it when the callback has returned.
-func done(c *call) status {
-	c.note("done")
-	if c.scope.root == nil || !c.scope.root.deleting {
-		return notFound
-	}
-	c.scope.root.done = true
 	return success
 }

@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -17,23 +18,12 @@ const (
 	badArgument         status = 2
 	invalidMemoryAccess status = 6
 	casMismatch         status = 8
-	unimplemented       status = 12
 )
 
-func (s status) String() string {
-	switch s {
-	case notFound:
-		return "missing"
-	case badArgument:
-		return "bad argument"
-	case invalidMemoryAccess:
-		return "invalid memory access"
-	case casMismatch:
-		return "cas mismatch"
-	case unimplemented:
-		return "unimplemented"
-	}
-	return fmt.Sprintf("status %d", uint32(s))
+// statusNames are for the record of calls.
+var statusNames = map[status]string{
+	notFound: "missing", badArgument: "bad argument", invalidMemoryAccess: "invalid memory access",
+	casMismatch: "cas mismatch",
 }
 
 // A function is one that the module can import.
@@ -68,7 +58,7 @@ func (f function) handler() api.GoModuleFunction {
 		result := f.run(c)
 		if c.text != "" {
 			if result != success {
-				c.text += " -> " + result.String()
+				c.text += " -> " + statusNames[result]
 			} else if c.value != nil {
 				c.text += fmt.Sprintf(" -> %q", *c.value)
 			}
@@ -127,17 +117,11 @@ func (c *call) str(i int) string { return c.read(c.u32(i), c.u32(i+1)) }
 // put writes a 32-bit value at the address that is parameter i, put64 a 64-bit
 // one.
 func (c *call) put(i int, v uint32) status {
-	if !c.vm.module.Memory().WriteUint32Le(c.u32(i), v) {
-		panic(invalidMemoryAccess)
-	}
-	return success
+	return c.putString(i, string(binary.LittleEndian.AppendUint32(nil, v)))
 }
 
 func (c *call) put64(i int, v uint64) status {
-	if !c.vm.module.Memory().WriteUint64Le(c.u32(i), v) {
-		panic(invalidMemoryAccess)
-	}
-	return success
+	return c.putString(i, string(binary.LittleEndian.AppendUint64(nil, v)))
 }
 
 func (c *call) putString(i int, v string) status {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,13 +19,12 @@ var ErrRefused = errors.New("the module refused the configuration")
 // A Root is a root context: one plugin configuration in one VM.
 type Root struct {
 	scope
-	configuration  string
-	configuring    bool
-	deleting, done bool
-	tickPeriod     time.Duration
-	httpCalls      []HTTPCall
-	answer         *headerMap
-	answerBody     string
+	configuration string
+	configuring   bool
+	tickPeriod    time.Duration
+	httpCalls     []HTTPCall
+	answer        *headerMap
+	answerBody    string
 }
 
 // An HTTPCall is a request that the module asked the host to send.
@@ -69,23 +67,13 @@ func (vm *VM) NewRoot(configuration string) (*Root, error) {
 }
 
 // Delete calls proxy_on_done and proxy_on_delete, as Envoy does after the root's
-// last stream. Where proxy_on_done returned 0, the deletion waits for a callback
-// of the root that calls proxy_done.
+// last stream.
 func (r *Root) Delete() error {
-	agreed, err := r.vm.enter(&r.scope, "proxy_on_done", 1, uint64(r.id))
-	r.deleting, r.done = true, r.done || agreed != 0
-	if err != nil {
+	if _, err := r.vm.enter(&r.scope, "proxy_on_done", 1, uint64(r.id)); err != nil {
 		return err
 	}
-	return r.finish()
-}
-
-func (r *Root) finish() error {
-	if !r.deleting || !r.done || r.vm.contexts[r.id] != &r.scope {
-		return nil
-	}
-	_, err := r.vm.enter(&r.scope, "proxy_on_delete", 0, uint64(r.id))
 	delete(r.vm.contexts, r.id)
+	_, err := r.vm.enter(&r.scope, "proxy_on_delete", 0, uint64(r.id))
 	return err
 }
 
@@ -95,7 +83,7 @@ func (r *Root) TickPeriod() time.Duration { return r.tickPeriod }
 // Tick calls proxy_on_tick once.
 func (r *Root) Tick() error {
 	_, err := r.vm.enter(&r.scope, "proxy_on_tick", 0, uint64(r.id))
-	return errors.Join(err, r.finish())
+	return err
 }
 
 // HTTPCalls returns the requests sent and not answered yet.
@@ -117,7 +105,7 @@ func (r *Root) AnswerHTTPCall(token uint32, status int, headers [][2]string, bod
 	_, err := r.vm.enter(&r.scope, "proxy_on_http_call_response", 0,
 		uint64(r.id), uint64(token), uint64(lines), uint64(len(r.answerBody)), 0)
 	r.answer, r.answerBody = nil, ""
-	return errors.Join(err, r.finish())
+	return err
 }
 
 // A Result is what an exchange came to.
@@ -128,9 +116,6 @@ type Result struct {
 	// there was none.
 	Status  int
 	Headers [][2]string
-	// UpstreamRequestHeaders are the request's header lines as they went on,
-	// pseudo-headers first.
-	UpstreamRequestHeaders [][2]string
 	// Details are Envoy's response_code_details: of the module's own answer, with
 	// white space as underscores, or "via_upstream".
 	Details string
@@ -219,7 +204,6 @@ func (s *Stream) Request() error {
 	if action == 0 {
 		s.requestOpen = false
 		s.result.Forwarded = true
-		s.result.UpstreamRequestHeaders = slices.Clone(s.request.lines)
 	}
 	return nil
 }
@@ -345,7 +329,7 @@ func (s *Stream) requestProperty(name string) (string, bool) {
 // Streams returns how many streams live in the VM.
 func (vm *VM) Streams() int {
 	n := 0
-	for c := range maps.Values(vm.contexts) {
+	for _, c := range vm.contexts {
 		if c.stream != nil {
 			n++
 		}

@@ -9,9 +9,10 @@
 //     run into a trap;
 //   - nothing is added to a message: no x-request-id, x-forwarded-proto, date
 //     or server;
-//   - gRPC calls, shared queues, foreign functions, bodies, trailers and the
-//     resuming of stopped streams are missing: their functions answer 12,
-//     Unimplemented.
+//   - what this project's modules don't use is missing, and a module that imports
+//     it has no VM: gRPC calls, shared queues, foreign functions, bodies,
+//     trailers, the resuming of stopped streams, proxy_done, and metrics other
+//     than counters.
 //
 // A [Module] is compiled once and instantiated as often as wanted. A [VM] holds
 // any number of root contexts, [Root], one for each plugin configuration, and a
@@ -123,7 +124,7 @@ type VM struct {
 	allocations int
 	logs        []string
 	stderr      strings.Builder
-	metrics     []metric
+	metrics     []string // names of counters, by id
 	values      map[string]uint64
 	shared      map[string]sharedValue
 	lastToken   uint32
@@ -206,8 +207,7 @@ func (vm *VM) Err() error { return vm.err }
 // level info, to its standard error of level error.
 func (vm *VM) Logs() []string { return slices.Clone(vm.logs) }
 
-// Metrics returns the value of each metric defined so far. A histogram's value
-// is the sum of what was recorded.
+// Metrics returns the value of each counter defined so far.
 func (vm *VM) Metrics() map[string]uint64 { return maps.Clone(vm.values) }
 
 // MemorySize returns the size of the module's memory in bytes.
