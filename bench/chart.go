@@ -18,9 +18,9 @@ type panel struct {
 // add adds a bar, or none for nil.
 func (p *panel) add(d *difference) {
 	if d == nil {
-		d = &difference{Value: math.NaN()}
+		d = &difference{value: math.NaN()}
 	}
-	p.values, p.errors = append(p.values, d.Value), append(p.errors, d.Error)
+	p.values, p.errors = append(p.values, d.value), append(p.errors, d.error)
 }
 
 // Sizes of a chart, in pixels.
@@ -61,7 +61,8 @@ func bar(title, note, accent string, labels []string, panels []panel) string {
 	width := labelWidth + len(panels)*(panelWidth+panelGap)
 	height := topHeight + rowHeight*len(labels) + 12
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n",
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+
+		"\n",
 		width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n%s", html.EscapeString(title), chartStyle)
 	write := func(x, y float64, class, anchor, s string) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -12,24 +11,15 @@ import (
 // lost in the noise with one copy are found with six.
 const chainLength = 6
 
-// A cpuFigure is what a kind of request costs the worker.
-type cpuFigure struct {
-	Variant string
-	Base    string
-	Copies  int
-	Kind    string
-	// Micros of CPU per request, all that Envoy does included.
-	Micros spread
-	// Added is how many µs each copy of the filter adds to the base.
-	Added *difference
-}
-
 // A probe is one kind of request to one variant.
 type probe struct {
-	cpuFigure // its numbers are filled in at the end
-	exchange  *exchange
-	samples   []float64 // µs of the worker's CPU per request, one of each round
+	variant
+	kind     string
+	exchange *exchange
+	samples  []float64 // µs of the worker's CPU per request, one of each round
 }
+
+type probes []*probe
 
 // measureCPU measures all variants in one Envoy.
 func measureCPU(o *options, f *files, r *results) error {
@@ -40,7 +30,7 @@ func measureCPU(o *options, f *files, r *results) error {
 		return err
 	}
 	defer e.stop()
-	var probes []*probe
+	var measured probes
 	for _, v := range all {
 		var queries []query
 		for _, kind := range kinds {
@@ -50,39 +40,38 @@ func measureCPU(o *options, f *files, r *results) error {
 			allowed.checked = v.copies > 1 && kind == preflight && v.work != nothing
 			queries = append(queries, denied, allowed)
 		}
-		if probes, err = v.probe(e, o, queries, probes); err != nil {
+		if err = measured.add(v, e, o, queries); err != nil {
 			return err
 		}
 	}
 	say("cpu: all variants answer as they should")
-	if err := interleave(o, "cpu", e, probes); err != nil {
+	if err := measured.interleave(o, "cpu", e); err != nil {
 		return err
 	}
-	r.reportCPU(all, cpuFigures(probes))
+	r.reportCPU(all, measured)
 	return nil
 }
 
-// probe checks the answers to the queries, and appends those that are measured.
-func (v variant) probe(e *server, o *options, queries []query, probes []*probe) ([]*probe, error) {
+// add checks a variant's answers to the queries, and appends those that are measured.
+func (all *probes) add(v variant, e *server, o *options, queries []query) error {
 	t, err := e.dial(v, o.connections)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, q := range queries {
 		x, err := t.learn(q)
 		if err != nil {
-			return nil, fmt.Errorf("%s × %d: %s, allowed %q: %w", v.name, v.copies, q.kind, q.allowed, err)
+			return fmt.Errorf("%s × %d: %s, allowed %q: %w", v.name, v.copies, q.kind, q.allowed, err)
 		}
 		if !q.checked {
-			figure := cpuFigure{Variant: v.name, Base: v.base, Copies: v.copies, Kind: q.kind}
-			probes = append(probes, &probe{cpuFigure: figure, exchange: x})
+			*all = append(*all, &probe{variant: v, kind: q.kind, exchange: x})
 		}
 	}
-	return probes, nil
+	return nil
 }
 
-// interleave measures all probes in each round, in random order.
-func interleave(o *options, label string, e *server, probes []*probe) error {
+// interleave measures all of them in each round, in random order.
+func (all probes) interleave(o *options, label string, e *server) error {
 	w, err := e.pinWorker()
 	if err != nil {
 		return err
@@ -91,11 +80,11 @@ func interleave(o *options, label string, e *server, probes []*probe) error {
 	began := time.Now()
 	var ran, waited time.Duration
 	for round := range o.rounds + 1 {
-		for _, i := range rand.Perm(len(probes)) {
-			p := probes[i]
+		for _, i := range rand.Perm(len(all)) {
+			p := all[i]
 			r, q, err := w.burst(p.exchange, o.burst)
 			if err != nil {
-				return fmt.Errorf("%s × %d, %s: %w", p.Variant, p.Copies, p.Kind, err)
+				return fmt.Errorf("%s × %d, %s: %w", p.name, p.copies, p.kind, err)
 			}
 			if round > 0 { // The first one warms up.
 				ran, waited = ran+r, waited+q
@@ -122,46 +111,41 @@ func (w *worker) burst(x *exchange, n int) (ran, waited time.Duration, err error
 	return ran1 - ran0, waited1 - waited0, errors.Join(err0, err, err1)
 }
 
-func cpuFigures(probes []*probe) (figures []cpuFigure) {
-	for _, p := range probes {
-		p.Micros = spreadOf(p.samples)
-		isBase := func(b *probe) bool { return b.Variant == p.Base && b.Kind == p.Kind }
-		if i := slices.IndexFunc(probes, isBase); i >= 0 {
-			p.Added = differenceOf(p.samples, probes[i].samples, float64(p.Copies))
-		}
-		figures = append(figures, p.cpuFigure)
-	}
-	return figures
-}
-
-// find returns the figure of that variant, or nil.
-func find(figures []cpuFigure, variant string, copies int, kind string) *cpuFigure {
-	for i, f := range figures {
-		if f.Variant == variant && f.Copies == copies && f.Kind == kind {
-			return &figures[i]
+// find returns the probe of that variant, or nil.
+func (all probes) find(variant string, copies int, kind string) *probe {
+	for _, p := range all {
+		if p.name == variant && p.copies == copies && p.kind == kind {
+			return p
 		}
 	}
 	return nil
 }
 
-// added is what a copy adds, or nil if there is no such figure.
-func (f *cpuFigure) added() *difference {
-	if f == nil {
+// added is how many µs each copy of the filter adds to its base, or nil if that wasn't
+// measured.
+func (all probes) added(variant string, copies int, kind string) *difference {
+	p := all.find(variant, copies, kind)
+	if p == nil {
 		return nil
 	}
-	return f.Added
+	base := all.find(p.base, 1, kind)
+	if base == nil {
+		return nil
+	}
+	return differenceOf(p.samples, base.samples, float64(copies))
 }
 
-// String is all that was measured.
-func (f *cpuFigure) String() string {
-	if f == nil {
+// String is the lower quartile, the median and the interquartile range.
+func (p *probe) String() string {
+	if p == nil {
 		return "–"
 	}
-	return fmt.Sprintf("%.1f, %.1f, %.1f", f.Micros.LowerQuartile, f.Micros.Median, f.Micros.IQR)
+	low, median, high := quantile(p.samples, 0.25), quantile(p.samples, 0.5), quantile(p.samples, 0.75)
+	return fmt.Sprintf("%.1f, %.1f, %.1f", low, median, high-low)
 }
 
 // reportCPU makes the tables and the chart.
-func (r *results) reportCPU(all []variant, figures []cpuFigure) {
+func (r *results) reportCPU(variants []variant, all probes) {
 	added := chapter{
 		title: "CPU per request",
 		text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
@@ -181,14 +165,14 @@ range of the rounds.`,
 		rows: [][]string{{"variant", "no Origin", "actual", "preflight"}}}
 	panels := []panel{{title: noOrigin}, {title: actual}, {title: preflight}}
 	var bars []string
-	for _, v := range all {
+	for _, v := range variants {
 		label := v.name
 		if v.copies > 1 {
 			label += " × 6"
 		}
 		row := []string{label}
 		for _, kind := range kinds {
-			row = append(row, find(figures, v.name, v.copies, kind).String())
+			row = append(row, all.find(v.name, v.copies, kind).String())
 		}
 		whole.rows = append(whole.rows, row)
 		if v.base == "" || v.copies > 1 {
@@ -196,18 +180,18 @@ range of the rounds.`,
 		}
 		row = []string{v.name}
 		for i, kind := range kinds {
-			d := find(figures, v.name, 1, kind).added()
+			d := all.added(v.name, 1, kind)
 			row = append(row, d.String())
 			panels[i].add(d)
 		}
 		for _, kind := range []string{noOrigin, actual} {
-			row = append(row, find(figures, v.name, chainLength, kind).added().String())
+			row = append(row, all.added(v.name, chainLength, kind).String())
 		}
 		added.rows, bars = append(added.rows, row), append(bars, v.name)
 	}
 	r.add(added)
 	r.add(whole)
 	sameScale(panels)
-	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.machine.Envoy)
-	r.chart("chart.svg", bar("CPU that CORS adds to a request, µs", note, ours, bars, panels))
+	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.envoy)
+	r.files["chart.svg"] = bar("CPU that CORS adds to a request, µs", note, ours, bars, panels)
 }

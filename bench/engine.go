@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-var benchmarkLine = regexp.MustCompile(`(?m)^BenchmarkEngine/(.*)/(ours|rs/cors)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op\s+\d+ B/op\s+(\d+) allocs/op`)
+var benchmarkLine = regexp.MustCompile(`(?m)^BenchmarkEngine/(.*)/(ours|rs/cors)(?:-\d+)?\s+\d+` +
+	`\s+([\d.]+) ns/op\s+\d+ B/op\s+(\d+) allocs/op`)
 
 // engineBenchmarks is the compiled test of this package.
 const engineBenchmarks = scratch + "/bench.test"

@@ -84,14 +84,18 @@ func cases() []engineCase {
 		{"no Origin", one, "GET", nil, false},
 		{"actual, 1 origin", one, "GET", from(origin), true},
 		{"actual, the middle one of 1000 origins", many, "GET", from("https://app-500.example"), true},
-		{"actual, the middle one of 1000 wildcards", wildcards, "GET", from("https://www.tenant-500.example.com"), true},
+		{"actual, the middle one of 1000 wildcards", wildcards, "GET", from("https://www.tenant-500.example.com"),
+			true},
 		{"actual, not one of 1000 origins", many, "GET", from("https://evil.example"), false},
 		{"preflight", one, "OPTIONS", from(origin, method, "PUT", list, "content-type,x-pingother"), true},
 		{"preflight, method not allowed", one, "OPTIONS", from(origin, method, "PATCH"), false},
 		{"preflight, header not allowed", one, "OPTIONS", from(origin, method, "PUT", list, "x-other"), false},
-		{"preflight, 8000 commas", one, "OPTIONS", from(origin, method, "PUT", list, strings.Repeat(",", 8000)+"x-other"), false},
-		{"preflight, 1 MB of commas", one, "OPTIONS", from(origin, method, "PUT", list, strings.Repeat(",", 1<<20)), false},
-		{"preflight, a header 600 times", one, "OPTIONS", from(origin, method, "PUT", list, strings.Repeat("content-type,", 600)+"x-other"), false},
+		{"preflight, 8000 commas", one, "OPTIONS",
+			from(origin, method, "PUT", list, strings.Repeat(",", 8000)+"x-other"), false},
+		{"preflight, 1 MB of commas", one, "OPTIONS", from(origin, method, "PUT", list, strings.Repeat(",", 1<<20)),
+			false},
+		{"preflight, a header 600 times", one, "OPTIONS",
+			from(origin, method, "PUT", list, strings.Repeat("content-type,", 600)+"x-other"), false},
 	}
 }
 
@@ -117,8 +121,9 @@ func (c *engineCase) handlers(tb testing.TB) map[string]http.Handler {
 	}
 	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	return map[string]http.Handler{
-		ours:      &engine{policy: policy},
-		"rs/cors": rs.New(rs.Options{AllowedOrigins: c.origins, AllowedMethods: methods, AllowedHeaders: headers, MaxAge: maxAge}).Handler(next),
+		ours: &engine{policy: policy},
+		"rs/cors": rs.New(rs.Options{AllowedOrigins: c.origins, AllowedMethods: methods, AllowedHeaders: headers,
+			MaxAge: maxAge}).Handler(next),
 	}
 }
 

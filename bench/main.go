@@ -133,7 +133,7 @@ func run(o *options, names []string) error {
 	if err != nil {
 		return err
 	}
-	r := &results{machine: describe(f), options: o}
+	r := newResults(o, f)
 	for _, s := range sections {
 		if slices.Contains(wanted, s.name) {
 			if err := s.run(o, f, r); err != nil {

@@ -14,44 +14,31 @@ import (
 
 // results are what a run finds.
 type results struct {
-	machine machine
 	options *options
+	envoy   string // its version
+	setting string // where and of what the figures are
 
 	chapters []chapter
-	charts   map[string]string // SVG, by file name
+	files    map[string]string // to write, by name: charts, and the report
 }
 
-// A machine is where and of what the figures are.
-type machine struct {
-	Date        string
-	CPU         string
-	Cores       int
-	Kernel      string
-	Envoy       string
-	Go          string
-	ModuleBytes int64
-}
-
-func describe(f *files) machine {
-	m := machine{CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version()}
-	m.Date = time.Now().UTC().Format(time.DateOnly)
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if found := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(text); found != nil {
-			m.CPU = string(found[1])
-		}
+func newResults(o *options, f *files) *results {
+	// What can't be found out stays empty.
+	find := func(pattern string, text []byte) string {
+		return string(append(regexp.MustCompile(pattern).FindSubmatch(text), nil, nil)[1])
 	}
-	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = strings.TrimSpace(string(text))
-	}
-	if text, err := exec.Command(f.envoy, "--version").Output(); err == nil {
-		if found := regexp.MustCompile(`version: \w+/([^/]+)`).FindSubmatch(text); found != nil {
-			m.Envoy = string(found[1])
-		}
-	}
+	cpu, _ := os.ReadFile("/proc/cpuinfo")
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	version, _ := exec.Command(f.envoy, "--version").Output()
+	size := 0.0
 	if info, err := os.Stat(f.cors); err == nil {
-		m.ModuleBytes = info.Size()
+		size = float64(info.Size())
 	}
-	return m
+	r := &results{options: o, files: map[string]string{}, envoy: find(`version: \w+/([^/]+)`, version)}
+	r.setting = fmt.Sprintf("%s: %s, %d cores, Linux %s; Envoy %s with one worker; module of %s by %s.",
+		time.Now().UTC().Format(time.DateOnly), find(`model name\s*: (.*)`, cpu), runtime.NumCPU(),
+		strings.TrimSpace(string(kernel)), r.envoy, amount(size), runtime.Version())
+	return r
 }
 
 // A chapter is a part of the report: words and a table.
@@ -64,14 +51,6 @@ type chapter struct {
 func (r *results) add(c chapter) {
 	r.chapters = append(r.chapters, c)
 	fmt.Printf("\n%s\n\n%s\n", c.title, c.table())
-}
-
-// chart keeps a chart to be written.
-func (r *results) chart(file, svg string) {
-	if r.charts == nil {
-		r.charts = map[string]string{}
-	}
-	r.charts[file] = svg
 }
 
 // table is the chapter's table in Markdown, aligned for the terminal: names to the
@@ -109,22 +88,21 @@ func (r *results) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	m, o := r.machine, r.options
+	o := r.options
 	var b strings.Builder
-	fmt.Fprintf(&b, "# What CORS costs\n\nWritten by `make bench`.\n\n")
-	fmt.Fprintf(&b, "%s: %s, %d cores, Linux %s; Envoy %s with one worker; module of %s by %s.\n",
-		m.Date, m.CPU, m.Cores, m.Kernel, m.Envoy, amount(float64(m.ModuleBytes)), m.Go)
-	fmt.Fprintf(&b, `%d rounds of bursts of %d requests over %d connections of HTTP/1.1, answered by Envoy
+	fmt.Fprintf(&b, `# What CORS costs
+
+Written by `+"`make bench`"+`.
+
+%s
+%d rounds of bursts of %d requests over %d connections of HTTP/1.1, answered by Envoy
 itself. Requests have Host, User-Agent, Accept, and what their kind needs.
-`, o.rounds, o.burst, o.connections)
+`, r.setting, o.rounds, o.burst, o.connections)
 	for _, c := range r.chapters {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", c.title, c.text, c.table())
 	}
-	all := map[string]string{"results.md": b.String()}
-	for name, svg := range r.charts {
-		all[name] = svg
-	}
-	for name, text := range all {
+	r.files["results.md"] = b.String()
+	for name, text := range r.files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}

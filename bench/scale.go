@@ -99,7 +99,7 @@ func (s *size) queries() (all []query) {
 // sizes in one Envoy.
 func measureScale(o *options, f *files, r *results) error {
 	plain := variant{name: none, copies: 1, listener: envoy.Listener{Name: none, Routes: []any{direct(nil)}}}
-	measured := []variant{plain}
+	variants := []variant{plain}
 	all := sizes()
 	var starts []*start
 	for _, s := range all {
@@ -109,36 +109,36 @@ func measureScale(o *options, f *files, r *results) error {
 				Name: s.name, Filters: copies(1, wasm(f.cors, s.config)), Routes: []any{direct(nil)},
 			},
 		}
-		measured = append(measured, v)
+		variants = append(variants, v)
 		starts = append(starts, &start{variant: v, workers: 1, query: s.queries()[1]})
 	}
 	if err := startInTurn(o, f, "scale", starts); err != nil {
 		return err
 	}
 	say("scale: starting with all of them")
-	e, err := startEnvoy(f, 1, measured...)
+	e, err := startEnvoy(f, 1, variants...)
 	if err != nil {
 		return err
 	}
 	defer e.stop()
-	var probes []*probe
+	var measured probes
 	for i, s := range all {
 		plain.name = starts[i].base
 		for _, v := range []variant{plain, starts[i].variant} {
-			if probes, err = v.probe(e, o, s.queries(), probes); err != nil {
+			if err = measured.add(v, e, o, s.queries()); err != nil {
 				return err
 			}
 		}
 	}
-	if err := interleave(o, "scale", e, probes); err != nil {
+	if err := measured.interleave(o, "scale", e); err != nil {
 		return err
 	}
-	r.reportScale(all, starts, cpuFigures(probes))
+	r.reportScale(all, starts, measured)
 	return nil
 }
 
 // reportScale makes the table and the chart.
-func (r *results) reportScale(all []size, starts []*start, figures []cpuFigure) {
+func (r *results) reportScale(sizes []size, starts []*start, all probes) {
 	columns := []string{noOrigin, actual, byWildcard, preflight}
 	c := chapter{
 		title: "Scale",
@@ -155,11 +155,11 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 	}
 	ready, memory := panel{title: "ready, s"}, panel{title: "resident, MB"}
 	var labels []string
-	for i, s := range all {
+	for i, s := range sizes {
 		millis, rss := quantile(starts[i].ready, 0.5), quantile(starts[i].rss, 0.5)
 		row := []string{s.name}
 		for n, kind := range columns {
-			d := find(figures, s.name, 1, kind).added()
+			d := all.added(s.name, 1, kind)
 			row = append(row, d.String())
 			panels[n].add(d)
 		}
@@ -170,7 +170,7 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 	}
 	r.add(c)
 	sameScale(panels)
-	r.chart("scale.svg", bar("What the size of the configuration costs",
+	r.files["scale.svg"] = bar("What the size of the configuration costs",
 		"CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals",
-		"", labels, append(panels, ready, memory)))
+		"", labels, append(panels, ready, memory))
 }

@@ -104,4 +104,4 @@ func (s *start) once(o *options, f *files) error {
 	return err
 }
 
-func millis(d time.Duration) float64 { return round(d.Seconds() * 1000) }
+func millis(d time.Duration) float64 { return d.Seconds() * 1000 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 )
@@ -16,31 +15,19 @@ func quantile(samples []float64, q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
-// A spread describes samples.
-type spread struct {
-	LowerQuartile float64
-	Median        float64
-	IQR           float64
-}
-
-func spreadOf(samples []float64) spread {
-	low := quantile(samples, 0.25)
-	return spread{round(low), round(quantile(samples, 0.5)), round(quantile(samples, 0.75) - low)}
-}
-
 // A difference is between the lower quartiles of two sets of samples.
 type difference struct {
-	Value float64
-	// Error is half of the interval that the value is in with 90 % probability,
+	value float64
+	// error is half of the interval that the value is in with 90 % probability,
 	// by resampling.
-	Error float64
+	error float64
 }
 
 func (d *difference) String() string {
 	if d == nil {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f ± %.2f", d.Value, d.Error)
+	return fmt.Sprintf("%.2f ± %.2f", d.value, d.error)
 }
 
 func differenceOf(samples, base []float64, divisor float64) *difference {
@@ -57,8 +44,5 @@ func differenceOf(samples, base []float64, divisor float64) *difference {
 	for range 400 {
 		values = append(values, between(resample(samples), resample(base)))
 	}
-	return &difference{round(between(samples, base)), round((quantile(values, 0.95) - quantile(values, 0.05)) / 2)}
+	return &difference{between(samples, base), (quantile(values, 0.95) - quantile(values, 0.05)) / 2}
 }
-
-// round keeps three decimals, more than there is to know.
-func round(x float64) float64 { return math.Round(x*1000) / 1000 }
