@@ -61,10 +61,9 @@ func bar(title, note, accent string, labels []string, panels []panel) string {
 	width := labelWidth + len(panels)*(panelWidth+panelGap)
 	height := topHeight + rowHeight*len(labels) + 12
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+
-		"\n",
-		width, height, width, height)
-	fmt.Fprintf(&b, "<title>%s</title>\n%s", html.EscapeString(title), chartStyle)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">
+<title>%s</title>
+%s`, width, height, width, height, html.EscapeString(title), chartStyle)
 	write := func(x, y float64, class, anchor, s string) {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`+"\n",
 			x, y, class, anchor, html.EscapeString(s))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -140,10 +141,7 @@ func (r *recorder) addVisit(v visit) {
 }
 
 func appendBounded[T any](list []T, item T) []T {
-	if len(list) == kept {
-		list = append(list[:0], list[1:]...)
-	}
-	return append(list, item)
+	return append(list[max(0, len(list)+1-kept):], item)
 }
 
 // observe returns the requests of an exchange, in the order of the access log,
@@ -174,11 +172,8 @@ func (r *recorder) find(exchange string) (found []observation, ended int, change
 			ended++
 		}
 		o := observation{Envoy: a.line, Reason: a.reason()}
-		for _, v := range r.visits {
-			if v.RequestID == a.RequestID {
-				o.Upstream = &v
-				break
-			}
+		if i := slices.IndexFunc(r.visits, func(v visit) bool { return v.RequestID == a.RequestID }); i >= 0 {
+			o.Upstream = &r.visits[i]
 		}
 		found = append(found, o)
 	}

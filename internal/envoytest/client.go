@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,10 +47,7 @@ func (r *Response) Values(name string) (values []string) {
 // each as "name: value", sorted: the form of [cases.Want]'s Headers.
 func CORSLines(resp *Response) (lines []string) {
 	for _, h := range resp.Headers {
-		switch h[0] {
-		case "access-control-allow-origin", "access-control-allow-credentials",
-			"access-control-allow-methods", "access-control-allow-headers", "access-control-max-age",
-			"access-control-expose-headers", "access-control-allow-private-network", "vary":
+		if strings.HasPrefix(h[0], "access-control-") || h[0] == "vary" {
 			lines = append(lines, h[0]+": "+h[1])
 		}
 	}
@@ -248,18 +246,14 @@ func first(headers [][2]string, name string) string {
 // readHead reads the head of an HTTP/1.1 message: its first line, and its
 // header lines in order, names in lower case.
 func readHead(r *bufio.Reader) (start string, headers [][2]string, err error) {
+	lines := textproto.NewReader(r)
+	if start, err = lines.ReadLine(); err != nil {
+		return "", nil, err
+	}
 	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return "", nil, err
-		}
-		line = strings.TrimRight(line, "\r\n")
-		if start == "" {
-			start = line
-			continue
-		}
-		if line == "" {
-			return start, headers, nil
+		line, err := lines.ReadLine()
+		if err != nil || line == "" {
+			return start, headers, err
 		}
 		name, value, found := strings.Cut(line, ":")
 		if !found {
@@ -274,11 +268,8 @@ func readHead(r *bufio.Reader) (start string, headers [][2]string, err error) {
 func readBody(r *bufio.Reader, headers [][2]string, untilClose bool) ([]byte, error) {
 	if strings.EqualFold(first(headers, "transfer-encoding"), "chunked") {
 		body, err := io.ReadAll(httputil.NewChunkedReader(r))
-		for err == nil { // Trailers, up to an empty line.
-			var line string
-			if line, err = r.ReadString('\n'); strings.TrimRight(line, "\r\n") == "" {
-				break
-			}
+		if err == nil { // Trailers, up to an empty line.
+			_, err = textproto.NewReader(r).ReadMIMEHeader()
 		}
 		return body, err
 	}

@@ -27,7 +27,6 @@ type Upstream struct {
 	lastID   int
 	answers  map[string]cases.Upstream
 	received map[string][]Received
-	conns    map[net.Conn]struct{}
 }
 
 // A Received is a request as it reached the upstream.
@@ -38,47 +37,25 @@ type Received struct {
 	Headers [][2]string
 }
 
-// NewUpstream starts an upstream that is closed when the test ends.
+// NewUpstream starts an upstream that takes no more connections when the test ends;
+// those that it has end with the proxies and clients of the test.
 func NewUpstream(tb testing.TB) *Upstream {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	u := &Upstream{
-		listener: listener,
-		answers:  map[string]cases.Upstream{},
-		received: map[string][]Received{},
-		conns:    map[net.Conn]struct{}{},
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
+	tb.Cleanup(func() { listener.Close() })
+	u := &Upstream{listener: listener, answers: map[string]cases.Upstream{}, received: map[string][]Received{}}
+	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			u.mu.Lock()
-			u.conns[conn] = struct{}{}
-			u.mu.Unlock()
-			serving.Go(func() {
-				u.serve(conn)
-				conn.Close()
-				u.mu.Lock()
-				delete(u.conns, conn)
-				u.mu.Unlock()
-			})
+			go u.serve(conn)
 		}
-	})
-	tb.Cleanup(func() {
-		listener.Close()
-		u.mu.Lock()
-		for conn := range u.conns {
-			conn.Close()
-		}
-		u.mu.Unlock()
-		serving.Wait()
-	})
+	}()
 	return u
 }
 
@@ -129,6 +106,7 @@ func (u *Upstream) Exchange(send func(addr string, req cases.Request) (*Response
 
 // serve answers the requests of one connection.
 func (u *Upstream) serve(conn net.Conn) {
+	defer conn.Close()
 	r := bufio.NewReader(conn)
 	for {
 		req, err := readRequest(r)
