@@ -28,60 +28,53 @@ func common(more object) object {
 }
 
 // sizes are the configurations to measure.
-func sizes() (all []size) {
-	for _, n := range []int{1, 100, 10_000} {
-		var policies []object
-		// Ten paths to a host.
-		for i := range n {
-			policies = append(policies, object{
-				"name": fmt.Sprintf("policy-%d", i),
-				"match": object{
-					"hosts": []string{fmt.Sprintf("host-%d.example.com", i/10)},
-					"paths": []object{{"prefix": fmt.Sprintf("/part-%d", i%10)}},
-				},
-			})
-		}
-		middle := n / 2
-		all = append(all, size{
-			name: plural(n, "policy", "policies"),
-			config: envoy.JSON(object{
-				"defaults": common(object{"allow_origins": []string{origin}}), "policies": policies,
-			}),
-			host:  fmt.Sprintf("host-%d.example.com", middle/10),
-			path:  fmt.Sprintf("/part-%d/items", middle%10),
-			exact: origin,
-		})
+func sizes() []size {
+	return []size{
+		policies("1 policy", 1), policies("100 policies", 100), policies("10,000 policies", 10_000),
+		origins("1 origin", 1), origins("1,000 origins", 1000), origins("100,000 origins", 100_000),
 	}
-	for _, n := range []int{1, 1000, 100_000} {
-		var origins []string
-		// Exact ones and wildcards in turn.
-		for i := range n {
-			entry := fmt.Sprintf("https://app-%d.example", i)
-			if i%2 == 1 {
-				entry = fmt.Sprintf("https://*.tenant-%d.example.com", i)
-			}
-			origins = append(origins, entry)
-		}
-		s := size{
-			name: plural(n, "origin", "origins"), config: envoy.JSON(common(object{"allow_origins": origins})),
-			host: "api.example", path: "/items", exact: origins[n/2],
-		}
-		if n > 1 {
-			s.wildcard = fmt.Sprintf("https://www.tenant-%d.example.com", n/2+1)
-		}
-		all = append(all, s)
-	}
-	return all
 }
 
-func plural(n int, one, many string) string {
-	switch {
-	case n == 1:
-		return "1 " + one
-	case n < 1000:
-		return fmt.Sprintf("%d %s", n, many)
+// policies are n policies of one origin each, ten paths to a host.
+func policies(name string, n int) size {
+	var all []object
+	for i := range n {
+		all = append(all, object{
+			"name": fmt.Sprintf("policy-%d", i),
+			"match": object{
+				"hosts": []string{fmt.Sprintf("host-%d.example.com", i/10)},
+				"paths": []object{{"prefix": fmt.Sprintf("/part-%d", i%10)}},
+			},
+		})
 	}
-	return fmt.Sprintf("%d,%03d %s", n/1000, n%1000, many)
+	middle := n / 2
+	return size{
+		name:   name,
+		config: envoy.JSON(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": all}),
+		host:   fmt.Sprintf("host-%d.example.com", middle/10),
+		path:   fmt.Sprintf("/part-%d/items", middle%10),
+		exact:  origin,
+	}
+}
+
+// origins is a policy of n origins, exact ones and wildcards in turn.
+func origins(name string, n int) size {
+	var all []string
+	for i := range n {
+		entry := fmt.Sprintf("https://app-%d.example", i)
+		if i%2 == 1 {
+			entry = fmt.Sprintf("https://*.tenant-%d.example.com", i)
+		}
+		all = append(all, entry)
+	}
+	s := size{
+		name: name, config: envoy.JSON(common(object{"allow_origins": all})),
+		host: "api.example", path: "/items", exact: all[n/2],
+	}
+	if n > 1 {
+		s.wildcard = fmt.Sprintf("https://www.tenant-%d.example.com", n/2+1)
+	}
+	return s
 }
 
 // queries are what a size is measured with.

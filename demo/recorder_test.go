@@ -40,7 +40,8 @@ func TestAccessForTheTerminal(t *testing.T) {
 }
 
 func TestOtherOutputIsNotOfTheAccessLog(t *testing.T) {
-	for _, line := range []string{"", "\n", "{", "{}", `{"level":"info"}`, "[2026-01-02 03:04:05.678][1][info] {}", postLine[1:]} {
+	for _, line := range []string{"", "\n", "{", "{}", `{"level":"info"}`, "[2026-01-02 03:04:05.678][1][info] {}",
+		postLine[1:]} {
 		if _, ok := parseAccess([]byte(line)); ok {
 			t.Errorf("taken for a line of the access log: %q", line)
 		}
@@ -81,7 +82,8 @@ func TestObserveWaitsForTheEndOfAnExchange(t *testing.T) {
 	}
 
 	// A refused preflight is an end, and a patience that ends is one too.
-	if got := rec.observe(t.Context(), "a", 1); len(got) != 1 || got[0].Reason != "method DELETE is not in allow_methods (allowed: PUT, PATCH)" {
+	if got := rec.observe(t.Context(), "a", 1); len(got) != 1 ||
+		got[0].Reason != "method DELETE is not in allow_methods (allowed: PUT, PATCH)" {
 		t.Errorf("observed %v", got)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)

@@ -46,10 +46,12 @@ func TestSplitFilter(t *testing.T) {
 	if len(got) != strings.Count(text, "\n")+1 {
 		t.Errorf("%d lines, want as many as before: %q", len(got), got)
 	}
-	if line := got[3]; !strings.HasPrefix(line, "  config_discovery: {") || !strings.Contains(line, `{path: "/a b/\"c.yaml", watched_directory: {path: "/a b"}}`) {
+	if line := got[3]; !strings.HasPrefix(line, "  config_discovery: {") ||
+		!strings.Contains(line, `{path: "/a b/\"c.yaml", watched_directory: {path: "/a b"}}`) {
 		t.Errorf("line 4: %s", line)
 	}
-	if strings.Join(got[:3], "\n") != "http_filters:\n# first\n- name: cors" || strings.Join(got[11:], "\n") != "# after\n- name: router\n" {
+	if strings.Join(got[:3], "\n") != "http_filters:\n# first\n- name: cors" ||
+		strings.Join(got[11:], "\n") != "# after\n- name: router\n" {
 		t.Errorf("the rest is not as before: %q", got)
 	}
 }
@@ -83,7 +85,8 @@ func TestSplitFilterOfTheShippedConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, ok := splitFilter(string(text))
-	if !ok || s.before+s.filter+s.after != string(text) || !strings.Contains(s.filter, `"max_age"`) || strings.Contains(s.before+s.after, "cors.wasm") {
+	if !ok || s.before+s.filter+s.after != string(text) || !strings.Contains(s.filter, `"max_age"`) ||
+		strings.Contains(s.before+s.after, "cors.wasm") {
 		t.Errorf("%t, filter:\n%s", ok, s.filter)
 	}
 }

@@ -87,7 +87,8 @@ func newDemo(t *testing.T, replacements ...string) (*demo, *exec.Cmd) {
 		}
 	}
 	config := filepath.Join(t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(config, []byte(strings.NewReplacer(replacements...).Replace(string(text))), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(strings.NewReplacer(replacements...).Replace(string(text))),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	d := &demo{
@@ -297,7 +298,8 @@ func TestDemoFailsWithABadPolicy(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("%v, want exit code 1", err)
 	}
-	wantOutput(t, string(out), "allow_credentials: is the number 1", "envoy refuses the configuration of the filter cors")
+	wantOutput(t, string(out), "allow_credentials: is the number 1",
+		"envoy refuses the configuration of the filter cors")
 }
 
 // A configuration without the filter runs too; its policy just can't be edited.

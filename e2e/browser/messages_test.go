@@ -104,7 +104,8 @@ var exchanges = []exchange{
 
 	{name: "missing", req: get, actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
 	{name: "missing in an error", req: get, actual: answer{status: 404}, want: fetch.MissingAllowOrigin},
-	{name: "missing in a redirect", req: get, actual: answer{302, "Location: /elsewhere"}, want: fetch.MissingAllowOrigin},
+	{name: "missing in a redirect", req: get, actual: answer{302, "Location: /elsewhere"},
+		want: fetch.MissingAllowOrigin},
 	{name: "empty", req: get, actual: allow(""), want: fetch.InvalidAllowOrigin},
 	{name: "a host", req: get, actual: allow("a.example"), want: fetch.InvalidAllowOrigin},
 	{name: "a wildcard host", req: get, actual: allow("*.example"), want: fetch.InvalidAllowOrigin},
@@ -123,112 +124,171 @@ var exchanges = []exchange{
 	{name: "upper case", req: get, actual: allow("HTTP://LOCALHOST"), want: fetch.AllowOriginMismatch},
 	{name: "null", req: get, actual: allow("null"), want: fetch.AllowOriginMismatch},
 	{name: "a wildcard in a URL", req: get, actual: allow("https://*.example"), want: fetch.AllowOriginMismatch},
-	{name: "a host with a port looks like a URL", req: get, actual: allow("localhost:3000"), want: fetch.AllowOriginMismatch},
+	{name: "a host with a port looks like a URL", req: get, actual: allow("localhost:3000"),
+		want: fetch.AllowOriginMismatch},
 	{name: "one slash too few", req: get, actual: allow("http:a"), want: fetch.AllowOriginMismatch},
 	{name: "an unknown scheme", req: get, actual: allow("foo://"), want: fetch.AllowOriginMismatch},
 	{name: "UTF-8", req: get, actual: allow("https://bücher.example"), want: fetch.AllowOriginMismatch},
 	{name: "a tab", req: get, actual: allow("https://a.example\thttps://b.example"), want: fetch.AllowOriginMismatch},
 	{name: "a control character", req: get, actual: allow("\x0bORIGIN"), want: fetch.AllowOriginMismatch},
 	{name: "a list", req: get, actual: allow("https://a.example,https://b.example"), want: fetch.MultipleAllowOrigins},
-	{name: "a list by spaces", req: get, actual: allow("https://a.example https://b.example"), want: fetch.MultipleAllowOrigins},
+	{name: "a list by spaces", req: get, actual: allow("https://a.example https://b.example"),
+		want: fetch.MultipleAllowOrigins},
 	{name: "twice", req: get, actual: anyone("Access-Control-Allow-Origin: *"), want: fetch.MultipleAllowOrigins},
 	{name: "star and the origin", req: get, actual: allow("*, ORIGIN"), want: fetch.MultipleAllowOrigins},
 
 	{name: "credentials", req: include(get), actual: ours("")},
-	{name: "credentials, star", req: include(get), actual: anyone("Access-Control-Allow-Credentials: true"), want: fetch.WildcardWithCredentials},
+	{name: "credentials, star", req: include(get), actual: anyone("Access-Control-Allow-Credentials: true"),
+		want: fetch.WildcardWithCredentials},
 	{name: "credentials, not allowed", req: include(get), actual: allow("ORIGIN"), want: fetch.AllowCredentialsNotTrue},
-	{name: "credentials, True", req: include(get), actual: answer{200, "Access-Control-Allow-Origin: ORIGIN|Access-Control-Allow-Credentials: True"}, want: fetch.AllowCredentialsNotTrue},
-	{name: "credentials, twice", req: include(get), actual: ours("Access-Control-Allow-Credentials: true"), want: fetch.AllowCredentialsNotTrue},
-	{name: "XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, get), actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "XMLHttpRequest, another", req: madeBy(fetch.InitiatorXHR, get), actual: allow("https://a.example"), want: fetch.AllowOriginMismatch},
-	{name: "XMLHttpRequest, star", req: madeBy(fetch.InitiatorXHR, include(get)), actual: star, want: fetch.WildcardWithCredentials},
-	{name: "XMLHttpRequest, not allowed", req: madeBy(fetch.InitiatorXHR, include(get)), actual: allow("ORIGIN"), want: fetch.AllowCredentialsNotTrue},
-	{name: "a script", req: madeBy("script", get), by: element("script", "src", "anonymous"), actual: allow("https://a.example"), want: fetch.AllowOriginMismatch},
-	{name: "a stylesheet", req: madeBy("CSS stylesheet", get), by: element("link", "href", "anonymous"), actual: allow("a"), want: fetch.InvalidAllowOrigin},
-	{name: "an image", req: madeBy("image", include(get)), by: element("img", "src", "use-credentials"), actual: star, want: fetch.WildcardWithCredentials},
-	{name: "a font", req: madeBy("font", get), by: "new FontFace('x', `url(${URL})`).load()", actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
+	{name: "credentials, True", req: include(get),
+		actual: answer{200, "Access-Control-Allow-Origin: ORIGIN|Access-Control-Allow-Credentials: True"},
+		want:   fetch.AllowCredentialsNotTrue},
+	{name: "credentials, twice", req: include(get), actual: ours("Access-Control-Allow-Credentials: true"),
+		want: fetch.AllowCredentialsNotTrue},
+	{name: "XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, get), actual: answer{status: 200},
+		want: fetch.MissingAllowOrigin},
+	{name: "XMLHttpRequest, another", req: madeBy(fetch.InitiatorXHR, get), actual: allow("https://a.example"),
+		want: fetch.AllowOriginMismatch},
+	{name: "XMLHttpRequest, star", req: madeBy(fetch.InitiatorXHR, include(get)), actual: star,
+		want: fetch.WildcardWithCredentials},
+	{name: "XMLHttpRequest, not allowed", req: madeBy(fetch.InitiatorXHR, include(get)), actual: allow("ORIGIN"),
+		want: fetch.AllowCredentialsNotTrue},
+	{name: "a script", req: madeBy("script", get), by: element("script", "src", "anonymous"),
+		actual: allow("https://a.example"), want: fetch.AllowOriginMismatch},
+	{name: "a stylesheet", req: madeBy("CSS stylesheet", get), by: element("link", "href", "anonymous"),
+		actual: allow("a"), want: fetch.InvalidAllowOrigin},
+	{name: "an image", req: madeBy("image", include(get)), by: element("img", "src", "use-credentials"), actual: star,
+		want: fetch.WildcardWithCredentials},
+	{name: "a font", req: madeBy("font", get), by: "new FontFace('x', `url(${URL})`).load()",
+		actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
 
 	{name: "preflight", req: put, preflight: anyone("Access-Control-Allow-Methods: DELETE, PUT"), actual: star},
-	{name: "preflight, star", req: with(put, "X-A: 1"), preflight: anyone("Access-Control-Allow-Methods: *|Access-Control-Allow-Headers: *"), actual: star},
-	{name: "preflight, credentials", req: include(with(put, "X-A: 1", "Content-Type: application/json")), actual: ours(""),
+	{name: "preflight, star", req: with(put, "X-A: 1"),
+		preflight: anyone("Access-Control-Allow-Methods: *|Access-Control-Allow-Headers: *"), actual: star},
+	{name: "preflight, credentials", req: include(with(put, "X-A: 1", "Content-Type: application/json")),
+		actual:    ours(""),
 		preflight: ours("Access-Control-Allow-Methods: PUT|Access-Control-Allow-Headers: content-type, x-a")},
-	{name: "preflight, empty elements", req: with(get, "X-A: 1"), preflight: anyone("Access-Control-Allow-Headers: ,x-a\t, ,"), actual: star},
+	{name: "preflight, empty elements", req: with(get, "X-A: 1"),
+		preflight: anyone("Access-Control-Allow-Headers: ,x-a\t, ,"), actual: star},
 	{name: "preflight, missing", req: put, preflight: answer{status: 204}, want: fetch.MissingAllowOrigin},
-	{name: "preflight, missing before the status", req: put, preflight: answer{status: 404}, want: fetch.MissingAllowOrigin},
+	{name: "preflight, missing before the status", req: put, preflight: answer{status: 404},
+		want: fetch.MissingAllowOrigin},
 	{name: "preflight, another", req: put, preflight: allow("https://a.example"), want: fetch.AllowOriginMismatch},
 	{name: "preflight, invalid", req: put, preflight: allow("a"), want: fetch.InvalidAllowOrigin},
 	{name: "preflight, several", req: put, preflight: allow("*, *"), want: fetch.MultipleAllowOrigins},
 	{name: "preflight, star with credentials", req: include(put), preflight: star, want: fetch.WildcardWithCredentials},
-	{name: "preflight, credentials not allowed", req: include(put), preflight: allow("ORIGIN"), want: fetch.AllowCredentialsNotTrue},
-	{name: "preflight, XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, include(put)), preflight: star, want: fetch.WildcardWithCredentials},
-	{name: "preflight, 404", req: put, preflight: answer{404, "Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: fetch.PreflightStatus},
-	{name: "preflight, 304", req: put, preflight: answer{304, "Access-Control-Allow-Origin: *"}, want: fetch.PreflightStatus},
-	{name: "preflight, 300 is no redirect", req: put, preflight: answer{300, "Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: fetch.PreflightStatus},
-	{name: "preflight, 301 to nowhere", req: put, preflight: answer{301, "Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: fetch.PreflightStatus},
-	{name: "preflight, redirect", req: put, preflight: answer{308, "Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: fetch.PreflightRedirect},
-	{name: "preflight, redirect without CORS headers", req: put, preflight: answer{301, "Location: https://127.0.0.1:1/"}, want: fetch.PreflightRedirect},
-	{name: "preflight, methods no list", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT DELETE"), want: fetch.InvalidAllowMethods},
-	{name: "preflight, methods quoted", req: with(get, "X-A: 1"), preflight: anyone(`Access-Control-Allow-Methods: "PUT"|Access-Control-Allow-Headers: x-a`), want: fetch.InvalidAllowMethods},
-	{name: "preflight, headers no list", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT|Access-Control-Allow-Headers: x-a, x b"), want: fetch.InvalidAllowHeaders},
+	{name: "preflight, credentials not allowed", req: include(put), preflight: allow("ORIGIN"),
+		want: fetch.AllowCredentialsNotTrue},
+	{name: "preflight, XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, include(put)), preflight: star,
+		want: fetch.WildcardWithCredentials},
+	{name: "preflight, 404", req: put, preflight: answer{404,
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: fetch.PreflightStatus},
+	{name: "preflight, 304", req: put, preflight: answer{304, "Access-Control-Allow-Origin: *"},
+		want: fetch.PreflightStatus},
+	{name: "preflight, 300 is no redirect", req: put,
+		preflight: answer{300, "Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: fetch.PreflightStatus},
+	{name: "preflight, 301 to nowhere", req: put, preflight: answer{301,
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: fetch.PreflightStatus},
+	{name: "preflight, redirect", req: put, preflight: answer{308,
+		"Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: fetch.PreflightRedirect},
+	{name: "preflight, redirect without CORS headers", req: put,
+		preflight: answer{301, "Location: https://127.0.0.1:1/"}, want: fetch.PreflightRedirect},
+	{name: "preflight, methods no list", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT DELETE"),
+		want: fetch.InvalidAllowMethods},
+	{name: "preflight, methods quoted", req: with(get, "X-A: 1"),
+		preflight: anyone(`Access-Control-Allow-Methods: "PUT"|Access-Control-Allow-Headers: x-a`),
+		want:      fetch.InvalidAllowMethods},
+	{name: "preflight, headers no list", req: put,
+		preflight: anyone("Access-Control-Allow-Methods: PUT|Access-Control-Allow-Headers: x-a, x b"),
+		want:      fetch.InvalidAllowHeaders},
 	{name: "preflight, method", req: put, preflight: star, want: fetch.MethodNotAllowed},
-	{name: "preflight, method in lower case", req: put, preflight: anyone("Access-Control-Allow-Methods: put"), want: fetch.MethodNotAllowed},
-	{name: "preflight, method star with credentials", req: include(put), preflight: ours("Access-Control-Allow-Methods: *"), want: fetch.MethodNotAllowed},
-	{name: "preflight, patch is not PATCH", req: fetch.Request{Method: "patch"}, preflight: anyone("Access-Control-Allow-Methods: PATCH"), want: fetch.MethodNotAllowed},
-	{name: "preflight, patch is patch", req: fetch.Request{Method: "patch"}, preflight: anyone("Access-Control-Allow-Methods: patch"), actual: star},
+	{name: "preflight, method in lower case", req: put, preflight: anyone("Access-Control-Allow-Methods: put"),
+		want: fetch.MethodNotAllowed},
+	{name: "preflight, method star with credentials", req: include(put),
+		preflight: ours("Access-Control-Allow-Methods: *"), want: fetch.MethodNotAllowed},
+	{name: "preflight, patch is not PATCH", req: fetch.Request{Method: "patch"},
+		preflight: anyone("Access-Control-Allow-Methods: PATCH"), want: fetch.MethodNotAllowed},
+	{name: "preflight, patch is patch", req: fetch.Request{Method: "patch"},
+		preflight: anyone("Access-Control-Allow-Methods: patch"), actual: star},
 	{name: "preflight, method before header", req: with(put, "X-A: 1"), preflight: star, want: fetch.MethodNotAllowed},
-	{name: "preflight, header", req: with(get, "Content-Type: application/json"), preflight: star, want: fetch.HeaderNotAllowed},
-	{name: "preflight, one of two headers", req: with(get, "X-A: 1", "X-B: 2"), preflight: anyone("Access-Control-Allow-Headers: x-a"), want: fetch.HeaderNotAllowed},
-	{name: "preflight, header star with credentials", req: include(with(get, "X-A: 1")), preflight: ours("Access-Control-Allow-Headers: *"), want: fetch.HeaderNotAllowed},
-	{name: "preflight, authorization not allowed", req: with(get, "Authorization: x"), preflight: star, want: fetch.HeaderNotAllowed},
-	{name: "preflight, the answer itself", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT"), actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "preflight by a stream", req: forced(fetch.Request{Method: "POST"}), preflight: answer{status: 200}, want: fetch.MissingAllowOrigin,
-		by: "fetch(URL, {method: 'POST', duplex: 'half', body: new ReadableStream({start(c) { c.close(); }})})"},
-	{name: "preflight by a listener", req: madeBy(fetch.InitiatorXHR, forced(fetch.Request{Method: "POST"})), preflight: star, actual: star},
+	{name: "preflight, header", req: with(get, "Content-Type: application/json"), preflight: star,
+		want: fetch.HeaderNotAllowed},
+	{name: "preflight, one of two headers", req: with(get, "X-A: 1", "X-B: 2"),
+		preflight: anyone("Access-Control-Allow-Headers: x-a"), want: fetch.HeaderNotAllowed},
+	{name: "preflight, header star with credentials", req: include(with(get, "X-A: 1")),
+		preflight: ours("Access-Control-Allow-Headers: *"), want: fetch.HeaderNotAllowed},
+	{name: "preflight, authorization not allowed", req: with(get, "Authorization: x"), preflight: star,
+		want: fetch.HeaderNotAllowed},
+	{name: "preflight, the answer itself", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT"),
+		actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
+	{name: "preflight by a stream", req: forced(fetch.Request{Method: "POST"}), preflight: answer{status: 200},
+		want: fetch.MissingAllowOrigin,
+		by:   "fetch(URL, {method: 'POST', duplex: 'half', body: new ReadableStream({start(c) { c.close(); }})})"},
+	{name: "preflight by a listener", req: madeBy(fetch.InitiatorXHR, forced(fetch.Request{Method: "POST"})),
+		preflight: star, actual: star},
 
 	// The rules by which headers need a preflight; that there is one is compared.
-	{name: "safelisted", req: with(get, "Accept: */*", "Accept-Language: de", "Content-Language: en", "Content-Type: text/plain ;a=b", "Range: bytes=0-5"), actual: star},
+	{name: "safelisted", req: with(get, "Accept: */*", "Accept-Language: de", "Content-Language: en",
+		"Content-Type: text/plain ;a=b", "Range: bytes=0-5"), actual: star},
 	{name: "unsafe byte", req: with(get, `Accept: a"`), preflight: star, want: fetch.HeaderNotAllowed},
 	{name: "128 bytes", req: with(get, "Accept: "+strings.Repeat("a", 128)), actual: star},
-	{name: "129 bytes", req: with(get, "Accept: "+strings.Repeat("a", 129)), preflight: star, want: fetch.HeaderNotAllowed},
+	{name: "129 bytes", req: with(get, "Accept: "+strings.Repeat("a", 129)), preflight: star,
+		want: fetch.HeaderNotAllowed},
 	{name: "underscore", req: with(get, "Accept-Language: en_GB"), preflight: star, want: fetch.HeaderNotAllowed},
 	{name: "empty content type", req: with(get, "Content-Type: "), preflight: star, want: fetch.HeaderNotAllowed},
-	{name: "two content types", req: with(get, "Content-Type: text/plain, application/json"), preflight: star, want: fetch.HeaderNotAllowed},
+	{name: "two content types", req: with(get, "Content-Type: text/plain, application/json"), preflight: star,
+		want: fetch.HeaderNotAllowed},
 	{name: "suffix range", req: with(get, "Range: bytes=-5"), preflight: star, want: fetch.HeaderNotAllowed},
 	{name: "range backwards", req: with(get, "Range: bytes=9-5"), preflight: star, want: fetch.HeaderNotAllowed},
 	{name: "forbidden headers are dropped", actual: star, req: with(get,
-		"Accept-Charset: a", "Accept-Encoding: a", "Access-Control-Request-Headers: a", "Access-Control-Request-Method: a", "Connection: a",
-		"Content-Length: 1", "Cookie: a", "Cookie2: a", "Date: a", "DNT: 1", "Expect: a", "Host: a", "Keep-Alive: a", "Origin: a", "Referer: a",
+		"Accept-Charset: a", "Accept-Encoding: a", "Access-Control-Request-Headers: a",
+		"Access-Control-Request-Method: a", "Connection: a",
+		"Content-Length: 1", "Cookie: a", "Cookie2: a", "Date: a", "DNT: 1", "Expect: a", "Host: a", "Keep-Alive: a",
+		"Origin: a", "Referer: a",
 		"Set-Cookie: a", "TE: a", "Trailer: a", "Transfer-Encoding: a", "Upgrade: a", "Via: a", "Proxy-: a", "Sec-A: a",
 		"X-HTTP-Method: connect", "X-HTTP-Method-Override: GET,TRACE", "X-Method-Override: TRACK")},
-	{name: "not forbidden", preflight: star, req: with(get, `X-Method-Override: PUT, "TRACE"`), want: fetch.HeaderNotAllowed},
-	{name: "not forbidden either", preflight: star, req: with(get, "Access-Control-Request-Private-Network: true"), want: fetch.HeaderNotAllowed},
+	{name: "not forbidden", preflight: star, req: with(get, `X-Method-Override: PUT, "TRACE"`),
+		want: fetch.HeaderNotAllowed},
+	{name: "not forbidden either", preflight: star, req: with(get, "Access-Control-Request-Private-Network: true"),
+		want: fetch.HeaderNotAllowed},
 
-	{name: "redirect with a password", req: get, actual: answer{302, "Access-Control-Allow-Origin: *|Location: http://u:p@SERVER/elsewhere"}, want: fetch.RedirectWithCredentials},
+	{name: "redirect with a password", req: get, actual: answer{302,
+		"Access-Control-Allow-Origin: *|Location: http://u:p@SERVER/elsewhere"}, want: fetch.RedirectWithCredentials},
 	{name: "mode same-origin", req: inMode(fetch.ModeSameOrigin, get), want: fetch.ForbiddenByMode},
 	{name: "forbidden method", req: fetch.Request{Method: "trace"}, want: fetch.ForbiddenMethodName},
 	{name: "another scheme", req: get, scheme: "foo", want: fetch.SchemeNotHTTP},
-	{name: "another scheme, XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, get), scheme: "foo", want: fetch.SchemeNotHTTP},
+	{name: "another scheme, XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, get), scheme: "foo",
+		want: fetch.SchemeNotHTTP},
 
 	// What is told at [fetch.ChromiumError]. A row that fails because Chromium has
 	// come to follow the standard loses its last field, and its line there.
-	{name: "Chromium: star covers Authorization", req: with(get, "Authorization: x"), preflight: anyone("Access-Control-Allow-Headers: *"), actual: star,
+	{name: "Chromium: star covers Authorization", req: with(get, "Authorization: x"),
+		preflight: anyone("Access-Control-Allow-Headers: *"), actual: star,
 		want: fetch.AuthorizationNotListed, chromium: &deviation{preflight: "authorization"}},
-	{name: "Chromium: a listener asks for Access-Control-Allow-Methods", req: madeBy(fetch.InitiatorXHR, forced(put)), preflight: star, actual: star,
+	{name: "Chromium: a listener asks for Access-Control-Allow-Methods", req: madeBy(fetch.InitiatorXHR, forced(put)),
+		preflight: star, actual: star,
 		chromium: &deviation{blocks: "MethodDisallowedByPreflightResponse"}},
-	{name: "Chromium: User-Agent is forbidden", req: with(get, "User-Agent: a"), preflight: star, actual: star, want: fetch.HeaderNotAllowed,
+	{name: "Chromium: User-Agent is forbidden", req: with(get, "User-Agent: a"), preflight: star, actual: star,
+		want:     fetch.HeaderNotAllowed,
 		chromium: &deviation{}},
 	{name: "Chromium: client hints are safelisted", actual: star, preflight: star, want: fetch.HeaderNotAllowed,
-		req: with(get, "DPR: 1", "Save-Data: on", "Device-Memory: 8", "Width: 1", "Viewport-Width: 1"), chromium: &deviation{}},
-	{name: "Chromium: lines are joined", req: with(get, "Accept: "+strings.Repeat("a", 100), "Accept: "+strings.Repeat("a", 100)), preflight: star, actual: star,
+		req:      with(get, "DPR: 1", "Save-Data: on", "Device-Memory: 8", "Width: 1", "Viewport-Width: 1"),
+		chromium: &deviation{}},
+	{name: "Chromium: lines are joined", req: with(get, "Accept: "+strings.Repeat("a", 100),
+		"Accept: "+strings.Repeat("a", 100)), preflight: star, actual: star,
 		chromium: &deviation{blocks: "HeaderDisallowedByPreflightResponse", preflight: "accept"}},
 }
 
 // redirected are exchanges with the answer to a request that was redirected; its
 // path tells the handler to redirect first.
 var redirected = []exchange{
-	{name: "redirected", req: fetch.Request{Method: "GET", RedirectedFrom: "/redirect"}, actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "redirected, preflight", req: fetch.Request{Method: "PUT", RedirectedFrom: "/redirect"}, preflight: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "redirected to another scheme", req: fetch.Request{Method: "GET", RedirectedFrom: "/redirect"}, scheme: "foo", want: fetch.SchemeNotHTTP},
+	{name: "redirected", req: fetch.Request{Method: "GET", RedirectedFrom: "/redirect"}, actual: answer{status: 200},
+		want: fetch.MissingAllowOrigin},
+	{name: "redirected, preflight", req: fetch.Request{Method: "PUT", RedirectedFrom: "/redirect"},
+		preflight: answer{status: 200}, want: fetch.MissingAllowOrigin},
+	{name: "redirected to another scheme", req: fetch.Request{Method: "GET", RedirectedFrom: "/redirect"},
+		scheme: "foo", want: fetch.SchemeNotHTTP},
 }
 
 // opaque are exchanges of a page whose origin is null.
@@ -237,7 +297,8 @@ var opaque = []exchange{
 	{name: "opaque, null", req: get, actual: allow("null")},
 	{name: "opaque, missing", req: get, actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
 	{name: "opaque, another", req: get, actual: allow("https://a.example"), want: fetch.AllowOriginMismatch},
-	{name: "opaque, the page's own server", req: fetch.Request{Method: "PUT", URL: "page"}, preflight: answer{status: 200}, want: fetch.MissingAllowOrigin},
+	{name: "opaque, the page's own server", req: fetch.Request{Method: "PUT", URL: "page"},
+		preflight: answer{status: 200}, want: fetch.MissingAllowOrigin},
 }
 
 // element makes a script that loads URL as an element does.
@@ -267,7 +328,8 @@ func (x exchange) script(url string) string {
 		})`, x.req.Method, x.req.CredentialsInclude, headers, x.req.UseCORSPreflight)
 	default:
 		js = fmt.Sprintf(`fetch(URL, {method: %q, mode: %q, credentials: %q, headers: %s ?? []})`,
-			x.req.Method, map[bool]string{true: "cors", false: string(x.req.Mode)}[x.req.Mode == fetch.ModeCORS], credentials, headers)
+			x.req.Method, map[bool]string{true: "cors", false: string(x.req.Mode)}[x.req.Mode == fetch.ModeCORS],
+			credentials, headers)
 	}
 	return fmt.Sprintf(`(async () => { const URL = %q; try { await %s; return ''; } catch (e) { return String(e.type ?? e); } })()`, url, js)
 }
@@ -305,7 +367,9 @@ func TestMessages(t *testing.T) {
 				scripts[len(scripts)-1] = all[i].script(from)
 			}
 		}
-		results, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string]("Promise.all(["+strings.Join(scripts, ",\n")+"])", chromedp.EvalAwaitPromise))
+		results,
+			err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string]("Promise.all(["+strings.Join(scripts, ",\n")+"])",
+			chromedp.EvalAwaitPromise))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,7 +434,8 @@ func newMessages(t *testing.T, exchanges []exchange) *messages {
 
 // lines makes the header lines of an answer.
 func (m *messages) lines(a answer) (lines [][2]string) {
-	headers := strings.NewReplacer("ORIGIN", m.page.URL, "SERVER", strings.TrimPrefix(m.api.URL, "http://")).Replace(a.headers)
+	headers := strings.NewReplacer("ORIGIN", m.page.URL, "SERVER",
+		strings.TrimPrefix(m.api.URL, "http://")).Replace(a.headers)
 	for line := range strings.SplitSeq(headers, "|") {
 		if name, value, ok := strings.Cut(line, ": "); ok {
 			lines = append(lines, [2]string{name, value})
@@ -414,7 +479,8 @@ func (m *messages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	names := []string{"Origin"}
 	if r.Method == http.MethodOptions {
 		a = m.exchanges[i].preflight
-		names = []string{"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network"}
+		names = []string{"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers",
+			"Access-Control-Request-Private-Network"}
 	}
 	for _, name := range names {
 		for _, value := range r.Header.Values(name) {
@@ -480,7 +546,8 @@ func (m *messages) wait() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for i, x := range m.exchanges {
-			if chromium, _ := m.verdict(i); x.chromium == nil && (chromium.Message != "") != (m.seen[i].messages != nil) {
+			if chromium, _ := m.verdict(i); x.chromium == nil &&
+				(chromium.Message != "") != (m.seen[i].messages != nil) {
 				return false
 			}
 		}
@@ -513,7 +580,8 @@ func (m *messages) check(t *testing.T, i int) {
 			chromium = fetch.ChromiumError{Name: deviates.blocks}
 		}
 		if preflight = nil; deviates.preflight != "" {
-			preflight = [][2]string{{"Origin", req.Origin}, {"Access-Control-Request-Method", req.Method}, {"Access-Control-Request-Headers", deviates.preflight}}
+			preflight = [][2]string{{"Origin", req.Origin}, {"Access-Control-Request-Method", req.Method},
+				{"Access-Control-Request-Headers", deviates.preflight}}
 		} else if req.UseCORSPreflight {
 			preflight = req.Preflight()
 		}
@@ -521,10 +589,12 @@ func (m *messages) check(t *testing.T, i int) {
 	if seen.failed != fails {
 		t.Errorf("the script gets the response: %t, want %t (%v)", !seen.failed, !fails, blocked)
 	}
-	if x.scheme == "" && x.want != fetch.ForbiddenByMode && x.want != fetch.ForbiddenMethodName && !slices.Equal(seen.preflight, preflight) {
+	if x.scheme == "" && x.want != fetch.ForbiddenByMode && x.want != fetch.ForbiddenMethodName &&
+		!slices.Equal(seen.preflight, preflight) {
 		t.Errorf("the preflight has\n\t%q, want\n\t%q", seen.preflight, preflight)
 	}
-	if want := req.Actual(); seen.actual != nil && len(want) > 0 && want[0][0] == "Origin" && req.Mode != fetch.ModeNoCORS && !slices.Equal(seen.actual, want[:1]) {
+	if want := req.Actual(); seen.actual != nil && len(want) > 0 && want[0][0] == "Origin" &&
+		req.Mode != fetch.ModeNoCORS && !slices.Equal(seen.actual, want[:1]) {
 		t.Errorf("the request has %q, want %q", seen.actual, want[:1])
 	}
 	m.checkReport(t, seen, chromium, x.chromium == nil)
@@ -556,7 +626,8 @@ func (m *messages) checkReport(t *testing.T, seen observed, want fetch.ChromiumE
 		return
 	}
 	// The protocol has no bytes that are not UTF-8.
-	if strings.ToValidUTF8(want.Parameter, "") == want.Parameter && want.Name != "" && !slices.Equal(parameters, []string{want.Parameter}) {
+	if strings.ToValidUTF8(want.Parameter, "") == want.Parameter && want.Name != "" &&
+		!slices.Equal(parameters, []string{want.Parameter}) {
 		t.Errorf("Chromium's parameter is %q, want %q", parameters, want.Parameter)
 	}
 	if !slices.Equal(messages, only(withoutSchemes(want.Message))) {

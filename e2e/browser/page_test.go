@@ -72,8 +72,9 @@ func seenFrom(app, other string, allowed bool) map[string]map[string]string {
 				"reason": "header x-requested-with is not in allow_headers (allowed: Content-Type, X-PINGOTHER)",
 			},
 			"origin-not-allowed": {
-				"page": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET", "allowOrigin": "none",
-				"reason": "origin " + other + " is not in allow_origins",
+				"page": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET",
+				"allowOrigin": "none",
+				"reason":      "origin " + other + " is not in allow_origins",
 			},
 			"error-answer": {
 				"page": "reads 503", "envoy": "GET 503", "upstream": "nothing",
@@ -135,7 +136,8 @@ func TestPage(t *testing.T) {
 			if hidden := evaluate[bool](b, `document.getElementById('notice').hidden`); hidden != test.allowed {
 				t.Errorf("the notice is hidden: %t, want %t", hidden, test.allowed)
 			}
-			if policy := evaluate[string](b, `document.getElementById('policy').textContent`); !strings.Contains(policy, `"allow_origins": ["`+d.app+`"]`) {
+			if policy := evaluate[string](b, `document.getElementById('policy').textContent`); !strings.Contains(policy,
+				`"allow_origins": ["`+d.app+`"]`) {
 				t.Errorf("the page does not show the policy, but %q", policy)
 			}
 			foreign := evaluate[[]string](b, fmt.Sprintf(
@@ -298,7 +300,9 @@ func TestPolicyIsReloaded(t *testing.T) {
 		if got := evaluate[string](b, `document.getElementById('policy').textContent`); !strings.Contains(got, policy) {
 			t.Errorf("%s: the page shows the policy %q, want %q in it", step.name, got, policy)
 		}
-		if got := evaluate[string](b, `document.querySelector('#refused:not([hidden]) ul')?.innerText ?? ''`); strings.Contains(got, "allow_methods[1]: TRACE") != step.refused {
+		if got := evaluate[string](b,
+			`document.querySelector('#refused:not([hidden]) ul')?.innerText ?? ''`); strings.Contains(got,
+			"allow_methods[1]: TRACE") != step.refused {
 			t.Errorf("%s: the page says what is wrong with the policy: %q; want it: %t", step.name, got, step.refused)
 		}
 		b.screenshots("edited-" + strings.ReplaceAll(step.name, " ", "-"))
@@ -313,7 +317,8 @@ func (d *demo) edit(t *testing.T, text, says string) {
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(d.output.String(), says) == before; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); strings.Count(d.output.String(),
+		says) == before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the demo doesn't say %q", says)
 		}

@@ -193,7 +193,8 @@ func (r row) judge(t *testing.T, got envoytest.Exchange) {
 		}
 	}
 	for _, name := range expect.ACAHCovers {
-		just := fetch.Request{Origin: browser.Origin, CredentialsInclude: include, Method: "GET", Headers: unsafeHeaders(name)}
+		just := fetch.Request{Origin: browser.Origin, CredentialsInclude: include, Method: "GET",
+			Headers: unsafeHeaders(name)}
 		if err := fetch.PreflightCheck(just, resp.Status, resp.Headers); err != nil {
 			t.Errorf("header %s is not covered: %v", name, err)
 		}

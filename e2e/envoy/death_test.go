@@ -26,7 +26,8 @@ func faulty(t *testing.T) envoytest.Plugin {
 }
 
 // permissive is an upstream that every page may read, if the filter doesn't see to it.
-var permissive = cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "https://evil.test"}, {"access-control-allow-credentials", "true"}}}
+var permissive = cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "https://evil.test"},
+	{"access-control-allow-credentials", "true"}}}
 
 // A delivery is a way of an Envoy to get another configuration of the filter.
 type delivery struct {
@@ -42,13 +43,15 @@ var deliveries = []delivery{{
 		return envoytest.Bootstrap{Listeners: []envoytest.Listener{{Name: "main", Filters: []any{map[string]any{
 			"name": "cors",
 			"config_discovery": map[string]any{
-				"config_source": map[string]any{"path_config_source": map[string]any{"path": file}, "resource_api_version": "V3"},
-				"type_urls":     []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
+				"config_source": map[string]any{"path_config_source": map[string]any{"path": file},
+					"resource_api_version": "V3"},
+				"type_urls": []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
 			},
 		}}}}}
 	},
 	resource: func(plugin envoytest.Plugin) map[string]any {
-		return map[string]any{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": "cors", "typed_config": plugin.TypedConfig()}
+		return map[string]any{"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": "cors",
+			"typed_config": plugin.TypedConfig()}
 	},
 }, {
 	name: "LDS",
@@ -78,7 +81,9 @@ func TestNeverWithoutTheFilter(t *testing.T) {
 				move := func(config string) {
 					t.Helper()
 					plugin.Config = config
-					if err := os.WriteFile(file+".new", []byte(envoytest.JSON(map[string]any{"resources": []any{by.resource(plugin)}})), 0o600); err != nil {
+					if err := os.WriteFile(file+".new",
+						[]byte(envoytest.JSON(map[string]any{"resources": []any{by.resource(plugin)}})),
+						0o600); err != nil {
 						t.Fatal(err)
 					}
 					if err := os.Rename(file+".new", file); err != nil {
@@ -107,7 +112,8 @@ func TestNeverWithoutTheFilter(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if got := x.Response.Values("access-control-allow-origin"); slices.Contains(got, "https://evil.test") {
+					if got := x.Response.Values("access-control-allow-origin"); slices.Contains(got,
+						"https://evil.test") {
 						t.Fatalf("the upstream's own word stands: %q, status %d", got, x.Response.Status)
 					}
 					return x
@@ -116,15 +122,19 @@ func TestNeverWithoutTheFilter(t *testing.T) {
 					t.Helper()
 					origin := fmt.Sprintf("https://app-%d.example", n)
 					x := exchange(cases.Request{Headers: [][2]string{{"origin", origin}}})
-					return x.Response.Status == 200 && slices.Equal(x.Response.Values("access-control-allow-origin"), []string{origin})
+					return x.Response.Status == 200 &&
+						slices.Equal(x.Response.Values("access-control-allow-origin"), []string{origin})
 				}
 				// Every configuration allows this origin, so that an answer to a worker that
 				// has failed differs from any before.
-				preflight := cases.Request{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://always.example"}, {"access-control-request-method", "GET"}}}
+				preflight := cases.Request{Method: "OPTIONS",
+					Headers: [][2]string{{"origin", "https://always.example"},
+						{"access-control-request-method", "GET"}}}
 				fate := func() string {
 					t.Helper()
 					actual, asked := exchange(fromElsewhere), exchange(preflight)
-					return fmt.Sprintf("%d %q, preflight %d, forwarded %t", actual.Response.Status, cases.Lines(actual.Response.Headers), asked.Response.Status, len(asked.Received) > 0)
+					return fmt.Sprintf("%d %q, preflight %d, forwarded %t", actual.Response.Status,
+						cases.Lines(actual.Response.Headers), asked.Response.Status, len(asked.Received) > 0)
 				}
 				if !serves(0) {
 					t.Fatal("the first configuration doesn't serve")
@@ -157,27 +167,31 @@ func TestNeverWithoutTheFilter(t *testing.T) {
 							return always(func() bool { return fate() == want })
 						})
 						move(config(n+1, "X-None"))
-						envoytest.Eventually(t, 20*time.Second, "the next configuration after "+again+fault, func() bool {
-							return always(func() bool { return serves(n + 1) })
-						})
+						envoytest.Eventually(t, 20*time.Second, "the next configuration after "+again+fault,
+							func() bool {
+								return always(func() bool { return serves(n + 1) })
+							})
 					}
 
 					move(fmt.Sprintf(`{"allow_origins": ["no origin %d"]}`, n))
 					envoytest.Eventually(t, 20*time.Second, "the bad configuration to be refused", func() bool {
-						return strings.Contains(envoy.Log(), fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n))
+						return strings.Contains(envoy.Log(),
+							fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n))
 					})
 					if !always(func() bool { return serves(n + 1) }) {
 						t.Error("after a bad configuration, the one before doesn't serve")
 					}
 				}
 				// A death in a request is healed by the next configuration too.
-				if x := exchange(to("/", fromElsewhere, [2]string{"x-fault", "origin trap"})); x.Response.Status != 503 {
+				if x := exchange(to("/", fromElsewhere,
+					[2]string{"x-fault", "origin trap"})); x.Response.Status != 503 {
 					t.Errorf("a fatal request got status %d", x.Response.Status)
 				}
 				move(config(100, "X-None"))
-				envoytest.Eventually(t, 20*time.Second, "the next configuration after a death in a request", func() bool {
-					return always(func() bool { return serves(100) })
-				})
+				envoytest.Eventually(t, 20*time.Second, "the next configuration after a death in a request",
+					func() bool {
+						return always(func() bool { return serves(100) })
+					})
 				if strings.Contains(envoy.Log(), "thread-local") {
 					t.Error("Envoy has failed to configure a worker")
 				}
@@ -199,7 +213,9 @@ func TestDeath(t *testing.T) {
 			plugin := module
 			plugin.FailurePolicy = test.policy
 			upstream := envoytest.NewUpstream(t)
-			envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: upstream.Addr(), Listeners: []envoytest.Listener{{Name: "main", Filters: []any{plugin.Filter()}}}}.String(), envoytest.Options{})
+			envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: upstream.Addr(),
+				Listeners: []envoytest.Listener{{Name: "main", Filters: []any{plugin.Filter()}}}}.String(),
+				envoytest.Options{})
 			send := func(request cases.Request, want []string) int {
 				t.Helper()
 				x, err := upstream.Exchange(envoytest.HTTP1, envoy.Addr(t, "main"), request, permissive)
@@ -230,7 +246,8 @@ func TestDeath(t *testing.T) {
 						statuses[send(fromElsewhere, []string{"vary: Origin"})]++
 					}
 				}
-				if want := map[int]int{503: test.failed, 200: 101 - test.failed}; statuses[503] != want[503] || statuses[200] != want[200] {
+				if want := map[int]int{503: test.failed, 200: 101 - test.failed}; statuses[503] != want[503] ||
+					statuses[200] != want[200] {
 					t.Errorf("died at %s: statuses %v, want %v", at, statuses, want)
 				}
 				if test.policy == "FAIL_CLOSED" {
@@ -238,7 +255,8 @@ func TestDeath(t *testing.T) {
 				}
 			}
 			stats := envoy.Stats(t)
-			if reloads := stats["wasm.cors.vm_reload_success"]; test.policy == "FAIL_RELOAD" && reloads != 2 || test.policy == "FAIL_CLOSED" && reloads != 0 {
+			if reloads := stats["wasm.cors.vm_reload_success"]; test.policy == "FAIL_RELOAD" && reloads != 2 ||
+				test.policy == "FAIL_CLOSED" && reloads != 0 {
 				t.Errorf("%d reloads", reloads)
 			}
 		})

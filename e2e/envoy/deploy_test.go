@@ -47,12 +47,17 @@ func TestOriginRoute(t *testing.T) {
 		want      []string
 	}{
 		{"no-origin", cases.Request{}, cases.Upstream{}, 200, true, []string{"vary: Origin"}},
-		{"no-origin-vary", cases.Request{}, cases.Upstream{Headers: [][2]string{{"vary", "Accept"}}}, 200, true, []string{"vary: Accept, Origin"}},
+		{"no-origin-vary", cases.Request{}, cases.Upstream{Headers: [][2]string{{"vary", "Accept"}}}, 200, true,
+			[]string{"vary: Accept, Origin"}},
 		{"allowed", fromSite, cases.Upstream{}, 200, true, []string{credentials, origin, "vary: Origin"}},
-		{"denied", fromElsewhere, cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "*"}}}, 200, true, []string{"vary: Origin"}},
-		{"empty-origin", cases.Request{Headers: [][2]string{{"origin", ""}}}, cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "*"}}}, 200, true, []string{"vary: Origin"}},
-		{"preflight", sitePreflight, cases.Upstream{}, 204, false, []string{credentials, "access-control-allow-methods: PUT", origin, "access-control-max-age: 600",
-			"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}},
+		{"denied", fromElsewhere, cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "*"}}}, 200, true,
+			[]string{"vary: Origin"}},
+		{"empty-origin", cases.Request{Headers: [][2]string{{"origin", ""}}},
+			cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "*"}}}, 200, true,
+			[]string{"vary: Origin"}},
+		{"preflight", sitePreflight, cases.Upstream{}, 204, false,
+			[]string{credentials, "access-control-allow-methods: PUT", origin, "access-control-max-age: 600",
+				"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			x, err := upstream.Exchange(envoytest.HTTP1, envoy.Addr(t, "api"), test.request, test.upstream)
@@ -60,7 +65,8 @@ func TestOriginRoute(t *testing.T) {
 				t.Fatal(err)
 			}
 			if x.Response.Status != test.status || (len(x.Received) > 0) != test.forwarded {
-				t.Errorf("status %d, forwarded %t; want %d, %t", x.Response.Status, len(x.Received) > 0, test.status, test.forwarded)
+				t.Errorf("status %d, forwarded %t; want %d, %t", x.Response.Status, len(x.Received) > 0, test.status,
+					test.forwarded)
 			}
 			if diff := cmp.Diff(test.want, cases.Lines(x.Response.Headers)); diff != "" {
 				t.Errorf("headers (-want +got):\n%s", diff)

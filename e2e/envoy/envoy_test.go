@@ -34,7 +34,8 @@ var siteAnswer = []string{
 var (
 	fromSite      = cases.Request{Headers: [][2]string{{"origin", "https://app.example"}}}
 	fromElsewhere = cases.Request{Headers: [][2]string{{"origin", "https://evil.test"}}}
-	sitePreflight = cases.Request{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app.example"}, {"access-control-request-method", "PUT"}}}
+	sitePreflight = cases.Request{Method: "OPTIONS",
+		Headers: [][2]string{{"origin", "https://app.example"}, {"access-control-request-method", "PUT"}}}
 )
 
 func plugin(t *testing.T, config string) envoytest.Plugin {
@@ -81,11 +82,14 @@ func TestLocalReplies(t *testing.T) {
 					"principals":  []any{map[string]any{"any": true}},
 				}}},
 			}),
-			filter("local_ratelimit", "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", map[string]any{"stat_prefix": "limit"}),
+			filter("local_ratelimit", "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+				map[string]any{"stat_prefix": "limit"}),
 		},
 		Routes: []any{
 			route("/redirect", map[string]any{"redirect": map[string]any{"path_redirect": "/elsewhere"}}),
-			route("/direct", map[string]any{"direct_response": map[string]any{"status": 418, "body": map[string]any{"inline_string": "short and stout"}}}),
+			route("/direct",
+				map[string]any{"direct_response": map[string]any{"status": 418,
+					"body": map[string]any{"inline_string": "short and stout"}}}),
 			route("/dead", map[string]any{"route": map[string]any{"cluster": "dead"}}),
 			route("/limited", map[string]any{
 				"route": map[string]any{"cluster": "upstream"},
@@ -135,7 +139,8 @@ func TestLocalReplies(t *testing.T) {
 			{"no-origin", cases.Request{}, []string{"vary: Origin"}},
 		} {
 			t.Run(test.name+"-"+from.name, func(t *testing.T) {
-				x, err := upstream.Exchange(envoytest.HTTP1, addr, to(test.path, from.request, test.header), cases.Upstream{})
+				x, err := upstream.Exchange(envoytest.HTTP1, addr, to(test.path, from.request, test.header),
+					cases.Upstream{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -174,7 +179,8 @@ func TestNoRoute(t *testing.T) {
 		{fromSite, 404, siteAnswer},
 		{fromElsewhere, 404, []string{"vary: Origin"}},
 		{sitePreflight, 204, []string{
-			"access-control-allow-methods: PUT", "access-control-allow-origin: https://app.example", "access-control-max-age: 600",
+			"access-control-allow-methods: PUT", "access-control-allow-origin: https://app.example",
+			"access-control-max-age: 600",
 			"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}},
 	} {
 		response, err := envoytest.HTTP1(envoy.Addr(t, "main"), test.request)
@@ -182,7 +188,8 @@ func TestNoRoute(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(test.want, cases.Lines(response.Headers)); diff != "" || response.Status != test.status {
-			t.Errorf("%v: status %d, want %d; headers (-want +got):\n%s", test.request, response.Status, test.status, diff)
+			t.Errorf("%v: status %d, want %d; headers (-want +got):\n%s", test.request, response.Status, test.status,
+				diff)
 		}
 	}
 }
@@ -203,13 +210,18 @@ func TestWebSocket(t *testing.T) {
 				}
 				defer func() { _ = conn.Close() }()
 				id := listener + name
-				upstream.Answer(id, cases.Upstream{Status: 101, Headers: [][2]string{{"access-control-allow-origin", "https://its.own"}}})
-				response, err := conn.Do(to("/", r, [2]string{"x-test-id", id}, [2]string{"connection", "Upgrade"}, [2]string{"upgrade", "websocket"},
-					[2]string{"sec-websocket-version", "13"}, [2]string{"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="}))
+				upstream.Answer(id, cases.Upstream{Status: 101,
+					Headers: [][2]string{{"access-control-allow-origin", "https://its.own"}}})
+				response,
+					err := conn.Do(to("/", r, [2]string{"x-test-id", id}, [2]string{"connection", "Upgrade"},
+					[2]string{"upgrade", "websocket"},
+					[2]string{"sec-websocket-version", "13"},
+					[2]string{"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="}))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff([]string{"access-control-allow-origin: https://its.own"}, cases.Lines(response.Headers)); diff != "" || response.Status != 101 {
+				if diff := cmp.Diff([]string{"access-control-allow-origin: https://its.own"},
+					cases.Lines(response.Headers)); diff != "" || response.Status != 101 {
 					t.Fatalf("status %d; headers (-want +got):\n%s", response.Status, diff)
 				}
 				echo := make([]byte, 5)
@@ -236,7 +248,8 @@ func TestTwoPluginsInOneVM(t *testing.T) {
 	for range 20 {
 		for _, listener := range []string{"a", "b"} {
 			for _, origin := range []string{"a", "b"} {
-				response, err := envoytest.HTTP1(envoy.Addr(t, listener), cases.Request{Headers: [][2]string{{"origin", "https://" + origin + ".example"}}})
+				response, err := envoytest.HTTP1(envoy.Addr(t, listener),
+					cases.Request{Headers: [][2]string{{"origin", "https://" + origin + ".example"}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -259,16 +272,21 @@ func TestBadConfigurationAtStart(t *testing.T) {
 		name, config string
 		want         []string
 	}{
-		{"problems", "{\n  \"allow_origins\": [\"https://App.example\", \"https://app.example/\"],\n  \"max_age\": -1\n}", []string{
-			`2:21 allow_origins[0]: "https://App.example" has upper-case letters, which browsers never send in an origin; write "https://app.example"`,
-			`2:44 allow_origins[1]: "https://app.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://app.example"`,
-			`3:14 max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out`,
-			`the configuration is refused: 3 errors, listed above`,
-		}},
-		{"empty", "", []string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
+		{"problems",
+			"{\n  \"allow_origins\": [\"https://App.example\", \"https://app.example/\"],\n  \"max_age\": -1\n}",
+			[]string{
+				`2:21 allow_origins[0]: "https://App.example" has upper-case letters, which browsers never send in an origin; write "https://app.example"`,
+				`2:44 allow_origins[1]: "https://app.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://app.example"`,
+				`3:14 max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out`,
+				`the configuration is refused: 3 errors, listed above`,
+			}},
+		{"empty", "",
+			[]string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			envoy := envoytest.Launch(t, envoytest.Bootstrap{Upstream: "127.0.0.1:1", Listeners: []envoytest.Listener{{Name: "main", Filters: []any{plugin(t, test.config).Filter()}}}}.String(), envoytest.Options{})
+			envoy := envoytest.Launch(t, envoytest.Bootstrap{Upstream: "127.0.0.1:1",
+				Listeners: []envoytest.Listener{{Name: "main",
+					Filters: []any{plugin(t, test.config).Filter()}}}}.String(), envoytest.Options{})
 			if code := envoy.WaitExit(t); code == 0 {
 				t.Error("Envoy exited with code 0")
 			}
@@ -291,7 +309,8 @@ func TestUpdate(t *testing.T) {
 		t.Helper()
 		resource := plugin(t, config).TypedConfig()
 		content := envoytest.JSON(map[string]any{"resources": []any{map[string]any{
-			"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": "cors", "typed_config": resource,
+			"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": "cors",
+			"typed_config": resource,
 		}}})
 		if err := os.WriteFile(file+".new", []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -303,15 +322,19 @@ func TestUpdate(t *testing.T) {
 	}
 	policy := func(n int) string { return fmt.Sprintf(`{"allow_origins": ["https://app-%d.example"]}`, n) }
 	write(policy(0))
-	envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: upstream.Addr(), Listeners: []envoytest.Listener{{Name: "main", Filters: []any{map[string]any{
-		"name": "cors",
-		"config_discovery": map[string]any{
-			"config_source": map[string]any{"path_config_source": map[string]any{"path": file, "watched_directory": map[string]any{"path": dir}}, "resource_api_version": "V3"},
-			"type_urls":     []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
-		},
-	}}}}, Extra: map[string]any{"node": map[string]any{"id": "test", "cluster": "test"}}}.String(), envoytest.Options{})
+	envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: upstream.Addr(),
+		Listeners: []envoytest.Listener{{Name: "main", Filters: []any{map[string]any{
+			"name": "cors",
+			"config_discovery": map[string]any{
+				"config_source": map[string]any{"path_config_source": map[string]any{"path": file,
+					"watched_directory": map[string]any{"path": dir}}, "resource_api_version": "V3"},
+				"type_urls": []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
+			},
+		}}}}, Extra: map[string]any{"node": map[string]any{"id": "test", "cluster": "test"}}}.String(),
+		envoytest.Options{})
 	serves := func(n int) bool {
-		response, err := envoytest.HTTP1(envoy.Addr(t, "main"), cases.Request{Headers: [][2]string{{"origin", fmt.Sprintf("https://app-%d.example", n)}}})
+		response, err := envoytest.HTTP1(envoy.Addr(t, "main"),
+			cases.Request{Headers: [][2]string{{"origin", fmt.Sprintf("https://app-%d.example", n)}}})
 		if err != nil || response.Status != 200 {
 			t.Fatal(response, err)
 		}
@@ -325,7 +348,8 @@ func TestUpdate(t *testing.T) {
 		}
 		write(fmt.Sprintf(`{"allow_origins": ["no origin %d"]}`, n))
 		envoytest.Eventually(t, 10*time.Second, "the bad configuration to be refused", func() bool {
-			return strings.Contains(envoy.Log(), fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n))
+			return strings.Contains(envoy.Log(),
+				fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n))
 		})
 		if !serves(n) {
 			t.Errorf("policy %d stopped serving after a bad configuration", n)
@@ -345,14 +369,18 @@ func TestHostileRequests(t *testing.T) {
 	}}}.String(), envoytest.Options{})
 	before := envoy.Log()
 	long := func(s string) string { return strings.Repeat(s, 50_000/len(s)) }
-	for i, value := range []string{long("a"), long(","), long("a,"), long(" ,\t"), long("https://"), "https://" + long("a.") + "example.com", "https://[" + long(":") + "]",
+	for i, value := range []string{long("a"), long(","), long("a,"), long(" ,\t"), long("https://"),
+		"https://" + long("a.") + "example.com", "https://[" + long(":") + "]",
 		long("\xff"), "https://" + long("a") + ".test", "https://app.example:" + long("9"), long("*"), long("null,")} {
 		for _, r := range []cases.Request{
 			{Headers: [][2]string{{"origin", value}}},
 			{Method: "OPTIONS", Headers: [][2]string{{"origin", value}, {"access-control-request-method", "PUT"}}},
-			{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app.example"}, {"access-control-request-method", value}}},
-			{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app.example"}, {"access-control-request-method", "PUT"}, {"access-control-request-headers", value}}},
-			{Host: "a.example.com", Path: "/a/b/c" + long("/a"), Headers: [][2]string{{"origin", "https://app.example"}}},
+			{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app.example"},
+				{"access-control-request-method", value}}},
+			{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app.example"},
+				{"access-control-request-method", "PUT"}, {"access-control-request-headers", value}}},
+			{Host: "a.example.com", Path: "/a/b/c" + long("/a"),
+				Headers: [][2]string{{"origin", "https://app.example"}}},
 			{Host: "example.com:" + strings.Repeat("1", 300), Headers: [][2]string{{"origin", "https://app.example"}}},
 		} {
 			response, err := envoytest.HTTP1(envoy.Addr(t, "main"), r)
@@ -364,7 +392,8 @@ func TestHostileRequests(t *testing.T) {
 			}
 		}
 	}
-	if response, err := envoytest.HTTP1(envoy.Addr(t, "main"), fromSite); err != nil || len(response.Values("access-control-allow-origin")) != 1 {
+	if response, err := envoytest.HTTP1(envoy.Addr(t, "main"), fromSite); err != nil ||
+		len(response.Values("access-control-allow-origin")) != 1 {
 		t.Errorf("afterwards the filter doesn't serve: %v, %v", response, err)
 	}
 	if after := envoy.Log(); after != before {
@@ -374,7 +403,9 @@ func TestHostileRequests(t *testing.T) {
 
 // TestStartLog: the log tells which build runs.
 func TestStartLog(t *testing.T) {
-	envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: "127.0.0.1:1", Listeners: []envoytest.Listener{{Name: "main", Filters: []any{plugin(t, site).Filter()}}}}.String(), envoytest.Options{})
+	envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: "127.0.0.1:1",
+		Listeners: []envoytest.Listener{{Name: "main", Filters: []any{plugin(t, site).Filter()}}}}.String(),
+		envoytest.Options{})
 	for _, want := range []string{"proxy-wasm-cors ", " (revision ", "serving 1 policy"} {
 		if !strings.Contains(envoy.Log(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, envoy.Log())

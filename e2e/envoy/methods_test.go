@@ -14,12 +14,15 @@ func TestMethods(t *testing.T) {
 	upstream := envoytest.NewUpstream(t)
 	listener := func(name string, custom bool) envoytest.Listener {
 		return envoytest.Listener{
-			Name:    name,
-			Filters: []any{plugin(t, `{"allow_origins": ["https://app.example"], "allow_methods": ["PATCH", "PROPFIND", "LIST", "patch"]}`).Filter()},
-			Extra:   map[string]any{"http_protocol_options": map[string]any{"allow_custom_methods": custom}},
+			Name: name,
+			Filters: []any{plugin(t,
+				`{"allow_origins": ["https://app.example"], "allow_methods": ["PATCH", "PROPFIND", "LIST", "patch"]}`).Filter()},
+			Extra: map[string]any{"http_protocol_options": map[string]any{"allow_custom_methods": custom}},
 		}
 	}
-	envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: upstream.Addr(), Listeners: []envoytest.Listener{listener("default", false), listener("custom", true)}}.String(), envoytest.Options{})
+	envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: upstream.Addr(),
+		Listeners: []envoytest.Listener{listener("default", false), listener("custom", true)}}.String(),
+		envoytest.Options{})
 	for _, test := range []struct {
 		method string
 		known  bool
@@ -35,7 +38,9 @@ func TestMethods(t *testing.T) {
 		} {
 			t.Run(test.method+"/"+protocol.name, func(t *testing.T) {
 				addr := envoy.Addr(t, protocol.listener)
-				preflight := cases.Request{Method: "OPTIONS", Headers: [][2]string{{"origin", "https://app.example"}, {"access-control-request-method", test.method}}}
+				preflight := cases.Request{Method: "OPTIONS",
+					Headers: [][2]string{{"origin", "https://app.example"},
+						{"access-control-request-method", test.method}}}
 				if response, err := protocol.send(addr, preflight); err != nil || response.Status != 204 {
 					t.Errorf("the preflight: %v, %v", response, err)
 				}
@@ -46,7 +51,8 @@ func TestMethods(t *testing.T) {
 					t.Fatal(err)
 				}
 				passed := response.Status == 200 && len(response.Values("access-control-allow-origin")) == 1
-				if refused := response.Status == 400 && len(cases.Lines(response.Headers)) == 0; passed != protocol.passes || refused == passed {
+				if refused := response.Status == 400 &&
+					len(cases.Lines(response.Headers)) == 0; passed != protocol.passes || refused == passed {
 					t.Errorf("status %d, %v; want it to pass: %t", response.Status, response.Headers, protocol.passes)
 				}
 			})

@@ -44,7 +44,8 @@ var intendedDifferences = []intended{
 	{
 		what: "Answers without an upstream: a redirect, a direct response, a path without a route", generous: true,
 		is: func(o *observation) bool {
-			return o.verdict() && (o.at("bootstrap", "", "/healthz") || o.at("bootstrap", "", "/v0") || o.at("rds", "any-host.cdn.example.com", "") && !strings.HasPrefix(o.path, "/assets/"))
+			return o.verdict() && (o.at("bootstrap", "", "/healthz") || o.at("bootstrap", "", "/v0") ||
+				o.at("rds", "any-host.cdn.example.com", "") && !strings.HasPrefix(o.path, "/assets/"))
 		},
 	},
 	{
@@ -64,13 +65,15 @@ var intendedDifferences = []intended{
 	{
 		what: "CORS headers of the upstream beside those of the policy",
 		is: func(o *observation) bool {
-			return o.upstreamCORS && o.native.allowOrigin == o.origin && o.ours.omit && !o.preflight && o.aspect != "omit"
+			return o.upstreamCORS && o.native.allowOrigin == o.origin && o.ours.omit && !o.preflight &&
+				o.aspect != "omit"
 		},
 	},
 	{
 		what: "`*`, or a regex that matches every site, with credentials",
 		is: func(o *observation) bool {
-			return o.aspect == "include" && (o.at("wildcard", "graphql.example.com", "") || o.at("wildcard", "login.example.com", ""))
+			return o.aspect == "include" && (o.at("wildcard", "graphql.example.com", "") ||
+				o.at("wildcard", "login.example.com", ""))
 		},
 	},
 	{
@@ -82,14 +85,17 @@ var intendedDifferences = []intended{
 	{
 		what: "A wildcard over a public suffix with credentials",
 		is: func(o *observation) bool {
-			return o.verdict() && o.at("matchers", "sandbox.example.com", "") && strings.HasSuffix(o.origin, ".github.io")
+			return o.verdict() && o.at("matchers", "sandbox.example.com", "") &&
+				strings.HasSuffix(o.origin, ".github.io")
 		},
 	},
 	{
 		what: "Plain http with credentials",
 		is: func(o *observation) bool {
-			return o.verdict() && strings.HasPrefix(o.origin, "http://") && (o.at("regex", "subdomains.example.com", "") || o.at("regex", "schemes.example.com", "") ||
-				o.at("rds", "catalog.example.com", "") || o.at("matchers", "api.example.com", "") || o.at("mistakes", "any-host.invalid", "") || o.at("matchers", "sandbox.example.com", ""))
+			return o.verdict() && strings.HasPrefix(o.origin, "http://") &&
+				(o.at("regex", "subdomains.example.com", "") || o.at("regex", "schemes.example.com", "") ||
+					o.at("rds", "catalog.example.com", "") || o.at("matchers", "api.example.com", "") ||
+					o.at("mistakes", "any-host.invalid", "") || o.at("matchers", "sandbox.example.com", ""))
 		},
 	},
 	{
@@ -100,7 +106,8 @@ var intendedDifferences = []intended{
 			}
 			switch {
 			case o.input == "matchers":
-				return strings.Contains(o.origin, "evil") || o.at("matchers", "api.example.com", "") && strings.HasPrefix(o.origin, "https://example")
+				return strings.Contains(o.origin, "evil") || o.at("matchers", "api.example.com", "") &&
+					strings.HasPrefix(o.origin, "https://example")
 			case o.at("regex", "open-ends.example.com", ""):
 				return strings.Contains(o.origin, "evil") || strings.HasPrefix(o.origin, "https://app")
 			}
@@ -110,19 +117,22 @@ var intendedDifferences = []intended{
 	{
 		what: "A dot in a regex that matches any character",
 		is: func(o *observation) bool {
-			return o.verdict() && o.at("regex", "dots.example.com", "") && !strings.HasSuffix(o.origin, ".example.com") && o.origin != "https://app.example.org"
+			return o.verdict() && o.at("regex", "dots.example.com", "") &&
+				!strings.HasSuffix(o.origin, ".example.com") && o.origin != "https://app.example.org"
 		},
 	},
 	{
 		what: "`*` among other names, with credentials",
 		is: func(o *observation) bool {
-			return (o.verdict() || strings.HasPrefix(o.aspect, "exposed")) && (o.at("wildcard", "fonts.example.com", "") || o.at("wildcard", "login.example.com", ""))
+			return (o.verdict() || strings.HasPrefix(o.aspect, "exposed")) &&
+				(o.at("wildcard", "fonts.example.com", "") || o.at("wildcard", "login.example.com", ""))
 		},
 	},
 	{
 		what: "Origins, methods and header names that no browser sends", generous: true,
 		is: func(o *observation) bool {
-			return (o.verdict() || strings.HasPrefix(o.aspect, "exposed") || o.aspect == "forwarded") && (o.at("mistakes", "any-host.invalid", "") || o.at("mistakes", "no-names.example.com", ""))
+			return (o.verdict() || strings.HasPrefix(o.aspect, "exposed") || o.aspect == "forwarded") &&
+				(o.at("mistakes", "any-host.invalid", "") || o.at("mistakes", "no-names.example.com", ""))
 		},
 	},
 	{
@@ -184,10 +194,12 @@ func (p probe) words() string {
 }
 
 func (p probe) request() cases.Request {
-	r := cases.Request{Method: p.method, Host: p.host, Path: p.path + p.query, Headers: [][2]string{{"origin", p.origin}}}
+	r := cases.Request{Method: p.method, Host: p.host, Path: p.path + p.query,
+		Headers: [][2]string{{"origin", p.origin}}}
 	if p.preflight {
 		r.Method = "OPTIONS"
-		r.Headers = append(r.Headers, [2]string{"access-control-request-method", p.method}, [2]string{"access-control-request-private-network", "true"})
+		r.Headers = append(r.Headers, [2]string{"access-control-request-method", p.method},
+			[2]string{"access-control-request-private-network", "true"})
 		if p.names != "" {
 			r.Headers = append(r.Headers, [2]string{"access-control-request-headers", p.names})
 		}
@@ -247,13 +259,16 @@ func (a answer) differences(other answer) (aspects []string) {
 }
 
 // exposable are response headers that the inputs expose, and one that none does.
-var exposable = []string{"x-request-id", "x-ratelimit-remaining", "x-total-count", "etag", "x-trace", "x-pagination", "content-disposition", "grpc-status", "x-upstream", "x-other"}
+var exposable = []string{"x-request-id", "x-ratelimit-remaining", "x-total-count", "etag", "x-trace", "x-pagination",
+	"content-disposition", "grpc-status", "x-upstream", "x-other"}
 
 // judge concludes as a browser does.
 func (p probe) judge(resp *envoytest.Response) answer {
-	a := answer{status: resp.Status, forwarded: resp.Values("x-upstream") != nil, allowOrigin: strings.Join(resp.Values("access-control-allow-origin"), ", ")}
+	a := answer{status: resp.Status, forwarded: resp.Values("x-upstream") != nil,
+		allowOrigin: strings.Join(resp.Values("access-control-allow-origin"), ", ")}
 	if p.preflight {
-		asked := fetch.Request{Origin: p.origin, Method: p.method, Headers: unsafeHeaders(strings.Split(p.names, ",")...)}
+		asked := fetch.Request{Origin: p.origin, Method: p.method,
+			Headers: unsafeHeaders(strings.Split(p.names, ",")...)}
 		a.omit = fetch.PreflightCheck(asked, resp.Status, resp.Headers) == nil
 		asked.CredentialsInclude = true
 		a.include = fetch.PreflightCheck(asked, resp.Status, resp.Headers) == nil
@@ -294,29 +309,41 @@ var more = map[string]struct {
 	expected int
 }{
 	"bootstrap": {
-		origins: []string{"https://pr-7.preview.shop.example", "https://a.b.preview.shop.example"}, paths: []string{"/v0/x", "/api"},
-		hosts: []string{"api.shop.example:8443"}, expected: 1,
+		origins: []string{"https://pr-7.preview.shop.example", "https://a.b.preview.shop.example"},
+		paths:   []string{"/v0/x", "/api"},
+		hosts:   []string{"api.shop.example:8443"}, expected: 1,
 	},
 	"regex": {origins: []string{
-		"https://app-7.example.net", "https://app-7.example.net:8443", "https://app-x.example.net", "https://a.b.example.com", "http://a.example.com",
-		"https://appxexample.org", "https://app.examplexorg", "https://evilxexample.com", "https://xexamplexcom", "https://intranet", "http://intranet:8080",
-		"http://localhost:3000", "capacitor://localhost", "https://localhost", "http://10.0.0.7", "https://frame.example", "https://sub.example.org:8443",
+		"https://app-7.example.net", "https://app-7.example.net:8443", "https://app-x.example.net",
+		"https://a.b.example.com", "http://a.example.com",
+		"https://appxexample.org", "https://app.examplexorg", "https://evilxexample.com", "https://xexamplexcom",
+		"https://intranet", "http://intranet:8080",
+		"http://localhost:3000", "capacitor://localhost", "https://localhost", "http://10.0.0.7",
+		"https://frame.example", "https://sub.example.org:8443",
 		"https://app.evil.example", "https://evilexample.com", "https://app.example.org.evil.example",
 	}},
 	"matchers": {origins: []string{
-		"https://a.b.example.com", "https://example.org", "https://www.example.org", "https://evilexample.org", "https://app.example.net:8443",
-		"https://app.example.net.evil.example", "https://example.evil.example", "https://www.partner.test:9443", "https://partner.test", "https://partner.test.evil.example",
-		"http://localhost:3000", "http://localhost.evil.example", "http://127.0.0.1:5173", "http://127.0.0.1", "https://dev.example.com:3000", "https://dev.example.com:4000",
-		"https://x.dev.example.com:8443", "http://dev.example.com", "https://someone.github.io", "https://legacy.example",
+		"https://a.b.example.com", "https://example.org", "https://www.example.org", "https://evilexample.org",
+		"https://app.example.net:8443",
+		"https://app.example.net.evil.example", "https://example.evil.example", "https://www.partner.test:9443",
+		"https://partner.test", "https://partner.test.evil.example",
+		"http://localhost:3000", "http://localhost.evil.example", "http://127.0.0.1:5173", "http://127.0.0.1",
+		"https://dev.example.com:3000", "https://dev.example.com:4000",
+		"https://x.dev.example.com:8443", "http://dev.example.com", "https://someone.github.io",
+		"https://legacy.example",
 	}},
-	"hosts":    {origins: []string{"https://a.tenant.example", "http://a.b.tenant.example", "https://tenant.example"}},
-	"mistakes": {origins: []string{"https://app.example.com", "https://slash.example.com", "https://port.example.com", "https://no-scheme.example.com", "https://a.wild.example.com", "https://any-port.example.com:8443", "https://page.example.com"}},
+	"hosts": {origins: []string{"https://a.tenant.example", "http://a.b.tenant.example", "https://tenant.example"}},
+	"mistakes": {origins: []string{"https://app.example.com", "https://slash.example.com", "https://port.example.com",
+		"https://no-scheme.example.com", "https://a.wild.example.com", "https://any-port.example.com:8443",
+		"https://page.example.com"}},
 	"order": {
-		paths:   []string{"/v1/users/7", "/v1/users", "/shops/7/carts/8", "/shops/7", "/STATUS", "/status", "/late/x", "/open-and-more"},
+		paths: []string{"/v1/users/7", "/v1/users", "/shops/7/carts/8", "/shops/7", "/STATUS", "/status", "/late/x",
+			"/open-and-more"},
 		queries: []string{"?debug=1"}, headers: [][2]string{{"x-beta", "1"}},
 	},
 	"policy": {origins: []string{"https://my-app.apps.example.com", "https://a.b.apps.example.com"}},
-	"rds":    {paths: []string{"/assets/font.woff2", "/other"}, origins: []string{"https://www.example.com", "http://www.example.com"}},
+	"rds": {paths: []string{"/assets/font.woff2", "/other"},
+		origins: []string{"https://www.example.com", "http://www.example.com"}},
 }
 
 // readNative reads the inputs.
@@ -343,7 +370,8 @@ func readNative(t *testing.T) (inputs []*nativeInput) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := &nativeInput{name: name, text: string(text), converted: string(converted), filter: "envoy.filters.http.cors"}
+		in := &nativeInput{name: name, text: string(text), converted: string(converted),
+			filter: "envoy.filters.http.cors"}
 		var hosts []any
 		decoder := yaml.NewDecoder(strings.NewReader(string(text)))
 		for {
@@ -380,7 +408,8 @@ func (in *nativeInput) find(value any) (hosts []any) {
 		case either(v, "allow_origin_string_match") != nil: // a policy alone
 			return []any{map[string]any{
 				"name": "all", "domains": []any{"*"}, "typed_per_filter_config": map[string]any{in.filter: v},
-				"routes": []any{map[string]any{"match": map[string]any{"prefix": "/"}, "route": map[string]any{"cluster": "upstream"}}},
+				"routes": []any{map[string]any{"match": map[string]any{"prefix": "/"},
+					"route": map[string]any{"cluster": "upstream"}}},
 			}}
 		default:
 			for _, e := range v {
@@ -437,7 +466,8 @@ func (in *nativeInput) rewired(routes map[string]any, policies bool) map[string]
 						in.filter = filter
 					}
 				}
-				if !policies && (name == "cors" || strings.EqualFold(strings.ReplaceAll(name, "_", ""), "typedPerFilterConfig")) {
+				if !policies && (name == "cors" ||
+					strings.EqualFold(strings.ReplaceAll(name, "_", ""), "typedPerFilterConfig")) {
 					delete(v, name)
 					continue
 				}
@@ -458,9 +488,10 @@ func (in *nativeInput) listeners(module string) (listeners []envoytest.Listener)
 	for i, routes := range in.routes {
 		native := in.rewired(routes, true)
 		listeners = append(listeners, envoytest.Listener{
-			Name:    in.listener("native", i),
-			Filters: []any{map[string]any{"name": in.filter, "typed_config": map[string]any{"@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"}}},
-			Extra:   map[string]any{"route_config": native},
+			Name: in.listener("native", i),
+			Filters: []any{map[string]any{"name": in.filter,
+				"typed_config": map[string]any{"@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"}}},
+			Extra: map[string]any{"route_config": native},
 		}, envoytest.Listener{
 			Name:    in.listener("ours", i),
 			Filters: []any{envoytest.Plugin{Module: module, Config: in.converted}.Filter()},
@@ -488,7 +519,8 @@ func (in *nativeInput) origins() (named, neighbours []string) {
 			*to = append(*to, origin)
 		}
 	}
-	for _, origin := range slices.Concat(more[in.name].origins, originInText.FindAllString(in.text, -1), originInText.FindAllString(in.converted, -1)) {
+	for _, origin := range slices.Concat(more[in.name].origins, originInText.FindAllString(in.text, -1),
+		originInText.FindAllString(in.converted, -1)) {
 		if !strings.Contains(origin, "nobody.invalid") && !strings.Contains(origin, "googleapis") {
 			add(&named, origin)
 		}
@@ -502,7 +534,8 @@ func (in *nativeInput) origins() (named, neighbours []string) {
 			continue
 		}
 		scheme := map[string]string{"http://": "https://", "https://": "http://"}[part[1]]
-		for _, neighbour := range []string{scheme + part[2] + part[3], part[1] + "sub." + part[2] + part[3], part[1] + "evil" + part[2] + part[3], part[1] + part[2] + ".evil.example", part[1] + part[2] + ":9999"} {
+		for _, neighbour := range []string{scheme + part[2] + part[3], part[1] + "sub." + part[2] + part[3],
+			part[1] + "evil" + part[2] + part[3], part[1] + part[2] + ".evil.example", part[1] + part[2] + ":9999"} {
 			if strings.Contains(neighbour, "://") {
 				add(&neighbours, neighbour)
 			}
@@ -611,7 +644,8 @@ func TestNative(t *testing.T) {
 	up := envoytest.NewUpstream(t)
 	up.Answer("plain", cases.Upstream{Headers: [][2]string{{"x-upstream", "1"}}})
 	up.Answer("cors", cases.Upstream{Headers: [][2]string{
-		{"x-upstream", "1"}, {"access-control-allow-origin", "https://upstream.test"}, {"access-control-allow-credentials", "true"},
+		{"x-upstream", "1"}, {"access-control-allow-origin", "https://upstream.test"},
+		{"access-control-allow-credentials", "true"},
 		{"access-control-expose-headers", "x-upstream"}, {"access-control-allow-methods", "PUT"},
 	}})
 	inputs := readNative(t)
@@ -726,8 +760,10 @@ func (c *comparison) dial(addr string) *envoytest.Conn {
 
 // asked are what preflights ask for where the origin is allowed.
 var asked = []struct{ method, names string }{
-	{"GET", ""}, {"PUT", "content-type"}, {"PATCH", ""}, {"DELETE", ""}, {"PURGE", ""}, {"patch", ""}, {"OPTIONS", ""}, {"UNKNOWN", ""},
-	{"GET", "content-type"}, {"GET", "authorization"}, {"GET", "x-unknown"}, {"GET", "x-trace,content-type"}, {"GET", "x-one"}, {"POST", "x-grpc-web,x-user-agent"},
+	{"GET", ""}, {"PUT", "content-type"}, {"PATCH", ""}, {"DELETE", ""}, {"PURGE", ""}, {"patch", ""}, {"OPTIONS", ""},
+	{"UNKNOWN", ""},
+	{"GET", "content-type"}, {"GET", "authorization"}, {"GET", "x-unknown"}, {"GET", "x-trace,content-type"},
+	{"GET", "x-one"}, {"POST", "x-grpc-web,x-user-agent"},
 }
 
 // fromOrigin asks for everything that a page of an origin can ask for.

@@ -46,7 +46,8 @@ func TestSpellings(t *testing.T) {
 		"port_value: 10000", "port_value: 0", "port_value: 10001", "port_value: 0",
 		"port_value: 10003", "port_value: "+port,
 		"build/cors.wasm", plugin(t, "").Module,
-	).Replace(configuration.ReplaceAllLiteralString(string(content), "value: '"+strings.ReplaceAll(spellings, "\n", " ")+"'\n"))
+	).Replace(configuration.ReplaceAllLiteralString(string(content),
+		"value: '"+strings.ReplaceAll(spellings, "\n", " ")+"'\n"))
 	if !strings.Contains(shipped, others) || !strings.Contains(shipped, "X-Admin") {
 		t.Fatal("envoy.yaml isn't written as this test expects it")
 	}
@@ -86,7 +87,8 @@ func TestSpellings(t *testing.T) {
 		{"host-upper-case-dot-port", "API.example.:10001", "/", api, api},
 		{"host-two-dots", "api.example..", "/", general, general},
 	} {
-		for _, setting := range []struct{ name, addr, want string }{{"shipped", addr, test.want}, {"normalize-path-alone", bare, test.alone}} {
+		for _, setting := range []struct{ name, addr, want string }{{"shipped", addr, test.want},
+			{"normalize-path-alone", bare, test.alone}} {
 			for _, request := range []cases.Request{fromSite, sitePreflight} {
 				request.Host, request.Path = test.host, test.path
 				method := "actual"
@@ -98,13 +100,15 @@ func TestSpellings(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					got := strings.Join(append(response.Values("access-control-expose-headers"), response.Values("access-control-allow-headers")...), ",")
+					got := strings.Join(append(response.Values("access-control-expose-headers"),
+						response.Values("access-control-allow-headers")...), ",")
 					// Envoy redirects before any filter, so that no page can follow.
 					if response.Status == 307 && len(cases.Lines(response.Headers)) == 0 {
 						got = redirect
 					}
 					if got != setting.want {
-						t.Errorf("%s %s: %s by status %d, want %s", test.host, test.path, got, response.Status, setting.want)
+						t.Errorf("%s %s: %s by status %d, want %s", test.host, test.path, got, response.Status,
+							setting.want)
 					}
 				})
 			}
@@ -120,11 +124,14 @@ func TestTrailingDot(t *testing.T) {
 			"strip_trailing_host_dot": strip,
 			"route_config": map[string]any{"virtual_hosts": []any{map[string]any{
 				"name": "api", "domains": []any{"api.example"},
-				"routes": []any{map[string]any{"match": map[string]any{"prefix": "/"}, "direct_response": map[string]any{"status": 200}}},
+				"routes": []any{map[string]any{"match": map[string]any{"prefix": "/"},
+					"direct_response": map[string]any{"status": 200}}},
 			}}},
 		}}
 	}
-	envoy := envoytest.Start(t, envoytest.Bootstrap{Listeners: []envoytest.Listener{listener("kept", false), listener("stripped", true)}}.String(), envoytest.Options{})
+	envoy := envoytest.Start(t,
+		envoytest.Bootstrap{Listeners: []envoytest.Listener{listener("kept", false),
+			listener("stripped", true)}}.String(), envoytest.Options{})
 	for name, status := range map[string]int{"kept": 404, "stripped": 200} {
 		request := fromSite
 		request.Host = "api.example."
@@ -132,7 +139,8 @@ func TestTrailingDot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if exposed := strings.Join(response.Values("access-control-expose-headers"), ","); exposed != "X-Api" || response.Status != status {
+		if exposed := strings.Join(response.Values("access-control-expose-headers"), ","); exposed != "X-Api" ||
+			response.Status != status {
 			t.Errorf("%s: status %d, want %d, by the policy of %s, want X-Api", name, response.Status, status, exposed)
 		}
 	}

@@ -52,7 +52,8 @@ func TestTables(t *testing.T) {
 					continue
 				}
 				t.Run(c.Name, func(t *testing.T) {
-					x, err := upstream.Exchange(protocol.send, envoy.Addr(t, listeners[c.Config]), c.Request, c.Upstream)
+					x, err := upstream.Exchange(protocol.send, envoy.Addr(t, listeners[c.Config]), c.Request,
+						c.Upstream)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -28,12 +28,15 @@ func TestFiles(t *testing.T) {
 		}
 		rejected, failed := stat("update_rejected"), stat("update_failure")
 		move(`{"allow_origins": ["no origin ` + version(n) + `"]}`)
-		envoytest.Eventually(t, recovery, "the bad policy to be refused", func() bool { return stat("update_rejected") == rejected+1 })
-		if line := `1:20 allow_origins[0]: "no origin ` + version(n) + `" contains white space`; !strings.Contains(p.Log(), line) {
+		envoytest.Eventually(t, recovery, "the bad policy to be refused",
+			func() bool { return stat("update_rejected") == rejected+1 })
+		if line := `1:20 allow_origins[0]: "no origin ` + version(n) +
+			`" contains white space`; !strings.Contains(p.Log(), line) {
 			t.Errorf("the log lacks %q", line)
 		}
 		replace(t, filepath.Join(dir, "cors.yaml"), "no: [YAML")
-		envoytest.Eventually(t, recovery, "the broken file to be refused", func() bool { return stat("update_failure") == failed+1 })
+		envoytest.Eventually(t, recovery, "the broken file to be refused",
+			func() bool { return stat("update_failure") == failed+1 })
 		load.remains(t, "api", n)
 	}
 	t.Logf("by files, in every worker after: %s", took)
@@ -56,12 +59,13 @@ func TestListeners(t *testing.T) {
 		replace(t, file, envoytest.JSON(map[string]any{"resources": []any{l}}))
 	}
 	move(document(1))
-	p := &proxy{node: "lds", listeners: []string{"lds"}, args: []string{"--drain-time-s", "2"}, bootstrap: envoytest.Bootstrap{Extra: map[string]any{
-		"node": map[string]any{"id": "lds", "cluster": "lds"},
-		"dynamic_resources": map[string]any{"lds_config": map[string]any{
-			"resource_api_version": "V3", "path_config_source": map[string]any{"path": file},
-		}},
-	}, Clusters: []any{cluster("upstream", newUpstream(t))}}.String()}
+	p := &proxy{node: "lds", listeners: []string{"lds"}, args: []string{"--drain-time-s", "2"},
+		bootstrap: envoytest.Bootstrap{Extra: map[string]any{
+			"node": map[string]any{"id": "lds", "cluster": "lds"},
+			"dynamic_resources": map[string]any{"lds_config": map[string]any{
+				"resource_api_version": "V3", "path_config_source": map[string]any{"path": file},
+			}},
+		}, Clusters: []any{cluster("upstream", newUpstream(t))}}.String()}
 	p.launch(t)
 	p.ready(t)
 	load := startLoad(t, []*proxy{p}, "lds")
@@ -74,7 +78,8 @@ func TestListeners(t *testing.T) {
 	envoytest.Eventually(t, recovery, "the bad policy to be refused", func() bool {
 		return p.Stats(t)["listener_manager.lds.update_rejected"] == 1
 	})
-	if line := "Error adding/updating listener(s) lds: Unable to create Wasm plugin cors"; !strings.Contains(p.Log(), line) {
+	if line := "Error adding/updating listener(s) lds: Unable to create Wasm plugin cors"; !strings.Contains(p.Log(),
+		line) {
 		t.Errorf("the log lacks %q", line)
 	}
 	load.remains(t, "lds", 4)
@@ -104,7 +109,8 @@ func example(tb testing.TB, dir, upstream string) (p *proxy, move func(policy st
 	_, port, _ := strings.Cut(upstream, ":")
 	bootstrap := substitute(tb, text["envoy.yaml"],
 		"deploy/envoy-ecds", dir, "port_value: 10001", "port_value: 0", "port_value: 10003", "port_value: "+port,
-		"    filter_chains:", "    stat_prefix: api\n    connection_balance_config: {exact_balance: {}}\n    filter_chains:")
+		"    filter_chains:",
+		"    stat_prefix: api\n    connection_balance_config: {exact_balance: {}}\n    filter_chains:")
 	resource := substitute(tb, text["cors.yaml"], "build/cors.wasm", module)
 	head, _, found := strings.Cut(resource, "value: |\n")
 	if !found {
@@ -113,7 +119,8 @@ func example(tb testing.TB, dir, upstream string) (p *proxy, move func(policy st
 	indent := regexp.MustCompile("(?m)^")
 	return &proxy{node: "example", bootstrap: bootstrap, listeners: []string{"api"}}, func(policy string) {
 		tb.Helper()
-		replace(tb, filepath.Join(dir, "cors.yaml"), head+"value: |\n"+indent.ReplaceAllString(policy, "          ")+"\n")
+		replace(tb, filepath.Join(dir, "cors.yaml"),
+			head+"value: |\n"+indent.ReplaceAllString(policy, "          ")+"\n")
 	}
 }
 

@@ -53,7 +53,8 @@ func startFleetOf(tb testing.TB, envoys int, interval, timeout time.Duration) *f
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &fleet{plugin: envoytest.Plugin{Module: module}, xds: newControlPlane(tb), source: newSource(tb), interval: interval, timeout: timeout}
+	f := &fleet{plugin: envoytest.Plugin{Module: module}, xds: newControlPlane(tb), source: newSource(tb),
+		interval: interval, timeout: timeout}
 	f.push(tb, document(1))
 	f.source.publish(document(1))
 	upstream := newUpstream(tb)
@@ -80,7 +81,8 @@ func (f *fleet) push(tb testing.TB, config string) {
 // bootstrap returns the configuration of one Envoy.
 func (f *fleet) bootstrap(node, upstream string) string {
 	plugin := f.plugin
-	plugin.Config = documentWith(1, fmt.Sprintf(`"policy_source": {"cluster": "policies", "path": "/cors.json", "interval": %q, "timeout": %q},
+	plugin.Config = documentWith(1,
+		fmt.Sprintf(`"policy_source": {"cluster": "policies", "path": "/cors.json", "interval": %q, "timeout": %q},
   `, f.interval, f.timeout), "")
 	discovery := map[string]any{"name": filterName, "config_discovery": map[string]any{
 		"type_urls": []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
@@ -191,7 +193,8 @@ func (p *proxy) checkWorkers(tb testing.TB) {
 	for _, listener := range p.listeners {
 		for worker := range workers {
 			name := fmt.Sprintf("listener.%s.worker_%d.downstream_cx_active", listener, worker)
-			if _, ok := stats[name]; !ok || stats["listener."+listener+".downstream_cx_active"] > 0 && stats[name] == 0 {
+			if _, ok := stats[name]; !ok || stats["listener."+listener+".downstream_cx_active"] > 0 &&
+				stats[name] == 0 {
 				tb.Errorf("%s: no connection in worker %d of listener %s", p.node, worker, listener)
 			}
 		}

@@ -87,7 +87,8 @@ func (l *load) check(tb testing.TB) {
 	if l.failed > 0 {
 		tb.Errorf("%d requests of %d failed:\n%s", l.failed, l.requests, strings.Join(l.failures, "\n"))
 	}
-	tb.Logf("%d requests, %d failed; %d more that were sent to an Envoy while it was down", l.requests-l.excused, l.failed, l.excused)
+	tb.Logf("%d requests, %d failed; %d more that were sent to an Envoy while it was down", l.requests-l.excused,
+		l.failed, l.excused)
 }
 
 // await waits until every client of a listener gets answers of a version, and
@@ -98,7 +99,8 @@ func (l *load) await(tb testing.TB, listener string, version int, envoys ...*pro
 		if c.listener != listener || len(envoys) > 0 && !slices.Contains(envoys, c.envoy) {
 			continue
 		}
-		envoytest.Eventually(tb, recovery, fmt.Sprintf("version %d of %s in every worker of %s", version, listener, c.envoy.node), func() bool {
+		envoytest.Eventually(tb, recovery, fmt.Sprintf("version %d of %s in every worker of %s", version, listener,
+			c.envoy.node), func() bool {
 			n, since := c.state()
 			if n == version && since.After(last) {
 				last = since

@@ -58,9 +58,11 @@ func credentials(n int) bool { return n%2 == 1 }
 // requests are what a client sends in turn: requests and preflights, to two policies.
 var requests = []cases.Request{
 	{Host: "any.example", Headers: [][2]string{{"origin", app}}},
-	{Host: "any.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app}, {"access-control-request-method", "GET"}}},
+	{Host: "any.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app},
+		{"access-control-request-method", "GET"}}},
 	{Host: "one.example", Headers: [][2]string{{"origin", app}}},
-	{Host: "one.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app}, {"access-control-request-method", "GET"}}},
+	{Host: "one.example", Method: "OPTIONS", Headers: [][2]string{{"origin", app},
+		{"access-control-request-method", "GET"}}},
 }
 
 // foreign is a page's origin that no version allows, but the upstream does. Without
@@ -90,7 +92,8 @@ func versionOf(request cases.Request, response *envoytest.Response) (int, error)
 	first, _, _ := strings.Cut(strings.TrimPrefix(value, prefix), ",")
 	n, err := strconv.Atoi(first)
 	if err != nil || response.Status != status {
-		return 0, fmt.Errorf("status %d and %s %q, which no version answers; body %q", response.Status, header, value, response.Body)
+		return 0, fmt.Errorf("status %d and %s %q, which no version answers; body %q", response.Status, header, value,
+			response.Body)
 	}
 	if got, want := envoytest.CORSLines(response), linesOf(request, n); !slices.Equal(got, want) {
 		return 0, fmt.Errorf("a mix of versions: got %q, version %d answers %q", got, n, want)
@@ -111,7 +114,8 @@ func linesOf(request cases.Request, n int) []string {
 			fmt.Sprintf("access-control-max-age: %d", n),
 			"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 	} else {
-		lines = append(lines, fmt.Sprintf("access-control-expose-headers: X-Version-%[1]d, X-Again-%[1]d", n), "vary: Origin")
+		lines = append(lines, fmt.Sprintf("access-control-expose-headers: X-Version-%[1]d, X-Again-%[1]d", n),
+			"vary: Origin")
 	}
 	slices.Sort(lines)
 	return lines

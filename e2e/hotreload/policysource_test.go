@@ -57,7 +57,8 @@ func TestBadDocuments(t *testing.T) {
 	load := startLoad(t, f.proxies, bySource)
 	n := 1
 	none := make([]map[string]uint64, len(f.proxies))
-	envoytest.Eventually(t, recovery, "all VMs to have the first document", func() bool { return f.counted(t, none, "updated", 1) })
+	envoytest.Eventually(t, recovery, "all VMs to have the first document",
+		func() bool { return f.counted(t, none, "updated", 1) })
 	for _, test := range []struct {
 		name    string
 		answer  http.HandlerFunc
@@ -67,31 +68,41 @@ func TestBadDocuments(t *testing.T) {
 		{"not JSON", body("<html>It works!</html>"), "refused", "policy_source: 1:1 configuration: unexpected '<'"},
 		{"bad policy", body(`{"policies": [
 			{"name": "one", "match": {"hosts": ["one.example"]}, "allow_origins": ["` + app + `"]},
-			{"name": "any", "allow_origins": ["` + app + `/"]}]}`), "refused", `policy_source: 3:38 policies[1].allow_origins[0]: "https://app.example/" has a path`},
+			{"name": "any", "allow_origins": ["` + app + `/"]}]}`), "refused",
+			`policy_source: 3:38 policies[1].allow_origins[0]: "https://app.example/" has a path`},
 		{"empty", body(""), "refused", "policy_source: 1:1 configuration: is empty"},
-		{"5 MB", body(document(90) + strings.Repeat(" ", 5_000_000)), "failed", "bytes, and may have 4194304; still serving 2 policies"},
-		{"500", failing(http.StatusInternalServerError, document(91)), "failed", "policy_source: status 500; still serving 2 policies"},
-		{"404", failing(http.StatusNotFound, document(92)), "failed", "policy_source: status 404; still serving 2 policies"},
+		{"5 MB", body(document(90) + strings.Repeat(" ", 5_000_000)), "failed",
+			"bytes, and may have 4194304; still serving 2 policies"},
+		{"500", failing(http.StatusInternalServerError, document(91)), "failed",
+			"policy_source: status 500; still serving 2 policies"},
+		{"404", failing(http.StatusNotFound, document(92)), "failed",
+			"policy_source: status 404; still serving 2 policies"},
 		{"slow", slow(document(93)), "failed", "policy_source: status 504; still serving 2 policies"}, // is what Envoy answers
-		{"cut off", cutOff(document(94)), "failed", "policy_source: no whole answer within 300ms; still serving 2 policies"},
-		{"cut off, chunked", cutOffChunked(document(95)), "failed", "policy_source: no whole answer within 300ms; still serving 2 policies"},
-		{"trickling", trickling(document(96)), "failed", "policy_source: no whole answer within 300ms; still serving 2 policies"},
+		{"cut off", cutOff(document(94)), "failed",
+			"policy_source: no whole answer within 300ms; still serving 2 policies"},
+		{"cut off, chunked", cutOffChunked(document(95)), "failed",
+			"policy_source: no whole answer within 300ms; still serving 2 policies"},
+		{"trickling", trickling(document(96)), "failed",
+			"policy_source: no whole answer within 300ms; still serving 2 policies"},
 	} {
 		before, lines := f.counts(t), f.linesSince(test.log, nil)
 		f.source.serve(test.answer)
 		envoytest.Eventually(t, recovery, test.name+": to be seen twice by all", func() bool {
-			return f.counted(t, before, test.counter, 2) && !slices.ContainsFunc(f.linesSince(test.log, lines), func(n int) bool { return n < pollers })
+			return f.counted(t, before, test.counter, 2) &&
+				!slices.ContainsFunc(f.linesSince(test.log, lines), func(n int) bool { return n < pollers })
 		})
 		load.remains(t, bySource, n)
 		for i, got := range f.linesSince(test.log, lines) {
 			if got != pollers {
-				t.Errorf("%s: %s: %d lines %q in the log, want one from each of %d VMs", test.name, f.proxies[i].node, got, test.log, pollers)
+				t.Errorf("%s: %s: %d lines %q in the log, want one from each of %d VMs", test.name, f.proxies[i].node,
+					got, test.log, pollers)
 			}
 		}
 		for i, after := range f.counts(t) {
 			for counter, count := range after {
 				if counter != test.counter && counter != "unchanged" && count != before[i][counter] {
-					t.Errorf("%s: %s: policy_source.%s has grown by %d", test.name, f.proxies[i].node, counter, count-before[i][counter])
+					t.Errorf("%s: %s: policy_source.%s has grown by %d", test.name, f.proxies[i].node, counter,
+						count-before[i][counter])
 				}
 			}
 		}
@@ -99,8 +110,10 @@ func TestBadDocuments(t *testing.T) {
 		start := time.Now()
 		before = f.counts(t)
 		f.source.publish(document(n))
-		t.Logf("%s: changes nothing; the next good document is in every worker after %s", test.name, load.await(t, bySource, n).Sub(start).Round(time.Millisecond))
-		envoytest.Eventually(t, recovery, "all VMs to have the next document", func() bool { return f.counted(t, before, "updated", 1) })
+		t.Logf("%s: changes nothing; the next good document is in every worker after %s", test.name,
+			load.await(t, bySource, n).Sub(start).Round(time.Millisecond))
+		envoytest.Eventually(t, recovery, "all VMs to have the next document",
+			func() bool { return f.counted(t, before, "updated", 1) })
 	}
 	if most := f.source.most(); most > len(f.proxies)*pollers {
 		t.Errorf("%d requests to the source at once, want at most one of each of %d VMs", most, len(f.proxies)*pollers)

@@ -19,7 +19,8 @@ func TestRestarts(t *testing.T) {
 	t.Log("the policy source")
 	before := f.counts(t)
 	f.source.stop()
-	envoytest.Eventually(t, recovery, "every worker to miss the source", func() bool { return f.counted(t, before, "failed", 2) })
+	envoytest.Eventually(t, recovery, "every worker to miss the source",
+		func() bool { return f.counted(t, before, "failed", 2) })
 	n++
 	f.push(t, document(n))
 	load.await(t, byXDS, n)

@@ -27,7 +27,8 @@ const (
 // soak".
 var (
 	soakSize    = flag.Float64("soak.size", 0.3, "the size of documents, as a `part` of the largest")
-	soakUpdates = flag.Float64("soak.updates", 0, "the number of updates, as a `part` of the whole; 0 for a few updates of one kind")
+	soakUpdates = flag.Float64("soak.updates", 0,
+		"the number of updates, as a `part` of the whole; 0 for a few updates of one kind")
 	soakPace    = flag.Duration("soak.pace", 0, "the least `time` from one update to the next")
 	soakLongest = flag.Duration("soak.longest", 0, "fail if a request takes a longer `time`; 0 for any")
 	soakFlood   = flag.Int("soak.flood", 500, "the `number` of denied preflights after each update")
@@ -104,7 +105,8 @@ func (s soak) run(t *testing.T) {
 	t.Logf("%d updates: %d MiB after the first %d, %d after the last %d, %d at most",
 		updates, first>>20, few, last>>20, few, slices.Max(resident)>>20)
 	if last > first+first/5 {
-		t.Errorf("Envoy has %d MiB, a fifth more than the %d after the first updates; after each, in MiB: %v", last>>20, first>>20, mebibytes(resident))
+		t.Errorf("Envoy has %d MiB, a fifth more than the %d after the first updates; after each, in MiB: %v", last>>20,
+			first>>20, mebibytes(resident))
 	}
 	longest := load.took.quantile(100)
 	t.Logf("requests meanwhile: p50 %s, p99 %s, p99.9 %s, longest %s",

@@ -42,7 +42,8 @@ func TestXDS(t *testing.T) {
 			refused[n.node] = true
 			// This is all that Envoy says. What the filter says is in Envoy's log.
 			if n.detail != "Unable to create Wasm plugin cors" || n.version != good {
-				t.Errorf("%s refuses with %q, and goes on with version %s; want version %s", n.node, n.detail, n.version, good)
+				t.Errorf("%s refuses with %q, and goes on with version %s; want version %s", n.node, n.detail,
+					n.version, good)
 			}
 		}
 		return len(refused) == len(f.proxies)
@@ -76,7 +77,8 @@ func (f *fleet) vms(tb testing.TB) (list []vms) {
 	tb.Helper()
 	for _, p := range f.proxies {
 		stats := p.Stats(tb)
-		list = append(list, vms{stats["wasm.envoy.wasm.runtime.v8.active"], stats["wasm.envoy.wasm.runtime.v8.created"]})
+		list = append(list, vms{stats["wasm.envoy.wasm.runtime.v8.active"],
+			stats["wasm.envoy.wasm.runtime.v8.created"]})
 	}
 	return list
 }

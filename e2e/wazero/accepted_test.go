@@ -28,7 +28,8 @@ func sibling(t *testing.T, module *wasmhost.Module, of *wasmhost.VM) *wasmhost.V
 func deniesAll(t *testing.T, vm *wasmhost.VM, root *wasmhost.Root, why string) {
 	t.Helper()
 	permissive := cases.Upstream{Headers: [][2]string{
-		{"Access-Control-Allow-Origin", "https://a.example"}, {"Access-Control-Allow-Credentials", "true"}, {"Access-Control-Expose-Headers", "X-Seen"},
+		{"Access-Control-Allow-Origin", "https://a.example"}, {"Access-Control-Allow-Credentials", "true"},
+		{"Access-Control-Expose-Headers", "X-Seen"},
 	}}
 	result := exchange(t, vm, root, actualA, permissive)
 	if got := cases.Lines(result.Headers); !result.Forwarded || !slices.Equal(got, []string{"vary: Origin"}) {
@@ -52,7 +53,8 @@ func deniesAll(t *testing.T, vm *wasmhost.VM, root *wasmhost.Root, why string) {
 // its configuration, but for those that are about the configuration's note.
 func configuring(root *wasmhost.Root) (creation, configuration []string) {
 	calls := slices.DeleteFunc(root.Calls(), func(call string) bool {
-		return strings.Contains(call, "shared ") || strings.HasPrefix(call, "property ") || strings.Contains(call, "started")
+		return strings.Contains(call, "shared ") || strings.HasPrefix(call, "property ") ||
+			strings.Contains(call, "started")
 	})
 	at := slices.Index(calls, "call proxy_on_configure")
 	return calls[1:at], calls[at+1:]
@@ -165,7 +167,8 @@ func TestDeathAfterAcceptance(t *testing.T) {
 			config := strings.Replace(policyA, "X-Seen", "X-Fault-"+way, 1)
 			serves(t, first, newRoot(t, first, config), "https://a.example")
 			worker := sibling(t, module, first)
-			if _, err := worker.NewRoot(config); err == nil || worker.Err() == nil || !strings.HasPrefix(err.Error(), "proxy_on_context_create: ") {
+			if _, err := worker.NewRoot(config); err == nil || worker.Err() == nil ||
+				!strings.HasPrefix(err.Error(), "proxy_on_context_create: ") {
 				t.Errorf("got %v, and the VM has %v", err, worker.Err())
 			}
 		})

@@ -79,7 +79,8 @@ func TestBoundManyLines(t *testing.T) {
 	root := newRoot(t, vm, policyA)
 	up := cases.Upstream{}
 	for i := range 1_000 {
-		up.Headers = append(up.Headers, [2]string{fmt.Sprintf("x-%d", i), "value"}, [2]string{"access-control-expose-headers", "x"})
+		up.Headers = append(up.Headers, [2]string{fmt.Sprintf("x-%d", i), "value"},
+			[2]string{"access-control-expose-headers", "x"})
 	}
 	flat(t, vm, 100, 32<<20, func(int) { exchange(t, vm, root, actualA, up) })
 }
@@ -96,10 +97,14 @@ func TestBoundTooLarge(t *testing.T) {
 		request cases.Request
 		up      cases.Upstream
 	}{
-		"origin":             {cases.Request{Headers: [][2]string{{"Origin", large}}}, cases.Upstream{Headers: [][2]string{evil}}},
-		"requested method":   {cases.Request{Method: "OPTIONS", Headers: [][2]string{{"Origin", "https://evil.example"}, {"Access-Control-Request-Method", large}}}, cases.Upstream{Headers: [][2]string{evil}}},
-		"an answer's header": {cases.Request{Headers: [][2]string{{"Origin", "https://evil.example"}}}, cases.Upstream{Headers: [][2]string{evil, {"X-Other", large}}}},
-		"vary":               {plain, cases.Upstream{Headers: [][2]string{{"Vary", large}}}},
+		"origin": {cases.Request{Headers: [][2]string{{"Origin", large}}},
+			cases.Upstream{Headers: [][2]string{evil}}},
+		"requested method": {cases.Request{Method: "OPTIONS",
+			Headers: [][2]string{{"Origin", "https://evil.example"}, {"Access-Control-Request-Method", large}}},
+			cases.Upstream{Headers: [][2]string{evil}}},
+		"an answer's header": {cases.Request{Headers: [][2]string{{"Origin", "https://evil.example"}}},
+			cases.Upstream{Headers: [][2]string{evil, {"X-Other", large}}}},
+		"vary": {plain, cases.Upstream{Headers: [][2]string{{"Vary", large}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result := exchange(t, vm, root, x.request, x.up)
@@ -127,11 +132,13 @@ func TestBoundTooLarge(t *testing.T) {
 func TestBoundDenials(t *testing.T) {
 	vm := newVM(t)
 	root := newRoot(t, vm, `{"allow_origins": ["https://a.example"], "allow_headers": ["X-A"]}`)
-	anything := newRoot(t, vm, `{"allow_origins": ["https://*.a.example"], "allow_methods": ["*"], "allow_headers": ["*"], "allow_credentials": true}`)
+	anything := newRoot(t, vm,
+		`{"allow_origins": ["https://*.a.example"], "allow_methods": ["*"], "allow_headers": ["*"], "allow_credentials": true}`)
 	names := strings.Repeat("x-a , ", 1_000)
 	flat(t, vm, 40_000, 32<<20, func(i int) {
 		n, to := fmt.Sprint(i), root
-		preflight := [][2]string{{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "GET"}, {"Access-Control-Request-Headers", "x-" + n}}
+		preflight := [][2]string{{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "GET"},
+			{"Access-Control-Request-Headers", "x-" + n}}
 		switch i % 5 {
 		case 0:
 			preflight[0][1] = "https://" + strings.Repeat("a.", 100) + n + ".example"
@@ -176,7 +183,8 @@ func TestBoundStreams(t *testing.T) {
 // leaves nothing of its question.
 func TestBoundFetches(t *testing.T) {
 	vm := newVM(t)
-	config := `{"policy_source": {"cluster": "policies"}, "policies": [` + strings.Replace(policyA, "{", `{"name": "a", `, 1) + `]}`
+	config := `{"policy_source": {"cluster": "policies"}, "policies": [` +
+		strings.Replace(policyA, "{", `{"name": "a", `, 1) + `]}`
 	flat(t, vm, 1_000, 32<<20, func(int) {
 		root := newRoot(t, vm, config)
 		for range 5 {
@@ -224,7 +232,8 @@ func TestBoundETag(t *testing.T) {
 				if asks != want {
 					t.Fatalf("fetch %d asks with %d bytes, want %d", i, len(asks), len(want))
 				}
-				if err := root.AnswerHTTPCall(call.Token, 200, [][2]string{{"etag", etag(i)}}, fmt.Sprintf(`{"allow_origins": ["https://n%d.example"]}`, i)); err != nil {
+				if err := root.AnswerHTTPCall(call.Token, 200, [][2]string{{"etag", etag(i)}},
+					fmt.Sprintf(`{"allow_origins": ["https://n%d.example"]}`, i)); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -242,7 +251,8 @@ func TestBoundPanics(t *testing.T) {
 		if i%2 == 1 {
 			fault = "origin twice"
 		}
-		result := exchange(t, vm, root, cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}, {"X-Fault", fault}}},
+		result := exchange(t, vm, root,
+			cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}, {"X-Fault", fault}}},
 			cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "*"}}})
 		if !result.Forwarded || allowedOrigin(result) != "" {
 			t.Fatalf("%s: %+v", fault, result)

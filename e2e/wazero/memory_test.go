@@ -76,7 +76,8 @@ func TestUpdatesMemory(t *testing.T) {
 						t.Fatalf("a denied preflight: %+v", result)
 					}
 				}
-				if result := exchange(t, vm, root, actualA, cases.Upstream{}); allowedOrigin(result) != "https://a.example" {
+				if result := exchange(t, vm, root, actualA,
+					cases.Upstream{}); allowedOrigin(result) != "https://a.example" {
 					t.Fatalf("after update %d: %+v", n, result)
 				}
 				if (n+1)%len(c.sizes) == 0 {
@@ -104,7 +105,8 @@ func byConfiguration(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.
 }
 
 // byRefusedConfiguration offers configurations that are refused beside one that serves.
-func byRefusedConfiguration(refused func(size, n int) string) func(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
+func byRefusedConfiguration(refused func(size, n int) string) func(t *testing.T, vm *wasmhost.VM) func(size,
+	n int) *wasmhost.Root {
 	return func(t *testing.T, vm *wasmhost.VM) func(size, n int) *wasmhost.Root {
 		t.Helper()
 		root := newRoot(t, vm, policyA)
@@ -251,7 +253,8 @@ func TestFloodMemory(t *testing.T) {
 					before = vm.MemorySize()
 				}
 			}
-			t.Logf("%.1f MiB after %d requests, %.1f after %d", float64(before)/(1<<20), first, float64(vm.MemorySize())/(1<<20), c.requests)
+			t.Logf("%.1f MiB after %d requests, %.1f after %d", float64(before)/(1<<20), first,
+				float64(vm.MemorySize())/(1<<20), c.requests)
 			const slack = 1 << 20 // the first cycle of the collector may be later; 21 bytes a request show
 			if after := vm.MemorySize(); after > before+slack {
 				t.Errorf("the VM has %d bytes after %d requests, and had %d after %d", after, c.requests, before, first)

@@ -31,7 +31,8 @@ var (
 	actualA  = cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}}}
 	actualB  = cases.Request{Headers: [][2]string{{"Origin", "https://b.example"}}}
 	allowedA = cases.Request{Method: "OPTIONS", Headers: [][2]string{
-		{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "PUT"}, {"Access-Control-Request-Headers", "x-a"},
+		{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "PUT"},
+		{"Access-Control-Request-Headers", "x-a"},
 	}}
 	rejectedA = cases.Request{Method: "OPTIONS", Headers: [][2]string{
 		{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "DELETE"},
@@ -83,7 +84,8 @@ var exactCalls = []struct {
 	config:  policyA,
 	request: actualA,
 	up: cases.Upstream{Headers: [][2]string{
-		{"Access-Control-Allow-Origin", "*"}, {"Access-Control-Expose-Headers", "X-Seen"}, {"Access-Control-Max-Age", "5"}, {"Vary", "Accept, Origin"},
+		{"Access-Control-Allow-Origin", "*"}, {"Access-Control-Expose-Headers", "X-Seen"},
+		{"Access-Control-Max-Age", "5"}, {"Vary", "Accept, Origin"},
 	}},
 	calls: []string{
 		"call proxy_on_context_create",
@@ -133,9 +135,10 @@ var exactCalls = []struct {
 	},
 	allocations: 3,
 }, {
-	name:    "post with a body",
-	config:  policyA,
-	request: cases.Request{Method: "POST", Headers: [][2]string{{"Origin", "https://evil.example"}, {"Transfer-Encoding", "chunked"}}},
+	name:   "post with a body",
+	config: policyA,
+	request: cases.Request{Method: "POST", Headers: [][2]string{{"Origin", "https://evil.example"},
+		{"Transfer-Encoding", "chunked"}}},
 	calls: []string{
 		"call proxy_on_context_create",
 		"call proxy_on_request_headers",
@@ -193,7 +196,8 @@ var exactCalls = []struct {
 	name:    "policies by route, host and path",
 	config:  `{"policies": [{"name": "b", "match": {"routes": ["r"], "hosts": ["b.test"], "paths": [{"prefix": "/b"}]}, "allow_origins": ["https://b.example"]}]}`,
 	request: cases.Request{Host: "b.test", Path: "/b/c", Headers: [][2]string{{"Origin", "https://b.example"}}},
-	up:      cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "https://b.example"}, {"Vary", "Origin"}}},
+	up: cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "https://b.example"},
+		{"Vary", "Origin"}}},
 	calls: []string{
 		"call proxy_on_context_create",
 		"call proxy_on_request_headers",
@@ -288,7 +292,8 @@ func newRoot(t *testing.T, vm *wasmhost.VM, config string) *wasmhost.Root {
 	return root
 }
 
-func exchange(t *testing.T, vm *wasmhost.VM, root *wasmhost.Root, request cases.Request, up cases.Upstream) wasmhost.Result {
+func exchange(t *testing.T, vm *wasmhost.VM, root *wasmhost.Root, request cases.Request,
+	up cases.Upstream) wasmhost.Result {
 	t.Helper()
 	result, err := vm.Exchange(root, request, up)
 	if err != nil {
@@ -427,7 +432,8 @@ func TestStartLog(t *testing.T) {
 // them from the next request on.
 func TestPolicySource(t *testing.T) {
 	vm := newVM(t)
-	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies", "path": "/cors.json", "authority": "policies.internal", "interval": "10s", "timeout": "2s"}}`)
+	root := newRoot(t, vm,
+		`{"policy_source": {"cluster": "policies", "path": "/cors.json", "authority": "policies.internal", "interval": "10s", "timeout": "2s"}}`)
 	if period := root.TickPeriod(); period <= 0 || period > time.Second {
 		t.Errorf("the first fetch is in %s", period)
 	}
@@ -443,7 +449,8 @@ func TestPolicySource(t *testing.T) {
 	if len(calls) != 1 || calls[0].Cluster != "policies" || calls[0].Timeout != 2*time.Second || calls[0].Body != "" {
 		t.Fatalf("fetches: %+v", calls)
 	}
-	want := [][2]string{{":method", "GET"}, {":path", "/cors.json"}, {":authority", "policies.internal"}, {":scheme", "http"}, {"accept", "application/json"}, {"user-agent", "proxy-wasm-cors"}}
+	want := [][2]string{{":method", "GET"}, {":path", "/cors.json"}, {":authority", "policies.internal"},
+		{":scheme", "http"}, {"accept", "application/json"}, {"user-agent", "proxy-wasm-cors"}}
 	if diff := cmp.Diff(want, calls[0].Headers); diff != "" {
 		t.Error(diff)
 	}
@@ -453,7 +460,8 @@ func TestPolicySource(t *testing.T) {
 	}
 	serves(t, vm, root, "https://a.example")
 	// What came in the arena is gone with the next callback.
-	exchange(t, vm, root, cases.Request{Headers: [][2]string{{"Origin", strings.Repeat("x", 60_000)}}}, cases.Upstream{})
+	exchange(t, vm, root, cases.Request{Headers: [][2]string{{"Origin", strings.Repeat("x", 60_000)}}},
+		cases.Upstream{})
 	serves(t, vm, root, "https://a.example")
 	if period := root.TickPeriod(); period < 9*time.Second || period > 11*time.Second {
 		t.Errorf("the next fetch is in %s", period)
@@ -486,7 +494,8 @@ func TestPolicySource(t *testing.T) {
 	if err := root.Delete(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := vm.Call("proxy_on_http_call_response", uint64(root.ID()), uint64(calls[0].Token), 0, 0, 0); err != nil {
+	if _, err := vm.Call("proxy_on_http_call_response", uint64(root.ID()), uint64(calls[0].Token), 0, 0,
+		0); err != nil {
 		t.Fatal(err)
 	}
 	serves(t, vm, newRoot(t, vm, policyB), "https://b.example")
@@ -496,14 +505,16 @@ func TestPolicySource(t *testing.T) {
 // page may read its answer; what comes after is served as ever. The module is built
 // with faults in it, because none is known.
 func TestPanics(t *testing.T) {
-	for _, at := range []string{"origin", "access-control-request-method", "access-control-allow-origin", "access-control-expose-headers", "vary"} {
+	for _, at := range []string{"origin", "access-control-request-method", "access-control-allow-origin",
+		"access-control-expose-headers", "vary"} {
 		t.Run(at, func(t *testing.T) {
 			_, vm := newFaultyVM(t)
 			root := newRoot(t, vm, policyA)
 			request := cases.Request{Headers: [][2]string{{"Origin", "https://a.example"}, {"X-Fault", at}}}
 			permissive := cases.Upstream{}
 			if at == "origin" || at == "access-control-request-method" {
-				permissive.Headers = [][2]string{{"Access-Control-Allow-Origin", "*"}, {"Access-Control-Allow-Credentials", "true"}}
+				permissive.Headers = [][2]string{{"Access-Control-Allow-Origin", "*"},
+					{"Access-Control-Allow-Credentials", "true"}}
 			}
 			for range 2 {
 				result := exchange(t, vm, root, request, permissive)
@@ -755,7 +766,8 @@ func TestHostile(t *testing.T) {
 		root := newRoot(t, vm, config)
 		logged := len(vm.Logs())
 		for name, value := range values {
-			for _, hostile := range []string{"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network", ":path", ":authority"} {
+			for _, hostile := range []string{"Origin", "Access-Control-Request-Method",
+				"Access-Control-Request-Headers", "Access-Control-Request-Private-Network", ":path", ":authority"} {
 				for _, method := range []string{"GET", "OPTIONS", long} {
 					request := cases.Request{Method: method}
 					switch hostile {
@@ -764,14 +776,17 @@ func TestHostile(t *testing.T) {
 					case ":authority":
 						request.Host = value
 					}
-					for _, h := range [][2]string{{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "PUT"}, {"Access-Control-Request-Headers", "x-a"}, {"Access-Control-Request-Private-Network", "true"}} {
+					for _, h := range [][2]string{{"Origin", "https://a.example"},
+						{"Access-Control-Request-Method", "PUT"}, {"Access-Control-Request-Headers", "x-a"},
+						{"Access-Control-Request-Private-Network", "true"}} {
 						if h[0] == hostile {
 							h[1] = value
 						}
 						request.Headers = append(request.Headers, h)
 					}
 					up := cases.Upstream{Headers: [][2]string{
-						{"Vary", value}, {"Access-Control-Allow-Origin", value}, {"Access-Control-Max-Age", value}, {"X-Other", value},
+						{"Vary", value}, {"Access-Control-Allow-Origin", value}, {"Access-Control-Max-Age", value},
+						{"X-Other", value},
 					}}
 					result, err := vm.Exchange(root, request, up)
 					if err != nil {

@@ -53,7 +53,8 @@ func TestExchange(t *testing.T) {
 				{"A-1", "1"}, {"A-Empty", ""}, {"A-Blank", " \t x\ty "}, {"A-1", "2"}, {"Accept", "1"}, {"Accept", "2"},
 			}},
 			answer: cases.Upstream{Status: 201, Headers: [][2]string{
-				{"Vary", "B"}, {"Access-Control-Allow-Origin", "*"}, {"Vary", "A"}, {"access-control-allow-origin", "*"},
+				{"Vary", "B"}, {"Access-Control-Allow-Origin", "*"}, {"Vary", "A"},
+				{"access-control-allow-origin", "*"},
 			}},
 			status: 201, body: "upstream\n",
 			// The headers that Envoy knows it joins itself, whichever side sent them.
@@ -83,9 +84,11 @@ func TestExchange(t *testing.T) {
 			received: []Received{{"GET", "/", "api.example", nil}},
 		},
 		{
-			name: "a long header", req: cases.Request{Headers: [][2]string{{"A-Long", strings.Repeat("\u00e9", 20_000)}}},
+			name:   "a long header",
+			req:    cases.Request{Headers: [][2]string{{"A-Long", strings.Repeat("\u00e9", 20_000)}}},
 			status: 200, body: "upstream\n", lines: []string{"vary: Added"},
-			received: []Received{{"GET", "/", "api.example", [][2]string{{"a-long", strings.Repeat("\u00e9", 20_000)}}}},
+			received: []Received{{"GET", "/", "api.example",
+				[][2]string{{"a-long", strings.Repeat("\u00e9", 20_000)}}}},
 		},
 		{
 			name: "a route by name", req: cases.Request{Route: "teapot"},
@@ -115,7 +118,8 @@ func TestExchange(t *testing.T) {
 					t.Errorf("header lines (-want +got):\n%s", diff)
 				}
 				for i := range got.Received {
-					got.Received[i].Headers = slices.DeleteFunc(got.Received[i].Headers, func(h [2]string) bool { return h[0][0] != 'a' })
+					got.Received[i].Headers = slices.DeleteFunc(got.Received[i].Headers,
+						func(h [2]string) bool { return h[0][0] != 'a' })
 					if len(got.Received[i].Headers) == 0 {
 						got.Received[i].Headers = nil
 					}
@@ -163,7 +167,8 @@ func TestWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The key and its answer are the example of RFC 6455, section 1.3.
-	if want := []string{"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}; resp.Status != 101 || !slices.Equal(resp.Values("Sec-WebSocket-Accept"), want) {
+	if want := []string{"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}; resp.Status != 101 ||
+		!slices.Equal(resp.Values("Sec-WebSocket-Accept"), want) {
 		t.Fatalf("got %d %q", resp.Status, resp.Headers)
 	}
 	if _, err := io.WriteString(conn, "\x00\xffbytes"); err != nil {
@@ -177,7 +182,8 @@ func TestWebSocket(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	// YAML, with an admin port that must not be bound, and a field that does not exist.
-	envoy := Launch(t, "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}\nno_such_field: 1\n", Options{})
+	envoy := Launch(t, "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}\nno_such_field: 1\n",
+		Options{})
 	if code := envoy.WaitExit(t); code == 0 || !strings.Contains(envoy.Log(), "no_such_field") {
 		t.Errorf("Envoy exited with code %d; its log:\n%s", code, envoy.Log())
 	}

@@ -318,7 +318,9 @@ func (s *Stream) requestProperty(name string) (string, bool) {
 	if header, ok := strings.CutPrefix(name, "headers."); ok {
 		return s.request.get(header)
 	}
-	pseudo := map[string]string{"path": ":path", "url_path": ":path", "host": ":authority", "scheme": ":scheme", "method": ":method"}
+	pseudo := map[string]string{
+		"path": ":path", "url_path": ":path", "host": ":authority", "scheme": ":scheme", "method": ":method",
+	}
 	value, found := s.request.get(pseudo[name])
 	if name == "url_path" {
 		value, _, _ = strings.Cut(value, "?")

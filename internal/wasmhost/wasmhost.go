@@ -61,7 +61,8 @@ func Compile(path string) (*Module, error) {
 		return nil, err
 	}
 	ctx := context.Background()
-	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache).WithMemoryLimitPages(memoryPages))}
+	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx,
+		wazero.NewRuntimeConfig().WithCompilationCache(cache).WithMemoryLimitPages(memoryPages))}
 	for module, functions := range hostModules() {
 		builder := m.runtime.NewHostModuleBuilder(module)
 		for name, f := range functions {

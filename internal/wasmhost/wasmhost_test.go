@@ -116,11 +116,14 @@ func TestEnvoy(t *testing.T) {
 		status:  200,
 		details: "via_upstream",
 	}, {
-		name:          "properties of a named route",
-		route:         "r1",
-		onRequest:     commands("property|xds.route_name", "property|request.path", "property|request.host", "property|request.foo", "property|foo"),
-		onResponse:    commands("property|xds.route_name", "property|request.path"),
-		onRequestSaid: []string{`property|xds.route_name -> 0 "r1"`, `property|request.path -> 0 "/p?q"`, `property|request.host -> 0 "api.example"`, `property|request.foo -> 1 "" nothing written`, `property|foo -> 1 "" nothing written`},
+		name:  "properties of a named route",
+		route: "r1",
+		onRequest: commands("property|xds.route_name", "property|request.path", "property|request.host",
+			"property|request.foo", "property|foo"),
+		onResponse: commands("property|xds.route_name", "property|request.path"),
+		onRequestSaid: []string{`property|xds.route_name -> 0 "r1"`, `property|request.path -> 0 "/p?q"`,
+			`property|request.host -> 0 "api.example"`, `property|request.foo -> 1 "" nothing written`,
+			`property|foo -> 1 "" nothing written`},
 		onResponseSaid: []string{
 			`property|xds.route_name -> 0 "r1"`,
 			`property|request.path -> 1 "" nothing written`,
@@ -161,20 +164,23 @@ func TestEnvoy(t *testing.T) {
 		},
 		status: 201,
 		answer: [][2]string{
-			{"vary", "A,B,Origin"}, {"empty", ""}, {"access-control-allow-origin", "q"}, {"set-cookie", "1"}, {"set-cookie", "2"},
+			{"vary", "A,B,Origin"}, {"empty", ""}, {"access-control-allow-origin", "q"}, {"set-cookie", "1"},
+			{"set-cookie", "2"},
 			{"x-f", "n"}, {"x-n", "1"}, {"x-n", "2"}, {"x-m", "9"}, {"x-e", ""},
 		},
 		details: "via_upstream",
 	}, {
-		name:           "all response headers set",
-		onResponse:     commands("set|2|:status|201|vary|Q|vary|R|x|y|x|z", "pairs|2"),
-		onResponseSaid: []string{`set|2|:status|201|vary|Q|vary|R|x|y|x|z -> 0 ""`, `pairs|2 -> 0 ":status: 201\nvary: Q,R\nx: y\nx: z"`},
-		status:         201,
-		answer:         [][2]string{{"vary", "Q,R"}, {"x", "y"}, {"x", "z"}},
-		details:        "via_upstream",
+		name:       "all response headers set",
+		onResponse: commands("set|2|:status|201|vary|Q|vary|R|x|y|x|z", "pairs|2"),
+		onResponseSaid: []string{`set|2|:status|201|vary|Q|vary|R|x|y|x|z -> 0 ""`,
+			`pairs|2 -> 0 ":status: 201\nvary: Q,R\nx: y\nx: z"`},
+		status:  201,
+		answer:  [][2]string{{"vary", "Q,R"}, {"x", "y"}, {"x", "z"}},
+		details: "via_upstream",
 	}, {
-		name:       "an answer passes the response callback",
-		onRequest:  commands("reply|403|a b\tc|x-a|1|content-length|7|x-a|2|vary|Origin|Vary|Q", "get|0|:path", "say|after"),
+		name: "an answer passes the response callback",
+		onRequest: commands("reply|403|a b\tc|x-a|1|content-length|7|x-a|2|vary|Origin|Vary|Q", "get|0|:path",
+			"say|after"),
 		onResponse: commands("pairs|2", "get|0|:path", "property|request.path", "add|2|vary|Late", "replace|2|x-a|3"),
 		onRequestSaid: []string{
 			"reply|403|a b\tc|x-a|1|content-length|7|x-a|2|vary|Origin|Vary|Q -> 0 \"\"",
@@ -226,7 +232,8 @@ func TestEnvoy(t *testing.T) {
 			result := s.Result()
 			id := fmt.Sprint(s.ID())
 			want := slices.Concat(
-				[]string{"context " + id + " of 1", fmt.Sprintf("request %s %d 1", id, len(s.request.lines))}, test.onRequestSaid,
+				[]string{"context " + id + " of 1", fmt.Sprintf("request %s %d 1", id, len(s.request.lines))},
+				test.onRequestSaid,
 				[]string{"response " + id}, test.onResponseSaid,
 				[]string{"log " + id, "done " + id, "delete " + id})
 			got := said(result.Calls)
@@ -238,8 +245,10 @@ func TestEnvoy(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
-			if result.Status != test.status || result.Details != test.details || !slices.Equal(result.Headers, test.answer) {
-				t.Errorf("got %d %v %s, want %d %v %s", result.Status, result.Headers, result.Details, test.status, test.answer, test.details)
+			if result.Status != test.status || result.Details != test.details ||
+				!slices.Equal(result.Headers, test.answer) {
+				t.Errorf("got %d %v %s, want %d %v %s", result.Status, result.Headers, result.Details, test.status,
+					test.answer, test.details)
 			}
 		})
 	}
@@ -285,7 +294,8 @@ func TestEnvoyRoots(t *testing.T) {
 	c := newRoot(t, vm, "buffer|7|0|6;property|plugin_name;property|xds.route_name;tick|1500//say|c")
 	want = []string{
 		"context 3 of 0",
-		`buffer|7|0|6 -> 0 "buffer"`, `property|plugin_name -> 0 "" pointer 0`, `property|xds.route_name -> 1 "" nothing written`, `tick|1500 -> 0 ""`,
+		`buffer|7|0|6 -> 0 "buffer"`, `property|plugin_name -> 0 "" pointer 0`,
+		`property|xds.route_name -> 1 "" nothing written`, `tick|1500 -> 0 ""`,
 		"start 3 0", fmt.Sprintf("configure 3 %d", len(c.configuration)), `say|c -> 0 ""`,
 	}
 	if diff := cmp.Diff(want, said(c.Calls())); diff != "" || c.TickPeriod() != 1500*time.Millisecond {
@@ -347,7 +357,8 @@ func TestCalls(t *testing.T) {
 	if result.Allocations != 5 {
 		t.Errorf("%d allocations, want those for four values and the pairs", result.Allocations)
 	}
-	result, err = vm.Exchange(root, cases.Request{Headers: [][2]string{{"on-request", "reply|204|why|a|1|b|2"}}}, cases.Upstream{})
+	result, err = vm.Exchange(root, cases.Request{Headers: [][2]string{{"on-request", "reply|204|why|a|1|b|2"}}},
+		cases.Upstream{})
 	if err != nil || result.Forwarded || !slices.Contains(result.Calls, "reply 204 details=why headers=[a: 1, b: 2]") {
 		t.Errorf("answer: %+v, %v", result, err)
 	}
@@ -358,7 +369,8 @@ func TestClientGone(t *testing.T) {
 	vm := newVM(t)
 	root := newRoot(t, vm, "")
 	for _, step := range []string{"before the request", "after the request", "while paused"} {
-		s := root.Begin(cases.Request{Headers: [][2]string{{"on-request", map[bool]string{true: "pause"}[step == "while paused"]}}})
+		s := root.Begin(cases.Request{Headers: [][2]string{{"on-request",
+			map[bool]string{true: "pause"}[step == "while paused"]}}})
 		want := []string{fmt.Sprintf("context %d of 1", s.ID())}
 		if step != "before the request" {
 			if err := s.Request(); err != nil {
@@ -409,7 +421,8 @@ func TestDeath(t *testing.T) {
 			if !strings.Contains(err.Error(), why) {
 				t.Errorf("%q is not in %v", why, err)
 			}
-			if _, err := vm.Exchange(root, cases.Request{}, cases.Upstream{}); err == nil || !strings.Contains(err.Error(), "dead") {
+			if _, err := vm.Exchange(root, cases.Request{}, cases.Upstream{}); err == nil ||
+				!strings.Contains(err.Error(), "dead") {
 				t.Errorf("the dead VM answers: %v", err)
 			}
 			// Another one of the same module is none the worse.
@@ -456,7 +469,8 @@ func TestHTTPCall(t *testing.T) {
 	if got := root.TickPeriod(); got != 1500*time.Millisecond {
 		t.Errorf("tick period: %v", got)
 	}
-	want := []HTTPCall{{Token: 1, Cluster: "policies", Headers: [][2]string{{":method", "GET"}, {":path", "/p"}, {":authority", "a"}}, Timeout: time.Second}}
+	want := []HTTPCall{{Token: 1, Cluster: "policies",
+		Headers: [][2]string{{":method", "GET"}, {":path", "/p"}, {":authority", "a"}}, Timeout: time.Second}}
 	if diff := cmp.Diff(want, root.HTTPCalls()); diff != "" {
 		t.Error(diff)
 	}
@@ -464,7 +478,8 @@ func TestHTTPCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := said(root.Calls())
-	wantSaid := []string{"tick 1", "answer 1 1 2 4 0", `pairs|6 -> 0 ":status: 304\netag: x"`, `buffer|4|0|99 -> 0 "body"`}
+	wantSaid := []string{"tick 1", "answer 1 1 2 4 0", `pairs|6 -> 0 ":status: 304\netag: x"`,
+		`buffer|4|0|99 -> 0 "body"`}
 	if diff := cmp.Diff(wantSaid, got[max(0, len(got)-len(wantSaid)):]); diff != "" {
 		t.Error(diff)
 	}

@@ -53,11 +53,13 @@ func (b build) run() error {
 	}
 	// No path of this machine and nothing of the work tree's state: whoever builds
 	// the same source gets the same bytes.
-	cmd := exec.Command("go", "-C", folder, "build", "-buildmode=c-shared", "-overlay", overlay, "-trimpath", "-buildvcs=false",
-		"-tags", b.tags, "-ldflags", fmt.Sprintf("-s -w -X main.version=%s -X main.revision=%s", b.version, b.revision), "-o", output, ".")
+	cmd := exec.Command("go", "-C", folder, "build", "-buildmode=c-shared", "-overlay", overlay,
+		"-trimpath", "-buildvcs=false", "-tags", b.tags, "-o", output,
+		"-ldflags", fmt.Sprintf("-s -w -X main.version=%s -X main.revision=%s", b.version, b.revision), ".")
 	// Neither what GOFLAGS has for the machine's other builds: -race and -mod=vendor fail,
 	// -gcflags changes the bytes. It can't be empty, for then go env's file counts.
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly", "GOWASM=", "GOEXPERIMENT=")
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly",
+		"GOWASM=", "GOEXPERIMENT=")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
@@ -116,7 +118,8 @@ func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *siz
 // differently needs a look: an import that stays would end VMs only under load.
 func withoutPolling(source string) (string, error) {
 	if n := strings.Count(source, imported); n != 1 || strings.Count(source, "func poll_oneoff(") != 1 {
-		return "", fmt.Errorf("declares poll_oneoff %d times in the known form, and should once; read what this version of Go does, and mend tools/module", n)
+		return "", fmt.Errorf("declares poll_oneoff %d times in the known form, and should once; "+
+			"read what this version of Go does, and mend tools/module", n)
 	}
 	return strings.Replace(source, imported, defined, 1), nil
 }

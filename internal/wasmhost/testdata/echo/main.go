@@ -52,7 +52,8 @@ func hostProperty(p unsafe.Pointer, n uint32, out, size unsafe.Pointer) uint32
 func hostBuffer(t, start, length uint32, out, size unsafe.Pointer) uint32
 
 //go:wasmimport env proxy_send_local_response
-func hostReply(status uint32, d unsafe.Pointer, dn uint32, b unsafe.Pointer, bn uint32, h unsafe.Pointer, hn, grpc uint32) uint32
+func hostReply(status uint32, d unsafe.Pointer, dn uint32, b unsafe.Pointer, bn uint32, h unsafe.Pointer, hn,
+	grpc uint32) uint32
 
 //go:wasmimport env proxy_define_metric
 func hostDefine(kind uint32, p unsafe.Pointer, n uint32, id unsafe.Pointer) uint32
@@ -67,7 +68,8 @@ func hostContext(id uint32) uint32
 func hostTick(ms uint32) uint32
 
 //go:wasmimport env proxy_http_call
-func hostCall(c unsafe.Pointer, cn uint32, h unsafe.Pointer, hn uint32, b unsafe.Pointer, bn uint32, t unsafe.Pointer, tn, ms uint32, token unsafe.Pointer) uint32
+func hostCall(c unsafe.Pointer, cn uint32, h unsafe.Pointer, hn uint32, b unsafe.Pointer, bn uint32, t unsafe.Pointer,
+	tn, ms uint32, token unsafe.Pointer) uint32
 
 // kept holds what the host asked memory for, until the callback that caused it
 // has returned.
