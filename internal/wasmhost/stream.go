@@ -153,7 +153,6 @@ type Stream struct {
 	created, logging, ended   bool
 	reply                     *reply
 	result                    Result
-	allocations               int
 }
 
 // A reply is an answer that the module asked to be sent.
@@ -246,7 +245,7 @@ func (s *Stream) End() error {
 // Result returns what the exchange came to so far.
 func (s *Stream) Result() Result {
 	r := s.result
-	r.Calls, r.Allocations = s.Calls(), s.allocations
+	r.Calls = s.Calls()
 	return r
 }
 
@@ -272,7 +271,7 @@ func (s *Stream) create() error {
 func (s *Stream) enter(name string, arguments ...uint64) (uint64, error) {
 	before := s.vm.allocations
 	result, err := s.vm.enter(&s.scope, name, 0, append([]uint64{uint64(s.id)}, arguments...)...)
-	s.allocations += s.vm.allocations - before
+	s.result.Allocations += s.vm.allocations - before
 	return result, err
 }
 

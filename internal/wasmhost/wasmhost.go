@@ -217,10 +217,6 @@ func (vm *VM) MemorySize() uint32 { return vm.module.Memory().Size() }
 // Allocations returns how often the host has called proxy_on_memory_allocate.
 func (vm *VM) Allocations() int { return vm.allocations }
 
-// Calls returns what happened outside of any root or stream: in _initialize and
-// in [VM.Call].
-func (vm *VM) Calls() []string { return vm.own.Calls() }
-
 // Call calls an export with these arguments, whatever Envoy would do. There is
 // no stream in it, and no configuration. A function without result returns 0.
 func (vm *VM) Call(name string, arguments ...uint64) (uint64, error) {
