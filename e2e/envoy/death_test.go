@@ -67,6 +67,103 @@ var deliveries = []delivery{{
 	},
 }}
 
+// A faultyEnvoy runs the faulty filter, whose configuration comes by a delivery.
+type faultyEnvoy struct {
+	*envoytest.Envoy
+	by       delivery
+	plugin   envoytest.Plugin
+	file     string // of the delivery
+	upstream *envoytest.Upstream
+	addr     string
+}
+
+// startFaulty starts an Envoy on a first configuration.
+func startFaulty(t *testing.T, by delivery, plugin envoytest.Plugin, config string) *faultyEnvoy {
+	t.Helper()
+	e := &faultyEnvoy{
+		by: by, plugin: plugin, file: filepath.Join(t.TempDir(), "resource.json"), upstream: envoytest.NewUpstream(t),
+	}
+	bootstrap := by.bootstrap(e.file)
+	bootstrap.Upstream = e.upstream.Addr()
+	if bootstrap.Extra == nil {
+		bootstrap.Extra = map[string]any{}
+	}
+	bootstrap.Extra["node"] = map[string]any{"id": "test", "cluster": "test"}
+	e.move(t, config)
+	e.Envoy = envoytest.Start(t, bootstrap.String(), envoytest.Options{Concurrency: 2})
+	e.addr = e.Addr(t, "main")
+	return e
+}
+
+// move delivers a configuration.
+func (e *faultyEnvoy) move(t *testing.T, config string) {
+	t.Helper()
+	e.plugin.Config = config
+	text := envoytest.JSON(map[string]any{"resources": []any{e.by.resource(e.plugin)}})
+	if err := os.WriteFile(e.file+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(e.file+".new", e.file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exchange sends a request. One from elsewhere whose answer a page could read is one
+// that went by the filter.
+func (e *faultyEnvoy) exchange(t *testing.T, request cases.Request) envoytest.Exchange {
+	t.Helper()
+	x, err := e.upstream.Exchange(envoytest.HTTP1, e.addr, request, permissive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := x.Response.Values("access-control-allow-origin")
+	if slices.Contains(got, "https://evil.test") {
+		t.Fatalf("the upstream's own word stands: %q, status %d", got, x.Response.Status)
+	}
+	return x
+}
+
+// serves tells whether every worker serves the n-th configuration, see appConfig.
+func (e *faultyEnvoy) serves(t *testing.T, n int) bool {
+	t.Helper()
+	origin := fmt.Sprintf("https://app-%d.example", n)
+	return everyWorker(func() bool {
+		x := e.exchange(t, cases.Request{Headers: [][2]string{{"origin", origin}}})
+		return x.Response.Status == 200 &&
+			slices.Equal(x.Response.Values("access-control-allow-origin"), []string{origin})
+	})
+}
+
+// fate is what becomes of a request from elsewhere, and of a preflight from the origin
+// that every configuration allows: an answer of a worker that has failed differs from
+// any before.
+func (e *faultyEnvoy) fate(t *testing.T) string {
+	t.Helper()
+	preflight := cases.Request{Method: "OPTIONS", Headers: [][2]string{
+		{"origin", "https://always.example"}, {"access-control-request-method", "GET"},
+	}}
+	actual, asked := e.exchange(t, fromElsewhere), e.exchange(t, preflight)
+	return fmt.Sprintf("%d %q, preflight %d, forwarded %t", actual.Response.Status,
+		cases.Lines(actual.Response.Headers), asked.Response.Status, len(asked.Received) > 0)
+}
+
+// everyWorker tells whether something holds over so many connections that they reach
+// every worker.
+func everyWorker(holds func() bool) bool {
+	for range 20 {
+		if !holds() {
+			return false
+		}
+	}
+	return true
+}
+
+// appConfig is the n-th configuration, with a fault in it.
+func appConfig(n int, fault string) string {
+	return fmt.Sprintf(`{"allow_origins": ["https://always.example", "https://app-%d.example"], `+
+		`"expose_headers": [%q]}`, n, fault)
+}
+
 // TestNeverWithoutTheFilter: workers fail to take a configuration that Envoy has
 // taken in the VM that it throws away. No request goes by the filter for that, and
 // the next good configuration serves.
@@ -77,126 +174,58 @@ func TestNeverWithoutTheFilter(t *testing.T) {
 			t.Run(by.name+"-"+policy, func(t *testing.T) {
 				plugin := module
 				plugin.FailurePolicy = policy
-				file := filepath.Join(t.TempDir(), "resource.json")
-				move := func(config string) {
-					t.Helper()
-					plugin.Config = config
-					if err := os.WriteFile(file+".new",
-						[]byte(envoytest.JSON(map[string]any{"resources": []any{by.resource(plugin)}})),
-						0o600); err != nil {
-						t.Fatal(err)
-					}
-					if err := os.Rename(file+".new", file); err != nil {
-						t.Fatal(err)
-					}
-				}
-				config := func(n int, fault string) string {
-					return fmt.Sprintf(`{"allow_origins": ["https://always.example", "https://app-%d.example"], "expose_headers": [%q]}`, n, fault)
-				}
-				upstream := envoytest.NewUpstream(t)
-				bootstrap := by.bootstrap(file)
-				bootstrap.Upstream = upstream.Addr()
-				if bootstrap.Extra == nil {
-					bootstrap.Extra = map[string]any{}
-				}
-				bootstrap.Extra["node"] = map[string]any{"id": "test", "cluster": "test"}
-				move(config(0, "X-None"))
-				envoy := envoytest.Start(t, bootstrap.String(), envoytest.Options{Concurrency: 2})
-				addr := envoy.Addr(t, "main")
-
-				// A request from elsewhere whose answer a page could read is one that went by the
-				// filter.
-				exchange := func(request cases.Request) envoytest.Exchange {
-					t.Helper()
-					x, err := upstream.Exchange(envoytest.HTTP1, addr, request, permissive)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if got := x.Response.Values("access-control-allow-origin"); slices.Contains(got,
-						"https://evil.test") {
-						t.Fatalf("the upstream's own word stands: %q, status %d", got, x.Response.Status)
-					}
-					return x
-				}
-				serves := func(n int) bool {
-					t.Helper()
-					origin := fmt.Sprintf("https://app-%d.example", n)
-					x := exchange(cases.Request{Headers: [][2]string{{"origin", origin}}})
-					return x.Response.Status == 200 &&
-						slices.Equal(x.Response.Values("access-control-allow-origin"), []string{origin})
-				}
-				// Every configuration allows this origin, so that an answer to a worker that
-				// has failed differs from any before.
-				preflight := cases.Request{Method: "OPTIONS",
-					Headers: [][2]string{{"origin", "https://always.example"},
-						{"access-control-request-method", "GET"}}}
-				fate := func() string {
-					t.Helper()
-					actual, asked := exchange(fromElsewhere), exchange(preflight)
-					return fmt.Sprintf("%d %q, preflight %d, forwarded %t", actual.Response.Status,
-						cases.Lines(actual.Response.Headers), asked.Response.Status, len(asked.Received) > 0)
-				}
-				if !serves(0) {
+				e := startFaulty(t, by, plugin, appConfig(0, "X-None"))
+				if !e.serves(t, 0) {
 					t.Fatal("the first configuration doesn't serve")
 				}
-				// So many connections reach every worker.
-				always := func(holds func() bool) bool {
-					for range 20 {
-						if !holds() {
-							return false
-						}
-					}
-					return true
-				}
 				for i, fault := range []string{"Panic", "Trap", "Stack", "Memory"} {
-					want := `503 [], preflight 503, forwarded false`
-					if fault == "Panic" {
-						want = `200 ["vary: Origin"], preflight 403, forwarded false`
-					}
-					n := 2 * i
-					rounds := []string{""}
-					if by.name == "ECDS" {
-						// The second time the VM that is thrown away finds it accepted, too, and
-						// fails in the same way. Envoy takes that for a success. A listener that
-						// still drains would keep the plugin of the first time.
-						rounds = append(rounds, "again ")
-					}
-					for _, again := range rounds {
-						move(config(n, "X-Fault-"+fault))
-						envoytest.Eventually(t, 20*time.Second, again+fault+" in every worker: "+want, func() bool {
-							return always(func() bool { return fate() == want })
-						})
-						move(config(n+1, "X-None"))
-						envoytest.Eventually(t, 20*time.Second, "the next configuration after "+again+fault,
-							func() bool {
-								return always(func() bool { return serves(n + 1) })
-							})
-					}
-
-					move(fmt.Sprintf(`{"allow_origins": ["no origin %d"]}`, n))
-					envoytest.Eventually(t, 20*time.Second, "the bad configuration to be refused", func() bool {
-						return strings.Contains(envoy.Log(),
-							fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n))
-					})
-					if !always(func() bool { return serves(n + 1) }) {
-						t.Error("after a bad configuration, the one before doesn't serve")
-					}
+					e.fail(t, fault, 2*i)
 				}
 				// A death in a request is healed by the next configuration too.
-				if x := exchange(to("/", fromElsewhere,
-					[2]string{"x-fault", "origin trap"})); x.Response.Status != 503 {
+				fatal := to("/", fromElsewhere, [2]string{"x-fault", "origin trap"})
+				if x := e.exchange(t, fatal); x.Response.Status != 503 {
 					t.Errorf("a fatal request got status %d", x.Response.Status)
 				}
-				move(config(100, "X-None"))
+				e.move(t, appConfig(100, "X-None"))
 				envoytest.Eventually(t, 20*time.Second, "the next configuration after a death in a request",
-					func() bool {
-						return always(func() bool { return serves(100) })
-					})
-				if strings.Contains(envoy.Log(), "thread-local") {
+					func() bool { return e.serves(t, 100) })
+				if strings.Contains(e.Log(), "thread-local") {
 					t.Error("Envoy has failed to configure a worker")
 				}
 			})
 		}
+	}
+}
+
+// fail has every worker fail with the n-th configuration, the next one serve, and that
+// stay when Envoy refuses another.
+func (e *faultyEnvoy) fail(t *testing.T, fault string, n int) {
+	t.Helper()
+	want := `503 [], preflight 503, forwarded false`
+	if fault == "Panic" {
+		want = `200 ["vary: Origin"], preflight 403, forwarded false`
+	}
+	rounds := []string{""}
+	if e.by.name == "ECDS" {
+		// The second time the VM that is thrown away finds it accepted, too, and
+		// fails in the same way. Envoy takes that for a success. A listener that
+		// still drains would keep the plugin of the first time.
+		rounds = append(rounds, "again ")
+	}
+	for _, again := range rounds {
+		e.move(t, appConfig(n, "X-Fault-"+fault))
+		envoytest.Eventually(t, 20*time.Second, again+fault+" in every worker: "+want,
+			func() bool { return everyWorker(func() bool { return e.fate(t) == want }) })
+		e.move(t, appConfig(n+1, "X-None"))
+		envoytest.Eventually(t, 20*time.Second, "the next configuration after "+again+fault,
+			func() bool { return e.serves(t, n+1) })
+	}
+	e.move(t, fmt.Sprintf(`{"allow_origins": ["no origin %d"]}`, n))
+	refusal := fmt.Sprintf(`1:20 allow_origins[0]: "no origin %d" contains white space`, n)
+	envoytest.Eventually(t, 20*time.Second, "the bad configuration to be refused",
+		func() bool { return strings.Contains(e.Log(), refusal) })
+	if !e.serves(t, n+1) {
+		t.Error("after a bad configuration, the one before doesn't serve")
 	}
 }
 
