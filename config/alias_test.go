@@ -43,7 +43,7 @@ func TestKeepsNothingOfTheDocument(t *testing.T) {
 					q := cors.Request{HasOrigin: true, Origin: origin, Method: "OPTIONS", RequestMethod: method,
 						RequestHeaders: []string{"x-asked,x-lower"}}
 					d := p.Decide(&q)
-					fmt.Fprintln(&b, p.Name(), d.Origin(), d.Explain())
+					fmt.Fprintln(&b, p.Name(), d.Origin(), d.Why())
 					if d.Answered() {
 						fmt.Fprintln(&b, d.AppendHeaders(nil))
 					} else {

@@ -25,9 +25,9 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
-// A Config is what a document says. It is immutable, and keeps nothing of the
+// A Document is what a configuration says. It is immutable, and keeps nothing of the
 // document's memory.
-type Config struct {
+type Document struct {
 	// Policies finds the policy that applies to a request. It may have none if
 	// there is a PolicySource.
 	Policies *match.Table[*cors.Policy]
@@ -94,11 +94,11 @@ const (
 // the document's order; the configuration is nil if any of it is more than a warning.
 // [cors.MaxProblems] are described at the most, errors first; one more then says how
 // many there are.
-func Parse(doc string) (*Config, []Problem) { return newReader(doc).parse() }
+func Parse(doc string) (*Document, []Problem) { return newReader(doc).parse() }
 
 // ParseFetched reads a document that a policy source has served. It is as Parse,
 // but for policy_source, which is an error in it.
-func ParseFetched(doc string) (*Config, []Problem) {
+func ParseFetched(doc string) (*Document, []Problem) {
 	r := newReader(doc)
 	r.fetched = true
 	return r.parse()
@@ -107,10 +107,10 @@ func ParseFetched(doc string) (*Config, []Problem) {
 // A reader reads one document, one policy after the other.
 type reader struct {
 	problems
-	fetched bool // the document comes from a policy source
-	keep    bool // keeps the rules
-	from    *PolicySource
-	rules   []Rule
+	fetched       bool // the document comes from a policy source
+	wantsPolicies bool // as they are written
+	from          *PolicySource
+	policies      []Policy
 
 	defaults policy
 	single   policy  // of which there is one at a time
@@ -144,12 +144,12 @@ func newReader(doc string) *reader {
 	return r
 }
 
-func (r *reader) parse() (*Config, []Problem) {
+func (r *reader) parse() (*Document, []Problem) {
 	policies := r.read()
 	if r.Errors > 0 {
 		return nil, r.sorted()
 	}
-	return &Config{Policies: policies, PolicySource: r.from}, r.sorted()
+	return &Document{Policies: policies, PolicySource: r.from}, r.sorted()
 }
 
 func (r *reader) read() *match.Table[*cors.Policy] {

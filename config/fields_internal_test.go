@@ -79,7 +79,7 @@ func TestEveryPlace(t *testing.T) {
 				"so that nothing can tell yet whether readField in config/policy.go reads it", field.Name)
 			continue
 		}
-		readsBack(t, "readField in config/policy.go, or rule in config/rule.go", written, field, value)
+		readsBack(t, "readField in config/policy.go, or written in config/policies.go", written, field, value)
 		if field.Name != "Name" {
 			inherited := `{"policies": [{"name": "p"}], "defaults": ` + written + `}`
 			readsBack(t, "the defaults in config/config.go", inherited, field, value)
@@ -91,13 +91,13 @@ func TestEveryPlace(t *testing.T) {
 // is seen to.
 func readsBack(t *testing.T, place, doc string, field reflect.StructField, value any) {
 	t.Helper()
-	rules := Rules(doc)
-	if rules == nil {
+	policies := Policies(doc)
+	if policies == nil {
 		_, problems := Parse(doc)
 		t.Errorf("%s: %s is refused in %s: %v", place, field.Name, doc, problems)
 		return
 	}
-	got := reflect.ValueOf(rules[0].Config).FieldByIndex(field.Index).Interface()
+	got := reflect.ValueOf(policies[0].Config).FieldByIndex(field.Index).Interface()
 	if diff := cmp.Diff(value, got); diff != "" {
 		t.Errorf("%s: %s isn't read from %s (-want +got):\n%s", place, field.Name, doc, diff)
 	}

@@ -125,7 +125,7 @@ func TestLargest(t *testing.T) {
 		var accepted bool
 		var problems []config.Problem
 		total, live := allocate(func() any {
-			var c *config.Config
+			var c *config.Document
 			c, problems = config.Parse(doc)
 			accepted = c != nil
 			return c

@@ -52,8 +52,8 @@ func (r *reader) add(p *policy) {
 	m, ok := r.match(p)
 	r.places = append(r.places, p.place)
 	r.table.Add(m, compiled, ok)
-	if r.keep {
-		r.rules = append(r.rules, r.rule(p, m))
+	if r.wantsPolicies {
+		r.policies = append(r.policies, r.written(p, m))
 	}
 }
 

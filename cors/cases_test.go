@@ -51,7 +51,7 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 	}
 	d := policy.Decide(facts(r))
 	if d.Answered() {
-		reason := d.Explain()
+		reason := d.Why()
 		if d.Allowed() {
 			reason = "preflight allowed"
 		}

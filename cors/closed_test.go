@@ -26,8 +26,8 @@ func TestClosed(t *testing.T) {
 	}
 	d := policy.Decide(&cors.Request{Origin: "https://app.example", HasOrigin: true, Method: "OPTIONS",
 		RequestMethod: "GET"})
-	if !d.Answered() || d.Status() != 403 || d.Explain() != "no policies yet" {
-		t.Errorf("preflight: answered %t, status %d, %q", d.Answered(), d.Status(), d.Explain())
+	if !d.Answered() || d.Status() != 403 || d.Why() != "no policies yet" {
+		t.Errorf("preflight: answered %t, status %d, %q", d.Answered(), d.Status(), d.Why())
 	}
 	d = policy.Decide(&cors.Request{})
 	if edits := d.Edits(); !edits.OnlyVary() {

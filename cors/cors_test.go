@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 func origins(list ...string) (entries []cors.OriginEntry) {
@@ -317,7 +317,7 @@ func FuzzDecide(f *testing.F) {
 		for _, p := range policies {
 			d := p.Decide(&cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin,
 				RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}})
-			if why := d.Explain(); len(why) > 1000 || strings.ContainsAny(why, "\r\n\x00") {
+			if why := d.Why(); len(why) > 1000 || strings.ContainsAny(why, "\r\n\x00") {
 				t.Errorf("the explanation is %q", why)
 			}
 			var headers []cors.Header
@@ -340,7 +340,7 @@ func FuzzDecide(f *testing.F) {
 				unknown := slices.Contains([]string{"about", "blob", "data", "file", "filesystem", "javascript",
 					"mailto"}, scheme)
 				if h.Name == "access-control-allow-origin" && h.Value != "*" &&
-					(!unknown && !fetch.SerializedOrigin(h.Value) || strings.ContainsAny(h.Value, ",;*'\"`{}<> ")) {
+					(!unknown && !browser.SerializedOrigin(h.Value) || strings.ContainsAny(h.Value, ",;*'\"`{}<> ")) {
 					t.Errorf("the answer repeats %q", h.Value)
 				}
 			}
@@ -370,7 +370,7 @@ func TestMalformedOriginInWords(t *testing.T) {
 		long:                             unknown,
 	} {
 		d := policy.Decide(&cors.Request{Method: "OPTIONS", RequestMethod: "GET", Origin: origin, HasOrigin: true})
-		if got := d.Explain(); got != want {
+		if got := d.Why(); got != want {
 			t.Errorf("%.40q: %s, want %s", origin, got, want)
 		}
 	}

@@ -230,9 +230,9 @@ func (d *Decision) Status() int {
 	return 403
 }
 
-// Explain says why the decision is as it is, in words for an operator: one line
+// Why says why the decision is as it is, in words for an operator: one line
 // of printable text, at most a few hundred bytes, whatever the request had in it.
-func (d *Decision) Explain() string {
+func (d *Decision) Why() string {
 	switch d.Reason {
 	case Allowed:
 		return "allowed"

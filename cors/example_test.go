@@ -26,7 +26,7 @@ func Example() {
 		Method: "OPTIONS", Origin: "https://admin.example.com", HasOrigin: true,
 		RequestMethod: "PUT", RequestHeaders: []string{"content-type"},
 	})
-	fmt.Println(d.Status(), d.Explain())
+	fmt.Println(d.Status(), d.Why())
 	for _, h := range d.AppendHeaders(nil) {
 		fmt.Printf("%s: %s\n", h.Name, h.Value)
 	}
@@ -51,7 +51,7 @@ func ExamplePolicy_Decide() {
 	}
 	d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://app.example", HasOrigin: true,
 		RequestMethod: "PATCH"})
-	fmt.Println(d.Status(), d.Explain())
+	fmt.Println(d.Status(), d.Why())
 	// Output: 403 method PATCH is not in allow_methods (allowed: PUT, DELETE)
 }
 

@@ -86,7 +86,7 @@ func (r *reply) with(b []byte, origin string) []byte {
 func (p *Plugin) reply(d *cors.Decision) {
 	details := "cors: preflight allowed"
 	if !d.Allowed() {
-		details = "cors: " + d.Explain()
+		details = "cors: " + d.Why()
 	}
 	p.scratch = p.appendReply(p.scratch[:0], d)
 	p.host.Reply(d.Status(), details, p.scratch)

@@ -48,7 +48,7 @@ func TestReplies(t *testing.T) {
 			RequestMethod: fmt.Sprintf("M-%d", i), PrivateNetwork: privateNetwork,
 		})
 		if _, ok := d.Variant(); !ok {
-			t.Fatalf("policy %d: %+v", i, d.Explain())
+			t.Fatalf("policy %d: %+v", i, d.Why())
 		}
 		got := readHeaderMap(p.appendReply(nil, &d))
 		if diff := cmp.Diff(d.AppendHeaders(nil), got); diff != "" {

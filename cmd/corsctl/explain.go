@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 // explainFlags are the flags of explain.
@@ -159,7 +159,7 @@ func (f *explainFlags) subjects(c *cobra.Command) ([]*explain.Subject, error) {
 		return nil, errors.New("explain needs --origin, the origin of the page; " +
 			"or take the request from --from-curl or --har")
 	}
-	return f.complete(&explain.Subject{Typed: true, Request: fetch.Request{
+	return f.complete(&explain.Subject{Typed: true, Request: browser.Request{
 		Origin: f.origin, URL: f.url, Method: f.method, CredentialsInclude: f.credentials, PrivateNetwork: f.private,
 	}})
 }
@@ -301,7 +301,7 @@ func (p *printer) request(e *explain.Report) {
 	}
 }
 
-func urlOf(r fetch.Request) string { return cmp.Or(r.URL, "a URL that isn't given") }
+func urlOf(r browser.Request) string { return cmp.Or(r.URL, "a URL that isn't given") }
 
 func (p *printer) preflight(e *explain.Report) {
 	r := e.Request
@@ -376,10 +376,10 @@ func (p *printer) verdict(e *explain.Report) {
 			"and whose answer has headers for this origin"))
 		p.changes(e)
 		return
-	case e.Blocked == nil && r.Mode == fetch.ModeNoCORS:
+	case e.Blocked == nil && r.Mode == browser.ModeNoCORS:
 		p.line("%s", p.in(yellow, "not blocked, and not readable: the request's mode is no-cors"))
 		return
-	case e.Blocked == nil && r.Mode != fetch.ModeCORS && r.Mode != "cors" && r.Mode != fetch.ModeSameOrigin:
+	case e.Blocked == nil && r.Mode != browser.ModeCORS && r.Mode != "cors" && r.Mode != browser.ModeSameOrigin:
 		p.line("%s", p.in(green, "not blocked: CORS has no say in requests of the mode "+string(r.Mode)))
 		return
 	case e.Blocked == nil:

@@ -32,7 +32,7 @@ func load(c *cobra.Command, arg, at string, forPrograms bool) (*manifest.Plugin,
 	if configuration, findings := plugin.Parse(); configuration == nil {
 		return nil, report(c, findings, forPrograms)
 	}
-	if len(plugin.Rules()) == 0 {
+	if len(plugin.Policies()) == 0 {
 		return nil, fmt.Errorf("%s has no policies of its own; give the document that its policy source serves", name)
 	}
 	return plugin, nil

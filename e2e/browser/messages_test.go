@@ -17,19 +17,19 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // An exchange is one request of a page, what a server answers, and what becomes of
 // it. In the answers ORIGIN stands for the page's origin, and SERVER for the server's.
 type exchange struct {
 	name      string
-	req       fetch.Request
+	req       browser.Request
 	by        string // a script that makes the request of URL, instead of fetch() or XMLHttpRequest
 	scheme    string // instead of http
 	preflight answer
 	actual    answer
-	want      fetch.BlockReason
+	want      browser.BlockReason
 
 	// Where Chromium does not follow the standard, this is what it does.
 	chromium *deviation
@@ -46,12 +46,12 @@ type deviation struct {
 }
 
 var (
-	get  = fetch.Request{Method: "GET"}
-	put  = fetch.Request{Method: "PUT"}
+	get  = browser.Request{Method: "GET"}
+	put  = browser.Request{Method: "PUT"}
 	star = answer{200, "Access-Control-Allow-Origin: *"}
 )
 
-func with(req fetch.Request, headers ...string) fetch.Request {
+func with(req browser.Request, headers ...string) browser.Request {
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		req.Headers = append(slices.Clone(req.Headers), [2]string{name, value})
@@ -59,22 +59,22 @@ func with(req fetch.Request, headers ...string) fetch.Request {
 	return req
 }
 
-func include(req fetch.Request) fetch.Request {
+func include(req browser.Request) browser.Request {
 	req.CredentialsInclude = true
 	return req
 }
 
-func madeBy(initiator string, req fetch.Request) fetch.Request {
+func madeBy(initiator string, req browser.Request) browser.Request {
 	req.Initiator = initiator
 	return req
 }
 
-func inMode(m fetch.Mode, req fetch.Request) fetch.Request {
+func inMode(m browser.Mode, req browser.Request) browser.Request {
 	req.Mode = m
 	return req
 }
 
-func forced(req fetch.Request) fetch.Request {
+func forced(req browser.Request) browser.Request {
 	req.UseCORSPreflight = true
 	return req
 }
@@ -99,69 +99,71 @@ var exchanges = []exchange{
 	{name: "the origin", req: get, actual: allow("ORIGIN")},
 	{name: "white space", req: get, actual: allow(" \tORIGIN\t ")},
 	{name: "an error with CORS headers is an answer", req: get, actual: answer{500, "Access-Control-Allow-Origin: *"}},
-	{name: "same origin", req: fetch.Request{Method: "PUT", URL: "page"}, actual: answer{status: 200}},
-	{name: "no-cors", req: inMode(fetch.ModeNoCORS, get), actual: answer{status: 200}},
+	{name: "same origin", req: browser.Request{Method: "PUT", URL: "page"}, actual: answer{status: 200}},
+	{name: "no-cors", req: inMode(browser.ModeNoCORS, get), actual: answer{status: 200}},
 
-	{name: "missing", req: get, actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "missing in an error", req: get, actual: answer{status: 404}, want: fetch.MissingAllowOrigin},
+	{name: "missing", req: get, actual: answer{status: 200}, want: browser.MissingAllowOrigin},
+	{name: "missing in an error", req: get, actual: answer{status: 404}, want: browser.MissingAllowOrigin},
 	{name: "missing in a redirect", req: get, actual: answer{302, "Location: /elsewhere"},
-		want: fetch.MissingAllowOrigin},
-	{name: "empty", req: get, actual: allow(""), want: fetch.InvalidAllowOrigin},
-	{name: "a host", req: get, actual: allow("a.example"), want: fetch.InvalidAllowOrigin},
-	{name: "a wildcard host", req: get, actual: allow("*.example"), want: fetch.InvalidAllowOrigin},
-	{name: "a wildcard port", req: get, actual: allow("https://a.example:*"), want: fetch.InvalidAllowOrigin},
-	{name: "an expression", req: get, actual: allow("^https?://.*$"), want: fetch.InvalidAllowOrigin},
-	{name: "quoted", req: get, actual: allow(`"ORIGIN"`), want: fetch.InvalidAllowOrigin},
-	{name: "no host", req: get, actual: allow("http://"), want: fetch.InvalidAllowOrigin},
-	{name: "an address of five", req: get, actual: allow("http://1.2.3.4.5"), want: fetch.InvalidAllowOrigin},
-	{name: "an address over 255", req: get, actual: allow("http://999.1.1.1"), want: fetch.InvalidAllowOrigin},
-	{name: "a character that no host has", req: get, actual: allow("http://a<b"), want: fetch.InvalidAllowOrigin},
-	{name: "a port over 65535", req: get, actual: allow("http://a:99999"), want: fetch.InvalidAllowOrigin},
-	{name: "an open bracket", req: get, actual: allow("http://[::1"), want: fetch.InvalidAllowOrigin},
-	{name: "Latin-1", req: get, actual: allow("https://b\xfccher.example"), want: fetch.InvalidAllowOrigin},
-	{name: "another", req: get, actual: allow("https://a.example"), want: fetch.AllowOriginMismatch},
-	{name: "a slash", req: get, actual: allow("ORIGIN/"), want: fetch.AllowOriginMismatch},
-	{name: "upper case", req: get, actual: allow("HTTP://LOCALHOST"), want: fetch.AllowOriginMismatch},
-	{name: "null", req: get, actual: allow("null"), want: fetch.AllowOriginMismatch},
-	{name: "a wildcard in a URL", req: get, actual: allow("https://*.example"), want: fetch.AllowOriginMismatch},
+		want: browser.MissingAllowOrigin},
+	{name: "empty", req: get, actual: allow(""), want: browser.InvalidAllowOrigin},
+	{name: "a host", req: get, actual: allow("a.example"), want: browser.InvalidAllowOrigin},
+	{name: "a wildcard host", req: get, actual: allow("*.example"), want: browser.InvalidAllowOrigin},
+	{name: "a wildcard port", req: get, actual: allow("https://a.example:*"), want: browser.InvalidAllowOrigin},
+	{name: "an expression", req: get, actual: allow("^https?://.*$"), want: browser.InvalidAllowOrigin},
+	{name: "quoted", req: get, actual: allow(`"ORIGIN"`), want: browser.InvalidAllowOrigin},
+	{name: "no host", req: get, actual: allow("http://"), want: browser.InvalidAllowOrigin},
+	{name: "an address of five", req: get, actual: allow("http://1.2.3.4.5"), want: browser.InvalidAllowOrigin},
+	{name: "an address over 255", req: get, actual: allow("http://999.1.1.1"), want: browser.InvalidAllowOrigin},
+	{name: "a character that no host has", req: get, actual: allow("http://a<b"), want: browser.InvalidAllowOrigin},
+	{name: "a port over 65535", req: get, actual: allow("http://a:99999"), want: browser.InvalidAllowOrigin},
+	{name: "an open bracket", req: get, actual: allow("http://[::1"), want: browser.InvalidAllowOrigin},
+	{name: "Latin-1", req: get, actual: allow("https://b\xfccher.example"), want: browser.InvalidAllowOrigin},
+	{name: "another", req: get, actual: allow("https://a.example"), want: browser.AllowOriginMismatch},
+	{name: "a slash", req: get, actual: allow("ORIGIN/"), want: browser.AllowOriginMismatch},
+	{name: "upper case", req: get, actual: allow("HTTP://LOCALHOST"), want: browser.AllowOriginMismatch},
+	{name: "null", req: get, actual: allow("null"), want: browser.AllowOriginMismatch},
+	{name: "a wildcard in a URL", req: get, actual: allow("https://*.example"), want: browser.AllowOriginMismatch},
 	{name: "a host with a port looks like a URL", req: get, actual: allow("localhost:3000"),
-		want: fetch.AllowOriginMismatch},
-	{name: "one slash too few", req: get, actual: allow("http:a"), want: fetch.AllowOriginMismatch},
-	{name: "an unknown scheme", req: get, actual: allow("foo://"), want: fetch.AllowOriginMismatch},
-	{name: "UTF-8", req: get, actual: allow("https://bücher.example"), want: fetch.AllowOriginMismatch},
-	{name: "a tab", req: get, actual: allow("https://a.example\thttps://b.example"), want: fetch.AllowOriginMismatch},
-	{name: "a control character", req: get, actual: allow("\x0bORIGIN"), want: fetch.AllowOriginMismatch},
-	{name: "a list", req: get, actual: allow("https://a.example,https://b.example"), want: fetch.MultipleAllowOrigins},
+		want: browser.AllowOriginMismatch},
+	{name: "one slash too few", req: get, actual: allow("http:a"), want: browser.AllowOriginMismatch},
+	{name: "an unknown scheme", req: get, actual: allow("foo://"), want: browser.AllowOriginMismatch},
+	{name: "UTF-8", req: get, actual: allow("https://bücher.example"), want: browser.AllowOriginMismatch},
+	{name: "a tab", req: get, actual: allow("https://a.example\thttps://b.example"), want: browser.AllowOriginMismatch},
+	{name: "a control character", req: get, actual: allow("\x0bORIGIN"), want: browser.AllowOriginMismatch},
+	{name: "a list", req: get, actual: allow("https://a.example,https://b.example"),
+		want: browser.MultipleAllowOrigins},
 	{name: "a list by spaces", req: get, actual: allow("https://a.example https://b.example"),
-		want: fetch.MultipleAllowOrigins},
-	{name: "twice", req: get, actual: anyone("Access-Control-Allow-Origin: *"), want: fetch.MultipleAllowOrigins},
-	{name: "star and the origin", req: get, actual: allow("*, ORIGIN"), want: fetch.MultipleAllowOrigins},
+		want: browser.MultipleAllowOrigins},
+	{name: "twice", req: get, actual: anyone("Access-Control-Allow-Origin: *"), want: browser.MultipleAllowOrigins},
+	{name: "star and the origin", req: get, actual: allow("*, ORIGIN"), want: browser.MultipleAllowOrigins},
 
 	{name: "credentials", req: include(get), actual: ours("")},
 	{name: "credentials, star", req: include(get), actual: anyone("Access-Control-Allow-Credentials: true"),
-		want: fetch.WildcardWithCredentials},
-	{name: "credentials, not allowed", req: include(get), actual: allow("ORIGIN"), want: fetch.AllowCredentialsNotTrue},
+		want: browser.WildcardWithCredentials},
+	{name: "credentials, not allowed", req: include(get), actual: allow("ORIGIN"),
+		want: browser.AllowCredentialsNotTrue},
 	{name: "credentials, True", req: include(get),
 		actual: answer{200, "Access-Control-Allow-Origin: ORIGIN|Access-Control-Allow-Credentials: True"},
-		want:   fetch.AllowCredentialsNotTrue},
+		want:   browser.AllowCredentialsNotTrue},
 	{name: "credentials, twice", req: include(get), actual: ours("Access-Control-Allow-Credentials: true"),
-		want: fetch.AllowCredentialsNotTrue},
-	{name: "XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, get), actual: answer{status: 200},
-		want: fetch.MissingAllowOrigin},
-	{name: "XMLHttpRequest, another", req: madeBy(fetch.InitiatorXHR, get), actual: allow("https://a.example"),
-		want: fetch.AllowOriginMismatch},
-	{name: "XMLHttpRequest, star", req: madeBy(fetch.InitiatorXHR, include(get)), actual: star,
-		want: fetch.WildcardWithCredentials},
-	{name: "XMLHttpRequest, not allowed", req: madeBy(fetch.InitiatorXHR, include(get)), actual: allow("ORIGIN"),
-		want: fetch.AllowCredentialsNotTrue},
+		want: browser.AllowCredentialsNotTrue},
+	{name: "XMLHttpRequest", req: madeBy(browser.InitiatorXHR, get), actual: answer{status: 200},
+		want: browser.MissingAllowOrigin},
+	{name: "XMLHttpRequest, another", req: madeBy(browser.InitiatorXHR, get), actual: allow("https://a.example"),
+		want: browser.AllowOriginMismatch},
+	{name: "XMLHttpRequest, star", req: madeBy(browser.InitiatorXHR, include(get)), actual: star,
+		want: browser.WildcardWithCredentials},
+	{name: "XMLHttpRequest, not allowed", req: madeBy(browser.InitiatorXHR, include(get)), actual: allow("ORIGIN"),
+		want: browser.AllowCredentialsNotTrue},
 	{name: "a script", req: madeBy("script", get), by: element("script", "src", "anonymous"),
-		actual: allow("https://a.example"), want: fetch.AllowOriginMismatch},
+		actual: allow("https://a.example"), want: browser.AllowOriginMismatch},
 	{name: "a stylesheet", req: madeBy("CSS stylesheet", get), by: element("link", "href", "anonymous"),
-		actual: allow("a"), want: fetch.InvalidAllowOrigin},
+		actual: allow("a"), want: browser.InvalidAllowOrigin},
 	{name: "an image", req: madeBy("image", include(get)), by: element("img", "src", "use-credentials"), actual: star,
-		want: fetch.WildcardWithCredentials},
+		want: browser.WildcardWithCredentials},
 	{name: "a font", req: madeBy("font", get), by: "new FontFace('x', `url(${URL})`).load()",
-		actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
+		actual: answer{status: 200}, want: browser.MissingAllowOrigin},
 
 	{name: "preflight", req: put, preflight: anyone("Access-Control-Allow-Methods: DELETE, PUT"), actual: star},
 	{name: "preflight, star", req: with(put, "X-A: 1"),
@@ -171,76 +173,78 @@ var exchanges = []exchange{
 		preflight: ours("Access-Control-Allow-Methods: PUT|Access-Control-Allow-Headers: content-type, x-a")},
 	{name: "preflight, empty elements", req: with(get, "X-A: 1"),
 		preflight: anyone("Access-Control-Allow-Headers: ,x-a\t, ,"), actual: star},
-	{name: "preflight, missing", req: put, preflight: answer{status: 204}, want: fetch.MissingAllowOrigin},
+	{name: "preflight, missing", req: put, preflight: answer{status: 204}, want: browser.MissingAllowOrigin},
 	{name: "preflight, missing before the status", req: put, preflight: answer{status: 404},
-		want: fetch.MissingAllowOrigin},
-	{name: "preflight, another", req: put, preflight: allow("https://a.example"), want: fetch.AllowOriginMismatch},
-	{name: "preflight, invalid", req: put, preflight: allow("a"), want: fetch.InvalidAllowOrigin},
-	{name: "preflight, several", req: put, preflight: allow("*, *"), want: fetch.MultipleAllowOrigins},
-	{name: "preflight, star with credentials", req: include(put), preflight: star, want: fetch.WildcardWithCredentials},
+		want: browser.MissingAllowOrigin},
+	{name: "preflight, another", req: put, preflight: allow("https://a.example"), want: browser.AllowOriginMismatch},
+	{name: "preflight, invalid", req: put, preflight: allow("a"), want: browser.InvalidAllowOrigin},
+	{name: "preflight, several", req: put, preflight: allow("*, *"), want: browser.MultipleAllowOrigins},
+	{name: "preflight, star with credentials", req: include(put), preflight: star,
+		want: browser.WildcardWithCredentials},
 	{name: "preflight, credentials not allowed", req: include(put), preflight: allow("ORIGIN"),
-		want: fetch.AllowCredentialsNotTrue},
-	{name: "preflight, XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, include(put)), preflight: star,
-		want: fetch.WildcardWithCredentials},
+		want: browser.AllowCredentialsNotTrue},
+	{name: "preflight, XMLHttpRequest", req: madeBy(browser.InitiatorXHR, include(put)), preflight: star,
+		want: browser.WildcardWithCredentials},
 	{name: "preflight, 404", req: put, preflight: answer{404,
-		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: fetch.PreflightStatus},
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: browser.PreflightStatus},
 	{name: "preflight, 304", req: put, preflight: answer{304, "Access-Control-Allow-Origin: *"},
-		want: fetch.PreflightStatus},
+		want: browser.PreflightStatus},
 	{name: "preflight, 300 is no redirect", req: put,
-		preflight: answer{300, "Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: fetch.PreflightStatus},
+		preflight: answer{300, "Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: browser.PreflightStatus},
 	{name: "preflight, 301 to nowhere", req: put, preflight: answer{301,
-		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: fetch.PreflightStatus},
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: browser.PreflightStatus},
 	{name: "preflight, redirect", req: put, preflight: answer{308,
-		"Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: fetch.PreflightRedirect},
+		"Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: browser.PreflightRedirect},
 	{name: "preflight, redirect without CORS headers", req: put,
-		preflight: answer{301, "Location: https://127.0.0.1:1/"}, want: fetch.PreflightRedirect},
+		preflight: answer{301, "Location: https://127.0.0.1:1/"}, want: browser.PreflightRedirect},
 	{name: "preflight, methods no list", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT DELETE"),
-		want: fetch.InvalidAllowMethods},
+		want: browser.InvalidAllowMethods},
 	{name: "preflight, methods quoted", req: with(get, "X-A: 1"),
 		preflight: anyone(`Access-Control-Allow-Methods: "PUT"|Access-Control-Allow-Headers: x-a`),
-		want:      fetch.InvalidAllowMethods},
+		want:      browser.InvalidAllowMethods},
 	{name: "preflight, headers no list", req: put,
 		preflight: anyone("Access-Control-Allow-Methods: PUT|Access-Control-Allow-Headers: x-a, x b"),
-		want:      fetch.InvalidAllowHeaders},
-	{name: "preflight, method", req: put, preflight: star, want: fetch.MethodNotAllowed},
+		want:      browser.InvalidAllowHeaders},
+	{name: "preflight, method", req: put, preflight: star, want: browser.MethodNotAllowed},
 	{name: "preflight, method in lower case", req: put, preflight: anyone("Access-Control-Allow-Methods: put"),
-		want: fetch.MethodNotAllowed},
+		want: browser.MethodNotAllowed},
 	{name: "preflight, method star with credentials", req: include(put),
-		preflight: ours("Access-Control-Allow-Methods: *"), want: fetch.MethodNotAllowed},
-	{name: "preflight, patch is not PATCH", req: fetch.Request{Method: "patch"},
-		preflight: anyone("Access-Control-Allow-Methods: PATCH"), want: fetch.MethodNotAllowed},
-	{name: "preflight, patch is patch", req: fetch.Request{Method: "patch"},
+		preflight: ours("Access-Control-Allow-Methods: *"), want: browser.MethodNotAllowed},
+	{name: "preflight, patch is not PATCH", req: browser.Request{Method: "patch"},
+		preflight: anyone("Access-Control-Allow-Methods: PATCH"), want: browser.MethodNotAllowed},
+	{name: "preflight, patch is patch", req: browser.Request{Method: "patch"},
 		preflight: anyone("Access-Control-Allow-Methods: patch"), actual: star},
-	{name: "preflight, method before header", req: with(put, "X-A: 1"), preflight: star, want: fetch.MethodNotAllowed},
+	{name: "preflight, method before header", req: with(put, "X-A: 1"), preflight: star,
+		want: browser.MethodNotAllowed},
 	{name: "preflight, header", req: with(get, "Content-Type: application/json"), preflight: star,
-		want: fetch.HeaderNotAllowed},
+		want: browser.HeaderNotAllowed},
 	{name: "preflight, one of two headers", req: with(get, "X-A: 1", "X-B: 2"),
-		preflight: anyone("Access-Control-Allow-Headers: x-a"), want: fetch.HeaderNotAllowed},
+		preflight: anyone("Access-Control-Allow-Headers: x-a"), want: browser.HeaderNotAllowed},
 	{name: "preflight, header star with credentials", req: include(with(get, "X-A: 1")),
-		preflight: ours("Access-Control-Allow-Headers: *"), want: fetch.HeaderNotAllowed},
+		preflight: ours("Access-Control-Allow-Headers: *"), want: browser.HeaderNotAllowed},
 	{name: "preflight, authorization not allowed", req: with(get, "Authorization: x"), preflight: star,
-		want: fetch.HeaderNotAllowed},
+		want: browser.HeaderNotAllowed},
 	{name: "preflight, the answer itself", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT"),
-		actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "preflight by a stream", req: forced(fetch.Request{Method: "POST"}), preflight: answer{status: 200},
-		want: fetch.MissingAllowOrigin,
+		actual: answer{status: 200}, want: browser.MissingAllowOrigin},
+	{name: "preflight by a stream", req: forced(browser.Request{Method: "POST"}), preflight: answer{status: 200},
+		want: browser.MissingAllowOrigin,
 		by:   "fetch(URL, {method: 'POST', duplex: 'half', body: new ReadableStream({start(c) { c.close(); }})})"},
-	{name: "preflight by a listener", req: madeBy(fetch.InitiatorXHR, forced(fetch.Request{Method: "POST"})),
+	{name: "preflight by a listener", req: madeBy(browser.InitiatorXHR, forced(browser.Request{Method: "POST"})),
 		preflight: star, actual: star},
 
 	// The rules by which headers need a preflight; that there is one is compared.
 	{name: "safelisted", req: with(get, "Accept: */*", "Accept-Language: de", "Content-Language: en",
 		"Content-Type: text/plain ;a=b", "Range: bytes=0-5"), actual: star},
-	{name: "unsafe byte", req: with(get, `Accept: a"`), preflight: star, want: fetch.HeaderNotAllowed},
+	{name: "unsafe byte", req: with(get, `Accept: a"`), preflight: star, want: browser.HeaderNotAllowed},
 	{name: "128 bytes", req: with(get, "Accept: "+strings.Repeat("a", 128)), actual: star},
 	{name: "129 bytes", req: with(get, "Accept: "+strings.Repeat("a", 129)), preflight: star,
-		want: fetch.HeaderNotAllowed},
-	{name: "underscore", req: with(get, "Accept-Language: en_GB"), preflight: star, want: fetch.HeaderNotAllowed},
-	{name: "empty content type", req: with(get, "Content-Type: "), preflight: star, want: fetch.HeaderNotAllowed},
+		want: browser.HeaderNotAllowed},
+	{name: "underscore", req: with(get, "Accept-Language: en_GB"), preflight: star, want: browser.HeaderNotAllowed},
+	{name: "empty content type", req: with(get, "Content-Type: "), preflight: star, want: browser.HeaderNotAllowed},
 	{name: "two content types", req: with(get, "Content-Type: text/plain, application/json"), preflight: star,
-		want: fetch.HeaderNotAllowed},
-	{name: "suffix range", req: with(get, "Range: bytes=-5"), preflight: star, want: fetch.HeaderNotAllowed},
-	{name: "range backwards", req: with(get, "Range: bytes=9-5"), preflight: star, want: fetch.HeaderNotAllowed},
+		want: browser.HeaderNotAllowed},
+	{name: "suffix range", req: with(get, "Range: bytes=-5"), preflight: star, want: browser.HeaderNotAllowed},
+	{name: "range backwards", req: with(get, "Range: bytes=9-5"), preflight: star, want: browser.HeaderNotAllowed},
 	{name: "forbidden headers are dropped", actual: star, req: with(get,
 		"Accept-Charset: a", "Accept-Encoding: a", "Access-Control-Request-Headers: a",
 		"Access-Control-Request-Method: a", "Connection: a",
@@ -249,30 +253,30 @@ var exchanges = []exchange{
 		"Set-Cookie: a", "TE: a", "Trailer: a", "Transfer-Encoding: a", "Upgrade: a", "Via: a", "Proxy-: a", "Sec-A: a",
 		"X-HTTP-Method: connect", "X-HTTP-Method-Override: GET,TRACE", "X-Method-Override: TRACK")},
 	{name: "not forbidden", preflight: star, req: with(get, `X-Method-Override: PUT, "TRACE"`),
-		want: fetch.HeaderNotAllowed},
+		want: browser.HeaderNotAllowed},
 	{name: "not forbidden either", preflight: star, req: with(get, "Access-Control-Request-Private-Network: true"),
-		want: fetch.HeaderNotAllowed},
+		want: browser.HeaderNotAllowed},
 
 	{name: "redirect with a password", req: get, actual: answer{302,
-		"Access-Control-Allow-Origin: *|Location: http://u:p@SERVER/elsewhere"}, want: fetch.RedirectWithCredentials},
-	{name: "mode same-origin", req: inMode(fetch.ModeSameOrigin, get), want: fetch.ForbiddenByMode},
-	{name: "forbidden method", req: fetch.Request{Method: "trace"}, want: fetch.ForbiddenMethodName},
-	{name: "another scheme", req: get, scheme: "foo", want: fetch.SchemeNotHTTP},
-	{name: "another scheme, XMLHttpRequest", req: madeBy(fetch.InitiatorXHR, get), scheme: "foo",
-		want: fetch.SchemeNotHTTP},
+		"Access-Control-Allow-Origin: *|Location: http://u:p@SERVER/elsewhere"}, want: browser.RedirectWithCredentials},
+	{name: "mode same-origin", req: inMode(browser.ModeSameOrigin, get), want: browser.ForbiddenByMode},
+	{name: "forbidden method", req: browser.Request{Method: "trace"}, want: browser.ForbiddenMethodName},
+	{name: "another scheme", req: get, scheme: "foo", want: browser.SchemeNotHTTP},
+	{name: "another scheme, XMLHttpRequest", req: madeBy(browser.InitiatorXHR, get), scheme: "foo",
+		want: browser.SchemeNotHTTP},
 
-	// What is told at [fetch.ChromiumError]. A row that fails because Chromium has
+	// What is told at [browser.ChromiumError]. A row that fails because Chromium has
 	// come to follow the standard loses its last field, and its line there.
 	{name: "Chromium: star covers Authorization", req: with(get, "Authorization: x"),
 		preflight: anyone("Access-Control-Allow-Headers: *"), actual: star,
-		want: fetch.AuthorizationNotListed, chromium: &deviation{preflight: "authorization"}},
-	{name: "Chromium: a listener asks for Access-Control-Allow-Methods", req: madeBy(fetch.InitiatorXHR, forced(put)),
+		want: browser.AuthorizationNotListed, chromium: &deviation{preflight: "authorization"}},
+	{name: "Chromium: a listener asks for Access-Control-Allow-Methods", req: madeBy(browser.InitiatorXHR, forced(put)),
 		preflight: star, actual: star,
 		chromium: &deviation{blocks: "MethodDisallowedByPreflightResponse"}},
 	{name: "Chromium: User-Agent is forbidden", req: with(get, "User-Agent: a"), preflight: star, actual: star,
-		want:     fetch.HeaderNotAllowed,
+		want:     browser.HeaderNotAllowed,
 		chromium: &deviation{}},
-	{name: "Chromium: client hints are safelisted", actual: star, preflight: star, want: fetch.HeaderNotAllowed,
+	{name: "Chromium: client hints are safelisted", actual: star, preflight: star, want: browser.HeaderNotAllowed,
 		req:      with(get, "DPR: 1", "Save-Data: on", "Device-Memory: 8", "Width: 1", "Viewport-Width: 1"),
 		chromium: &deviation{}},
 	{name: "Chromium: lines are joined", req: with(get, "Accept: "+strings.Repeat("a", 100),
@@ -283,28 +287,29 @@ var exchanges = []exchange{
 // redirected are exchanges with the answer to a request that was redirected; its
 // path tells the handler to redirect first.
 var redirected = []exchange{
-	{name: "redirected", req: fetch.Request{Method: "GET", RedirectedFrom: "/redirect"}, actual: answer{status: 200},
-		want: fetch.MissingAllowOrigin},
-	{name: "redirected, preflight", req: fetch.Request{Method: "PUT", RedirectedFrom: "/redirect"},
-		preflight: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "redirected to another scheme", req: fetch.Request{Method: "GET", RedirectedFrom: "/redirect"},
-		scheme: "foo", want: fetch.SchemeNotHTTP},
+	{name: "redirected", req: browser.Request{Method: "GET", RedirectedFrom: "/redirect"}, actual: answer{status: 200},
+		want: browser.MissingAllowOrigin},
+	{name: "redirected, preflight", req: browser.Request{Method: "PUT", RedirectedFrom: "/redirect"},
+		preflight: answer{status: 200}, want: browser.MissingAllowOrigin},
+	{name: "redirected to another scheme", req: browser.Request{Method: "GET", RedirectedFrom: "/redirect"},
+		scheme: "foo", want: browser.SchemeNotHTTP},
 }
 
 // opaque are exchanges of a page whose origin is null.
 var opaque = []exchange{
 	{name: "opaque, star", req: get, actual: star},
 	{name: "opaque, null", req: get, actual: allow("null")},
-	{name: "opaque, missing", req: get, actual: answer{status: 200}, want: fetch.MissingAllowOrigin},
-	{name: "opaque, another", req: get, actual: allow("https://a.example"), want: fetch.AllowOriginMismatch},
-	{name: "opaque, the page's own server", req: fetch.Request{Method: "PUT", URL: "page"},
-		preflight: answer{status: 200}, want: fetch.MissingAllowOrigin},
+	{name: "opaque, missing", req: get, actual: answer{status: 200}, want: browser.MissingAllowOrigin},
+	{name: "opaque, another", req: get, actual: allow("https://a.example"), want: browser.AllowOriginMismatch},
+	{name: "opaque, the page's own server", req: browser.Request{Method: "PUT", URL: "page"},
+		preflight: answer{status: 200}, want: browser.MissingAllowOrigin},
 }
 
 // element makes a script that loads URL as an element does.
 func element(name, attribute, crossOrigin string) string {
 	return fmt.Sprintf(`new Promise((resolve, reject) => {
-		const node = Object.assign(document.createElement(%q), {crossOrigin: %q, rel: 'stylesheet', onload: resolve, onerror: reject});
+		const node = Object.assign(document.createElement(%q),
+			{crossOrigin: %q, rel: 'stylesheet', onload: resolve, onerror: reject});
 		node[%q] = URL;
 		document.body.append(node);
 	})`, name, crossOrigin, attribute)
@@ -317,7 +322,7 @@ func (x exchange) script(url string) string {
 	credentials := map[bool]string{true: "include", false: "omit"}[x.req.CredentialsInclude]
 	switch {
 	case js != "":
-	case x.req.Initiator == fetch.InitiatorXHR:
+	case x.req.Initiator == browser.InitiatorXHR:
 		js = fmt.Sprintf(`new Promise((resolve, reject) => {
 			const xhr = Object.assign(new XMLHttpRequest(), {onload: resolve, onerror: reject});
 			xhr.open(%q, URL);
@@ -328,7 +333,7 @@ func (x exchange) script(url string) string {
 		})`, x.req.Method, x.req.CredentialsInclude, headers, x.req.UseCORSPreflight)
 	default:
 		js = fmt.Sprintf(`fetch(URL, {method: %q, mode: %q, credentials: %q, headers: %s ?? []})`,
-			x.req.Method, map[bool]string{true: "cors", false: string(x.req.Mode)}[x.req.Mode == fetch.ModeCORS],
+			x.req.Method, map[bool]string{true: "cors", false: string(x.req.Mode)}[x.req.Mode == browser.ModeCORS],
 			credentials, headers)
 	}
 	return fmt.Sprintf(`(async () => { const URL = %q; try { await %s; return ''; } catch (e) { return String(e.type ?? e); } })()`, url, js)
@@ -344,7 +349,7 @@ type observed struct {
 }
 
 // TestMessages lets Chromium judge exchanges, and compares what it does and says
-// with what package fetch says that it does: whether the script has the response,
+// with what package browser says that it does: whether the script has the response,
 // what the preflight asks, how the network panel calls the error, and the words on
 // the console.
 func TestMessages(t *testing.T) {
@@ -367,9 +372,8 @@ func TestMessages(t *testing.T) {
 				scripts[len(scripts)-1] = all[i].script(from)
 			}
 		}
-		results,
-			err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string]("Promise.all(["+strings.Join(scripts, ",\n")+"])",
-			chromedp.EvalAwaitPromise))
+		script := "Promise.all([" + strings.Join(scripts, ",\n") + "])"
+		results, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](script, chromedp.EvalAwaitPromise))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -378,14 +382,14 @@ func TestMessages(t *testing.T) {
 		}
 	}
 	m.wait()
-	verified := map[fetch.BlockReason]bool{
-		fetch.PrivateNetworkNotAllowed: true, // Chromium doesn't make such preflights any more.
+	verified := map[browser.BlockReason]bool{
+		browser.PrivateNetworkNotAllowed: true, // Chromium doesn't make such preflights any more.
 	}
 	for i, x := range all {
 		verified[x.want] = true
 		t.Run(x.name, func(t *testing.T) { m.check(t, i) })
 	}
-	for _, reason := range fetch.BlockReasons() {
+	for _, reason := range browser.BlockReasons() {
 		if !verified[reason] {
 			t.Errorf("no exchange is blocked by %s", reason)
 		}
@@ -395,7 +399,7 @@ func TestMessages(t *testing.T) {
 // messages has the servers, and what was observed of each exchange.
 type messages struct {
 	exchanges []exchange
-	requests  []fetch.Request // with URL and origin
+	requests  []browser.Request // with URL and origin
 	page, api *httptest.Server
 
 	mu   sync.Mutex
@@ -501,7 +505,7 @@ func (m *messages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // listen collects what the browser reports.
-func (m *messages) listen(b *browser) {
+func (m *messages) listen(b *chromium) {
 	b.t.Helper()
 	err := chromedp.Listen(b.ctx, func(ev any) {
 		m.mu.Lock()
@@ -531,13 +535,13 @@ func (m *messages) listen(b *browser) {
 
 func (m *messages) observed(i int) *observed { return &m.seen[i] }
 
-// verdict is what package fetch says of an exchange.
-func (m *messages) verdict(i int) (fetch.ChromiumError, *fetch.Blocked) {
+// verdict is what package browser says of an exchange.
+func (m *messages) verdict(i int) (browser.ChromiumError, *browser.Blocked) {
 	x := m.exchanges[i]
-	blocked := fetch.Verdict(m.requests[i],
-		&fetch.Response{Status: max(x.preflight.status, 200), Headers: m.lines(x.preflight)},
-		&fetch.Response{Status: max(x.actual.status, 200), Headers: m.lines(x.actual)})
-	return fetch.Chromium(m.requests[i], blocked), blocked
+	blocked := browser.Verdict(m.requests[i],
+		&browser.Response{Status: max(x.preflight.status, 200), Headers: m.lines(x.preflight)},
+		&browser.Response{Status: max(x.actual.status, 200), Headers: m.lines(x.actual)})
+	return browser.Chromium(m.requests[i], blocked), blocked
 }
 
 // wait waits for the reports, which come by another way than the results.
@@ -558,14 +562,14 @@ func (m *messages) wait() {
 	}
 }
 
-// check compares the browser with package fetch.
+// check compares the browser with package browser.
 func (m *messages) check(t *testing.T, i int) {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	x, seen, req := m.exchanges[i], m.seen[i], m.requests[i]
 	chromium, blocked := m.verdict(i)
-	var reason fetch.BlockReason
+	var reason browser.BlockReason
 	if blocked != nil {
 		reason = blocked.Reason
 	}
@@ -576,8 +580,8 @@ func (m *messages) check(t *testing.T, i int) {
 	fails := blocked != nil
 	if deviates := x.chromium; deviates != nil {
 		fails = deviates.blocks != ""
-		if chromium = (fetch.ChromiumError{}); fails {
-			chromium = fetch.ChromiumError{Name: deviates.blocks}
+		if chromium = (browser.ChromiumError{}); fails {
+			chromium = browser.ChromiumError{Name: deviates.blocks}
 		}
 		if preflight = nil; deviates.preflight != "" {
 			preflight = [][2]string{{"Origin", req.Origin}, {"Access-Control-Request-Method", req.Method},
@@ -589,19 +593,19 @@ func (m *messages) check(t *testing.T, i int) {
 	if seen.failed != fails {
 		t.Errorf("the script gets the response: %t, want %t (%v)", !seen.failed, !fails, blocked)
 	}
-	if x.scheme == "" && x.want != fetch.ForbiddenByMode && x.want != fetch.ForbiddenMethodName &&
+	if x.scheme == "" && x.want != browser.ForbiddenByMode && x.want != browser.ForbiddenMethodName &&
 		!slices.Equal(seen.preflight, preflight) {
 		t.Errorf("the preflight has\n\t%q, want\n\t%q", seen.preflight, preflight)
 	}
 	if want := req.Actual(); seen.actual != nil && len(want) > 0 && want[0][0] == "Origin" &&
-		req.Mode != fetch.ModeNoCORS && !slices.Equal(seen.actual, want[:1]) {
+		req.Mode != browser.ModeNoCORS && !slices.Equal(seen.actual, want[:1]) {
 		t.Errorf("the request has %q, want %q", seen.actual, want[:1])
 	}
 	m.checkReport(t, seen, chromium, x.chromium == nil)
 }
 
 // checkReport compares the reports: the whole, or only the name of the error.
-func (m *messages) checkReport(t *testing.T, seen observed, want fetch.ChromiumError, whole bool) {
+func (m *messages) checkReport(t *testing.T, seen observed, want browser.ChromiumError, whole bool) {
 	t.Helper()
 	names, parameters := []string(nil), []string(nil)
 	for _, status := range seen.cors {

@@ -352,13 +352,13 @@ func checkLooks(t *testing.T, d *demo) {
 //go:embed contrast.js
 var contrastScript string
 
-// A browser is Chromium with a fresh profile, for one test.
-type browser struct {
+// A chromium is a Chromium with a fresh profile, for one test.
+type chromium struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-func openBrowser(t *testing.T) *browser {
+func openBrowser(t *testing.T) *chromium {
 	t.Helper()
 	path := os.Getenv("CHROMIUM")
 	if path == "" {
@@ -373,7 +373,7 @@ func openBrowser(t *testing.T) *browser {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	b := &browser{t, ctx}
+	b := &chromium{t, ctx}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal("start Chromium:", err)
 	}
@@ -381,18 +381,18 @@ func openBrowser(t *testing.T) *browser {
 }
 
 // open loads the page and waits until all its scenarios have run.
-func (b *browser) open(url string) {
+func (b *chromium) open(url string) {
 	b.t.Helper()
 	b.run(chromedp.Navigate(url))
 	b.settle()
 }
 
-func (b *browser) settle() {
+func (b *chromium) settle() {
 	b.t.Helper()
 	b.run(ignore(chromedp.Poll[bool](`document.documentElement.dataset.state !== 'running'`)))
 }
 
-func (b *browser) run(steps ...chromedp.Action[chromedp.Void]) {
+func (b *chromium) run(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
@@ -402,7 +402,7 @@ func (b *browser) run(steps ...chromedp.Action[chromedp.Void]) {
 }
 
 // evaluate returns the value of a JavaScript expression.
-func evaluate[T any](b *browser, expression string) T {
+func evaluate[T any](b *chromium, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
 	if err != nil {
@@ -419,13 +419,13 @@ func ignore[T any](a chromedp.Action[T]) chromedp.Action[chromedp.Void] {
 	}
 }
 
-func (b *browser) cards() map[string]card {
+func (b *chromium) cards() map[string]card {
 	b.t.Helper()
 	return evaluate[map[string]card](b, readCards)
 }
 
 // checkCards compares what the page shows with what must be seen.
-func (b *browser) checkCards(want map[string]map[string]string) {
+func (b *chromium) checkCards(want map[string]map[string]string) {
 	b.t.Helper()
 	cards := b.cards()
 	for scenario, facts := range want {
@@ -452,7 +452,7 @@ func (b *browser) checkCards(want map[string]map[string]string) {
 }
 
 // prefer sets the visitor's colour scheme.
-func (b *browser) prefer(scheme string) {
+func (b *chromium) prefer(scheme string) {
 	b.t.Helper()
 	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
@@ -462,7 +462,7 @@ func (b *browser) prefer(scheme string) {
 }
 
 // screenshots saves the page in light and dark, if $DEMO_SCREENSHOTS names a directory.
-func (b *browser) screenshots(name string) {
+func (b *chromium) screenshots(name string) {
 	b.t.Helper()
 	dir := os.Getenv("DEMO_SCREENSHOTS")
 	if dir == "" {
@@ -494,7 +494,7 @@ type console struct {
 	end      context.CancelFunc
 }
 
-func (b *browser) console() console {
+func (b *chromium) console() console {
 	ctx, end := context.WithCancel(b.ctx)
 	return console{chromedp.Console(ctx), end}
 }

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 //go:embed testdata/fetch-cases.jsonl
@@ -133,15 +133,15 @@ func (r row) judge(t *testing.T, got envoytest.Exchange) {
 	resp, expect := got.Response, r.Expect
 	include := r.Request.CredentialsMode == "include"
 	// What the browser is about to do, and asks for in its preflight.
-	browser := fetch.Request{Method: "GET", CredentialsInclude: include}
+	sent := browser.Request{Method: "GET", CredentialsInclude: include}
 	for _, h := range r.Request.Headers {
 		switch strings.ToLower(h[0]) {
 		case "origin":
-			browser.Origin = h[1]
+			sent.Origin = h[1]
 		case "access-control-request-method":
-			browser.Method = h[1]
+			sent.Method = h[1]
 		case "access-control-request-headers":
-			browser.Headers = append(browser.Headers, unsafeHeaders(strings.Split(h[1], ",")...)...)
+			sent.Headers = append(sent.Headers, unsafeHeaders(strings.Split(h[1], ",")...)...)
 		}
 	}
 
@@ -168,11 +168,11 @@ func (r row) judge(t *testing.T, got envoytest.Exchange) {
 	}
 
 	if expect.BrowserCheck == "cors" {
-		var err *fetch.Blocked
+		var err *browser.Blocked
 		if expect.Preflight {
-			err = fetch.PreflightCheck(browser, resp.Status, resp.Headers)
+			err = browser.PreflightCheck(sent, resp.Status, resp.Headers)
 		} else {
-			err = fetch.CORSCheck(browser.Origin, include, resp.Headers)
+			err = browser.CORSCheck(sent.Origin, include, resp.Headers)
 		}
 		if allowed := err == nil; allowed != expect.Allowed {
 			t.Errorf("the browser allows it: %v, want %v (%v)", allowed, expect.Allowed, err)
@@ -181,26 +181,26 @@ func (r row) judge(t *testing.T, got envoytest.Exchange) {
 	header(t, resp, "Access-Control-Allow-Origin", expect.ACAO, expect.ACAOOptional)
 	header(t, resp, "Access-Control-Allow-Credentials", expect.ACAC, false)
 	header(t, resp, "Access-Control-Max-Age", expect.ACMA, expect.ACMA == nil)
-	if expect.ACMA != nil && strconv.Itoa(fetch.MaxAge(resp.Headers)) != *expect.ACMA {
-		t.Errorf("the browser caches it for %d s, want %s", fetch.MaxAge(resp.Headers), *expect.ACMA)
+	if expect.ACMA != nil && strconv.Itoa(browser.MaxAge(resp.Headers)) != *expect.ACMA {
+		t.Errorf("the browser caches it for %d s, want %s", browser.MaxAge(resp.Headers), *expect.ACMA)
 	}
 
 	// "Covers" is for the browser to say, too: would it send just this?
 	if method := expect.ACAMCovers; method != "" {
-		just := fetch.Request{Origin: browser.Origin, CredentialsInclude: include, Method: method}
-		if err := fetch.PreflightCheck(just, resp.Status, resp.Headers); err != nil {
+		just := browser.Request{Origin: sent.Origin, CredentialsInclude: include, Method: method}
+		if err := browser.PreflightCheck(just, resp.Status, resp.Headers); err != nil {
 			t.Errorf("method %s is not covered: %v", method, err)
 		}
 	}
 	for _, name := range expect.ACAHCovers {
-		just := fetch.Request{Origin: browser.Origin, CredentialsInclude: include, Method: "GET",
+		just := browser.Request{Origin: sent.Origin, CredentialsInclude: include, Method: "GET",
 			Headers: unsafeHeaders(name)}
-		if err := fetch.PreflightCheck(just, resp.Status, resp.Headers); err != nil {
+		if err := browser.PreflightCheck(just, resp.Status, resp.Headers); err != nil {
 			t.Errorf("header %s is not covered: %v", name, err)
 		}
 	}
 	for _, name := range expect.ACEHCovers {
-		if !fetch.Exposed(resp.Headers, name, include) {
+		if !browser.Exposed(resp.Headers, name, include) {
 			t.Errorf("header %s is not exposed", name)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/spelling"
 )
 
@@ -267,23 +267,23 @@ func (p probe) judge(resp *envoytest.Response) answer {
 	a := answer{status: resp.Status, forwarded: resp.Values("x-upstream") != nil,
 		allowOrigin: strings.Join(resp.Values("access-control-allow-origin"), ", ")}
 	if p.preflight {
-		asked := fetch.Request{Origin: p.origin, Method: p.method,
+		asked := browser.Request{Origin: p.origin, Method: p.method,
 			Headers: unsafeHeaders(strings.Split(p.names, ",")...)}
-		a.omit = fetch.PreflightCheck(asked, resp.Status, resp.Headers) == nil
+		a.omit = browser.PreflightCheck(asked, resp.Status, resp.Headers) == nil
 		asked.CredentialsInclude = true
-		a.include = fetch.PreflightCheck(asked, resp.Status, resp.Headers) == nil
+		a.include = browser.PreflightCheck(asked, resp.Status, resp.Headers) == nil
 		// Chromium remembers a preflight no longer, and a conversion says so.
-		a.maxAge = min(fetch.MaxAge(resp.Headers), cors.ChromiumMaxAge)
+		a.maxAge = min(browser.MaxAge(resp.Headers), cors.ChromiumMaxAge)
 		a.private = slices.Equal(resp.Values("access-control-allow-private-network"), []string{"true"})
 		return a
 	}
-	a.omit = fetch.CORSCheck(p.origin, false, resp.Headers) == nil
-	a.include = fetch.CORSCheck(p.origin, true, resp.Headers) == nil
+	a.omit = browser.CORSCheck(p.origin, false, resp.Headers) == nil
+	a.include = browser.CORSCheck(p.origin, true, resp.Headers) == nil
 	for _, name := range exposable {
-		if fetch.Exposed(resp.Headers, name, false) {
+		if browser.Exposed(resp.Headers, name, false) {
 			a.exposed = append(a.exposed, name)
 		}
-		if fetch.Exposed(resp.Headers, name, true) {
+		if browser.Exposed(resp.Headers, name, true) {
 			a.exposedInclude = append(a.exposedInclude, name)
 		}
 	}
@@ -558,7 +558,7 @@ func (c *comparison) expect() {
 	}
 	for _, e := range found {
 		outcome, origin, method, host, path := e[1], e[2], e[3], e[4], e[5]
-		page := fetch.Request{Origin: origin, Method: method}
+		page := browser.Request{Origin: origin, Method: method}
 		for word := range strings.FieldsSeq(e[6]) {
 			if name, isHeader := strings.CutPrefix(word, "+"); isHeader {
 				name, value, _ := strings.Cut(name, "=")
@@ -575,12 +575,13 @@ func (c *comparison) expect() {
 
 // fetch does as a browser does for a page, and reports whether the page gets the answer
 // of Envoy's own filter.
-func (c *comparison) fetch(page fetch.Request, host, path string) bool {
+func (c *comparison) fetch(page browser.Request, host, path string) bool {
 	at := probe{host: host, path: path, origin: page.Origin, method: page.Method}
-	if names := fetch.UnsafeRequestHeaderNames(page.Headers); len(names) > 0 || !fetch.SafelistedMethod(page.Method) {
+	if names := browser.UnsafeRequestHeaderNames(page.Headers); len(names) > 0 ||
+		!browser.SafelistedMethod(page.Method) {
 		preflight := at
 		preflight.preflight, preflight.names = true, strings.Join(names, ",")
-		if resp := c.do(c.native, preflight); fetch.PreflightCheck(page, resp.Status, resp.Headers) != nil {
+		if resp := c.do(c.native, preflight); browser.PreflightCheck(page, resp.Status, resp.Headers) != nil {
 			return false
 		}
 	}
@@ -590,7 +591,7 @@ func (c *comparison) fetch(page fetch.Request, host, path string) bool {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return fetch.CORSCheck(page.Origin, page.CredentialsInclude, resp.Headers) == nil
+	return browser.CORSCheck(page.Origin, page.CredentialsInclude, resp.Headers) == nil
 }
 
 // hostsOf are hosts of a route configuration's domains.

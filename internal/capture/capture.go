@@ -1,7 +1,7 @@
 // Package capture takes requests from what people have at hand when a browser
 // blocked one: a copied curl command, or a HAR file of the network panel. From
 // either it makes out what the page asked for, without what the browser added, so
-// that package fetch can tell what a browser makes of it.
+// that package browser can tell what a browser makes of it.
 package capture
 
 import (
@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // A Request is a request of a page, and what was recorded of it.
@@ -18,7 +18,7 @@ type Request struct {
 	// are those that the page set, as far as one can tell: without those that only
 	// browsers set, and with a value of Authorization that is masked. Of further
 	// headers a preflight told the names.
-	fetch.Request
+	browser.Request
 	// OriginFrom is what told the origin, such as "the Referer header". It is worth
 	// saying where it is not the Origin header itself.
 	OriginFrom string
@@ -31,7 +31,7 @@ type Request struct {
 	Source string
 	// Recorded is the answer that was recorded, and RecordedPreflight the one to
 	// the preflight; nil if there is none.
-	Recorded, RecordedPreflight *fetch.Response
+	Recorded, RecordedPreflight *browser.Response
 	// Error is the browser's word for a failure, such as net::ERR_FAILED.
 	Error string
 	// FromPreflight tells that only the preflight is known, so that Method and
@@ -45,10 +45,10 @@ type Request struct {
 	unanswered bool
 }
 
-// Fetch returns the request as package fetch has it.
-func (r Request) Fetch() fetch.Request {
+// Sent returns the request as package browser has it.
+func (r Request) Sent() browser.Request {
 	req := r.Request
-	req.Method = fetch.NormalizeMethod(r.Method)
+	req.Method = browser.NormalizeMethod(r.Method)
 	// There was a preflight, and nothing that the record shows asked for one.
 	preflighted := r.FromPreflight || r.RecordedPreflight != nil
 	req.UseCORSPreflight = preflighted && len(req.PreflightReasons()) == 0
@@ -56,7 +56,7 @@ func (r Request) Fetch() fetch.Request {
 }
 
 // Failed reports whether the page did not get the response: the browser recorded
-// a failure, or the answers that it recorded do not pass package fetch's checks.
+// a failure, or the answers that it recorded do not pass package browser's checks.
 // Not every failure is about CORS, and [Request.Error] may tell. A response that
 // the page did not want to read to its end is no failure.
 func (r Request) Failed() bool {
@@ -72,9 +72,9 @@ func aborted(failure string) bool {
 	return strings.Contains(failure, "ERR_ABORTED") || strings.Contains(failure, "NS_BINDING_ABORTED")
 }
 
-// Verdict is package fetch's verdict on the recorded answers.
-func (r Request) Verdict() *fetch.Blocked {
-	return fetch.Verdict(r.Fetch(), r.RecordedPreflight, r.Recorded)
+// Verdict is package browser's verdict on the recorded answers.
+func (r Request) Verdict() *browser.Blocked {
+	return browser.Verdict(r.Sent(), r.RecordedPreflight, r.Recorded)
 }
 
 // Failing returns the requests that failed, in their order.
@@ -92,7 +92,7 @@ func (r *Request) setHeaders(lines [][2]string) {
 	for _, h := range lines {
 		name := strings.ToLower(h[0])
 		switch {
-		case strings.HasPrefix(name, ":"), fetch.ForbiddenRequestHeader(name, h[1]), browserSets[name]:
+		case strings.HasPrefix(name, ":"), browser.ForbiddenRequestHeader(name, h[1]), browserSets[name]:
 		case name == "cache-control" && header["pragma"] == "no-cache",
 			name == "pragma" && header["cache-control"] == "no-cache",
 			name == "cache-control" && h[1] == "max-age=0":
@@ -116,7 +116,7 @@ func (r *Request) setHeaders(lines [][2]string) {
 		r.setCredentials("the Sec-Fetch-Storage-Access header")
 	}
 	if mode := header["sec-fetch-mode"]; mode != "cors" {
-		r.Mode = fetch.Mode(mode)
+		r.Mode = browser.Mode(mode)
 	}
 	if r.Initiator == "" {
 		r.Initiator = initiators[header["sec-fetch-dest"]]
@@ -184,8 +184,8 @@ func probes(method string, lines [][2]string) (warnings []string) {
 			return append(warnings, "a "+method+" with "+h[0]+
 				" is no preflight, which is an OPTIONS request: the filter takes it for any other "+method+
 				"; to ask for a preflight, write the method OPTIONS")
-		case name == "access-control-request-method" && fetch.NormalizeMethod(h[1]) != h[1]:
-			warnings = append(warnings, "methods compare by case, and "+h[1]+" is not "+fetch.NormalizeMethod(h[1])+
+		case name == "access-control-request-method" && browser.NormalizeMethod(h[1]) != h[1]:
+			warnings = append(warnings, "methods compare by case, and "+h[1]+" is not "+browser.NormalizeMethod(h[1])+
 				", which browsers send")
 		}
 	}
@@ -211,7 +211,7 @@ var browserSets = set("alt-used", "if-modified-since", "if-none-match", "priorit
 // initiators has Chromium's words for the values of Sec-Fetch-Dest and for the
 // resource types of its HAR files.
 var initiators = map[string]string{
-	"empty": "", "fetch": fetch.InitiatorFetch, "xhr": fetch.InitiatorXHR,
+	"empty": "", "fetch": browser.InitiatorFetch, "xhr": browser.InitiatorXHR,
 	"font": "font", "image": "image", "script": "script", "style": "CSS stylesheet", "stylesheet": "CSS stylesheet",
 	"audio": "audio", "media": "video", "video": "video", "track": "text track",
 	"eventsource": "resource", "ping": "resource", "manifest": "manifest",

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
@@ -37,7 +37,7 @@ func CheckOrigin(origin string) error {
 	scheme, _, _ := strings.Cut(origin, ":")
 	page := withScheme(before(origin, "/?#"), "https://app.example.com")
 	instead := "write scheme and host, such as " + page + ", or null"
-	switch _, err := fetch.SerializeOrigin(origin); {
+	switch _, err := browser.SerializeOrigin(origin); {
 	case err == nil && !strings.Contains(origin, "://") && scheme != "data" && scheme != "about" && scheme != "file":
 		// Such as localhost:3000, which a parser of URLs takes for a scheme and a path.
 		return problem.New(problem.NotOrigin, "", "the origin "+strconv.Quote(MaskURL(origin))+" has no scheme",
@@ -55,7 +55,7 @@ func CheckURL(url string) error {
 		return problem.New(problem.NeverSent, "", "the host of the URL is not ASCII",
 			"write it as a browser sends it, "+MaskURL(ascii))
 	}
-	origin, err := fetch.SerializeOrigin(url)
+	origin, err := browser.SerializeOrigin(url)
 	switch scheme, rest, _ := strings.Cut(url, "://"); {
 	case err != nil:
 		return problem.New(problem.InvalidValue, "", "the URL "+maskedProblem(err, url).What,
@@ -94,7 +94,7 @@ func withScheme(text, otherwise string) string {
 		scheme = "http://"
 	}
 	if !strings.ContainsAny(text, "*") && !strings.Contains(text, "://") && text != "http:" && text != "https:" {
-		if _, err := fetch.SerializeOrigin(scheme + text); err == nil {
+		if _, err := browser.SerializeOrigin(scheme + text); err == nil {
 			return scheme + text
 		}
 	}
@@ -120,14 +120,14 @@ func CheckHeader(name, value string) error {
 	case strings.ContainsAny(value, "\x00\r\n"):
 		return problem.New(problem.InvalidValue, "", "the value of "+name+" goes over the end of its line",
 			"write it on one")
-	case fetch.ForbiddenRequestHeader(name, value):
+	case browser.ForbiddenRequestHeader(name, value):
 		return problem.New(problem.Forbidden, "",
 			"a page can't set the header "+name+": the browser leaves it out, or sends its own", "leave it out")
 	}
 	return nil
 }
 
-// maskedProblem is what package fetch says about a URL, without what may be a secret in it.
+// maskedProblem is what package browser says about a URL, without what may be a secret in it.
 func maskedProblem(err error, url string) problem.Problem {
 	p, _ := errors.AsType[problem.Problem](err)
 	p.What = strings.ReplaceAll(p.What, strconv.Quote(url), strconv.Quote(MaskURL(url)))

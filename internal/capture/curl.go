@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // maxCommand is the longest curl command that is read. Systems take no longer
@@ -221,7 +221,7 @@ func (c *curl) header(line string) {
 
 // request makes the request of what was read.
 func (c *curl) request() (Request, error) {
-	req := Request{Request: fetch.Request{Method: c.requestMethod()}, Source: "curl"}
+	req := Request{Request: browser.Request{Method: c.requestMethod()}, Source: "curl"}
 	if len(c.urls) == 0 {
 		return req, errors.New("the command has no URL; copy the whole command")
 	}
@@ -230,7 +230,7 @@ func (c *curl) request() (Request, error) {
 	}
 	req.URL = c.withoutUser(c.url(c.urls[0]))
 	// A URL with a space is none, and no browser has it so.
-	if _, err := fetch.SerializeOrigin(req.URL); err != nil {
+	if _, err := browser.SerializeOrigin(req.URL); err != nil {
 		return req, maskedProblem(err, req.URL)
 	}
 	if c.given["get"] {

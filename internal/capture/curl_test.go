@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 func lines(ll ...string) (headers [][2]string) {
@@ -32,7 +32,7 @@ var curls = []struct {
 	want     Request // Source is "curl".
 	warnings []string
 }{
-	{"plain", "curl https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "GET", URL: apiURL}},
+	{"plain", "curl https://api.example.com/v1/items", Request{Request: browser.Request{Method: "GET", URL: apiURL}},
 		nil},
 	{"Chromium, bash", `curl --url 'https://api.example.com/v1/items' \
   -X 'PUT' \
@@ -54,7 +54,7 @@ var curls = []struct {
   -H 'x-trace;' \
   --data-raw $'{"name":"it\'s"}'`,
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "PUT", URL: apiURL, Origin: pageURL,
 				Headers: lines("accept: */*", "accept-language: en-US,en;q=0.9", "content-type: application/json",
 					"x-trace: "), CredentialsInclude: true,
@@ -68,7 +68,7 @@ var curls = []struct {
   -H 'dnt: 1' \
   --compressed`,
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "GET", URL: apiURL, Origin: pageURL, Headers: lines("authority: api.example.com"),
 				CredentialsInclude: true,
 			},
@@ -80,7 +80,7 @@ var curls = []struct {
 		"  -H ^\"x-quote: a^\\^\"b^\\^\\c ^%^PATH^% ^& ^|^\" ^\r\n" +
 		"  --data-raw ^\"^{^\\^\"a^\\^\":^\r\n\r\n1^}^\" &\r\ncurl ^\"https://b.example/^\"",
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "POST", URL: apiURL, Origin: pageURL,
 				Headers: lines("content-type: application/json", `x-quote: a"b\c %PATH% & |`),
 			},
@@ -90,12 +90,13 @@ var curls = []struct {
 		"  -H \"sec-ch-ua: ^\\^\"Chromium^\\^\";v=^\\^\"100^\\^\"\" ^\r\n" +
 		"  -H \"x-a: ^{1^}\" ^\r\n" +
 		"  -H \"x-b: \"\"quoted\"\" & not\"",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("x-a: {1}", `x-b: "quoted" & not`)}},
+		Request{Request: browser.Request{Method: "GET", URL: apiURL,
+			Headers: lines("x-a: {1}", `x-b: "quoted" & not`)}},
 		nil},
 	{"Firefox",
 		`curl 'https://api.example.com/v1/items' -X DELETE -H 'User-Agent: Mozilla/5.0' -H 'Accept: */*' -H 'Accept-Language: en-US,en;q=0.5' -H 'Accept-Encoding: gzip, deflate, br, zstd' -H 'Authorization: Bearer eyJhbGciOi.secret' -H 'Origin: https://app.example.com' -H 'Connection: keep-alive' -H 'Referer: https://app.example.com/' -H 'Sec-Fetch-Dest: empty' -H 'Sec-Fetch-Mode: cors' -H 'Sec-Fetch-Site: same-site' -H 'Priority: u=4' -H 'TE: trailers'`,
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "DELETE", URL: apiURL, Origin: pageURL,
 				Headers: lines("Accept: */*", "Accept-Language: en-US,en;q=0.5", "Authorization: Bearer ***"),
 			},
@@ -110,7 +111,7 @@ var curls = []struct {
   -H $'X-Name: caf\xe9 \u00fc\041' \
   --data-raw $'a\nb'`,
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "POST", URL: apiURL + "?a[]=1", Origin: pageURL,
 				Headers: lines("Content-Type: text/plain;charset=UTF-8", "X-Name: caf\xe9 \u00fc!"),
 			},
@@ -127,7 +128,7 @@ var curls = []struct {
 -H 'Referer: https://app.example.com/' \
 --data-binary '{}'`,
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "POST", URL: apiURL, Origin: pageURL,
 				Headers: lines("Content-Type: application/json", "Accept: application/json"),
 			},
@@ -139,12 +140,12 @@ var curls = []struct {
 --data '{
     "name": "x"
 }'`,
-		Request{Request: fetch.Request{Method: "PATCH", URL: apiURL,
+		Request{Request: browser.Request{Method: "PATCH", URL: apiURL,
 			Headers: lines("Content-Type: application/json", "Authorization: Bearer ***")}}, nil},
 	{"documentation", `curl -X POST "https://api.example.com/v1/items?key=$KEY" \
   -H "X-Api-Key: ${API_KEY}" -H "X-Date: $(date)" -H "Content-Type: application/json" -d "{\"price\": \"\$5\"}"`,
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "POST", URL: apiURL + "?key=$KEY",
 				Headers: lines("X-Api-Key: ${API_KEY}", "X-Date: $(date)", "Content-Type: application/json"),
 			},
@@ -155,61 +156,62 @@ var curls = []struct {
 		}},
 	{"in a script",
 		"# Delete it.\n$ sudo FOO=1 /usr/bin/curl -sSkXDELETE https://api.example.com/v1/items 2>&1 | jq . && echo done",
-		Request{Request: fetch.Request{Method: "DELETE", URL: apiURL}}, nil},
+		Request{Request: browser.Request{Method: "DELETE", URL: apiURL}}, nil},
 	{"two", "curl https://api.example.com/v1/items; curl -X PUT https://b.example",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL}},
+		Request{Request: browser.Request{Method: "GET", URL: apiURL}},
 		[]string{"only the first of 2 curl commands is looked at"}},
 	{"next", "curl https://api.example.com/v1/items --next -X PUT https://b.example",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL}},
+		Request{Request: browser.Request{Method: "GET", URL: apiURL}},
 		[]string{"only the request before --next is looked at"}},
 	{"a form", "curl -F file=@a.png -F 'b=c;type=text/plain' https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "POST", URL: apiURL,
+		Request{Request: browser.Request{Method: "POST", URL: apiURL,
 			Headers: lines("Content-Type: multipart/form-data")}}, nil},
 	{"data", "curl -d a=b --data-urlencode 'c= d' https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "POST", URL: apiURL,
+		Request{Request: browser.Request{Method: "POST", URL: apiURL,
 			Headers: lines("Content-Type: application/x-www-form-urlencoded")}}, nil},
 	{"data without a type", "curl -d a=b -H 'Content-Type:' https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "POST", URL: apiURL}}, nil},
+		Request{Request: browser.Request{Method: "POST", URL: apiURL}}, nil},
 	{"data in a query", "curl -G -d a=b -d c https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL + "?a=b&c"}}, nil},
+		Request{Request: browser.Request{Method: "GET", URL: apiURL + "?a=b&c"}}, nil},
 	{"JSON", "curl --json '{}' -H 'accept: */*' --url=https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "POST", URL: apiURL,
+		Request{Request: browser.Request{Method: "POST", URL: apiURL,
 			Headers: lines("accept: */*", "Content-Type: application/json")}}, nil},
-	{"head", "curl -I https://api.example.com/v1/items", Request{Request: fetch.Request{Method: "HEAD", URL: apiURL}},
+	{"head", "curl -I https://api.example.com/v1/items", Request{Request: browser.Request{Method: "HEAD", URL: apiURL}},
 		nil},
 	{"upload", "curl -T - https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "PUT", URL: apiURL}}, nil},
+		Request{Request: browser.Request{Method: "PUT", URL: apiURL}}, nil},
 	{"user", "curl -u user:password -A me -e https://app.example.com/x https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL,
+		Request{Request: browser.Request{Method: "GET", URL: apiURL, Origin: pageURL,
 			Headers: lines("Authorization: Basic ***")}, OriginFrom: "the Referer header"}, nil},
 	{"bearer", "curl --oauth2-bearer token https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("Authorization: Bearer ***")}}, nil},
+		Request{Request: browser.Request{Method: "GET", URL: apiURL, Headers: lines("Authorization: Bearer ***")}},
+		nil},
 	{"range", "curl -r 0-99 https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Headers: lines("Range: bytes=0-99")}}, nil},
+		Request{Request: browser.Request{Method: "GET", URL: apiURL, Headers: lines("Range: bytes=0-99")}}, nil},
 	{"an abbreviation, and a negation",
 		"curl --insec -X PUT --no-progress-meter --no-buffer -o /dev/null -- https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "PUT", URL: apiURL}}, nil},
+		Request{Request: browser.Request{Method: "PUT", URL: apiURL}}, nil},
 	{"no scheme", "curl localhost:8080/x",
-		Request{Request: fetch.Request{Method: "GET", URL: "http://localhost:8080/x"}},
+		Request{Request: browser.Request{Method: "GET", URL: "http://localhost:8080/x"}},
 		[]string{"the URL has no scheme, for which curl takes http: http://localhost:8080/x"}},
 	{"globs", `curl 'https://{a,b}.example/[1-3]' https://b.example`,
-		Request{Request: fetch.Request{Method: "GET", URL: "https://{a,b}.example/[1-3]"}}, []string{
+		Request{Request: browser.Request{Method: "GET", URL: "https://{a,b}.example/[1-3]"}}, []string{
 			"only the first of 2 URLs is looked at",
 			"curl makes several URLs of https://{a,b}.example/[1-3]; it is taken as it stands"}},
 	{"files", "curl -K conf -H @headers -H broken https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL}}, []string{
+		Request{Request: browser.Request{Method: "GET", URL: apiURL}}, []string{
 			"the file of -K conf is not read; write what it has into the command",
 			"the headers in the file of -H @headers are not read; write them into the command",
 			`-H "***" is no header, and curl does not send it; write name: value`}},
 	{"a font",
 		`curl 'https://api.example.com/v1/items' -H 'origin: https://app.example.com' -H 'sec-fetch-dest: font' -H 'sec-fetch-mode: cors'`,
-		Request{Request: fetch.Request{Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "font"},
+		Request{Request: browser.Request{Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "font"},
 			OriginFrom: "the Origin header"}, nil},
 	{"no-cors",
 		`curl 'https://api.example.com/v1/items' -H 'referer: https://app.example.com/' -H 'sec-fetch-dest: image' -H 'sec-fetch-mode: no-cors' -H 'sec-fetch-storage-access: active'`,
 		Request{
-			Request: fetch.Request{
-				Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "image", Mode: fetch.ModeNoCORS,
+			Request: browser.Request{
+				Method: "GET", URL: apiURL, Origin: pageURL, Initiator: "image", Mode: browser.ModeNoCORS,
 				CredentialsInclude: true,
 			},
 			OriginFrom: "the Referer header", CredentialsFrom: "the Sec-Fetch-Storage-Access header",
@@ -217,13 +219,13 @@ var curls = []struct {
 	{"a preflight", `curl -i -X OPTIONS https://api.example.com/v1/items -H 'Origin: https://app.example.com' \
   -H 'Access-Control-Request-Method: PUT' -H 'Access-Control-Request-Headers: content-type, X-Trace,,x-trace'`,
 		Request{
-			Request: fetch.Request{
+			Request: browser.Request{
 				Method: "PUT", URL: apiURL, Origin: pageURL, UnsafeNames: []string{"content-type", "x-trace"},
 			},
 			OriginFrom: "the Origin header", FromPreflight: true,
 		}, nil},
 	{"OPTIONS", "curl -X OPTIONS https://api.example.com/v1/items",
-		Request{Request: fetch.Request{Method: "OPTIONS", URL: apiURL}}, nil},
+		Request{Request: browser.Request{Method: "OPTIONS", URL: apiURL}}, nil},
 }
 
 func TestFromCurl(t *testing.T) {
@@ -307,7 +309,7 @@ func TestChromiumCurls(t *testing.T) {
 		t.Fatalf("%d, %d commands, %d entries", len(bash), len(cmd), len(entries))
 	}
 	for i, e := range entries {
-		want := Request{Request: fetch.Request{Method: e.Request.Method, URL: e.Request.URL}, Source: "curl"}
+		want := Request{Request: browser.Request{Method: e.Request.Method, URL: e.Request.URL}, Source: "curl"}
 		want.setHeaders(pairs(e.Request.Headers))
 		for _, command := range []string{bash[i], cmd[i]} {
 			got, warnings, err := FromCurl(command)
@@ -395,7 +397,7 @@ func TestAgainstCurl(t *testing.T) {
 // Accept is no header of the page.
 func compare(t *testing.T, got *http.Request, want Request) {
 	t.Helper()
-	sent := Request{Request: fetch.Request{Method: got.Method, URL: want.URL}, Source: want.Source}
+	sent := Request{Request: browser.Request{Method: got.Method, URL: want.URL}, Source: want.Source}
 	var all [][2]string
 	for name, values := range got.Header {
 		for _, value := range values {
@@ -439,12 +441,12 @@ func FuzzCurl(f *testing.F) {
 // checkRequest asks a request all that there is to ask.
 func checkRequest(t *testing.T, r Request) {
 	t.Helper()
-	req := r.Fetch()
+	req := r.Sent()
 	if (req.Preflight() != nil) != (len(req.PreflightReasons()) > 0) {
 		t.Errorf("preflight %q, reasons %q", req.Preflight(), req.PreflightReasons())
 	}
 	if err := r.Verdict(); err != nil && !r.Failed() && !aborted(r.Error) {
 		t.Errorf("it did not fail: %v", err)
 	}
-	_ = fetch.Chromium(req, r.Verdict())
+	_ = browser.Chromium(req, r.Verdict())
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // A har is what is read of a HAR file. Names that begin with an underscore are
@@ -180,7 +180,7 @@ func (r *reader) request(i int, preflight *entry) Request {
 	req := r.bare(i, preflight)
 	if preflight != nil {
 		req.RecordedPreflight = preflight.recorded()
-		asked := Request{Request: fetch.Request{Method: "OPTIONS"}}
+		asked := Request{Request: browser.Request{Method: "OPTIONS"}}
 		asked.setPreflight(preflight.get("access-control-request-method"),
 			preflight.get("access-control-request-headers"))
 		req.ask(asked.UnsafeNames)
@@ -206,7 +206,7 @@ func (r *reader) alone(i int) Request {
 func (r *reader) bare(i int, preflight *entry) Request {
 	e := &r.entries[i]
 	req := Request{
-		Request: fetch.Request{
+		Request: browser.Request{
 			Method: e.Request.Method, URL: e.Request.URL, Initiator: initiators[e.ResourceType],
 		},
 		Error: e.Response.Error, Source: fmt.Sprintf("log.entries[%d]", i),
@@ -233,13 +233,13 @@ func (r *reader) cors(i int) bool {
 		mode != "" && mode != "cors":
 		return false
 	case e.get("origin") != "":
-		return !fetch.SameOrigin(e.get("origin"), e.Request.URL)
+		return !browser.SameOrigin(e.get("origin"), e.Request.URL)
 	case mode == "cors":
 		return e.get("sec-fetch-site") != "same-origin"
 	case e.provisional() && (e.recorded() == nil || e.Response.Error != "" && !aborted(e.Response.Error)):
 		// It is recorded without the headers that would tell.
 		scripted := slices.Contains([]string{"fetch", "xhr", "font"}, e.ResourceType)
-		return scripted && !fetch.SameOrigin(r.bare(i, nil).Origin, e.Request.URL)
+		return scripted && !browser.SameOrigin(r.bare(i, nil).Origin, e.Request.URL)
 	}
 	return false
 }
@@ -264,7 +264,7 @@ func (r *reader) redirectedFrom(i int) string {
 // those that are missing were left out of the file.
 func (r *Request) ask(names []string) {
 	r.Headers = slices.DeleteFunc(r.Headers, func(h [2]string) bool {
-		foreign := !fetch.SafelistedRequestHeader(h[0], h[1]) && !slices.Contains(names, strings.ToLower(h[0]))
+		foreign := !browser.SafelistedRequestHeader(h[0], h[1]) && !slices.Contains(names, strings.ToLower(h[0]))
 		if foreign && strings.EqualFold(h[0], "authorization") {
 			// The browser had the user's name and password for the server.
 			r.setCredentials("the Authorization header, for which the preflight did not ask")
@@ -316,12 +316,12 @@ func (e *entry) get(name string) string {
 }
 
 // recorded is the answer, nil if there is none.
-func (e *entry) recorded() *fetch.Response {
+func (e *entry) recorded() *browser.Response {
 	status := int(e.Response.Status)
 	if status < 100 || status > 999 {
 		return nil
 	}
-	return &fetch.Response{Status: status, Headers: pairs(e.Response.Headers)}
+	return &browser.Response{Status: status, Headers: pairs(e.Response.Headers)}
 }
 
 func pairs(headers []header) (lines [][2]string) {

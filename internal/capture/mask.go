@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // mask stands for what may be a secret.
@@ -15,7 +15,7 @@ const mask = "***"
 // the request is shown to others, and they may be keys, tokens and cookies. Of headers
 // only the names count, but for those whose value decides whether a browser asks first.
 // The path stays, because policies match on it; MaskURL masks it where it is shown.
-func Mask(r fetch.Request) fetch.Request {
+func Mask(r browser.Request) browser.Request {
 	r.Headers = slices.Clone(r.Headers)
 	for i, h := range r.Headers {
 		if h[1] != "" && !valueCounts[strings.ToLower(h[0])] {

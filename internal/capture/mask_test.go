@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // TestMaskURL: what of a URL may be a secret isn't shown.
@@ -62,7 +62,7 @@ func TestStem(t *testing.T) {
 
 // TestMask: of headers only the names are left, but where the value decides.
 func TestMask(t *testing.T) {
-	r := fetch.Request{
+	r := browser.Request{
 		URL: "https://api.example/?t=s", RedirectedFrom: "https://u:s@b.example/",
 		Headers: lines("X-Api-Key: s", "Authorization: Bearer s", "X-Empty: ", "Content-Type: application/json",
 			"accept: */*", "Range: bytes=0-"),

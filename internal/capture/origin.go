@@ -3,7 +3,7 @@ package capture
 import (
 	"strings"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // SentOrigin returns an origin, or the URL of a page, as it stands in the Origin header
@@ -17,7 +17,7 @@ func SentOrigin(given string) (string, error) {
 		return given, nil
 	case !ok, lower == "http", lower == "https", lower == "ws", lower == "wss", lower == "ftp",
 		lower == "file" && rest != "", strings.Contains(scheme, ":"): // such as blob:https
-		return fetch.SerializeOrigin(given)
+		return browser.SerializeOrigin(given)
 	default:
 		host := before(rest, `/\?#`)
 		return lower + "://" + host[strings.LastIndexByte(host, '@')+1:], nil

@@ -161,7 +161,7 @@ func TestRandomTables(t *testing.T) {
 		}
 		result := convertText(t, "envoy", "routes.json", string(text))
 		checkResult(t, result)
-		c := &config.Config{}
+		c := &config.Document{}
 		if result.Configuration != "" {
 			c, _ = config.Parse(result.Configuration)
 		}
@@ -180,7 +180,7 @@ func TestRandomTables(t *testing.T) {
 }
 
 // compare compares the policies that apply to all sorts of requests.
-func (f fakeTable) compare(t *testing.T, c *config.Config, same bool) {
+func (f fakeTable) compare(t *testing.T, c *config.Document, same bool) {
 	t.Helper()
 	hosts := []string{"a.example.com", "b.example.com", "x.a.example.com", "example.com", "brand.test", "x.test",
 		"x.example.com", "other.test"}

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 // An expectation stands as a comment in an input: what becomes of a page's request by
@@ -25,7 +25,7 @@ var expectation = regexp.MustCompile(`^\s*# expected: (allowed|blocked|untouched
 // An expected outcome of a request.
 type expected struct {
 	outcome, route string
-	fetch.Request
+	browser.Request
 }
 
 // expectations are those of an input.
@@ -40,7 +40,7 @@ func expectations(t *testing.T, text string) (list []expected) {
 		if found == nil {
 			t.Fatalf("%q is no expectation", line)
 		}
-		e := expected{outcome: found[1], Request: fetch.Request{Origin: found[2], Method: found[3], URL: found[4]}}
+		e := expected{outcome: found[1], Request: browser.Request{Origin: found[2], Method: found[3], URL: found[4]}}
 		for word := range strings.FieldsSeq(found[5]) {
 			name, isHeader := strings.CutPrefix(word, "+")
 			route, isRoute := strings.CutPrefix(word, "@")
@@ -95,7 +95,7 @@ func testRoundTrip(t *testing.T, from string) {
 }
 
 // outcome is what becomes of a request.
-func outcome(c *config.Config, e expected) string {
+func outcome(c *config.Document, e expected) string {
 	exchange := explain.Run(c.Policies.Lookup(explain.Key(e.URL, e.route)), e.Request)
 	switch d := exchange.Decision(); {
 	case d == nil || d.Untouched():

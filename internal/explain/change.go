@@ -8,8 +8,8 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/policyjson"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
@@ -32,16 +32,16 @@ const maxEdits = cors.MaxRequestHeaders
 
 // change finds the smallest change that allows the request: it edits the policy
 // until the browser lets the answer through.
-func (e *Explanation) change(rules []config.Rule, rule *config.Rule, key match.Key) {
-	if fetch.ForbiddenMethod(e.Request.Method) || e.Preflight == nil && e.Actual == nil {
+func (e *Explanation) change(policies []config.Policy, written *config.Policy, key match.Key) {
+	if browser.ForbiddenMethod(e.Request.Method) || e.Preflight == nil && e.Actual == nil {
 		e.Changes = []Change{{Edit: "no policy can allow it: the browser doesn't make the request"}}
 		return
 	}
-	if rule == nil {
-		e.changeMatch(rules, key)
+	if written == nil {
+		e.changeMatch(policies, key)
 		return
 	}
-	ed := &editor{rule: rule, config: rule.Config, request: e.Request}
+	ed := &editor{written: written, config: written.Config, request: e.Request}
 	if !ed.edit(e.Exchange) {
 		e.Changes = []Change{{Edit: ed.impossible}}
 		return
@@ -66,9 +66,9 @@ func (ed *editor) edit(exchange *Exchange) bool {
 
 // An editor edits a policy.
 type editor struct {
-	rule       *config.Rule
-	config     cors.Config // whose lists are the rule's until they are edited
-	request    fetch.Request
+	written    *config.Policy
+	config     cors.Config // whose lists are the policy's until they are edited
+	request    browser.Request
 	edits      []edit         // one for each field, in the order in which they were made
 	impossible string         // why no edit helps
 	warnings   []cors.Problem // about the edited policy, as it was compiled last, if it is valid
@@ -103,7 +103,7 @@ func (ed *editor) next(e *Exchange) bool {
 	case cors.Allowed:
 		return ed.browser(e.Blocked)
 	}
-	ed.impossible = "no policy can allow it: " + d.Explain()
+	ed.impossible = "no policy can allow it: " + d.Why()
 	return false
 }
 
@@ -121,10 +121,10 @@ func (ed *editor) missingHeader() string {
 }
 
 // browser mends what the filter allows, and the browser blocks all the same.
-func (ed *editor) browser(b *fetch.Blocked) bool {
+func (ed *editor) browser(b *browser.Blocked) bool {
 	c := &ed.config
 	switch b.Reason {
-	case fetch.WildcardWithCredentials, fetch.AllowCredentialsNotTrue:
+	case browser.WildcardWithCredentials, browser.AllowCredentialsNotTrue:
 		own := cors.OriginEntry{Text: ed.request.Origin}
 		if every := (cors.OriginEntry{Text: "*"}); slices.Contains(c.AllowOrigins, every) {
 			isEvery := func(o cors.OriginEntry) bool { return o == every }
@@ -142,10 +142,10 @@ func (ed *editor) browser(b *fetch.Blocked) bool {
 		}
 		c.AllowCredentials = true
 		return ed.set("allow_credentials", "write true")
-	case fetch.PrivateNetworkNotAllowed:
+	case browser.PrivateNetworkNotAllowed:
 		c.AllowPrivateNetwork = true
 		return ed.set("allow_private_network", "write true")
-	case fetch.AuthorizationNotListed:
+	case browser.AuthorizationNotListed:
 		c.AllowHeaders = append(slices.Clip(c.AllowHeaders), "Authorization")
 		return ed.add("allow_headers", "Authorization")
 	}
@@ -198,8 +198,8 @@ func (ed *editor) refusal(p cors.Problem) string {
 // place is where the configuration has an entry of allow_origins. The edited list is
 // no measure of it, as "*" may be gone from that.
 func (ed *editor) place(entry cors.OriginEntry) string {
-	path, _, _ := ed.rule.Field("allow_origins")
-	return path + "[" + strconv.Itoa(slices.Index(ed.rule.Config.AllowOrigins, entry)) + "]"
+	path, _, _ := ed.written.Field("allow_origins")
+	return path + "[" + strconv.Itoa(slices.Index(ed.written.Config.AllowOrigins, entry)) + "]"
 }
 
 // summarize makes a change of each edit, and says what is to be warned of.
@@ -207,7 +207,7 @@ func (ed *editor) summarize() (changes []Change) {
 	for _, e := range ed.edits {
 		// What is inherited is others' too: they are none of this request's business,
 		// so that the edit is one of the policy itself.
-		path, offset, own := ed.rule.OwnField(e.field)
+		path, offset, own := ed.written.OwnField(e.field)
 		words := e.other
 		switch whole := (policyjson.Policy{Config: ed.config}).List(e.field); {
 		case whole != nil && !own:
@@ -217,7 +217,7 @@ func (ed *editor) summarize() (changes []Change) {
 		}
 		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
 	}
-	_, before := cors.Compile(ed.rule.Config)
+	_, before := cors.Compile(ed.written.Config)
 	for _, p := range newWarnings(before, ed.warnings) {
 		at := slices.IndexFunc(changes, func(c Change) bool { return strings.HasSuffix(c.Path, p.Field) })
 		if at < 0 {
@@ -246,30 +246,30 @@ func inOneLine(p cors.Problem) string {
 }
 
 // changeMatch finds a policy that would allow the request, if it covered it.
-func (e *Explanation) changeMatch(rules []config.Rule, key match.Key) {
-	for i := range rules {
-		rule := &rules[i]
-		policy, _ := cors.Compile(rule.Config)
-		if Run(policy, e.Request).Blocked != nil || len(rule.Match.Hosts) == 0 || key.Host == "" {
+func (e *Explanation) changeMatch(policies []config.Policy, key match.Key) {
+	for i := range policies {
+		written := &policies[i]
+		policy, _ := cors.Compile(written.Config)
+		if Run(policy, e.Request).Blocked != nil || len(written.Match.Hosts) == 0 || key.Host == "" {
 			continue
 		}
-		m := rule.Match
+		m := written.Match
 		m.Hosts = append(slices.Clone(m.Hosts), key.Host)
 		_, covers := m.Fit(key)
-		if isValid, warnings := valid(rules, i, m); covers && isValid {
-			path, offset, _ := rule.Field("match.hosts")
+		if isValid, warnings := valid(policies, i, m); covers && isValid {
+			path, offset, _ := written.Field("match.hosts")
 			edit := "add " + strconv.Quote(key.Host)
 			e.Changes = []Change{{Path: path, Offset: offset, Edit: edit, Warnings: warnings}}
 			return
 		}
 	}
-	e.Changes = []Change{e.newPolicy(rules, key)}
+	e.Changes = []Change{e.newPolicy(policies, key)}
 }
 
 // newPolicy is a policy for the request's host and path, beside those that there are.
-func (e *Explanation) newPolicy(rules []config.Rule, key match.Key) Change {
+func (e *Explanation) newPolicy(policies []config.Policy, key match.Key) Change {
 	ed := &editor{
-		rule:    &config.Rule{},
+		written: &config.Policy{},
 		config:  cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}},
 		request: e.Request,
 	}
@@ -284,13 +284,13 @@ func (e *Explanation) newPolicy(rules []config.Rule, key match.Key) Change {
 	if path := capture.Stem(pathOf(key)); path != "/" {
 		m.Paths = []match.Path{{Path: path, Prefix: true}}
 	}
-	isValid, warnings := valid(append(slices.Clone(rules), config.Rule{Config: ed.config}), len(rules), m)
+	isValid, warnings := valid(append(slices.Clone(policies), config.Policy{Config: ed.config}), len(policies), m)
 	if !isValid {
 		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
 	}
 	ed.config.Name = "new"
 	words := "add " + policyjson.Line(policyjson.Policy{Config: ed.config, Match: m}.Object())
-	if rules[0].Path == "" {
+	if policies[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words
 	}
 	for _, p := range ed.warnings {
@@ -299,13 +299,13 @@ func (e *Explanation) newPolicy(rules []config.Rule, key match.Key) Change {
 	return Change{Path: "policies", Edit: words, Warnings: warnings}
 }
 
-// valid reports whether the filter accepts the rules, if one has another match, and what
+// valid reports whether the filter accepts the policies, if one has another match, and what
 // it warns of in that one.
-func valid(rules []config.Rule, index int, m match.Match) (ok bool, warnings []string) {
-	_, before := arrange(rules)
-	rules = slices.Clone(rules)
-	rules[index].Match = m
-	ok, problems := arrange(rules)
+func valid(policies []config.Policy, index int, m match.Match) (ok bool, warnings []string) {
+	_, before := arrange(policies)
+	policies = slices.Clone(policies)
+	policies[index].Match = m
+	ok, problems := arrange(policies)
 	for _, p := range newWarnings(before, problems) {
 		if p.Rule == index {
 			warnings = append(warnings, inOneLine(p))
@@ -314,13 +314,13 @@ func valid(rules []config.Rule, index int, m match.Match) (ok bool, warnings []s
 	return ok, warnings
 }
 
-// arrange reports whether the matches of the rules go together, and what is wrong or
+// arrange reports whether the matches of the policies go together, and what is wrong or
 // doubtful with them.
-func arrange(rules []config.Rule) (ok bool, problems []cors.Problem) {
+func arrange(policies []config.Policy) (ok bool, problems []cors.Problem) {
 	r := &match.Problems{}
-	b := match.NewBuilder[*config.Rule](r, func(rule int) string { return rules[rule].Path })
-	for i := range rules {
-		b.Add(rules[i].Match, &rules[i], true)
+	b := match.NewBuilder[*config.Policy](r, func(rule int) string { return policies[rule].Path })
+	for i := range policies {
+		b.Add(policies[i].Match, &policies[i], true)
 	}
 	return b.Table() != nil, r.All()
 }

@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -15,7 +15,7 @@ type Answer struct {
 	// answer with 200, and without CORS headers of its own.
 	Forwarded bool `json:"forwarded"`
 	// Response has the lines that the filter adds or answers with.
-	fetch.Response
+	browser.Response
 }
 
 // An Exchange is what happens to a request: what the filter answers, and what the
@@ -32,7 +32,7 @@ type Exchange struct {
 	// ActualDecision is what the policy makes of the actual request.
 	ActualDecision *cors.Decision
 	// Blocked is why the browser withholds the answer; nil if the page gets it.
-	Blocked *fetch.Blocked
+	Blocked *browser.Blocked
 }
 
 // Decision is the decision that the browser's verdict depends on: the preflight's if
@@ -56,40 +56,40 @@ func (e *Exchange) decision() *cors.Decision {
 // Key is what the filter looks the request's policy up by.
 func Key(rawURL, route string) match.Key {
 	key := match.Key{Route: route, Path: "/"}
-	if host, path, err := fetch.Target(rawURL); err == nil {
+	if host, path, err := browser.Target(rawURL); err == nil {
 		key.Host, key.Path = host, path
 	}
 	return key
 }
 
 // Run sends a request through a policy, nil for none, as a browser does.
-func Run(policy *cors.Policy, r fetch.Request) *Exchange {
+func Run(policy *cors.Policy, r browser.Request) *Exchange {
 	e := &Exchange{Policy: policy}
-	if e.Blocked = fetch.Verdict(r, nil, nil); e.Blocked != nil {
+	if e.Blocked = browser.Verdict(r, nil, nil); e.Blocked != nil {
 		return e // The browser makes no request at all, and so no preflight.
 	}
-	var preflight, actual *fetch.Response
+	var preflight, actual *browser.Response
 	if lines := r.Preflight(); lines != nil {
 		e.Preflight, e.PreflightDecision = answer(policy, "OPTIONS", lines)
 		preflight = &e.Preflight.Response
 	}
-	if fetch.Verdict(r, preflight, nil) == nil {
+	if browser.Verdict(r, preflight, nil) == nil {
 		e.Actual, e.ActualDecision = answer(policy, r.Method, r.Actual())
 		actual = &e.Actual.Response
 	}
-	e.Blocked = fetch.Verdict(r, preflight, actual)
+	e.Blocked = browser.Verdict(r, preflight, actual)
 	return e
 }
 
 // answer is what comes back through the filter for a request with these lines.
 func answer(policy *cors.Policy, method string, lines [][2]string) (*Answer, *cors.Decision) {
-	upstream := &Answer{Forwarded: true, Response: fetch.Response{Status: 200, Headers: [][2]string{}}}
+	upstream := &Answer{Forwarded: true, Response: browser.Response{Status: 200, Headers: [][2]string{}}}
 	if policy == nil {
 		return upstream, nil
 	}
 	d := policy.Decide(request(method, lines))
 	if d.Answered() {
-		a := &Answer{Response: fetch.Response{Status: d.Status()}}
+		a := &Answer{Response: browser.Response{Status: d.Status()}}
 		for _, h := range d.AppendHeaders(nil) {
 			a.AddResponseHeader(h.Name, h.Value)
 		}

@@ -1,7 +1,7 @@
 // Package explain says what the filter and a browser make of a request, and why.
 //
 // It asks the engine that the filter runs for the answers, and the model of the
-// browser, package fetch, for the verdict on them; it decides nothing itself.
+// browser, package browser, for the verdict on them; it decides nothing itself.
 package explain
 
 import (
@@ -12,8 +12,8 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -36,7 +36,7 @@ type Choice struct {
 type Explanation struct {
 	*Exchange
 	// Request is the request, normalized as a browser does.
-	Request fetch.Request
+	Request browser.Request
 	// Choices are the policies: the one that applies, those that match as well, and
 	// the rest in the configuration's order.
 	Choices []Choice
@@ -51,20 +51,20 @@ type Explanation struct {
 }
 
 // Explain explains a request to a proxy with these policies.
-func Explain(rules []config.Rule, r fetch.Request, route string) *Explanation {
+func Explain(policies []config.Policy, r browser.Request, route string) *Explanation {
 	e := &Explanation{Request: r}
 	typed := e.normalize()
 	key := Key(r.URL, route)
-	choices, rule, policy := choose(rules, key)
+	choices, written, policy := choose(policies, key)
 	e.Choices, e.Exchange = choices, Run(policy, e.Request)
 	if e.Blocked != nil {
-		e.change(rules, rule, key)
+		e.change(policies, written, key)
 	}
 	if r.ByHand {
 		e.Changes = append(e.Changes, Change{Edit: noPreflight})
 	}
 	e.asTyped(typed)
-	e.hint(rule)
+	e.hint(written)
 	return e
 }
 
@@ -75,8 +75,8 @@ const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflig
 
 // WithoutOrigin explains a request that has no Origin header, because no page makes it
 // or because it is not for another origin: no browser decides on its answer.
-func WithoutOrigin(rules []config.Rule, r fetch.Request, route string) *Explanation {
-	choices, _, policy := choose(rules, Key(r.URL, route))
+func WithoutOrigin(policies []config.Policy, r browser.Request, route string) *Explanation {
+	choices, _, policy := choose(policies, Key(r.URL, route))
 	actual, decision := answer(policy, r.Method, r.Headers)
 	return &Explanation{
 		Exchange: &Exchange{Policy: policy, Actual: actual, ActualDecision: decision}, Request: r, Choices: choices,
@@ -87,22 +87,22 @@ func WithoutOrigin(rules []config.Rule, r fetch.Request, route string) *Explanat
 // because that is the cause of what the browser misses.
 func (e *Explanation) Because() string {
 	if d := e.Decision(); d != nil && !d.Allowed() {
-		return d.Explain()
+		return d.Why()
 	}
 	return e.Blocked.Error()
 }
 
 // choose finds the policy that applies, and says so of each.
-func choose(rules []config.Rule, key match.Key) (choices []Choice, applies *config.Rule, policy *cors.Policy) {
+func choose(policies []config.Policy, key match.Key) (choices []Choice, applies *config.Policy, policy *cors.Policy) {
 	type matching struct {
 		Choice
-		rule *config.Rule
-		fit  match.Claim
+		written *config.Policy
+		fit     match.Claim
 	}
 	var matches []matching
 	var others []Choice
-	for i := range rules {
-		r := &rules[i]
+	for i := range policies {
+		r := &policies[i]
 		c := Choice{Path: r.Path, Name: r.Config.Name, Offset: r.Offset}
 		if fit, ok := r.Match.Fit(key); ok {
 			matches = append(matches, matching{c, r, fit})
@@ -123,8 +123,8 @@ func choose(rules []config.Rule, key match.Key) (choices []Choice, applies *conf
 		}
 		choices = append(choices, m.Choice)
 	}
-	policy, _ = cors.Compile(best.rule.Config) // it is valid
-	return append(choices, others...), best.rule, policy
+	policy, _ = cors.Compile(best.written.Config) // it is valid
+	return append(choices, others...), best.written, policy
 }
 
 // inWords says what of a match covers a request.
@@ -182,18 +182,18 @@ func noMatch(m match.Match, key match.Key) string {
 }
 
 // hint adds what isn't in the verdict, and matters.
-func (e *Explanation) hint(rule *config.Rule) {
+func (e *Explanation) hint(written *config.Policy) {
 	r := e.Request
 	const upstreamCounts = "what the upstream answers counts, and is taken to have no CORS headers"
 	add := func(format string, args ...any) { e.Hints = append(e.Hints, fmt.Sprintf(format, args...)) }
 	if !r.CORS() {
 		switch {
 		case e.Blocked != nil: // It isn't sent, and the verdict says why.
-		case r.Mode == fetch.ModeNoCORS:
+		case r.Mode == browser.ModeNoCORS:
 			add("the request's mode is no-cors: nothing is blocked, and the page can't read the answer")
 		case r.Mode == "navigate":
 			add("a navigation: CORS has no say")
-		case r.URL != "" && fetch.SameOrigin(r.Origin, r.URL):
+		case r.URL != "" && browser.SameOrigin(r.Origin, r.URL):
 			add("the page and the URL have the same origin, so CORS has no say")
 		default:
 			add("the request's mode is %s, so CORS has no say", r.Mode)
@@ -203,11 +203,11 @@ func (e *Explanation) hint(rule *config.Rule) {
 	if e.Actual == nil && e.Preflight == nil {
 		return // The browser never sends it, whatever the policy says.
 	}
-	if rule == nil {
+	if written == nil {
 		add("no policy applies, so that the filter does nothing: %s", upstreamCounts)
 		return
 	}
-	c := rule.Config
+	c := written.Config
 	e.grpcWeb(c)
 	if c.Shadow {
 		add("the policy is in shadow mode, and changes nothing: %s", upstreamCounts)
@@ -227,7 +227,7 @@ func (e *Explanation) hint(rule *config.Rule) {
 
 // remembered says how long a browser remembers a preflight.
 func remembered(headers [][2]string) string {
-	seconds := fetch.MaxAge(headers)
+	seconds := browser.MaxAge(headers)
 	s := "the browser remembers the preflight's answer for " + strconv.Itoa(seconds) + " seconds"
 	switch {
 	case seconds > cors.ChromiumMaxAge:

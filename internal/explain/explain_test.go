@@ -11,9 +11,9 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -28,7 +28,7 @@ func TestCases(t *testing.T) {
 		}
 		compared++
 		t.Run(c.Name, func(t *testing.T) {
-			e := explain.Explain(config.Rules(c.Config), r, c.Request.Route)
+			e := explain.Explain(config.Policies(c.Config), r, c.Request.Route)
 			got := e.Actual
 			if c.Request.Method == "OPTIONS" {
 				got = e.Preflight
@@ -49,9 +49,9 @@ func TestCases(t *testing.T) {
 
 // asked is what a page asked for, if a browser makes the request of the case of it,
 // and the upstream has no CORS headers.
-func asked(c cases.Case) (r fetch.Request, ok bool) {
+func asked(c cases.Case) (r browser.Request, ok bool) {
 	request := c.Request.Complete()
-	r = fetch.Request{Method: "GET", URL: "https://" + request.Host + request.Path}
+	r = browser.Request{Method: "GET", URL: "https://" + request.Host + request.Path}
 	for _, h := range c.Upstream.Headers {
 		if strings.HasPrefix(h[0], "access-control-") || strings.EqualFold(h[0], "vary") {
 			return r, false
@@ -74,7 +74,7 @@ func asked(c cases.Case) (r fetch.Request, ok bool) {
 		}
 		preflight = append(preflight, h)
 	}
-	if origin, err := fetch.SerializeOrigin(r.Origin); err != nil && r.Origin != "null" || origin != r.Origin &&
+	if origin, err := browser.SerializeOrigin(r.Origin); err != nil && r.Origin != "null" || origin != r.Origin &&
 		r.Origin != "null" {
 		return r, false
 	}
@@ -83,7 +83,7 @@ func asked(c cases.Case) (r fetch.Request, ok bool) {
 		for i := range sent {
 			sent[i][0] = strings.ToLower(sent[i][0])
 		}
-		return r, slices.Equal(sent, preflight) && !fetch.ForbiddenMethod(r.Method)
+		return r, slices.Equal(sent, preflight) && !browser.ForbiddenMethod(r.Method)
 	}
 	return r, request.Method == "GET" && len(c.Request.Headers) == 1 && r.CORS()
 }
@@ -129,68 +129,68 @@ const page = "https://app.example"
 // TestChange: the change that explain proposes is what is missing and no more, and
 // with it the request is allowed.
 func TestChange(t *testing.T) {
-	get := fetch.Request{Origin: page, URL: "https://api.example/v1", Method: "GET"}
-	with := func(change func(*fetch.Request)) fetch.Request {
+	get := browser.Request{Origin: page, URL: "https://api.example/v1", Method: "GET"}
+	with := func(change func(*browser.Request)) browser.Request {
 		r := get
 		change(&r)
 		return r
 	}
 	for _, test := range []struct {
 		name, doc string
-		request   fetch.Request
+		request   browser.Request
 		// want are the changes; one without a path, if nothing helps.
 		want []explain.Change
 	}{
 		{"origin", `{"allow_origins": ["https://other.example"]}`, get,
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "https://app.example"`}}},
-		{"null", `{"allow_origins": ["https://other.example"]}`, with(func(r *fetch.Request) { r.Origin = "null" }),
+		{"null", `{"allow_origins": ["https://other.example"]}`, with(func(r *browser.Request) { r.Origin = "null" }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "null"`}}},
 		{"an app's origin", `{"allow_origins": ["https://other.example"], "allow_credentials": true}`,
-			with(func(r *fetch.Request) { r.Origin = "capacitor://localhost" }),
+			with(func(r *browser.Request) { r.Origin = "capacitor://localhost" }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "capacitor://localhost"`}}},
 		{"an app's origin, and credentials", `{"allow_origins": ["https://other.example"]}`,
-			with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "app://-", true }),
+			with(func(r *browser.Request) { r.Origin, r.CredentialsInclude = "app://-", true }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "app://-"`},
 				{Path: "allow_credentials", Edit: "write true"}}},
 		{"null with credentials, of which validate warns",
 			`{"allow_origins": ["https://other.example"], "allow_credentials": true}`,
-			with(func(r *fetch.Request) { r.Origin = "null" }),
+			with(func(r *browser.Request) { r.Origin = "null" }),
 			[]explain.Change{{Path: "allow_origins", Offset: 18, Edit: `add "null"`, Warnings: []string{
 				`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers; serve the pages from an origin of their own`,
 			}}}},
 		{"credentials, of which validate warns beside null", `{"allow_origins": ["null"]}`,
-			with(func(r *fetch.Request) { r.Origin, r.CredentialsInclude = "null", true }),
+			with(func(r *browser.Request) { r.Origin, r.CredentialsInclude = "null", true }),
 			[]explain.Change{{Path: "allow_credentials", Edit: "write true", Warnings: []string{
 				`"null" is the origin of every sandboxed frame, so with allow_credentials any site can read answers; serve the pages from an origin of their own`,
 			}}}},
-		{"method", `{"allow_origins": ["https://app.example"]}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
+		{"method", `{"allow_origins": ["https://app.example"]}`, with(func(r *browser.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Edit: `write ["PUT"]`}}},
 		{"method in lower case", `{"allow_origins": ["https://app.example"], "allow_methods": ["PATCH"]}`,
-			with(func(r *fetch.Request) { r.Method = "patch" }),
+			with(func(r *browser.Request) { r.Method = "patch" }),
 			[]explain.Change{{Path: "allow_methods", Offset: 60, Edit: `add "patch"`, Warnings: []string{
 				`"patch" is not PATCH: methods compare by case, and browsers send what the page wrote; write "PATCH" if the pages do`,
 			}}}},
-		{"several headers", `{"allow_origins": ["*"], "allow_headers": ["X-A"]}`, with(func(r *fetch.Request) {
+		{"several headers", `{"allow_origins": ["*"], "allow_headers": ["X-A"]}`, with(func(r *browser.Request) {
 			r.Headers = [][2]string{{"x-a", "1"}, {"X-C", "1"}, {"content-type", "application/json"}}
 		}), []explain.Change{{Path: "allow_headers", Offset: 42, Edit: `add "Content-Type", "X-C"`}}},
-		{"several headers, none listed", `{"allow_origins": ["*"]}`, with(func(r *fetch.Request) {
+		{"several headers, none listed", `{"allow_origins": ["*"]}`, with(func(r *browser.Request) {
 			r.Headers = [][2]string{{"x-b", "1"}, {"x-a", "1"}}
 		}), []explain.Change{{Path: "allow_headers", Edit: `write ["X-A", "X-B"]`}}},
-		{"authorization", `{"allow_origins": ["*"], "allow_headers": ["*"]}`, with(func(r *fetch.Request) {
+		{"authorization", `{"allow_origins": ["*"], "allow_headers": ["*"]}`, with(func(r *browser.Request) {
 			r.Headers = [][2]string{{"authorization", "Bearer x"}}
 		}), []explain.Change{{Path: "allow_headers", Offset: 42, Edit: `add "Authorization"`}}},
 		{"credentials", `{"allow_origins": ["https://app.example"]}`,
-			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			with(func(r *browser.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{{Path: "allow_credentials", Edit: "write true"}}},
 		{"credentials with a wildcard", `{"allow_origins": ["*"], "expose_headers": ["X-A"]}`,
-			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			with(func(r *browser.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{
 				{Path: "allow_origins", Offset: 18,
 					Edit: `write the origins that may send credentials instead of "*", such as "https://app.example"`},
 				{Path: "allow_credentials", Edit: "write true"},
 			}},
 		{"everything", `{"allow_origins": ["https://other.example"], "allow_methods": ["PUT"]}`,
-			with(func(r *fetch.Request) {
+			with(func(r *browser.Request) {
 				r.Method, r.CredentialsInclude = "DELETE", true
 				r.Headers = [][2]string{{"x-a", "1"}}
 			}), []explain.Change{
@@ -199,38 +199,39 @@ func TestChange(t *testing.T) {
 				{Path: "allow_headers", Edit: `write ["X-A"]`},
 				{Path: "allow_credentials", Edit: "write true"},
 			}},
-		{"private network", `{"allow_origins": ["*"]}`, with(func(r *fetch.Request) { r.PrivateNetwork = true }),
+		{"private network", `{"allow_origins": ["*"]}`, with(func(r *browser.Request) { r.PrivateNetwork = true }),
 			[]explain.Change{{Path: "allow_private_network", Edit: "write true"}}},
 		{"shadow", `{"allow_origins": ["*"], "mode": "shadow"}`, get,
 			[]explain.Change{{Path: "mode", Offset: 33, Edit: `write "enforce"`}}},
 		{"a preflight that is forwarded", `{"allow_origins": ["*"], "unmatched_preflights": "forward"}`,
-			with(func(r *fetch.Request) { r.Method = "PUT" }),
+			with(func(r *browser.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Edit: `write ["PUT"]`}}},
 		{"an inherited field",
 			`{"defaults": {"allow_origins": ["*"], "allow_methods": ["PUT"]}, "policies": [{"name": "a"}]}`,
-			with(func(r *fetch.Request) { r.Method = "DELETE" }),
+			with(func(r *browser.Request) { r.Method = "DELETE" }),
 			[]explain.Change{{Path: "policies[0].allow_methods", Offset: 78, Edit: `write ["PUT", "DELETE"]`}}},
 		{"an inherited wildcard with credentials",
-			`{"defaults": {"allow_origins": ["https://b.example", {"regex": "https://r\\.example"}, "*"]}, "policies": [{"name": "a"}]}`, with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			`{"defaults": {"allow_origins": ["https://b.example", {"regex": "https://r\\.example"}, "*"]}, "policies": [{"name": "a"}]}`, with(func(r *browser.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{
 				{Path: "policies[0].allow_origins", Offset: 107,
 					Edit: `write ["https://b.example", {"regex": "https://r\\.example"}, "https://app.example"]`},
 				{Path: "policies[0].allow_credentials", Offset: 107, Edit: "write true"},
 			}},
-		{"a null", `{"allow_origins": ["*"], "allow_methods": null}`, with(func(r *fetch.Request) { r.Method = "PUT" }),
+		{"a null", `{"allow_origins": ["*"], "allow_methods": null}`,
+			with(func(r *browser.Request) { r.Method = "PUT" }),
 			[]explain.Change{{Path: "allow_methods", Offset: 42, Edit: `write ["PUT"]`}}},
 		{"two wildcards with credentials", `{"allow_origins": ["*", "*"]}`,
-			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			with(func(r *browser.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{
 				{Path: "allow_origins", Offset: 18,
 					Edit: `write the origins that may send credentials instead of "*", such as "https://app.example"`},
 				{Path: "allow_credentials", Edit: "write true"},
 			}},
 		{"an entry that credentials forbid", `{"allow_origins": ["https://app.example", "http://b.example"]}`,
-			with(func(r *fetch.Request) { r.CredentialsInclude = true }),
+			with(func(r *browser.Request) { r.CredentialsInclude = true }),
 			[]explain.Change{{Edit: `no change helps without removing allow_origins[1]: "http://b.example" with allow_credentials trusts whoever is on the network between, because plain http can be forged`}}},
 		{"a field of one policy",
-			`{"policies": [{"name": "b", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}, {"name": "a", "allow_origins": ["*"]}]}`, with(func(r *fetch.Request) { r.Method = "DELETE" }),
+			`{"policies": [{"name": "b", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}, {"name": "a", "allow_origins": ["*"]}]}`, with(func(r *browser.Request) { r.Method = "DELETE" }),
 			[]explain.Change{{Path: "policies[1].allow_methods", Offset: 88, Edit: `write ["DELETE"]`}}},
 		{"another host", `{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["*"]}]}`,
 			get,
@@ -242,7 +243,7 @@ func TestChange(t *testing.T) {
 				Edit: `add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
 		{"no policy, and all is missing",
 			`{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`,
-			with(func(r *fetch.Request) {
+			with(func(r *browser.Request) {
 				r.Method, r.CredentialsInclude, r.PrivateNetwork, r.URL = "PUT", true, true, "https://api.example/"
 				r.Headers = [][2]string{{"authorization", "x"}}
 			}),
@@ -253,20 +254,20 @@ func TestChange(t *testing.T) {
 			[]explain.Change{{Path: "policies",
 				Edit: `write the policy as the first of a list of policies, and add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
 		{"what the filter refuses", `{"allow_origins": ["https://app.example"], "allow_credentials": true}`,
-			with(func(r *fetch.Request) { r.Origin = "http://app.example" }),
+			with(func(r *browser.Request) { r.Origin = "http://app.example" }),
 			[]explain.Change{{Edit: `no change of the policy helps, because the filter refuses it: "http://app.example" with allow_credentials trusts whoever is on the network between, because plain http can be forged; have the pages served over https, or leave out allow_credentials`}}},
-		{"a forbidden method", `{"allow_origins": ["*"]}`, with(func(r *fetch.Request) { r.Method = "TRACE" }),
+		{"a forbidden method", `{"allow_origins": ["*"]}`, with(func(r *browser.Request) { r.Method = "TRACE" }),
 			[]explain.Change{{Edit: "no policy can allow it: the browser doesn't make the request"}}},
-		{"no origin", `{"allow_origins": ["https://app.example"]}`, with(func(r *fetch.Request) { r.Origin = "app" }),
+		{"no origin", `{"allow_origins": ["https://app.example"]}`, with(func(r *browser.Request) { r.Origin = "app" }),
 			[]explain.Change{{Edit: "no policy can allow it: the Origin header is not one serialized origin"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rules := config.Rules(test.doc)
-			if rules == nil {
+			policies := config.Policies(test.doc)
+			if policies == nil {
 				_, problems := config.Parse(test.doc)
 				t.Fatal(problems)
 			}
-			e := explain.Explain(rules, test.request, "")
+			e := explain.Explain(policies, test.request, "")
 			if e.Blocked == nil {
 				t.Fatal("it is allowed")
 			}
@@ -284,8 +285,8 @@ func TestChange(t *testing.T) {
 						doc = apply(t, doc, c)
 					}
 				}
-				rules := config.Rules(doc)
-				isAllowed := rules != nil && explain.Explain(rules, test.request, "").Blocked == nil
+				policies := config.Policies(doc)
+				isAllowed := policies != nil && explain.Explain(policies, test.request, "").Blocked == nil
 				if isAllowed != (without < 0) {
 					t.Errorf("%s: allowed %v without change %d", doc, isAllowed, without)
 				}
@@ -355,7 +356,7 @@ func TestChoices(t *testing.T) {
 		}},
 	} {
 		t.Run(test.url+" "+test.route, func(t *testing.T) {
-			e := explain.Explain(config.Rules(doc), fetch.Request{Origin: page, URL: test.url, Method: "GET"},
+			e := explain.Explain(config.Policies(doc), browser.Request{Origin: page, URL: test.url, Method: "GET"},
 				test.route)
 			var got []string
 			for _, c := range e.Choices {
@@ -377,12 +378,12 @@ func TestChoices(t *testing.T) {
 
 // TestNeverSent: of what the browser never sends, there are no answers, and no hints.
 func TestNeverSent(t *testing.T) {
-	for name, r := range map[string]fetch.Request{
+	for name, r := range map[string]browser.Request{
 		"forbidden method": {Origin: page, URL: "https://api.example/", Method: "trace"},
-		"same-origin mode": {Origin: page, URL: "https://api.example/", Method: "PUT", Mode: fetch.ModeSameOrigin},
+		"same-origin mode": {Origin: page, URL: "https://api.example/", Method: "PUT", Mode: browser.ModeSameOrigin},
 		"scheme":           {Origin: page, URL: "ftp://api.example/", Method: "PUT"},
 	} {
-		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`), r, "")
+		e := explain.Explain(config.Policies(`{"allow_origins": ["*"]}`), r, "")
 		if e.Blocked == nil || e.Preflight != nil || e.PreflightDecision != nil || e.Actual != nil ||
 			e.Decision() != nil || e.Hints != nil {
 			t.Errorf("%s: blocked %v, preflight %v, actual %v, hints %q", name, e.Blocked, e.Preflight, e.Actual,
@@ -393,8 +394,8 @@ func TestNeverSent(t *testing.T) {
 
 // TestShadow: the reason is the browser's, as the filter changes nothing.
 func TestShadow(t *testing.T) {
-	r := fetch.Request{Origin: page, URL: "https://api.example/", Method: "PUT"}
-	e := explain.Explain(config.Rules(`{"allow_origins": ["https://b.example"], "mode": "shadow"}`), r, "")
+	r := browser.Request{Origin: page, URL: "https://api.example/", Method: "PUT"}
+	e := explain.Explain(config.Policies(`{"allow_origins": ["https://b.example"], "mode": "shadow"}`), r, "")
 	if e.Decision() != nil || e.Because() != e.Blocked.Error() {
 		t.Errorf("because %s", e.Because())
 	}
@@ -404,31 +405,31 @@ func TestShadow(t *testing.T) {
 func TestHints(t *testing.T) {
 	for _, test := range []struct {
 		origin string
-		mode   fetch.Mode
+		mode   browser.Mode
 		want   string
 	}{
-		{page, fetch.ModeNoCORS,
+		{page, browser.ModeNoCORS,
 			"the request's mode is no-cors: nothing is blocked, and the page can't read the answer"},
 		{page, "navigate", "a navigation: CORS has no say"},
-		{"https://api.example", fetch.ModeCORS, "the page and the URL have the same origin, so CORS has no say"},
-		{"https://api.example:443", fetch.ModeCORS,
+		{"https://api.example", browser.ModeCORS, "the page and the URL have the same origin, so CORS has no say"},
+		{"https://api.example:443", browser.ModeCORS,
 			"a browser sends the origin https://api.example:443 as https://api.example"},
-		{"file:///x", fetch.ModeCORS, "a browser sends the origin file:///x as null"},
-		{"null", fetch.ModeCORS, ""},
-		{"capacitor://localhost", fetch.ModeCORS, ""},
-		{"ionic://localhost", fetch.ModeCORS, ""},
-		{"tauri://localhost", fetch.ModeCORS, ""},
-		{"app://-", fetch.ModeCORS, ""},
-		{"chrome-extension://aBc", fetch.ModeCORS, ""},
-		{"Capacitor://localhost/index.html?t=s", fetch.ModeCORS,
+		{"file:///x", browser.ModeCORS, "a browser sends the origin file:///x as null"},
+		{"null", browser.ModeCORS, ""},
+		{"capacitor://localhost", browser.ModeCORS, ""},
+		{"ionic://localhost", browser.ModeCORS, ""},
+		{"tauri://localhost", browser.ModeCORS, ""},
+		{"app://-", browser.ModeCORS, ""},
+		{"chrome-extension://aBc", browser.ModeCORS, ""},
+		{"Capacitor://localhost/index.html?t=s", browser.ModeCORS,
 			"a browser sends the origin Capacitor://localhost/index.html?t=*** as capacitor://localhost"},
 	} {
-		e := explain.Explain(config.Rules(`{"allow_origins": ["*"]}`),
-			fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
+		e := explain.Explain(config.Policies(`{"allow_origins": ["*"]}`),
+			browser.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
 		if test.want == "" && e.Hints != nil || test.want != "" && !slices.Contains(e.Hints, test.want) {
 			t.Errorf("%s, mode %q: got %q, want %q", test.origin, test.mode, e.Hints, test.want)
 		}
-		want := test.mode == fetch.ModeCORS && !strings.HasPrefix(test.origin, "https://api.example")
+		want := test.mode == browser.ModeCORS && !strings.HasPrefix(test.origin, "https://api.example")
 		if isSubject := e.Request.CORS(); isSubject != want {
 			t.Errorf("%s, mode %q: subject to CORS: %v", test.origin, test.mode, isSubject)
 		}
@@ -471,8 +472,8 @@ func TestAsTyped(t *testing.T) {
 			"https://app.example", "PUT", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := explain.Explain(config.Rules(test.doc),
-				fetch.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "")
+			e := explain.Explain(config.Policies(test.doc),
+				browser.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "")
 			if e.Typed != test.want {
 				t.Errorf("got %q, want %q", e.Typed, test.want)
 			}
@@ -490,7 +491,7 @@ func TestByHand(t *testing.T) {
 		`{"allow_origins": ["https://app.example"]}`: {""},
 		`{"allow_origins": ["https://b.example"]}`:   {"allow_origins", ""},
 	} {
-		e := explain.Explain(config.Rules(doc), fetch.Request{Origin: page, URL: "https://api.example/",
+		e := explain.Explain(config.Policies(doc), browser.Request{Origin: page, URL: "https://api.example/",
 			Method: "OPTIONS", ByHand: true}, "")
 		var paths []string
 		for _, c := range e.Changes {
@@ -526,8 +527,8 @@ func TestGRPCWeb(t *testing.T) {
 		{"no gRPC-Web", `{"allow_origins": ["*"]}`, [][2]string{{"Content-Type", "application/grpc"}}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := explain.Explain(config.Rules(test.doc),
-				fetch.Request{Origin: page, URL: "https://api.example/", Method: "POST", Headers: test.headers,
+			e := explain.Explain(config.Policies(test.doc),
+				browser.Request{Origin: page, URL: "https://api.example/", Method: "POST", Headers: test.headers,
 					UnsafeNames: test.names}, "")
 			hints := strings.Join(e.Hints, "\n")
 			if test.want == "" && strings.Contains(hints, "gRPC") || !strings.Contains(hints, test.want) {

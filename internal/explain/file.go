@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
 )
 
@@ -25,7 +25,7 @@ type Report struct {
 
 // ByFile explains a request to a proxy with the configuration in a file, which is valid.
 func ByFile(plugin *manifest.Plugin, s *Subject, route string) *Report {
-	e := &Report{Explain(plugin.Rules(), capture.Mask(s.Request), route), s, plugin, route}
+	e := &Report{Explain(plugin.Policies(), capture.Mask(s.Request), route), s, plugin, route}
 	e.Request.URL = capture.MaskURL(e.Request.URL) // its path has found the policy
 	for _, f := range plugin.Around() {
 		e.Hints = append(e.Hints, f.Error())
@@ -48,16 +48,16 @@ func (e *Report) Place(offset int) string {
 }
 
 // Chromium is how Chromium reports what it blocks.
-func (e *Explanation) Chromium() fetch.ChromiumError {
+func (e *Explanation) Chromium() browser.ChromiumError {
 	r := e.Request
 	r.URL = cmp.Or(r.URL, "…")
-	return fetch.Chromium(r, e.Blocked)
+	return browser.Chromium(r, e.Blocked)
 }
 
 // Details is what the filter hands to Envoy for its access log; "" if that is nothing.
 func (e *Explanation) Details() string {
 	if d := e.PreflightDecision; d != nil && d.Answered() && !d.Allowed() {
-		return strings.ReplaceAll("cors: "+d.Explain(), " ", "_")
+		return strings.ReplaceAll("cors: "+d.Why(), " ", "_")
 	}
 	return ""
 }
@@ -99,13 +99,13 @@ type preflightJSON struct {
 }
 
 type blockedJSON struct {
-	Reason   fetch.BlockReason   `json:"reason"`
-	Because  string              `json:"because"`
-	Step     string              `json:"step"`
-	Section  string              `json:"section"`
-	Filter   string              `json:"filter,omitempty"`
-	Details  string              `json:"response_code_details,omitempty"`
-	Chromium fetch.ChromiumError `json:"chromium"`
+	Reason   browser.BlockReason   `json:"reason"`
+	Because  string                `json:"because"`
+	Step     string                `json:"step"`
+	Section  string                `json:"section"`
+	Filter   string                `json:"filter,omitempty"`
+	Details  string                `json:"response_code_details,omitempty"`
+	Chromium browser.ChromiumError `json:"chromium"`
 }
 
 type changeJSON struct {

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 // asTyped tells what the filter makes of an origin that is written as no browser sends
@@ -27,16 +27,16 @@ func (e *Explanation) asTyped(typed string) {
 	switch {
 	case d.Untouched(), d.Allowed():
 	case !answered.Forwarded:
-		e.Typed = fmt.Sprintf("%sthe filter answers the preflight with %d: %s", sent, answered.Status, d.Explain())
+		e.Typed = fmt.Sprintf("%sthe filter answers the preflight with %d: %s", sent, answered.Status, d.Why())
 	case d.Preflight:
-		e.Typed = sent + "the preflight is forwarded to the upstream: " + d.Explain()
+		e.Typed = sent + "the preflight is forwarded to the upstream: " + d.Why()
 	default:
 		words := "the answer has no CORS headers"
 		preflight := [][2]string{{"Origin", typed}, {"Access-Control-Request-Method", r.Method}}
 		if a, _ := answer(e.Policy, "OPTIONS", preflight); !a.Forwarded {
 			words += fmt.Sprintf(", and a preflight is answered with %d", a.Status)
 		}
-		e.Typed = sent + words + ": " + d.Explain()
+		e.Typed = sent + words + ": " + d.Why()
 	}
 }
 
@@ -45,7 +45,7 @@ func (e *Explanation) asTyped(typed string) {
 func (e *Explanation) normalize() (typed string) {
 	r := &e.Request
 	typed = r.Origin
-	r.Method = fetch.NormalizeMethod(r.Method)
+	r.Method = browser.NormalizeMethod(r.Method)
 	if origin, err := capture.SentOrigin(typed); err == nil && origin != typed {
 		e.Hints = append(e.Hints, fmt.Sprintf("a browser sends the origin %s as %s", capture.MaskURL(typed), origin))
 		r.Origin = origin
@@ -74,7 +74,7 @@ func (e *Explanation) grpcWeb(c cors.Config) {
 	exposed := [][2]string{{"access-control-expose-headers", strings.Join(c.ExposeHeaders, ",")}}
 	var missing []string
 	for _, name := range []string{"grpc-status", "grpc-message", "grpc-status-details-bin"} {
-		if !fetch.Exposed(exposed, name, e.Request.CredentialsInclude) {
+		if !browser.Exposed(exposed, name, e.Request.CredentialsInclude) {
 			missing = append(missing, strconv.Quote(name))
 		}
 	}

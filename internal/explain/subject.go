@@ -4,13 +4,13 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 )
 
 // A Subject is a request to explain, and what is known of where it comes from.
 type Subject struct {
-	fetch.Request
+	browser.Request
 	// From says where a capture has the request, as [capture.Request.Source] does.
 	From string
 	// Notes are what its user should know of how it was read.
@@ -26,7 +26,7 @@ type Subject struct {
 // Recorded is a captured request, with the origin and the credentials mode that its user
 // knows better: "" and false if that is nothing.
 func Recorded(found capture.Request, origin string, credentials bool) *Subject {
-	s := &Subject{Request: found.Fetch(), From: found.Source, Failed: found.Failed()}
+	s := &Subject{Request: found.Sent(), From: found.Source, Failed: found.Failed()}
 	if found.Error != "" {
 		s.note("the browser recorded " + found.Error)
 	}
@@ -61,7 +61,7 @@ func (s *Subject) AddHeader(name, value string, valued bool) error {
 	case strings.HasPrefix(strings.ToLower(name), "access-control-request-"):
 		s.asked = append(s.asked, line)
 		return nil
-	case fetch.ForbiddenRequestHeader(name, line[1]):
+	case browser.ForbiddenRequestHeader(name, line[1]):
 		s.note("a page can't set the header " + name + ": the browser leaves it out, or sends its own")
 		return nil
 	case valued:
@@ -76,7 +76,7 @@ func (s *Subject) AddHeader(name, value string, valued bool) error {
 // headers are added, and checks the request.
 func (s *Subject) Complete() error {
 	if s.asked != nil {
-		found := capture.Request{Request: fetch.Request{Method: s.Method}}
+		found := capture.Request{Request: browser.Request{Method: s.Method}}
 		s.note(found.SetPreflight(s.asked)...)
 		s.Method, s.UnsafeNames = found.Method, append(s.UnsafeNames, found.UnsafeNames...)
 		s.Typed = s.Typed && !found.FromPreflight

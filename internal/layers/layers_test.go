@@ -24,7 +24,7 @@ var layers = [][]string{
 		"internal/problem", "internal/forbidden", "internal/publicsuffix", "internal/spelling", // of the module
 		"internal/cases", "internal/envoy", // of tests
 	},
-	{"internal/fetch", "internal/origin", "internal/wasmhost", "internal/envoytest"},
+	{"internal/browser", "internal/origin", "internal/wasmhost", "internal/envoytest"},
 	{"internal/names"},
 	{"cors", "match"},
 	{"config", "internal/policyjson"},
@@ -100,9 +100,10 @@ const budget = 4_250_000
 // TestModule: no further package is linked into the module, above all none of fmt,
 // encoding/json, os, net and regexp, and it isn't larger than its budget.
 func TestModule(t *testing.T) {
-	got := slices.DeleteFunc(list(t, "module", "wasip1", "-deps", "-f", "{{if .Standard}}{{.ImportPath}}{{end}}"), func(name string) bool {
-		return name == "" || strings.HasPrefix(name, "internal/") || strings.HasPrefix(name, "runtime/")
-	})
+	got := slices.DeleteFunc(list(t, "module", "wasip1", "-deps", "-f", "{{if .Standard}}{{.ImportPath}}{{end}}"),
+		func(name string) bool {
+			return name == "" || strings.HasPrefix(name, "internal/") || strings.HasPrefix(name, "runtime/")
+		})
 	slices.Sort(got)
 	if diff := cmp.Diff(linked, got); diff != "" {
 		t.Errorf("linked (-want +got):\n%s", diff)

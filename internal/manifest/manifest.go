@@ -38,8 +38,8 @@ type Plugin struct {
 
 // parsed is what a configuration says, and what is wrong with it and doubtful around it.
 type parsed struct {
-	configuration *config.Config
-	rules         []config.Rule
+	configuration *config.Document
+	policies      []config.Policy
 	problems      []config.Problem
 	around        []*document.Finding
 }
@@ -47,8 +47,8 @@ type parsed struct {
 func newPlugin(name, configuration string, file *document.File, offset func(int) int) *Plugin {
 	p := &Plugin{Name: name, Configuration: configuration, file: file, offset: offset}
 	p.read = sync.OnceValue(func() (once parsed) {
-		once.configuration, once.rules, once.problems = config.ParseRules(configuration)
-		once.around = p.lookAround(once.rules)
+		once.configuration, once.policies, once.problems = config.ParsePolicies(configuration)
+		once.around = p.lookAround(once.policies)
 		return once
 	})
 	return p
@@ -57,7 +57,7 @@ func newPlugin(name, configuration string, file *document.File, offset func(int)
 // Parse reads the configuration as the filter does, and looks at what is around it. What
 // it finds stands at its place in the file. The configuration is nil if any of it is more
 // than a warning.
-func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
+func (p *Plugin) Parse() (*config.Document, []*document.Finding) {
 	once := p.read()
 	if once.configuration == nil && document.IsTemplate(p.Configuration) {
 		return nil, []*document.Finding{p.file.Finding(p.offset(strings.Index(p.Configuration, "{{")),
@@ -73,9 +73,9 @@ func (p *Plugin) Parse() (*config.Config, []*document.Finding) {
 	return once.configuration, findings
 }
 
-// Rules are the policies of the configuration; none if it isn't valid, or has none of its
+// Policies are the policies of the configuration; none if it isn't valid, or has none of its
 // own.
-func (p *Plugin) Rules() []config.Rule { return p.read().rules }
+func (p *Plugin) Policies() []config.Policy { return p.read().policies }
 
 // Around are warnings about what stands around the configuration, because of which the
 // filter may not do what the configuration says: filters that answer first, a failure

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/net/idna"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
 
 // serialize is the serialization of a tuple origin
@@ -73,7 +73,7 @@ func TestParseOrigin(t *testing.T) {
 	}
 }
 
-// FuzzOrigin: what the parser takes is what package fetch, which was written apart,
+// FuzzOrigin: what the parser takes is what package browser, which was written apart,
 // takes for a serialized origin, but for hosts that the parser doesn't know.
 func FuzzOrigin(f *testing.F) {
 	for _, s := range []string{"https://app.example:8443", "http://[::1]:9090", "http://192.0.2.1",
@@ -87,7 +87,7 @@ func FuzzOrigin(f *testing.F) {
 		if ok && o.serialize() != s {
 			t.Errorf("parseOrigin(%q) = %+v", s, o)
 		}
-		switch want := fetch.SerializedOrigin(s); {
+		switch want := browser.SerializedOrigin(s); {
 		case ok && !want && o.scheme != "file" &&
 			!slices.Contains([]string{"about", "blob", "data", "filesystem", "javascript", "mailto"}, o.scheme):
 			t.Errorf("parseOrigin(%q) = %+v, and it is no serialized origin", s, o)

@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
@@ -137,7 +137,7 @@ func reasons() (list []string) {
 	for r := cors.Reason(0); r.String() != "unknown"; r++ {
 		list = append(list, r.String())
 	}
-	for _, r := range fetch.BlockReasons() {
+	for _, r := range browser.BlockReasons() {
 		list = append(list, string(r))
 	}
 	return list

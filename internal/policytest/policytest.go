@@ -12,10 +12,10 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/fetch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
@@ -61,7 +61,7 @@ func Run(name, text string, read func(name string) (string, error)) Report {
 	}
 	report := Report{File: name}
 	for _, t := range l.tests {
-		report.Results = append(report.Results, Result{t.name, t.failures(l.rules)})
+		report.Results = append(report.Results, Result{t.name, t.failures(l.policies)})
 	}
 	return report
 }
@@ -77,7 +77,7 @@ func broken(name string, findings ...*document.Finding) Report {
 // A test is a request, and what is expected of it.
 type test struct {
 	name    string
-	request fetch.Request
+	request browser.Request
 	browser bool // an origin is given, so a browser makes the request
 	route   string
 	expect  []expectation
@@ -92,12 +92,12 @@ type expectation struct {
 }
 
 // failures runs the test.
-func (t *test) failures(rules []config.Rule) (list []*document.Finding) {
+func (t *test) failures(policies []config.Policy) (list []*document.Finding) {
 	ask := explain.WithoutOrigin
 	if t.browser {
 		ask = explain.Explain
 	}
-	e := ask(rules, t.request, t.route)
+	e := ask(policies, t.request, t.route)
 	for _, x := range t.expect {
 		if got := x.check(e, x.node); got != "" {
 			list = append(list, x.node.Finding(problem.Unexpected, x.path, got, ""))
@@ -110,7 +110,7 @@ func (t *test) failures(rules []config.Rule) (list []*document.Finding) {
 // that it tests.
 type loader struct {
 	file     *document.File
-	rules    []config.Rule
+	policies []config.Policy
 	tests    []*test
 	names    map[string]bool // of the tests
 	findings []*document.Finding
@@ -175,12 +175,12 @@ func (l *loader) configuration(root *document.Node, read func(string) (string, e
 		return
 	}
 	configuration, findings := plugin.Parse()
-	l.rules = plugin.Rules()
+	l.policies = plugin.Policies()
 	switch {
 	case configuration == nil:
 		isWarning := func(f *document.Finding) bool { return f.Warning }
 		l.findings = append(l.findings, slices.DeleteFunc(findings, isWarning)...)
-	case len(l.rules) == 0:
+	case len(l.policies) == 0:
 		l.fail(problem.Missing, n, path, "has no policies of its own",
 			"give the document that its policy source serves")
 	}
@@ -255,7 +255,7 @@ func (l *loader) request(of *document.Node, path string, t *test) {
 	text := func(name, otherwise string) string { return l.text(n.Get(name), path+"."+name, otherwise) }
 	t.browser = n.Has("origin")
 	t.route = text("route", "")
-	t.request = fetch.Request{
+	t.request = browser.Request{
 		Origin: l.origin(n.Get("origin"), path+".origin"), Method: text("method", "GET"), URL: text("url", ""),
 		CredentialsInclude: l.flag(n, "credentials", path), PrivateNetwork: l.flag(n, "private_network", path),
 	}

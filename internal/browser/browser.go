@@ -1,4 +1,4 @@
-// Package fetch is the browser's side of CORS: which requests need a preflight,
+// Package browser is the browser's side of CORS: which requests need a preflight,
 // what that preflight asks, and the checks that the Fetch standard makes on the
 // answers, over plain data. It is the tests' oracle: what counts is not which
 // headers a server sent, but whether a browser that follows the standard lets the
@@ -15,7 +15,7 @@
 // oracle that did would repeat the engine's mistakes, and not find them.
 //
 // See https://fetch.spec.whatwg.org/.
-package fetch
+package browser
 
 import (
 	"math"
