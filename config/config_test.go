@@ -415,8 +415,8 @@ func TestSpellings(t *testing.T) {
 }
 
 func TestPolicySource(t *testing.T) {
-	c,
-		problems := config.Parse(`{"policy_source": {"cluster": "policies", "path": "/cors.json?x", "authority": "policies.internal", "interval": "10s", "timeout": 0.5}}`)
+	c, problems := config.Parse(
+		`{"policy_source": {"cluster": "policies", "path": "/cors.json?x", "authority": "policies.internal", "interval": "10s", "timeout": 0.5}}`)
 	if c == nil || c.Policies == nil || len(c.Policies.All()) > 0 {
 		t.Fatal(c, problems)
 	}
@@ -425,8 +425,8 @@ func TestPolicySource(t *testing.T) {
 	if diff := cmp.Diff(want, *c.PolicySource); diff != "" {
 		t.Error(diff)
 	}
-	c,
-		problems = config.Parse(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
+	c, problems = config.Parse(
+		`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
 	if c == nil || len(c.Policies.All()) != 1 {
 		t.Fatal(c, problems)
 	}
@@ -435,8 +435,8 @@ func TestPolicySource(t *testing.T) {
 	if diff := cmp.Diff(want, *c.PolicySource); diff != "" {
 		t.Error(diff)
 	}
-	c,
-		problems = config.ParseFetched(`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
+	c, problems = config.ParseFetched(
+		`{"policies": [{"name": "a", "allow_origins": ["*"]}], "policySource": {"cluster": "policies"}}`)
 	if c != nil || len(problems) != 1 ||
 		problems[0].Error() != "1:71 policy_source: stands in a document that a policy source serves; leave it out" {
 		t.Error(c, problems)

@@ -9,7 +9,7 @@
 // A preflight is answered, with [Decision.Status] and [Decision.AppendHeaders], unless
 // [Decision.Answered] says that it is forwarded. Whatever is forwarded comes back with
 // an answer, to which [Decision.Edit] is applied, or [Edits] that were kept until then.
-// [Decision.Reason] says to code why a request got its answer, and [Decision.Explain]
+// [Decision.Reason] says to code why a request got its answer, and [Decision.Why]
 // to people.
 //
 // The words are those of the Fetch standard: origin, preflight, actual request,

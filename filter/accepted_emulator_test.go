@@ -51,8 +51,8 @@ func TestNoted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			host := &sdkHost{}
 			vm := &VM{Host: host, Version: "v1.2.3", Revision: "abc"}
-			emulator,
-				reset := proxytest.NewHostEmulator(proxytest.NewEmulatorOption().WithVMContext(vm).WithPluginConfiguration([]byte(test.config)))
+			options := proxytest.NewEmulatorOption().WithVMContext(vm).WithPluginConfiguration([]byte(test.config))
+			emulator, reset := proxytest.NewHostEmulator(options)
 			defer reset()
 			emulator.StartVM()
 			key := vm.Unconfigured().notesKey()

@@ -56,9 +56,10 @@ var deliveries = []delivery{{
 }, {
 	name: "LDS",
 	bootstrap: func(file string) envoytest.Bootstrap {
-		return envoytest.Bootstrap{Extra: map[string]any{"dynamic_resources": map[string]any{"lds_config": map[string]any{
-			"path_config_source": map[string]any{"path": file}, "resource_api_version": "V3",
-		}}}}
+		source := map[string]any{"path_config_source": map[string]any{"path": file}, "resource_api_version": "V3"}
+		return envoytest.Bootstrap{
+			Extra: map[string]any{"dynamic_resources": map[string]any{"lds_config": source}},
+		}
 	},
 	resource: func(plugin envoytest.Plugin) map[string]any {
 		l := envoytest.Listener{Name: "main", Filters: []any{plugin.Filter()}}.Config()

@@ -212,8 +212,7 @@ func TestWebSocket(t *testing.T) {
 				id := listener + name
 				upstream.Answer(id, cases.Upstream{Status: 101,
 					Headers: [][2]string{{"access-control-allow-origin", "https://its.own"}}})
-				response,
-					err := conn.Do(to("/", r, [2]string{"x-test-id", id}, [2]string{"connection", "Upgrade"},
+				response, err := conn.Do(to("/", r, [2]string{"x-test-id", id}, [2]string{"connection", "Upgrade"},
 					[2]string{"upgrade", "websocket"},
 					[2]string{"sec-websocket-version", "13"},
 					[2]string{"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="}))

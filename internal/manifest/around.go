@@ -24,14 +24,14 @@ type surroundings struct {
 }
 
 // lookAround looks at what stands around a configuration with these policies.
-func (p *Plugin) lookAround(rules []config.Rule) []*document.Finding {
+func (p *Plugin) lookAround(policies []config.Policy) []*document.Finding {
 	list := slices.Clone(p.around.warnings)
 	for _, f := range p.around.earlier {
 		if kind := answerer(f); kind != "" && !isTrue(f.Get("disabled")) {
 			list = append(list, p.before(f, kind))
 		}
 	}
-	if m := p.around.manager; m != nil && slices.ContainsFunc(rules, matchesPaths) {
+	if m := p.around.manager; m != nil && slices.ContainsFunc(policies, matchesPaths) {
 		if missing := unnormalized(m); missing != nil {
 			list = append(list, m.Warning(problem.Bypassed, "match.paths",
 				"policies match on paths, of which Envoy leaves several spellings: what one policy covers as /admin "+
@@ -104,7 +104,7 @@ func unnormalized(manager *document.Node) (missing []string) {
 	return missing
 }
 
-func matchesPaths(r config.Rule) bool { return len(r.Match.Paths) > 0 }
+func matchesPaths(r config.Policy) bool { return len(r.Match.Paths) > 0 }
 
 // isTrue reports whether a value is true as Envoy reads it, a BoolValue too.
 func isTrue(n *document.Node) bool {

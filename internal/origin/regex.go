@@ -43,7 +43,7 @@ func compileRegex(expr string, budget *RegexBudget) (a *automaton, kind problem.
 
 // invalidRegex says what the parser of regexes has against one.
 func invalidRegex(err error) (what, instead string) {
-	e, ok := err.(*syntax.Error) //nolint:errorlint // nothing wraps it, and errors.As would bring reflection into the module
+	e, ok := err.(*syntax.Error) //nolint:errorlint // errors.As would bring reflection into the module
 	if !ok {
 		return "it can't be parsed", "write it in RE2 syntax"
 	}
@@ -157,7 +157,8 @@ func (b *originBuilder) untrusted(expr string, v verdict) (kind problem.Kind, wh
 			mendRegex(expr, v, true, b.regexBudget.advice).instead()
 	case v.plain:
 		return problem.PlainHTTP,
-			the + " matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
+			the +
+				" matches plain-http origins, and with allow_credentials that trusts whoever is on the network between",
 			mendRegex(expr, v, true, b.regexBudget.advice).instead() + ", or leave out allow_credentials"
 	}
 	return problem.RegexTooCostly,

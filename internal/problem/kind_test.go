@@ -69,8 +69,7 @@ tests: [{name: a, request: {origin: "https://a.test", url: "https://b.test"}, ex
 	for _, p := range plugins {
 		findings = append(findings, p.Around()...)
 	}
-	result,
-		err := convert.Convert("envoy",
+	result, err := convert.Convert("envoy",
 		parse("'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy\n"+
 			"allow_origin_string_match: [{contains: a}, {exact: 'https://a.test'}]"))
 	if err != nil {
