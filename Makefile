@@ -2,8 +2,8 @@
 ENVOY_VERSION    := 1.40.0
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+MODULE_VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+MODULE_REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 # Nothing here needs a C compiler.
 export CGO_ENABLED := 0
@@ -26,14 +26,14 @@ FUZZTIME ?= 30s
 .PHONY: help
 help: ## Show this help
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 	@echo
 	@echo 'ENVOY=/path/to/envoy and CHROMIUM=/path/to/chromium use a binary of your own.'
 
 .PHONY: build
 build: ## Build build/cors.wasm and build/corsctl
 	@mkdir -p build
-	go run ./tools/module -o build/cors.wasm -version $(VERSION) -revision $(REVISION)
+	go run ./tools/module -o build/cors.wasm -version $(MODULE_VERSION) -revision $(MODULE_REVISION)
 	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
 	go build -trimpath -ldflags='-s -w' -o build/corsctl ./cmd/corsctl
 
@@ -48,6 +48,16 @@ test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Env
 	go -C e2e test -timeout 15m ./browser ./envoy ./wazero
 	go -C e2e test -timeout 10m ./hotreload
 	go -C bench test ./...
+
+# The suites that start Envoys, on one that is installed beside that of the other targets.
+.PHONY: test-envoy
+test-envoy: override ENVOY := $(CURDIR)/build/tools/envoy-$(VERSION)/bin/envoy
+test-envoy: build ## Run the tests that start Envoys on another version: make test-envoy VERSION=1.36.4
+	@[ -n '$(VERSION)' ] || { echo 'make test-envoy: say on which, as in make test-envoy VERSION=1.36.4' >&2; exit 1; }
+	@tools/install envoy $(VERSION)
+	go test -count 1 ./internal/envoy ./internal/envoytest ./demo
+	go -C e2e test -count 1 -timeout 15m ./envoy
+	go -C e2e test -count 1 -timeout 10m ./hotreload
 
 .PHONY: soak
 soak: build envoy ## Update policies for an hour, and watch memory and latency; SOAKFLAGS narrows it
