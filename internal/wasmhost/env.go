@@ -202,16 +202,17 @@ func defineMetric(c *call) status {
 	c.note("define counter %s", name)
 	c.vm.metrics = append(c.vm.metrics, name)
 	c.vm.values[name] += 0
-	return c.put(3, uint32(len(c.vm.metrics)-1))
+	return c.put(3, uint32(len(c.vm.metrics))<<2) // as Envoy numbers counters: none is 0
 }
 
 func incrementMetric(c *call) status {
 	id, offset := c.u32(0), int64(c.stack[1])
-	if id >= uint32(len(c.vm.metrics)) {
+	i := id>>2 - 1
+	if id&3 != 0 || i >= uint32(len(c.vm.metrics)) {
 		c.note("count %d %+d", id, offset)
 		return notFound
 	}
-	name := c.vm.metrics[id]
+	name := c.vm.metrics[i]
 	c.note("count %s %+d", name, offset)
 	if offset <= 0 { // A counter can't even be moved by 0.
 		return badArgument

@@ -69,11 +69,15 @@ func (vm *VM) NewRoot(configuration string) (*Root, error) {
 // Delete calls proxy_on_done and proxy_on_delete, as Envoy does after the root's
 // last stream.
 func (r *Root) Delete() error {
-	if _, err := r.vm.enter(&r.scope, "proxy_on_done", 1, uint64(r.id)); err != nil {
+	agreed, err := r.vm.enter(&r.scope, "proxy_on_done", 1, uint64(r.id))
+	switch {
+	case err != nil:
 		return err
+	case agreed == 0:
+		return errors.New("the module keeps the root until it calls proxy_done, which is missing here")
 	}
+	_, err = r.vm.enter(&r.scope, "proxy_on_delete", 0, uint64(r.id))
 	delete(r.vm.contexts, r.id)
-	_, err := r.vm.enter(&r.scope, "proxy_on_delete", 0, uint64(r.id))
 	return err
 }
 

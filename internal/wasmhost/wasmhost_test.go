@@ -318,6 +318,37 @@ func TestEnvoyRoots(t *testing.T) {
 	}
 }
 
+// TestNoCounter: an id that a module has not got from proxy_define_metric, such as 0 in a
+// variable that nothing was written to, counts nowhere.
+func TestNoCounter(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, "count|m|1;increment|0|1;increment|1|1;increment|5|1;increment|8|1;increment|4|1")
+	want := []string{
+		`count|m|1 -> 0 ""`, `increment|0|1 -> 1 ""`, `increment|1|1 -> 1 ""`, `increment|5|1 -> 1 ""`,
+		`increment|8|1 -> 1 ""`, `increment|4|1 -> 0 ""`,
+	}
+	got := said(root.Calls())
+	if diff := cmp.Diff(want, got[max(0, len(got)-len(want)):]); diff != "" {
+		t.Error(diff)
+	}
+	if got := vm.Metrics(); len(got) != 1 || got["m"] != 2 {
+		t.Errorf("metrics: %v", got)
+	}
+}
+
+// TestRootStays: Envoy keeps a root whose module answers proxy_on_done with 0. The modules
+// here never do, and a test sees if one does.
+func TestRootStays(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, "stay")
+	if err := root.Delete(); err == nil || !strings.Contains(err.Error(), "proxy_done") {
+		t.Errorf("the root goes: %v", err)
+	}
+	if got := said(root.Calls()); got[len(got)-1] != "done 1" {
+		t.Errorf("deletion: %v", got)
+	}
+}
+
 // TestCalls shows what an exchange's record looks like.
 func TestCalls(t *testing.T) {
 	vm := newVM(t)

@@ -8,8 +8,9 @@
 //
 //	get|MAP|NAME  pairs|MAP  add|MAP|NAME|VALUE  replace|MAP|NAME|VALUE  remove|MAP|NAME
 //	set|MAP|NAME|VALUE…  property|PATH  buffer|TYPE|START|LENGTH
-//	reply|STATUS|DETAILS|NAME|VALUE…  count|METRIC|OFFSET  say|TEXT  context|ID
-//	tick|MS  call|CLUSTER|NAME|VALUE…  print|TEXT  pause  refuse  trap  exit  sleep
+//	reply|STATUS|DETAILS|NAME|VALUE…  count|METRIC|OFFSET  increment|ID|OFFSET  say|TEXT
+//	context|ID  tick|MS  call|CLUSTER|NAME|VALUE…  print|TEXT  pause  refuse  stay  trap
+//	exit  sleep
 package main
 
 import (
@@ -138,9 +139,15 @@ func httpCallResponse(id, token, headers, body, trailers uint32) {
 	run(id, "pairs|6;buffer|4|0|99")
 }
 
+// stays says that a root isn't done when the host asks.
+var stays bool
+
 //go:wasmexport proxy_on_done
 func done(id uint32) uint32 {
 	say("done " + num(id))
+	if stays {
+		return 0
+	}
 	return 1
 }
 
@@ -205,6 +212,8 @@ func run(id uint32, commands string) (result uint32) {
 			if a.status = hostDefine(0, p, size, unsafe.Pointer(&metric)); a.status == 0 {
 				a.status = hostIncrement(uint32(metric), int64(n(2)))
 			}
+		case "increment":
+			a.status = hostIncrement(n(1), int64(n(2)))
 		case "context":
 			a.status = hostContext(n(1))
 		case "tick":
@@ -219,6 +228,8 @@ func run(id uint32, commands string) (result uint32) {
 			os.Stdout.WriteString(w[1] + "\n")
 		case "pause", "refuse":
 			result = 1
+		case "stay":
+			stays = true
 		case "trap":
 			panic("trap")
 		case "exit":
