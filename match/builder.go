@@ -13,13 +13,13 @@ import (
 // lists (RATIONALE.md, "What a policy set weighs").
 type Builder[T any] struct {
 	values []T
-	builder
+	rules  builder
 }
 
 // NewBuilder returns a Builder. The names of the rules, which are numbered in the order
 // in which they are added, are for messages.
 func NewBuilder[T any](r problem.Reporter, name func(rule int) string) *Builder[T] {
-	return &Builder[T]{builder: builder{Builder: problem.Builder{To: r}, name: name}}
+	return &Builder[T]{rules: builder{Builder: problem.Builder{To: r}, name: name}}
 }
 
 // Check returns what is wrong or doubtful with a match on its own.
@@ -38,16 +38,16 @@ func (b *Builder[T]) Grow(n int) { b.values = slices.Grow(b.values, n) }
 // there is checked, but it isn't said to conflict with others, and there will be no table.
 func (b *Builder[T]) Add(m Match, value T, complete bool) {
 	b.values = append(b.values, value)
-	b.add(m, complete)
+	b.rules.add(m, complete)
 }
 
 // Table returns the table of all rules, or nil if something was wrong.
 func (b *Builder[T]) Table() *Table[T] {
-	b.compareShared()
-	if b.Failed {
+	b.rules.compareShared()
+	if b.rules.Failed {
 		return nil
 	}
-	return &Table[T]{b.values, b.index}
+	return &Table[T]{b.values, b.rules.index}
 }
 
 // A builder is a Builder but for the values.

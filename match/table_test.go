@@ -2,11 +2,31 @@ package match_test
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
+
+// TestBuilderOffers: what a Builder is made of isn't for those who use it, such as whether
+// something was wrong.
+func TestBuilderOffers(t *testing.T) {
+	var offers []string
+	b := reflect.TypeFor[*match.Builder[int]]()
+	for i := range b.NumMethod() {
+		offers = append(offers, b.Method(i).Name)
+	}
+	for _, field := range reflect.VisibleFields(b.Elem()) {
+		if field.IsExported() {
+			offers = append(offers, field.Name)
+		}
+	}
+	if want := []string{"Add", "Grow", "Table"}; !slices.Equal(offers, want) {
+		t.Errorf("a Builder has %q, want %q", offers, want)
+	}
+}
 
 func TestProblems(t *testing.T) {
 	for _, test := range []struct {
