@@ -91,9 +91,8 @@ func TestEveryPlace(t *testing.T) {
 // is seen to.
 func readsBack(t *testing.T, place, doc string, field reflect.StructField, value any) {
 	t.Helper()
-	policies := Policies(doc)
+	_, policies, problems := ParsePolicies(doc)
 	if policies == nil {
-		_, problems := Parse(doc)
 		t.Errorf("%s: %s is refused in %s: %v", place, field.Name, doc, problems)
 		return
 	}

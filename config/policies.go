@@ -43,13 +43,6 @@ func ParsePolicies(doc string) (*Document, []Policy, []Problem) {
 	return c, r.policies, problems
 }
 
-// Policies returns the policies of a document in its order, or nothing if the document
-// isn't valid: [Parse] says why.
-func Policies(doc string) []Policy {
-	_, policies, _ := ParsePolicies(doc)
-	return policies
-}
-
 // written is the policy that has been read, as the document has it.
 func (r *reader) written(p *policy, m match.Match) Policy {
 	w := Policy{

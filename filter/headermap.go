@@ -34,9 +34,7 @@ type reply struct{ head, tail []byte }
 
 const sizeOffset = 8
 
-// size is how many bytes the replies take, about.
-func (r *replies) size() int { return r[0].size() + r[1].size() }
-
+// size is how many bytes the reply takes, about.
 func (r *reply) size() int {
 	if r.head == nil {
 		return 0

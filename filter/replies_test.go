@@ -72,7 +72,8 @@ func TestReplies(t *testing.T) {
 		}
 		size, largest := 0, 0
 		for _, r := range p.replies {
-			size, largest = size+r.size(), max(largest, r.size())
+			both := r[0].size() + r[1].size()
+			size, largest = size+both, max(largest, both)
 		}
 		if size != p.replySize || size > maxReplies+largest || size < maxReplies {
 			t.Errorf("%d bytes are kept, and counted as %d; want %d, and at most one reply more", size, p.replySize,

@@ -17,6 +17,12 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
+// policiesOf are the policies of a document; none if it isn't valid.
+func policiesOf(doc string) []config.Policy {
+	_, policies, _ := config.ParsePolicies(doc)
+	return policies
+}
+
 // TestCases: what explain says the filter answers is what the filter answers, in each
 // of the cases that it runs in Envoy, as far as a browser makes such requests.
 func TestCases(t *testing.T) {
@@ -28,7 +34,7 @@ func TestCases(t *testing.T) {
 		}
 		compared++
 		t.Run(c.Name, func(t *testing.T) {
-			e := explain.Explain(config.Policies(c.Config), r, c.Request.Route)
+			e := explain.Explain(policiesOf(c.Config), r, c.Request.Route)
 			got := e.Actual
 			if c.Request.Method == "OPTIONS" {
 				got = e.Preflight
@@ -262,7 +268,7 @@ func TestChange(t *testing.T) {
 			[]explain.Change{{Edit: "no policy can allow it: the Origin header is not one serialized origin"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			policies := config.Policies(test.doc)
+			policies := policiesOf(test.doc)
 			if policies == nil {
 				_, problems := config.Parse(test.doc)
 				t.Fatal(problems)
@@ -285,7 +291,7 @@ func TestChange(t *testing.T) {
 						doc = apply(t, doc, c)
 					}
 				}
-				policies := config.Policies(doc)
+				policies := policiesOf(doc)
 				isAllowed := policies != nil && explain.Explain(policies, test.request, "").Blocked == nil
 				if isAllowed != (without < 0) {
 					t.Errorf("%s: allowed %v without change %d", doc, isAllowed, without)
@@ -356,7 +362,7 @@ func TestChoices(t *testing.T) {
 		}},
 	} {
 		t.Run(test.url+" "+test.route, func(t *testing.T) {
-			e := explain.Explain(config.Policies(doc), browser.Request{Origin: page, URL: test.url, Method: "GET"},
+			e := explain.Explain(policiesOf(doc), browser.Request{Origin: page, URL: test.url, Method: "GET"},
 				test.route)
 			var got []string
 			for _, c := range e.Choices {
@@ -383,7 +389,7 @@ func TestNeverSent(t *testing.T) {
 		"same-origin mode": {Origin: page, URL: "https://api.example/", Method: "PUT", Mode: browser.ModeSameOrigin},
 		"scheme":           {Origin: page, URL: "ftp://api.example/", Method: "PUT"},
 	} {
-		e := explain.Explain(config.Policies(`{"allow_origins": ["*"]}`), r, "")
+		e := explain.Explain(policiesOf(`{"allow_origins": ["*"]}`), r, "")
 		if e.Blocked == nil || e.Preflight != nil || e.PreflightDecision != nil || e.Actual != nil ||
 			e.Decision() != nil || e.Hints != nil {
 			t.Errorf("%s: blocked %v, preflight %v, actual %v, hints %q", name, e.Blocked, e.Preflight, e.Actual,
@@ -395,7 +401,7 @@ func TestNeverSent(t *testing.T) {
 // TestShadow: the reason is the browser's, as the filter changes nothing.
 func TestShadow(t *testing.T) {
 	r := browser.Request{Origin: page, URL: "https://api.example/", Method: "PUT"}
-	e := explain.Explain(config.Policies(`{"allow_origins": ["https://b.example"], "mode": "shadow"}`), r, "")
+	e := explain.Explain(policiesOf(`{"allow_origins": ["https://b.example"], "mode": "shadow"}`), r, "")
 	if e.Decision() != nil || e.Because() != e.Blocked.Error() {
 		t.Errorf("because %s", e.Because())
 	}
@@ -424,7 +430,7 @@ func TestHints(t *testing.T) {
 		{"Capacitor://localhost/index.html?t=s", browser.ModeCORS,
 			"a browser sends the origin Capacitor://localhost/index.html?t=*** as capacitor://localhost"},
 	} {
-		e := explain.Explain(config.Policies(`{"allow_origins": ["*"]}`),
+		e := explain.Explain(policiesOf(`{"allow_origins": ["*"]}`),
 			browser.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
 		if test.want == "" && e.Hints != nil || test.want != "" && !slices.Contains(e.Hints, test.want) {
 			t.Errorf("%s, mode %q: got %q, want %q", test.origin, test.mode, e.Hints, test.want)
@@ -472,7 +478,7 @@ func TestAsTyped(t *testing.T) {
 			"https://app.example", "PUT", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := explain.Explain(config.Policies(test.doc),
+			e := explain.Explain(policiesOf(test.doc),
 				browser.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "")
 			if e.Typed != test.want {
 				t.Errorf("got %q, want %q", e.Typed, test.want)
@@ -491,7 +497,7 @@ func TestByHand(t *testing.T) {
 		`{"allow_origins": ["https://app.example"]}`: {""},
 		`{"allow_origins": ["https://b.example"]}`:   {"allow_origins", ""},
 	} {
-		e := explain.Explain(config.Policies(doc), browser.Request{Origin: page, URL: "https://api.example/",
+		e := explain.Explain(policiesOf(doc), browser.Request{Origin: page, URL: "https://api.example/",
 			Method: "OPTIONS", ByHand: true}, "")
 		var paths []string
 		for _, c := range e.Changes {
@@ -527,7 +533,7 @@ func TestGRPCWeb(t *testing.T) {
 		{"no gRPC-Web", `{"allow_origins": ["*"]}`, [][2]string{{"Content-Type", "application/grpc"}}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := explain.Explain(config.Policies(test.doc),
+			e := explain.Explain(policiesOf(test.doc),
 				browser.Request{Origin: page, URL: "https://api.example/", Method: "POST", Headers: test.headers,
 					UnsafeNames: test.names}, "")
 			hints := strings.Join(e.Hints, "\n")
