@@ -4,6 +4,7 @@ GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15
 
 MODULE_VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 MODULE_REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+MODULE_CREATED  := $(shell git log -1 --format=%cI 2>/dev/null)
 
 # Nothing here needs a C compiler.
 export CGO_ENABLED := 0
@@ -19,7 +20,7 @@ export ENVOY CHROMIUM
 LINTER := $(CURDIR)/build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI_LINT)))
 
 # The folders with a go.mod.
-MODULES := . module e2e bench
+MODULES := . module e2e bench tools/image
 
 FUZZTIME ?= 30s
 
@@ -37,6 +38,13 @@ build: ## Build build/cors.wasm and build/corsctl
 	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
 	go build -trimpath -ldflags='-s -w' -o build/corsctl ./cmd/corsctl
 
+.PHONY: image
+image: build ## Write the module as an OCI image, a layout in build/image
+	@go -C tools/image build -trimpath -o ../../build/imagetool .
+	@build/imagetool write build/cors.wasm build/image \
+		--version '$(MODULE_VERSION)' --revision '$(MODULE_REVISION)' \
+		$(if $(MODULE_CREATED),--created '$(MODULE_CREATED)')
+
 .PHONY: run
 run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 	@go build -o build/demo ./demo
@@ -48,6 +56,7 @@ test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Env
 	go -C e2e test -timeout 15m ./browser ./envoy ./wazero
 	go -C e2e test -timeout 10m ./hotreload
 	go -C bench test ./...
+	go -C tools/image test ./...
 
 # The suites that start Envoys, on one that is installed beside that of the other targets.
 .PHONY: test-envoy
@@ -68,8 +77,8 @@ soak: build envoy ## Update policies for an hour, and watch memory and latency; 
 lint: $(LINTER) ## Run the linters
 	$(LINTER) run ./...
 	cd module && GOOS=wasip1 GOARCH=wasm $(LINTER) run --config ../.golangci.yml ./...
-	cd e2e && $(LINTER) run --config ../.golangci.yml ./...
-	cd bench && $(LINTER) run --config ../.golangci.yml ./...
+	for dir in e2e bench tools/image; do \
+		(cd $$dir && $(LINTER) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
 
 .PHONY: format
 format: $(LINTER) ## Format the code

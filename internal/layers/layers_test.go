@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"internal/policytest"},
 	// Programs.
 	{
-		"module", "cmd/corsctl", "bench", "demo", "tools/module",
+		"module", "cmd/corsctl", "bench", "demo", "tools/image", "tools/module",
 		"config/internal/steps", "config/schema/internal/generate",
 	},
 	// Tests only.
@@ -67,7 +67,9 @@ func TestLayers(t *testing.T) {
 		}
 	}
 	var found []string
-	for folder, system := range map[string]string{".": "", "module": "wasip1", "e2e": "", "bench": ""} {
+	for folder, system := range map[string]string{
+		".": "", "module": "wasip1", "e2e": "", "bench": "", "tools/image": "",
+	} {
 		for _, line := range list(t, folder, system, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 			user, used, _ := strings.Cut(line, " ")
 			user = strings.TrimPrefix(user, path)
