@@ -45,6 +45,10 @@ image: build ## Write the module as an OCI image, a layout in build/image
 		--version '$(MODULE_VERSION)' --revision '$(MODULE_REVISION)' \
 		$(if $(MODULE_CREATED),--created '$(MODULE_CREATED)')
 
+.PHONY: push
+push: image ## Push the image: make push IMAGE=registry/name:tag; PUSHFLAGS=--help tells more
+	@build/imagetool push build/image "$$IMAGE" $(PUSHFLAGS)
+
 .PHONY: run
 run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 	@go build -o build/demo ./demo

@@ -1,8 +1,10 @@
-// Command image packs the Wasm module as an OCI image, without a container engine:
+// Command image packs the Wasm module as an OCI image, without a container engine, and
+// pushes it to a registry:
 //
 //	image write build/cors.wasm build/image --version v1.0.0 --revision 0123456789ab
+//	image push build/image registry.example/cors:v1.0.0
 //
-// The Makefile's target image runs it.
+// The Makefile's targets image and push run it.
 package main
 
 import (
@@ -30,12 +32,12 @@ func main() {
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	root := &cobra.Command{
 		Use:   "image",
-		Short: "Pack the Wasm module as an OCI image",
+		Short: "Pack the Wasm module as an OCI image, and push it to a registry",
 		// The one who calls has the error, and cobra's own commands aren't needed.
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newWrite())
+	root.AddCommand(newWrite(), newPush())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	return root.ExecuteContext(ctx)
@@ -70,5 +72,44 @@ and flags make the same bytes, wherever and whenever.`,
 	c.Flags().StringVar(&about.revision, "revision", "unknown", "the commit that it is made of")
 	c.Flags().TextVar(&about.created, "created", time.Time{},
 		"the commit's time, as in RFC 3339; the image has none without")
+	return c
+}
+
+func newPush() *cobra.Command {
+	var (
+		overwrite bool
+		patience  time.Duration
+	)
+	c := &cobra.Command{
+		Use:   "push FOLDER REGISTRY/NAME:TAG",
+		Short: "Push the image in a folder to a registry",
+		Long: `Pushes the image in a folder to a registry, unless the tag is there with another image.
+The tag is set last: a push that fails leaves it as it was.
+
+Credentials are those of "docker login" and "podman login". A registry on this machine
+or at a private address is also asked without TLS.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			// First what needs no registry, so that a mistake is told at once.
+			tag, err := parseTag(args[1])
+			if err != nil {
+				return err
+			}
+			img, err := readLayout(args[0])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), patience)
+			defer cancel()
+			done, err := push(ctx, img, tag, overwrite)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), done)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&overwrite, "overwrite", false, "replace the image of a tag that is there")
+	c.Flags().DurationVar(&patience, "timeout", 2*time.Minute, "how long all of it may take")
 	return c
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// parseTag parses the name to push to. Registry and tag must be there: neither Docker Hub
+// nor "latest" is guessed.
+func parseTag(text string) (name.Tag, error) {
+	// The library takes "oci:" for a registry.
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		return name.Tag{}, fmt.Errorf("%q is no name of an image: leave out the scheme, IMAGE=%s", text, rest)
+	}
+	tag, err := name.NewTag(text, name.StrictValidation)
+	if err != nil {
+		err = fmt.Errorf("%q is no name of an image: %w; write registry/name:tag, such as "+
+			"IMAGE=registry.example/cors:v1.0.0", text, err)
+	}
+	return tag, err
+}
+
+// push pushes the image, and returns what it did. The library uploads what the image is
+// made of first and sets the tag last.
+func push(ctx context.Context, img v1.Image, tag name.Tag, overwrite bool) (string, error) {
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	digest, err := img.Digest()
+	if err != nil {
+		return "", err
+	}
+	there, err := digestOf(tag, options)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("nothing was pushed: %w", err)
+	case there == digest:
+		return fmt.Sprintf("%s@%s was there already", tag, digest), nil
+	case there != v1.Hash{} && !overwrite:
+		return "", fmt.Errorf(`nothing was pushed: %s is there, as another image (%s, and this one is %s); `+
+			`choose another tag, or replace it by "make push IMAGE=%s PUSHFLAGS=--overwrite"`, tag, there, digest, tag)
+	}
+	if err := remote.Write(tag, img, options...); err != nil {
+		return "", fmt.Errorf("the push didn't finish; the tag is set last, so it is as it was, "+
+			"or has all of this image: %w", explain(tag, err))
+	}
+	// A registry that stores another manifest than it was given would have a digest that
+	// no configuration names.
+	if there, err = digestOf(tag, options); err != nil {
+		return "", fmt.Errorf("%s was pushed, and can't be read: %w", tag, err)
+	}
+	if there != digest {
+		return "", fmt.Errorf("%s was pushed as %s, and the registry now has %s there; "+
+			"somebody else pushes to this tag, or the registry changes images", tag, digest, there)
+	}
+	return fmt.Sprintf("%s@%s was pushed", tag, digest), nil
+}
+
+// digestOf asks the registry for the tag's digest, which is none if there is no such tag.
+func digestOf(tag name.Tag, options []remote.Option) (v1.Hash, error) {
+	there, err := remote.Get(tag, options...)
+	if refused, ok := errors.AsType[*transport.Error](err); ok && refused.StatusCode == http.StatusNotFound {
+		return v1.Hash{}, nil
+	}
+	if err != nil {
+		return v1.Hash{}, explain(tag, err)
+	}
+	return there.Digest, nil
+}
+
+// explain says what to do about a registry's error.
+func explain(tag name.Tag, err error) error {
+	registry := tag.RegistryStr()
+	refused, answered := errors.AsType[*transport.Error](err)
+	switch {
+	case answered && (refused.StatusCode == http.StatusUnauthorized || refused.StatusCode == http.StatusForbidden):
+		return fmt.Errorf(`%s refuses: %w; "docker login %s" as somebody who may push to %s`,
+			registry, err, registry, tag.RepositoryStr())
+	case answered:
+		return fmt.Errorf("%s answers: %w", registry, err)
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s takes too long: %w; try again, or give it more by PUSHFLAGS=--timeout=10m", registry, err)
+	}
+	return fmt.Errorf("%s can't be reached: %w; is this the registry's name and port, and is it running?", registry, err)
+}
