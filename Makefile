@@ -20,14 +20,14 @@ export ENVOY CHROMIUM
 LINTER := $(CURDIR)/build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI_LINT)))
 
 # The folders with a go.mod.
-MODULES := . module e2e bench tools/image
+MODULES := . module e2e e2e/gateways bench tools/image
 
 FUZZTIME ?= 30s
 
 .PHONY: help
 help: ## Show this help
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
 	@echo 'ENVOY=/path/to/envoy and CHROMIUM=/path/to/chromium use a binary of your own.'
 
@@ -62,6 +62,10 @@ test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Env
 	go -C bench test ./...
 	go -C tools/image test ./...
 
+.PHONY: test-gateways
+test-gateways: ## Test with Istio's own code, which takes minutes to download and build
+	go -C e2e/gateways test -timeout 10m -count 1 ./...
+
 # The suites that start Envoys, on one that is installed beside that of the other targets.
 .PHONY: test-envoy
 test-envoy: override ENVOY := $(CURDIR)/build/tools/envoy-$(VERSION)/bin/envoy
@@ -81,7 +85,7 @@ soak: build envoy ## Update policies for an hour, and watch memory and latency; 
 lint: $(LINTER) ## Run the linters
 	$(LINTER) run ./...
 	cd module && GOOS=wasip1 GOARCH=wasm $(LINTER) run --config ../.golangci.yml ./...
-	for dir in e2e bench tools/image; do \
+	for dir in e2e e2e/gateways bench tools/image; do \
 		(cd $$dir && $(LINTER) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
 
 .PHONY: format

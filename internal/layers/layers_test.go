@@ -38,7 +38,7 @@ var layers = [][]string{
 		"config/internal/steps", "config/schema/internal/generate",
 	},
 	// Tests only.
-	{"e2e/browser", "e2e/envoy", "e2e/hotreload", "e2e/wazero", "internal/layers"},
+	{"e2e/browser", "e2e/envoy", "e2e/gateways/image", "e2e/hotreload", "e2e/wazero", "internal/layers"},
 }
 
 // list runs go list in a folder, for the module's system or this one.
@@ -68,7 +68,7 @@ func TestLayers(t *testing.T) {
 	}
 	var found []string
 	for folder, system := range map[string]string{
-		".": "", "module": "wasip1", "e2e": "", "bench": "", "tools/image": "",
+		".": "", "module": "wasip1", "e2e": "", "e2e/gateways": "", "bench": "", "tools/image": "",
 	} {
 		for _, line := range list(t, folder, system, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 			user, used, _ := strings.Cut(line, " ")
