@@ -19,7 +19,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
 // pluginName is the file that Istio and Envoy Gateway look for in an image's last layer.
@@ -73,7 +72,9 @@ func newImage(module []byte, about release) (v1.Image, error) {
 		Architecture: "wasm",
 		OS:           "wasip1",
 		Created:      created,
-		RootFS:       v1.RootFS{Type: "layers"},
+		// The annotations once more, where docker inspect and GitHub look for them.
+		Config: v1.Config{Labels: about.annotations()},
+		RootFS: v1.RootFS{Type: "layers"},
 	})
 	if err != nil {
 		return nil, err
@@ -129,10 +130,24 @@ func writeLayout(folder string, img v1.Image, version string) error {
 	if err := path.AppendImage(img, named); err != nil {
 		return err
 	}
+	if err := readable(string(path)); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
 	return os.Rename(string(path), folder)
+}
+
+// readable lets everyone read the files of a layout: the library makes some its owner's
+// alone, and others executable.
+func readable(folder string) error {
+	return filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o644)
+	})
 }
 
 // replaceable refuses a folder that has anything but a layout: all of it would be lost.
@@ -150,27 +165,55 @@ func replaceable(folder string) error {
 	return nil
 }
 
-// readLayout reads the image of a folder and checks it: digests, sizes, configuration.
+// readLayout reads the image of a folder, if all of it is what the index names.
 func readLayout(folder string) (v1.Image, error) {
 	index, err := layout.ImageIndexFromPath(folder)
 	if err != nil {
 		return nil, fmt.Errorf(`%s has no image: %w; run "make image"`, folder, err)
 	}
-	manifest, err := index.IndexManifest()
+	damaged := func(err error) error { return fmt.Errorf(`%s is damaged: %w; run "make image"`, folder, err) }
+	manifests, err := index.IndexManifest()
 	if err != nil {
-		return nil, err
+		return nil, damaged(err)
 	}
-	if n := len(manifest.Manifests); n != 1 {
+	if n := len(manifests.Manifests); n != 1 {
 		return nil, fmt.Errorf(`%s has %d images, not one; run "make image"`, folder, n)
 	}
-	img, err := index.Image(manifest.Manifests[0].Digest)
-	if err == nil {
-		err = validate.Image(img)
+	top := manifests.Manifests[0]
+	if err := check(folder, top); err != nil {
+		return nil, damaged(err)
 	}
+	img, err := index.Image(top.Digest)
 	if err != nil {
-		return nil, fmt.Errorf(`%s is damaged: %w; run "make image"`, folder, err)
+		return nil, damaged(err)
+	}
+	manifest, err := img.Manifest()
+	if err != nil {
+		return nil, damaged(err)
+	}
+	if err := check(folder, append(manifest.Layers, manifest.Config)...); err != nil {
+		return nil, damaged(err)
 	}
 	return img, nil
+}
+
+// check compares blobs of a layout with what is said of them. Package validate doesn't
+// compare manifest and configuration with the digests that name them.
+func check(folder string, blobs ...v1.Descriptor) error {
+	for _, blob := range blobs {
+		content, err := layout.Path(folder).Bytes(blob.Digest)
+		if err != nil {
+			return err
+		}
+		digest, size, err := v1.SHA256(bytes.NewReader(content))
+		if err != nil {
+			return err
+		}
+		if digest != blob.Digest || size != blob.Size {
+			return fmt.Errorf("the blob %s has %d bytes of digest %s, and should have %d", blob.Digest, size, digest, blob.Size)
+		}
+	}
+	return nil
 }
 
 // printDigests prints the two digests that are easily confused, each by the names of the

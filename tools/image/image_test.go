@@ -98,6 +98,18 @@ func TestWrite(t *testing.T) {
 	}, manifest.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(manifest.Annotations, config.Config.Labels); diff != "" {
+		t.Errorf("labels (-annotations +labels):\n%s", diff)
+	}
+	for path := range files(t, folder) {
+		if info, err := os.Stat(filepath.Join(folder, path)); err != nil || info.Mode() != 0o644 {
+			t.Errorf("%s has mode %v, error %v", path, info.Mode(), err)
+		}
+	}
 	header, module := plugin(t, img)
 	if !bytes.Equal(module, want) {
 		t.Errorf("the file has %q, want %q", module, want)

@@ -115,22 +115,35 @@ func TestPushFolders(t *testing.T) {
 	wantError(t, err, `has no image: `)
 	wantError(t, err, `run "make image"`)
 	folder, _ := write(t, wasmModule(""))
-	img, err := readLayout(folder)
-	if err != nil {
-		t.Fatal(err)
+	for name, damage := range map[string]func(content []byte) []byte{
+		"another byte": func(content []byte) []byte { content[len(content)/2] ^= 1; return content },
+		"a byte more":  func(content []byte) []byte { return append(content, '\n') },
+		"a byte less":  func(content []byte) []byte { return content[1:] },
+		"nothing":      func([]byte) []byte { return nil },
+	} {
+		for path := range files(t, folder) {
+			if path == "oci-layout" || path == "index.json" && name != "a byte less" && name != "nothing" {
+				continue // still an index that names this image
+			}
+			path = filepath.Join(folder, path)
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(bytes.Clone(content)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = pushed(t, folder, image)
+			wantError(t, err, folder+" is damaged: ")
+			wantError(t, err, `run "make image"`)
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	manifest, err := img.Manifest()
-	if err != nil {
-		t.Fatal(err)
+	if _, err := readLayout(folder); err != nil {
+		t.Error(err)
 	}
-	layer := filepath.Join(folder, "blobs", "sha256", manifest.Layers[0].Digest.Hex)
-	other := bytes.Repeat([]byte{1}, int(manifest.Layers[0].Size))
-	if err := os.WriteFile(layer, other, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = pushed(t, folder, image)
-	wantError(t, err, `is damaged: `)
-	wantError(t, err, `run "make image"`)
 	if asked > 0 {
 		t.Errorf("the registry was asked %d times", asked)
 	}
