@@ -77,8 +77,8 @@ and flags make the same bytes, wherever and whenever.`,
 
 func newPush() *cobra.Command {
 	var (
-		overwrite bool
-		patience  time.Duration
+		how      manner
+		patience time.Duration
 	)
 	c := &cobra.Command{
 		Use:   "push FOLDER REGISTRY/NAME:TAG",
@@ -86,12 +86,12 @@ func newPush() *cobra.Command {
 		Long: `Pushes the image in a folder to a registry, unless the tag is there with another image.
 The tag is set last: a push that fails leaves it as it was.
 
-Credentials are those of "docker login" and "podman login". A registry on this machine
-or at a private address is also asked without TLS.`,
+Credentials are those of "docker login" and "podman login". Only a registry on this
+machine is asked without TLS, or with --plain-http.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			// First what needs no registry, so that a mistake is told at once.
-			tag, err := parseTag(args[1])
+			tag, err := parseTag(args[1], how.plainHTTP)
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ or at a private address is also asked without TLS.`,
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), patience)
 			defer cancel()
-			done, err := push(ctx, img, tag, overwrite)
+			done, err := push(ctx, img, tag, how)
 			if err != nil {
 				return err
 			}
@@ -109,7 +109,8 @@ or at a private address is also asked without TLS.`,
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&overwrite, "overwrite", false, "replace the image of a tag that is there")
+	c.Flags().BoolVar(&how.overwrite, "overwrite", false, "replace the image of a tag that is there")
+	c.Flags().BoolVar(&how.plainHTTP, "plain-http", false, "also ask a registry elsewhere without TLS")
 	c.Flags().DurationVar(&patience, "timeout", 2*time.Minute, "how long all of it may take")
 	return c
 }

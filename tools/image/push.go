@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -15,13 +16,17 @@ import (
 )
 
 // parseTag parses the name to push to. Registry and tag must be there: neither Docker Hub
-// nor "latest" is guessed.
-func parseTag(text string) (name.Tag, error) {
+// nor "latest" is guessed. Without TLS the registry is asked only if told so.
+func parseTag(text string, plainHTTP bool) (name.Tag, error) {
 	// The library takes "oci:" for a registry.
 	if _, rest, ok := strings.Cut(text, "://"); ok {
 		return name.Tag{}, fmt.Errorf("%q is no name of an image: leave out the scheme, IMAGE=%s", text, rest)
 	}
-	tag, err := name.NewTag(text, name.StrictValidation)
+	options := []name.Option{name.StrictValidation}
+	if plainHTTP {
+		options = append(options, name.Insecure)
+	}
+	tag, err := name.NewTag(text, options...)
 	if err != nil {
 		err = fmt.Errorf("%q is no name of an image: %w; write registry/name:tag, such as "+
 			"IMAGE=registry.example/cors:v1.0.0", text, err)
@@ -29,10 +34,33 @@ func parseTag(text string) (name.Tag, error) {
 	return tag, err
 }
 
+// tlsOnly refuses to talk without TLS, but to this machine. The library would also do so,
+// with the credentials, to a registry at a private address that is slow to answer.
+type tlsOnly struct{ http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (t tlsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	host := r.URL.Hostname()
+	local := host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
+	if r.URL.Scheme != "https" && !local {
+		return nil, errors.New("without TLS only by PUSHFLAGS=--plain-http")
+	}
+	return t.RoundTripper.RoundTrip(r)
+}
+
+// A manner is how to push.
+type manner struct {
+	overwrite bool // a tag that is there with another image
+	plainHTTP bool // without TLS too, if need be
+}
+
 // push pushes the image, and returns what it did. The library uploads what the image is
 // made of first and sets the tag last.
-func push(ctx context.Context, img v1.Image, tag name.Tag, overwrite bool) (string, error) {
+func push(ctx context.Context, img v1.Image, tag name.Tag, how manner) (string, error) {
 	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	if !how.plainHTTP {
+		options = append(options, remote.WithTransport(tlsOnly{remote.DefaultTransport}))
+	}
 	digest, err := img.Digest()
 	if err != nil {
 		return "", err
@@ -43,7 +71,7 @@ func push(ctx context.Context, img v1.Image, tag name.Tag, overwrite bool) (stri
 		return "", fmt.Errorf("nothing was pushed: %w", err)
 	case there == digest:
 		return fmt.Sprintf("%s@%s was there already", tag, digest), nil
-	case there != v1.Hash{} && !overwrite:
+	case there != v1.Hash{} && !how.overwrite:
 		return "", fmt.Errorf(`nothing was pushed: %s is there, as another image (%s, and this one is %s); `+
 			`choose another tag, or replace it by "make push IMAGE=%s PUSHFLAGS=--overwrite"`, tag, there, digest, tag)
 	}
@@ -90,5 +118,9 @@ func explain(tag name.Tag, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s takes too long: %w; try again, or give it more by PUSHFLAGS=--timeout=10m", registry, err)
 	}
-	return fmt.Errorf("%s can't be reached: %w; is this the registry's name and port, and is it running?", registry, err)
+	advice := ""
+	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		advice = "; a registry that has no TLS is asked by PUSHFLAGS=--plain-http"
+	}
+	return fmt.Errorf("%s can't be reached: %w; is this the registry's name and port, and is it running?%s", registry, err, advice)
 }

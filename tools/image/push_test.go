@@ -167,6 +167,60 @@ func TestPushAway(t *testing.T) {
 	wantError(t, err, "connection refused; is this the registry's name and port, and is it running?")
 }
 
+// TestPushWithoutTLS: a registry elsewhere is asked without TLS only if told so, at a
+// private address too.
+func TestPushWithoutTLS(t *testing.T) {
+	for _, test := range []struct {
+		url   string
+		local bool
+	}{
+		{"http://127.0.0.1:5000/v2/", true},
+		{"http://[::1]:5000/v2/", true},
+		{"http://localhost:5000/v2/", true},
+		{"http://registry.localhost/v2/", true},
+		{"https://registry.example/v2/", true},
+		{"http://registry.example/v2/", false},
+		{"http://192.168.0.7:5000/v2/", false},
+		{"http://10.0.0.7/v2/", false},
+		{"http://notlocalhost/v2/", false},
+	} {
+		sent := false
+		client := http.Client{Transport: tlsOnly{roundTripper(func(*http.Request) (*http.Response, error) {
+			sent = true
+			return &http.Response{Body: http.NoBody}, nil
+		})}}
+		_, err := client.Get(test.url)
+		if sent != test.local {
+			t.Errorf("%s: sent %t, error %v", test.url, sent, err)
+		}
+		if !test.local {
+			wantError(t, err, "PUSHFLAGS=--plain-http")
+		}
+	}
+	// 127.0.0.2 is as far away as the library sees.
+	listener, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	server.Listener = listener
+	server.Start()
+	defer server.Close()
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	folder, _ := write(t, wasmModule(""))
+	image := listener.Addr().String() + "/cors:v1"
+	_, err = pushed(t, folder, image)
+	wantError(t, err, "a registry that has no TLS is asked by PUSHFLAGS=--plain-http")
+	if got, err := pushed(t, folder, image, "--plain-http"); err != nil || !strings.Contains(got, "was pushed") {
+		t.Errorf("%q, error %v", got, err)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements [http.RoundTripper].
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // TestPushRefused: wherever a push ends, the tag is as it was.
 func TestPushRefused(t *testing.T) {
 	var method, path string // of what is refused
