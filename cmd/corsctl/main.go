@@ -86,10 +86,10 @@ used wrongly or couldn't do its work.`,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-		Version:       version(),
+		Version:       thisBuild().Version,
 	}
 	root.SetVersionTemplate("corsctl {{.Version}}\n")
-	root.AddCommand(newValidate(), newExplain(), newConvert(), newSchema(), newTest())
+	root.AddCommand(newValidate(), newExplain(), newConvert(), newSchema(), newTest(), newVersion())
 	return root
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,14 +19,6 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
-
-// version is the version that the command was built from.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(unknown version)"
-}
 
 // A format is the value of the flag --output: one of several words.
 type format struct {
