@@ -2,9 +2,13 @@
 ENVOY_VERSION    := 1.40.0
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-MODULE_VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-MODULE_REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-MODULE_CREATED  := $(shell git log -1 --format=%cI 2>/dev/null)
+# What the tag says; v1.0.0-3-g41cc7d0 is three commits later, and v0.0.0-… has no tag. A
+# folder without a history has none, whatever folder it is in.
+git = $(shell GIT_CEILING_DIRECTORIES='$(CURDIR)/..' git -c safe.directory='$(CURDIR)' $(1) 2>/dev/null)
+MODULE_VERSION  := $(or $(call git,describe --tags --match 'v[0-9]*' --dirty), \
+	v0.0.0-$(or $(call git,describe --always --exclude '*' --dirty),dev))
+MODULE_REVISION := $(or $(call git,rev-parse HEAD),unknown)
+MODULE_CREATED  := $(call git,log -1 --format=%cI)
 
 # Nothing here needs a C compiler.
 export CGO_ENABLED := 0
@@ -22,6 +26,10 @@ LINTER := $(CURDIR)/build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI_
 # The folders with a go.mod.
 MODULES := . module e2e e2e/gateways bench tools/image
 
+# The command's bytes depend on the source and the version of Go alone, as the module's do.
+CORSCTL := GOFLAGS=-mod=readonly GOWORK=off GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false \
+	-ldflags='-s -w -X main.version=$(MODULE_VERSION) -X main.revision=$(MODULE_REVISION)'
+
 FUZZTIME ?= 30s
 
 .PHONY: help
@@ -36,11 +44,11 @@ build: ## Build build/cors.wasm and build/corsctl
 	@mkdir -p build
 	go run ./tools/module -o build/cors.wasm -version $(MODULE_VERSION) -revision $(MODULE_REVISION)
 	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
-	go build -trimpath -ldflags='-s -w' -o build/corsctl ./cmd/corsctl
+	$(CORSCTL) -o build/corsctl ./cmd/corsctl
 
 .PHONY: image
 image: build ## Write the module as an OCI image, a layout in build/image
-	@go -C tools/image build -trimpath -o ../../build/imagetool .
+	@go -C tools/image build -trimpath -buildvcs=false -o ../../build/imagetool .
 	@build/imagetool write build/cors.wasm build/image \
 		--version '$(MODULE_VERSION)' --revision '$(MODULE_REVISION)' \
 		$(if $(MODULE_CREATED),--created '$(MODULE_CREATED)')
@@ -51,7 +59,7 @@ push: image ## Push the image: make push IMAGE=registry/name:tag; PUSHFLAGS=--he
 
 .PHONY: run
 run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
-	@go build -o build/demo ./demo
+	@go build -buildvcs=false -o build/demo ./demo
 	@build/demo
 
 .PHONY: test
@@ -112,7 +120,7 @@ $(LINTER):
 
 .PHONY: bench
 bench: build envoy wabt ## Measure what CORS costs in Envoy; BENCHFLAGS=-help tells more
-	@go -C bench build -o ../build/bench/bench .
+	@go -C bench build -buildvcs=false -o ../build/bench/bench .
 	@go -C bench test -c -o ../build/bench/bench.test .
 	@build/bench/bench $(BENCHFLAGS)
 
