@@ -1,5 +1,7 @@
 # Versions of everything that isn't in go.mod, in one place.
 ENVOY_VERSION    := 1.40.0
+# Those that README.md says it is tested on.
+ENVOYS_TESTED    := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # What the tag says; v1.0.0-3-g41cc7d0 is three commits later, and v0.0.0-… has no tag. A
@@ -21,7 +23,9 @@ override ENVOY    := $(call whole,$(ENVOY),$(ENVOY))
 override CHROMIUM := $(call whole,$(CHROMIUM),$(if $(filter chromium,$(CHROMIUM)),/usr/bin/chromium,$(CHROMIUM)))
 export ENVOY CHROMIUM
 
-LINTER := $(CURDIR)/build/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI_LINT)))
+# Where a Go tool is installed: build/tools/NAME-VERSION.
+tool = build/tools/$(notdir $(subst @,-,$(1)))
+LINTER := $(CURDIR)/$(call tool,$(GOLANGCI_LINT))
 
 # The folders with a go.mod.
 MODULES := . module e2e e2e/gateways bench tools/image
@@ -29,6 +33,7 @@ MODULES := . module e2e e2e/gateways bench tools/image
 # The command's bytes depend on the source and the version of Go alone, as the module's do.
 CORSCTL := GOFLAGS=-mod=readonly GOWORK=off GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false \
 	-ldflags='-s -w -X main.version=$(MODULE_VERSION) -X main.revision=$(MODULE_REVISION)'
+PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
 FUZZTIME ?= 30s
 
@@ -56,6 +61,22 @@ image: build ## Write the module as an OCI image, a layout in build/image
 .PHONY: push
 push: image ## Push the image: make push IMAGE=registry/name:tag; PUSHFLAGS=--help tells more
 	@build/imagetool push build/image "$$IMAGE" $(PUSHFLAGS)
+
+# A former release goes first, so that none is there if this one fails.
+.PHONY: no-dist
+no-dist:
+	@rm -rf build/dist build/dist.partial
+
+.PHONY: dist
+dist: no-dist image ## Write the files of a release to build/dist; IMAGE is what its manifests name
+	@mkdir build/dist.partial
+	@for platform in $(PLATFORMS); do \
+		echo "building corsctl for $$platform"; \
+		export GOOS=$${platform%-*} GOARCH=$${platform#*-} && exe=$$(GOFLAGS= go env GOEXE) && \
+		$(CORSCTL) -o build/dist.partial/corsctl-$$platform$$exe ./cmd/corsctl || exit; done
+	@go run ./tools/dist -version '$(MODULE_VERSION)' -revision '$(MODULE_REVISION)' -envoy '$(ENVOYS_TESTED)' \
+		-image "$${IMAGE:-ghcr.io/proxy-wasm-cors/proxy-wasm-cors:$(MODULE_VERSION)}" \
+		$(if $(MODULE_CREATED),-created '$(MODULE_CREATED)')
 
 .PHONY: run
 run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C

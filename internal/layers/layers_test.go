@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"internal/policytest"},
 	// Programs.
 	{
-		"module", "cmd/corsctl", "bench", "demo", "tools/image", "tools/module",
+		"module", "cmd/corsctl", "bench", "demo", "tools/dist", "tools/image", "tools/module",
 		"config/internal/steps", "config/schema/internal/generate",
 	},
 	// Tests only.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -196,58 +195,6 @@ func TestWriteRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the folder is there: %v", err)
-	}
-}
-
-// TestReproducible makes the image from the source in two folders that differ in name and
-// age: the layouts are the same to the byte, so that anybody can check a release.
-func TestReproducible(t *testing.T) {
-	var images [2]map[string]string
-	for i, name := range []string{"a", "another folder"} {
-		dir := filepath.Join(t.TempDir(), name)
-		copySource(t, dir)
-		cmd := exec.Command("make", "-C", dir, "image",
-			"MODULE_VERSION=v1.2.3", "MODULE_REVISION=0123456789ab", "MODULE_CREATED=2026-11-28T20:39:59Z")
-		// The make that runs this test passes none of its flags on.
-		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", cmd, err, out)
-		}
-		images[i] = files(t, filepath.Join(dir, "build", "image"))
-	}
-	if diff := cmp.Diff(images[0], images[1]); diff != "" {
-		t.Errorf("the layouts differ:\n%s", diff)
-	}
-}
-
-// copySource copies the project, without its history and what was built.
-func copySource(t *testing.T, dir string) {
-	t.Helper()
-	root := filepath.Join("..", "..")
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		from, to := filepath.Join(root, entry.Name()), filepath.Join(dir, entry.Name())
-		switch {
-		case entry.Name() == ".git" || entry.Name() == "build":
-		case entry.IsDir():
-			if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-				t.Fatal(err)
-			}
-		default:
-			text, err := os.ReadFile(from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(to, text, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
 }
 

@@ -1,0 +1,449 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const root = "../.."
+
+// A release that only the copies of TestReproducible have.
+const (
+	version  = "v1.2.3-rc.1"
+	revision = "0123456789abcdef0123456789abcdef01234567"
+	image    = "registry.example/team/cors:v1.2.3-rc.1"
+)
+
+// TestReproducible writes a release from the source in two folders that differ in name,
+// age and rights: the files are the same to the byte, so that anybody can check them. They
+// have no history, as an archive of the source.
+func TestReproducible(t *testing.T) {
+	var sums [2]string
+	var folder string
+	for i, name := range []string{"a", "another folder"} {
+		dir := filepath.Join(t.TempDir(), name)
+		copySource(t, dir)
+		cmd := exec.Command("make", "-C", dir, "dist", "IMAGE="+image,
+			"MODULE_VERSION="+version, "MODULE_REVISION="+revision, "MODULE_CREATED=2026-11-28T22:39:59+02:00")
+		// The make that runs this test passes none of its flags on.
+		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, out)
+		}
+		folder = filepath.Join(dir, "build", "dist")
+		sums[i] = read(t, filepath.Join(folder, "SHA256SUMS"))
+	}
+	if diff := cmp.Diff(sums[0], sums[1]); diff != "" {
+		t.Errorf("the files differ:\n%s", diff)
+	}
+	testSums(t, folder, sums[1])
+	digest := testProvenance(t, folder)
+	testArchives(t, folder, digest)
+	if got, want := read(t, filepath.Join(folder, "RELEASE_NOTES.md")), "### Added\n\n- A release.\n\n"+
+		"The image is `"+image+"@sha256:"+digest+"`.\n"; got != want {
+		t.Errorf("the notes are %q, want %q", got, want)
+	}
+	testCommand(t, folder)
+}
+
+// copySource copies the project, without its history and what was built, and gives it a release.
+func copySource(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		from, to := filepath.Join(root, entry.Name()), filepath.Join(dir, entry.Name())
+		switch {
+		case entry.Name() == ".git" || entry.Name() == "build":
+		case entry.IsDir():
+			if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			write(t, to, read(t, from))
+		}
+	}
+	changes := filepath.Join(dir, "CHANGELOG.md")
+	write(t, changes, strings.Replace(read(t, changes), "\n## [", "\n## ["+version[1:]+
+		"] - 2026-11-28\n\n### Added\n\n- A release.\n\n## [", 1))
+}
+
+// testSums tests that the sums are those of all files, and the files those of a release.
+func testSums(t *testing.T, folder, sums string) {
+	t.Helper()
+	want := []string{
+		"RELEASE_NOTES.md", "cors-deploy.tar.gz", "cors-image.tar", "cors.wasm",
+		"corsctl-darwin-amd64", "corsctl-darwin-arm64", "corsctl-linux-amd64", "corsctl-linux-arm64",
+		"corsctl-windows-amd64.exe", "corsctl-windows-arm64.exe", "provenance.json", "sbom.cdx.json",
+	}
+	var got []string
+	for line := range strings.Lines(sums) {
+		hash, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		got = append(got, name)
+		if sum([]byte(read(t, filepath.Join(folder, name)))) != hash {
+			t.Errorf("%s doesn't have the hash %s", name, hash)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != len(want)+1 {
+		t.Errorf("%d files, error %v", len(entries), err)
+	}
+}
+
+// testProvenance tests what is said of the release, and returns the image's digest.
+func testProvenance(t *testing.T, folder string) string {
+	t.Helper()
+	var got struct {
+		Version, Tag, Revision, Created, Go, Image string
+		ImageDigest                                string   `json:"image_digest"`
+		ModuleSHA256                               string   `json:"module_sha256"`
+		Envoys                                     []string `json:"tested_on_envoy"`
+		Dependencies                               map[string][]string
+	}
+	if err := json.Unmarshal([]byte(read(t, filepath.Join(folder, "provenance.json"))), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(
+		[]string{version, version, revision, "2026-11-28T20:39:59Z", runtime.Version(), image, sum([]byte(read(t, filepath.Join(folder, "cors.wasm"))))},
+		[]string{got.Version, got.Tag, got.Revision, got.Created, got.Go, got.Image, got.ModuleSHA256}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// README.md has the same versions of Envoy in its table.
+	var told []string
+	for _, row := range regexp.MustCompile(`(?m)^\| 1\.[0-9]+ \| ([0-9.]+)`).FindAllStringSubmatch(
+		read(t, filepath.Join(root, "README.md")), -1) {
+		told = append(told, row[1])
+	}
+	slices.Sort(told)
+	if diff := cmp.Diff(told, got.Envoys); diff != "" {
+		t.Errorf("versions of Envoy (-README.md +Makefile):\n%s", diff)
+	}
+	// The module has few, and corsctl what Windows alone wants there.
+	const mousetrap = "github.com/inconshreveable/mousetrap@"
+	for file, want := range map[string]string{
+		"cors.wasm": "github.com/tetratelabs/proxy-wasm-go-sdk@", "corsctl-windows-arm64.exe": mousetrap,
+		"corsctl-darwin-arm64": "github.com/spf13/cobra@",
+	} {
+		list := strings.Join(got.Dependencies[file], " ")
+		if !strings.Contains(list, want) || strings.Contains(list, mousetrap) != (want == mousetrap) ||
+			strings.Contains(list, "proxy-wasm-cors") {
+			t.Errorf("%s depends on %q", file, list)
+		}
+	}
+	testSBOM(t, folder, got.Dependencies)
+	return strings.TrimPrefix(got.ImageDigest, "sha256:")
+}
+
+// testSBOM tests that the SBOM says the same, with each file's hash, and that what it refers
+// to is there.
+func testSBOM(t *testing.T, folder string, dependencies map[string][]string) {
+	t.Helper()
+	var list bom
+	if err := json.Unmarshal([]byte(read(t, filepath.Join(folder, "sbom.cdx.json"))), &list); err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]component{list.Metadata.Component.Ref: list.Metadata.Component}
+	for _, c := range list.Components {
+		known[c.Ref] = c
+		if c.Type == "application" && c.Hashes[0].Content != sum([]byte(read(t, filepath.Join(folder, c.Name)))) {
+			t.Errorf("the SBOM has another %s", c.Name)
+		}
+	}
+	got := map[string][]string{}
+	for _, d := range list.Dependencies {
+		for _, ref := range d.DependsOn {
+			c, ok := known[ref]
+			if !ok {
+				t.Errorf("%s depends on %s, which isn't there", d.Ref, ref)
+			}
+			if d.Ref != list.Metadata.Component.Ref && c.Name != "stdlib" {
+				got[d.Ref] = append(got[d.Ref], c.Name+"@"+c.Version)
+			}
+		}
+	}
+	if diff := cmp.Diff(dependencies, got); diff != "" {
+		t.Errorf("dependencies (-provenance +SBOM):\n%s", diff)
+	}
+}
+
+// testArchives tests that the image is the one of the digest, with the module that lies
+// beside it, and that the manifests name it.
+func testArchives(t *testing.T, folder, digest string) {
+	t.Helper()
+	layout := unpack(t, strings.NewReader(read(t, filepath.Join(folder, "cors-image.tar"))))
+	if manifest := layout["blobs/sha256/"+digest]; sum([]byte(manifest)) != digest {
+		t.Errorf("the image's manifest is %q", manifest)
+	}
+	var modules int
+	for name, blob := range layout {
+		if compressed, err := gzip.NewReader(strings.NewReader(blob)); err == nil {
+			modules++
+			if unpack(t, compressed)["plugin.wasm"] != read(t, filepath.Join(folder, "cors.wasm")) {
+				t.Errorf("%s has another module", name)
+			}
+		}
+	}
+	if modules != 1 {
+		t.Errorf("%d modules in the image", modules)
+	}
+	compressed, err := gzip.NewReader(strings.NewReader(read(t, filepath.Join(folder, "cors-deploy.tar.gz"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := strings.NewReplacer("ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v0.0.0", image, strings.Repeat("0", 64), digest)
+	want := map[string]string{}
+	for _, name := range []string{"LICENSE", "envoy.yaml", "deploy"} {
+		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				relative := strings.TrimPrefix(filepath.ToSlash(path), root+"/")
+				want["proxy-wasm-cors/"+relative] = fill.Replace(read(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, unpack(t, compressed)); diff != "" {
+		t.Errorf("deploy (-want +got):\n%s", diff)
+	}
+}
+
+// testCommand runs the command for this machine.
+func testCommand(t *testing.T, folder string) {
+	t.Helper()
+	platform := runtime.GOOS + "/" + runtime.GOARCH
+	out, err := exec.Command(filepath.Join(folder, "corsctl-"+strings.Replace(platform, "/", "-", 1)), "version").Output()
+	want := fmt.Sprintf("corsctl %s\nrevision: %s\ngo: %s\nplatform: %s\n",
+		version, revision, runtime.Version(), platform)
+	if err != nil || string(out) != want {
+		t.Errorf("got %q, error %v, want %q", out, err, want)
+	}
+}
+
+// unpack is the files of an archive. Nothing in it is of this machine.
+func unpack(t *testing.T, r io.Reader) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	archive := tar.NewReader(r)
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Uid != 0 || header.Gid != 0 || header.Uname+header.Gname != "" || header.Mode != 0o644 {
+			t.Errorf("%s is %+v", header.Name, header)
+		}
+		content, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[header.Name] = string(content)
+	}
+}
+
+// TestWriteNothing: a release that can't be is not there, not even half.
+func TestWriteNothing(t *testing.T) {
+	for _, test := range []struct {
+		version, image, without, want string
+	}{
+		{"v1.0.0", image, "CHANGELOG.md", `CHANGELOG.md has no section "## [1.0.0] - YYYY-MM-DD"`},
+		{"v1.0.0", "registry.example/cors", "", "is no name of an image; write registry/name:tag"},
+		{"v1.0.0", image, "cors.wasm", "no such file"},
+		{"v1.0.0", image, "index.json", `no such file or directory; run "make image"`},
+		{"v1.0.0", image, "envoy.yaml", "no such file"},
+		{"v1.0.0", image, "the source", "go -C module list"},
+	} {
+		t.Chdir(t.TempDir())
+		built, partial, finished := "b", "p", "f"
+		for name, text := range map[string]string{
+			"CHANGELOG.md": "## [1.0.0] - 2026-11-28\n- x\n", "LICENSE": "", "envoy.yaml": "", "deploy/a.yaml": "",
+			"b/cors.wasm": "\x00asm", "b/image/index.json": `{"manifests": [{"digest": "sha256:1234"}]}`,
+		} {
+			if filepath.Base(name) != test.without {
+				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				write(t, name, text)
+			} else if name == "CHANGELOG.md" {
+				write(t, name, "## [Unreleased]\n- x\n")
+			}
+		}
+		if err := os.Mkdir(partial, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, release{version: test.version, image: test.image}.write(built, partial, finished), test.want)
+		if _, err := os.Stat(finished); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: a release is there, error %v", test.want, err)
+		}
+	}
+}
+
+// TestSection: releases have a section of their own; what is none quotes what isn't released.
+func TestSection(t *testing.T) {
+	const changes = "# Changelog\n\n## [Unreleased]\n\n### Added\n- next\n\n## [1.1.0] - 2026-12-24\n\n" +
+		"## [1.0.0] - 2026-12-01\n### Added\n- first\n\n## [1.0.0-rc.1] - soon\n- x\n\n" +
+		"## [0.9.0] - 2026-11-01\n- last\n\n[Unreleased]: https://example.com\n"
+	for version, want := range map[string]string{
+		"v1.0.0":                 "### Added\n- first\n",
+		"v0.9.0":                 "- last\n",
+		"v1.0.0-3-g41cc7d0":      "### Added\n- next\n",
+		"v1.0.0-rc.1-3-g41cc7d0": "### Added\n- next\n",
+		"v1.0.0-dirty":           "### Added\n- next\n",
+		"v0.0.0-41cc7d0-dirty":   "### Added\n- next\n",
+		"v0.0.0-dev":             "### Added\n- next\n",
+		"v1.1.0":                 `has nothing in its section "## [1.1.0] - YYYY-MM-DD"`,
+		"v1.0.0-rc.1":            `has no section "## [1.0.0-rc.1] - YYYY-MM-DD"`,
+		"v1.0.1":                 `has no section "## [1.0.1] - YYYY-MM-DD"; CONTRIBUTING.md, "Release", says how`,
+		"v1x0.0":                 `the tag "v1x0.0" is no version; tag the commit as v1.2.3`,
+		"v1.0":                   "is no version",
+		"v01.0.0":                "is no version",
+		"version-1":              "is no version",
+		"v1.0.0+build":           "is no version",
+	} {
+		got, err := section(changes, version)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want && (err == nil || !strings.Contains(got, want)) {
+			t.Errorf("%s: got %q, want %q", version, got, want)
+		}
+	}
+	if _, err := section("# Changelog\n", "v0.0.0-dev"); err == nil || !strings.Contains(err.Error(), `"## [Unreleased]"`) {
+		t.Errorf("error %v", err)
+	}
+	changelog := read(t, filepath.Join(root, "CHANGELOG.md"))
+	if text, err := section(changelog, "v0.0.0-dev"); err != nil || !strings.HasPrefix(text, "### ") {
+		t.Errorf("CHANGELOG.md: %.20q, error %v", text, err)
+	}
+}
+
+// TestImageNames: what manifests can't name isn't written into them.
+func TestImageNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v1.0.0":    true,
+		"127.0.0.1:5000/cors:v1.0.0-rc.1":                   true,
+		"localhost/a_b/c--d:V1":                             true,
+		"":                                                  false,
+		"cors:v1":                                           false,
+		"registry.example/cors":                             false,
+		"oci://registry.example/cors:v1":                    false,
+		"registry.example/Cors:v1":                          false,
+		"registry.example/cors:v1@sha256:" + noDigest:       false,
+		"registry.example/cors:v1\n":                        false,
+		"registry.example/cors:" + strings.Repeat("v", 129): false,
+	} {
+		if got := imageName.MatchString(name); got != want {
+			t.Errorf("%q: %t", name, got)
+		}
+	}
+}
+
+// TestPackDeploy: image and digest are in their places, and nothing that was meant to be
+// one of them stays.
+func TestPackDeploy(t *testing.T) {
+	r := release{image: image, created: time.Unix(1, 0)}
+	digest := strings.Repeat("ab", 32)
+	for manifest, want := range map[string]string{
+		"url: oci://" + noImage + "\nsha256: " + noDigest + "\n": "url: oci://" + image + "\nsha256: " + digest + "\n",
+		"url: " + noImage + "@sha256:" + noDigest:                "url: " + image + "@sha256:" + digest,
+		"sha256: 000000\n":                                         "sha256: 000000\n",
+		"url: ghcr.io/proxy-wasm-cors/cors:v0.0.0":                 "deploy/x.yaml has a v0.0.0 that is neither",
+		"sha256: " + noDigest[1:]:                                  "that is neither",
+		"sha256: " + noDigest + "00000000000000000000000000000000": "that is neither",
+	} {
+		root := fstest.MapFS{
+			"LICENSE": {Data: []byte("L")}, "envoy.yaml": {Data: []byte("E")}, "README.md": {},
+			"deploy/x.yaml": {Data: []byte(manifest)},
+		}
+		var archive bytes.Buffer
+		err := r.packDeploy(&archive, root, digest)
+		if strings.Contains(want, "neither") {
+			wantError(t, err, want)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		compressed, err := gzip.NewReader(&archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]string{
+			"proxy-wasm-cors/LICENSE": "L", "proxy-wasm-cors/envoy.yaml": "E", "proxy-wasm-cors/deploy/x.yaml": want,
+		}, unpack(t, compressed)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestPackModes: what is executable stays so, and other rights and times are the same for all.
+func TestPackModes(t *testing.T) {
+	var archive bytes.Buffer
+	at := time.Unix(1764362399, 0)
+	if err := pack(&archive, "x", at, fstest.MapFS{
+		"b": {Mode: 0o600, ModTime: time.Now()}, "a/run": {Mode: 0o700}, "a/z": {Mode: 0o666},
+	}, nil, "."); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	r := tar.NewReader(&archive)
+	for header, err := r.Next(); err == nil; header, err = r.Next() {
+		got = append(got, fmt.Sprintf("%s %o %d", header.Name, header.Mode, header.ModTime.Unix()))
+	}
+	if diff := cmp.Diff([]string{"x/a/run 755 1764362399", "x/a/z 644 1764362399", "x/b 644 1764362399"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v\nwant one with %q", err, want)
+	}
+}
