@@ -3,6 +3,7 @@ ENVOY_VERSION    := 1.40.0
 # Those that README.md says it is tested on.
 ENVOYS_TESTED    := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT       := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 # What the tag says; v1.0.0-3-g41cc7d0 is three commits later, and v0.0.0-… has no tag. A
 # folder without a history has none, whatever folder it is in.
@@ -23,9 +24,10 @@ override ENVOY    := $(call whole,$(ENVOY),$(ENVOY))
 override CHROMIUM := $(call whole,$(CHROMIUM),$(if $(filter chromium,$(CHROMIUM)),/usr/bin/chromium,$(CHROMIUM)))
 export ENVOY CHROMIUM
 
-# Where a Go tool is installed: build/tools/NAME-VERSION.
-tool = build/tools/$(notdir $(subst @,-,$(1)))
-LINTER := $(CURDIR)/$(call tool,$(GOLANGCI_LINT))
+# Where a Go tool is installed.
+tool = $(CURDIR)/build/tools/$(notdir $(subst @,-,$(1)))
+LINTER  := $(call tool,$(GOLANGCI_LINT))
+ACTIONS := $(call tool,$(ACTIONLINT))
 
 # The folders with a go.mod.
 MODULES := . module e2e e2e/gateways bench tools/image
@@ -111,7 +113,9 @@ soak: build envoy ## Update policies for an hour, and watch memory and latency; 
 		-soak.size 1 -soak.updates 1 -soak.pace 1s -soak.longest 200ms $(SOAKFLAGS)
 
 .PHONY: lint
-lint: $(LINTER) ## Run the linters
+lint: $(LINTER) $(ACTIONS) shellcheck ## Run the linters
+	shellcheck tools/check tools/install .ci/run
+	$(ACTIONS) .github/workflows/*.yml
 	$(LINTER) run ./...
 	cd module && GOOS=wasip1 GOARCH=wasm $(LINTER) run --config ../.golangci.yml ./...
 	for dir in e2e e2e/gateways bench tools/image; do \
@@ -133,11 +137,13 @@ tidy: ## Bring every go.mod up to date
 check: ## Fail if generating, tidying or formatting would change what is committed
 	@MAKE='$(MAKE)' tools/check
 
-# Built for this machine once, so that it can also check code for another.
-$(LINTER):
-	@echo 'building $(GOLANGCI_LINT), which takes a few minutes'
-	GOBIN=$(dir $@) go install $(GOLANGCI_LINT)
-	mv $(dir $@)golangci-lint $@
+# Built for this machine once, so that they can also check code for another.
+$(LINTER): package = $(GOLANGCI_LINT)
+$(ACTIONS): package = $(ACTIONLINT)
+$(LINTER) $(ACTIONS):
+	@echo 'building $(package), which may take a few minutes'
+	GOBIN=$(@D) go install $(package)
+	mv $(@D)/$(notdir $(firstword $(subst @, ,$(package)))) $@
 
 .PHONY: bench
 bench: build envoy wabt ## Measure what CORS costs in Envoy; BENCHFLAGS=-help tells more
@@ -173,6 +179,10 @@ chromium:
 .PHONY: curl
 curl:
 	@tools/install curl
+
+.PHONY: shellcheck
+shellcheck:
+	@tools/install shellcheck
 
 .PHONY: wabt
 wabt:
