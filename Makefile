@@ -15,6 +15,8 @@ MODULE_CREATED  := $(call git,log -1 --format=%cI)
 
 # Nothing here needs a C compiler.
 export CGO_ENABLED := 0
+# Nor does Go ask Git, which may distrust the folder's owner: that is an error to Go.
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 # A binary of your own stands in for the one that is installed.
 ENVOY    ?= build/tools/envoy/bin/envoy
 CHROMIUM ?= chromium
@@ -55,7 +57,7 @@ build: ## Build build/cors.wasm and build/corsctl
 
 .PHONY: image
 image: build ## Write the module as an OCI image, a layout in build/image
-	@go -C tools/image build -trimpath -buildvcs=false -o ../../build/imagetool .
+	@go -C tools/image build -trimpath -o ../../build/imagetool .
 	@build/imagetool write build/cors.wasm build/image \
 		--version '$(MODULE_VERSION)' --revision '$(MODULE_REVISION)' \
 		$(if $(MODULE_CREATED),--created '$(MODULE_CREATED)')
@@ -82,7 +84,7 @@ dist: no-dist image ## Write the files of a release to build/dist; IMAGE is what
 
 .PHONY: run
 run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
-	@go build -buildvcs=false -o build/demo ./demo
+	@go build -o build/demo ./demo
 	@build/demo
 
 .PHONY: test
@@ -147,7 +149,7 @@ $(LINTER) $(ACTIONS):
 
 .PHONY: bench
 bench: build envoy wabt ## Measure what CORS costs in Envoy; BENCHFLAGS=-help tells more
-	@go -C bench build -buildvcs=false -o ../build/bench/bench .
+	@go -C bench build -o ../build/bench/bench .
 	@go -C bench test -c -o ../build/bench/bench.test .
 	@build/bench/bench $(BENCHFLAGS)
 

@@ -45,7 +45,7 @@ var layers = [][]string{
 func list(t *testing.T, folder, system string, args ...string) []string {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"-C", root + "/" + folder, "list"}, args...)...)
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly -buildvcs=false")
 	if system != "" {
 		cmd.Env = append(cmd.Env, "GOOS="+system, "GOARCH=wasm")
 	}

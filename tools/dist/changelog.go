@@ -35,8 +35,12 @@ func section(changes, version string) (string, error) {
 	if end := next.FindStringIndex(text); end != nil {
 		text = text[:end[0]]
 	}
-	if text = strings.TrimSpace(text); text == "" {
-		return "", fmt.Errorf("CHANGELOG.md has nothing in its section %q", title)
+	text = strings.TrimSpace(text)
+	switch {
+	case text != "":
+		return text + "\n", nil
+	case development.MatchString(version):
+		return "Nothing has changed since the last release.\n", nil
 	}
-	return text + "\n", nil
+	return "", fmt.Errorf("CHANGELOG.md has nothing in its section %q", title)
 }

@@ -29,7 +29,8 @@ func newProgram(file string, content []byte) (program, error) {
 	// What a folder replaces is this project's own.
 	list := exec.Command("go", "-C", folder, "list", "-deps", "-f",
 		"{{with .Module}}{{if not (or .Main .Replace)}}{{.Path}}@{{.Version}}{{end}}{{end}}", main)
-	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly")
+	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=0",
+		"GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
 	list.Stderr = os.Stderr
 	out, err := list.Output()
 	if err != nil {
