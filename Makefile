@@ -27,7 +27,7 @@ override CHROMIUM := $(call whole,$(CHROMIUM),$(if $(filter chromium,$(CHROMIUM)
 export ENVOY CHROMIUM
 
 # Where a Go tool is installed.
-tool = $(CURDIR)/build/tools/$(notdir $(subst @,-,$(1)))
+tool = build/tools/$(notdir $(subst @,-,$(1)))
 LINTER  := $(call tool,$(GOLANGCI_LINT))
 ACTIONS := $(call tool,$(ACTIONLINT))
 
@@ -119,13 +119,14 @@ lint: $(LINTER) $(ACTIONS) shellcheck ## Run the linters
 	shellcheck tools/check tools/install .ci/run
 	$(ACTIONS) .github/workflows/*.yml
 	$(LINTER) run ./...
-	cd module && GOOS=wasip1 GOARCH=wasm $(LINTER) run --config ../.golangci.yml ./...
-	for dir in e2e e2e/gateways bench tools/image; do \
-		(cd $$dir && $(LINTER) run --config $(CURDIR)/.golangci.yml ./...) || exit; done
+	cd module && GOOS=wasip1 GOARCH=wasm ../$(LINTER) run --config ../.golangci.yml ./...
+	root=$$PWD && for dir in e2e e2e/gateways bench tools/image; do \
+		(cd $$dir && "$$root/$(LINTER)" run --config "$$root/.golangci.yml" ./...) || exit; done
 
 .PHONY: format
 format: $(LINTER) ## Format the code
-	for dir in $(MODULES); do (cd $$dir && $(LINTER) fmt --config $(CURDIR)/.golangci.yml ./...) || exit; done
+	root=$$PWD && for dir in $(MODULES); do \
+		(cd $$dir && "$$root/$(LINTER)" fmt --config "$$root/.golangci.yml" ./...) || exit; done
 
 .PHONY: generate
 generate: ## Generate what is made of something else: the schema, the fields' tables, public suffixes
@@ -144,7 +145,7 @@ $(LINTER): package = $(GOLANGCI_LINT)
 $(ACTIONS): package = $(ACTIONLINT)
 $(LINTER) $(ACTIONS):
 	@echo 'building $(package), which may take a few minutes'
-	GOBIN=$(@D) go install $(package)
+	GOBIN="$$PWD/$(@D)" go install $(package)
 	mv $(@D)/$(notdir $(firstword $(subst @, ,$(package)))) $@
 
 .PHONY: bench
