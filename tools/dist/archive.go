@@ -63,13 +63,13 @@ var misspelt = regexp.MustCompile(`v0\.0\.0|0{32,}`)
 // packDeploy writes an archive of what users copy and apply, with the release's image and
 // digest. Its folders are the repository's, so that the documentation's commands hold.
 func (r release) packDeploy(w io.Writer, root fs.FS, digest string) error {
-	release := strings.NewReplacer(noImage, r.image, noDigest, digest)
+	filled := strings.NewReplacer(noImage, r.image, noDigest, digest)
 	neither := strings.NewReplacer(noImage, "", noDigest, "")
 	edit := func(name string, content []byte) ([]byte, error) {
 		if rest := misspelt.FindString(neither.Replace(string(content))); rest != "" {
 			return nil, fmt.Errorf("%s has a %s that is neither %s nor the 64 zeros of its digest", name, rest, noImage)
 		}
-		return []byte(release.Replace(string(content))), nil
+		return []byte(filled.Replace(string(content))), nil
 	}
 	compressed, err := gzip.NewWriterLevel(w, gzip.BestCompression)
 	if err != nil {

@@ -360,19 +360,77 @@ func TestSection(t *testing.T) {
 	}
 }
 
+// TestVersions: the Makefile's version is the tag, or says that there is none.
+func TestVersions(t *testing.T) {
+	outer := t.TempDir()
+	dir := filepath.Join(outer, "a folder")
+	// Neither the user's settings nor those of a hook that runs this.
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") })
+	env = append(env, "GIT_CONFIG_GLOBAL="+os.DevNull, "MAKEFLAGS=", "MAKELEVEL=")
+	run := func(dir, name string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Dir, cmd.Env = dir, env
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git := func(args ...string) {
+		t.Helper()
+		run(dir, "git", append([]string{"-c", "user.name=test", "-c", "user.email="}, args...)...)
+	}
+	run(outer, "git", "init", "--quiet")
+	run(outer, "git", "-c", "user.name=test", "-c", "user.email=", "commit", "--quiet", "--allow-empty", "-m", "x")
+	run(outer, "git", "tag", "v9.9.9")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "Makefile"), read(t, filepath.Join(root, "Makefile")))
+	for _, step := range []struct {
+		name    string
+		do      func()
+		want    string
+		release bool
+	}{
+		{"no history, in another repository", func() {}, `v0\.0\.0-dev`, false},
+		{"no commit", func() { git("init", "--quiet") }, `v0\.0\.0-dev`, false},
+		{"no tag", func() { git("add", "."); git("commit", "--quiet", "-m", "x") }, `v0\.0\.0-[0-9a-f]{7,}`, false},
+		{"another tag", func() { git("tag", "best") }, `v0\.0\.0-[0-9a-f]{7,}`, false},
+		{"a tag", func() { git("tag", "v1.2.3-rc.1") }, `v1\.2\.3-rc\.1`, true},
+		{
+			"a commit later", func() { git("commit", "--quiet", "--allow-empty", "-m", "x") },
+			`v1\.2\.3-rc\.1-1-g[0-9a-f]{7,}`, false,
+		},
+		{"a tag with a text", func() { git("tag", "--annotate", "-m", "x", "v1.2.3") }, `v1\.2\.3`, true},
+		{"a change", func() { write(t, filepath.Join(dir, "Makefile"), read(t, filepath.Join(dir, "Makefile"))+"\n") },
+			`v1\.2\.3-dirty`, false},
+	} {
+		step.do()
+		got := run(dir, "make", "--silent", "--eval", "version: ; @echo '$(MODULE_VERSION)'", "version")
+		if !regexp.MustCompile("^"+step.want+"$").MatchString(got) || development.MatchString(got) == step.release {
+			t.Errorf("%s: %q, want %s, release %t", step.name, got, step.want, step.release)
+		}
+	}
+}
+
 // TestImageNames: what manifests can't name isn't written into them.
 func TestImageNames(t *testing.T) {
 	for name, want := range map[string]bool{
-		"ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v1.0.0":    true,
-		"127.0.0.1:5000/cors:v1.0.0-rc.1":                   true,
-		"localhost/a_b/c--d:V1":                             true,
-		"":                                                  false,
-		"cors:v1":                                           false,
-		"registry.example/cors":                             false,
-		"oci://registry.example/cors:v1":                    false,
-		"registry.example/Cors:v1":                          false,
-		"registry.example/cors:v1@sha256:" + noDigest:       false,
-		"registry.example/cors:v1\n":                        false,
+		"ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v1.0.0": true,
+		"127.0.0.1:5000/cors:v1.0.0-rc.1":                true,
+		"localhost:5000/a_b/c--d:V1":                     true,
+		"[::1]:5000/cors:v1":                             true,
+		"localhost/cors:v1":                              false,
+		"team/cors:v1":                                   false,
+		"":                                               false,
+		"cors:v1":                                        false,
+		"registry.example/cors":                          false,
+		"oci://registry.example/cors:v1":                 false,
+		"registry.example/Cors:v1":                       false,
+		"registry.example/cors:v1@sha256:" + noDigest:    false,
+		"registry.example/cors:v1\n":                     false,
 		"registry.example/cors:" + strings.Repeat("v", 129): false,
 	} {
 		if got := imageName.MatchString(name); got != want {

@@ -92,9 +92,11 @@ func (r release) write(built, partial, finished string) error {
 	return os.Rename(partial, finished)
 }
 
-// imageName is a name that manifests can have: a registry and a tag, no scheme, no digest.
+// imageName is a name that manifests can have and "make push" takes: a registry, which a dot
+// or a port tells from a folder of Docker Hub, and a tag; no scheme, no digest.
 var imageName = regexp.MustCompile(
-	`^[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	`^([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]+)?|[a-zA-Z0-9-]+:[0-9]+|\[[0-9a-fA-F:]+\](:[0-9]+)?)` +
+		`(/[a-z0-9]+([._-]+[a-z0-9]+)*)+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 // notes are what CHANGELOG.md has for the release, of which version and image make sense.
 func (r release) notes() (string, error) {
