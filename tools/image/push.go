@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -117,6 +118,9 @@ func explain(tag name.Tag, err error) error {
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s takes too long: %w; try again, or give it more by PUSHFLAGS=--timeout=10m", registry, err)
+	}
+	if _, asked := errors.AsType[*url.Error](err); !asked {
+		return err // such as of the credentials
 	}
 	advice := ""
 	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {

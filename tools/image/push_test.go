@@ -271,8 +271,13 @@ func TestPushCredentials(t *testing.T) {
 	_, err := pushed(t, folder, host+"/cors:v1")
 	wantError(t, err, "nothing was pushed: "+host+" refuses: ")
 	wantError(t, err, `"docker login `+host+`"`)
-	config := `{"auths": {"` + host + `": {"auth": "` + base64.StdEncoding.EncodeToString([]byte("me:secret")) + `"}}}`
 	path := filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json")
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = pushed(t, folder, host+"/cors:v1")
+	wantError(t, err, "nothing was pushed: parsing config file ("+path+"): ")
+	config := `{"auths": {"` + host + `": {"auth": "` + base64.StdEncoding.EncodeToString([]byte("me:secret")) + `"}}}`
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
