@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,6 +49,28 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("the exit code is %d, want %d", got, want)
+	}
+}
+
+// TestExamples: what users copy is valid, without a warning.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../../deploy/*/*.yaml")
+	if err != nil || files == nil {
+		t.Fatal(files, err)
+	}
+	for _, name := range append(files, "../../envoy.yaml") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The others are of what stands around the filter.
+		if !strings.Contains(string(text), "allow_origins") && !strings.Contains(string(text), "config_discovery") {
+			continue
+		}
+		var stdout, stderr strings.Builder
+		if code := run([]string{"validate", "--strict", name}, strings.NewReader(""), &stdout, &stderr); code != 0 {
+			t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
+		}
 	}
 }
 

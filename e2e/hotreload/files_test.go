@@ -108,10 +108,10 @@ func example(tb testing.TB, dir, upstream string) (p *proxy, move func(policy st
 	}
 	_, port, _ := strings.Cut(upstream, ":")
 	bootstrap := substitute(tb, text["envoy.yaml"],
-		"deploy/envoy-ecds", dir, "port_value: 10001", "port_value: 0", "port_value: 10003", "port_value: "+port,
+		"/etc/envoy", dir, "port_value: 10001", "port_value: 0", "port_value: 10003", "port_value: "+port,
 		"    filter_chains:",
 		"    stat_prefix: api\n    connection_balance_config: {exact_balance: {}}\n    filter_chains:")
-	resource := substitute(tb, text["cors.yaml"], "build/cors.wasm", module)
+	resource := substitute(tb, text["cors.yaml"], "/etc/envoy/cors.wasm", module)
 	head, _, found := strings.Cut(resource, "value: |\n")
 	if !found {
 		tb.Fatal("cors.yaml has no value")
