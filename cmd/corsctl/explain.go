@@ -46,7 +46,7 @@ It exits with 0 if the page gets the answer, and 1 if the browser blocks it or t
 configuration is wrong.`,
 		Example: `  corsctl explain -c envoy.yaml --origin https://app.example.com --method PUT \
       --header 'Content-Type: application/json' --url https://api.example.com/v1/users
-  corsctl explain -c cors.json --from-curl "$(pbpaste)"
+  corsctl explain -c cors.json --from-curl - < request.txt
   corsctl explain -c cors.json --har localhost.har`,
 		Args: usedRight,
 		RunE: f.run,
