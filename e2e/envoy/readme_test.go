@@ -1,0 +1,151 @@
+package envoy_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+)
+
+// uninteresting are the header lines that the README leaves out.
+var uninteresting = regexp.MustCompile(`(?m)^(date|server|content-length|content-type): .*\n`)
+
+// TestQuickStart types what the README's quick start says into a shell, in an empty folder,
+// and compares what it shows with what is printed. The release is of this tree.
+func TestQuickStart(t *testing.T) {
+	root, err := envoytest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := read(t, root, "README.md")
+	_, text, _ = strings.Cut(text, "\n## Your first policy")
+	text, _, _ = strings.Cut(text, "\n## ")
+	ports := closedPorts(t, 3)
+	local := strings.NewReplacer("port_value: 10001", "port_value: "+ports[0], "localhost:10001", "localhost:"+ports[0],
+		"port_value: 9901", "port_value: "+ports[1], "localhost:9901", "localhost:"+ports[1],
+		"port_value: 10003", "port_value: "+ports[2])
+	steps := console(substitute(t, text, "https://github.com/proxy-wasm-cors/proxy-wasm-cors/releases/latest/download",
+		"file://"+release(t, root, local)))
+	if len(steps) < 10 {
+		t.Fatalf("%d commands", len(steps))
+	}
+	var script strings.Builder
+	script.WriteString("exec 2>&1\n")
+	for _, step := range steps {
+		fmt.Fprintf(&script, "echo %s\n%s\n", separator, local.Replace(step.command))
+	}
+	script.WriteString("kill %1\n")
+	cmd := exec.Command("timeout", "120", "bash", "-c", script.String())
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "PATH="+wrapped(t, root)+":"+os.Getenv("PATH"))
+	output, err := cmd.Output()
+	got := strings.Split(strings.ReplaceAll(string(output), "\r\n", "\n"), separator+"\n")[1:]
+	if err != nil || len(got) != len(steps) {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for i, step := range steps {
+		printed := strings.TrimRight(uninteresting.ReplaceAllString(got[i], ""), "\n")
+		if diff := cmp.Diff(strings.TrimRight(step.output, "\n"), printed); diff != "" {
+			t.Errorf("$ %s\n(-README +printed):\n%s", step.command, diff)
+		}
+	}
+}
+
+// separator stands before what a command prints.
+const separator = "----- next command"
+
+// A step is a command and what it prints.
+type step struct{ command, output string }
+
+// console finds the commands of a text's blocks of the language console.
+func console(text string) (steps []step) {
+	for _, block := range regexp.MustCompile("(?ms)^( *)```console\n(.*?)^ *```$").FindAllStringSubmatch(text, -1) {
+		document := "" // what ends the document that a command reads
+		for line := range strings.Lines(block[2]) {
+			line = strings.TrimPrefix(line, block[1])
+			command, begins := strings.CutPrefix(line, "$ ")
+			switch {
+			case document != "":
+				steps[len(steps)-1].command += line
+				if strings.TrimSpace(line) == document {
+					document = ""
+				}
+			case begins:
+				steps = append(steps, step{command: command})
+				if strings.Contains(command, "<<'EOF'") {
+					document = "EOF"
+				}
+			default:
+				steps[len(steps)-1].output += line
+			}
+		}
+	}
+	return steps
+}
+
+// release returns a folder with the files of a release that the quick start takes, whose
+// examples have other ports.
+func release(t *testing.T, root string, ports *strings.Replacer) (dir string) {
+	t.Helper()
+	dir, archive := t.TempDir(), t.TempDir()
+	if err := os.CopyFS(filepath.Join(archive, "proxy-wasm-cors/deploy"), os.DirFS(root+"/deploy")); err != nil {
+		t.Fatal(err)
+	}
+	example := filepath.Join(archive, "proxy-wasm-cors/deploy/envoy/envoy.yaml")
+	write(t, example, ports.Replace(read(t, archive, "proxy-wasm-cors/deploy/envoy/envoy.yaml")))
+	shell(t, dir, "tar czf cors-deploy.tar.gz -C "+archive+" proxy-wasm-cors")
+	write(t, filepath.Join(dir, "cors.wasm"), read(t, root, "build/cors.wasm"))
+	write(t, filepath.Join(dir, "corsctl-linux-amd64"), read(t, root, "build/corsctl"))
+	sums := ""
+	for _, name := range []string{"cors-deploy.tar.gz", "cors.wasm", "corsctl-linux-amd64"} {
+		sums += fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(read(t, dir, name))), name)
+	}
+	write(t, filepath.Join(dir, "SHA256SUMS"), sums+strings.Repeat("0", 64)+"  cors-image.tar\n")
+	return dir
+}
+
+// wrapped returns a folder with a command envoy. It ends with the shell that starts it, and
+// needs no shared memory, which an Envoy beside it may have.
+func wrapped(t *testing.T, root string) (dir string) {
+	t.Helper()
+	binary, err := envoy.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	write(t, filepath.Join(dir, "envoy"),
+		"#!/bin/sh\nexec setpriv --pdeathsig KILL "+binary+" --disable-hot-restart \"$@\"\n")
+	return dir
+}
+
+// closedPorts returns ports on which nothing listens.
+func closedPorts(t *testing.T, n int) (ports []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // only now, so that all differ
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
