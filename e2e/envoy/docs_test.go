@@ -17,46 +17,63 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
-// uninteresting are the header lines that the README leaves out.
+// uninteresting are the header lines that documents leave out.
 var uninteresting = regexp.MustCompile(`(?m)^(date|server|content-length|content-type): .*\n`)
 
-// TestQuickStart types what the README's quick start says into a shell, in an empty folder,
-// and compares what it shows with what is printed. The release is of this tree.
-func TestQuickStart(t *testing.T) {
+// download is where the documents take the release from.
+const download = "https://github.com/proxy-wasm-cors/proxy-wasm-cors/releases/latest/download"
+
+// TestDocs types the commands that documents show into a shell, in an empty folder, and
+// compares what they show with what is printed. The release is of this tree.
+func TestDocs(t *testing.T) {
 	root, err := envoytest.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := read(t, root, "README.md")
-	_, text, _ = strings.Cut(text, "\n## Your first policy")
-	text, _, _ = strings.Cut(text, "\n## ")
+	for _, document := range []struct{ name, begin, end, files string }{
+		{"README.md", "\n## Your first policy", "\n## ", "the current folder"},
+		{"docs/envoy.md", "\n## Install", "\n## What it costs", "/etc/envoy"},
+	} {
+		t.Run(document.name, func(t *testing.T) {
+			_, text, _ := strings.Cut(read(t, root, document.name), document.begin)
+			text, _, found := strings.Cut(text, document.end)
+			steps := console(text)
+			if !found || len(steps) < 10 {
+				t.Fatalf("%d commands", len(steps))
+			}
+			typed(t, root, document.files, steps)
+		})
+	}
+}
+
+// typed types commands. The files that they install into a folder go elsewhere.
+func typed(t *testing.T, root, folder string, steps []step) {
+	t.Helper()
 	ports := closedPorts(t, 3)
-	local := strings.NewReplacer("port_value: 10001", "port_value: "+ports[0], "localhost:10001", "localhost:"+ports[0],
-		"port_value: 9901", "port_value: "+ports[1], "localhost:9901", "localhost:"+ports[1],
-		"port_value: 10003", "port_value: "+ports[2])
-	steps := console(substitute(t, text, "https://github.com/proxy-wasm-cors/proxy-wasm-cors/releases/latest/download",
-		"file://"+release(t, root, local)))
-	if len(steps) < 10 {
-		t.Fatalf("%d commands", len(steps))
-	}
+	dir, bin := t.TempDir(), wrapped(t, root)
+	elsewhere := dir + "/etc/envoy"
+	examples := strings.NewReplacer(folder, elsewhere, "port_value: 10001", "port_value: "+ports[0],
+		"port_value: 9901", "port_value: "+ports[1], "port_value: 10003", "port_value: "+ports[2])
+	here := strings.NewReplacer("localhost:10001", "localhost:"+ports[0], "localhost:9901", "localhost:"+ports[1],
+		download, "file://"+release(t, root, examples), folder, elsewhere, "sudo ", "", "/usr/local/bin", bin)
 	var script strings.Builder
-	script.WriteString("exec 2>&1\n")
+	fmt.Fprintf(&script, "exec 2>&1\nPATH=%s:$PATH\n", bin)
 	for _, step := range steps {
-		fmt.Fprintf(&script, "echo %s\n%s\n", separator, local.Replace(step.command))
+		fmt.Fprintf(&script, "echo %s\n%s\n", separator, here.Replace(step.command))
 	}
-	script.WriteString("kill %1\n")
-	cmd := exec.Command("timeout", "120", "bash", "-c", script.String())
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "PATH="+wrapped(t, root)+":"+os.Getenv("PATH"))
-	output, err := cmd.Output()
-	got := strings.Split(strings.ReplaceAll(string(output), "\r\n", "\n"), separator+"\n")[1:]
-	if err != nil || len(got) != len(steps) {
-		t.Fatalf("%v\n%s", err, output)
+	script.WriteString("echo " + separator + "\nkill %1\n")
+	cmd := exec.Command("timeout", "60", "bash", "-c", script.String())
+	cmd.Dir = dir
+	output, _ := cmd.Output() // What it prints tells whether it failed.
+	printed := strings.ReplaceAll(strings.ReplaceAll(string(output), "\r\n", "\n"), elsewhere, folder)
+	parts := strings.Split(printed, separator+"\n")[1:]
+	if len(parts) != len(steps)+1 {
+		t.Fatalf("the shell has ended early:\n%s", printed)
 	}
 	for i, step := range steps {
-		printed := strings.TrimRight(uninteresting.ReplaceAllString(got[i], ""), "\n")
-		if diff := cmp.Diff(strings.TrimRight(step.output, "\n"), printed); diff != "" {
-			t.Errorf("$ %s\n(-README +printed):\n%s", step.command, diff)
+		got := strings.TrimRight(uninteresting.ReplaceAllString(parts[i], ""), "\n")
+		if diff := cmp.Diff(strings.TrimRight(step.output, "\n"), got); diff != "" {
+			t.Errorf("$ %s\n(-document +printed):\n%s", step.command, diff)
 		}
 	}
 }
@@ -93,16 +110,19 @@ func console(text string) (steps []step) {
 	return steps
 }
 
-// release returns a folder with the files of a release that the quick start takes, whose
-// examples have other ports.
-func release(t *testing.T, root string, ports *strings.Replacer) (dir string) {
+// release returns a folder with the files of a release that documents take, with changes to
+// the examples.
+func release(t *testing.T, root string, changes *strings.Replacer) (dir string) {
 	t.Helper()
 	dir, archive := t.TempDir(), t.TempDir()
 	if err := os.CopyFS(filepath.Join(archive, "proxy-wasm-cors/deploy"), os.DirFS(root+"/deploy")); err != nil {
 		t.Fatal(err)
 	}
-	example := filepath.Join(archive, "proxy-wasm-cors/deploy/envoy/envoy.yaml")
-	write(t, example, ports.Replace(read(t, archive, "proxy-wasm-cors/deploy/envoy/envoy.yaml")))
+	for _, name := range []string{"deploy/envoy/envoy.yaml", "deploy/envoy-ecds/envoy.yaml",
+		"deploy/envoy-ecds/cors.yaml"} {
+		name = filepath.Join("proxy-wasm-cors", name)
+		write(t, filepath.Join(archive, name), changes.Replace(read(t, archive, name)))
+	}
 	shell(t, dir, "tar czf cors-deploy.tar.gz -C "+archive+" proxy-wasm-cors")
 	write(t, filepath.Join(dir, "cors.wasm"), read(t, root, "build/cors.wasm"))
 	write(t, filepath.Join(dir, "corsctl-linux-amd64"), read(t, root, "build/corsctl"))
