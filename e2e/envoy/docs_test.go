@@ -33,6 +33,7 @@ func TestDocs(t *testing.T) {
 	for _, document := range []struct{ name, begin, end, files string }{
 		{"README.md", "\n## Your first policy", "\n## ", "the current folder"},
 		{"docs/envoy.md", "\n## Install", "\n## What it costs", "/etc/envoy"},
+		{"docs/migrating.md", "\nThis is the Envoy", "\nnginx can't run the filter", "/etc/envoy"},
 	} {
 		t.Run(document.name, func(t *testing.T) {
 			_, text, _ := strings.Cut(read(t, root, document.name), document.begin)
@@ -52,17 +53,19 @@ func typed(t *testing.T, root, folder string, steps []step) {
 	ports := closedPorts(t, 3)
 	dir, bin := t.TempDir(), wrapped(t, root)
 	elsewhere := dir + "/etc/envoy"
-	examples := strings.NewReplacer(folder, elsewhere, "port_value: 10001", "port_value: "+ports[0],
-		"port_value: 9901", "port_value: "+ports[1], "port_value: 10003", "port_value: "+ports[2])
-	here := strings.NewReplacer("localhost:10001", "localhost:"+ports[0], "localhost:9901", "localhost:"+ports[1],
-		download, "file://"+release(t, root, examples), folder, elsewhere, "sudo ", "", "/usr/local/bin", bin)
+	local := []string{folder, elsewhere, "port_value: 10001", "port_value: " + ports[0],
+		"port_value: 9901", "port_value: " + ports[1], "port_value: 10003", "port_value: " + ports[2]}
+	here := strings.NewReplacer(append(local, "localhost:10001", "localhost:"+ports[0],
+		"localhost:9901", "localhost:"+ports[1], "sudo ", "", "/usr/local/bin", bin,
+		download, "file://"+release(t, root, strings.NewReplacer(local...)))...)
+	shell(t, root, "ln -s $PWD/build/corsctl "+bin, "mkdir -p "+elsewhere, "ln -s $PWD/build/cors.wasm "+elsewhere)
 	var script strings.Builder
 	fmt.Fprintf(&script, "exec 2>&1\nPATH=%s:$PATH\n", bin)
 	for _, step := range steps {
 		fmt.Fprintf(&script, "echo %s\n%s\n", separator, here.Replace(step.command))
 	}
 	script.WriteString("echo " + separator + "\nkill %1\n")
-	cmd := exec.Command("timeout", "60", "bash", "-c", script.String())
+	cmd := exec.Command("timeout", "150", "bash", "-c", script.String())
 	cmd.Dir = dir
 	output, _ := cmd.Output() // What it prints tells whether it failed.
 	printed := strings.ReplaceAll(strings.ReplaceAll(string(output), "\r\n", "\n"), elsewhere, folder)
