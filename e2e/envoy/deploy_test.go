@@ -38,11 +38,13 @@ const (
 // TestDeploy starts the examples in deploy that are for an Envoy on its own, each as the
 // comment at its top says, in a folder of its own.
 func TestDeploy(t *testing.T) {
+	t.Parallel()
 	lists := []string{"access-control-allow-headers: Content-Type", "access-control-allow-methods: PUT, DELETE"}
 	for example, lists := range map[string][]string{
 		"envoy": lists, "envoy-ecds": lists, "envoy-origin-route": {"access-control-allow-methods: PUT"},
 	} {
 		t.Run(example, func(t *testing.T) {
+			t.Parallel()
 			upstream := envoytest.NewUpstream(t)
 			dir := prepare(t, example)
 			envoy := envoytest.Start(t, bootstrap(t, dir, upstream), envoytest.Options{})
@@ -126,6 +128,7 @@ func testLog(t *testing.T, envoy *envoytest.Envoy) {
 // counters have in their names. Envoy gives a plugin counters by its name, so that a
 // plugin can have any.
 func TestDeployLabels(t *testing.T) {
+	t.Parallel()
 	text := substitute(t, bootstrap(t, prepare(t, "envoy"), envoytest.NewUpstream(t)),
 		"                name: cors\n", "                name: cors_policy=.=a.b-c;.;cors_outcome=.=denied_origin;.;"+
 			"cors_result=.=hit;.;cors_requests_total\n")
@@ -139,6 +142,7 @@ func TestDeployLabels(t *testing.T) {
 
 // TestDeploySource: deploy/envoy with the policy source that its comments offer.
 func TestDeploySource(t *testing.T) {
+	t.Parallel()
 	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"allow_origins": ["https://elsewhere.example.com"]}`)
 	}))
