@@ -19,6 +19,15 @@ func Everything[T any](value T) *Table[T] {
 	return &Table[T]{[]T{value}, index{every: hostTable{own: pathTable{every: 1}}}}
 }
 
+// Map returns the table with other values, each made of the one in its place.
+func Map[T, U any](t *Table[T], value func(T) U) *Table[U] {
+	values := make([]U, len(t.values))
+	for i, v := range t.values {
+		values[i] = value(v)
+	}
+	return &Table[U]{values, t.index}
+}
+
 // All are the values in the order in which they were added.
 func (t *Table[T]) All() []T { return t.values }
 
