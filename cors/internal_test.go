@@ -1,8 +1,36 @@
 package cors
 
 import (
+	"strings"
 	"testing"
 )
+
+// TestOutcomes: each outcome has a name and comes of a decision, and each decision on a
+// CORS request has an outcome.
+func TestOutcomes(t *testing.T) {
+	names, reached := map[string]bool{}, map[Outcome]bool{}
+	for o := NotCounted; o < Outcomes; o++ {
+		if name := o.String(); names[name] || (name == "") != (o == NotCounted) {
+			t.Errorf("outcome %d has the name %q", o, name)
+		}
+		names[o.String()] = true
+	}
+	for r := Reason(0); r < reasons; r++ {
+		for _, preflight := range []bool{false, true} {
+			d := Decision{Preflight: preflight, Reason: r}
+			o := d.Outcome()
+			reached[o] = true
+			asks := r == Allowed || r == OriginMalformed || r == OriginNotAllowed || preflight && r != NoOrigin
+			if (o != NotCounted) != asks || asks && strings.HasPrefix(o.String(), "preflight_") != preflight ||
+				asks && strings.Contains(o.String(), "denied") == (r == Allowed) {
+				t.Errorf("reason %s, preflight %t: %q", r, preflight, o)
+			}
+		}
+	}
+	if len(reached) != int(Outcomes) {
+		t.Errorf("only these are reached: %v", reached)
+	}
+}
 
 func TestReasonsHaveNames(t *testing.T) {
 	seen := map[string]bool{}

@@ -101,6 +101,9 @@ type Lists struct {
 // Name is the policy's name, or "".
 func (p *Policy) Name() string { return p.name }
 
+// Shadow reports whether the policy decides, and changes nothing.
+func (p *Policy) Shadow() bool { return p.shadow }
+
 // AllowsPrivateNetwork reports whether [Request.PrivateNetwork] matters to the policy.
 func (p *Policy) AllowsPrivateNetwork() bool { return p.privateNetwork }
 
