@@ -99,7 +99,11 @@ func (h *sdkHost) Reply(status int, details string, headers []byte) {
 	must(proxywasm.SendHttpResponse(uint32(status), lines, nil, -1))
 }
 
-func (*sdkHost) Count(counter string) { proxywasm.DefineCounterMetric(counter).Increment(1) }
+func (*sdkHost) DefineCounter(name string) Counter {
+	return Counter(proxywasm.DefineCounterMetric(name))
+}
+
+func (*sdkHost) Count(counter Counter) { proxywasm.MetricCounter(counter).Increment(1) }
 
 func (*sdkHost) SetTickPeriod(period time.Duration) {
 	must(proxywasm.SetTickPeriodMilliSeconds(uint32(period.Milliseconds())))

@@ -49,8 +49,11 @@ type Host interface {
 	Shared(key string) (value string, version uint32, ok bool)
 	// SetShared sets a shared value, and returns false if that has another version.
 	SetShared(key, value string, version uint32) bool
+	// DefineCounter makes sure that there is a counter, and returns its number, a new one
+	// each time. A counter that is defined begins at zero.
+	DefineCounter(name string) Counter
 	// Count adds one to a counter.
-	Count(counter string)
+	Count(counter Counter)
 	// SetTickPeriod has the plugin's OnTick called again and again, first after a
 	// period.
 	SetTickPeriod(period time.Duration)
@@ -85,6 +88,7 @@ type VM struct {
 	Version, Revision string
 
 	unconfigured *match.Table[*cors.Policy]
+	counters     *counters
 	started      bool
 }
 
@@ -102,9 +106,19 @@ func (vm *VM) Unconfigured() *Plugin {
 	if vm.unconfigured == nil {
 		vm.unconfigured = closed("the filter is not configured, so that no origin is allowed")
 	}
-	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision}
-	p.use(vm.unconfigured)
+	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision, counters: vm.ownCounters()}
+	p.use(vm.unconfigured, nil)
 	return p
+}
+
+// CountPanic counts a panic.
+func (vm *VM) CountPanic() { vm.ownCounters().count(CountPanics) }
+
+func (vm *VM) ownCounters() *counters {
+	if vm.counters == nil {
+		vm.counters = newCounters(vm.Host)
+	}
+	return vm.counters
 }
 
 // A Plugin is the root context of one plugin configuration, and owns its policies.
@@ -113,10 +127,11 @@ type Plugin struct {
 	host     Host
 	editor   cors.Editor // the host, which need not be converted for each answer
 	build    string      // of the filter
-	policies *match.Table[*cors.Policy]
+	counters *counters   // the VM's
+	policies *match.Table[*served]
 	// What applies to every request, and what the answers to all without an origin need;
 	// nil if that depends on the request.
-	everywhere    *cors.Policy
+	everywhere    *served
 	withoutOrigin *cors.Edits
 
 	// See Accepted.
@@ -124,7 +139,6 @@ type Plugin struct {
 	configuration string
 	note          string
 
-	replies   map[*cors.Policy]*replies
 	replySize int     // of all replies, in bytes
 	source    *source // nil if the configuration has no policy source
 	free      *Stream // released streams
@@ -159,6 +173,9 @@ func (p *Plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 func (p *Plugin) Configure() bool {
 	text := p.configuration
 	p.configuration = ""
+	// Defined before anything is counted, a counter's first increment shows in a rate, and
+	// it goes on where an update makes new VMs.
+	p.counters.define(CountPanics)
 	c, problems := config.Parse(text)
 	for _, problem := range problems {
 		p.logProblem("", problem)
@@ -168,14 +185,14 @@ func (p *Plugin) Configure() bool {
 		return false
 	}
 	if c.PolicySource == nil {
-		p.use(c.Policies)
+		p.use(c.Policies, p.counters)
 		p.host.Log(Info, p.serving("now"))
 		return true
 	}
 	if len(c.Policies.All()) > 0 {
-		p.use(c.Policies)
+		p.use(c.Policies, p.counters)
 	} else {
-		p.use(closed("no policies have arrived from the policy source, so that no origin is allowed"))
+		p.use(closed("no policies have arrived from the policy source, so that no origin is allowed"), p.counters)
 	}
 	p.host.Log(Info, p.serving("now")+", until the policy source answers")
 	p.source = &source{plugin: p, from: c.PolicySource}
@@ -210,16 +227,17 @@ func (p *Plugin) logProblem(prefix string, problem config.Problem) {
 
 // serving says how many policies serve.
 func (p *Plugin) serving(when string) string {
-	if p.everywhere != nil && p.everywhere.Closed() {
+	if p.everywhere != nil && p.everywhere.policy.Closed() {
 		return when + " serving no policies: no origin is allowed"
 	}
 	return when + " serving " + count(len(p.policies.All()), "policy")
 }
 
-// use makes the policies those of the streams to come.
-func (p *Plugin) use(policies *match.Table[*cors.Policy]) {
-	p.policies, p.everywhere, p.withoutOrigin = policies, policies.Everywhere(), withoutOrigin(policies)
-	p.replies, p.replySize = map[*cors.Policy]*replies{}, 0
+// use makes the policies those of the streams to come. Their decisions are counted,
+// unless counters is nil.
+func (p *Plugin) use(policies *match.Table[*cors.Policy], counters *counters) {
+	p.policies, p.withoutOrigin, p.replySize = serve(policies, counters), withoutOrigin(policies), 0
+	p.everywhere = p.policies.Everywhere()
 }
 
 // withoutOrigin is what the answers to all requests without an origin need; nil if that

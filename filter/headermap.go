@@ -49,20 +49,18 @@ const maxReplies = 4 << 20
 
 // replyFor returns the reply that fits a decision of a variant; nil if there is no room
 // for it.
-func (p *Plugin) replyFor(d *cors.Decision, variant int) *reply {
-	r := p.replies[d.Policy()]
+func (p *Plugin) replyFor(s *served, d *cors.Decision, variant int) *reply {
 	switch {
-	case r != nil && r[variant].head != nil:
-		return &r[variant]
+	case s.replies != nil && s.replies[variant].head != nil:
+		return &s.replies[variant]
 	case p.replySize > maxReplies:
 		return nil
-	case r == nil:
-		r = &replies{}
-		p.replies[d.Policy()] = r
+	case s.replies == nil:
+		s.replies = &replies{}
 	}
-	r[variant] = newReply(d)
-	p.replySize += r[variant].size()
-	return &r[variant]
+	s.replies[variant] = newReply(d)
+	p.replySize += s.replies[variant].size()
+	return &s.replies[variant]
 }
 
 func newReply(d *cors.Decision) reply {
@@ -81,18 +79,18 @@ func (r *reply) with(b []byte, origin string) []byte {
 }
 
 // reply answers a preflight.
-func (p *Plugin) reply(d *cors.Decision) {
+func (p *Plugin) reply(s *served, d *cors.Decision) {
 	details := "cors: preflight allowed"
 	if !d.Allowed() {
 		details = "cors: " + d.Why()
 	}
-	p.scratch = p.appendReply(p.scratch[:0], d)
+	p.scratch = p.appendReply(p.scratch[:0], s, d)
 	p.host.Reply(d.Status(), details, p.scratch)
 }
 
-func (p *Plugin) appendReply(b []byte, d *cors.Decision) []byte {
+func (p *Plugin) appendReply(b []byte, s *served, d *cors.Decision) []byte {
 	if variant, ok := d.Variant(); ok {
-		if r := p.replyFor(d, variant); r != nil {
+		if r := p.replyFor(s, d, variant); r != nil {
 			return r.with(b, d.Origin())
 		}
 	}

@@ -18,7 +18,7 @@ func pluginOf(t *testing.T, doc string) *Plugin {
 		t.Fatal(problems)
 	}
 	p := (&VM{Host: &sdkHost{}}).Unconfigured()
-	p.use(c.Policies)
+	p.use(c.Policies, nil)
 	return p
 }
 
@@ -26,13 +26,13 @@ func pluginOf(t *testing.T, doc string) *Plugin {
 func TestRepeatedNames(t *testing.T) {
 	for _, lists := range []string{`"allow_methods": ["*"]`, `"allow_headers": ["*"]`} {
 		p := pluginOf(t, `{"allow_origins": ["https://a.example"], "allow_credentials": true, `+lists+`}`)
-		policy := p.policies.Lookup(match.Key{})
+		s := p.policies.Lookup(match.Key{})
 		for _, r := range []cors.Request{
 			{RequestMethod: "GET"}, {RequestMethod: "PUT"}, {RequestMethod: "GET", RequestHeaders: []string{"x-a"}},
 		} {
 			r.Method, r.Origin, r.HasOrigin = "OPTIONS", "https://a.example", true
-			d := policy.Decide(&r)
-			if diff := cmp.Diff(d.AppendHeaders(nil), readHeaderMap(p.appendReply(nil, &d))); diff != "" {
+			d := s.policy.Decide(&r)
+			if diff := cmp.Diff(d.AppendHeaders(nil), readHeaderMap(p.appendReply(nil, s, &d))); diff != "" {
 				t.Errorf("%s, %+v (-want +got):\n%s", lists, r, diff)
 			}
 		}

@@ -61,6 +61,9 @@ const troubleRefused = "refused"
 // start begins polling. It fetches nothing yet: a host configures plugins also in
 // VMs that it throws away.
 func (s *source) start() {
+	for _, counter := range []string{countUpdated, countUnchanged, countRefused, countFailed} {
+		s.plugin.counters.define(counter)
+	}
 	s.plugin.host.SetTickPeriod(spread(0, min(firstFetch, s.from.Interval)))
 }
 
@@ -140,10 +143,10 @@ func (s *source) take(body string) {
 		s.refuse()
 		return
 	}
-	s.plugin.use(c.Policies)
+	s.plugin.use(c.Policies, s.plugin.counters)
 	s.serving, s.trouble, s.logged = digest, "", 0
 	s.keepETag()
-	s.plugin.host.Count(countUpdated)
+	s.plugin.counters.count(countUpdated)
 	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
 	s.again(0)
 }
@@ -151,7 +154,7 @@ func (s *source) take(body string) {
 // refuse is for when what serves goes on, because the source has nothing better.
 func (s *source) refuse() {
 	s.trouble = troubleRefused
-	s.plugin.host.Count(countRefused)
+	s.plugin.counters.count(countRefused)
 	s.again(0)
 }
 
@@ -170,7 +173,7 @@ func (s *source) keepETag() {
 
 // unchanged is for when what serves is what the source has.
 func (s *source) unchanged() {
-	s.plugin.host.Count(countUnchanged)
+	s.plugin.counters.count(countUnchanged)
 	if s.trouble != "" {
 		s.plugin.host.Log(Info, "policy_source: answers again with the same document, "+s.plugin.serving("still"))
 	}
@@ -181,7 +184,7 @@ func (s *source) unchanged() {
 // failed is for when there is no document. It logs a kind of trouble that it hasn't
 // logged since the source was well.
 func (s *source) failed(kind trouble, why string) {
-	s.plugin.host.Count(countFailed)
+	s.plugin.counters.count(countFailed)
 	if s.logged&kind == 0 {
 		s.logged |= kind
 		s.plugin.host.Log(Warn, "policy_source: "+why+"; "+s.plugin.serving("still"))

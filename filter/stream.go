@@ -45,36 +45,38 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		request.RequestMethod = method
 		request.Method, _ = host.RequestHeader(":method")
 	}
-	policy := s.lookup()
-	if policy == nil {
+	serving := s.lookup()
+	if serving == nil {
 		return types.ActionContinue
 	}
 	if !request.Preflight() {
-		d := policy.Decide(&request)
+		d := serving.policy.Decide(&request)
+		serving.count(host, &d)
 		s.edits = d.Edits()
 		return types.ActionContinue
 	}
-	return s.preflight(policy, &request)
+	return s.preflight(serving, &request)
 }
 
 // preflight answers a preflight, or forwards one that is not allowed if the
 // policy says so.
-func (s *Stream) preflight(policy *cors.Policy, request *cors.Request) types.Action {
+func (s *Stream) preflight(serving *served, request *cors.Request) types.Action {
 	host := s.plugin.host
 	if names, ok := host.RequestHeader("access-control-request-headers"); ok {
 		s.plugin.lines[0] = names
 		request.RequestHeaders = s.plugin.lines[:]
 	}
-	if policy.AllowsPrivateNetwork() {
+	if serving.policy.AllowsPrivateNetwork() {
 		flag, _ := host.RequestHeader("access-control-request-private-network")
 		request.PrivateNetwork = flag == "true"
 	}
-	d := policy.Decide(request)
+	d := serving.policy.Decide(request)
+	serving.count(host, &d)
 	if !d.Answered() {
 		s.edits = d.Edits()
 		return types.ActionContinue
 	}
-	s.plugin.reply(&d)
+	s.plugin.reply(serving, &d)
 	return types.ActionPause
 }
 
@@ -82,15 +84,15 @@ func (s *Stream) preflight(policy *cors.Policy, request *cors.Request) types.Act
 func (s *Stream) withoutOrigin() {
 	if edits := s.plugin.withoutOrigin; edits != nil {
 		s.edits = *edits
-	} else if policy := s.lookup(); policy != nil {
-		s.edits = editsWithoutOrigin(policy)
+	} else if serving := s.lookup(); serving != nil {
+		s.edits = editsWithoutOrigin(serving.policy)
 	}
 }
 
 // lookup finds the policy that applies, and asks for no more than it takes.
-func (s *Stream) lookup() *cors.Policy {
-	if policy := s.plugin.everywhere; policy != nil {
-		return policy
+func (s *Stream) lookup() *served {
+	if serving := s.plugin.everywhere; serving != nil {
+		return serving
 	}
 	host, policies := s.plugin.host, s.plugin.policies
 	var key match.Key

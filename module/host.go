@@ -148,21 +148,13 @@ func (host) SetShared(key, value string, version uint32) bool {
 	return proxySetSharedData(data(key), size(key), data(value), size(value), version) == statusOK
 }
 
-func (host) Count(name string) {
-	id, ok := counters[name]
-	if !ok {
-		var slot uint64
-		if proxyDefineMetric(counter, data(name), size(name), unsafe.Pointer(&slot)) != statusOK {
-			return
-		}
-		id = uint32(slot)
-		counters[name] = id
-	}
-	proxyIncrementMetric(id, 1)
+func (host) DefineCounter(name string) filter.Counter {
+	var id uint64 // 0, which no counter has, if there is none
+	proxyDefineMetric(counter, data(name), size(name), unsafe.Pointer(&id))
+	return filter.Counter(id)
 }
 
-// counters are the ids of the VM's counters.
-var counters = map[string]uint32{}
+func (host) Count(c filter.Counter) { proxyIncrementMetric(uint32(c), 1) }
 
 func (host) SetTickPeriod(period time.Duration) {
 	fault("tick")
@@ -207,9 +199,6 @@ func (host) FetchedBody(length int) string {
 	return value()
 }
 
-// panicMetric counts panics; it appears as wasmcustom.cors.panics in Envoy's stats.
-const panicMetric = "cors.panics"
-
 var panics int
 
 // panicked counts a panic. Only the VM's first goes to the log, for a request
@@ -223,8 +212,8 @@ func panicked(callback string, r any) {
 		case string:
 			reason = r
 		}
-		message := "bug: panic in " + callback + ": " + reason + "; further ones are only counted, in " + panicMetric
+		message := "bug: panic in " + callback + ": " + reason + "; further ones are only counted, in " + filter.CountPanics
 		host{}.Log(filter.Critical, message)
 	}
-	host{}.Count(panicMetric)
+	vm.CountPanic()
 }

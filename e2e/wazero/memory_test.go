@@ -19,9 +19,10 @@ const (
 
 const (
 	// rounds is how often the sizes of a test come again: the memory after the last
-	// round may be a fifth more than after the settling one.
+	// round may be a fifth more than after the settling one. In the first one, the first
+	// large document has no other that still serves beside it.
 	rounds   = 8
-	settling = 1
+	settling = 2
 	// flood is how many denied preflights come after each update, where some do. They let
 	// the collector end what it has begun: without requests it has to be told.
 	flood = 300

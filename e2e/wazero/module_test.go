@@ -72,6 +72,7 @@ var exactCalls = []struct {
 		"call proxy_on_request_headers",
 		`get request origin -> "https://a.example"`,
 		"get request access-control-request-method -> missing",
+		counted("default", "allowed"),
 		"call proxy_on_response_headers",
 		"pairs response",
 		"add response access-control-allow-origin: https://a.example",
@@ -93,6 +94,7 @@ var exactCalls = []struct {
 		"call proxy_on_request_headers",
 		`get request origin -> "https://a.example"`,
 		"get request access-control-request-method -> missing",
+		counted("default", "allowed"),
 		"call proxy_on_response_headers",
 		"pairs response",
 		"replace response access-control-allow-origin: https://a.example",
@@ -111,6 +113,7 @@ var exactCalls = []struct {
 		`get request access-control-request-method -> "PUT"`,
 		`get request :method -> "OPTIONS"`,
 		`get request access-control-request-headers -> "x-a"`,
+		counted("default", "preflight_allowed"),
 		"reply 204 details=cors: preflight allowed headers=[access-control-allow-origin: https://a.example, " +
 			"access-control-allow-methods: PUT, access-control-allow-headers: X-A, access-control-max-age: 600, " +
 			"vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers]",
@@ -129,6 +132,7 @@ var exactCalls = []struct {
 		`get request access-control-request-method -> "DELETE"`,
 		`get request :method -> "OPTIONS"`,
 		"get request access-control-request-headers -> missing",
+		counted("default", "preflight_denied_method"),
 		"reply 403 details=cors: method DELETE is not in allow_methods (allowed: PUT) " +
 			"headers=[vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers]",
 		"call proxy_on_response_headers",
@@ -146,6 +150,7 @@ var exactCalls = []struct {
 		"get request upgrade -> missing",
 		`get request origin -> "https://evil.example"`,
 		"get request access-control-request-method -> missing",
+		counted("default", "denied_origin"),
 		"call proxy_on_response_headers",
 		"pairs response",
 		"add response vary: Origin",
@@ -207,6 +212,7 @@ var exactCalls = []struct {
 		`property xds.route_name -> ""`,
 		`get request :authority -> "b.test"`,
 		`get request :path -> "/b/c"`,
+		counted("b", "allowed"),
 		"call proxy_on_response_headers",
 		"pairs response",
 		"call proxy_on_delete",
@@ -221,11 +227,20 @@ var exactCalls = []struct {
 		"call proxy_on_request_headers",
 		`get request origin -> "https://a.example"`,
 		"get request access-control-request-method -> missing",
+		counted("default", "shadow_allowed"),
 		"call proxy_on_response_headers",
 		"call proxy_on_delete",
 	},
 	allocations: 1,
 }}
+
+// counted is the call that counts a decision.
+func counted(policy, outcome string) string { return "count " + counter(policy, outcome) + " +1" }
+
+// counter is the name of a counter of decisions.
+func counter(policy, outcome string) string {
+	return "cors_policy=.=" + policy + ";.;cors_outcome=.=" + outcome + ";.;cors_requests_total"
+}
 
 // compiled is the module, compiled once for all tests.
 var compiled = sync.OnceValues(func() (*wasmhost.Module, error) {
@@ -478,7 +493,6 @@ func TestPolicySource(t *testing.T) {
 		`get http call response :status -> "200"`,
 		"buffer http call response body",
 		`get http call response etag -> "\"1\""`,
-		"define counter cors.policy_source.updated",
 		"count cors.policy_source.updated +1",
 		"log info policy_source: a new document, now serving 1 policy",
 	}, entered[:len(entered)-1]); diff != "" { // the last is the next tick, after a random time

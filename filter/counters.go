@@ -1,0 +1,106 @@
+package filter
+
+import (
+	"cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
+)
+
+// A Counter is the proxy's number for a counter in one VM.
+type Counter uint32
+
+// CountPanics counts panics.
+const CountPanics = "cors.panics"
+
+// maxCounted is up to how many policies each is counted on its own. Counters are the
+// proxy's for as long as it lives, and each scrape has them all.
+const maxCounted = 1000
+
+// counters are those that a VM has defined. The proxy gives a new number for each
+// definition, also of a name that it knows, so that each is defined once a VM. The
+// numbers outlive the plugins.
+type counters struct {
+	host     Host
+	named    map[string]Counter
+	policies map[countedAs]*outcomeCounters
+}
+
+// countedAs is under what a policy's decisions are counted.
+type countedAs struct {
+	policy string
+	shadow bool
+}
+
+// outcomeCounters are the counters of a policy's outcomes.
+type outcomeCounters [cors.Outcomes]Counter
+
+func newCounters(host Host) *counters {
+	return &counters{host, map[string]Counter{}, map[countedAs]*outcomeCounters{}}
+}
+
+// define defines a counter that isn't a policy's, unless that is done.
+func (c *counters) define(name string) Counter {
+	id, ok := c.named[name]
+	if !ok {
+		id = c.host.DefineCounter(name)
+		c.named[name] = id
+	}
+	return id
+}
+
+// count adds one to a counter that isn't a policy's.
+func (c *counters) count(name string) { c.host.Count(c.define(name)) }
+
+// ofPolicy defines what a policy may count, unless that is done. The form of the names
+// is that of tags in Istio, the only one that becomes labels there.
+func (c *counters) ofPolicy(as countedAs) *outcomeCounters {
+	if ids := c.policies[as]; ids != nil {
+		return ids
+	}
+	ids := &outcomeCounters{}
+	before, after := "cors_policy=.="+as.policy+";.;cors_outcome=.=", ";.;cors_requests_total"
+	if as.shadow {
+		before += "shadow_"
+	}
+	for outcome := cors.NotCounted + 1; outcome < cors.Outcomes; outcome++ {
+		ids[outcome] = c.host.DefineCounter(before + outcome.String() + after)
+	}
+	c.policies[as] = ids
+	return ids
+}
+
+// A served is a policy that serves, and what goes with it.
+type served struct {
+	policy   *cors.Policy
+	counters *outcomeCounters // nil if nothing is counted
+	replies  *replies         // nil until there is one
+}
+
+// serve makes a table of what serves of one of policies. Their decisions are counted,
+// unless counters is nil.
+func serve(policies *match.Table[*cors.Policy], counters *counters) *match.Table[*served] {
+	all := make([]served, 0, len(policies.All()))
+	return match.Map(policies, func(policy *cors.Policy) *served {
+		s := served{policy: policy}
+		if counters != nil {
+			as := countedAs{countedName(policy), policy.Shadow()}
+			if cap(all) > maxCounted {
+				as.policy = "*"
+			}
+			s.counters = counters.ofPolicy(as)
+		}
+		all = append(all, s)
+		return &all[len(all)-1]
+	})
+}
+
+// countedName is what a policy is called where there must be a name.
+func countedName(policy *cors.Policy) string { return cmp.Or(policy.Name(), "default") }
+
+// count counts a decision.
+func (s *served) count(host Host, d *cors.Decision) {
+	if s.counters != nil {
+		host.Count(s.counters[d.Outcome()])
+	}
+}
