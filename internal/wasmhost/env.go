@@ -13,6 +13,7 @@ func envFunctions() map[string]function {
 	return map[string]function{
 		"proxy_log":                          {"iii", proxyLog},
 		"proxy_get_property":                 {"iiii", getProperty},
+		"proxy_set_property":                 {"iiii", setProperty},
 		"proxy_send_local_response":          {"iiiiiiii", sendLocalResponse},
 		"proxy_get_header_map_value":         {"iiiii", getHeader},
 		"proxy_add_header_map_value":         {"iiiii", changeHeader("add", (*headerMap).add)},
@@ -59,6 +60,18 @@ func getProperty(c *call) status {
 	}
 	c.value = &value
 	return c.give(2, value)
+}
+
+// setProperty puts a value into a stream's filter state, where getProperty finds it.
+func setProperty(c *call) status {
+	path, value := strings.ReplaceAll(c.str(0), "\x00", "."), c.str(2)
+	c.note("set property %s: %s", path, value)
+	s := c.scope.stream
+	if s == nil {
+		return notFound
+	}
+	s.Properties[path] = value
+	return success
 }
 
 var mapNames = []string{

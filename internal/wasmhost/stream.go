@@ -148,7 +148,7 @@ func (vm *VM) Exchange(root *Root, request cases.Request, up cases.Upstream) (Re
 type Stream struct {
 	scope
 	// Properties are what proxy_get_property finds beside request.*, by their
-	// paths with dots. There is xds.route_name, of the request's route; delete it
+	// paths with dots, and what proxy_set_property has set. There is xds.route_name, of the request's route; delete it
 	// for a request that matches no route. Envoy has it in every callback.
 	Properties map[string]string
 

@@ -131,6 +131,15 @@ func TestEnvoy(t *testing.T) {
 		status:  200,
 		details: "via_upstream",
 	}, {
+		name:       "a property that is set",
+		onRequest:  "setproperty|cors.x|1;setproperty|cors.x|2;property|cors.x",
+		onResponse: "property|cors.x",
+		onRequestSaid: []string{`setproperty|cors.x|1 -> 0 ""`, `setproperty|cors.x|2 -> 0 ""`,
+			`property|cors.x -> 0 "2"`},
+		onResponseSaid: []string{`property|cors.x -> 0 "2"`},
+		status:         200,
+		details:        "via_upstream",
+	}, {
 		name:          "properties of a route without name",
 		onRequest:     "property|xds.route_name",
 		onRequestSaid: []string{`property|xds.route_name -> 0 "" pointer 0`},
@@ -261,7 +270,7 @@ func TestEnvoy(t *testing.T) {
 func TestEnvoyRoots(t *testing.T) {
 	vm := newVM(t)
 	a := newRoot(t, vm, "say|a;buffer|7|4|2;buffer|7|300|2;buffer|7|0|0;buffer|6|0|9;buffer|0|0|9;buffer|99|0|9;"+
-		"get|0|x;pairs|0;add|2|a|b;property|plugin_vm_id;property|xds.route_name;property|request.path")
+		"get|0|x;pairs|0;add|2|a|b;property|plugin_vm_id;property|xds.route_name;property|request.path;setproperty|a|b")
 	b := newRoot(t, vm, "print|hello;count|m|0;count|m|2;context|77")
 	want := []string{
 		"context 1 of 0", "start 1 0", fmt.Sprintf("configure 1 %d", len(a.configuration)),
@@ -278,6 +287,7 @@ func TestEnvoyRoots(t *testing.T) {
 		`property|plugin_vm_id -> 0 "" pointer 0`,
 		`property|xds.route_name -> 1 "" nothing written`,
 		`property|request.path -> 1 "" nothing written`,
+		`setproperty|a|b -> 1 ""`,
 	}
 	if diff := cmp.Diff(want, said(a.Calls())); diff != "" {
 		t.Error(diff)

@@ -49,6 +49,9 @@ func hostRemove(m uint32, p unsafe.Pointer, n uint32) uint32
 //go:wasmimport env proxy_get_property
 func hostProperty(p unsafe.Pointer, n uint32, out, size unsafe.Pointer) uint32
 
+//go:wasmimport env proxy_set_property
+func hostSetProperty(p unsafe.Pointer, n uint32, v unsafe.Pointer, vn uint32) uint32
+
 //go:wasmimport env proxy_get_buffer_bytes
 func hostBuffer(t, start, length uint32, out, size unsafe.Pointer) uint32
 
@@ -199,6 +202,10 @@ func run(id uint32, commands string) (result uint32) {
 		case "property":
 			p, size := ref(strings.ReplaceAll(w[1], ".", "\x00"))
 			a = fetch(func(out, n unsafe.Pointer) uint32 { return hostProperty(p, size, out, n) })
+		case "setproperty":
+			p, size := ref(strings.ReplaceAll(w[1], ".", "\x00"))
+			v, vsize := ref(w[2])
+			a.status = hostSetProperty(p, size, v, vsize)
 		case "buffer":
 			a = fetch(func(out, size unsafe.Pointer) uint32 { return hostBuffer(n(1), n(2), n(3), out, size) })
 		case "reply":
