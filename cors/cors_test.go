@@ -320,6 +320,10 @@ func FuzzDecide(f *testing.F) {
 			if why := d.Why(); len(why) > 1000 || strings.ContainsAny(why, "\r\n\x00") {
 				t.Errorf("the explanation is %q", why)
 			}
+			if logged := string(d.AppendLogged(nil)); len(logged) > cors.MaxLogged || logged == "" ||
+				strings.ContainsFunc(logged, func(c rune) bool { return c < ' ' || c > '~' || c == '"' }) {
+				t.Errorf("the log has %q", logged)
+			}
 			var headers []cors.Header
 			if d.Answered() {
 				headers = d.AppendHeaders(nil)
@@ -373,6 +377,50 @@ func TestMalformedOriginInWords(t *testing.T) {
 		if got := d.Why(); got != want {
 			t.Errorf("%.40q: %s, want %s", origin, got, want)
 		}
+	}
+}
+
+// TestAppendLogged: the log has the words of Why, cut and without double quotes. They take
+// no memory where there is room, and little where upper case is tried.
+func TestAppendLogged(t *testing.T) {
+	list := make([]string, 100)
+	for i := range list {
+		list[i] = fmt.Sprintf("X-Header-%d", i)
+	}
+	policy := compile(t, cors.Config{AllowOrigins: origins("https://app.example"), AllowMethods: []string{"PATCH"},
+		AllowHeaders: list})
+	anyHeader := compile(t, cors.Config{AllowOrigins: origins("https://app.example"), AllowHeaders: []string{"*"}})
+	const app = "https://app.example"
+	buffer := make([]byte, 0, 1024)
+	for _, test := range []struct {
+		policy *cors.Policy
+		cors.Request
+		want   string
+		allocs float64
+	}{
+		{policy, cors.Request{Origin: "https://b.example"}, "origin https://b.example is not in allow_origins", 0},
+		{policy, cors.Request{Origin: "https://b.example\" x=\"\n"}, "the Origin header is not one serialized origin", 0},
+		{policy, cors.Request{Origin: app, RequestMethod: "patch"},
+			"method patch is not in allow_methods (methods compare by case; allowed: PATCH)", 1},
+		{policy, cors.Request{Origin: app, RequestMethod: "TRACE"}, "method TRACE is never allowed", 0},
+		{policy, cors.Request{Origin: app, RequestMethod: "\x01"}, "the requested method is not a method", 0},
+		{anyHeader, cors.Request{Origin: app, RequestMethod: "GET", RequestHeaders: []string{"authorization"}},
+			"header Authorization is not in allow_headers ('*' does not cover it)", 0},
+	} {
+		test.HasOrigin, test.Method = true, "OPTIONS"
+		d := test.policy.Decide(&test.Request)
+		if got := string(d.AppendLogged([]byte("before "))); got != "before "+test.want {
+			t.Errorf("%+v: %q, want %q", test.Request, got, test.want)
+		}
+		if n := testing.AllocsPerRun(100, func() { d.AppendLogged(buffer) }); n > test.allocs {
+			t.Errorf("%+v: %v allocations, want %v", test.Request, n, test.allocs)
+		}
+	}
+	d := policy.Decide(&cors.Request{Origin: app, HasOrigin: true, Method: "OPTIONS", RequestMethod: "PATCH",
+		RequestHeaders: []string{"x-" + strings.Repeat("a", 8000)}})
+	got := string(d.AppendLogged(nil))
+	if len(got) != cors.MaxLogged || !strings.HasPrefix(got, "header x-aaa") || !strings.HasSuffix(got, "...") {
+		t.Errorf("of a long header the log has %q", got)
 	}
 }
 
