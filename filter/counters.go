@@ -98,9 +98,15 @@ func serve(policies *match.Table[*cors.Policy], counters *counters) *match.Table
 // countedName is what a policy is called where there must be a name.
 func countedName(policy *cors.Policy) string { return cmp.Or(policy.Name(), "default") }
 
-// count counts a decision.
-func (s *served) count(host Host, d *cors.Decision) {
+// record counts a decision, and says to the access log why a request isn't allowed.
+func (p *Plugin) record(s *served, d *cors.Decision) {
 	if s.counters != nil {
-		host.Count(s.counters[d.Outcome()])
+		p.host.Count(s.counters[d.Outcome()])
+	}
+	if !d.Allowed() {
+		p.scratch = append(p.scratch[:0], countedName(s.policy)...)
+		p.host.SetFilterState("cors.policy", p.scratch)
+		p.scratch = d.AppendLogged(p.scratch[:0])
+		p.host.SetFilterState("cors.reason", p.scratch)
 	}
 }

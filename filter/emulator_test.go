@@ -80,6 +80,10 @@ func (*sdkHost) RouteName() string {
 	return string(name)
 }
 
+func (*sdkHost) SetFilterState(name string, value []byte) {
+	must(proxywasm.SetProperty([]string{name}, value))
+}
+
 func (*sdkHost) AddResponseHeader(name, value string) {
 	must(proxywasm.AddHttpResponseHeader(name, value))
 }

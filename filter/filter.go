@@ -34,6 +34,9 @@ type Host interface {
 	RequestHeader(name string) (value string, ok bool)
 	// RouteName returns the name of the request's route, or "".
 	RouteName() string
+	// SetFilterState puts a value into the state that the request has in the proxy, from
+	// which access logs have it.
+	SetFilterState(name string, value []byte)
 	// ResponseHeader is as RequestHeader, for the answer.
 	ResponseHeader(name string) (value string, ok bool)
 	// ObserveResponse tells upstream of all header lines of the answer that it may

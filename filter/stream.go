@@ -51,7 +51,7 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	}
 	if !request.Preflight() {
 		d := serving.policy.Decide(&request)
-		serving.count(host, &d)
+		s.plugin.record(serving, &d)
 		s.edits = d.Edits()
 		return types.ActionContinue
 	}
@@ -71,7 +71,7 @@ func (s *Stream) preflight(serving *served, request *cors.Request) types.Action 
 		request.PrivateNetwork = flag == "true"
 	}
 	d := serving.policy.Decide(request)
-	serving.count(host, &d)
+	s.plugin.record(serving, &d)
 	if !d.Answered() {
 		s.edits = d.Edits()
 		return types.ActionContinue

@@ -106,6 +106,11 @@ func property(path string) (string, bool) {
 	return value(), true
 }
 
+func (host) SetFilterState(name string, value []byte) {
+	fault(name)
+	proxySetProperty(data(name), size(name), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
+}
+
 func (host) AddResponseHeader(name, value string) {
 	fault(name)
 	proxyAddHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))

@@ -15,6 +15,9 @@ func proxyGetBufferBytes(buffer, start, size uint32, data, dataSize unsafe.Point
 //go:wasmimport env proxy_get_property
 func proxyGetProperty(path unsafe.Pointer, size uint32, data, dataSize unsafe.Pointer) uint32
 
+//go:wasmimport env proxy_set_property
+func proxySetProperty(path unsafe.Pointer, size uint32, value unsafe.Pointer, valueSize uint32) uint32
+
 //go:wasmimport env proxy_get_header_map_value
 func proxyGetHeaderMapValue(headers uint32, name unsafe.Pointer, nameSize uint32, data, dataSize unsafe.Pointer) uint32
 

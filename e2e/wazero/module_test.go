@@ -133,6 +133,8 @@ var exactCalls = []struct {
 		`get request :method -> "OPTIONS"`,
 		"get request access-control-request-headers -> missing",
 		counted("default", "preflight_denied_method"),
+		"set property cors.policy: default",
+		"set property cors.reason: method DELETE is not in allow_methods (allowed: PUT)",
 		"reply 403 details=cors: method DELETE is not in allow_methods (allowed: PUT) " +
 			"headers=[vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers]",
 		"call proxy_on_response_headers",
@@ -151,6 +153,8 @@ var exactCalls = []struct {
 		`get request origin -> "https://evil.example"`,
 		"get request access-control-request-method -> missing",
 		counted("default", "denied_origin"),
+		"set property cors.policy: default",
+		"set property cors.reason: origin https://evil.example is not in allow_origins",
 		"call proxy_on_response_headers",
 		"pairs response",
 		"add response vary: Origin",
@@ -218,6 +222,22 @@ var exactCalls = []struct {
 		"call proxy_on_delete",
 	},
 	allocations: 4,
+}, {
+	name:    "shadow, denied",
+	config:  `{"policies": [{"name": "s", "allow_origins": ["https://a.example"], "mode": "shadow"}]}`,
+	request: actualB,
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://b.example"`,
+		"get request access-control-request-method -> missing",
+		counted("s", "shadow_denied_origin"),
+		"set property cors.policy: s",
+		"set property cors.reason: origin https://b.example is not in allow_origins",
+		"call proxy_on_response_headers",
+		"call proxy_on_delete",
+	},
+	allocations: 1,
 }, {
 	name:    "shadow",
 	config:  `{"allow_origins": ["https://a.example"], "mode": "shadow"}`,
@@ -352,7 +372,7 @@ func TestImports(t *testing.T) {
 	// Of WASI, what the Go runtime imports and Envoy has. Not poll_oneoff: Envoys before
 	// mid-2026 answer it with ENOSYS, and the runtime then ends the VM.
 	allowed := strings.Fields(`
-		env.proxy_log env.proxy_get_buffer_bytes env.proxy_get_property
+		env.proxy_log env.proxy_get_buffer_bytes env.proxy_get_property env.proxy_set_property
 		env.proxy_get_header_map_value env.proxy_get_header_map_pairs
 		env.proxy_add_header_map_value env.proxy_replace_header_map_value env.proxy_remove_header_map_value
 		env.proxy_send_local_response env.proxy_define_metric env.proxy_increment_metric
