@@ -2,6 +2,7 @@
 ENVOY_VERSION    := 1.40.0
 # Those that README.md says it is tested on.
 ENVOYS_TESTED    := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
+ENVOY_GATEWAY_VERSION := 1.9.1
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT       := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
@@ -96,8 +97,10 @@ test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Env
 	go -C tools/image test ./...
 
 .PHONY: test-gateways
-test-gateways: ## Test with Istio's own code, which takes minutes to download and build
-	go -C e2e/gateways test -timeout 10m -count 1 ./...
+test-gateways: envoy ## Test with Istio's own code and Envoy Gateway, which take minutes to download and build
+	@tools/install envoy-gateway $(ENVOY_GATEWAY_VERSION)
+	ENVOY_GATEWAY="$$PWD/build/tools/envoy-gateway-$(ENVOY_GATEWAY_VERSION)" \
+		go -C e2e/gateways test -timeout 10m -count 1 ./...
 
 # The suites that start Envoys, on one that is installed beside that of the other targets.
 .PHONY: test-envoy
