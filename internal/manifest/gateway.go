@@ -14,6 +14,7 @@ import (
 var gatewayFilters = []struct{ kind, field, filter string }{
 	{"BackendTrafficPolicy", "fault_injection", "envoy.filters.http.fault"},
 	{"SecurityPolicy", "cors", "envoy.filters.http.cors"},
+	{"SecurityPolicy", "csrf", "envoy.filters.http.csrf"},
 	{"SecurityPolicy", "ext_auth", "envoy.filters.http.ext_authz"},
 	{"SecurityPolicy", "api_key_auth", "envoy.filters.http.api_key_auth"},
 	{"SecurityPolicy", "basic_auth", "envoy.filters.http.basic_auth"},

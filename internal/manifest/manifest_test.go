@@ -440,6 +440,10 @@ func TestAround(t *testing.T) {
 		{"Envoy Gateway, its own CORS", gateway("") + security("  cors: {}\n"), []string{
 			"a.yaml:9:9: spec: " + puts("cors") +
 				"remove it, or write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.cors}]"}},
+		{"Envoy Gateway, its CSRF protection", gateway("") + security("  csrf: {}\n  jwt: {}\n") +
+			order("{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}"), []string{
+			"a.yaml:9:9: spec: " + puts("csrf") +
+				"write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.csrf}]"}},
 		{"Envoy Gateway, several", gateway("  lua: []\n") + security("  oidc: {}\n  apiKeyAuth: {}\n"), []string{
 			"a.yaml:6:8: spec: " + puts("lua") +
 				"write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.api_key_auth}]",
@@ -453,6 +457,10 @@ func TestAround(t *testing.T) {
 		{"Envoy Gateway, in order by what is after",
 			gateway("") + security("  jwt: {}\n") +
 				order("{name: envoy.filters.http.jwt_authn, after: envoy.filters.http.wasm}"), nil},
+		{"Envoy Gateway, each filter, in its order", gateway("") + security("  jwt: {}\n  basicAuth: {}\n") +
+			order("{name: envoy.filters.http.wasm, before: envoy.filters.http.basic_auth}, {name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}"), []string{
+			"a.yaml:10:14: spec: " + puts("basic_auth") +
+				"write an EnvoyProxy with filterOrder: [{name: envoy.filters.http.wasm, before: envoy.filters.http.basic_auth}]"}},
 		{"Envoy Gateway, order by halves", gateway("") + security("  jwt: {}\n  basicAuth: {}\n") +
 			order("{name: envoy.filters.http.wasm, before: envoy.filters.http.jwt_authn}, {name: envoy.filters.http.wasm, before: envoy.filters.http.fault}"), []string{
 			"a.yaml:10:14: spec: " + puts("basic_auth") +
