@@ -38,7 +38,10 @@ var layers = [][]string{
 		"config/internal/steps", "config/schema/internal/generate",
 	},
 	// Tests only.
-	{"e2e/browser", "e2e/envoy", "e2e/gateways/image", "e2e/hotreload", "e2e/manifests", "e2e/wazero", "internal/layers"},
+	{
+		"e2e/browser", "e2e/envoy", "e2e/gateways/envoygateway", "e2e/gateways/image", "e2e/hotreload",
+		"e2e/manifests", "e2e/wazero", "internal/layers",
+	},
 }
 
 // list runs go list in a folder, for the module's system or this one.
