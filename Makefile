@@ -88,13 +88,15 @@ run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 	@go build -o build/demo ./demo
 	@build/demo
 
+# -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
+# would not notice that it has changed, and take the result of the last run.
 .PHONY: test
 test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Envoy, Chromium
 	go test -timeout 15m ./...
-	go -C e2e test -timeout 15m ./browser ./envoy ./manifests ./wazero
-	go -C e2e test -timeout 10m ./hotreload
-	go -C bench test ./...
-	go -C tools/image test ./...
+	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./wazero
+	go -C e2e test -count 1 -timeout 10m ./hotreload
+	go -C bench test -count 1 ./...
+	go -C tools/image test -count 1 ./...
 
 .PHONY: test-gateways
 test-gateways: envoy ## Test with Istio's own code and Envoy Gateway, which take minutes to download and build
