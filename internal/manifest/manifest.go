@@ -135,8 +135,10 @@ type candidate struct {
 	module []string
 	// envoy is whether Envoy reads it, and not a controller that writes it for Envoy.
 	envoy bool
-	// discovered is whether the file only says that ECDS configures the filter.
+	// discovered is whether the file only says that ECDS configures the filter, and resource
+	// is what configures it, if the file has that too.
 	discovered bool
+	resource   *candidate
 	// merge is where a merge key stands that Envoy meets, or -1.
 	merge int
 	// istio has the phase and the priority of a filter of Istio, and list the filters of
@@ -384,6 +386,7 @@ func (s *search) choose() {
 		}
 		return
 	}
+	s.join()
 	if !s.recognize() {
 		s.fail(problem.Missing, s.candidates[0].at, "none of the file's Wasm filters looks like this one",
 			`name the filter "cors"`)
@@ -407,13 +410,27 @@ func (s *search) choose() {
 	}
 }
 
+// join finds the resources of discovered filters in the same file, as an EnvoyFilter has
+// both, and lets what is around a filter stand around its resource.
+func (s *search) join() {
+	for _, c := range s.candidates {
+		is := func(r *candidate) bool { return c.discovered && r.envoy && !r.discovered && r.name == c.name }
+		if i := slices.IndexFunc(s.candidates, is); i >= 0 {
+			c.resource = s.candidates[i]
+			around := &c.resource.around
+			around.manager, around.earlier = c.around.manager, c.around.earlier
+			around.warnings = append(around.warnings, c.around.warnings...)
+		}
+	}
+}
+
 // recognize finds out which of the Wasm filters are this one: those that look like it, or
 // the only one that there is, or any that ECDS configures if nothing else is there. It
 // reports whether the file has a configuration of this filter.
 func (s *search) recognize() bool {
 	some, known := len(s.plugins) > 0, false
 	for _, c := range s.candidates {
-		c.ours = len(s.candidates) == 1 || c.looksOurs()
+		c.ours = len(s.candidates) == 1 || c.looksOurs() || c.resource != nil && c.resource.looksOurs()
 		some, known = some || c.ours, known || !c.discovered
 	}
 	for _, c := range s.candidates {
@@ -475,7 +492,7 @@ func (s *search) unwrap(c *candidate) {
 		s.findings = append(s.findings, s.file.Finding(c.merge, problem.New(problem.Syntax, "configuration",
 			"Envoy doesn't read merge keys (<<)", "write the fields out, or use an alias of the whole value")))
 	case c.discovered:
-		if !s.follow(c) {
+		if c.resource == nil && !s.follow(c) {
 			s.warn(problem.Missing, c.at, c.name+" is configured by ECDS", "give that resource")
 		}
 	case value == nil:

@@ -341,6 +341,12 @@ func TestAround(t *testing.T) {
 			"\n      value:\n        name: cors\n        typed_config:\n          " + wasm +
 			"\n          config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n"
 	}
+	discovered := func(operation string) string {
+		return "kind: EnvoyFilter\nspec:\n  configPatches:\n  - applyTo: HTTP_FILTER\n    patch:\n      operation: " + operation +
+			"\n      value: {name: a, config_discovery: {type_urls: [x/envoy.extensions.filters.http.wasm.v3.Wasm]}}\n" +
+			"  - applyTo: EXTENSION_CONFIG\n    patch:\n      operation: ADD\n      value:\n        name: a\n        typed_config:\n          " + wasm +
+			"\n          config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n"
+	}
 	for _, test := range []struct {
 		name, text string
 		want       []string
@@ -422,6 +428,9 @@ func TestAround(t *testing.T) {
 				"a.yaml:5:5: configuration: EnvoyExtensionPolicy x is another Wasm filter, or is not recognised as this one, and isn't checked; name it \"cors\" if it is this one",
 				"a.yaml:5:5: wasm: filter waf comes before filter cors (line 6), and may answer a preflight first; put filter cors first"}},
 		{"EnvoyFilter, first", patch("INSERT_FIRST", "{}"), nil},
+		{"EnvoyFilter, discovered", discovered("INSERT_FIRST"), nil},
+		{"EnvoyFilter, discovered, last", discovered("ADD"), []string{
+			"a.yaml:6:18: patch.operation: ADD puts the filter behind others, which may answer a preflight first; write INSERT_FIRST"}},
 		{"EnvoyFilter, before", patch("INSERT_BEFORE", "{name: a}"), nil},
 		{"EnvoyFilter, before one", patch("INSERT_BEFORE", "{subFilter: {name: envoy.filters.http.router}}"), []string{
 			"a.yaml:7:18: patch.operation: INSERT_BEFORE puts the filter behind others, which may answer a preflight first; write INSERT_FIRST"}},
