@@ -1,0 +1,96 @@
+package istio
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+)
+
+// TestOrder: the filter comes before what Istio authenticates and authorizes by, and before
+// the CORS policies of VirtualServices, so that what they refuse can be read, and what they
+// would answer a preflight doesn't matter.
+func TestOrder(t *testing.T) {
+	s := serve(t, deployed(t, "gateway.yaml"), testdata(t, "authorization.yaml", nil))
+	chain := s.chains(t)[port(s.addr)]
+	want := []string{
+		"envoy.filters.http.jwt_authn", "envoy.filters.http.rbac", "envoy.filters.http.grpc_stats",
+		"envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router",
+	}
+	if !strings.HasPrefix(chain[0], extension) || !slices.Equal(chain[1:], want) {
+		t.Errorf("the filters are %q", chain)
+	}
+	for _, test := range []struct {
+		name, method string
+		headers      []string
+		status       int
+		lines        []string
+	}{
+		{"preflight", "OPTIONS", preflight(page, "PUT"), 204, preflighted},
+		{"by no JWT", "GET", asPage, 403, allowed},
+		{"by a bad JWT", "GET", append([]string{"authorization: Bearer bad"}, asPage...), 401, allowed},
+	} {
+		status, lines, forwarded := s.ask(t, test.method, "/api", test.headers...)
+		if status != test.status || !slices.Equal(lines, test.lines) || forwarded {
+			t.Errorf("%s: status %d, %q, forwarded %t", test.name, status, lines, forwarded)
+		}
+	}
+	for _, origin := range []string{"https://native.example", page} {
+		status, lines, _ := s.ask(t, "OPTIONS", "/native", preflight(origin, "PATCH")...)
+		if status != 403 || !slices.Equal(lines, rejected) {
+			t.Errorf("a preflight that a VirtualService would allow: status %d, %q", status, lines)
+		}
+	}
+}
+
+// TestExtAuthz: Istio puts an external authorizer before every WasmPlugin, and an
+// EnvoyFilter puts the filter before that.
+func TestExtAuthz(t *testing.T) {
+	authorizer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer authorizer.Close()
+	custom := testdata(t, "ext-authz.yaml", map[string]string{"Port": port(authorizer.Listener.Addr().String())})
+	for _, test := range []struct {
+		file                string
+		preflight           int
+		preflighted, answer []string
+	}{
+		{"gateway.yaml", 401, nil, nil},
+		{"before-ext-authz.yaml", 204, preflighted, allowed},
+	} {
+		t.Run(test.file, func(t *testing.T) {
+			s := serve(t, custom, deployed(t, test.file))
+			if status, lines, _ := s.ask(t, "OPTIONS", "/api", preflight(page, "PUT")...); status != test.preflight ||
+				!slices.Equal(lines, test.preflighted) {
+				t.Errorf("a preflight: status %d, %q", status, lines)
+			}
+			if status, lines, forwarded := s.ask(t, "GET", "/api", asPage...); status != 401 ||
+				!slices.Equal(lines, test.answer) || forwarded {
+				t.Errorf("an actual request: status %d, %q, forwarded %t", status, lines, forwarded)
+			}
+		})
+	}
+}
+
+// TestAccessLog: the log has the requests with an Origin, and why they were rejected.
+func TestAccessLog(t *testing.T) {
+	s := serve(t, deployed(t, "gateway.yaml"), deployed(t, "access-log.yaml"))
+	s.check(t, true)
+	var lines []string
+	envoytest.Eventually(t, patience, "the access log", func() bool {
+		lines = strings.Split(strings.TrimSpace(s.AccessLog()), "\n")
+		return len(lines) == len(kinds)-1 // One kind has no Origin.
+	})
+	for _, part := range []string{
+		`"cors_policy":`, `"cors_reason":`, `"origin":"` + page + `"`, `"method":"OPTIONS"`, `"host":"api.example.com"`,
+		`"details":"cors:_method_PATCH_is_not_in_allow_methods_(allowed:_PUT,_DELETE)"`, `"details":"via_upstream"`,
+	} {
+		if !strings.Contains(s.AccessLog(), part) {
+			t.Errorf("%s is not in the access log:\n%s", part, s.AccessLog())
+		}
+	}
+}

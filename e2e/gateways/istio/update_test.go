@@ -1,0 +1,226 @@
+package istio
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"istio.io/istio/pkg/monitoring/monitortest"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+)
+
+// exposes is the prefix of the header by which a policy of a version exposes itself.
+const exposes = "x-version-"
+
+// versioned returns a manifest of which answers tell the version.
+func versioned(t *testing.T, manifest string, version int) string {
+	t.Helper()
+	const field = "    allow_methods: [PUT, DELETE]\n"
+	return replaced(t, manifest, field, fmt.Sprintf("    expose_headers: [%s%d]\n%s", exposes, version, field))
+}
+
+// A load sends requests over kept-alive connections, and judges each answer.
+type load struct {
+	stop    chan struct{}
+	running sync.WaitGroup
+	began   time.Time
+
+	mu       sync.Mutex
+	versions []int // of each connection's last answer
+	requests int
+	failures []string
+}
+
+// startLoad begins to send requests over connections of their own.
+func startLoad(t *testing.T, addr string, connections int) *load {
+	t.Helper()
+	l := &load{stop: make(chan struct{}), began: time.Now(), versions: make([]int, connections)}
+	for i := range connections {
+		conn, err := envoytest.Dial(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.running.Go(func() {
+			defer conn.Close()
+			l.run(conn, i)
+		})
+	}
+	return l
+}
+
+// run sends requests over one connection. One worker serves it, so that no version comes
+// after a later one.
+func (l *load) run(conn *envoytest.Conn, i int) {
+	request := cases.Request{Host: host, Path: "/api", Headers: [][2]string{{"origin", page}}}
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(3 * time.Millisecond):
+		}
+		response, err := conn.Do(request)
+		l.mu.Lock()
+		l.requests++
+		if err == nil {
+			var version int
+			if version, err = versionOf(response); err == nil && version < l.versions[i] {
+				err = fmt.Errorf("version %d after %d", version, l.versions[i])
+			}
+			l.versions[i] = version
+		}
+		if err != nil {
+			l.failures = append(l.failures, err.Error())
+		}
+		l.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// versionOf reads the version of the policy off an answer that a page may read.
+func versionOf(response *envoytest.Response) (int, error) {
+	origin, exposed := response.Values("access-control-allow-origin"), response.Values("access-control-expose-headers")
+	if response.Status != http.StatusOK || !slices.Equal(origin, []string{page}) || len(exposed) != 1 {
+		return 0, fmt.Errorf("status %d, headers %q", response.Status, response.Headers)
+	}
+	return strconv.Atoi(strings.TrimPrefix(exposed[0], exposes))
+}
+
+// await waits until every connection has answers of a version.
+func (l *load) await(t *testing.T, version int) {
+	t.Helper()
+	envoytest.Eventually(t, patience, fmt.Sprintf("version %d on each connection", version), func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.failures) > 0 || !slices.ContainsFunc(l.versions, func(v int) bool { return v != version })
+	})
+}
+
+// end ends the load, and fails the test if a request was lost or answered otherwise.
+func (l *load) end(t *testing.T) {
+	t.Helper()
+	close(l.stop)
+	l.running.Wait()
+	rate := float64(l.requests) / time.Since(l.began).Seconds()
+	t.Logf("%d requests, %.0f a second, %d failed", l.requests, rate, len(l.failures))
+	if len(l.failures) > 0 || rate < 200 {
+		t.Errorf("%.0f requests a second, failures %q", rate, l.failures)
+	}
+}
+
+// TestUpdates: a WasmPlugin is edited under load without a lost request, and each edit is in
+// effect. A bad one is refused, the refusal is counted, and the policy of before serves.
+func TestUpdates(t *testing.T) {
+	metrics := monitortest.New(t)
+	s := serve(t, versioned(t, deployed(t, "gateway.yaml"), 1))
+	l := startLoad(t, s.addr, 8)
+	version := 1
+	l.await(t, version)
+	vms := s.Stats(t)[createdVMs]
+	const edits, every = 12, 4 // and every fourth time a bad one first
+	for edit := range edits {
+		if edit%every == 0 {
+			before := len(s.refused())
+			s.apply(t, replaced(t, versioned(t, deployed(t, "gateway.yaml"), version+100), page, page+"/"))
+			envoytest.Eventually(t, patience, "the proxy refuses the policy", func() bool {
+				return len(s.refused()) > before
+			})
+		}
+		version++
+		s.apply(t, versioned(t, deployed(t, "gateway.yaml"), version))
+		l.await(t, version)
+		time.Sleep(100 * time.Millisecond) // and it goes on to serve
+	}
+	l.end(t)
+	const refusal = "Unable to create Wasm plugin istio-ingress.cors"
+	if refused := s.refused(); len(refused) != edits/every || !strings.HasPrefix(refused[0], refusal) {
+		t.Errorf("the proxy refused %q", refused)
+	}
+	metrics.Assert("pilot_total_xds_rejects", map[string]string{"type": "ecds"}, monitortest.Exactly(edits/every))
+	// Istio's agent keeps the version of the WasmPlugin from Envoy, so that the VMs stay. One
+	// is made for each edit, to try it.
+	if got, want := s.Stats(t)[createdVMs]-vms, uint64(edits+edits/every); got != want {
+		t.Errorf("%d VMs were made by %d edits", got, want)
+	}
+}
+
+// createdVMs is Envoy's counter of the VMs that it has made.
+const createdVMs = "wasm.envoy.wasm.runtime.v8.created"
+
+// TestCounters: the filter's counters go on when the WasmPlugin is edited.
+func TestCounters(t *testing.T) {
+	// The source is away, so that the counter grows by each fetch.
+	manifest := replaced(t, deployed(t, "policy-source.yaml"), "interval: 10s", "interval: 100ms")
+	manifest = replaced(t, manifest, "  resolution: DNS\n",
+		"  resolution: STATIC\n  endpoints: [{address: 127.0.0.1, ports: {http: 1}}]\n")
+	s := serve(t, manifest)
+	failed := uint64(0)
+	for edit := range 4 {
+		s.apply(t, replaced(t, manifest, "max_age: 10m", fmt.Sprintf("max_age: %dm", edit+1)))
+		least := failed + 5
+		envoytest.Eventually(t, patience, "the edit is in effect, and the counter grows", func() bool {
+			_, lines, _ := s.ask(t, "OPTIONS", "/api", preflight(page, "PUT")...)
+			now := s.Stats(t)["wasmcustom.cors.policy_source.failed"]
+			if now < failed {
+				t.Fatalf("the counter went back from %d to %d", failed, now)
+			}
+			failed = now
+			return failed > least && slices.Contains(lines, fmt.Sprintf("access-control-max-age: %d", (edit+1)*60))
+		})
+	}
+}
+
+// TestPolicySource: the filter fetches its policies from a cluster of Istio's, under the
+// name that Istio gives it.
+func TestPolicySource(t *testing.T) {
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "policies.internal" || r.URL.Path != "/cors.json" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = fmt.Fprint(w, `{"policies": [{"name": "fetched", "allow_origins": ["https://tenant.example"]}]}`)
+	}))
+	defer source.Close()
+	manifest := replaced(t, deployed(t, "policy-source.yaml"), "  resolution: DNS\n",
+		"  resolution: STATIC\n  endpoints: [{address: 127.0.0.1, ports: {http: "+
+			port(source.Listener.Addr().String())+"}}]\n")
+	s := serve(t, manifest)
+	envoytest.Eventually(t, patience, "the fetched policy", func() bool {
+		_, lines, _ := s.ask(t, "GET", "/api", "origin: https://tenant.example")
+		return slices.Equal(lines, []string{"access-control-allow-origin: https://tenant.example", "vary: Origin"})
+	})
+	envoytest.Eventually(t, patience, "the policy of the configuration ends in each worker", func() bool {
+		return !slices.ContainsFunc(make([]struct{}, 20), func(struct{}) bool {
+			_, lines, _ := s.ask(t, "GET", "/api", asPage...)
+			return !slices.Equal(lines, varies)
+		})
+	})
+}
+
+// TestPull: with another digest, Istio's agent denies every request rather than go without
+// the filter, at the start and in an update too.
+func TestPull(t *testing.T) {
+	good := deployed(t, "gateway.yaml")
+	bad := replaced(t, good, strings.Repeat("0", 64), strings.Repeat("1", 64))
+	s := serve(t, bad)
+	for _, step := range []struct {
+		manifest string
+		status   int
+		lines    []string
+	}{{bad, 403, nil}, {good, 200, allowed}, {bad, 403, nil}, {good, 200, allowed}} {
+		s.apply(t, step.manifest)
+		envoytest.Eventually(t, patience, fmt.Sprintf("status %d", step.status), func() bool {
+			status, lines, _ := s.ask(t, "GET", "/api", asPage...)
+			return status == step.status && slices.Equal(lines, step.lines)
+		})
+	}
+}
