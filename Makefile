@@ -99,7 +99,7 @@ test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Env
 	go -C tools/image test -count 1 ./...
 
 .PHONY: test-gateways
-test-gateways: envoy ## Test with Istio's own code and Envoy Gateway, which take minutes to download and build
+test-gateways: build envoy ## Test with the gateways' own code, which takes minutes to download and build
 	@tools/install envoy-gateway $(ENVOY_GATEWAY_VERSION)
 	ENVOY_GATEWAY="$$PWD/build/tools/envoy-gateway-$(ENVOY_GATEWAY_VERSION)" \
 		go -C e2e/gateways test -timeout 10m -count 1 ./...
