@@ -21,7 +21,7 @@ import (
 const (
 	host     = "api.example.com"
 	page     = "https://app.example.com" // whom the policies of deploy/istio allow
-	patience = 20 * time.Second
+	patience = time.Minute
 )
 
 var (
@@ -74,9 +74,16 @@ type served struct {
 // serve puts an API behind the gateway of Istio's own resources, beside these manifests.
 func serve(t *testing.T, manifests ...string) *served {
 	t.Helper()
+	return serveWith(t, "", manifests...)
+}
+
+// serveWith does the same with a manifest of Kubernetes.
+func serveWith(t *testing.T, kubernetes string, manifests ...string) *served {
+	t.Helper()
 	s := newServed(t)
 	values := s.values(t)
-	s.mesh = newMesh(t, "", append([]string{testdata(t, "api.yaml", values), testdata(t, "gateway.yaml", values)}, manifests...)...)
+	routes := []string{testdata(t, "api.yaml", values), testdata(t, "gateway.yaml", values)}
+	s.mesh = newMesh(t, kubernetes, append(routes, manifests...)...)
 	return s.start(t, ingress)
 }
 

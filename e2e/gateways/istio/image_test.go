@@ -3,6 +3,7 @@ package istio
 import (
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -16,7 +17,11 @@ import (
 )
 
 // An image is the module's in a registry on loopback.
-type image struct{ name, digest string }
+type image struct {
+	name, digest string
+	// secured is the host:port at which the registry wants the name and the password "reader".
+	secured string
+}
 
 // pushed returns the image of build/cors.wasm. Package image tests the one that is shipped.
 func pushed(t *testing.T) *image {
@@ -28,6 +33,7 @@ func pushed(t *testing.T) *image {
 	return i
 }
 
+// push starts the registry, which serves until the process ends.
 var push = sync.OnceValues(func() (*image, error) {
 	path, err := envoytest.Module()
 	if err != nil {
@@ -45,9 +51,20 @@ var push = sync.OnceValues(func() (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	// It serves until the process ends.
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	i := &image{strings.TrimPrefix(server.URL, "http://") + "/cors:test", digest.Hex}
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	secured := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "reader" || password != "reader" {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		images.ServeHTTP(w, r)
+	})
+	i := &image{
+		name:    httptest.NewServer(images).Listener.Addr().String() + "/cors:test",
+		digest:  digest.Hex,
+		secured: httptest.NewServer(secured).Listener.Addr().String(),
+	}
 	return i, crane.Push(img, i.name)
 })
 

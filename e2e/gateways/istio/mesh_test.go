@@ -15,6 +15,7 @@ import (
 	"istio.io/istio/pilot/test/xds"
 	istiomesh "istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/log"
+	"istio.io/istio/pkg/security"
 	"sigs.k8s.io/yaml"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
@@ -24,6 +25,8 @@ func init() {
 	// Filters that Istio's build of Envoy has, and a stock one lacks.
 	features.ALPNFilter = false
 	features.MetadataExchange = false
+	// Proxies connect without TLS.
+	security.AuthPlaintext = true
 	for _, scope := range log.Scopes() {
 		scope.SetOutputLevel(log.ErrorLevel)
 	}
@@ -46,10 +49,22 @@ func newMesh(t *testing.T, kubernetes string, manifests ...string) *mesh {
 		MeshConfig:             m.config,
 		ListenerBuilder:        func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 	})
+	m.Discovery.Authenticators = []security.Authenticator{everyone{}}
 	for _, manifest := range manifests {
 		m.apply(t, manifest)
 	}
 	return m
+}
+
+// everyone lets every proxy be who it says it is.
+type everyone struct{}
+
+func (everyone) AuthenticatorType() string { return "everyone" }
+
+func (everyone) Authenticate(security.AuthContext) (*security.Caller, error) {
+	return &security.Caller{Identities: []string{
+		"spiffe://cluster.local/ns/istio-ingress/sa/proxy", "spiffe://cluster.local/ns/default/sa/proxy",
+	}}, nil
 }
 
 // meshConfig is Istio's default with what deploy/istio/mesh-config.yaml adds, and an

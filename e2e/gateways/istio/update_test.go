@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -206,6 +207,26 @@ func TestPolicySource(t *testing.T) {
 	})
 }
 
+// TestBadAtFirst: a proxy that starts with a bad policy serves nothing, until it is mended.
+func TestBadAtFirst(t *testing.T) {
+	good := deployed(t, "gateway.yaml")
+	s := serve(t, replaced(t, good, page, page+"/"))
+	if status, lines, forwarded := s.ask(t, "GET", "/api", asPage...); status != 500 || lines != nil || forwarded {
+		t.Errorf("status %d, %q, forwarded %t", status, lines, forwarded)
+	}
+	s.apply(t, good)
+	s.await(t, 200, allowed)
+}
+
+// await waits until the page's request has this answer.
+func (s *served) await(t *testing.T, status int, lines []string) {
+	t.Helper()
+	envoytest.Eventually(t, patience, fmt.Sprintf("status %d, %q", status, lines), func() bool {
+		gotStatus, gotLines, _ := s.ask(t, "GET", "/api", asPage...)
+		return gotStatus == status && slices.Equal(gotLines, lines)
+	})
+}
+
 // TestPull: with another digest, Istio's agent denies every request rather than go without
 // the filter, at the start and in an update too.
 func TestPull(t *testing.T) {
@@ -218,9 +239,21 @@ func TestPull(t *testing.T) {
 		lines    []string
 	}{{bad, 403, nil}, {good, 200, allowed}, {bad, 403, nil}, {good, 200, allowed}} {
 		s.apply(t, step.manifest)
-		envoytest.Eventually(t, patience, fmt.Sprintf("status %d", step.status), func() bool {
-			status, lines, _ := s.ask(t, "GET", "/api", asPage...)
-			return status == step.status && slices.Equal(lines, step.lines)
-		})
+		s.await(t, step.status, step.lines)
 	}
+}
+
+// TestPullSecret: the image comes from a registry that wants a password, by a secret of the
+// plugin's namespace. Without the secret the agent denies every request.
+func TestPullSecret(t *testing.T) {
+	registry := pushed(t).secured
+	named := replaced(t, deployed(t, "gateway.yaml"), "# imagePullSecret:", "imagePullSecret:")
+	named = replaced(t, named, "ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v0.0.0", registry+"/cors:test")
+	config := `{"auths": {"` + registry + `": {"username": "reader", "password": "reader"}}}`
+	secret := map[string]string{"Config": base64.StdEncoding.EncodeToString([]byte(config))}
+	s := serveWith(t, testdata(t, "secret.yaml", secret),
+		replaced(t, named, "imagePullSecret: cors-registry", "imagePullSecret: missing"))
+	s.await(t, 403, nil)
+	s.apply(t, named)
+	s.await(t, 200, allowed)
 }
