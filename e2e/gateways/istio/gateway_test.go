@@ -117,17 +117,22 @@ func (s *served) ask(t *testing.T, method, path string, headers ...string) (
 	status int, lines []string, forwarded bool,
 ) {
 	t.Helper()
-	request := cases.Request{Method: method, Host: host, Path: path}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		request.Headers = append(request.Headers, [2]string{name, value})
-	}
-	exchange, err := s.backend.Exchange(envoytest.HTTP1, s.addr, request,
+	exchange, err := s.backend.Exchange(envoytest.HTTP1, s.addr, request(method, path, headers...),
 		cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "https://upstream.example"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return exchange.Response.Status, envoytest.CORSLines(exchange.Response), len(exchange.Received) > 0
+}
+
+// request is a request to the API.
+func request(method, path string, headers ...string) cases.Request {
+	r := cases.Request{Method: method, Host: host, Path: path}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Headers = append(r.Headers, [2]string{name, value})
+	}
+	return r
 }
 
 // asPage are the headers of a request of the page that is allowed.
@@ -217,7 +222,7 @@ func (s *served) checkRoutes(t *testing.T, manifest, api, public string) {
     - {name: api, match: {routes: [`+api+`]}, allow_origins: ["`+page+`"]}
     - {name: public, match: {routes: [`+public+`]}, allow_origins: ["*"]}
 `)
-	for _, request := range []struct {
+	for _, row := range []struct {
 		path  string
 		lines []string
 	}{
@@ -226,9 +231,9 @@ func (s *served) checkRoutes(t *testing.T, manifest, api, public string) {
 		{"/down", nil},
 		{"/none", nil},
 	} {
-		envoytest.Eventually(t, patience, fmt.Sprintf("%s has %q", request.path, request.lines), func() bool {
-			_, lines, _ := s.ask(t, "GET", request.path, asPage...)
-			return slices.Equal(lines, request.lines)
+		envoytest.Eventually(t, patience, fmt.Sprintf("%s has %q", row.path, row.lines), func() bool {
+			_, lines, _ := s.ask(t, "GET", row.path, asPage...)
+			return slices.Equal(lines, row.lines)
 		})
 	}
 }

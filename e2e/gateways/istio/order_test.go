@@ -76,6 +76,28 @@ func TestExtAuthz(t *testing.T) {
 	}
 }
 
+// TestEnvoyFilter: an edit of the EnvoyFilter's policy takes effect on connections that are
+// there, since it replaces no listener.
+func TestEnvoyFilter(t *testing.T) {
+	manifest := deployed(t, "before-ext-authz.yaml")
+	s := serve(t, manifest)
+	conn, err := envoytest.Dial(s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, seconds := range []string{"600", "60"} {
+		s.apply(t, replaced(t, manifest, `"10m"`, seconds))
+		envoytest.Eventually(t, patience, seconds+" s", func() bool {
+			response, err := conn.Do(request("OPTIONS", "/api", preflight(page, "PUT")...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slices.Equal(response.Values("access-control-max-age"), []string{seconds})
+		})
+	}
+}
+
 // TestAccessLog: the log has the requests with an Origin, and why they were rejected.
 func TestAccessLog(t *testing.T) {
 	s := serve(t, deployed(t, "gateway.yaml"), deployed(t, "access-log.yaml"))

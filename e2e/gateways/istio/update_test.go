@@ -14,7 +14,6 @@ import (
 
 	"istio.io/istio/pkg/monitoring/monitortest"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -60,14 +59,13 @@ func startLoad(t *testing.T, addr string, connections int) *load {
 // run sends requests over one connection. One worker serves it, so that no version comes
 // after a later one.
 func (l *load) run(conn *envoytest.Conn, i int) {
-	request := cases.Request{Host: host, Path: "/api", Headers: [][2]string{{"origin", page}}}
 	for {
 		select {
 		case <-l.stop:
 			return
 		case <-time.After(3 * time.Millisecond):
 		}
-		response, err := conn.Do(request)
+		response, err := conn.Do(request("GET", "/api", asPage...))
 		l.mu.Lock()
 		l.requests++
 		if err == nil {
