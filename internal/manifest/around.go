@@ -134,6 +134,25 @@ func open(config *document.Node) (list []*document.Finding) {
 	return list
 }
 
+// placed warns where a plugin of Istio comes after what answers requests itself: by its phase,
+// or as every plugin does after an external authorizer of its namespace or of all.
+func (s *search) placed(d *document.Node) func(*document.Node) []*document.Finding {
+	return func(*document.Node) []*document.Finding {
+		list := phase(d.Get("spec"))
+		for _, a := range s.authorizers {
+			namespace := a.Get("metadata", "namespace").String()
+			if namespace != d.Get("metadata", "namespace").String() && namespace != "istio-system" {
+				continue
+			}
+			list = append(list, a.Get("spec", "action").Warning(problem.Bypassed, "spec.action",
+				"Istio puts CUSTOM before every plugin, and so before that of line "+strconv.Itoa(d.Position().Line)+
+					": it may answer a preflight, which carries no credentials, and what it answers has no CORS headers",
+				"insert the filter first by an EnvoyFilter, as deploy/istio/before-ext-authz.yaml does"))
+		}
+		return list
+	}
+}
+
 // phase warns where Istio puts a plugin after what answers requests itself.
 func phase(spec *document.Node) []*document.Finding {
 	const after = "authentication, authorization and rate limits answer a preflight first, " +

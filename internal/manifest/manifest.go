@@ -108,7 +108,7 @@ func Find(name, text string, read func(name string) (string, error)) ([]*Plugin,
 		s.plugins = append(s.plugins, s.whole())
 	}
 	for _, d := range file.Documents {
-		each(d, d.Get("kind").String(), s.gateway.note)
+		each(d, d.Get("kind").String(), s.note)
 	}
 	for _, d := range file.Documents {
 		each(d, d.Get("kind").String(), s.document)
@@ -124,6 +124,16 @@ type search struct {
 	plugins    []*Plugin
 	findings   []*document.Finding
 	gateway    gateway
+	// authorizers are Istio's AuthorizationPolicies with the action CUSTOM.
+	authorizers []*document.Node
+}
+
+// note takes note of a document on which the order of filters depends.
+func (s *search) note(d *document.Node, kind string) {
+	s.gateway.note(d, kind)
+	if kind == "AuthorizationPolicy" && d.Get("spec", "action").Scalar() == "CUSTOM" {
+		s.authorizers = append(s.authorizers, d)
+	}
 }
 
 // A candidate is a Wasm filter in a larger configuration: this filter, or another.
@@ -172,14 +182,12 @@ func (s *search) document(d *document.Node, kind string) {
 		s.plugins = append(s.plugins, s.bare(d))
 	case kind == "WasmPlugin":
 		spec := d.Get("spec")
-		if c := s.candidate(d, kind, spec, spec.Get("plugin_config"), phase); c != nil {
+		if c := s.candidate(d, kind, spec, spec.Get("plugin_config"), s.placed(d)); c != nil {
 			c.istio = spec
 		}
 	case kind == "TrafficExtension":
 		if wasm := d.Get("spec", "wasm"); wasm != nil {
-			spec := d.Get("spec")
-			phase := func(*document.Node) []*document.Finding { return phase(spec) }
-			s.candidate(d, kind, wasm, wasm.Get("plugin_config"), phase).istio = spec
+			s.candidate(d, kind, wasm, wasm.Get("plugin_config"), s.placed(d)).istio = d.Get("spec")
 		}
 	case kind == "EnvoyExtensionPolicy":
 		for _, wasm := range d.Get("spec", "wasm").List() {

@@ -328,6 +328,9 @@ func TestAround(t *testing.T) {
 	gateway := func(wasm string) string {
 		return "kind: EnvoyExtensionPolicy\nmetadata: {name: cors}\nspec:\n  wasm:\n  - config: {allow_origins: ['*']}\n" + wasm
 	}
+	authorization := func(metadata, action string) string {
+		return "---\nkind: AuthorizationPolicy\nmetadata: " + metadata + "\nspec: {action: " + action + "}\n"
+	}
 	security := func(spec string) string { return "---\nkind: SecurityPolicy\nspec:\n" + spec }
 	order := func(positions string) string {
 		return "---\nkind: EnvoyProxy\nspec:\n  filterOrder: [" + positions + "]\n"
@@ -405,6 +408,15 @@ func TestAround(t *testing.T) {
 				"; write phase: AUTHN" + priority}},
 		{"Istio, another phase", istio("  phase: STATS\n"),
 			[]string{"a.yaml:5:10: phase: STATS comes late: " + late + "; write AUTHN" + priority}},
+		{"Istio, an external authorizer", istio("  phase: AUTHN\n") + authorization("{name: a}", "CUSTOM"), []string{
+			"a.yaml:9:16: spec.action: Istio puts CUSTOM before every plugin, and so before that of line 1: it may answer a preflight, which carries no credentials, and what it answers has no CORS headers; insert the filter first by an EnvoyFilter, as deploy/istio/before-ext-authz.yaml does"}},
+		{"Istio, one for all namespaces",
+			strings.Replace(istio("  phase: AUTHN\n"), "name: cors", "name: cors, namespace: b", 1) +
+				authorization("{namespace: istio-system}", "CUSTOM"), []string{
+				"a.yaml:9:16: spec.action: Istio puts CUSTOM before every plugin, and so before that of line 1: it may answer a preflight, which carries no credentials, and what it answers has no CORS headers; insert the filter first by an EnvoyFilter, as deploy/istio/before-ext-authz.yaml does"}},
+		{"Istio, one of another namespace", istio("  phase: AUTHN\n") + authorization("{namespace: b}", "CUSTOM"), nil},
+		{"Istio, an authorization", istio("  phase: AUTHN\n") + authorization("{name: a}", "DENY"), nil},
+		{"EnvoyFilter, before an external authorizer", patch("INSERT_FIRST", "{}") + authorization("{name: a}", "CUSTOM"), nil},
 		{"Istio, open", istio("  phase: AUTHN\n  failStrategy: FAIL_OPEN\n"),
 			[]string{"a.yaml:6:17: fail_strategy: FAIL_OPEN " + passes + "; write FAIL_RELOAD, or FAIL_CLOSE"}},
 		{"Istio, TrafficExtension",
