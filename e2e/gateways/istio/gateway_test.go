@@ -112,13 +112,16 @@ func (s *served) start(t *testing.T, w workload) *served {
 	return s
 }
 
+// upstreamsOwn is the CORS header that the upstream answers with.
+var upstreamsOwn = [][2]string{{"access-control-allow-origin", "https://upstream.example"}}
+
 // ask sends a request. The upstream, if it gets it, answers with a CORS header of its own.
 func (s *served) ask(t *testing.T, method, path string, headers ...string) (
 	status int, lines []string, forwarded bool,
 ) {
 	t.Helper()
 	exchange, err := s.backend.Exchange(envoytest.HTTP1, s.addr, request(method, path, headers...),
-		cases.Upstream{Headers: [][2]string{{"access-control-allow-origin", "https://upstream.example"}}})
+		cases.Upstream{Headers: upstreamsOwn})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +199,7 @@ func TestGateways(t *testing.T) {
 	t.Run("gateway.yaml", func(t *testing.T) {
 		s := serve(t, deployed(t, "gateway.yaml"))
 		s.check(t, true)
-		s.checkRoutes(t, deployed(t, "gateway.yaml"), "api", "public")
+		s.checkRoutes(t, deployed(t, "gateway.yaml"), "api", "public.v1")
 	})
 	t.Run("gateway-api.yaml", func(t *testing.T) {
 		s := newServed(t)
@@ -209,8 +212,8 @@ func TestGateways(t *testing.T) {
 }
 
 // checkRoutes applies the manifest with policies for two routes, under the names that Istio
-// gives them: that of a VirtualService's or an HTTPRoute's rule, or else a number. Each route
-// has its policy, and no other request has any.
+// gives them: that of a VirtualService's route and match, or of an HTTPRoute's rule, or else a
+// number. Each route has its policy, and no other request has any.
 func (s *served) checkRoutes(t *testing.T, manifest, api, public string) {
 	t.Helper()
 	before, _, found := strings.Cut(manifest, "pluginConfig:\n")

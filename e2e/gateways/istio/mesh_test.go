@@ -13,6 +13,7 @@ import (
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pilot/pkg/features"
 	"istio.io/istio/pilot/test/xds"
+	"istio.io/istio/pkg/config"
 	istiomesh "istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/log"
 	"istio.io/istio/pkg/security"
@@ -71,7 +72,7 @@ func (everyone) Authenticate(security.AuthContext) (*security.Caller, error) {
 // authorizer for ext_authz.
 func meshConfig(t *testing.T) *meshconfig.MeshConfig {
 	t.Helper()
-	config := istiomesh.DefaultMeshConfig()
+	mesh := istiomesh.DefaultMeshConfig()
 	for _, text := range []string{deployed(t, "mesh-config.yaml"), testdata(t, "mesh-config.yaml", nil)} {
 		var values struct {
 			MeshConfig map[string]any `json:"meshConfig"`
@@ -82,24 +83,41 @@ func meshConfig(t *testing.T) *meshconfig.MeshConfig {
 		}
 		inner, err := yaml.Marshal(values.MeshConfig)
 		if err == nil {
-			config, err = istiomesh.ApplyMeshConfig(string(inner), config)
+			mesh, err = istiomesh.ApplyMeshConfig(string(inner), mesh)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	return config
+	return mesh
 }
 
-// apply does what "kubectl apply" does, with Istio's own validation, and the image that was
-// pushed in the place of the released one.
-func (m *mesh) apply(t *testing.T, manifest string) {
+// parse reads manifests with Istio's own validation, and puts the image that was pushed in the
+// place of the released one.
+func (m *mesh) parse(t *testing.T, manifest string) []config.Config {
 	t.Helper()
 	configs, others, err := crd.ParseInputs(m.image.in(manifest))
 	if err != nil || len(others) > 0 {
 		t.Fatalf("%v, unknown kinds %v, in:\n%s", err, others, manifest)
 	}
-	for _, c := range configs {
+	return configs
+}
+
+// delete does what "kubectl delete" does.
+func (m *mesh) delete(t *testing.T, manifest string) {
+	t.Helper()
+	for _, c := range m.parse(t, manifest) {
+		if err := m.Store().Delete(c.GroupVersionKind, c.Name, c.Namespace, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// apply does what "kubectl apply" does.
+func (m *mesh) apply(t *testing.T, manifest string) {
+	t.Helper()
+	var err error
+	for _, c := range m.parse(t, manifest) {
 		if old := m.Store().Get(c.GroupVersionKind, c.Name, c.Namespace); old != nil {
 			c.ResourceVersion = old.ResourceVersion
 			_, err = m.Store().Update(c)

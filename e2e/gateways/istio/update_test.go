@@ -14,6 +14,7 @@ import (
 
 	"istio.io/istio/pkg/monitoring/monitortest"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -223,6 +224,49 @@ func (s *served) await(t *testing.T, status int, lines []string) {
 		gotStatus, gotLines, _ := s.ask(t, "GET", "/api", asPage...)
 		return gotStatus == status && slices.Equal(gotLines, lines)
 	})
+}
+
+// TestRemove: no request is lost when the WasmPlugin is deleted, and none when it is applied
+// again. A connection that is there stays with the filter, or without it, until Envoy asks to
+// close it.
+func TestRemove(t *testing.T) {
+	manifest := deployed(t, "gateway.yaml")
+	s := serve(t, manifest)
+	upstreams := []string{"access-control-allow-origin: https://upstream.example"}
+	var conn *envoytest.Conn
+	last := allowed
+	for _, next := range [][]string{allowed, upstreams, allowed} {
+		if slices.Equal(next, upstreams) {
+			s.delete(t, manifest)
+		} else {
+			s.apply(t, manifest)
+		}
+		envoytest.Eventually(t, patience, fmt.Sprintf("%q", next), func() bool {
+			var err error
+			if conn == nil {
+				if conn, err = envoytest.Dial(s.addr); err != nil {
+					t.Fatal(err)
+				}
+			}
+			exchange, err := s.backend.Exchange(func(_ string, r cases.Request) (*envoytest.Response, error) {
+				return conn.Do(r)
+			}, s.addr, request("GET", "/api", asPage...), cases.Upstream{Headers: upstreamsOwn})
+			if err != nil || exchange.Response.Status != http.StatusOK {
+				t.Fatalf("%v, %+v", err, exchange.Response)
+			}
+			if slices.Contains(exchange.Response.Values("connection"), "close") {
+				conn.Close()
+				conn = nil
+			}
+			lines := envoytest.CORSLines(exchange.Response)
+			if !slices.Equal(lines, last) && !slices.Equal(lines, next) {
+				t.Fatalf("%q, neither %q nor %q", lines, last, next)
+			}
+			return slices.Equal(lines, next)
+		})
+		last = next
+	}
+	conn.Close()
 }
 
 // TestPull: with another digest, Istio's agent denies every request rather than go without
