@@ -98,8 +98,9 @@ func TestEnvoyFilter(t *testing.T) {
 	}
 }
 
-// TestAccessLog: the log has the requests with an Origin, and why they were rejected.
-func TestAccessLog(t *testing.T) {
+// TestWatch: the access log has the requests with an Origin, and why they were rejected; Envoy
+// makes labels of the names of the filter's counters.
+func TestWatch(t *testing.T) {
 	s := serve(t, deployed(t, "gateway.yaml"), deployed(t, "access-log.yaml"))
 	s.check(t, true)
 	var lines []string
@@ -113,6 +114,15 @@ func TestAccessLog(t *testing.T) {
 	} {
 		if !strings.Contains(s.AccessLog(), part) {
 			t.Errorf("%s is not in the access log:\n%s", part, s.AccessLog())
+		}
+	}
+	dump, err := s.Get(t.Context(), "/config_dump")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{"cors_policy", "cors_outcome", "cors_result"} {
+		if !strings.Contains(string(dump), `"regex": "(`+tag+`=\\.=(.*?);\\.;)"`) {
+			t.Errorf("Envoy's bootstrap has no tag %s", tag)
 		}
 	}
 }
