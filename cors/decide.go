@@ -34,6 +34,8 @@ type Request struct {
 	RequestHeaders []string
 	// PrivateNetwork tells whether Access-Control-Request-Private-Network is "true".
 	PrivateNetwork bool
+	// Cookie tells whether there is a Cookie header; only [Decision.Shadow] needs to know.
+	Cookie bool
 }
 
 // Preflight reports whether the request is a CORS-preflight request
