@@ -328,9 +328,9 @@ func (s *Shadow) compareExposed(a *Answer, has access) (Verdict, string) {
 			included = omitted
 		}
 		switch {
-		case included == theirs, omitted == theirs:
+		case included == byAnswer, omitted == byAnswer:
 			return Stricter, "header " + printableName(name) + " is not in expose_headers"
-		case looser == "" && (included == ours || omitted == ours):
+		case looser == "" && (included == byPolicy || omitted == byPolicy):
 			looser = name
 		}
 	}
@@ -342,8 +342,8 @@ func (s *Shadow) compareExposed(a *Answer, has access) (Verdict, string) {
 
 // Who exposes a header, as bits.
 const (
-	ours   = 1
-	theirs = 2
+	byPolicy = 1
+	byAnswer = 2
 )
 
 // exposedBy says of each of the answer's headers who exposes it by name, and who has a "*",
@@ -364,9 +364,9 @@ func (s *Shadow) exposedBy(a *Answer) (exposed map[string]uint8, star uint8) {
 			}
 		}
 	}
-	eachToken(s.exposed, note(ours))
+	eachToken(s.exposed, note(byPolicy))
 	if a.each(exposeHeaders, func(string) {}) { // what is no list exposes nothing
-		a.each(exposeHeaders, note(theirs))
+		a.each(exposeHeaders, note(byAnswer))
 	}
 	return exposed, star
 }
