@@ -53,6 +53,7 @@ var (
 		fieldUnmatchedPreflights: "unmatched_preflights",
 		fieldPreflightStatus:     "preflight_status",
 		fieldUpstreamCORSHeaders: "upstream_cors_headers",
+		fieldDebug:               "debug",
 		fieldMode:                "mode",
 	}
 	defaultFields = policyFields[nameAndMatch:]
@@ -83,6 +84,7 @@ const (
 	fieldUnmatchedPreflights
 	fieldPreflightStatus
 	fieldUpstreamCORSHeaders
+	fieldDebug
 	fieldMode
 
 	numFields

@@ -87,7 +87,7 @@ func problemTests() []problemTest {
 			[]string{`1:26 allowCredential: is not a field; write "allow_credentials"`}},
 		{"hyphens", `{` + ok + `, "max-age": 1}`, []string{`1:26 max-age: is not a field; write "max_age"`}},
 		{"quite unknown field", `{` + ok + `, "a\"b": 1}`,
-			[]string{`1:26 "a\"b": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`}},
+			[]string{`1:26 "a\"b": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, debug, mode`}},
 		{"field twice", `{` + ok + `, "max_age": 1, "max_age": 2}`,
 			[]string{`1:40 max_age: is given twice; leave one out`}},
 		{"field in both spellings", `{` + ok + `, "maxAge": 1, "max_age": 2}`,

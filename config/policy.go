@@ -102,6 +102,8 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 		c.PreflightStatus = r.status(v, p.field(f))
 	case fieldUpstreamCORSHeaders:
 		c.KeepUpstreamHeaders = r.choice(v, p.field(f), false, "replace", "keep") == "keep"
+	case fieldDebug:
+		c.Debug = r.bool(v, p.field(f))
 	case fieldMode:
 		c.Shadow = r.choice(v, p.field(f), false, "enforce", "shadow") == "shadow"
 	}

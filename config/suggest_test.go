@@ -196,7 +196,7 @@ var valuePlaces = func() (docs []string) {
 		docs = append(docs, `{"allow_origins": ["*"], "match": {"paths": [{"type": "`+kind+`", "value": §}]}}`)
 	}
 	for _, field := range []string{"name", "match", "allow_credentials", "max_age", "allow_private_network",
-		"unmatched_preflights", "preflight_status", "upstream_cors_headers", "mode"} {
+		"unmatched_preflights", "preflight_status", "upstream_cors_headers", "debug", "mode"} {
 		docs = append(docs, `{"allow_origins": ["*"], "`+field+`": §}`)
 	}
 	return append(docs, `{"policies": §}`, `{"policies": [§]}`, `{"policies": [{"name": §, "allow_origins": ["*"]}]}`,

@@ -59,6 +59,8 @@ type Decision struct {
 	// methods and headers are the values of the preflight's answer.
 	methods, headers string
 	privateNetwork   bool
+	// debug says that the preflight is rejected, and answered for the browser's console.
+	debug bool
 	// offender is what the reason is about: the origin, the method or the header name.
 	offender string
 }
@@ -76,11 +78,12 @@ func (p *Policy) Decide(r *Request) Decision {
 		origin.Malformed: OriginMalformed}[result]
 	if reason == Allowed && d.Preflight {
 		reason = d.preflight(r)
+		d.explain(r, reason)
 	}
 	switch d.Reason = reason; {
 	case reason == OriginNotAllowed, reason == OriginMalformed:
 		d.offender = r.Origin
-	case reason != Allowed:
+	case reason != Allowed && !d.debug:
 	case p.lists.Origins.Any():
 		d.origin = "*"
 	case kept != "":
@@ -122,6 +125,48 @@ func (d *Decision) preflight(r *Request) Reason {
 	}
 	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
 	return Allowed
+}
+
+// explain has a rejected preflight answered so that it passes the browser's CORS check, and
+// fails where the browser compares the lists, for then its console names what isn't in them.
+// What is answered otherwise stays as it is: nobody reads a console where no browser
+// asks, and of headers that are too long some list might let all pass.
+//
+// The lists fail also browsers that compare them as the standard doesn't: some compare
+// methods without regard to case, and some have "*" cover Authorization. Without any
+// methods, a browser would take a preflight that the page has forced for allowed.
+func (d *Decision) explain(r *Request, reason Reason) {
+	p := d.policy
+	if !p.debug || p.forward || p.shadow {
+		return
+	}
+	const safelisted = "GET, HEAD, POST"
+	methods, headers := cmp.Or(p.lists.Methods.Value, safelisted), p.lists.RequestHeaders.Value
+	if p.lists.Methods.Any && p.credentials {
+		methods = r.RequestMethod
+	}
+	switch reason {
+	case MethodNotAllowed:
+		methods = cmp.Or(without(methods, r.RequestMethod), safelisted)
+	case AuthorizationNotAllowed:
+		headers = without(strings.Join(r.RequestHeaders, ","), "authorization")
+	case HeaderNotAllowed:
+	default:
+		return
+	}
+	d.debug, d.methods, d.headers = true, methods, headers
+	d.privateNetwork = p.privateNetwork && r.PrivateNetwork
+}
+
+// without returns the names of a list but one, in upper or lower case, and "*".
+func without(list, name string) string {
+	var kept []string
+	for element := range elements(list) {
+		if element != "*" && names.Valid(element) && !strings.EqualFold(element, name) {
+			kept = append(kept, element)
+		}
+	}
+	return strings.Join(kept, ", ")
 }
 
 // checkHeaders checks the requested headers. plain says that there is one line at the
@@ -226,7 +271,7 @@ func (d *Decision) Answered() bool {
 
 // Status is the status of the answer to a preflight that is [Decision.Answered].
 func (d *Decision) Status() int {
-	if d.Allowed() {
+	if d.Allowed() || d.debug {
 		return int(d.policy.status)
 	}
 	return 403

@@ -55,6 +55,10 @@ type Config struct {
 	// KeepUpstreamHeaders leaves an upstream's answer alone if it has an
 	// Access-Control-Allow-Origin of its own.
 	KeepUpstreamHeaders bool
+	// Debug answers a preflight of an allowed origin that is rejected for its method or
+	// a header in such a way that the browser's console names what is missing, rather than
+	// with 403. It lets no browser do what it couldn't do without.
+	Debug bool
 	// Shadow makes the policy decide without changing anything.
 	Shadow bool
 }
@@ -83,6 +87,7 @@ type Policy struct {
 	privateNetwork bool
 	forward        bool
 	keep           bool
+	debug          bool
 	shadow         bool
 	status         int16
 	maxAge         string // the header's value, "" for no header
@@ -173,6 +178,7 @@ func Assemble(c Config, lists Lists) *Policy {
 		privateNetwork: c.AllowPrivateNetwork,
 		forward:        c.ForwardUnmatchedPreflights,
 		keep:           c.KeepUpstreamHeaders,
+		debug:          c.Debug,
 		shadow:         c.Shadow,
 		status:         204,
 	}

@@ -37,9 +37,10 @@ const preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Req
 
 // AppendHeaders appends the header lines of the answer to a preflight that is
 // [Decision.Answered]. If the preflight is allowed, the first line is
-// Access-Control-Allow-Origin; see [Decision.Variant] for the others.
+// Access-Control-Allow-Origin; see [Decision.Variant] for the others. One that is rejected
+// has CORS headers only by [Config.Debug].
 func (d *Decision) AppendHeaders(dst []Header) []Header {
-	if !d.Allowed() {
+	if !d.Allowed() && !d.debug {
 		return append(dst, Header{"vary", preflightVary})
 	}
 	add := func(header int, value string) {
@@ -53,7 +54,12 @@ func (d *Decision) AppendHeaders(dst []Header) []Header {
 	}
 	add(allowMethods, d.methods)
 	add(allowHeaders, d.headers)
-	add(maxAge, d.policy.maxAge)
+	if d.debug {
+		// A mended policy counts at once, so that there is no max-age.
+		dst = append(dst, Header{"x-cors-reason", d.Why()})
+	} else {
+		add(maxAge, d.policy.maxAge)
+	}
 	if d.privateNetwork {
 		add(allowPrivateNetwork, "true")
 	}

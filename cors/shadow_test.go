@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
@@ -127,10 +126,7 @@ func unprintable(r rune) bool { return r < ' ' || r > '~' }
 func TestShadowCases(t *testing.T) {
 	counted := map[cors.Verdict]int{}
 	for _, c := range cases.All {
-		parsed, problems := config.Parse(c.Config)
-		if parsed == nil {
-			t.Fatal(problems)
-		}
+		parsed := parse(t, c.Config)
 		r := c.Request.Complete()
 		policy := parsed.Policies.Lookup(match.Key{Route: r.Route, Host: r.Host, Path: r.Path})
 		if policy == nil {
@@ -346,11 +342,7 @@ func TestShadowWords(t *testing.T) {
 
 func policyOf(t *testing.T, text string) *cors.Policy {
 	t.Helper()
-	c, problems := config.Parse(text)
-	if c == nil {
-		t.Fatal(problems)
-	}
-	return c.Policies.Everywhere()
+	return parse(t, text).Policies.Everywhere()
 }
 
 // TestShadowIsLinear: what a preflight asks for and what an answer lists may both be as

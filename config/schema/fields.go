@@ -150,6 +150,11 @@ var Inherited = inDefs(
 		rules:       oneOf("replace", "keep"),
 	},
 	Field{
+		Name: "debug", Types: []string{"boolean", "null"}, Default: `false`,
+		Description: "a preflight that is rejected for its method or a header gets the policy's lists and the reason in `x-cors-reason`, rather than 403, so that the browser's console names what is missing; no browser gets more by it",
+		Examples:    []string{`true`},
+	},
+	Field{
 		Name: "mode", Types: []string{"string", "null"}, Default: `"enforce"`,
 		Description: "`shadow` decides and changes nothing",
 		Examples:    []string{`"shadow"`},

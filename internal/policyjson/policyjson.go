@@ -47,6 +47,7 @@ func (p Policy) Object() Object {
 		{"unmatched_preflights", wordIf(p.ForwardUnmatchedPreflights, "forward")},
 		{"preflight_status", p.PreflightStatus},
 		{"upstream_cors_headers", wordIf(p.KeepUpstreamHeaders, "keep")},
+		{"debug", p.Debug},
 		{"mode", wordIf(p.Shadow, "shadow")},
 	})
 }
