@@ -1,6 +1,7 @@
 package cors
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,9 +61,9 @@ func (v Verdict) String() string {
 type Shadow struct {
 	origin         string
 	method         string
-	headers        string // the requested ones, as one list
-	exposed        string // by the policy
-	why            string // the policy doesn't allow more
+	headers        []string // that are requested
+	exposed        string   // by the policy
+	why            string   // the policy doesn't allow more
 	ours           access
 	preflight      bool
 	privateNetwork bool
@@ -93,12 +94,14 @@ func (d *Decision) Shadow(r *Request) Shadow {
 		return Shadow{noBrowser: true}
 	}
 	if d.Preflight {
-		s.method, s.headers = strings.Clone(r.RequestMethod), strings.Clone(strings.Join(r.RequestHeaders, ","))
-		s.privateNetwork = r.PrivateNetwork
+		s.method, s.privateNetwork = strings.Clone(r.RequestMethod), r.PrivateNetwork
+		for name := range elements(strings.Clone(strings.Join(r.RequestHeaders, ","))) {
+			s.headers = append(s.headers, name)
+		}
 	}
 	switch {
 	case !d.Allowed():
-		s.ours, s.why = noAccess, d.Why()
+		s.ours, s.why = noAccess, string(d.AppendLogged(nil))
 	case s.privateNetwork && !p.privateNetwork:
 		s.ours, s.why = noAccess, "allow_private_network is not set"
 	case !p.credentials && s.cookie:
@@ -120,7 +123,7 @@ type Answer struct {
 	status   int
 	location bool
 	cors     []corsLine
-	names    []string // of the headers that a page gets only if they are exposed, in lower case
+	names    []string // of the other headers, in lower case
 }
 
 type corsLine struct {
@@ -145,14 +148,17 @@ func (a *Answer) Observe(name, value string) {
 		a.status, _ = strconv.Atoi(value)
 	case "location":
 		a.location = a.location || value != ""
-		a.names = append(a.names, name)
-	case "cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "pragma",
-		// https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name
-		"set-cookie", "set-cookie2", // https://fetch.spec.whatwg.org/#forbidden-response-header-name
-		"vary":
-	default:
-		a.names = append(a.names, name)
 	}
+	a.names = append(a.names, name)
+}
+
+// notExposed are what no list of exposed headers makes a difference to: what a page can
+// read anyway (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name), what it
+// never can (https://fetch.spec.whatwg.org/#forbidden-response-header-name), and what is
+// not compared.
+var notExposed = []string{
+	"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "pragma",
+	"set-cookie", "set-cookie2", ":status", "vary",
 }
 
 // get returns the value of a header's only line. Several are joined for a browser, and
@@ -171,7 +177,7 @@ func (a *Answer) get(header int) (value string, lines int) {
 }
 
 // A lack is what an answer lacks to pass a check, in words around a name; the zero value
-// is nothing.
+// is nothing, and every other says something after it.
 type lack struct{ before, name, after string }
 
 func (l lack) words() string { return l.before + shortenName(l.name) + l.after }
@@ -185,10 +191,9 @@ func shortenName(name string) string {
 }
 
 // Compare compares the answer that the page would get with the one that it gets. For a
-// difference it says what the lesser of the two lacks: the policy, in the words of
-// [Decision.Why] and its fields, if it is stricter; the answer, in the words of the Fetch
-// standard, if the policy is looser. It is one line of printable text, a few hundred bytes at
-// the most. The work is linear in what it is given. If the policy is stricter in one thing and
+// difference it says what the lesser of the two lacks, in words as [Decision.AppendLogged]
+// has them: the policy, by its fields, if it is stricter; the answer, by its headers, if the
+// policy is looser. The work is linear in what it is given. If the policy is stricter in one thing and
 // looser in another, such as two exposed headers, it is stricter, for what would break comes
 // first.
 func (s *Shadow) Compare(a *Answer) (v Verdict, why string) {
@@ -212,13 +217,13 @@ func (s *Shadow) Compare(a *Answer) (v Verdict, why string) {
 // theirs is how much of the answer the page gets, and what it lacks for more.
 func (s *Shadow) theirs(a *Answer, allowed string, origins int) (access, lack) {
 	included := s.check(a, allowed, origins, true)
-	if included == (lack{}) {
+	if included.after == "" {
 		return withCredentials, lack{}
 	}
 	if s.cookie {
 		return noAccess, included
 	}
-	if omitted := s.check(a, allowed, origins, false); omitted != (lack{}) {
+	if omitted := s.check(a, allowed, origins, false); omitted.after != "" {
 		return noAccess, omitted
 	}
 	return withoutCredentials, included
@@ -233,7 +238,7 @@ func (s *Shadow) check(a *Answer, allowed string, origins int, credentials bool)
 	case origins > 1:
 		return lack{after: "access-control-allow-origin occurs more than once"}
 	case allowed == "*" && credentials:
-		return lack{after: `access-control-allow-origin is "*", which credentials do not pass`}
+		return lack{after: "access-control-allow-origin is *, which credentials do not pass"}
 	case allowed != "*" && allowed != s.origin:
 		return lack{after: "access-control-allow-origin is not the origin"}
 	}
@@ -262,22 +267,21 @@ func (s *Shadow) checkLists(a *Answer, credentials bool) lack {
 	if !ok {
 		return lack{after: "access-control-allow-methods is not a list of methods"}
 	}
-	wanted, anyHeader := s.wanted(), false
+	wanted, anyHeader := make(map[string]struct{}, len(s.headers)), false
+	for _, name := range s.headers {
+		wanted[headerKey(name)] = struct{}{}
+	}
 	ok = a.each(allowHeaders, func(name string) {
 		anyHeader = anyHeader || name == "*"
-		if len(wanted) > 0 {
-			delete(wanted, strings.ToLower(name))
-		}
+		delete(wanted, strings.ToLower(name))
 	})
 	switch {
 	case !ok:
 		return lack{after: "access-control-allow-headers is not a list of header names"}
 	case !listed && (credentials || !star):
 		return lack{"method ", s.method, " is not in access-control-allow-methods"}
-	case len(wanted) == 0:
-		return lack{}
 	}
-	for name := range elements(s.headers) {
+	for _, name := range s.headers {
 		key := headerKey(name)
 		if _, missing := wanted[key]; missing && (credentials || !anyHeader || key == "authorization") {
 			if !names.Valid(name) {
@@ -287,18 +291,6 @@ func (s *Shadow) checkLists(a *Answer, credentials bool) lack {
 		}
 	}
 	return lack{}
-}
-
-// wanted are the headers that the preflight asks for.
-func (s *Shadow) wanted() map[string]struct{} {
-	if s.headers == "" {
-		return nil
-	}
-	wanted := map[string]struct{}{}
-	for name := range elements(s.headers) {
-		wanted[headerKey(name)] = struct{}{}
-	}
-	return wanted
 }
 
 // headerKey is what a name is compared by: what is no name is like nothing else.
@@ -313,12 +305,15 @@ func headerKey(name string) string {
 // either way, in the modes that have this access.
 func (s *Shadow) compareExposed(a *Answer, has access) (Verdict, string) {
 	value, lines := a.get(exposeHeaders)
-	if len(a.names) == 0 || lines <= 1 && value == s.exposed {
+	if lines <= 1 && value == s.exposed {
 		return Same, ""
 	}
 	exposed, star := s.exposedBy(a)
 	looser := ""
 	for _, name := range a.names {
+		if slices.Contains(notExposed, name) {
+			continue
+		}
 		included := exposed[name]
 		omitted := included | star
 		if s.cookie {

@@ -32,8 +32,12 @@ type countedAs struct {
 	shadow bool
 }
 
-// outcomeCounters are the counters of a policy's outcomes.
-type outcomeCounters [cors.Outcomes]Counter
+// outcomeCounters are the counters of a policy's outcomes, and of what the comparison of
+// its decisions with the answers comes to if it changes nothing.
+type outcomeCounters struct {
+	outcomes [cors.Outcomes]Counter
+	verdicts [cors.Verdicts]Counter
+}
 
 func newCounters(host Host) *counters {
 	return &counters{host, map[string]Counter{}, map[countedAs]*outcomeCounters{}}
@@ -64,7 +68,12 @@ func (c *counters) ofPolicy(as countedAs) *outcomeCounters {
 		before += "shadow_"
 	}
 	for outcome := cors.NotCounted + 1; outcome < cors.Outcomes; outcome++ {
-		ids[outcome] = c.host.DefineCounter(before + outcome.String() + after)
+		ids.outcomes[outcome] = c.host.DefineCounter(before + outcome.String() + after)
+	}
+	if as.shadow {
+		for verdict := range cors.Verdicts {
+			ids.verdicts[verdict] = c.host.DefineCounter(before + verdict.String() + after)
+		}
 	}
 	c.policies[as] = ids
 	return ids
@@ -101,12 +110,18 @@ func countedName(policy *cors.Policy) string { return cmp.Or(policy.Name(), "def
 // record counts a decision, and says to the access log why a request isn't allowed.
 func (p *Plugin) record(s *served, d *cors.Decision) {
 	if s.counters != nil {
-		p.host.Count(s.counters[d.Outcome()])
+		p.host.Count(s.counters.outcomes[d.Outcome()])
 	}
 	if !d.Allowed() {
-		p.scratch = append(p.scratch[:0], countedName(s.policy)...)
-		p.host.SetFilterState("cors.policy", p.scratch)
+		p.explain(s)
 		p.scratch = d.AppendLogged(p.scratch[:0])
 		p.host.SetFilterState("cors.reason", p.scratch)
 	}
+}
+
+// explain says to the access log by which policy a request isn't allowed, or would get
+// something else. The reason is to follow.
+func (p *Plugin) explain(s *served) {
+	p.scratch = append(p.scratch[:0], countedName(s.policy)...)
+	p.host.SetFilterState("cors.policy", p.scratch)
 }

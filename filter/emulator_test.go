@@ -72,6 +72,15 @@ func (*sdkHost) ObserveResponse(upstream *cors.Upstream) bool {
 	return true
 }
 
+func (*sdkHost) ObserveAnswer(answer *cors.Answer) bool {
+	lines, err := proxywasm.GetHttpResponseHeaders()
+	must(err)
+	for _, line := range lines {
+		answer.Observe(line[0], line[1])
+	}
+	return true
+}
+
 func (*sdkHost) RouteName() string {
 	name, err := proxywasm.GetProperty([]string{"xds", "route_name"})
 	if err != nil {

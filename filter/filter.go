@@ -42,6 +42,9 @@ type Host interface {
 	// ObserveResponse tells upstream of all header lines of the answer that it may
 	// want to know, or returns false if it can't.
 	ObserveResponse(upstream *cors.Upstream) bool
+	// ObserveAnswer tells answer of all header lines of the answer, or returns false if it
+	// can't.
+	ObserveAnswer(answer *cors.Answer) bool
 	// The answer's headers are changed through this.
 	cors.Editor
 	// Reply answers the request in place of the upstream, with a proxy-wasm header
@@ -149,6 +152,7 @@ type Plugin struct {
 	// For the callback that runs, kept to be used again.
 	scratch  []byte
 	upstream cors.Upstream
+	answer   cors.Answer
 	lines    [1]string
 }
 

@@ -17,6 +17,7 @@ type Stream struct {
 
 	handshake bool       // may become a WebSocket
 	edits     cors.Edits // what the answer needs; the request is gone by then, and perhaps the plugin
+	shadow    *shadow    // nil unless the policy changes nothing
 	failed    bool       // something went wrong here, so that the answer loses its CORS headers
 }
 
@@ -49,6 +50,10 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	if serving == nil {
 		return types.ActionContinue
 	}
+	if serving.policy.Shadow() {
+		s.watch(serving, &request)
+		return types.ActionContinue
+	}
 	if !request.Preflight() {
 		d := serving.policy.Decide(&request)
 		s.plugin.record(serving, &d)
@@ -61,15 +66,7 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 // preflight answers a preflight, or forwards one that is not allowed if the
 // policy says so.
 func (s *Stream) preflight(serving *served, request *cors.Request) types.Action {
-	host := s.plugin.host
-	if names, ok := host.RequestHeader("access-control-request-headers"); ok {
-		s.plugin.lines[0] = names
-		request.RequestHeaders = s.plugin.lines[:]
-	}
-	if serving.policy.AllowsPrivateNetwork() {
-		flag, _ := host.RequestHeader("access-control-request-private-network")
-		request.PrivateNetwork = flag == "true"
-	}
+	s.readPreflight(request, serving.policy.AllowsPrivateNetwork())
 	d := serving.policy.Decide(request)
 	s.plugin.record(serving, &d)
 	if !d.Answered() {
@@ -78,6 +75,19 @@ func (s *Stream) preflight(serving *served, request *cors.Request) types.Action 
 	}
 	s.plugin.reply(serving, &d)
 	return types.ActionPause
+}
+
+// readPreflight reads what else there is to a preflight.
+func (s *Stream) readPreflight(request *cors.Request, privateNetwork bool) {
+	host := s.plugin.host
+	if names, ok := host.RequestHeader("access-control-request-headers"); ok {
+		s.plugin.lines[0] = names
+		request.RequestHeaders = s.plugin.lines[:]
+	}
+	if privateNetwork {
+		flag, _ := host.RequestHeader("access-control-request-private-network")
+		request.PrivateNetwork = flag == "true"
+	}
 }
 
 // withoutOrigin latches what the answer to a request without an origin needs.
@@ -111,6 +121,9 @@ func (s *Stream) lookup() *served {
 // OnHttpResponseHeaders implements types.HttpContext.
 func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 	if s.edits.None() && !s.failed {
+		if s.shadow != nil {
+			s.plugin.compare(s.shadow)
+		}
 		return types.ActionContinue
 	}
 	p, host := s.plugin, s.plugin.host
@@ -141,8 +154,12 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 func (s *Stream) OnHttpStreamDone() { s.Release() }
 
 // Fail is for when a callback of the stream has failed. Whatever state it left the
-// answer in, no page of another origin may read it.
+// answer in, no page of another origin may read it; but a policy that changes nothing leaves
+// it in its own.
 func (s *Stream) Fail() {
+	if s.shadow != nil {
+		return
+	}
 	s.failed = true
 	s.plugin.host.RemoveResponseHeader("access-control-allow-origin")
 	s.plugin.host.RemoveResponseHeader("access-control-allow-credentials")
@@ -150,6 +167,6 @@ func (s *Stream) Fail() {
 
 // Release hands the stream back for reuse. It must not be used afterwards.
 func (s *Stream) Release() {
-	s.edits, s.handshake, s.failed = cors.Edits{}, false, false
+	s.edits, s.handshake, s.shadow, s.failed = cors.Edits{}, false, nil, false
 	s.next, s.plugin.free = s.plugin.free, s
 }

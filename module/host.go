@@ -70,25 +70,51 @@ func header(headers uint32, name string) (string, bool) {
 }
 
 func (host) ObserveResponse(upstream *cors.Upstream) bool {
+	lines, ok := responseLines()
+	for range lines.left {
+		name, value := lines.next()
+		upstream.Observe(name, value)
+	}
+	return ok
+}
+
+func (host) ObserveAnswer(answer *cors.Answer) bool {
+	lines, ok := responseLines()
+	for range lines.left {
+		name, value := lines.next()
+		answer.Observe(name, value)
+	}
+	return ok
+}
+
+// headerLines are the lines of a header map that are not read yet. A header map is the
+// number of lines, then for each the sizes of name and value, all in 32 bits, then each
+// name and each value with a zero byte after it.
+type headerLines struct {
+	left        uintptr
+	sizes, data unsafe.Pointer
+}
+
+// responseLines are the lines of the answer, or ok false if they can't be read.
+func responseLines() (lines headerLines, ok bool) {
 	if proxyGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
-		return false
+		return lines, false
 	}
 	if slots.size < 4 {
-		return true
+		return lines, true
 	}
-	// A header map is the number of lines, then for each the sizes of name and
-	// value, all in 32 bits, then each name and each value with a zero byte after it.
-	sizes := unsafe.Add(nil, slots.data)
-	lines := uintptr(*(*uint32)(sizes))
-	sizes = unsafe.Add(sizes, 4)
-	name := unsafe.Add(sizes, lines*8)
-	for range lines {
-		nameSize, valueSize := uintptr(*(*uint32)(sizes)), uintptr(*(*uint32)(unsafe.Add(sizes, 4)))
-		value := unsafe.Add(name, nameSize+1)
-		upstream.Observe(unsafe.String((*byte)(name), nameSize), unsafe.String((*byte)(value), valueSize))
-		sizes, name = unsafe.Add(sizes, 8), unsafe.Add(value, valueSize+1)
-	}
-	return true
+	start := unsafe.Add(nil, slots.data)
+	lines.left, lines.sizes = uintptr(*(*uint32)(start)), unsafe.Add(start, 4)
+	lines.data = unsafe.Add(lines.sizes, lines.left*8)
+	return lines, true
+}
+
+func (l *headerLines) next() (name, value string) {
+	nameSize, valueSize := uintptr(*(*uint32)(l.sizes)), uintptr(*(*uint32)(unsafe.Add(l.sizes, 4)))
+	after := unsafe.Add(l.data, nameSize+1)
+	name, value = unsafe.String((*byte)(l.data), nameSize), unsafe.String((*byte)(after), valueSize)
+	l.sizes, l.data = unsafe.Add(l.sizes, 8), unsafe.Add(after, valueSize+1)
+	return name, value
 }
 
 // A property's path is its parts, joined by zero bytes.

@@ -45,6 +45,11 @@ func zeros(policy, prefix string) map[string]uint64 {
 	for outcome := range outcomes {
 		all[counter(policy, prefix+outcome)] = 0
 	}
+	if prefix != "" {
+		for _, verdict := range []string{"same", "looser", "stricter"} {
+			all[counter(policy, prefix+verdict)] = 0
+		}
+	}
 	return all
 }
 
@@ -77,6 +82,13 @@ func TestCounters(t *testing.T) {
 			for outcome, request := range outcomes {
 				n++
 				want[counter("a.b", prefix+outcome)] = n
+				switch {
+				case mode == "enforce":
+				case strings.HasSuffix(outcome, "allowed"):
+					want[counter("a.b", "shadow_looser")] += n
+				default:
+					want[counter("a.b", "shadow_same")] += n
+				}
 				request.Host = "a.test"
 				for range n {
 					exchange(t, vm, root, request, cases.Upstream{})
