@@ -25,6 +25,15 @@ type problemTest struct {
 func problemTests() []problemTest {
 	const ok = `"allow_origins": ["*"]`
 	return []problemTest{
+		// Modes.
+		{"off with other fields", `{"mode": "off", "name": "a", "allow_origins": ["*"], "max_age": null}`, []string{
+			`1:47 allow_origins: has no effect where mode is "off"; leave it out`,
+			`1:65 max_age: has no effect where mode is "off"; leave it out`}},
+		{"off by the defaults", `{"defaults": {"mode": "off", "max_age": 1}, "policies": [{"name": "a"}, {"name": "b", "match": {"hosts": ["b.test"]}, "allow_origins": ["*"]}]}`,
+			[]string{`1:136 policies[1].allow_origins: has no effect where mode is "off"; leave it out`}},
+		{"off in YAML", `{"mode": false, ` + ok + `}`, []string{
+			`1:10 mode: is false, not a string; write "off", in quotes, because YAML takes it for false without`}},
+
 		// Syntax (RFC 8259).
 		{"empty", "",
 			[]string{`1:1 configuration: is empty; write at least {"allow_origins": ["https://app.example"]}`}},
@@ -105,7 +114,7 @@ func problemTests() []problemTest {
 				`2:20 allow_origins[0]: "https://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`,
 				`2:42 allow_origins[1]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
 				`3:13 max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out`,
-				`4:10 mode: "on" is not one of enforce, shadow; write "enforce" or "shadow"`}},
+				`4:10 mode: "on" is not one of enforce, shadow, off; write "enforce", "shadow" or "off"`}},
 		{"place after an element of a wrong type", `{"allow_origins": [1, "a"]}`, []string{
 			`1:20 allow_origins[0]: is the number 1, not an origin; write a string such as "https://app.example", or {"regex": "…"}`,
 			`1:23 allow_origins[1]: "a" has no scheme; write "https://a"`}},

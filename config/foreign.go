@@ -65,7 +65,7 @@ var foreignFields = []struct {
 		{`leave it out; write unmatched_preflights, "forward", to have the upstream answer what isn't allowed`, `
 			preflightcontinue optionspassthrough passthrough`},
 		{`write unmatched_preflights, "forward" or "reject"`, `forwardnotmatchingpreflights`},
-		{`leave the policy out; write mode, "shadow", where it should change nothing`, `disabled disable`},
+		{`leave the policy out; write mode, "off", where no other policy should apply`, `disabled disable`},
 		{`write mode, "shadow"`, `shadow dryrun reportonly`},
 		{"leave it out: Timing-Allow-Origin is no part of CORS", `
 			timingalloworigin timingalloworigins timingalloworiginsbyregex`},

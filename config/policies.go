@@ -60,6 +60,9 @@ func (r *reader) written(p *policy, m match.Match) Policy {
 			w.fields[name] = field{p.path().field(name).String(), v.Index, v.Type == gjson.Null}
 		}
 	}
+	if p.config.Off {
+		return w
+	}
 	r.muted = true
 	for _, entry := range r.entries(p.fields[fieldAllowOrigins]) {
 		w.Config.AllowOrigins = append(w.Config.AllowOrigins,

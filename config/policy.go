@@ -67,6 +67,9 @@ func (r *reader) compile(p *policy) *cors.Policy {
 			r.readField(p, f, v)
 		}
 	}
+	if p.config.Off && !p.isDefaults {
+		return r.off(p, before)
+	}
 	// What credentials forbid in a default depends on who inherits it.
 	credentials := p.config.AllowCredentials && !p.isDefaults
 	lists := r.readLists(p, credentials)
@@ -74,6 +77,21 @@ func (r *reader) compile(p *policy) *cors.Policy {
 		return nil
 	}
 	return cors.Assemble(p.config, lists)
+}
+
+// off compiles a policy that is off: it has no other fields of its own, and what it
+// inherits counts for nothing.
+func (r *reader) off(p *policy, errors int) *cors.Policy {
+	for f := nameAndMatch; f < numFields; f++ {
+		if v := p.fields[f]; v.Exists() && !p.inherits(f) && f != fieldMode {
+			r.fail(problem.MisplacedField, v.Index, p.field(f), `has no effect where mode is "off"`, "leave it out")
+		}
+	}
+	if r.Errors > errors {
+		return nil
+	}
+	p.config = cors.Config{Name: p.config.Name, Off: true}
+	return cors.Assemble(p.config, cors.Lists{})
 }
 
 // readField reads a field that is neither a list nor the match.
@@ -97,7 +115,8 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	case fieldAllowPrivateNetwork:
 		c.AllowPrivateNetwork = r.bool(v, p.field(f))
 	case fieldUnmatchedPreflights:
-		c.ForwardUnmatchedPreflights = r.choice(v, p.field(f), true, "reject", "forward", "ignore") == "forward"
+		c.ForwardUnmatchedPreflights = !strings.EqualFold(v.Str, "ignore") &&
+			r.choice(v, p.field(f), true, "reject", "forward") == "forward"
 	case fieldPreflightStatus:
 		c.PreflightStatus = r.status(v, p.field(f))
 	case fieldUpstreamCORSHeaders:
@@ -105,7 +124,8 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	case fieldDebug:
 		c.Debug = r.bool(v, p.field(f))
 	case fieldMode:
-		c.Shadow = r.choice(v, p.field(f), false, "enforce", "shadow") == "shadow"
+		mode := r.choice(v, p.field(f), false, "enforce", "shadow", "off")
+		c.Shadow, c.Off = mode == "shadow", mode == "off"
 	}
 }
 

@@ -167,6 +167,7 @@ var twists = func() (docs []string) {
 		`"allow_origins": ["*"], "allowCredentials": true`,
 		`"allow_origins": []`, `"allow_origins": null`, `"expose_headers": []`,
 		`"expose_headers": ["X-A"], "allow_credentials": true`, `"exposeHeaders": ["*"]`,
+		`"mode": "off"`, `"mode": "off", "max_age": 1`, `"mode": "off", "allow_origins": null`, `"mode": null`,
 	} {
 		for _, defaults := range []string{
 			``, `"allow_credentials": true`, `"allowCredentials": true`, `"allow_credentials": false`,
@@ -175,7 +176,7 @@ var twists = func() (docs []string) {
 			`"allow_origins": ["https://a.test"], "allowCredentials": true`,
 			`"allow_origins": ["http://a.test"], "allow_credentials": true`,
 			`"allow_origins": []`, `"allow_origins": null`, `"allowOrigins": []`, `"allowOrigins": null`,
-			`"expose_headers": ["*"]`,
+			`"expose_headers": ["*"]`, `"mode": "off"`, `"mode": "off", "allow_origins": ["http://a.test"], "allow_credentials": true`,
 			`"exposeHeaders": ["*"], "allow_origins": ["https://a.test"], "allow_credentials": true`,
 		} {
 			docs = append(docs, `{"policies": [{"name": "p", `+policy+`}], "defaults": {`+defaults+`}}`)

@@ -368,7 +368,7 @@ func TestForeignFields(t *testing.T) {
 		{`{"allow_origins": ["*"], "nginx.ingress.kubernetes.io/enable-cors": "true"}`,
 			`1:26 "nginx.ingress.kubernetes.io/enable-cors": is not a field; leave it out: the filter is on where it is in the chain`},
 		{`{"allow_origins": ["*"], "disabled": true}`,
-			`1:26 disabled: is not a field; leave the policy out; write mode, "shadow", where it should change nothing`},
+			`1:26 disabled: is not a field; leave the policy out; write mode, "off", where no other policy should apply`},
 		{`{"allow_origins": ["*"], "dry_run": true}`, `1:26 dry_run: is not a field; write mode, "shadow"`},
 		{`{"allow_origins": ["*"], "timing_allow_origins": "*"}`,
 			`1:26 timing_allow_origins: is not a field; leave it out: Timing-Allow-Origin is no part of CORS`},

@@ -135,9 +135,13 @@ func (r *reader) bool(v gjson.Result, where path) bool {
 
 // choice reads one of several words.
 func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...string) string {
-	instead := "write " + strconv.Quote(words[0]) + " or " + strconv.Quote(words[1])
+	last := len(words) - 1
+	instead := `write "` + strings.Join(words[:last], `", "`) + `" or "` + words[last] + `"`
 	switch {
 	case v.Type == gjson.Null:
+		return ""
+	case v.Type == gjson.False && words[last] == "off":
+		r.wrongType(v, where, "a string", `write "off", in quotes, because YAML takes it for false without`)
 		return ""
 	case v.Type != gjson.String:
 		r.wrongType(v, where, "a string", instead)
@@ -155,7 +159,7 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 		}
 	}
 	r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(s))+" is not one of "+
-		strings.Join(words[:2], ", "), instead)
+		strings.Join(words, ", "), instead)
 	return ""
 }
 

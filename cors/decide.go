@@ -69,6 +69,9 @@ type Decision struct {
 // (https://fetch.spec.whatwg.org/#http-cors-protocol). It does not allocate, but where the answer has to
 // repeat requested headers that came in an unusual form.
 func (p *Policy) Decide(r *Request) Decision {
+	if p.off {
+		return Decision{policy: p, Preflight: r.Preflight(), Reason: PolicyOff}
+	}
 	if !r.HasOrigin {
 		return p.withoutOrigin()
 	}
@@ -262,11 +265,11 @@ func (d *Decision) Allowed() bool { return d.Reason == Allowed }
 func (d *Decision) Policy() *Policy { return d.policy }
 
 // Untouched reports whether the policy changes nothing, whatever it decides.
-func (d *Decision) Untouched() bool { return d.policy.shadow }
+func (d *Decision) Untouched() bool { return d.policy.shadow || d.policy.off }
 
 // Answered reports whether the request is answered here, and not forwarded.
 func (d *Decision) Answered() bool {
-	return d.Preflight && !d.policy.shadow && (d.Allowed() || !d.policy.forward)
+	return d.Preflight && !d.Untouched() && (d.Allowed() || !d.policy.forward)
 }
 
 // Status is the status of the answer to a preflight that is [Decision.Answered].
@@ -289,6 +292,8 @@ func (d *Decision) appendWhy(b []byte) []byte {
 		return join(b, "allowed")
 	case NoOrigin:
 		return join(b, "no Origin header, so no CORS request")
+	case PolicyOff:
+		return join(b, "the policy is off")
 	case OriginMalformed:
 		return join(b, origin.MalformedInWords(what))
 	case OriginNotAllowed:

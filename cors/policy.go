@@ -61,6 +61,8 @@ type Config struct {
 	Debug bool
 	// Shadow makes the policy decide without changing anything.
 	Shadow bool
+	// Off makes it leave alone what it is for, whatever else it says.
+	Off bool
 }
 
 // An OriginEntry is an entry of Config.AllowOrigins.
@@ -89,6 +91,7 @@ type Policy struct {
 	keep           bool
 	debug          bool
 	shadow         bool
+	off            bool
 	status         int16
 	maxAge         string // the header's value, "" for no header
 	closed         string // why no origin is allowed, if [Closed] has made the policy
@@ -109,6 +112,9 @@ func (p *Policy) Name() string { return p.name }
 // Shadow reports whether the policy decides, and changes nothing.
 func (p *Policy) Shadow() bool { return p.shadow }
 
+// Off reports whether the policy decides nothing.
+func (p *Policy) Off() bool { return p.off }
+
 // AllowsPrivateNetwork reports whether [Request.PrivateNetwork] matters to the policy.
 func (p *Policy) AllowsPrivateNetwork() bool { return p.privateNetwork }
 
@@ -116,6 +122,9 @@ func (p *Policy) AllowsPrivateNetwork() bool { return p.privateNetwork }
 // once, in the order of the fields (beyond [MaxProblems] only their number); the policy
 // is nil if any of it is more than a warning.
 func Compile(c Config) (*Policy, []Problem) {
+	if c.Off {
+		return Assemble(c, Lists{}), nil
+	}
 	r := &problem.List{}
 	lists := Lists{
 		origin.Compile(originEntries(c.AllowOrigins), c.AllowCredentials, origin.NewRegexBudget(), r),
@@ -166,8 +175,12 @@ func CheckMaxAge(seconds int, r problem.Reporter) bool {
 }
 
 // Assemble makes a policy of lists that are compiled already, in place of those of c,
-// and of all else that c says, which must be right. It returns nil if a list is nil.
+// and of all else that c says, which must be right. It returns nil if a list is nil, unless
+// the policy is off.
 func Assemble(c Config, lists Lists) *Policy {
+	if c.Off {
+		return &Policy{name: c.Name, off: true}
+	}
 	if lists.Origins == nil || lists.Methods == nil || lists.RequestHeaders == nil || lists.ExposedHeaders == nil {
 		return nil
 	}

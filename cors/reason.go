@@ -29,6 +29,8 @@ const (
 	// AuthorizationNotAllowed means that the request asks for Authorization, which "*" doesn't cover
 	// (https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name).
 	AuthorizationNotAllowed
+	// PolicyOff means that the policy is off, and decides nothing.
+	PolicyOff
 
 	reasons
 )
@@ -54,4 +56,5 @@ var reasonNames = [reasons]string{
 	HeadersTooLong:          "headers_too_long",
 	HeaderNotAllowed:        "header_not_allowed",
 	AuthorizationNotAllowed: "authorization_not_allowed",
+	PolicyOff:               "policy_off",
 }

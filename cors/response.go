@@ -173,7 +173,7 @@ func (d *Decision) Edits() Edits {
 
 func (d *Decision) edits() Edits {
 	p := d.policy
-	if p.shadow {
+	if d.Untouched() {
 		return Edits{}
 	}
 	e := Edits{

@@ -92,7 +92,7 @@ func serve(policies *match.Table[*cors.Policy], counters *counters) *match.Table
 	all := make([]served, 0, len(policies.All()))
 	return match.Map(policies, func(policy *cors.Policy) *served {
 		s := served{policy: policy}
-		if counters != nil {
+		if counters != nil && !policy.Off() {
 			as := countedAs{countedName(policy), policy.Shadow()}
 			if cap(all) > maxCounted {
 				as.policy = "*"

@@ -47,7 +47,7 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		request.Method, _ = host.RequestHeader(":method")
 	}
 	serving := s.lookup()
-	if serving == nil {
+	if serving == nil || serving.policy.Off() {
 		return types.ActionContinue
 	}
 	if serving.policy.Shadow() {

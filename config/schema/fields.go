@@ -89,7 +89,7 @@ var Policy = append(inDefs(
 // Inherited are the fields of a policy that it may inherit from the defaults.
 var Inherited = inDefs(
 	Field{
-		Name: "allow_origins", Types: []string{"array", "null"}, Required: "yes",
+		Name: "allow_origins", Types: []string{"array", "null"}, Required: "yes, unless `mode` is `off`",
 		Description: "the origins whose pages may read answers, at least one",
 		Examples:    []string{`["https://app.example"]`},
 		rules:       list("origin"),
@@ -156,9 +156,9 @@ var Inherited = inDefs(
 	},
 	Field{
 		Name: "mode", Types: []string{"string", "null"}, Default: `"enforce"`,
-		Description: "`shadow` decides and changes nothing",
+		Description: "`shadow` decides and changes nothing; `off` leaves what the policy is for untouched, and allows no other field than `name` and `match`",
 		Examples:    []string{`"shadow"`},
-		rules:       oneOf("enforce", "shadow"),
+		rules:       oneOf("enforce", "shadow", "off"),
 	},
 )
 

@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 // The rules that span several fields. Each is as near as it can be to what it is
 // about, because there an editor underlines.
 
@@ -9,10 +11,10 @@ var (
 		object{{"type", "object"}},
 		fieldsOf(Policy),
 		object{{"required", []string{"name"}}},
-		credentialsRule,
+		object{{"allOf", []object{credentialsRule, {{"if", isOff}, {"then", nothingElse}}}}},
 	)
 	// singlePolicy is what goes for a policy whose fields are at the top.
-	singlePolicy = join(has("allow_origins"), credentialsRule)
+	singlePolicy = object{{"if", isOff}, {"then", nothingElse}, {"else", join(has("allow_origins"), credentialsRule)}}
 	// policyList is what goes for the fields at the top beside each other.
 	policyList = all(
 		object{
@@ -26,7 +28,12 @@ var (
 		},
 		object{
 			{"if", inDefaults(valueOf("allow_origins", object{{"type", "array"}, {"minItems", 1}}))},
-			{"else", eachPolicy(has("allow_origins"))},
+			{"else", eachInForce(has("allow_origins"))},
+		},
+		// A mode that is inherited, with a policy's own fields.
+		object{
+			{"if", inDefaults(isOff)},
+			{"then", eachPolicy(object{{"if", has("mode")}, {"else", nothingElse}})},
 		},
 		// Credentials that are inherited, with a policy's own fields.
 		object{
@@ -37,6 +44,15 @@ var (
 		inheritedRule("allow_origins", "safe_origin"),
 		inheritedRule("expose_headers", "safe_exposed_header"),
 	)
+)
+
+var (
+	isOff = valueOf("mode", object{{"const", "off"}})
+	// nothingElse is what goes for a policy that is off.
+	nothingElse = object{
+		{"properties", nowhere(slices.DeleteFunc(names(Inherited), func(name string) bool { return name == "mode" })...)},
+		{"errorMessage", `has no effect where mode is "off"; leave it out`},
+	}
 )
 
 // credentialsRule is what goes for a policy with credentials of its own.
@@ -76,7 +92,7 @@ func inheritedRule(name, safe string) object {
 			object{
 				{"if", inDefaults(ref("with_credentials"))},
 				{"then",
-					eachPolicy(object{{"if", has(name, "allow_credentials")},
+					eachInForce(object{{"if", has(name, "allow_credentials")},
 						{"else", join(object{{"required", []string{name}}}, message)}})},
 			},
 		)},
@@ -139,4 +155,15 @@ func inDefaults(condition object) object {
 // eachPolicy is the rule that something goes for each policy of the list.
 func eachPolicy(rule object) object {
 	return object{{"properties", object{{"policies", object{{"items", rule}, {"doNotSuggest", true}}}}}}
+}
+
+// eachInForce is the rule that something goes for each policy of the list that isn't off,
+// by its own mode or an inherited one.
+func eachInForce(rule object) object {
+	own := object{{"if", isOff}, {"else", rule}}
+	return object{
+		{"if", inDefaults(isOff)},
+		{"then", eachPolicy(object{{"if", has("mode")}, {"then", own}})},
+		{"else", eachPolicy(own)},
+	}
 }

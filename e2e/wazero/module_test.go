@@ -245,6 +245,19 @@ var exactCalls = []struct {
 	},
 	allocations: 4,
 }, {
+	name:    "off",
+	config:  `{"name": "o", "mode": "off"}`,
+	request: actualB,
+	calls: []string{
+		"call proxy_on_context_create",
+		"call proxy_on_request_headers",
+		`get request origin -> "https://b.example"`,
+		"get request access-control-request-method -> missing",
+		"call proxy_on_response_headers",
+		"call proxy_on_delete",
+	},
+	allocations: 1,
+}, {
 	name:    "shadow, denied",
 	config:  `{"policies": [{"name": "s", "allow_origins": ["https://a.example"], "mode": "shadow"}]}`,
 	request: actualB,

@@ -218,6 +218,12 @@ var preflights = []table{
 
 // modes are policies that change nothing.
 var modes = []table{
+	{"off", `{"defaults": {"allow_origins": ["https://app.example"], "max_age": 60}, "policies": [{"name": "a", "mode": "off"}]}`, []Case{
+		row("no-origin", Request{}, forwarded()),
+		{Name: "allowed", Request: get(app), Upstream: upstreamCORS, Want: upstreamKept},
+		row("denied", get(evil), forwarded()), row("preflight", preflight(app, "GET", ""), forwarded()),
+		{Name: "preflight-denied", Request: preflight(evil, "PUT", ""), Upstream: upstreamCORS, Want: upstreamKept},
+	}},
 	{"shadow", `{"allow_origins": ["https://app.example"], "mode": "shadow"}`, []Case{
 		row("no-origin", Request{}, forwarded()),
 		{Name: "allowed", Request: get(app), Upstream: upstreamCORS, Want: upstreamKept},

@@ -85,8 +85,8 @@ type edit struct {
 func (ed *editor) next(e *Exchange) bool {
 	d := e.decision()
 	c := &ed.config
-	if c.Shadow {
-		c.Shadow = false
+	if c.Shadow || c.Off {
+		c.Shadow, c.Off = false, false
 		return ed.set("mode", `write "enforce"`)
 	}
 	switch d.Reason {

@@ -209,9 +209,12 @@ func (e *Explanation) hint(written *config.Policy) {
 	}
 	c := written.Config
 	e.grpcWeb(c)
-	if c.Shadow {
+	switch {
+	case c.Off:
+		add("the policy is off, and the filter does nothing: %s", upstreamCounts)
+	case c.Shadow:
 		add("the policy is in shadow mode, and changes nothing: %s", upstreamCounts)
-	} else if e.Preflight != nil && e.Preflight.Forwarded {
+	case e.Preflight != nil && e.Preflight.Forwarded:
 		add("the preflight is forwarded to the upstream, whose answer is taken to be a 200 without CORS headers")
 	}
 	if c.KeepUpstreamHeaders {

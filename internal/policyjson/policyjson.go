@@ -3,6 +3,7 @@
 package policyjson
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 
@@ -34,21 +35,25 @@ func Document(policies []Policy) string {
 // Object is the policy's fields that differ from their defaults, in the order of the
 // documentation.
 func (p Policy) Object() Object {
+	c := p.Config
+	if c.Off {
+		c = cors.Config{Name: c.Name, Off: true} // the only fields that it may have
+	}
 	return given(Object{
-		{"name", p.Name},
+		{"name", c.Name},
 		{"match", claims(p.Match)},
-		{"allow_origins", origins(p.AllowOrigins)},
-		{"allow_methods", p.AllowMethods},
-		{"allow_headers", p.AllowHeaders},
-		{"expose_headers", p.ExposeHeaders},
-		{"allow_credentials", p.AllowCredentials},
-		{"max_age", p.MaxAge},
-		{"allow_private_network", p.AllowPrivateNetwork},
-		{"unmatched_preflights", wordIf(p.ForwardUnmatchedPreflights, "forward")},
-		{"preflight_status", p.PreflightStatus},
-		{"upstream_cors_headers", wordIf(p.KeepUpstreamHeaders, "keep")},
-		{"debug", p.Debug},
-		{"mode", wordIf(p.Shadow, "shadow")},
+		{"allow_origins", origins(c.AllowOrigins)},
+		{"allow_methods", c.AllowMethods},
+		{"allow_headers", c.AllowHeaders},
+		{"expose_headers", c.ExposeHeaders},
+		{"allow_credentials", c.AllowCredentials},
+		{"max_age", c.MaxAge},
+		{"allow_private_network", c.AllowPrivateNetwork},
+		{"unmatched_preflights", wordIf(c.ForwardUnmatchedPreflights, "forward")},
+		{"preflight_status", c.PreflightStatus},
+		{"upstream_cors_headers", wordIf(c.KeepUpstreamHeaders, "keep")},
+		{"debug", c.Debug},
+		{"mode", cmp.Or(wordIf(c.Off, "off"), wordIf(c.Shadow, "shadow"))},
 	})
 }
 

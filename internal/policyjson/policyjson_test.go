@@ -26,6 +26,10 @@ var (
 			Routes: []string{"r"},
 		},
 	}
+	off = policyjson.Policy{
+		Config: cors.Config{Name: "off", AllowOrigins: []cors.OriginEntry{{Text: "*"}}, Shadow: true, Off: true},
+		Match:  match.Match{Hosts: []string{"b.test"}},
+	}
 	long = policyjson.Policy{Config: cors.Config{Name: "long", AllowOrigins: []cors.OriginEntry{
 		{Text: "https://" + strings.Repeat("a", 40)}, {Text: "https://" + strings.Repeat("b", 40)},
 	}}}
@@ -61,6 +65,16 @@ func TestDocument(t *testing.T) {
   "allow_origins": [
     "https://` + strings.Repeat("a", 40) + `",
     "https://` + strings.Repeat("b", 40) + `"
+  ]
+}
+`},
+		{"off", []policyjson.Policy{off}, `{
+  "policies": [
+    {
+      "name": "off",
+      "match": {"hosts": ["b.test"]},
+      "mode": "off"
+    }
   ]
 }
 `},
