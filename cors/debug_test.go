@@ -103,7 +103,7 @@ func checkDebug(t *testing.T, plain, debug *cors.Policy, r *cors.Request) bool {
 func TestDebugCases(t *testing.T) {
 	differ, asked := 0, map[string]bool{}
 	for _, c := range cases.All {
-		if asked[c.Config] {
+		if asked[c.Config] || strings.Contains(c.Config, `"off"`) { // which has no other fields
 			continue
 		}
 		asked[c.Config] = true

@@ -51,8 +51,8 @@ func (v Verdict) String() string {
 //     itself. The CORS headers and Vary count as headers that it does not have.
 //   - What a 304 lacks, since the browser has it in its cache; so a 304 without
 //     Access-Control-Allow-Origin is the same, and no other has exposed headers.
-//   - Requests that no browser makes: with a malformed Origin, method or list of headers, or
-//     for a forbidden method.
+//   - Requests that no browser makes: with a malformed Origin, method or list of headers, for
+//     a forbidden method, or with more than [MaxRequestHeaders]. So what is kept is small.
 //
 // Access-Control-Allow-Private-Network counts where the preflight asks for it. Where a page
 // forces a preflight, by listening to an upload, a browser takes a missing
@@ -61,7 +61,7 @@ func (v Verdict) String() string {
 type Shadow struct {
 	origin         string
 	method         string
-	headers        []string // that are requested
+	headers        string // the requested ones, as one list
 	exposed        string   // by the policy
 	why            string   // the policy doesn't allow more
 	ours           access
@@ -81,23 +81,27 @@ const (
 	withCredentials
 )
 
+// maxOrigin is far above any origin that a browser sends.
+const maxOrigin = 512
+
 // Shadow keeps the decision on a request to be compared, whatever the policy's mode is.
 func (d *Decision) Shadow(r *Request) Shadow {
+	switch d.Reason {
+	case NoOrigin, PolicyOff, OriginMalformed, MethodMalformed, MethodForbidden, HeadersMalformed, HeadersTooLong:
+		return Shadow{noBrowser: true}
+	}
+	if len(r.Origin) > maxOrigin {
+		return Shadow{noBrowser: true}
+	}
 	p := d.policy
 	s := Shadow{
 		origin: strings.Clone(r.Origin), preflight: d.Preflight, cookie: r.Cookie && !d.Preflight,
 		keep: p.keep && (!d.Preflight || d.forwarded()), exposed: p.lists.ExposedHeaders.Value,
 		ours: withCredentials,
 	}
-	switch d.Reason {
-	case NoOrigin, OriginMalformed, MethodMalformed, MethodForbidden, HeadersMalformed:
-		return Shadow{noBrowser: true}
-	}
 	if d.Preflight {
 		s.method, s.privateNetwork = strings.Clone(r.RequestMethod), r.PrivateNetwork
-		for name := range elements(strings.Clone(strings.Join(r.RequestHeaders, ","))) {
-			s.headers = append(s.headers, name)
-		}
+		s.headers = strings.Clone(strings.Join(r.RequestHeaders, ","))
 	}
 	switch {
 	case !d.Allowed():
@@ -131,8 +135,14 @@ type corsLine struct {
 	value  string
 }
 
+// maxLines is for how many lines the room is kept.
+const maxLines = 1000
+
 // Reset makes it an answer without headers again.
 func (a *Answer) Reset() {
+	if cap(a.cors)+cap(a.names) > maxLines {
+		*a = Answer{}
+	}
 	a.status, a.location, a.cors, a.names = 0, false, a.cors[:0], a.names[:0]
 }
 
@@ -267,8 +277,8 @@ func (s *Shadow) checkLists(a *Answer, credentials bool) lack {
 	if !ok {
 		return lack{after: "access-control-allow-methods is not a list of methods"}
 	}
-	wanted, anyHeader := make(map[string]struct{}, len(s.headers)), false
-	for _, name := range s.headers {
+	wanted, anyHeader := map[string]struct{}{}, false
+	for name := range elements(s.headers) {
 		wanted[headerKey(name)] = struct{}{}
 	}
 	ok = a.each(allowHeaders, func(name string) {
@@ -281,7 +291,7 @@ func (s *Shadow) checkLists(a *Answer, credentials bool) lack {
 	case !listed && (credentials || !star):
 		return lack{"method ", s.method, " is not in access-control-allow-methods"}
 	}
-	for _, name := range s.headers {
+	for name := range elements(s.headers) {
 		key := headerKey(name)
 		if _, missing := wanted[key]; missing && (credentials || !anyHeader || key == "authorization") {
 			if !names.Valid(name) {

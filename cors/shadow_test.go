@@ -96,6 +96,7 @@ var corsHeaders = []string{
 func browserMade(reason cors.Reason) bool {
 	return !slices.Contains([]cors.Reason{
 		cors.NoOrigin, cors.OriginMalformed, cors.MethodMalformed, cors.MethodForbidden, cors.HeadersMalformed,
+		cors.HeadersTooLong,
 	}, reason)
 }
 
@@ -104,7 +105,7 @@ func checkShadow(t *testing.T, policy *cors.Policy, r *cors.Request, upstream br
 	t.Helper()
 	d := policy.Decide(r)
 	want := cors.Same
-	if browserMade(d.Reason) {
+	if browserMade(d.Reason) && len(r.Origin) <= 512 {
 		want = compared(r, inForce(d, upstream), upstream)
 	}
 	shadow := d.Shadow(r)
@@ -369,7 +370,7 @@ func TestShadowIsLinear(t *testing.T) {
 	for _, r := range []cors.Request{
 		{Method: "GET", Origin: "https://a.test", HasOrigin: true},
 		{Method: "OPTIONS", Origin: "https://a.test", HasOrigin: true, RequestMethod: "GET",
-			RequestHeaders: []string{list("x")}},
+			RequestHeaders: []string{list("x")[:cors.MaxRequestHeaders]}},
 	} {
 		d := policy.Decide(&r)
 		shadow, answer := d.Shadow(&r), answerOf(a)

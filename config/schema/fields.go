@@ -156,7 +156,7 @@ var Inherited = inDefs(
 	},
 	Field{
 		Name: "mode", Types: []string{"string", "null"}, Default: `"enforce"`,
-		Description: "`shadow` decides and changes nothing; `off` leaves what the policy is for untouched, and allows no other field than `name` and `match`",
+		Description: "`shadow` decides, counts and compares with the answers, and changes nothing; `off` leaves what the policy is for untouched, and allows no other field than `name` and `match`",
 		Examples:    []string{`"shadow"`},
 		rules:       oneOf("enforce", "shadow", "off"),
 	},

@@ -179,6 +179,65 @@ func TestBoundStreams(t *testing.T) {
 	}
 }
 
+// TestBoundShadow: what a stream keeps to compare its answer is small, whatever the request
+// says, and nothing is kept of an answer.
+func TestBoundShadow(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"], "mode": "shadow"}`)
+	up := cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "https://a.example"}}}
+	for i := range 5_000 {
+		up.Headers = append(up.Headers, [2]string{fmt.Sprintf("x-%d", i), "1"},
+			[2]string{"Access-Control-Expose-Headers", fmt.Sprintf("x-%d", i)})
+	}
+	long := strings.Repeat("a", 60<<10)
+	requests := []cases.Request{
+		preflight("https://a.example", strings.Repeat("x,", 4000)),
+		preflight("https://a.example", strings.Repeat("x,", 30_000)),
+		preflight(long, "x-a"),
+		{Headers: [][2]string{{"Origin", "https://a.example"}, {"Cookie", long}}},
+	}
+	flat(t, vm, 4, 96<<20, func(int) {
+		var streams []*wasmhost.Stream
+		for i := range 2_000 {
+			s := root.Begin(requests[i%len(requests)])
+			if err := s.Request(); err != nil {
+				t.Fatal(err)
+			}
+			streams = append(streams, s)
+		}
+		for i, s := range streams {
+			if i%100 < len(requests) {
+				if err := s.Response(up); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.End(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestShadowFailureChangesNothing: of a bug in shadow mode the answer isn't the worse.
+func TestShadowFailureChangesNothing(t *testing.T) {
+	_, vm := newFaultyVM(t)
+	for mode, want := range map[string]string{"enforce": "", "shadow": "*"} {
+		root := newRoot(t, vm, policies(countedPolicy("p", "a.test", mode)))
+		for _, fault := range []string{"cookie", "cors.policy", "cors.reason"} {
+			if mode == "enforce" && fault == "cookie" {
+				continue // which is not asked for
+			}
+			before := vm.Metrics()["cors.panics"]
+			result := exchange(t, vm, root, cases.Request{Host: "a.test", Headers: [][2]string{
+				{"Origin", "https://evil.example"}, {"X-Fault", fault}}},
+				cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "*"}}})
+			if got := allowedOrigin(result); !result.Forwarded || got != want || vm.Metrics()["cors.panics"] == before {
+				t.Errorf("%s, a fault at %s: %q, %+v", mode, fault, got, result)
+			}
+		}
+	}
+}
+
 // TestBoundFetches: a source that never answers is asked once, and a plugin that goes
 // leaves nothing of its question.
 func TestBoundFetches(t *testing.T) {
