@@ -103,7 +103,8 @@ func checkDebug(t *testing.T, plain, debug *cors.Policy, r *cors.Request) bool {
 func TestDebugCases(t *testing.T) {
 	differ, asked := 0, map[string]bool{}
 	for _, c := range cases.All {
-		if asked[c.Config] || strings.Contains(c.Config, `"off"`) { // which has no other fields
+		// A policy that is off has no other fields.
+		if asked[c.Config] || strings.Contains(c.Config, `"off"`) || strings.Contains(c.Config, `"debug"`) {
 			continue
 		}
 		asked[c.Config] = true

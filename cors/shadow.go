@@ -62,8 +62,8 @@ type Shadow struct {
 	origin         string
 	method         string
 	headers        string // the requested ones, as one list
-	exposed        string   // by the policy
-	why            string   // the policy doesn't allow more
+	exposed        string // by the policy
+	why            string // the policy doesn't allow more
 	ours           access
 	preflight      bool
 	privateNetwork bool

@@ -200,6 +200,23 @@ var preflights = []table{
 			row("upper-case-patch", preflight(app, "PATCH", ""),
 				rejected("method PATCH is not in allow_methods (allowed: PUT, DELETE, patch)")),
 		}},
+	// The lists of a rejected preflight with debug have nothing that lets it pass.
+	{"debug", strings.Replace(site, "{", `{"debug": true,`, 1), []Case{
+		row("allowed", preflight(app, "PUT", "x-custom"), siteAnswer),
+		row("method", preflight(app, "PURGE", "x-custom"), Want{Status: 204,
+			Headers: []string{siteOrigin, siteMethods, siteHeaders, preflightVary},
+			Reason:  "method PURGE is not in allow_methods (allowed: PUT, DELETE, PATCH)"}),
+		row("method-case", preflight(app, "patch", ""), Want{Status: 204,
+			Headers: []string{siteOrigin, "access-control-allow-methods: PUT, DELETE", siteHeaders, preflightVary},
+			Reason: "method patch is not in allow_methods (methods compare by case; " +
+				"allowed: PUT, DELETE, PATCH)"}),
+		row("header", preflight(app, "GET", "x-custom,x-other"), Want{Status: 204,
+			Headers: []string{siteOrigin, siteMethods, siteHeaders, preflightVary},
+			Reason:  "header x-other is not in allow_headers (allowed: Content-Type, X-Custom)"}),
+		row("origin", preflight(evil, "PURGE", ""), rejected("origin https://evil.test is not in allow_origins")),
+		row("malformed-method", preflight(app, "A B", ""), malformedMethod),
+		row("actual", get(app), siteReadable),
+	}},
 	{"forward",
 		`{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"], "unmatched_preflights": "FORWARD"}`,
 		[]Case{
