@@ -9,6 +9,8 @@
 // A preflight is answered, with [Decision.Status] and [Decision.AppendHeaders], unless
 // [Decision.Answered] says that it is forwarded. Whatever is forwarded comes back with
 // an answer, to which [Decision.Edit] is applied, or [Edits] that were kept until then.
+// A decision that is not carried out is kept by [Decision.Shadow], to be compared with the
+// answer that the page gets.
 // [Decision.Reason] says to code why a request got its answer, and [Decision.Why]
 // to people.
 //
