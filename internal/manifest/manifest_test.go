@@ -86,7 +86,7 @@ func TestFind(t *testing.T) {
 		{"WasmPlugin with a type", "a.yaml",
 			"kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {'@type': x/google.protobuf.StringValue, allow_origins: ['*']}, phase: AUTHN}\n", []string{
 				`"WasmPlugin x" {"@type": "x/google.protobuf.StringValue", "allow_origins": ["*"]}`,
-				`a.yaml:3:23: "@type": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, mode`,
+				`a.yaml:3:23: "@type": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, debug, mode`,
 			}},
 		{"a word with cors in it", "a.yaml",
 			"kind: WasmPlugin\nmetadata: {name: corsair}\nspec: {pluginConfig: {}}\n---\nkind: WasmPlugin\nmetadata: {name: my_CORS-2}\nspec: {pluginConfig: {allow_origins: ['*']}, phase: AUTHN}\n", []string{
