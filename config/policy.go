@@ -84,7 +84,8 @@ func (r *reader) compile(p *policy) *cors.Policy {
 func (r *reader) off(p *policy, errors int) *cors.Policy {
 	for f := nameAndMatch; f < numFields; f++ {
 		if v := p.fields[f]; v.Exists() && !p.inherits(f) && f != fieldMode {
-			r.fail(problem.MisplacedField, v.Index, p.field(f), `has no effect where mode is "off"`, "leave it out")
+			r.fail(problem.MisplacedField, v.Index, p.path().field(policyFields[f]),
+				`has no effect where mode is "off"`, "leave it out")
 		}
 	}
 	if r.Errors > errors {

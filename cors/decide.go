@@ -70,7 +70,7 @@ type Decision struct {
 // repeat requested headers that came in an unusual form.
 func (p *Policy) Decide(r *Request) Decision {
 	if p.off {
-		return Decision{policy: p, Preflight: r.Preflight(), Reason: PolicyOff}
+		return Decision{policy: p, Reason: PolicyOff}
 	}
 	if !r.HasOrigin {
 		return p.withoutOrigin()
@@ -269,7 +269,7 @@ func (d *Decision) Untouched() bool { return d.policy.shadow || d.policy.off }
 
 // Answered reports whether the request is answered here, and not forwarded.
 func (d *Decision) Answered() bool {
-	return d.Preflight && !d.Untouched() && (d.Allowed() || !d.policy.forward)
+	return d.Preflight && !d.policy.shadow && (d.Allowed() || !d.policy.forward)
 }
 
 // Status is the status of the answer to a preflight that is [Decision.Answered].
