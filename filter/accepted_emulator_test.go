@@ -9,26 +9,67 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-func TestHasNote(t *testing.T) {
-	a, b := note("a"), note("b")
+func TestFindNote(t *testing.T) {
+	const rest = "12345678"
+	a, b := hashOf("a"), hashOf("b")
 	for _, test := range []struct {
-		notes, note string
-		want        bool
+		notes, hash string
+		want        int
 	}{
-		{"", a, false},
-		{a, a, true},
-		{a, b, false},
-		{b + a, a, true},
-		{b + a, b, true},
-		{b[:4] + a + b[4:], a, false}, // half of one and half of another
-		{b + a[:7], a, false},
+		{"", a, -1},
+		{a + rest, a, 0},
+		{a + rest, b, -1},
+		{b + rest + a + rest, a, noteSize},
+		{b + rest + a + rest, b, 0},
+		{b + a, a, -1}, // where the rest of another note is
+		{b + rest + a + rest[1:], a, -1},
 	} {
-		if got := hasNote(test.notes, test.note); got != test.want {
-			t.Errorf("%q in %q: %t", test.note, test.notes, got)
+		if got := findNote(test.notes, test.hash); got != test.want {
+			t.Errorf("%q in %q: %d, want %d", test.hash, test.notes, got, test.want)
 		}
 	}
-	if note("") == note("\x00") || note("ab") == note("ba") || len(note("ab")) != noteSize {
+	if hashOf("") == hashOf("\x00") || hashOf("ab") == hashOf("ba") || len(hashOf("ab")) != hashSize {
 		t.Error("the hash is none")
+	}
+}
+
+// TestNoteTaken: of the VMs that take a configuration, one logs it each time that all do.
+func TestNoteTaken(t *testing.T) {
+	start(t, `{"allow_origins": ["*"]}`, nil) // for the host's functions
+	take := func(vm *VM, configuration string, now uint32) bool {
+		p := vm.Unconfigured()
+		p.hash = hashOf(configuration)
+		return p.noteTaken(now)
+	}
+	newVM := func() *VM { return &VM{Host: &sdkHost{}, Version: "v", Revision: t.Name()} }
+	workers := []*VM{newVM(), newVM(), newVM()}
+	for i, update := range []struct {
+		configuration string
+		now           uint32
+		fresh         bool // all VMs are new ones
+		want          int
+	}{
+		{"a", 1000, false, 1},
+		{"b", 1001, false, 1},
+		{"a", 1002, false, 1},
+		{"a", 1003, false, 1},
+		{"a", 5000, false, 1},
+		{"b", 5000, false, 1},
+		{"b", 5030, true, 0}, // as new VMs can't know
+		{"b", 5200, true, 1},
+	} {
+		if update.fresh {
+			workers = []*VM{newVM(), newVM(), newVM()}
+		}
+		logs := 0
+		for _, vm := range append([]*VM{newVM()}, workers...) { // the first is thrown away
+			if take(vm, update.configuration, update.now) {
+				logs++
+			}
+		}
+		if logs != update.want {
+			t.Errorf("update %d is logged %d times, want %d", i, logs, update.want)
+		}
 	}
 }
 
@@ -57,13 +98,13 @@ func TestNoted(t *testing.T) {
 			emulator.StartVM()
 			key := vm.Unconfigured().notesKey()
 			if test.noted {
-				must(proxywasm.SetSharedData(key, []byte(note("another")+note(test.config)), 0))
+				must(proxywasm.SetSharedData(key, []byte(hashOf("another")+"12345678"+hashOf(test.config)+"12345678"), 0))
 			}
 			if got := emulator.StartPlugin(); got != test.want {
 				t.Errorf("status %t, want %t", got, test.want)
 			}
 			notes, _, _ := host.Shared(key)
-			if got, want := strings.Contains(notes, note(test.config)),
+			if got, want := strings.Contains(notes, hashOf(test.config)),
 				test.noted || test.want == types.OnPluginStartStatusOK; got != want {
 				t.Errorf("noted %t, want %t", got, want)
 			}

@@ -89,18 +89,19 @@ type served struct {
 // serve makes a table of what serves of one of policies. Their decisions are counted,
 // unless counters is nil.
 func serve(policies *match.Table[*cors.Policy], counters *counters) *match.Table[*served] {
-	all := make([]served, 0, len(policies.All()))
+	all, n := make([]served, len(policies.All())), 0
 	return match.Map(policies, func(policy *cors.Policy) *served {
-		s := served{policy: policy}
+		s := &all[n]
+		s.policy = policy
+		n++
 		if counters != nil && !policy.Off() {
 			as := countedAs{countedName(policy), policy.Shadow()}
-			if cap(all) > maxCounted {
+			if len(all) > maxCounted {
 				as.policy = "*"
 			}
 			s.counters = counters.ofPolicy(as)
 		}
-		all = append(all, s)
-		return &all[len(all)-1]
+		return s
 	})
 }
 

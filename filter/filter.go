@@ -95,6 +95,7 @@ type VM struct {
 
 	unconfigured *match.Table[*cors.Policy]
 	counters     *counters
+	loads        map[string]uint32 // how often the VM has taken a configuration
 	started      bool
 }
 
@@ -110,22 +111,17 @@ func (vm *VM) NewPluginContext(uint32) types.PluginContext {
 // Unconfigured returns a plugin that allows no origin until it is configured.
 func (vm *VM) Unconfigured() *Plugin {
 	if vm.unconfigured == nil {
+		vm.counters, vm.loads = newCounters(vm.Host), map[string]uint32{}
 		vm.unconfigured = closed("the filter is not configured, so that no origin is allowed")
 	}
-	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision, counters: vm.ownCounters()}
+	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision, counters: vm.counters,
+		loads: vm.loads}
 	p.use(vm.unconfigured, nil)
 	return p
 }
 
-// CountPanic counts a panic.
-func (vm *VM) CountPanic() { vm.ownCounters().count(CountPanics) }
-
-func (vm *VM) ownCounters() *counters {
-	if vm.counters == nil {
-		vm.counters = newCounters(vm.Host)
-	}
-	return vm.counters
-}
+// CountPanic counts a panic, of a VM that has had a plugin.
+func (vm *VM) CountPanic() { vm.counters.count(CountPanics) }
 
 // A Plugin is the root context of one plugin configuration, and owns its policies.
 type Plugin struct {
@@ -143,7 +139,8 @@ type Plugin struct {
 	// See Accepted.
 	accepted      bool
 	configuration string
-	note          string
+	hash          string
+	loads         map[string]uint32 // the VM's
 
 	replySize int     // of all replies, in bytes
 	source    *source // nil if the configuration has no policy source
@@ -169,7 +166,7 @@ func (p *Plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	}
 	ok := p.Configure()
 	if ok && !p.accepted {
-		p.noteAccepted()
+		p.noteTaken(seconds())
 	}
 	// What only now turns out to be accepted is not refused either.
 	return types.OnPluginStartStatus(ok || p.accepted)
@@ -184,27 +181,32 @@ func (p *Plugin) Configure() bool {
 	// it goes on where an update makes new VMs.
 	p.counters.define(CountPanics)
 	c, problems := config.Parse(text)
-	for _, problem := range problems {
-		p.logProblem("", problem)
-	}
 	if c == nil {
+		p.logProblems(problems)
 		p.host.Log(Critical, "the configuration is refused: "+refusal(problems))
 		return false
 	}
-	if c.PolicySource == nil {
-		p.use(c.Policies, p.counters)
-		p.host.Log(Info, p.serving("now"))
-		return true
+	until := ""
+	if c.PolicySource != nil {
+		until = ", until the policy source answers"
+		p.source = &source{plugin: p, from: c.PolicySource}
+		p.source.start()
+		if len(c.Policies.All()) == 0 {
+			c.Policies = closed("no policies have arrived from the policy source, so that no origin is allowed")
+		}
 	}
-	if len(c.Policies.All()) > 0 {
-		p.use(c.Policies, p.counters)
-	} else {
-		p.use(closed("no policies have arrived from the policy source, so that no origin is allowed"), p.counters)
+	p.use(c.Policies, p.counters)
+	if !p.accepted || p.noteTaken(seconds()) {
+		p.logProblems(problems)
+		p.host.Log(Info, p.serving("now")+until)
 	}
-	p.host.Log(Info, p.serving("now")+", until the policy source answers")
-	p.source = &source{plugin: p, from: c.PolicySource}
-	p.source.start()
 	return true
+}
+
+func (p *Plugin) logProblems(problems []config.Problem) {
+	for _, problem := range problems {
+		p.logProblem("", problem)
+	}
 }
 
 // OnTick implements types.PluginContext.
