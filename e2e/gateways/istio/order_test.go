@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -109,20 +110,25 @@ func TestWatch(t *testing.T) {
 		return len(lines) == len(kinds)-1 // One kind has no Origin.
 	})
 	for _, part := range []string{
-		`"cors_policy":`, `"cors_reason":`, `"origin":"` + page + `"`, `"method":"OPTIONS"`, `"host":"api.example.com"`,
+		`"cors_policy":"default","cors_reason":"method PATCH is not in allow_methods (allowed: PUT, DELETE)"`,
+		`"cors_policy":"default","cors_reason":"origin https://evil.example is not in allow_origins"`, `"origin":"` + page + `"`, `"method":"OPTIONS"`, `"host":"api.example.com"`,
 		`"details":"cors:_method_PATCH_is_not_in_allow_methods_(allowed:_PUT,_DELETE)"`, `"details":"via_upstream"`,
 	} {
 		if !strings.Contains(s.AccessLog(), part) {
 			t.Errorf("%s is not in the access log:\n%s", part, s.AccessLog())
 		}
 	}
-	dump, err := s.Get(t.Context(), "/config_dump")
+	metrics, err := s.Get(t.Context(), "/stats/prometheus")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tag := range []string{"cors_policy", "cors_outcome", "cors_result"} {
-		if !strings.Contains(string(dump), `"regex": "(`+tag+`=\\.=(.*?);\\.;)"`) {
-			t.Errorf("Envoy's bootstrap has no tag %s", tag)
+	for outcome, count := range map[string]int{
+		"allowed": 3, "denied_origin": 1, "preflight_allowed": 2, "preflight_denied_origin": 1,
+		"preflight_denied_method": 1, "preflight_denied_header": 0,
+	} {
+		line := fmt.Sprintf("\ncors_requests_total{cors_policy=\"default\",cors_outcome=%q} %d\n", outcome, count)
+		if !strings.Contains(string(metrics), line) {
+			t.Errorf("%s is not in the metrics:\n%s", line, metrics)
 		}
 	}
 }
