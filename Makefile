@@ -21,11 +21,13 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 # A binary of your own stands in for the one that is installed.
 ENVOY    ?= build/tools/envoy/bin/envoy
 CHROMIUM ?= chromium
+PROMETHEUS ?= build/tools/prometheus/usr/bin/prometheus
 # Tests run in folders of their own, and need the whole path.
 whole = $(abspath $(or $(shell command -v $(1) 2>/dev/null),$(2)))
 override ENVOY    := $(call whole,$(ENVOY),$(ENVOY))
 override CHROMIUM := $(call whole,$(CHROMIUM),$(if $(filter chromium,$(CHROMIUM)),/usr/bin/chromium,$(CHROMIUM)))
-export ENVOY CHROMIUM
+override PROMETHEUS := $(call whole,$(PROMETHEUS),$(PROMETHEUS))
+export ENVOY CHROMIUM PROMETHEUS
 
 # Where a Go tool is installed.
 tool = build/tools/$(notdir $(subst @,-,$(1)))
@@ -47,7 +49,7 @@ help: ## Show this help
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
-	@echo 'ENVOY=/path/to/envoy and CHROMIUM=/path/to/chromium use a binary of your own.'
+	@echo 'ENVOY=/path/to/envoy, CHROMIUM=… and PROMETHEUS=… use a binary of your own.'
 
 .PHONY: build
 build: ## Build build/cors.wasm and build/corsctl
@@ -187,6 +189,10 @@ chromium:
 .PHONY: curl
 curl:
 	@tools/install curl
+
+.PHONY: prometheus
+prometheus:
+	@tools/install prometheus
 
 .PHONY: shellcheck
 shellcheck:
