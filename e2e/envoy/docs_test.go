@@ -34,6 +34,7 @@ func TestDocs(t *testing.T) {
 	for _, document := range []struct{ name, begin, end, files string }{
 		{"README.md", "\n## Your first policy", "\n## ", "the current folder"},
 		{"docs/envoy.md", "\n## Install", "\n## What it costs", "/etc/envoy"},
+		{"docs/operating.md", "\n## In front of services", "\n## Alerts", "/etc/envoy"},
 		{"docs/migrating.md", "\nThis is the Envoy", "\nnginx can't run the filter", "/etc/envoy"},
 	} {
 		t.Run(document.name, func(t *testing.T) {
@@ -52,11 +53,11 @@ func TestDocs(t *testing.T) {
 // typed types commands. The files that they install into a folder go elsewhere.
 func typed(t *testing.T, root, folder string, steps []step) {
 	t.Helper()
-	ports := closedPorts(t, 2)
+	ports := closedPorts(t, 3)
 	dir, bin := t.TempDir(), wrapped(t, root)
 	elsewhere := dir + "/etc/envoy"
 	local := []string{folder, elsewhere, "port_value: 10001", "port_value: " + ports[0],
-		"port_value: 9901", "port_value: " + ports[1], "port_value: 10003", "port_value: 1"}
+		"port_value: 9901", "port_value: " + ports[1], "10003", ports[2]}
 	here := strings.NewReplacer(append(local, "localhost:10001", "localhost:"+ports[0],
 		"localhost:9901", "localhost:"+ports[1], "sudo ", "", "/usr/local/bin", bin,
 		download, "file://"+release(t, root, strings.NewReplacer(local...)))...)
@@ -139,8 +140,8 @@ func release(t *testing.T, root string, changes *strings.Replacer) (dir string) 
 	return dir
 }
 
-// wrapped returns a folder with a command envoy. It ends with the shell that starts it, and
-// needs no shared memory, which an Envoy beside it may have.
+// wrapped returns a folder with the commands envoy and python3. They end with the shell that
+// starts them, and Envoy needs no shared memory, which an Envoy beside it may have.
 func wrapped(t *testing.T, root string) (dir string) {
 	t.Helper()
 	binary, err := envoy.Find(root)
@@ -148,8 +149,13 @@ func wrapped(t *testing.T, root string) (dir string) {
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	write(t, filepath.Join(dir, "envoy"),
-		"#!/bin/sh\nexec setpriv --pdeathsig KILL "+binary+" --disable-hot-restart \"$@\"\n")
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, command := range map[string]string{"envoy": binary + " --disable-hot-restart", "python3": python} {
+		write(t, filepath.Join(dir, name), "#!/bin/sh\nexec setpriv --pdeathsig KILL "+command+" \"$@\"\n")
+	}
 	return dir
 }
 
