@@ -93,9 +93,9 @@ run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy chromium curl ## Run every test: engine, emulator, wazero, Envoy, Chromium
+test: build envoy chromium curl prometheus ## Run every test: engine, emulator, wazero, Envoy, Chromium
 	go test -timeout 15m ./...
-	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./wazero
+	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 	go -C bench test -count 1 ./...
 	go -C tools/image test -count 1 ./...
@@ -109,11 +109,11 @@ test-gateways: build envoy ## Test with the gateways' own code, which takes minu
 # The suites that start Envoys, on one that is installed beside that of the other targets.
 .PHONY: test-envoy
 test-envoy: override ENVOY := $(CURDIR)/build/tools/envoy-$(VERSION)/bin/envoy
-test-envoy: build ## Run the tests that start Envoys on another version: make test-envoy VERSION=1.36.4
+test-envoy: build prometheus ## Run the tests that start Envoys on another version: make test-envoy VERSION=1.36.4
 	@[ -n '$(VERSION)' ] || { echo 'make test-envoy: say on which, as in make test-envoy VERSION=1.36.4' >&2; exit 1; }
 	@tools/install envoy $(VERSION)
 	go test -count 1 ./internal/envoy ./internal/envoytest ./demo
-	go -C e2e test -count 1 -timeout 15m ./envoy
+	go -C e2e test -count 1 -timeout 15m ./envoy ./operate
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 
 .PHONY: soak
