@@ -23,9 +23,12 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/api/meta"
+	names "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/client-go/kubernetes/scheme"
 	kjson "sigs.k8s.io/json"
@@ -155,14 +158,14 @@ func compile(props *v1.JSONSchemaProps) (*compiled, error) {
 // check checks an object, given as JSON, as the API servers of all releases that know its
 // kind would, with fieldValidation=Strict.
 func (d definitions) check(object string) []error {
-	var meta metav1.TypeMeta
-	if err := json.Unmarshal([]byte(object), &meta); err != nil {
+	var of metav1.TypeMeta
+	if err := json.Unmarshal([]byte(object), &of); err != nil {
 		return []error{err}
 	}
-	if strings.HasSuffix(meta.Kind, "List") {
-		return []error{fmt.Errorf("%s: write its objects on their own, to have them checked", meta.Kind)}
+	if strings.HasSuffix(of.Kind, "List") {
+		return []error{fmt.Errorf("%s: write its objects on their own, to have them checked", of.Kind)}
 	}
-	kinds := d[meta.APIVersion+" "+meta.Kind]
+	kinds := d[of.APIVersion+" "+of.Kind]
 	if len(kinds) == 0 {
 		return builtIn(object)
 	}
@@ -173,7 +176,7 @@ func (d definitions) check(object string) []error {
 			return []error{err}
 		}
 		for _, err := range schema.check(object) {
-			list = append(list, fmt.Errorf("%s of %s: %w", meta.Kind, k.release, err))
+			list = append(list, fmt.Errorf("%s of %s: %w", of.Kind, k.release, err))
 		}
 	}
 	return list
@@ -186,10 +189,12 @@ func (c *compiled) check(object string) (list []error) {
 	if list = append(list, strict...); err != nil {
 		return append(list, err)
 	}
-	_, _, unknown, err := objectmeta.GetObjectMetaWithOptions(content,
+	metadata, _, unknown, err := objectmeta.GetObjectMetaWithOptions(content,
 		objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
 		list = append(list, err)
+	} else {
+		list = append(list, checkMetadata(metadata)...)
 	}
 	unknown = append(unknown, pruning.PruneWithOptions(content, c.structural, true,
 		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})...)
@@ -218,12 +223,27 @@ var strictly = serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict
 
 // builtIn checks an object of a kind of Kubernetes' own.
 func builtIn(object string) []error {
-	_, _, err := strictly.Decode([]byte(object), nil, nil)
+	decoded, _, err := strictly.Decode([]byte(object), nil, nil)
 	switch {
 	case runtime.IsNotRegisteredError(err):
 		return []error{fmt.Errorf("no release has this kind: %w", err)}
 	case err != nil:
 		return []error{err}
 	}
-	return nil
+	metadata, err := meta.Accessor(decoded)
+	if err != nil {
+		return []error{err}
+	}
+	return checkMetadata(metadata)
+}
+
+// checkMetadata checks an object's name, labels and annotations. Its namespace may be that
+// of kubectl.
+func checkMetadata(metadata metav1.Object) (list []error) {
+	wrong := names.ValidateObjectMetaAccessor(metadata, metadata.GetNamespace() != "", names.NameIsDNSSubdomain,
+		field.NewPath("metadata"))
+	for _, err := range wrong {
+		list = append(list, err)
+	}
+	return list
 }

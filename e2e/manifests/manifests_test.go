@@ -67,6 +67,9 @@ func check(kinds definitions, root string, of text, read func(string) (string, e
 			return check(kinds, root, of, read)
 		case d.Has("tests"):
 			return checkTests(of, read)
+		}
+		list = append(list, checkStrings(root, object)...)
+		switch {
 		case manifest.IsConfiguration(d):
 		case d.Has("api_version"):
 			list = append(append(list, kinds.check(object)...), checkPatches(object)...)
