@@ -176,9 +176,13 @@ var kinds = []struct {
 	{"no upstream", "GET", "/down", asPage, 503, allowed, false, true},
 }
 
-// check sends a request of each kind.
+// check sends a request of each kind. If the filter's VM dies, Envoy has to start another.
 func (s *served) check(t *testing.T, routed bool) {
 	t.Helper()
+	dump, err := s.Get(t.Context(), "/config_dump?resource=ecds_filters")
+	if err != nil || strings.Count(string(dump), `"failure_policy": "FAIL_RELOAD"`) != 1 {
+		t.Errorf("no failure_policy: FAIL_RELOAD, %v, in %s", err, dump)
+	}
 	for _, kind := range kinds {
 		if kind.routed && !routed {
 			continue

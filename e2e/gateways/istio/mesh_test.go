@@ -133,11 +133,17 @@ func (m *mesh) apply(t *testing.T, manifest string) {
 // deployed returns a file of deploy/istio.
 func deployed(t *testing.T, name string) string {
 	t.Helper()
+	return repository(t, "deploy/istio/"+name)
+}
+
+// repository returns a file, by its path from the root.
+func repository(t *testing.T, name string) string {
+	t.Helper()
 	root, err := envoytest.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(root, "deploy/istio", name))
+	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,67 +21,96 @@ import (
 // exposes is the prefix of the header by which a policy of a version exposes itself.
 const exposes = "x-version-"
 
-// versioned returns a manifest of which answers tell the version.
+// versioned returns a manifest of which answers tell the version: those of preflights by
+// the seconds that they may be kept.
 func versioned(t *testing.T, manifest string, version int) string {
 	t.Helper()
-	const field = "    allow_methods: [PUT, DELETE]\n"
-	return replaced(t, manifest, field, fmt.Sprintf("    expose_headers: [%s%d]\n%s", exposes, version, field))
+	return replaced(t, manifest, "    max_age: 10m\n",
+		fmt.Sprintf("    max_age: %d\n    expose_headers: [%s%d]\n", version, exposes, version))
 }
 
-// A load sends requests over kept-alive connections, and judges each answer.
+// A load sends requests, and judges each answer.
 type load struct {
 	stop    chan struct{}
 	running sync.WaitGroup
 	began   time.Time
 
 	mu       sync.Mutex
-	versions []int // of each connection's last answer
+	versions []int // of each client's last answer
 	requests int
 	failures []string
 }
 
-// startLoad begins to send requests over connections of their own.
-func startLoad(t *testing.T, addr string, connections int) *load {
+// startLoad begins to send requests from clients: a part send preflights, and the first of all
+// sends each request over a connection of its own.
+func startLoad(t *testing.T, addr string, clients int) *load {
 	t.Helper()
-	l := &load{stop: make(chan struct{}), began: time.Now(), versions: make([]int, connections)}
-	for i := range connections {
-		conn, err := envoytest.Dial(addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+	l := &load{stop: make(chan struct{}), began: time.Now(), versions: make([]int, clients)}
+	for client := range clients {
 		l.running.Go(func() {
-			defer conn.Close()
-			l.run(conn, i)
+			if err := l.run(addr, client); err != nil {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.failures = append(l.failures, err.Error())
+			}
 		})
 	}
 	return l
 }
 
-// run sends requests over one connection. One worker serves it, so that no version comes
-// after a later one.
-func (l *load) run(conn *envoytest.Conn, i int) {
+// run sends a client's requests, until one fails.
+func (l *load) run(addr string, client int) error {
+	send, read := request("GET", "/api", asPage...), versionOf
+	if client%3 == 2 {
+		send, read = request("OPTIONS", "/api", preflight(page, "PUT")...), versionOfPreflight
+	}
 	for {
+		conn, err := envoytest.Dial(addr)
+		if err != nil {
+			return err
+		}
+		err = l.send(conn, send, read, client)
+		conn.Close()
+		if err != nil || client != 0 {
+			return err
+		}
 		select {
 		case <-l.stop:
-			return
-		case <-time.After(3 * time.Millisecond):
+			return nil
+		default:
 		}
-		response, err := conn.Do(request("GET", "/api", asPage...))
+	}
+}
+
+// send sends requests over one connection: of the first client's one, of the others' as long
+// as the load goes on. One worker serves it, so that no version comes after a later one.
+func (l *load) send(
+	conn *envoytest.Conn, send cases.Request, read func(*envoytest.Response) (int, error), client int,
+) error {
+	for last := 0; ; {
+		response, err := conn.Do(send)
+		if err != nil {
+			return err
+		}
+		version, err := read(response)
+		if err == nil && version < last {
+			err = fmt.Errorf("version %d after %d", version, last)
+		}
+		if err != nil {
+			return err
+		}
+		last = version
 		l.mu.Lock()
 		l.requests++
-		if err == nil {
-			var version int
-			if version, err = versionOf(response); err == nil && version < l.versions[i] {
-				err = fmt.Errorf("version %d after %d", version, l.versions[i])
-			}
-			l.versions[i] = version
-		}
-		if err != nil {
-			l.failures = append(l.failures, err.Error())
-		}
+		l.versions[client] = version
 		l.mu.Unlock()
-		if err != nil {
-			return
+		select {
+		case <-l.stop:
+			return nil
+		case <-time.After(3 * time.Millisecond):
+		}
+		if client == 0 {
+			return nil
 		}
 	}
 }
@@ -95,10 +124,19 @@ func versionOf(response *envoytest.Response) (int, error) {
 	return strconv.Atoi(strings.TrimPrefix(exposed[0], exposes))
 }
 
-// await waits until every connection has answers of a version.
+// versionOfPreflight reads the version of the policy off an answer that allows a preflight.
+func versionOfPreflight(response *envoytest.Response) (int, error) {
+	origin, age := response.Values("access-control-allow-origin"), response.Values("access-control-max-age")
+	if response.Status != http.StatusNoContent || !slices.Equal(origin, []string{page}) || len(age) != 1 {
+		return 0, fmt.Errorf("status %d, headers %q", response.Status, response.Headers)
+	}
+	return strconv.Atoi(age[0])
+}
+
+// await waits until every client has answers of a version.
 func (l *load) await(t *testing.T, version int) {
 	t.Helper()
-	envoytest.Eventually(t, patience, fmt.Sprintf("version %d on each connection", version), func() bool {
+	envoytest.Eventually(t, patience, fmt.Sprintf("version %d for each client", version), func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.failures) > 0 || !slices.ContainsFunc(l.versions, func(v int) bool { return v != version })
@@ -126,7 +164,7 @@ func TestUpdates(t *testing.T) {
 	version := 1
 	l.await(t, version)
 	vms := s.Stats(t)[createdVMs]
-	const edits, every = 12, 4 // and every fourth time a bad one first
+	const edits, every = 24, 4 // and every fourth time a bad one first
 	for edit := range edits {
 		if edit%every == 0 {
 			before := len(s.refused())
@@ -138,7 +176,7 @@ func TestUpdates(t *testing.T) {
 		version++
 		s.apply(t, versioned(t, deployed(t, "gateway.yaml"), version))
 		l.await(t, version)
-		time.Sleep(100 * time.Millisecond) // and it goes on to serve
+		time.Sleep(200 * time.Millisecond) // and it goes on to serve
 	}
 	l.end(t)
 	const refusal = "Unable to create Wasm plugin istio-ingress.cors"
@@ -156,39 +194,68 @@ func TestUpdates(t *testing.T) {
 // createdVMs is Envoy's counter of the VMs that it has made.
 const createdVMs = "wasm.envoy.wasm.runtime.v8.created"
 
-// TestCounters: the filter's counters go on when the WasmPlugin is edited, also where each edit
-// makes new VMs: with a file of the proxy's image Istio writes the version of the WasmPlugin
-// into their environment.
+// TestCounters: the filter's counters go on when the WasmPlugin is edited, also where each
+// edit makes new VMs. It does for a file, since Istio then leaves the WasmPlugin's version in
+// the VM's environment, which from 1.39 on Envoy tells VMs by.
 func TestCounters(t *testing.T) {
-	file, err := envoytest.Module()
+	module, err := envoytest.Module()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const image = "oci://ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v0.0.0"
-	for _, url := range []string{image, "file://" + file} {
-		scheme, _, _ := strings.Cut(url, ":")
+	for _, test := range []struct {
+		url string
+		new bool // whether an edit makes another VM than the one that tries it
+	}{
+		{"oci://ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v0.0.0", false},
+		{"file://" + module, true},
+	} {
+		scheme, _, _ := strings.Cut(test.url, ":")
 		t.Run(scheme, func(t *testing.T) {
-			manifest := replaced(t, deployed(t, "gateway.yaml"), image, url)
-			s := serve(t, versioned(t, manifest, 0))
-			for version := range 4 {
-				s.apply(t, versioned(t, manifest, version))
-				exposed := fmt.Sprintf("access-control-expose-headers: %s%d", exposes, version)
-				before, asked := s.Stats(t)[allowedTotal], uint64(0)
-				envoytest.Eventually(t, patience, "the edit is in effect", func() bool {
-					_, lines, _ := s.ask(t, "GET", "/api", asPage...)
-					asked++
-					return slices.Contains(lines, exposed)
-				})
-				if got := s.Stats(t)[allowedTotal] - before; got != asked {
-					t.Errorf("the counter grew by %d in %d requests", got, asked)
-				}
+			// The source is away, so that a counter grows without requests.
+			manifest := replaced(t, deployed(t, "policy-source.yaml"), "interval: 10s", "interval: 100ms")
+			manifest = replaced(t, manifest, "oci://ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v0.0.0", test.url)
+			manifest = replaced(t, manifest, "  resolution: DNS\n",
+				"  resolution: STATIC\n  endpoints: [{address: 127.0.0.1, ports: {http: 1}}]\n")
+			s := serve(t, manifest)
+			c := &counted{served: s}
+			vms := s.Stats(t)[createdVMs]
+			const edits = 4
+			for edit := range edits {
+				s.apply(t, replaced(t, manifest, "max_age: 10m", fmt.Sprintf("max_age: %dm", edit+1)))
+				c.await(t, fmt.Sprintf("access-control-max-age: %d", (edit+1)*60))
+			}
+			if made := s.Stats(t)[createdVMs] - vms; made > edits != test.new {
+				t.Errorf("%d VMs were made by %d edits", made, edits)
 			}
 		})
 	}
 }
 
-// allowedTotal is the filter's counter of actual requests that were allowed.
-const allowedTotal = "wasmcustom.cors_policy=.=default;.;cors_outcome=.=allowed;.;cors_requests_total"
+// A counted is a gateway whose counters may only grow.
+type counted struct {
+	*served
+	preflights, failed uint64
+}
+
+// await sends preflights until they have a line in the answer, and the source has been asked
+// five times more. Each preflight is counted, whatever has become of the VM that counted.
+func (c *counted) await(t *testing.T, line string) {
+	t.Helper()
+	least := c.failed + 5
+	envoytest.Eventually(t, patience, "the edit is in effect, and the counter grows", func() bool {
+		_, lines, _ := c.ask(t, "OPTIONS", "/api", preflight(page, "PUT")...)
+		c.preflights++
+		now := c.Stats(t)
+		counted := now["wasmcustom.cors_policy=.=default;.;cors_outcome=.=preflight_allowed;.;cors_requests_total"]
+		failed := now["wasmcustom.cors.policy_source.failed"]
+		if counted != c.preflights || failed < c.failed {
+			t.Fatalf("of %d preflights %d are counted; the fetches that failed went from %d to %d",
+				c.preflights, counted, c.failed, failed)
+		}
+		c.failed = failed
+		return failed > least && slices.Contains(lines, line)
+	})
+}
 
 // TestPolicySource: the filter fetches its policies from a cluster of Istio's, under the
 // name that Istio gives it.
