@@ -121,12 +121,26 @@ func TestWatch(t *testing.T) {
 		return len(lines) == len(kinds)-1 // One kind has no Origin.
 	})
 	for _, part := range []string{
-		`"cors_policy":"default","cors_reason":"method PATCH is not in allow_methods (allowed: PUT, DELETE)"`,
-		`"cors_policy":"default","cors_reason":"origin https://evil.example is not in allow_origins"`, `"origin":"` + page + `"`, `"method":"OPTIONS"`, `"host":"api.example.com"`,
-		`"details":"cors:_method_PATCH_is_not_in_allow_methods_(allowed:_PUT,_DELETE)"`, `"details":"via_upstream"`,
+		`"cors_policy":"default","cors_reason":"method PATCH is not in allow_methods (allowed: PUT, DELETE)",` +
+			`"details":"cors:_method_PATCH_is_not_in_allow_methods_(allowed:_PUT,_DELETE)","host":"api.example.com",` +
+			`"method":"OPTIONS","origin":"` + page + `","path":"/api","status":403,"time":"`,
+		`"cors_policy":"default","cors_reason":"origin https://evil.example is not in allow_origins"`,
+		`"details":"via_upstream"`,
 	} {
 		if !strings.Contains(s.AccessLog(), part) {
 			t.Errorf("%s is not in the access log:\n%s", part, s.AccessLog())
+		}
+	}
+	if strings.Contains(s.AccessLog(), `"origin":null`) {
+		t.Errorf("a request without Origin is in the access log:\n%s", s.AccessLog())
+	}
+	dump, err := s.Get(t.Context(), "/config_dump")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{"cors_policy", "cors_outcome", "cors_result"} {
+		if !strings.Contains(string(dump), `"regex": "(`+tag+`=\\.=(.*?);\\.;)"`) {
+			t.Errorf("Envoy's bootstrap has no tag %s", tag)
 		}
 	}
 	// The page shows the counters after the very requests that this test has sent.

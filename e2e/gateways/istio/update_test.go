@@ -350,16 +350,20 @@ func TestRemove(t *testing.T) {
 // TestPull: with another digest, Istio's agent denies every request rather than go without
 // the filter, at the start and in an update too.
 func TestPull(t *testing.T) {
-	good := deployed(t, "gateway.yaml")
-	bad := replaced(t, good, strings.Repeat("0", 64), strings.Repeat("1", 64))
-	s := serve(t, bad)
-	for _, step := range []struct {
-		manifest string
-		status   int
-		lines    []string
-	}{{bad, 403, nil}, {good, 200, allowed}, {bad, 403, nil}, {good, 200, allowed}} {
-		s.apply(t, step.manifest)
-		s.await(t, step.status, step.lines)
+	for _, file := range []string{"gateway.yaml", "before-ext-authz.yaml"} {
+		t.Run(file, func(t *testing.T) {
+			good := deployed(t, file)
+			bad := replaced(t, good, strings.Repeat("0", 64), strings.Repeat("1", 64))
+			s := serve(t, bad)
+			for _, step := range []struct {
+				manifest string
+				status   int
+				lines    []string
+			}{{bad, 403, nil}, {good, 200, allowed}, {bad, 403, nil}, {good, 200, allowed}} {
+				s.apply(t, step.manifest)
+				s.await(t, step.status, step.lines)
+			}
+		})
 	}
 }
 
