@@ -66,7 +66,7 @@ image: build ## Write the module as an OCI image, a layout in build/image
 		$(if $(MODULE_CREATED),--created '$(MODULE_CREATED)')
 
 .PHONY: push
-push: image ## Push the image: make push IMAGE=registry/name:tag; PUSHFLAGS=--help tells more
+push: image ## Push the image to IMAGE; PUSHFLAGS=--help tells more
 	@build/imagetool push build/image "$$IMAGE" $(PUSHFLAGS)
 
 # A former release goes first, so that none is there if this one fails.
@@ -75,7 +75,7 @@ no-dist:
 	@rm -rf build/dist build/dist.partial
 
 .PHONY: dist
-dist: no-dist image ## Write the files of a release to build/dist; IMAGE is what its manifests name
+dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
 	@mkdir build/dist.partial
 	@for platform in $(PLATFORMS); do \
 		echo "building corsctl for $$platform"; \
@@ -93,7 +93,7 @@ run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy chromium curl prometheus ## Run every test: engine, emulator, wazero, Envoy, Chromium
+test: build envoy chromium curl prometheus ## Run every test but those of the gateways
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
@@ -101,7 +101,7 @@ test: build envoy chromium curl prometheus ## Run every test: engine, emulator, 
 	go -C tools/image test -count 1 ./...
 
 .PHONY: test-gateways
-test-gateways: build envoy $(LINTER) ## Test with the gateways' own code, which takes minutes to download and build
+test-gateways: build envoy $(LINTER) ## Test with the code of Istio and Envoy Gateway, long to build
 	@tools/install envoy-gateway $(ENVOY_GATEWAY_VERSION)
 	ENVOY_GATEWAY="$$PWD/build/tools/envoy-gateway-$(ENVOY_GATEWAY_VERSION)" \
 		go -C e2e/gateways test -timeout 10m -count 1 ./...
@@ -110,7 +110,7 @@ test-gateways: build envoy $(LINTER) ## Test with the gateways' own code, which 
 # The suites that start Envoys, on one that is installed beside that of the other targets.
 .PHONY: test-envoy
 test-envoy: override ENVOY := $(CURDIR)/build/tools/envoy-$(VERSION)/bin/envoy
-test-envoy: build prometheus ## Run the tests that start Envoys on another version: make test-envoy VERSION=1.36.4
+test-envoy: build prometheus ## Test on another Envoy: make test-envoy VERSION=1.36.4
 	@[ -n '$(VERSION)' ] || { echo 'make test-envoy: say on which, as in make test-envoy VERSION=1.36.4' >&2; exit 1; }
 	@tools/install envoy $(VERSION)
 	go test -count 1 ./internal/envoy ./internal/envoytest ./demo
@@ -118,7 +118,7 @@ test-envoy: build prometheus ## Run the tests that start Envoys on another versi
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 
 .PHONY: soak
-soak: build envoy ## Update policies for an hour, and watch memory and latency; SOAKFLAGS narrows it
+soak: build envoy ## Update policies for an hour; SOAKFLAGS narrows it
 	go -C e2e test -run '^TestSoak$$' -timeout 6h -count 1 -v ./hotreload \
 		-soak.size 1 -soak.updates 1 -soak.pace 1s -soak.longest 200ms $(SOAKFLAGS)
 
@@ -138,7 +138,7 @@ format: $(LINTER) ## Format the code
 		(cd $$dir && "$$root/$(LINTER)" fmt --config "$$root/.golangci.yml" ./...) || exit; done
 
 .PHONY: generate
-generate: ## Generate what is made of something else: the schema, the fields' tables, public suffixes
+generate: ## Generate the schema, the fields' tables, the public suffixes
 	go generate ./...
 
 .PHONY: tidy
@@ -146,7 +146,7 @@ tidy: ## Bring every go.mod up to date
 	for dir in $(MODULES); do go -C $$dir mod tidy || exit; done
 
 .PHONY: check
-check: ## Fail if generating, tidying or formatting would change what is committed
+check: ## Fail if generate, tidy or format would change what is there
 	@MAKE='$(MAKE)' tools/check
 
 # Built for this machine once, so that they can also check code for another.
