@@ -12,6 +12,7 @@ import (
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcm "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	wasm "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -99,6 +100,9 @@ func checkEnvoy(message proto.Message, text string, whole bool) (list []error) {
 		inner, ok := last.Value.Interface().(protoreflect.Message)
 		if !ok {
 			return nil
+		}
+		if vm, ok := inner.Interface().(*wasm.VmConfig); ok && vm.GetRuntime() != "envoy.wasm.runtime.v8" {
+			list = append(list, fmt.Errorf("the filter isn't tested in the runtime %q", vm.GetRuntime()))
 		}
 		if v, ok := inner.Interface().(interface{ Validate() error }); ok {
 			if err := v.Validate(); err != nil {
