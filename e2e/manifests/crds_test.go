@@ -39,6 +39,7 @@ import (
 var releases = map[string][]string{
 	"istio.io/api":           {"kubernetes/customresourcedefinitions.gen.yaml"},
 	"example.com/istio-1.27": {"kubernetes/customresourcedefinitions.gen.yaml"},
+	"example.com/istio-1.30": {"kubernetes/customresourcedefinitions.gen.yaml"},
 	"github.com/envoyproxy/gateway": {
 		"charts/gateway-crds-helm/templates/generated/*.yaml",
 		"charts/gateway-crds-helm/templates/standard-gatewayapi-crds.yaml",

@@ -6,8 +6,12 @@ go 1.26.7
 
 require (
 	example.com/istio-1.27 v1.27.0
+	example.com/istio-1.30 v1.30.1
 	github.com/envoyproxy/gateway v1.9.1
 	istio.io/api v1.31.4
 )
 
-replace example.com/istio-1.27 v1.27.0 => istio.io/api v1.27.0
+replace (
+	example.com/istio-1.27 v1.27.0 => istio.io/api v1.27.0
+	example.com/istio-1.30 v1.30.1 => istio.io/api v1.30.1
+)
