@@ -138,11 +138,13 @@ type corsLine struct {
 // maxLines is for how many lines the room is kept.
 const maxLines = 1000
 
-// Reset makes it an answer without headers again.
+// Reset makes it an answer without headers again, and lets go of the strings.
 func (a *Answer) Reset() {
 	if cap(a.cors)+cap(a.names) > maxLines {
 		*a = Answer{}
 	}
+	clear(a.cors)
+	clear(a.names)
 	a.status, a.location, a.cors, a.names = 0, false, a.cors[:0], a.names[:0]
 }
 

@@ -218,6 +218,22 @@ func TestBoundShadow(t *testing.T) {
 	})
 }
 
+// TestBoundShadowAnswers: of answers larger than what the module keeps room for, each with a
+// line less than the one before, nothing stays.
+func TestBoundShadowAnswers(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"allow_origins": ["*"], "mode": "shadow"}`)
+	const lines = 100
+	large := [2]string{"x-large", strings.Repeat("a", 2<<20)}
+	flat(t, vm, lines, 64<<20, func(i int) {
+		up := cases.Upstream{Headers: [][2]string{large}}
+		for range lines - i {
+			up.Headers = append(up.Headers, [2]string{"x-a", ""}, [2]string{"access-control-expose-headers", "x-a"})
+		}
+		exchange(t, vm, root, actualA, up)
+	})
+}
+
 // TestShadowFailureChangesNothing: of a bug in shadow mode the answer isn't the worse.
 func TestShadowFailureChangesNothing(t *testing.T) {
 	_, vm := newFaultyVM(t)
