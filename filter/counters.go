@@ -114,7 +114,7 @@ func (p *Plugin) record(s *served, d *cors.Decision) {
 		p.host.Count(s.counters.outcomes[d.Outcome()])
 	}
 	if !d.Allowed() {
-		p.explain(s)
+		p.explain(countedName(s.policy))
 		p.scratch = d.AppendLogged(p.scratch[:0])
 		p.host.SetFilterState("cors.reason", p.scratch)
 	}
@@ -122,7 +122,7 @@ func (p *Plugin) record(s *served, d *cors.Decision) {
 
 // explain says to the access log by which policy a request isn't allowed, or would get
 // something else. The reason is to follow.
-func (p *Plugin) explain(s *served) {
-	p.scratch = append(p.scratch[:0], countedName(s.policy)...)
+func (p *Plugin) explain(policy string) {
+	p.scratch = append(p.scratch[:0], policy...)
 	p.host.SetFilterState("cors.policy", p.scratch)
 }

@@ -2,15 +2,18 @@ package filter
 
 import "github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 
-// A shadow is what a policy that changes nothing would have done.
+// A shadow is what a policy that changes nothing would have done. It has nothing of the
+// policy, which may be replaced, and all that came with it, before there is an answer.
 type shadow struct {
-	serving  *served
+	policy   string
+	counters *outcomeCounters
 	decision cors.Shadow
 }
 
 // watch decides a request by a policy that changes nothing, to be compared with the answer.
 func (s *Stream) watch(serving *served, request *cors.Request) {
-	s.shadow = &shadow{serving: serving} // first, so that a failure changes nothing either
+	// First, so that a failure changes nothing either.
+	s.shadow = &shadow{policy: countedName(serving.policy), counters: serving.counters}
 	if request.Preflight() {
 		s.readPreflight(request, true)
 	} else {
@@ -29,11 +32,11 @@ func (p *Plugin) compare(s *shadow) {
 		return
 	}
 	verdict, why := s.decision.Compare(&p.answer)
-	if s.serving.counters != nil {
-		p.host.Count(s.serving.counters.verdicts[verdict])
+	if s.counters != nil {
+		p.host.Count(s.counters.verdicts[verdict])
 	}
 	if verdict != cors.Same {
-		p.explain(s.serving)
+		p.explain(s.policy)
 		p.scratch = append(p.scratch[:0], verdict.String()+": "+why...)
 		p.host.SetFilterState("cors.reason", p.scratch)
 	}

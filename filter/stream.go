@@ -123,6 +123,7 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 	if s.edits.None() && !s.failed {
 		if s.shadow != nil {
 			s.plugin.compare(s.shadow)
+			s.shadow = nil // not needed while the body follows
 		}
 		return types.ActionContinue
 	}

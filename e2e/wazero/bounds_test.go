@@ -234,6 +234,34 @@ func TestBoundShadowAnswers(t *testing.T) {
 	})
 }
 
+// TestShadowKeepsNoPolicies: requests that wait for their answers, of policies that were
+// replaced meanwhile, keep those not in memory, and are compared and counted all the same.
+func TestShadowKeepsNoPolicies(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
+	var waiting []*wasmhost.Stream
+	flat(t, vm, 40, 32<<20, func(i int) {
+		fetched(t, root, policies(`{"name": "p", "mode": "shadow", `+
+			strings.TrimPrefix(sizedPolicy(mediumDocument, i), "{")))
+		s := root.Begin(actualA)
+		if err := s.Request(); err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, s)
+	})
+	for _, s := range waiting {
+		if err := s.Response(cases.Upstream{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := vm.Metrics()[counter("p", "shadow_looser")]; n != uint64(len(waiting)) {
+		t.Errorf("%d are counted, want %d", n, len(waiting))
+	}
+}
+
 // TestShadowFailureChangesNothing: of a bug in shadow mode the answer isn't the worse.
 func TestShadowFailureChangesNothing(t *testing.T) {
 	_, vm := newFaultyVM(t)
