@@ -17,6 +17,13 @@ const CountPanics = "cors.panics"
 // proxy's for as long as it lives, and each scrape has them all.
 const maxCounted = 1000
 
+// maxDefined is for how many policies a VM defines counters, all documents together. A
+// source may rename its policies again and again.
+const maxDefined = 4 * maxCounted
+
+// together is what counts as one policy: those that don't count on their own.
+const together = "*"
+
 // counters are those that a VM has defined. The proxy gives a new number for each
 // definition, also of a name that it knows, so that each is defined once a VM. The
 // numbers outlive the plugins.
@@ -59,10 +66,15 @@ func (c *counters) count(name string) { c.host.Count(c.define(name)) }
 // ofPolicy defines what a policy may count, unless that is done. The form of the names
 // is that of tags in Istio, the only one that becomes labels there.
 func (c *counters) ofPolicy(as countedAs) *outcomeCounters {
-	if ids := c.policies[as]; ids != nil {
+	ids := c.policies[as]
+	if ids == nil && len(c.policies) >= maxDefined {
+		as.policy = together
+		ids = c.policies[as]
+	}
+	if ids != nil {
 		return ids
 	}
-	ids := &outcomeCounters{}
+	ids = &outcomeCounters{}
 	before, after := "cors_policy=.="+as.policy+";.;cors_outcome=.=", ";.;cors_requests_total"
 	if as.shadow {
 		before += "shadow_"
@@ -97,7 +109,7 @@ func serve(policies *match.Table[*cors.Policy], counters *counters) *match.Table
 		if counters != nil && !policy.Off() {
 			as := countedAs{countedName(policy), policy.Shadow()}
 			if len(all) > maxCounted {
-				as.policy = "*"
+				as.policy = together
 			}
 			s.counters = counters.ofPolicy(as)
 		}

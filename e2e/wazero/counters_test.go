@@ -152,6 +152,48 @@ func TestManyPoliciesCountAsOne(t *testing.T) {
 	}
 }
 
+// TestRenamedPoliciesCountAsOne: a source that renames its policies again and again doesn't
+// fill the proxy with counters. What has counters goes on with them.
+func TestRenamedPoliciesCountAsOne(t *testing.T) {
+	const bound, of = 4000, 800
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
+	update := func(first int, mode string) {
+		list := make([]string, of)
+		for i := range list {
+			list[i] = countedPolicy(fmt.Sprintf("p%d", first+i), fmt.Sprintf("h%d.test", i), mode)
+		}
+		fetched(t, root, policies(list...))
+		request := actualA
+		request.Host = "h7.test"
+		exchange(t, vm, root, request, cases.Upstream{})
+	}
+	want := map[string]uint64{}
+	for n := range bound/of + 5 {
+		name := "*"
+		if n*of+7 < bound-1 { // the filter's own policy has counters too
+			name = fmt.Sprintf("p%d", n*of+7)
+		}
+		want[name]++
+		update(n*of, "enforce")
+	}
+	want["p7"]++
+	update(0, "enforce")
+	for name, n := range want {
+		if got := vm.Metrics()[counter(name, "allowed")]; got != n {
+			t.Errorf("%d requests are counted for %s, want %d", got, name, n)
+		}
+	}
+	update(0, "shadow")
+	if got := vm.Metrics()[counter("*", "shadow_looser")]; got != 1 {
+		t.Errorf("%d are compared for *, want 1", got)
+	}
+	// The five of the filter and its source, and "*" with both modes.
+	if got, most := len(vm.Metrics()), 5+len(outcomes)*(bound+2)+3; got != most {
+		t.Errorf("%d counters, want %d", got, most)
+	}
+}
+
 // TestFetchedPoliciesCount: the counters of a policy source are there from the start, and
 // those of a document's policies when it is taken.
 func TestFetchedPoliciesCount(t *testing.T) {
