@@ -82,6 +82,21 @@ var matches = []table{
 		applied("route-and-host-by-host", "both", "both.test", "/"),
 		row("route-only-by-route", at("route", "checkout.test", "/"), unreadable),
 	}},
+	// A policy that is off takes its part out of what another is for, and no other one applies.
+	{"match-off", `{"policies": [` + list(
+		own("on", ""),
+		`{"name": "out", "match": {"hosts": ["api.test"], "paths": [{"prefix": "/own"}], "routes": ["own"]}, "mode": "off"}`,
+		own("in", `"hosts": ["api.test"], "paths": [{"prefix": "/own/in"}]`),
+	) + `]}`, []Case{
+		{Name: "path", Request: at("on", "api.test", "/own/x"), Upstream: upstreamCORS, Want: upstreamKept},
+		{Name: "route", Request: on("own", at("on", "any.test", "/")), Upstream: upstreamCORS, Want: upstreamKept},
+		row("path-preflight", Request{Method: "OPTIONS", Host: "api.test", Path: "/own",
+			Headers: preflight("https://on.example", "PUT", "").Headers}, forwarded()),
+		row("path-no-origin", Request{Host: "api.test", Path: "/own"}, forwarded()),
+		applied("longer-path", "in", "api.test", "/own/in"),
+		applied("other-path", "on", "api.test", "/owned"),
+		row("other-path-no-origin", Request{Host: "api.test", Path: "/owned"}, unreadable),
+	}},
 	// A page chooses how it spells a host, and one dot at its end makes no other of it, in
 	// the request or in the configuration.
 	{"host-spelling", `{"policies": [` + list(
