@@ -29,7 +29,8 @@ func (v Verdict) String() string {
 }
 
 // A Shadow is a decision that is not carried out, kept to be compared with the answer
-// that the page gets. It has nothing of the request's memory.
+// that the page gets. It has nothing of the request's memory. The zero value is the same as
+// every answer.
 //
 // What is compared is what a page can notice, by the checks that a browser makes of the
 // one answer: the CORS check (https://fetch.spec.whatwg.org/#concept-cors-check), for a
@@ -69,7 +70,7 @@ type Shadow struct {
 	privateNetwork bool
 	cookie         bool
 	keep           bool
-	noBrowser      bool
+	compared       bool
 }
 
 // access is how much of the answer a page gets.
@@ -88,16 +89,16 @@ const maxOrigin = 512
 func (d *Decision) Shadow(r *Request) Shadow {
 	switch d.Reason {
 	case NoOrigin, PolicyOff, OriginMalformed, MethodMalformed, MethodForbidden, HeadersMalformed, HeadersTooLong:
-		return Shadow{noBrowser: true}
+		return Shadow{}
 	}
 	if len(r.Origin) > maxOrigin {
-		return Shadow{noBrowser: true}
+		return Shadow{}
 	}
 	p := d.policy
 	s := Shadow{
 		origin: strings.Clone(r.Origin), preflight: d.Preflight, cookie: r.Cookie && !d.Preflight,
 		keep: p.keep && (!d.Preflight || d.forwarded()), exposed: p.lists.ExposedHeaders.Value,
-		ours: withCredentials,
+		ours: withCredentials, compared: true,
 	}
 	if d.Preflight {
 		s.method, s.privateNetwork = strings.Clone(r.RequestMethod), r.PrivateNetwork
@@ -210,7 +211,7 @@ func shortenName(name string) string {
 // first.
 func (s *Shadow) Compare(a *Answer) (v Verdict, why string) {
 	value, origins := a.get(allowOrigin)
-	if s.noBrowser || s.keep && origins > 0 || !s.preflight && a.status == 304 && origins == 0 {
+	if !s.compared || s.keep && origins > 0 || !s.preflight && a.status == 304 && origins == 0 {
 		return Same, ""
 	}
 	theirs, lacks := s.theirs(a, value, origins)

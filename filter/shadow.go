@@ -12,7 +12,7 @@ type shadow struct {
 
 // watch decides a request by a policy that changes nothing, to be compared with the answer.
 func (s *Stream) watch(serving *served, request *cors.Request) {
-	// First, so that a failure changes nothing either.
+	// First, so that a failure changes nothing either; nor is there a difference then.
 	s.shadow = &shadow{policy: countedName(serving.policy), counters: serving.counters}
 	if request.Preflight() {
 		s.readPreflight(request, true)

@@ -262,7 +262,8 @@ func TestShadowKeepsNoPolicies(t *testing.T) {
 	}
 }
 
-// TestShadowFailureChangesNothing: of a bug in shadow mode the answer isn't the worse.
+// TestShadowFailureChangesNothing: of a bug in shadow mode the answer isn't the worse, and
+// what wasn't decided is no difference.
 func TestShadowFailureChangesNothing(t *testing.T) {
 	_, vm := newFaultyVM(t)
 	for mode, want := range map[string]string{"enforce": "", "shadow": "*"} {
@@ -278,6 +279,11 @@ func TestShadowFailureChangesNothing(t *testing.T) {
 			if got := allowedOrigin(result); !result.Forwarded || got != want || vm.Metrics()["cors.panics"] == before {
 				t.Errorf("%s, a fault at %s: %q, %+v", mode, fault, got, result)
 			}
+		}
+	}
+	for _, verdict := range []string{"looser", "stricter"} {
+		if n := vm.Metrics()[counter("p", "shadow_"+verdict)]; n != 0 {
+			t.Errorf("%d that were not decided are %s", n, verdict)
 		}
 	}
 }
