@@ -35,7 +35,7 @@ var (
 // configurationFault is where a VM's fault may be that takes a configuration which
 // was accepted before: one that has X-Fault- and a way to die in it.
 func configurationFault() {
-	if _, kind, ok := strings.Cut(host{}.Configuration(), "X-Fault-"); ok {
+	if _, kind, ok := strings.Cut(proxy.Configuration(), "X-Fault-"); ok {
 		kind, _, _ = strings.Cut(kind, `"`)
 		die(strings.ToLower(kind))
 	}
@@ -47,7 +47,7 @@ func collectionFault() {
 	if entered != "proxy_on_configure" {
 		return
 	}
-	if _, kind, ok := strings.Cut(host{}.Configuration(), "X-Late-Fault-"); ok {
+	if _, kind, ok := strings.Cut(proxy.Configuration(), "X-Late-Fault-"); ok {
 		kind, _, _ = strings.Cut(kind, `"`)
 		die(strings.ToLower(kind))
 	}

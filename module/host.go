@@ -22,14 +22,17 @@ const (
 	noGRPCStatus    = -1
 )
 
-// A host is the proxy, for package filter.
+// A host is the proxy, for package filter. Methods of the pointer need no wrappers to be
+// called through an interface.
 type host struct{}
 
-func (host) Log(level filter.Level, line string) {
+var proxy host
+
+func (*host) Log(level filter.Level, line string) {
 	proxyLog(uint32(level), data(line), size(line))
 }
 
-func (host) Configuration() string {
+func (*host) Configuration() string {
 	documentRead = true
 	const everything = 1<<32 - 1
 	if proxyGetBufferBytes(configuration, 0, everything, unsafe.Pointer(&slots.data),
@@ -39,7 +42,7 @@ func (host) Configuration() string {
 	return value()
 }
 
-func (host) PluginName() string {
+func (*host) PluginName() string {
 	name, _ := property("plugin_name")
 	name = strings.Clone(name)
 	if root, ok := property("plugin_root_id"); ok && root != "" {
@@ -48,12 +51,12 @@ func (host) PluginName() string {
 	return name
 }
 
-func (host) RequestHeader(name string) (string, bool) {
+func (*host) RequestHeader(name string) (string, bool) {
 	fault(name)
 	return header(requestHeaders, name)
 }
 
-func (host) ResponseHeader(name string) (string, bool) {
+func (*host) ResponseHeader(name string) (string, bool) {
 	fault(name)
 	return header(responseHeaders, name)
 }
@@ -69,7 +72,7 @@ func header(headers uint32, name string) (string, bool) {
 	return "", false
 }
 
-func (host) ObserveResponse(upstream *cors.Upstream) bool {
+func (*host) ObserveResponse(upstream *cors.Upstream) bool {
 	lines, ok := responseLines()
 	for range lines.left {
 		name, value := lines.next()
@@ -78,7 +81,7 @@ func (host) ObserveResponse(upstream *cors.Upstream) bool {
 	return ok
 }
 
-func (host) ObserveAnswer(answer *cors.Answer) bool {
+func (*host) ObserveAnswer(answer *cors.Answer) bool {
 	lines, ok := responseLines()
 	for range lines.left {
 		name, value := lines.next()
@@ -120,7 +123,7 @@ func (l *headerLines) next() (name, value string) {
 // A property's path is its parts, joined by zero bytes.
 const routeName = "xds\x00route_name"
 
-func (host) RouteName() string {
+func (*host) RouteName() string {
 	name, _ := property(routeName)
 	return name
 }
@@ -132,26 +135,26 @@ func property(path string) (string, bool) {
 	return value(), true
 }
 
-func (host) SetFilterState(name string, value []byte) {
+func (*host) SetFilterState(name string, value []byte) {
 	fault(name)
 	proxySetProperty(data(name), size(name), unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)))
 }
 
-func (host) AddResponseHeader(name, value string) {
+func (*host) AddResponseHeader(name, value string) {
 	fault(name)
 	proxyAddHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))
 }
 
-func (host) ReplaceResponseHeader(name, value string) {
+func (*host) ReplaceResponseHeader(name, value string) {
 	proxyReplaceHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))
 }
 
-func (host) RemoveResponseHeader(name string) {
+func (*host) RemoveResponseHeader(name string) {
 	fault("remove")
 	proxyRemoveHeaderMapValue(responseHeaders, data(name), size(name))
 }
 
-func (host) Reply(status int, details string, headers []byte) {
+func (*host) Reply(status int, details string, headers []byte) {
 	proxySendLocalResponse(uint32(status), data(details), size(details), nil, 0,
 		unsafe.Pointer(unsafe.SliceData(headers)), uint32(len(headers)), noGRPCStatus)
 }
@@ -160,7 +163,7 @@ func data(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s))
 
 func size(s string) uint32 { return uint32(len(s)) }
 
-func (host) Shared(key string) (string, uint32, bool) {
+func (*host) Shared(key string) (string, uint32, bool) {
 	var version uint64
 	if proxyGetSharedData(data(key), size(key), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size),
 		unsafe.Pointer(&version)) != statusOK {
@@ -172,27 +175,27 @@ func (host) Shared(key string) (string, uint32, bool) {
 // SetShared notes that a configuration is accepted, which is final. So what may still end
 // the VM that has read it comes first: one that died after noting would be refused once,
 // and taken as known by all when it comes again.
-func (host) SetShared(key, value string, version uint32) bool {
+func (*host) SetShared(key, value string, version uint32) bool {
 	if documentRead {
 		collect()
 	}
 	return proxySetSharedData(data(key), size(key), data(value), size(value), version) == statusOK
 }
 
-func (host) DefineCounter(name string) filter.Counter {
+func (*host) DefineCounter(name string) filter.Counter {
 	var id uint64 // 0, which no counter has, if there is none
 	proxyDefineMetric(counter, data(name), size(name), unsafe.Pointer(&id))
 	return filter.Counter(id)
 }
 
-func (host) Count(c filter.Counter) { proxyIncrementMetric(uint32(c), 1) }
+func (*host) Count(c filter.Counter) { proxyIncrementMetric(uint32(c), 1) }
 
-func (host) SetTickPeriod(period time.Duration) {
+func (*host) SetTickPeriod(period time.Duration) {
 	fault("tick")
 	proxySetTickPeriodMilliseconds(uint32(period.Milliseconds()))
 }
 
-func (host) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
+func (*host) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
 	// No trailers, as a header map.
 	var none, call uint64
 	status := proxyHTTPCall(data(cluster), size(cluster), unsafe.Pointer(unsafe.SliceData(headers)),
@@ -217,11 +220,11 @@ type fetch struct {
 // ticking is the plugin whose tick it is, the only time at which plugins fetch.
 var ticking uint32
 
-func (host) FetchedHeader(name string) (string, bool) {
+func (*host) FetchedHeader(name string) (string, bool) {
 	return header(fetchedHeaders, name)
 }
 
-func (host) FetchedBody(length int) string {
+func (*host) FetchedBody(length int) string {
 	documentRead = true
 	if length == 0 || proxyGetBufferBytes(fetchedBody, 0, uint32(length), unsafe.Pointer(&slots.data),
 		unsafe.Pointer(&slots.size)) != statusOK {
@@ -244,7 +247,7 @@ func panicked(callback string, r any) {
 			reason = r
 		}
 		message := "bug: panic in " + callback + ": " + reason + "; further ones are only counted, in " + filter.CountPanics
-		host{}.Log(filter.Critical, message)
+		proxy.Log(filter.Critical, message)
 	}
 	vm.CountPanic()
 }

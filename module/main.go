@@ -36,7 +36,7 @@ var (
 )
 
 // The host calls _initialize, which sets variables and runs no main.
-var vm = filter.VM{Host: host{}, Version: version, Revision: revision}
+var vm = filter.VM{Host: &proxy, Version: version, Revision: revision}
 
 func main() {}
 
