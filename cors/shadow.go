@@ -361,20 +361,19 @@ func (s *Shadow) exposedBy(a *Answer) (exposed map[string]uint8, star uint8) {
 	for _, name := range a.names {
 		exposed[name] = 0
 	}
-	note := func(by uint8) func(name string) {
-		return func(name string) {
-			if name == "*" {
-				star |= by
-			}
-			key := strings.ToLower(name)
-			if bits, present := exposed[key]; present {
-				exposed[key] = bits | by
-			}
+	by := uint8(byPolicy)
+	note := func(name string) {
+		if name == "*" {
+			star |= by
+		}
+		key := strings.ToLower(name)
+		if bits, present := exposed[key]; present {
+			exposed[key] = bits | by
 		}
 	}
-	eachToken(s.exposed, note(byPolicy))
-	if a.each(exposeHeaders, func(string) {}) { // what is no list exposes nothing
-		a.each(exposeHeaders, note(byAnswer))
+	eachToken(s.exposed, note)
+	if by = byAnswer; a.each(exposeHeaders, func(string) {}) { // what is no list exposes nothing
+		a.each(exposeHeaders, note)
 	}
 	return exposed, star
 }
