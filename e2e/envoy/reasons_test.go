@@ -2,8 +2,11 @@ package envoy_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
@@ -70,6 +73,53 @@ func TestReasons(t *testing.T) {
 			if got := envoy.Details(t, x.ID); got != want {
 				t.Errorf("the log has %s\nwant %s", got, want)
 			}
+		})
+	}
+}
+
+// TestReasonsOfRedirects: a request that Envoy redirects itself is decided anew, and what was
+// said of it before is not said of where it ends.
+func TestReasonsOfRedirects(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			w.Header().Set("Location", "http://"+r.Host+to)
+			w.WriteHeader(http.StatusFound)
+		}
+	}))
+	defer upstream.Close()
+	log := map[string]any{
+		"@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+		"log_format": map[string]any{"text_format_source": map[string]any{"inline_string": "%REQ(X-TEST-ID)% " +
+			"%RESPONSE_CODE% %FILTER_STATE(wasm.cors.policy:PLAIN)% %FILTER_STATE(wasm.cors.reason:PLAIN)%\n"}},
+	}
+	envoy := envoytest.Start(t, envoytest.Bootstrap{
+		Upstream: strings.TrimPrefix(upstream.URL, "http://"),
+		Listeners: []envoytest.Listener{{
+			Name:  "main",
+			Extra: map[string]any{"access_log": []any{map[string]any{"name": "stdout", "typed_config": log}}},
+			Routes: []any{map[string]any{"match": map[string]any{"prefix": "/"}, "route": map[string]any{
+				"cluster": "upstream", "internal_redirect_policy": map[string]any{}}}},
+			Filters: []any{plugin(t, `{"policies": [
+			  {"name": "none", "match": {"paths": [{"prefix": "/none"}]}, "allow_origins": ["https://none.example"]},
+			  {"name": "site", "match": {"paths": [{"prefix": "/site"}]}, "allow_origins": ["https://app.example"]}]}`).Filter()},
+		}},
+	}.String(), envoytest.Options{})
+	for i, test := range []struct{ from, to, want, allowed string }{
+		{"/none", "/site", "200 - -", "https://app.example"},
+		{"/site", "/none", "200 none origin https://app.example is not in allow_origins", ""},
+	} {
+		id := fmt.Sprintf("redirect-%d", i)
+		response, err := envoytest.HTTP1(envoy.Addr(t, "main"),
+			to(test.from+"?to="+test.to, fromSite, [2]string{"x-test-id", id}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(response.Values("access-control-allow-origin"), " "); got != test.allowed {
+			t.Errorf("%s to %s: allowed origin %q, want %q", test.from, test.to, got, test.allowed)
+		}
+		line := "\n" + id + " " + test.want + "\n"
+		envoytest.Eventually(t, 10*time.Second, "the log has "+line, func() bool {
+			return strings.Contains("\n"+envoy.AccessLog(), line)
 		})
 	}
 }
