@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -72,8 +73,11 @@ func checkLinks(root fs.FS, name, page string) (list []error) {
 			continue
 		}
 		text, err := fs.ReadFile(root, target)
-		if err != nil || !slices.Contains(anchors(string(text)), anchor) {
-			list = append(list, fmt.Errorf("%s: the link %s: no such heading, %w", name, found[1], err))
+		if err == nil && !slices.Contains(anchors(string(text)), anchor) {
+			err = errors.New("there is no such heading")
+		}
+		if err != nil {
+			list = append(list, fmt.Errorf("%s: the link %s: %w", name, found[1], err))
 		}
 	}
 	return list
