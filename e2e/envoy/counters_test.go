@@ -22,26 +22,28 @@ import (
 // tag is an entry of stats_tags.
 func tag(name, regex string) any { return map[string]any{"tag_name": name, "regex": regex} }
 
-// ownTags make labels of the counters' policies and outcomes, as README.md has them.
+// ownTags make labels of the counters' policies and outcomes, as docs/envoy.md has them.
 var ownTags = []any{
 	tag("cors_policy", `(cors_policy=\.=(.*?);\.;)`), tag("cors_outcome", `(cors_outcome=\.=(.*?);\.;)`),
 }
 
-// TestDocumentedTags: README.md has the tags that are tested here.
+// TestDocumentedTags: users are shown the tags that are tested here.
 func TestDocumentedTags(t *testing.T) {
 	root, err := envoytest.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tag := range ownTags {
-		tag := tag.(map[string]any)
-		if line := fmt.Sprintf("- {tag_name: %s, regex: '%s'}", tag["tag_name"], tag["regex"]); !strings.Contains(
-			string(text), line) {
-			t.Errorf("README.md lacks %s", line)
+	for _, name := range []string{"docs/envoy.md", "deploy/envoy/envoy.yaml"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tag := range ownTags {
+			tag := tag.(map[string]any)
+			line := fmt.Sprintf("- {tag_name: %s, regex: '%s'}", tag["tag_name"], tag["regex"])
+			if !strings.Contains(string(text), line) {
+				t.Errorf("%s lacks %s", name, line)
+			}
 		}
 	}
 }
