@@ -28,6 +28,9 @@ func envFunctions() map[string]function {
 		"proxy_http_call":                    {"iiiiiiiiii", httpCall},
 		"proxy_get_shared_data":              {"iiiii", getShared},
 		"proxy_set_shared_data":              {"iiiii", setShared},
+		"proxy_register_shared_queue":        {"iii", registerQueue},
+		"proxy_enqueue_shared_queue":         {"iii", enqueue},
+		"proxy_dequeue_shared_queue":         {"iii", dequeue},
 		"proxy_set_effective_context":        {"i", setContext},
 	}
 }
@@ -238,6 +241,7 @@ func setTickPeriod(c *call) status {
 	c.note("tick every %d ms", c.u32(0))
 	if c.scope.root != nil {
 		c.scope.root.tickPeriod = time.Duration(c.u32(0)) * time.Millisecond
+		c.scope.root.tickDue = c.vm.now().Add(c.scope.root.tickPeriod)
 	}
 	return success
 }
@@ -283,7 +287,7 @@ func getShared(c *call) status {
 
 func setShared(c *call) status {
 	key, value, cas := c.str(0), c.str(2), c.u32(4)
-	c.note("set shared %s: %s", key, value)
+	c.note("set shared %s: %.*s", key, noted, value)
 	old, found := c.vm.shared[key]
 	if found && cas != 0 && cas != old.cas { // Nothing to compare a new key's with.
 		return casMismatch

@@ -17,12 +17,13 @@ const (
 	notFound            status = 1
 	badArgument         status = 2
 	invalidMemoryAccess status = 6
+	empty               status = 7
 	casMismatch         status = 8
 )
 
 // statusNames are for the record of calls.
 var statusNames = map[status]string{
-	notFound: "missing", badArgument: "bad argument", invalidMemoryAccess: "invalid memory access",
+	notFound: "missing", badArgument: "bad argument", invalidMemoryAccess: "invalid memory access", empty: "empty",
 	casMismatch: "cas mismatch",
 }
 
@@ -60,7 +61,7 @@ func (f function) handler() api.GoModuleFunction {
 			if result != success {
 				c.text += " -> " + statusNames[result]
 			} else if c.value != nil {
-				c.text += fmt.Sprintf(" -> %q", *c.value)
+				c.text += fmt.Sprintf(" -> %.*q", noted, *c.value)
 			}
 			vm.current.calls = append(vm.current.calls, c.text)
 		}
@@ -145,5 +146,8 @@ func (c *call) give(i int, value string) status {
 	c.put(i, pointer)
 	return c.put(i+1, uint32(len(value)))
 }
+
+// noted is how many bytes of a value are recorded.
+const noted = 4096
 
 func (c *call) note(format string, arguments ...any) { c.text = fmt.Sprintf(format, arguments...) }

@@ -22,6 +22,7 @@ type Root struct {
 	configuration string
 	configuring   bool
 	tickPeriod    time.Duration
+	tickDue       time.Time
 	httpCalls     []HTTPCall
 	answer        *headerMap
 	answerBody    string
@@ -84,8 +85,15 @@ func (r *Root) Delete() error {
 // TickPeriod returns the period of ticks that the module asked for, 0 if none.
 func (r *Root) TickPeriod() time.Duration { return r.tickPeriod }
 
-// Tick calls proxy_on_tick once.
+// Tick calls proxy_on_tick once, when the period of ticks has passed on the clock of the
+// proxy's VMs.
 func (r *Root) Tick() error {
+	r.vm.later += r.tickPeriod
+	return r.tick()
+}
+
+func (r *Root) tick() error {
+	r.tickDue = r.vm.now().Add(r.tickPeriod)
 	_, err := r.vm.enter(&r.scope, "proxy_on_tick", 0, uint64(r.id))
 	return err
 }

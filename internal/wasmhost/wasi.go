@@ -58,9 +58,9 @@ var started = time.Now()
 func clockTime(c *call) status {
 	switch c.u32(0) {
 	case 0:
-		return c.put64(2, uint64(time.Now().UnixNano()))
+		return c.put64(2, uint64(c.vm.now().UnixNano()))
 	case 1:
-		return c.put64(2, uint64(time.Since(started)))
+		return c.put64(2, uint64(time.Since(started)+c.vm.later))
 	}
 	return notSupported
 }

@@ -10,7 +10,7 @@
 //   - nothing is added to a message: no x-request-id, x-forwarded-proto, date
 //     or server;
 //   - what this project's modules don't use is missing, and a module that imports
-//     it has no VM: gRPC calls, shared queues, foreign functions, bodies,
+//     it has no VM: gRPC calls, foreign functions, bodies,
 //     trailers, the resuming of stopped streams, proxy_done, and metrics other
 //     than counters.
 //
@@ -29,6 +29,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -127,8 +128,16 @@ type VM struct {
 	stderr      strings.Builder
 	metrics     []string // names of counters, by id
 	values      map[string]uint64
-	shared      map[string]sharedValue
 	lastToken   uint32
+	*proxy
+}
+
+// A proxy is what the VMs of all threads have in common.
+type proxy struct {
+	shared map[string]sharedValue
+	queues []*queue
+	events []event
+	later  time.Duration // how far the clock is ahead
 }
 
 // A scope is what Envoy calls a context: of the VM itself, of a root, or of
@@ -169,7 +178,7 @@ func (m *Module) NewVM() (*VM, error) {
 		exports:  map[string]api.Function{},
 		contexts: map[uint32]*scope{},
 		values:   map[string]uint64{},
-		shared:   map[string]sharedValue{},
+		proxy:    &proxy{shared: map[string]sharedValue{}},
 	}
 	vm.own.vm, vm.current = vm, &vm.own
 	vm.ctx = context.WithValue(context.Background(), vmKey{}, vm)
@@ -185,13 +194,13 @@ func (m *Module) NewVM() (*VM, error) {
 	return vm, nil
 }
 
-// NewSibling instantiates the module once more, in a VM that has its shared data in
-// common with vm, as the VMs of Envoy's threads do. Close the result. The rule for
+// NewSibling instantiates the module once more, in a VM that has its shared data, its queues
+// and its clock in common with vm, as the VMs of Envoy's threads do. Close the result. The rule for
 // goroutines goes for both together.
 func (m *Module) NewSibling(vm *VM) (*VM, error) {
 	sibling, err := m.NewVM()
 	if err == nil {
-		sibling.shared = vm.shared
+		sibling.proxy = vm.proxy
 	}
 	return sibling, err
 }
