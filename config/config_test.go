@@ -259,13 +259,19 @@ func problemTests() []problemTest {
 				`1:69 policy_source.authority: is not a host; write a host such as "policies.internal"`,
 				`1:88 policy_source.interval: "10ms" is out of range; write 100ms to 24h0m0s`,
 				`1:107 policy_source.timeout: is true, not a duration; write a duration, such as "2s"`,
-				`1:113 policy_source.retries: is not a field; leave it out; the fields are cluster, path, authority, interval, timeout`}},
+				`1:113 policy_source.retries: is not a field; leave it out; the fields are cluster, path, authority, interval, timeout, wait`}},
 		{"policy source without a cluster", `{"policySource": {"interval": 90000}}`, []string{
 			`1:18 policy_source.cluster: is missing; write the name of the cluster to fetch the policies from`,
 			`1:31 policy_source.interval: 90000 is out of range; write 100ms to 24h0m0s`}},
 		{"policy source with an interval just above a day",
 			`{"policy_source": {"cluster": "c", "interval": 86400.0000000001}}`, []string{
 				`1:48 policy_source.interval: 86400.0000000001 is out of range; write 100ms to 24h0m0s`}},
+		{"policy source that waits too long", `{"policy_source": {"cluster": "c", "wait": "5m1s"}}`, []string{
+			`1:44 policy_source.wait: "5m1s" is out of range; write 1s to 5m0s`}},
+		{"policy source that waits for no time", `{"policy_source": {"cluster": "c", "wait": 0}}`, []string{
+			`1:44 policy_source.wait: 0 is out of range; write 1s to 5m0s`}},
+		{"policy source that waits for something", `{"policy_source": {"cluster": "c", "wait": true}}`, []string{
+			`1:44 policy_source.wait: is true, not a duration; write a duration, such as "30s"`}},
 		{"policy source beside a policy's fields", `{"policy_source": {"cluster": "c"}, "allow_origins": ["*"]}`,
 			[]string{
 				`1:54 allow_origins: is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`}},
@@ -425,12 +431,12 @@ func TestSpellings(t *testing.T) {
 
 func TestPolicySource(t *testing.T) {
 	c, problems := config.Parse(
-		`{"policy_source": {"cluster": "policies", "path": "/cors.json?x", "authority": "policies.internal", "interval": "10s", "timeout": 0.5}}`)
+		`{"policy_source": {"cluster": "policies", "path": "/cors.json?x", "authority": "policies.internal", "interval": "10s", "timeout": 0.5, "wait": "5m"}}`)
 	if c == nil || c.Policies == nil || len(c.Policies.All()) > 0 {
 		t.Fatal(c, problems)
 	}
 	want := config.PolicySource{Cluster: "policies", Path: "/cors.json?x", Authority: "policies.internal",
-		Interval: 10 * time.Second, Timeout: 500 * time.Millisecond}
+		Interval: 10 * time.Second, Timeout: 500 * time.Millisecond, Wait: 5 * time.Minute}
 	if diff := cmp.Diff(want, *c.PolicySource); diff != "" {
 		t.Error(diff)
 	}

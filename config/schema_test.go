@@ -184,8 +184,8 @@ var twists = func() (docs []string) {
 		docs = append(docs, `{`+policy+`}`, `{"policies": [{"name": "p", `+policy+`}]}`)
 	}
 	for _, number := range []string{"0", "-0", "-1", "1", "0.1", "0.09", "0.01", "0.009", "60", "60.1", "86400",
-		"86401", "1.0", "200.0", "200", "203", "204", "1e2", "1e300"} {
-		for _, field := range []string{"max_age", "preflight_status", "interval", "timeout"} {
+		"86401", "300", "300.1", "1.0", "200.0", "200", "203", "204", "1e2", "1e300"} {
+		for _, field := range []string{"max_age", "preflight_status", "interval", "timeout", "wait"} {
 			docs = append(docs, `{"allow_origins": ["*"], "`+field+`": `+number+`}`,
 				`{"policy_source": {"cluster": "c", "`+field+`": `+number+`}}`)
 		}

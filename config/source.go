@@ -22,6 +22,9 @@ type PolicySource struct {
 	Interval time.Duration
 	// Timeout is how long one fetch may take.
 	Timeout time.Duration
+	// Wait is how long the source may hold a fetch until it has a new document, 0 if it may
+	// not. The timeout comes on top of it.
+	Wait time.Duration
 }
 
 // Limits and defaults of a PolicySource.
@@ -32,12 +35,17 @@ const (
 	MinTimeout      = 10 * time.Millisecond
 	DefaultTimeout  = 2 * time.Second
 	MaxTimeout      = time.Minute
+	MinWait         = time.Second
+	MaxWait         = 5 * time.Minute
 )
+
+// exampleWait is what to write for a wait that isn't one.
+const exampleWait = 30 * time.Second
 
 // MaxDocument is the longest document in bytes that is fetched.
 const MaxDocument = 4 << 20
 
-var sourceFields = []string{"cluster", "path", "authority", "interval", "timeout"}
+var sourceFields = []string{"cluster", "path", "authority", "interval", "timeout", "wait"}
 
 // The fields of policy_source, as indices of sourceFields.
 const (
@@ -46,6 +54,7 @@ const (
 	fieldAuthority
 	fieldInterval
 	fieldTimeout
+	fieldWait
 	numSourceFields
 )
 
@@ -64,6 +73,9 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 	s := &PolicySource{
 		Interval: r.duration(fields[fieldInterval], at(fieldInterval), MinInterval, DefaultInterval, MaxInterval),
 		Timeout:  r.duration(fields[fieldTimeout], at(fieldTimeout), MinTimeout, DefaultTimeout, MaxTimeout),
+	}
+	if fields[fieldWait].Type != gjson.Null {
+		s.Wait = r.duration(fields[fieldWait], at(fieldWait), MinWait, exampleWait, MaxWait)
 	}
 	cluster := fields[fieldCluster]
 	name, _ := r.string(cluster, at(fieldCluster))

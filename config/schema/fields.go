@@ -256,4 +256,11 @@ var Source = []Field{
 		Examples:    []string{`"2s"`, `"500ms"`},
 		rules:       seconds(0.01, 60, "2s"),
 	},
+	{
+		Name: "wait", Types: []string{"number", "string", "null"}, Otherwise: "off",
+		Description: "how long the source may hold a fetch until it has a new document, from 1 s to 5 minutes; " +
+			"`timeout` comes on top",
+		Examples: []string{`"30s"`},
+		rules:    seconds(1, 300, "30s"),
+	},
 }
