@@ -89,7 +89,11 @@ func (p *Plugin) noteTaken(now uint32) bool {
 		copy(note[:], p.hash)
 		binary.LittleEndian.PutUint32(note[hashSize:], times+1)
 		binary.LittleEndian.PutUint32(note[hashSize+4:], now)
-		if p.host.SetShared(key, string(note[:])+rest[:min(len(rest), (remembered-1)*noteSize)], version) {
+		notes = string(note[:]) + rest[:min(len(rest), (remembered-1)*noteSize)]
+		// A VM that died after noting would be refused once, and its configuration taken as
+		// known by all when it comes again.
+		p.host.Settle()
+		if p.host.SetShared(key, notes, version) {
 			break
 		}
 	}

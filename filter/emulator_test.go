@@ -50,6 +50,9 @@ func (*sdkHost) Shared(key string) (string, uint32, bool) {
 }
 
 func (*sdkHost) SetShared(key, value string, version uint32) bool {
+	if version == 0 { // which the emulator has no meaning for
+		_, version, _ = proxywasm.GetSharedData(key)
+	}
 	return proxywasm.SetSharedData(key, []byte(value), version) == nil
 }
 
@@ -122,6 +125,13 @@ func (*sdkHost) SetTickPeriod(period time.Duration) {
 	must(proxywasm.SetTickPeriodMilliSeconds(uint32(period.Milliseconds())))
 }
 
+// tick has the period of ticks pass.
+func tick(emulator proxytest.HostEmulator) {
+	later := now() + int64(emulator.GetTickPeriod())
+	now = func() int64 { return later }
+	emulator.Tick()
+}
+
 func (*sdkHost) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
 	var lines [][2]string
 	for _, h := range readHeaderMap(headers) {
@@ -146,6 +156,16 @@ func (*sdkHost) FetchedBody(size int) string {
 	body, _ := proxywasm.GetHttpCallResponseBody(0, size)
 	return string(body)
 }
+
+func (*sdkHost) Settle() {}
+
+func (*sdkHost) Listen(name string) uint32 {
+	queue, err := proxywasm.RegisterSharedQueue(name)
+	must(err)
+	return queue
+}
+
+func (*sdkHost) Wake(queue uint32) { must(proxywasm.EnqueueSharedQueue(queue, []byte("1"))) }
 
 // readHeaderMap reads what appendHeaderMap writes.
 func readHeaderMap(m []byte) (headers []cors.Header) {

@@ -51,6 +51,9 @@ type Host interface {
 	// map and no body. The details go to the access log.
 	Reply(status int, details string, headers []byte)
 
+	// Settle does what may still end the VM because of a configuration that it has read. What
+	// the host has handed over is gone then.
+	Settle()
 	// Shared returns a value that the proxy's VMs share, and its version.
 	Shared(key string) (value string, version uint32, ok bool)
 	// SetShared sets a shared value, and returns false if that has another version.
@@ -70,6 +73,11 @@ type Host interface {
 	// FetchedHeader and FetchedBody are for use in answered.
 	FetchedHeader(name string) (value string, ok bool)
 	FetchedBody(size int) string
+	// Listen has the plugin's OnQueueReady called when the queue of a name is woken, of
+	// whatever plugin has asked last, and returns the queue's number.
+	Listen(name string) (queue uint32)
+	// Wake wakes who listens to a queue, in whatever VM.
+	Wake(queue uint32)
 }
 
 // A Level is the level of a log line, as proxy-wasm numbers it.
@@ -96,6 +104,7 @@ type VM struct {
 	unconfigured *match.Table[*cors.Policy]
 	counters     *counters
 	loads        map[string]uint32 // how often the VM has taken a configuration
+	watch        watch
 	started      bool
 }
 
@@ -115,7 +124,7 @@ func (vm *VM) Unconfigured() *Plugin {
 		vm.unconfigured = closed("the filter is not configured, so that no origin is allowed")
 	}
 	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision, counters: vm.counters,
-		loads: vm.loads}
+		loads: vm.loads, watch: &vm.watch}
 	p.use(vm.unconfigured, nil)
 	return p
 }
@@ -144,6 +153,7 @@ type Plugin struct {
 
 	replySize int     // of all replies, in bytes
 	source    *source // nil if the configuration has no policy source
+	watch     *watch  // the VM's
 	free      *Stream // released streams
 
 	// For the callback that runs, kept to be used again.
@@ -186,19 +196,22 @@ func (p *Plugin) Configure() bool {
 		p.host.Log(Critical, "the configuration is refused: "+refusal(problems))
 		return false
 	}
-	until := ""
+	rest := ""
 	if c.PolicySource != nil {
-		until = ", until the policy source answers"
-		p.source = &source{plugin: p, from: c.PolicySource}
-		p.source.start()
+		p.source = newSource(p, c.PolicySource)
+		if rest = " of the policy source's last document"; !p.source.start() {
+			rest = ", until the policy source answers"
+		}
 		if len(c.Policies.All()) == 0 {
 			c.Policies = closed("no policies have arrived from the policy source, so that no origin is allowed")
 		}
 	}
-	p.use(c.Policies, p.counters)
+	if p.source == nil || !p.source.serves() {
+		p.use(c.Policies, p.counters)
+	}
 	if !p.accepted || p.noteTaken(seconds()) {
 		p.logProblems(problems)
-		p.host.Log(Info, p.serving("now")+until)
+		p.host.Log(Info, p.serving("now")+rest)
 	}
 	return true
 }
@@ -212,7 +225,17 @@ func (p *Plugin) logProblems(problems []config.Problem) {
 // OnTick implements types.PluginContext.
 func (p *Plugin) OnTick() {
 	if p.source != nil {
-		p.source.fetch()
+		p.source.tick()
+	}
+}
+
+// OnQueueReady implements types.PluginContext. It is for all plugins of the VM.
+func (p *Plugin) OnQueueReady(uint32) { p.watch.sync() }
+
+// Gone is called when the plugin goes.
+func (p *Plugin) Gone() {
+	if p.source != nil {
+		p.source.gone()
 	}
 }
 

@@ -5,24 +5,28 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 )
 
-// A source keeps a plugin's policies those of a document that some server has. Each
-// worker polls on its own.
+// A source keeps a plugin's policies those of a document that some server has. Of the
+// proxy's VMs one fetches the document and hands it to the others, see [record].
 type source struct {
 	plugin *Plugin
 	from   *config.PolicySource
+	key    string // of the record
+	id     uint64 // who this is in the record
 
+	period   time.Duration // of the ticks
+	listed   bool          // in the record, to hear of new documents
 	inFlight bool
-	etag     string    // of what serves
-	serving  digest    // of the document that serves, if one does
+	asked    bool      // for what differs from the document with an ETag
+	sent     int64     // when the last fetch was
+	number   uint64    // of the document that serves
+	serving  digest    // of that document, if one does
 	refused  [4]digest // of the documents that were refused last, the latest first
-	failures int       // in a row
 	trouble  string    // the last problem that was logged, "" if there is none
 	logged   trouble
 }
@@ -55,39 +59,183 @@ const (
 	slowest     = time.Minute
 )
 
+const (
+	// look is how often who doesn't fetch looks whether the one that does is still there,
+	// and grace for how long that one may be late.
+	look  = time.Second
+	grace = time.Second
+	// tries is how often a record is changed anew when another VM has changed it.
+	tries = 1000
+)
+
 // troubleRefused is the trouble of a document that was refused.
 const troubleRefused = "refused"
 
-// start begins polling. It fetches nothing yet: a host configures plugins also in
-// VMs that it throws away.
-func (s *source) start() {
+// newSource returns the plugin's source.
+func newSource(p *Plugin, from *config.PolicySource) *source {
+	// The name and the cluster tell plugins apart that share their data; what a source is
+	// asked, and how often, may change without its being another one.
+	return &source{plugin: p, from: from, id: rand.Uint64() | 1,
+		key: "proxy-wasm-cors source 1 " + p.host.PluginName() + " " +
+			hashOf(from.Cluster+"\n"+from.Authority+"\n"+from.Path)}
+}
+
+// start begins, and reports whether the policies are those of the source's last good
+// document. It fetches nothing yet, and tells nobody of the plugin: a host configures
+// plugins also in VMs that it throws away. It only makes sure that there is a record,
+// while that VM is alone: the first one to write can't be told from the second.
+func (s *source) start() bool {
 	for _, counter := range []string{countUpdated, countUnchanged, countRefused, countFailed} {
 		s.plugin.counters.define(counter)
 	}
-	s.plugin.host.SetTickPeriod(spread(0, min(firstFetch, s.from.Interval)))
+	if _, _, ok := s.plugin.host.Shared(s.key); !ok {
+		s.plugin.host.SetShared(s.key, new(record).encode(), 0)
+	}
+	s.plugin.watch.sources = append(s.plugin.watch.sources, s)
+	s.sync()
+	first := min(firstFetch, s.from.Interval)
+	if s.serves() { // so that a fetch may have been cancelled
+		first = min(first, config.MinInterval)
+	}
+	s.tickAfter(spread(0, first))
+	return s.serves()
 }
 
-// spread returns a duration from least to most, so that workers and proxies that
-// start together don't poll together.
+// serves reports whether the policies are those of a document.
+func (s *source) serves() bool { return s.serving != digest{} }
+
+// spread returns a duration from least to most, so that proxies that start together don't
+// poll together.
 func spread(least, most time.Duration) time.Duration {
 	return max(time.Millisecond, least+time.Duration(rand.Float64()*float64(most-least)))
 }
 
-// fetch asks for the document, one request at a time.
-func (s *source) fetch() {
+// newID returns a text that no other VM has.
+func newID() string { return strconv.FormatUint(rand.Uint64(), 36) }
+
+func (s *source) tickAfter(period time.Duration) {
+	if period = max(period, time.Millisecond); period != s.period {
+		s.period = period
+		s.plugin.host.SetTickPeriod(period)
+	}
+}
+
+// record returns what the VMs know of the source, until the callback returns.
+func (s *source) record() (r record, version uint32) {
+	text, version, _ := s.plugin.host.Shared(s.key)
+	return decodeRecord(text), version
+}
+
+// change changes the record, unless change returns false, and reports whether it has.
+func (s *source) change(change func(r *record) bool) bool {
+	for range tries {
+		r, version := s.record()
+		if !change(&r) {
+			return false
+		}
+		if s.plugin.host.SetShared(s.key, r.encode(), version) {
+			return true
+		}
+	}
+	return false
+}
+
+// tick fetches the document if it is time, and nobody else does.
+func (s *source) tick() {
+	s.plugin.watch.listen(s.plugin.host)
+	if !s.listed {
+		s.listed = s.change(func(r *record) bool {
+			r.setQueue(s.plugin.watch.queue, true)
+			return true
+		})
+	}
 	if s.inFlight {
 		return
 	}
+	r := s.sync()
+	if wait := s.turn(&r, now()); wait > 0 {
+		s.tickAfter(wait)
+		return
+	}
+	s.fetch()
+}
+
+// turn returns how long this source has to wait at least until it may fetch.
+func (s *source) turn(r *record, now int64) time.Duration {
+	switch {
+	case r.began > now: // The clock was set back.
+		return 0
+	case r.until > now:
+		return look
+	}
+	// Another owner may have another configuration, which asks less often.
+	due := min(r.due, r.began+milliseconds(s.delay(r.failures)*11/10))
+	switch r.owner {
+	case s.id:
+		due = r.due
+	case 0:
+	default:
+		due += milliseconds(grace)
+	}
+	wait := time.Duration(due-now) * time.Millisecond
+	if r.owner != s.id {
+		return min(wait, look)
+	}
+	return wait
+}
+
+func milliseconds(d time.Duration) int64 { return d.Milliseconds() }
+
+// gone gives up what the plugin has of the source, as it goes. A fetch that is under way
+// is cancelled, so that another may fetch at once.
+func (s *source) gone() {
+	last := s.plugin.watch.remove(s)
+	s.change(func(r *record) bool {
+		unlist, owner := s.listed && last, r.owner == s.id
+		if unlist {
+			r.setQueue(s.plugin.watch.queue, false)
+		}
+		if owner {
+			if r.owner = 0; r.until != 0 {
+				r.until, r.due = 0, 0
+			}
+		}
+		return unlist || owner
+	})
+}
+
+// fetch asks for the document, unless another was sooner.
+func (s *source) fetch() {
 	headers := []cors.Header{
 		{Name: ":method", Value: "GET"}, {Name: ":path", Value: s.from.Path},
 		{Name: ":authority", Value: s.from.Authority},
 		{Name: ":scheme", Value: "http"}, {Name: "accept", Value: "application/json"},
 		{Name: "user-agent", Value: "proxy-wasm-cors"},
 	}
-	if s.etag != "" {
-		headers = append(headers, cors.Header{Name: "if-none-match", Value: s.etag})
+	if s.from.Wait > 0 {
+		headers = append(headers, cors.Header{Name: "prefer",
+			Value: "wait=" + strconv.Itoa(int((s.from.Wait+time.Second-1)/time.Second))})
 	}
-	s.inFlight = s.plugin.host.Fetch(s.from.Cluster, appendHeaderMap(nil, headers), s.from.Timeout, s.answered)
+	timeout, etag := s.from.Timeout+s.from.Wait, ""
+	s.sent = now()
+	mine := s.change(func(r *record) bool {
+		if s.turn(r, s.sent) > 0 {
+			return false
+		}
+		if etag = ""; r.number == s.number {
+			etag = r.etag
+		}
+		r.owner, r.began, r.until = s.id, s.sent, s.sent+milliseconds(timeout+grace)
+		return true
+	})
+	s.tickAfter(look)
+	if !mine {
+		return
+	}
+	if s.asked = etag != ""; s.asked {
+		headers = append(headers, cors.Header{Name: "if-none-match", Value: etag})
+	}
+	s.inFlight = s.plugin.host.Fetch(s.from.Cluster, appendHeaderMap(nil, headers), timeout, s.answered)
 	if !s.inFlight {
 		s.failed(unreachable, "can't ask the cluster "+strconv.Quote(s.from.Cluster)+
 			": it is unknown, or has no endpoint")
@@ -97,12 +245,15 @@ func (s *source) fetch() {
 // answered takes the answer to a fetch. ok is false if there is none.
 func (s *source) answered(size int, ok bool) {
 	s.inFlight = false
+	if r, _ := s.record(); r.owner != s.id {
+		return // It came so late that another has asked.
+	}
 	status, _ := s.plugin.host.FetchedHeader(":status")
 	switch {
 	case !ok:
-		s.failed(noAnswer, "no whole answer within "+s.from.Timeout.String())
-	case status == "304" && s.etag != "":
-		s.unchanged()
+		s.failed(noAnswer, "no whole answer within "+(s.from.Timeout+s.from.Wait).String())
+	case status == "304" && s.asked:
+		s.unchanged(false)
 	case status != "200":
 		s.failed(badStatus, "status "+status)
 	case size > config.MaxDocument:
@@ -113,13 +264,36 @@ func (s *source) answered(size int, ok bool) {
 	}
 }
 
+// sync takes the document that another VM, or another configuration, has fetched, unless it
+// serves, and returns the record.
+func (s *source) sync() record {
+	r, _ := s.record()
+	if r.number == s.number {
+		return r
+	}
+	s.number = r.number
+	body, _, ok := s.plugin.host.Shared(s.key + " document")
+	digest := digestOf(body)
+	if !ok || digest == s.serving {
+		return r
+	}
+	// It was good for the VM that has fetched it, and is so here but for another build.
+	c, problems := config.ParseFetched(body)
+	if c == nil {
+		s.plugin.host.Log(Error, "policy_source: the document that serves elsewhere is refused: "+problems[0].Error())
+		return r
+	}
+	s.plugin.use(c.Policies, s.plugin.counters)
+	s.serving = digest
+	return r
+}
+
 // take makes the policies those of a document, if it is good.
 func (s *source) take(body string) {
 	digest := digestOf(body)
 	switch {
 	case digest == s.serving:
-		s.keepETag()
-		s.unchanged()
+		s.unchanged(true)
 		return
 	case slices.Contains(s.refused[:], digest):
 		// What is wrong with it is in the log. A source of several servers, one of which
@@ -143,19 +317,25 @@ func (s *source) take(body string) {
 		s.refuse()
 		return
 	}
+	s.plugin.host.SetShared(s.key+" document", body, 0)
+	var news record
+	s.again(false, func(r *record) {
+		r.number++
+		r.etag = s.etag()
+		news, s.number = *r, r.number
+	})
+	news.wake(s.plugin.host, s.plugin.watch.queue)
 	s.plugin.use(c.Policies, s.plugin.counters)
 	s.serving, s.trouble, s.logged = digest, "", 0
-	s.keepETag()
 	s.plugin.counters.count(countUpdated)
 	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
-	s.again(0)
 }
 
 // refuse is for when what serves goes on, because the source has nothing better.
 func (s *source) refuse() {
 	s.trouble = troubleRefused
 	s.plugin.counters.count(countRefused)
-	s.again(0)
+	s.again(false, nil)
 }
 
 // maxETag bounds the ETag that is kept of a document, and sent with each fetch. A longer
@@ -163,22 +343,27 @@ func (s *source) refuse() {
 // new.
 const maxETag = 8 << 10
 
-func (s *source) keepETag() {
+func (s *source) etag() string {
 	etag, _ := s.plugin.host.FetchedHeader("etag")
 	if len(etag) > maxETag {
-		etag = ""
+		return ""
 	}
-	s.etag = strings.Clone(etag)
+	return etag
 }
 
-// unchanged is for when what serves is what the source has.
-func (s *source) unchanged() {
+// unchanged is for when what serves is what the source has, which may have come again
+// with another ETag.
+func (s *source) unchanged(whole bool) {
 	s.plugin.counters.count(countUnchanged)
 	if s.trouble != "" {
 		s.plugin.host.Log(Info, "policy_source: answers again with the same document, "+s.plugin.serving("still"))
 	}
 	s.trouble, s.logged = "", 0
-	s.again(0)
+	s.again(false, func(r *record) {
+		if whole {
+			r.etag = s.etag()
+		}
+	})
 }
 
 // failed is for when there is no document. It logs a kind of trouble that it hasn't
@@ -192,12 +377,11 @@ func (s *source) failed(kind trouble, why string) {
 	if s.trouble == "" {
 		s.trouble = why
 	}
-	s.again(s.failures + 1)
+	s.again(true, nil)
 }
 
-// again sets the time of the next fetch, after so many failures in a row.
-func (s *source) again(failures int) {
-	s.failures = failures
+// delay is the time from one fetch to the next after so many failures in a row.
+func (s *source) delay(failures int64) time.Duration {
 	delay := s.from.Interval
 	for range failures {
 		if delay >= min(slowestPoll*s.from.Interval, slowest) {
@@ -205,8 +389,36 @@ func (s *source) again(failures int) {
 		}
 		delay *= 2
 	}
-	delay = min(delay, max(s.from.Interval, slowest))
-	s.plugin.host.SetTickPeriod(spread(delay*9/10, delay*11/10))
+	return min(delay, max(s.from.Interval, slowest))
+}
+
+// again sets the time of the next fetch, after a failure or none, and what else there is to
+// change in the record.
+func (s *source) again(failed bool, change func(r *record)) {
+	s.change(func(r *record) bool {
+		number := r.number
+		if change != nil {
+			change(r)
+		}
+		if r.failures++; !failed {
+			r.failures = 0
+		}
+		r.began = now()
+		wait := s.delay(r.failures)
+		wait = spread(wait*9/10, wait*11/10)
+		if s.from.Wait > 0 && !failed {
+			// Where the source has held the fetch, the next one follows at once. One that
+			// answers at once all the same is asked no more often than any other, and one that
+			// has a new document each time not as often as it can.
+			if r.number != number {
+				wait = config.MinInterval
+			}
+			wait -= time.Duration(r.began-s.sent) * time.Millisecond
+		}
+		r.until, r.due = 0, r.began+milliseconds(wait)
+		s.tickAfter(wait)
+		return true
+	})
 }
 
 // A digest stands for a document of megabytes that need not be kept. Two that differ

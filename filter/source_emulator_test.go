@@ -169,8 +169,8 @@ func TestSource(t *testing.T) {
 			}
 			before := len(emulator.GetInfoLogs())
 			for i, a := range test.answers {
-				emulator.Tick()
-				emulator.Tick() // one request at a time
+				tick(emulator)
+				tick(emulator) // one request at a time
 				calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
 				if len(calls) != i+1 {
 					t.Fatalf("%d fetches, want %d", len(calls), i+1)
@@ -284,7 +284,7 @@ func TestLogIsBounded(t *testing.T) {
 			}
 			var first int
 			for i := range 3 {
-				emulator.Tick()
+				tick(emulator)
 				calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
 				emulator.CallOnHttpCallResponse(calls[i].CalloutID, [][2]string{{":status", "200"}}, nil,
 					[]byte("{"+test.fields+"}"))

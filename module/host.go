@@ -169,16 +169,17 @@ func (*host) Shared(key string) (string, uint32, bool) {
 		unsafe.Pointer(&version)) != statusOK {
 		return "", 0, false
 	}
+	documentRead = documentRead || slots.size > arenaSize
 	return value(), uint32(version), true
 }
 
-// SetShared notes that a configuration is accepted, which is final. So what may still end
-// the VM that has read it comes first: one that died after noting would be refused once,
-// and taken as known by all when it comes again.
-func (*host) SetShared(key, value string, version uint32) bool {
+func (*host) Settle() {
 	if documentRead {
 		collect()
 	}
+}
+
+func (*host) SetShared(key, value string, version uint32) bool {
 	return proxySetSharedData(data(key), size(key), data(value), size(value), version) == statusOK
 }
 
@@ -231,6 +232,21 @@ func (*host) FetchedBody(length int) string {
 		return ""
 	}
 	return value()
+}
+
+func (*host) Listen(name string) uint32 {
+	var queue uint64
+	proxyRegisterSharedQueue(data(name), size(name), unsafe.Pointer(&queue))
+	return uint32(queue)
+}
+
+// Wake puts a value into the queue, for which the proxy calls who listens. Nobody needs the
+// value, nor takes it out again but who wakes next: what wakes a VM that has died would
+// else be kept for ever.
+func (*host) Wake(queue uint32) {
+	proxyDequeueSharedQueue(queue, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size))
+	const news = "1"
+	proxyEnqueueSharedQueue(queue, data(news), size(news))
 }
 
 var panics int

@@ -58,3 +58,12 @@ func proxySetTickPeriodMilliseconds(period uint32) uint32
 func proxyHTTPCall(cluster unsafe.Pointer, clusterSize uint32, headers unsafe.Pointer, headersSize uint32,
 	body unsafe.Pointer, bodySize uint32, trailers unsafe.Pointer, trailersSize uint32, timeout uint32,
 	call unsafe.Pointer) uint32
+
+//go:wasmimport env proxy_register_shared_queue
+func proxyRegisterSharedQueue(name unsafe.Pointer, size uint32, queue unsafe.Pointer) uint32
+
+//go:wasmimport env proxy_enqueue_shared_queue
+func proxyEnqueueSharedQueue(queue uint32, value unsafe.Pointer, size uint32) uint32
+
+//go:wasmimport env proxy_dequeue_shared_queue
+func proxyDequeueSharedQueue(queue uint32, data, dataSize unsafe.Pointer) uint32

@@ -150,6 +150,13 @@ func proxyOnTick(rootID uint32) {
 	plugins[rootID].OnTick()
 }
 
+//go:wasmexport proxy_on_queue_ready
+func proxyOnQueueReady(rootID, queue uint32) {
+	defer guard()
+	enter("proxy_on_queue_ready", nil)
+	plugins[rootID].OnQueueReady(queue)
+}
+
 //go:wasmexport proxy_on_http_call_response
 func proxyOnHTTPCallResponse(_, call, headers, size, _ uint32) {
 	defer guard()
@@ -169,9 +176,10 @@ func proxyOnDelete(id uint32) {
 		s.Release()
 		return
 	}
-	if plugins[id] != nil {
+	if p := plugins[id]; p != nil {
 		delete(plugins, id)
 		lastRoot.id = 0
+		p.Gone()
 		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.rootID == id })
 	}
 }

@@ -1,0 +1,349 @@
+package wazero_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/wasmhost"
+)
+
+// These are the tests of what a proxy's VMs do with a policy source together.
+
+// A fleet is the VMs of a proxy.
+type fleet struct {
+	t       *testing.T
+	module  *wasmhost.Module
+	vms     []*wasmhost.VM
+	roots   []*wasmhost.Root
+	fetches []fetchedAt
+	// answer is the source's.
+	answer func(f *fetchedAt) *wasmhost.HTTPAnswer
+}
+
+// A fetchedAt is a request to a source.
+type fetchedAt struct {
+	wasmhost.HTTPCall
+	at  time.Time
+	now time.Time
+}
+
+func (f *fetchedAt) header(name string) string {
+	for _, h := range f.Headers {
+		if h[0] == name {
+			return h[1]
+		}
+	}
+	return ""
+}
+
+// startVMs configures a VM that is thrown away and so many others, as Envoy does.
+func startVMs(t *testing.T, config string, workers int) *fleet {
+	t.Helper()
+	module, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{t: t, module: module}
+	f.vms = append(f.vms, newVM(t))
+	for range workers {
+		f.vms = append(f.vms, sibling(t, module, f.vms[0]))
+	}
+	f.roots = f.configure(config)
+	return f
+}
+
+// configure has all VMs take a configuration, and returns the roots but that of the first.
+func (f *fleet) configure(config string) (roots []*wasmhost.Root) {
+	f.t.Helper()
+	remove(f.t, newRoot(f.t, f.vms[0], config))
+	for _, vm := range f.vms[1:] {
+		roots = append(roots, newRoot(f.t, vm, config))
+	}
+	return roots
+}
+
+// run has time pass, and returns the fetches meanwhile.
+func (f *fleet) run(d time.Duration) []fetchedAt {
+	f.t.Helper()
+	before := len(f.fetches)
+	err := f.vms[0].Run(d, f.roots, func(call wasmhost.HTTPCall, now time.Time) *wasmhost.HTTPAnswer {
+		same := func(known fetchedAt) bool { return fmt.Sprint(known.HTTPCall) == fmt.Sprint(call) }
+		i := slices.IndexFunc(f.fetches[before:], same)
+		if i < 0 {
+			i = len(f.fetches) - before
+			f.fetches = append(f.fetches, fetchedAt{HTTPCall: call, at: now})
+		}
+		fetch := &f.fetches[before+i]
+		fetch.now = now
+		return f.answer(fetch)
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return f.fetches[before:]
+}
+
+// counted is the sum of a counter over the VMs.
+func (f *fleet) counted(name string) (n uint64) {
+	for _, vm := range f.vms {
+		n += vm.Metrics()["cors.policy_source."+name]
+	}
+	return n
+}
+
+// logged is how many lines of all VMs have a text.
+func (f *fleet) logged(text string) (n int) {
+	for _, vm := range f.vms {
+		n += strings.Count(strings.Join(vm.Logs(), "\n"), text)
+	}
+	return n
+}
+
+// serve fails the test unless each VM allows an origin.
+func (f *fleet) serve(origin string) {
+	f.t.Helper()
+	for i, root := range f.roots {
+		got := allowedOrigin(exchange(f.t, f.vms[i+1], root,
+			cases.Request{Headers: [][2]string{{"Origin", origin}}}, cases.Upstream{}))
+		if got != origin {
+			f.t.Errorf("VM %d allows %q, want %q", i+1, got, origin)
+		}
+	}
+}
+
+// publish returns an answer of a source with a document, which has an ETag.
+func publish(origin string) func(f *fetchedAt) *wasmhost.HTTPAnswer {
+	etag := `"` + origin + `"`
+	return func(f *fetchedAt) *wasmhost.HTTPAnswer {
+		if f.header("if-none-match") == etag {
+			return &wasmhost.HTTPAnswer{Status: 304}
+		}
+		return &wasmhost.HTTPAnswer{Status: 200, Headers: [][2]string{{"etag", etag}},
+			Body: `{"policies": [{"name": "p", "allow_origins": ["` + origin + `"]}]}`}
+	}
+}
+
+func fails(status int) func(f *fetchedAt) *wasmhost.HTTPAnswer {
+	return func(*fetchedAt) *wasmhost.HTTPAnswer { return &wasmhost.HTTPAnswer{Status: status} }
+}
+
+func sourceOf(path, more string) string {
+	return `{"policy_source": {"cluster": "policies", "path": "` + path + `"` + more + `}}`
+}
+
+var polled = sourceOf("/cors.json", `, "interval": "1s"`)
+
+// between fails the test unless n is from least to most.
+func between(t *testing.T, what string, n, least, most int) {
+	t.Helper()
+	if n < least || n > most {
+		t.Errorf("%d %s, want %d to %d", n, what, least, most)
+	}
+}
+
+// TestOneFetch: of several VMs one fetches, and counts and logs; all others have what
+// it got, at once.
+func TestOneFetch(t *testing.T) {
+	f := startVMs(t, polled, 4)
+	f.answer = publish("https://one.example")
+	between(t, "fetches in ten seconds", len(f.run(10*time.Second)), 9, 12)
+	f.serve("https://one.example")
+	between(t, "updates", int(f.counted("updated")), 1, 1)
+	between(t, "304s", int(f.counted("unchanged")), 8, 11)
+	between(t, "log lines", f.logged("policy_source: a new document, now serving 1 policy"), 1, 1)
+
+	// A document that is refused is logged once, and changes nothing.
+	f.answer = func(*fetchedAt) *wasmhost.HTTPAnswer { return &wasmhost.HTTPAnswer{Status: 200, Body: "<html>"} }
+	f.run(5 * time.Second)
+	f.serve("https://one.example")
+	between(t, "refusals", int(f.counted("refused")), 4, 6)
+	between(t, "log lines", f.logged("policy_source: the document is refused"), 1, 1)
+
+	// A source that is away is asked less and less often, and that is logged once.
+	f.answer = fails(503)
+	between(t, "fetches of a source that is away", len(f.run(62*time.Second)), 5, 8)
+	between(t, "log lines", f.logged("policy_source: status 503"), 1, 1)
+
+	f.answer = publish("https://two.example")
+	f.run(20 * time.Second)
+	f.serve("https://two.example")
+	between(t, "updates", int(f.counted("updated")), 2, 2)
+	// Whoever wakes another takes out what woke it before.
+	if n := f.vms[0].Queued(); n > len(f.roots) {
+		t.Errorf("%d values are in the queues", n)
+	}
+}
+
+// TestTakeOver: whoever fetches may go, be it at its end or by its VM's death, with a fetch
+// under way or between two.
+func TestTakeOver(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		for _, dies := range []bool{false, true} {
+			t.Run(fmt.Sprintf("held %t, dies %t", held, dies), func(t *testing.T) {
+				f := startVMs(t, polled, 3)
+				f.answer = publish("https://one.example")
+				f.run(3 * time.Second)
+				fetcher := slices.IndexFunc(f.roots, func(r *wasmhost.Root) bool {
+					return slices.Contains(r.Calls(), "count cors.policy_source.updated +1")
+				})
+				if held {
+					f.answer = func(*fetchedAt) *wasmhost.HTTPAnswer { return nil }
+					f.run(1200 * time.Millisecond)
+					if n := len(f.roots[fetcher].HTTPCalls()); n != 1 {
+						t.Fatalf("%d fetches are under way", n)
+					}
+				}
+				gone := f.roots[fetcher]
+				f.roots = slices.Delete(f.roots, fetcher, fetcher+1)
+				f.vms = slices.Delete(f.vms, fetcher+1, fetcher+2)
+				most := 3200 * time.Millisecond // the next look after the next fetch is late
+				if !dies {
+					remove(t, gone)
+					most = 2200 * time.Millisecond
+				} else if held {
+					most = 5 * time.Second // beside the time-out
+				}
+				f.answer = publish("https://two.example")
+				f.run(most)
+				f.serve("https://two.example")
+				between(t, "fetches in ten seconds", len(f.run(10*time.Second)), 9, 12)
+			})
+		}
+	}
+}
+
+// TestCarriedOver: a new configuration with the same source goes on with its last document,
+// in old VMs and in new ones, and asks for what differs from it; one with another source
+// doesn't.
+func TestCarriedOver(t *testing.T) {
+	f := startVMs(t, polled, 3)
+	f.answer = publish("https://one.example")
+	f.run(2 * time.Second)
+	old := f.roots
+	next := sourceOf("/cors.json", `, "interval": "2s", "timeout": "1s"`)
+	f.roots = f.configure(next)
+	f.serve("https://one.example")
+	between(t, "log lines", f.logged("now serving 1 policy of the policy source's last document"), 1, 4)
+	for _, root := range old {
+		remove(t, root)
+	}
+	for _, fetch := range f.run(10 * time.Second) {
+		if fetch.header("if-none-match") != `"https://one.example"` || fetch.Timeout != time.Second {
+			t.Errorf("fetches with %q and time-out %s", fetch.Headers, fetch.Timeout)
+		}
+	}
+	between(t, "updates", int(f.counted("updated")), 1, 1)
+
+	// In new VMs, as in a worker that starts anew.
+	for i := range f.vms[1:] {
+		remove(t, f.roots[i])
+		f.vms[i+1] = sibling(t, f.module, f.vms[0])
+	}
+	f.roots = f.configure(next)
+	f.serve("https://one.example")
+
+	f.roots = f.configure(sourceOf("/other.json", ""))
+	for i, root := range f.roots {
+		deniesAll(t, f.vms[i+1], root, "no policies have arrived from the policy source, so that no origin is allowed")
+	}
+}
+
+// TestSources: plugins with different sources keep them apart, in the same VMs, and those
+// with the same source share it.
+func TestSources(t *testing.T) {
+	f := startVMs(t, sourceOf("/a", `, "interval": "1s"`), 2)
+	a := f.roots
+	b := f.configure(sourceOf("/b", `, "interval": "1s"`))
+	again := f.configure(sourceOf("/a", `, "interval": "1.5s"`))
+	f.answer = func(fetch *fetchedAt) *wasmhost.HTTPAnswer {
+		return publish("https://" + strings.TrimPrefix(fetch.header(":path"), "/") + ".example")(fetch)
+	}
+	all := slices.Concat(a, b, again)
+	check := func() {
+		t.Helper()
+		f.roots = a
+		f.serve("https://a.example")
+		f.roots = again
+		f.serve("https://a.example")
+		f.roots = b
+		f.serve("https://b.example")
+		f.roots = all
+	}
+	f.roots = all
+	between(t, "fetches of two sources in ten seconds", len(f.run(10*time.Second)), 18, 24)
+	check()
+	// The plugin goes that the proxy tells of new documents: the others hear of them all the
+	// same.
+	for _, root := range again {
+		remove(t, root)
+	}
+	all, again = slices.Concat(a, b), nil
+	f.roots = all
+	f.run(2 * time.Second)
+	suffix := ".a.example"
+	f.answer = func(fetch *fetchedAt) *wasmhost.HTTPAnswer {
+		return publish("https://" + strings.TrimPrefix(fetch.header(":path"), "/") + suffix)(fetch)
+	}
+	f.run(2 * time.Second)
+	f.roots = a
+	f.serve("https://a.a.example")
+	f.roots = b
+	f.serve("https://b.a.example")
+}
+
+// TestWait: a source may hold a fetch, and the next one follows at once. One that doesn't
+// hold it is asked as often as without.
+func TestWait(t *testing.T) {
+	f := startVMs(t, sourceOf("/cors.json", `, "interval": "10s", "wait": "30s"`), 3)
+	published := publish("https://one.example")
+	holding := func(fetch *fetchedAt) *wasmhost.HTTPAnswer {
+		a := published(fetch)
+		if a.Status == 304 && fetch.now.Sub(fetch.at) < 30*time.Second {
+			return nil
+		}
+		return a
+	}
+	f.answer = holding
+	fetches := f.run(2 * time.Second)
+	between(t, "fetches", len(fetches), 2, 2)
+	if fetch := fetches[1]; fetch.header("prefer") != "wait=30" || fetch.Timeout != 32*time.Second {
+		t.Errorf("the fetch has time-out %s and %q", fetch.Timeout, fetch.Headers)
+	}
+	f.serve("https://one.example")
+	for n := range 10 {
+		origin := fmt.Sprintf("https://n%d.example", n)
+		published = publish(origin)
+		f.run(110 * time.Millisecond)
+		f.serve(origin)
+	}
+	between(t, "fetches in five minutes that are held", len(f.run(5*time.Minute)), 10, 11)
+
+	f.answer = func(fetch *fetchedAt) *wasmhost.HTTPAnswer { return published(fetch) }
+	f.run(30 * time.Second)
+	between(t, "fetches in five minutes that are not held", len(f.run(5*time.Minute)), 27, 34)
+
+	n := 0
+	f.answer = func(*fetchedAt) *wasmhost.HTTPAnswer {
+		n++
+		return publish(fmt.Sprintf("https://n%d.example", n))(&fetchedAt{})
+	}
+	f.run(10 * time.Second)
+	between(t, "fetches in ten seconds of something new each time", len(f.run(10*time.Second)), 50, 101)
+}
+
+// TestClockSetBack: a clock that is set back keeps no one from fetching.
+func TestClockSetBack(t *testing.T) {
+	f := startVMs(t, sourceOf("/cors.json", `, "wait": "30s"`), 2)
+	f.answer = func(*fetchedAt) *wasmhost.HTTPAnswer { return nil }
+	f.run(2 * time.Second)
+	f.vms = []*wasmhost.VM{f.vms[0], sibling(t, f.module, f.vms[0])} // The others die.
+	f.roots = f.configure(sourceOf("/cors.json", `, "wait": "20s"`))
+	f.vms[0].SetBack(time.Hour, f.roots)
+	f.answer = publish("https://one.example")
+	f.run(3 * time.Second)
+	f.serve("https://one.example")
+}
