@@ -49,6 +49,11 @@ func (*sdkHost) Shared(key string) (string, uint32, bool) {
 	return string(value), version, err == nil
 }
 
+func (h *sdkHost) SharedDocument(key string) (string, bool) {
+	value, _, ok := h.Shared(key)
+	return value, ok
+}
+
 func (*sdkHost) SetShared(key, value string, version uint32) bool {
 	if version == 0 { // which the emulator has no meaning for
 		_, version, _ = proxywasm.GetSharedData(key)

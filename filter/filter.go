@@ -58,6 +58,8 @@ type Host interface {
 	Shared(key string) (value string, version uint32, ok bool)
 	// SetShared sets a shared value, and returns false if that has another version.
 	SetShared(key, value string, version uint32) bool
+	// SharedDocument is as Shared, for a document.
+	SharedDocument(key string) (value string, ok bool)
 	// DefineCounter makes sure that there is a counter, and returns its number, a new one
 	// each time. A counter that is defined begins at zero.
 	DefineCounter(name string) Counter

@@ -272,7 +272,7 @@ func (s *source) sync() record {
 		return r
 	}
 	s.number = r.number
-	body, _, ok := s.plugin.host.Shared(s.key + " document")
+	body, ok := s.plugin.host.SharedDocument(s.key + " document")
 	digest := digestOf(body)
 	if !ok || digest == s.serving {
 		return r

@@ -169,8 +169,13 @@ func (*host) Shared(key string) (string, uint32, bool) {
 		unsafe.Pointer(&version)) != statusOK {
 		return "", 0, false
 	}
-	documentRead = documentRead || slots.size > arenaSize
 	return value(), uint32(version), true
+}
+
+func (h *host) SharedDocument(key string) (string, bool) {
+	documentRead = true
+	document, _, ok := h.Shared(key)
+	return document, ok
 }
 
 func (*host) Settle() {

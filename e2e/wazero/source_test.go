@@ -347,3 +347,33 @@ func TestClockSetBack(t *testing.T) {
 	f.run(3 * time.Second)
 	f.serve("https://one.example")
 }
+
+// TestSharedMemory: neither who fetches nor who is handed documents keeps anything of those
+// before, large or small.
+func TestSharedMemory(t *testing.T) {
+	f := startVMs(t, polled, 2)
+	document := ""
+	f.answer = func(*fetchedAt) *wasmhost.HTTPAnswer { return &wasmhost.HTTPAnswer{Status: 200, Body: document} }
+	var half [2]uint32
+	const documents = 40
+	for n := range documents {
+		origins := make([]string, []int{40_000, 10, 10, 1000}[n%4])
+		for i := range origins {
+			origins[i] = fmt.Sprintf(`"https://n%d-%d.example"`, n, i)
+		}
+		document = `{"policies": [{"name": "p", "allow_origins": [` + strings.Join(origins, ",") + `]}]}`
+		f.run(3 * time.Second)
+		f.serve(fmt.Sprintf("https://n%d-3.example", n))
+		for i, vm := range f.vms[1:] {
+			if n == documents/2 {
+				half[i] = vm.MemorySize()
+			}
+		}
+	}
+	for i, vm := range f.vms[1:] {
+		t.Logf("VM %d has %d bytes, and %d after the first half", i+1, vm.MemorySize(), half[i])
+		if vm.MemorySize() > half[i]+4<<20 {
+			t.Errorf("VM %d has grown", i+1)
+		}
+	}
+}
