@@ -11,18 +11,25 @@ import (
 // BenchmarkXDS measures how long a policy takes from the control plane to the last of
 // all workers, under load.
 func BenchmarkXDS(b *testing.B) {
-	benchmark(b, byXDS, func(f *fleet, document string) { f.push(b, document) })
+	benchmark(b, startFleet(b), byXDS, func(f *fleet, document string) { f.push(b, document) })
 }
 
 // BenchmarkPolicySource measures how long a policy takes from the policy source to the
 // last of all workers, under load. Compare it with sourceInterval.
 func BenchmarkPolicySource(b *testing.B) {
-	benchmark(b, bySource, func(f *fleet, document string) { f.source.publish(document) })
+	benchmark(b, startFleet(b), bySource, (*fleet).publish)
 }
 
-func benchmark(b *testing.B, listener string, update func(f *fleet, document string)) {
+// BenchmarkPolicySourceWait measures the same where the source holds the requests until the
+// document changes.
+func BenchmarkPolicySourceWait(b *testing.B) {
+	benchmark(b, startFleetOf(b, 2, waiting), bySource, (*fleet).publish)
+}
+
+func (f *fleet) publish(document string) { f.source.publish(document) }
+
+func benchmark(b *testing.B, f *fleet, listener string, update func(f *fleet, document string)) {
 	b.Helper()
-	f := startFleet(b)
 	load := startLoad(b, f.proxies, listener)
 	for _, p := range f.proxies {
 		p.checkWorkers(b)

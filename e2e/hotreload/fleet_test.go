@@ -13,10 +13,8 @@ import (
 )
 
 const (
-	// workers is the number of worker threads of each Envoy, and pollers that of the
-	// VMs that ask a policy source: Envoy's main thread has one too.
-	workers = 2
-	pollers = workers + 1
+	// workers is the number of worker threads of each Envoy. Its main thread has a VM too.
+	workers = 4
 	// recovery is how long anything may take, an Envoy's start on a busy machine included.
 	recovery = 90 * time.Second
 )
@@ -36,25 +34,26 @@ type fleet struct {
 	xds     *controlPlane
 	source  *source
 	proxies []*proxy
-	// interval and timeout are those of the policy source.
-	interval, timeout time.Duration
+	// fields are those of the policy source, beside where it is.
+	fields string
 }
 
 // startFleet starts everything, with version 1 of the policies in each listener.
 func startFleet(tb testing.TB) *fleet {
 	tb.Helper()
-	return startFleetOf(tb, 2, sourceInterval, sourceTimeout)
+	return startFleetOf(tb, 2, fmt.Sprintf(`"interval": %q, "timeout": %q`, sourceInterval, sourceTimeout))
 }
 
-// startFleetOf is startFleet with other numbers.
-func startFleetOf(tb testing.TB, envoys int, interval, timeout time.Duration) *fleet {
+// startFleetOf is startFleet with another number of Envoys, and with other fields of the
+// policy source.
+func startFleetOf(tb testing.TB, envoys int, fields string) *fleet {
 	tb.Helper()
 	module, err := envoytest.Module()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	f := &fleet{plugin: envoytest.Plugin{Module: module}, xds: newControlPlane(tb), source: newSource(tb),
-		interval: interval, timeout: timeout}
+		fields: fields}
 	f.push(tb, document(1))
 	f.source.publish(document(1))
 	upstream := newUpstream(tb)
@@ -81,9 +80,7 @@ func (f *fleet) push(tb testing.TB, config string) {
 // bootstrap returns the configuration of one Envoy.
 func (f *fleet) bootstrap(node, upstream string) string {
 	plugin := f.plugin
-	plugin.Config = documentWith(1,
-		fmt.Sprintf(`"policy_source": {"cluster": "policies", "path": "/cors.json", "interval": %q, "timeout": %q},
-  `, f.interval, f.timeout), "")
+	plugin.Config = sourced("/cors.json", f.fields)
 	discovery := map[string]any{"name": filterName, "config_discovery": map[string]any{
 		"type_urls": []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
 		"config_source": map[string]any{"resource_api_version": "V3", "api_config_source": map[string]any{
@@ -103,6 +100,12 @@ func (f *fleet) bootstrap(node, upstream string) string {
 			"clusters":  []any{xds, cluster("policies", f.source.addr), cluster("upstream", upstream)},
 		},
 	}}.String()
+}
+
+// sourced returns version 1 of a configuration, with a policy source.
+func sourced(path, fields string) string {
+	return documentWith(1, fmt.Sprintf(`"policy_source": {"cluster": "policies", "path": %q, %s},
+  `, path, fields), "")
 }
 
 // listener returns an HTTP listener that spreads its connections over all workers.

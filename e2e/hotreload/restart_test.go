@@ -19,7 +19,7 @@ func TestRestarts(t *testing.T) {
 	t.Log("the policy source")
 	before := f.counts(t)
 	f.source.stop()
-	envoytest.Eventually(t, recovery, "every worker to miss the source",
+	envoytest.Eventually(t, recovery, "every Envoy to miss the source",
 		func() bool { return f.counted(t, before, "failed", 2) })
 	n++
 	f.push(t, document(n))

@@ -69,7 +69,7 @@ type soak struct {
 }
 
 func (s soak) run(t *testing.T) {
-	f := startFleetOf(t, 1, sourceInterval, 10*time.Second)
+	f := startFleetOf(t, 1, fmt.Sprintf(`"interval": %q, "timeout": "10s"`, sourceInterval))
 	envoy := f.proxies[0]
 	load := startLoad(t, f.proxies, byXDS, bySource)
 	// The memory after the first few updates is compared with that after as many at the

@@ -3,6 +3,7 @@ package hotreload_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -24,9 +25,12 @@ type source struct {
 
 	mu      sync.Mutex
 	answer  http.HandlerFunc
-	sent    int // published documents
-	active  int // requests that have no answer yet
-	highest int // of active
+	etag    string        // of the published document
+	changed chan struct{} // closed when there is another answer
+	asked   int           // requests
+	sent    int           // published documents
+	active  int           // requests that have no answer yet
+	highest int           // of active
 }
 
 // newSource starts a source.
@@ -60,17 +64,23 @@ func (s *source) stop() {
 }
 
 // serve sets how the source answers from now on.
-func (s *source) serve(answer http.HandlerFunc) {
+func (s *source) serve(answer http.HandlerFunc) { s.set(answer, "") }
+
+func (s *source) set(answer http.HandlerFunc, etag string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answer = answer
+	if s.changed != nil {
+		close(s.changed)
+	}
+	s.answer, s.etag, s.changed = answer, etag, make(chan struct{})
 }
 
-// publish answers with a document from now on, and with 304 to whoever has it.
+// publish answers with a document from now on, and whoever has it with 304: at once, or when
+// the time has passed for which the request may be held.
 func (s *source) publish(document string) {
 	sum := sha256.Sum256([]byte(document))
 	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	s.serve(func(w http.ResponseWriter, r *http.Request) {
+	s.set(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", etag)
 		if r.Header.Get("If-None-Match") == etag {
 			w.WriteHeader(http.StatusNotModified)
@@ -80,13 +90,13 @@ func (s *source) publish(document string) {
 		s.sent++
 		s.mu.Unlock()
 		_, _ = w.Write([]byte(document))
-	})
+	}, etag)
 }
 
 // ServeHTTP implements http.Handler.
 func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	answer := s.answer
+	s.asked++
 	s.active++
 	s.highest = max(s.highest, s.active)
 	s.mu.Unlock()
@@ -95,7 +105,40 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer s.mu.Unlock()
 		s.active--
 	}()
-	answer(w, r)
+	var seconds int
+	_, _ = fmt.Sscanf(r.Header.Get("Prefer"), "wait=%d", &seconds)
+	expired := time.After(time.Duration(seconds) * time.Second)
+	for held := seconds > 0; ; {
+		s.mu.Lock()
+		answer, changed := s.answer, s.changed
+		held = held && s.etag != "" && r.Header.Get("If-None-Match") == s.etag
+		s.mu.Unlock()
+		if !held {
+			answer(w, r)
+			return
+		}
+		select {
+		case <-changed:
+		case <-expired:
+			held = false
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// requests returns how many requests there were.
+func (s *source) requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// waiting returns how many requests have no answer yet.
+func (s *source) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active
 }
 
 // documents returns how many answers had a published document.
