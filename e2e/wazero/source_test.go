@@ -184,7 +184,7 @@ func TestTakeOver(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		for _, dies := range []bool{false, true} {
 			t.Run(fmt.Sprintf("held %t, dies %t", held, dies), func(t *testing.T) {
-				f := startVMs(t, polled, 3)
+				f := startVMs(t, sourceOf("/cors.json", `, "interval": "1s", "timeout": "10s"`), 3)
 				f.answer = publish("https://one.example")
 				f.run(3 * time.Second)
 				fetcher := slices.IndexFunc(f.roots, func(r *wasmhost.Root) bool {
@@ -205,7 +205,7 @@ func TestTakeOver(t *testing.T) {
 					remove(t, gone)
 					most = 2200 * time.Millisecond
 				} else if held {
-					most = 5 * time.Second // beside the time-out
+					most = 13 * time.Second // beside the time-out
 				}
 				f.answer = publish("https://two.example")
 				f.run(most)
