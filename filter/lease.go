@@ -2,8 +2,7 @@ package filter
 
 import (
 	"encoding/binary"
-	"slices"
-	"strings"
+	"math/rand/v2"
 	"time"
 )
 
@@ -32,13 +31,13 @@ const (
 
 // encode returns the record as it is in shared data.
 func (r *record) encode() string {
-	b := make([]byte, 0, recordHead+len(r.etag)+len(r.queues))
-	for _, n := range [recordNumbers]uint64{r.owner, uint64(r.began), uint64(r.until), uint64(r.due),
+	var head [recordHead]byte
+	for i, n := range [recordNumbers]uint64{r.owner, uint64(r.began), uint64(r.until), uint64(r.due),
 		uint64(r.failures), r.number} {
-		b = binary.LittleEndian.AppendUint64(b, n)
+		binary.LittleEndian.PutUint64(head[8*i:], n)
 	}
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.etag)))
-	return string(append(append(b, r.etag...), r.queues...))
+	binary.LittleEndian.PutUint32(head[recordHead-4:], uint32(len(r.etag)))
+	return string(head[:]) + r.etag + r.queues
 }
 
 // decodeRecord reads a record, of which texts are parts. What none wrote is an empty one.
@@ -62,17 +61,16 @@ func decodeRecord(text string) (r record) {
 
 // setQueue adds a queue to those of the record, or takes it out.
 func (r *record) setQueue(queue uint32, wanted bool) {
-	own := string(binary.LittleEndian.AppendUint32(nil, queue))
-	var list strings.Builder
+	own, list := string(binary.LittleEndian.AppendUint32(nil, queue)), ""
 	if wanted {
-		list.WriteString(own)
+		list = own
 	}
-	for i := 0; i+queueSize <= len(r.queues) && list.Len() < maxQueues*queueSize; i += queueSize {
+	for i := 0; i+queueSize <= len(r.queues) && len(list) < maxQueues*queueSize; i += queueSize {
 		if other := r.queues[i : i+queueSize]; other != own {
-			list.WriteString(other)
+			list += other
 		}
 	}
-	r.queues = list.String()
+	r.queues = list
 }
 
 // wake has the VMs of the record's queues look for a new document, but the one of own.
@@ -96,7 +94,7 @@ type watch struct {
 // asked last, which may go, so that each asks again and again.
 func (w *watch) listen(host Host) {
 	if w.name == "" {
-		w.name = "proxy-wasm-cors " + newID()
+		w.name = string(binary.LittleEndian.AppendUint64([]byte("proxy-wasm-cors "), rand.Uint64()))
 	}
 	w.queue = host.Listen(w.name)
 }
@@ -111,8 +109,15 @@ func (w *watch) sync() {
 // remove takes a source that goes out, and reports whether it was the VM's last one of its
 // kind.
 func (w *watch) remove(s *source) bool {
-	w.sources = slices.DeleteFunc(w.sources, func(other *source) bool { return other == s })
-	return !slices.ContainsFunc(w.sources, func(other *source) bool { return other.key == s.key })
+	last, rest := true, w.sources[:0]
+	for _, other := range w.sources {
+		if other != s {
+			rest, last = append(rest, other), last && other.key != s.key
+		}
+	}
+	clear(w.sources[len(rest):])
+	w.sources = rest
+	return last
 }
 
 // now is the time in milliseconds.

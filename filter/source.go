@@ -110,9 +110,6 @@ func spread(least, most time.Duration) time.Duration {
 	return max(time.Millisecond, least+time.Duration(rand.Float64()*float64(most-least)))
 }
 
-// newID returns a text that no other VM has.
-func newID() string { return strconv.FormatUint(rand.Uint64(), 36) }
-
 func (s *source) tickAfter(period time.Duration) {
 	if period = max(period, time.Millisecond); period != s.period {
 		s.period = period

@@ -274,7 +274,7 @@ func TestSources(t *testing.T) {
 		f.roots = all
 	}
 	f.roots = all
-	between(t, "fetches of two sources in ten seconds", len(f.run(10*time.Second)), 18, 24)
+	between(t, "fetches of two sources in ten seconds", len(f.run(10*time.Second)), 14, 24)
 	check()
 	// The plugin goes that the proxy tells of new documents: the others hear of them all the
 	// same.
@@ -376,4 +376,30 @@ func TestSharedMemory(t *testing.T) {
 			t.Errorf("VM %d has grown", i+1)
 		}
 	}
+}
+
+// TestLate: an answer that comes when another has asked is void.
+func TestLate(t *testing.T) {
+	f := startVMs(t, polled, 2)
+	f.answer = func(*fetchedAt) *wasmhost.HTTPAnswer { return nil }
+	f.run(2 * time.Second)
+	if len(f.roots[0].HTTPCalls()) == 0 {
+		slices.Reverse(f.roots)
+		slices.Reverse(f.vms[1:])
+	}
+	f.run(5 * time.Second) // more than the time-out, at which Envoy would answer
+	origins := []string{"https://old.example", "https://new.example"}
+	for _, i := range []int{1, 0} {
+		calls, a := f.roots[i].HTTPCalls(), publish(origins[i])(&fetchedAt{})
+		if len(calls) != 1 {
+			t.Fatalf("%d fetches are under way", len(calls))
+		}
+		if err := f.roots[i].AnswerHTTPCall(calls[0].Token, a.Status, a.Headers, a.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.vms[0].Dispatch(); err != nil {
+		t.Fatal(err)
+	}
+	f.serve("https://new.example")
 }
