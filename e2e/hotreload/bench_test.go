@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 // BenchmarkXDS measures how long a policy takes from the control plane to the last of
@@ -21,9 +23,14 @@ func BenchmarkPolicySource(b *testing.B) {
 }
 
 // BenchmarkPolicySourceWait measures the same where the source holds the requests until the
-// document changes.
+// document changes: it does so when each Envoy waits, as they do but for a moment.
 func BenchmarkPolicySourceWait(b *testing.B) {
-	benchmark(b, startFleetOf(b, 2, waiting), bySource, (*fleet).publish)
+	f := startFleetOf(b, 2, waiting)
+	f.ready = func() {
+		envoytest.Eventually(b, recovery, "each Envoy to wait",
+			func() bool { return f.source.waiting() == len(f.proxies) })
+	}
+	benchmark(b, f, bySource, (*fleet).publish)
 }
 
 func (f *fleet) publish(document string) { f.source.publish(document) }
@@ -38,6 +45,9 @@ func benchmark(b *testing.B, f *fleet, listener string, update func(f *fleet, do
 	n := 1
 	for b.Loop() {
 		n++
+		if f.ready != nil {
+			f.ready()
+		}
 		took.measure(func() { update(f, document(n)) }, load.awaiting(b, listener, n))
 	}
 	load.check(b)

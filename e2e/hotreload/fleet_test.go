@@ -36,6 +36,8 @@ type fleet struct {
 	proxies []*proxy
 	// fields are those of the policy source, beside where it is.
 	fields string
+	// ready, if there is one, waits until the fleet is ready for a change that is measured.
+	ready func()
 }
 
 // startFleet starts everything, with version 1 of the policies in each listener.
