@@ -3,6 +3,7 @@ package hotreload_test
 import (
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +113,21 @@ func TestWait(t *testing.T) {
 			t.Errorf("%s: %d documents taken, want 53", f.proxies[i].node, n)
 		}
 	}
+	f.proxies[0].checkWorkers(t)
+	load.check(t)
+}
+
+// TestLongestDocument: a document of 4 MiB is in every worker.
+func TestLongestDocument(t *testing.T) {
+	f := startFleetOf(t, 1, waiting)
+	load := startLoad(t, f.proxies, bySource)
+	text := largeDocument(2, 4_100_000)
+	if text += strings.Repeat(" ", 4<<20-len(text)); len(text) != 4<<20 {
+		t.Fatalf("the document has %d bytes", len(text))
+	}
+	start := time.Now()
+	f.source.publish(text)
+	t.Logf("in every worker after %s", load.await(t, bySource, 2).Sub(start).Round(time.Millisecond))
 	f.proxies[0].checkWorkers(t)
 	load.check(t)
 }
