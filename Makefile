@@ -35,7 +35,7 @@ LINTER  := $(call tool,$(GOLANGCI_LINT))
 ACTIONS := $(call tool,$(ACTIONLINT))
 
 # The folders with a go.mod.
-MODULES := . module e2e e2e/gateways bench tools/image
+MODULES := . module cmd/cors-policyd e2e e2e/gateways bench tools/image
 
 # The command's bytes depend on the source and the version of Go alone, as the module's do.
 CORSCTL := GOFLAGS=-mod=readonly GOWORK=off GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false \
@@ -98,6 +98,7 @@ test: build envoy chromium curl prometheus ## Run every test but those of the ga
 	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 	go -C bench test -count 1 ./...
+	go -C cmd/cors-policyd test -count 1 -timeout 15m ./...
 	go -C tools/image test -count 1 ./...
 
 .PHONY: test-gateways
@@ -129,7 +130,7 @@ lint: $(LINTER) $(ACTIONS) shellcheck ## Run the linters
 	$(ACTIONS) .github/workflows/*.yml
 	$(LINTER) run ./...
 	cd module && GOOS=wasip1 GOARCH=wasm ../$(LINTER) run --config ../.golangci.yml ./...
-	root=$$PWD && for dir in e2e bench tools/image; do \
+	root=$$PWD && for dir in cmd/cors-policyd e2e bench tools/image; do \
 		(cd $$dir && "$$root/$(LINTER)" run --config "$$root/.golangci.yml" ./...) || exit; done
 
 .PHONY: format

@@ -1,0 +1,93 @@
+package settings
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const whole = `
+listen: 127.0.0.1:8081
+xds: {listen: 127.0.0.1:8082, resource: cors, module: /etc/envoy/cors.wasm}
+database: sqlite:origins.db
+poll: 5s
+state: last-good.json
+defaults: {allow_methods: [PUT, DELETE], allow_credentials: true}
+policies:
+- name: tenants
+  match: {hosts: [api.example.com]}
+  allow_origins: ["https://app.example.com", {query: "SELECT origin FROM tenant_origins WHERE verified"}, {table: true}]
+- rows: "SELECT name, host, path, origin FROM sites"
+  allow_credentials: false
+  allow_headers: [Content-Type]
+lookups:
+  tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND verified"
+`
+
+func TestParse(t *testing.T) {
+	s, findings := Parse("policyd.yaml", whole)
+	if s == nil || len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	if s.Poll != 5*time.Second || s.XDS.Module != "/etc/envoy/cors.wasm" || len(s.Lookups) != 1 ||
+		s.LookupTTL != time.Minute {
+		t.Errorf("read as %+v", s)
+	}
+	p := s.Template.Policies
+	if len(p) != 2 || !p[0].Credentials || p[1].Credentials || p[1].Rows == "" || !s.Template.HasTable() ||
+		len(p[0].Origins) != 3 || p[0].Origins[0].JSON != `"https://app.example.com"` ||
+		p[0].Origins[2].Query != TableQuery ||
+		p[0].Fields != `,"match":{"hosts":["api.example.com"]}` || !p[1].Inherits {
+		t.Errorf("read as %+v", s.Template)
+	}
+}
+
+// TestFindings: what is wrong is said with its place and with what to write instead.
+func TestFindings(t *testing.T) {
+	const good = "database: sqlite:x\npolicies: [{name: a, allow_origins: [{table: true}]}]\n"
+	for _, test := range []struct{ text, expect string }{
+		{"[]", `p.yaml:1:1: configuration: is not an object; write {…}`},
+		{"listen: x:1", `p.yaml:1:9: listen: "x:1" can be reached from other machines, by anybody; write "tls" or "token_file", or "insecure: true"`},
+		{"{}", `p.yaml:1:1: database: is missing; write the database's URL`},
+		{good + "polll: 10s", `p.yaml:3:1: polll: is no known field; the fields are`},
+		{good + "poll: 10s\npoll: 5s", "p.yaml:4:1:"},
+		{good + "poll: 1ms", `p.yaml:3:7: poll: 1ms is out of range; write 100ms to 24h0m0s`},
+		{good + "poll: soon", `p.yaml:3:7: poll: is not a duration; write a duration, such as "10s"`},
+		{good + "notify: x", `p.yaml:3:9: notify: is for PostgreSQL; leave it out`},
+		{good + "limits: {waiting: -1}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
+		{good + "tls: {cert_file: x}", `p.yaml:3:6: tls.key_file: is missing; write the name of a PEM file`},
+		{good + "lookups: {a: 'SELECT 1 WHERE x = :orig'}", `lookups.a: has the parameter ":orig"; the parameters are :policy, :host, :origin`},
+		{good + "defaults: {allow_origins: [{table: true}]}", `defaults.allow_origins[0]: is a query, and stands in defaults; write it into the policies`},
+		{"database: mssql://u:secret@h/d", `database: is no URL of a database; write "sqlite:FILE"`},
+		{"database: $CORS_NO_SUCH", `database: the variable "CORS_NO_SUCH" of the environment is empty`},
+		{"database: sqlite:x\npolicies:\n- name: a\n  allow_origins: ['https://a.example/', {query: SELECT 1}]",
+			`p.yaml:4:19: policies[0].allow_origins[0]: "https://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`},
+		{"database: sqlite:x\npolicies:\n- name: a\n  match: {hosts: [a.example/x]}\n  allow_origins: [{table: true}]", `p.yaml:4:19: policies[0].match.hosts[0]:`},
+		{"database: sqlite:x\npolicies:\n- name: a\n  allow_origins: [{table: true, query: SELECT 1}]", `p.yaml:4:19: policies[0].allow_origins[0]: is neither a query nor the table`},
+		{"database: sqlite:x\npolicies:\n- rows: SELECT 1\n  name: x", `p.yaml:4:9: policies[0].name: stands beside rows, which have it; leave it out`},
+		{"database: sqlite:x\npolicies:\n- rows: SELECT 1\n  allow_origins: [{table: true}]", `is the table, which is by the policy's name, and there is none`},
+		{"database: sqlite:x\npolicies: []", `p.yaml:2:11: policies: is empty; write at least one policy`},
+		{"database: sqlite:x\npolicies: [{name: a, allow_origins: [{table: true}]}, {name: b, allow_origins: [{table: true}]}]", `claims every host and every path`},
+	} {
+		s, findings := Parse("p.yaml", test.text)
+		var all strings.Builder
+		for _, f := range findings {
+			all.WriteString(f.Error() + "\n")
+		}
+		if s != nil || !strings.Contains(all.String(), test.expect) {
+			t.Errorf("%s\nsays\n%swant %s", test.text, all.String(), test.expect)
+		}
+		if strings.Contains(all.String(), "secret") {
+			t.Errorf("%s: the password is shown", test.text)
+		}
+	}
+}
+
+// TestEnvironment: the URL may be in a variable.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("CORS_TEST_DATABASE", "postgres://u:p@h/d")
+	s, findings := Parse("p.yaml", "database: $CORS_TEST_DATABASE\nnotify: x\nlookups: {a: SELECT 1}")
+	if s == nil || s.Database != "postgres://u:p@h/d" {
+		t.Error(findings)
+	}
+}
