@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"internal/policytest"},
 	// Of cors-policyd alone.
 	{"cmd/cors-policyd/internal/sqltext"},
-	{"cmd/cors-policyd/internal/settings"},
+	{"cmd/cors-policyd/internal/settings", "cmd/cors-policyd/internal/database"},
 	// Programs.
 	{
 		"module", "cmd/corsctl", "bench", "demo", "tools/dist", "tools/image", "tools/module",

@@ -1,0 +1,88 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/sqltext"
+)
+
+// postgres is PostgreSQL.
+type postgres struct{ config *pgx.ConnConfig }
+
+func newPostgres(o Options) (*postgres, error) {
+	config, err := pgx.ParseConfig(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	parameter := func(name, value string) {
+		if _, given := config.RuntimeParams[name]; !given {
+			config.RuntimeParams[name] = value
+		}
+	}
+	parameter("application_name", "cors-policyd")
+	parameter("statement_timeout", strconv.FormatInt(o.Timeout.Milliseconds(), 10))
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = o.Timeout
+	}
+	return &postgres{config}, nil
+}
+
+func (p *postgres) open(write bool) (*sql.DB, error) {
+	config := p.config.Copy()
+	if !write {
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+	}
+	return stdlib.OpenDB(*config), nil
+}
+
+func (p *postgres) bind(q *sqltext.Query) (text string, names []string) { return q.Numbered("$") }
+
+// watch listens on a channel with a connection of its own.
+func (p *postgres) watch(ctx context.Context, _ *DB, channel string, changed func()) error {
+	if channel == "" {
+		return nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing is lost
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		return err
+	}
+	for {
+		changed() // first for what has changed before
+		if err := p.wait(ctx, conn); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for a notification. A connection that was cut off without a word would never
+// tell, so it is asked once in a while.
+func (p *postgres) wait(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, aliveInterval)
+		_, err := conn.WaitForNotification(waiting)
+		idle := waiting.Err() != nil && ctx.Err() == nil
+		cancel()
+		if !idle {
+			return err
+		}
+		asking, cancel := context.WithTimeout(ctx, aliveInterval)
+		err = conn.Ping(asking)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// aliveInterval is how often a connection that waits is asked whether it is still there.
+const aliveInterval = 10 * time.Second
