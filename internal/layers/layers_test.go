@@ -35,6 +35,7 @@ var layers = [][]string{
 	// Of cors-policyd alone.
 	{"cmd/cors-policyd/internal/sqltext"},
 	{"cmd/cors-policyd/internal/settings", "cmd/cors-policyd/internal/database"},
+	{"cmd/cors-policyd/internal/policies"},
 	// Programs.
 	{
 		"module", "cmd/corsctl", "bench", "demo", "tools/dist", "tools/image", "tools/module",

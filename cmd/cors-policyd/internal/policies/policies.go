@@ -1,0 +1,316 @@
+// Package policies makes the document that the filter reads of a template and what a
+// database has. Each row goes through the filter's own reader: a bad one is left out, and
+// holds no other up.
+package policies
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	originset "github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
+)
+
+// A Document is what the filter reads. It is immutable.
+type Document struct {
+	// Text is the document, and ETag its entity tag.
+	Text []byte
+	ETag string
+	// Policies and Origins are how many there are.
+	Policies, Origins int
+}
+
+// NewDocument is a document that has a text.
+func NewDocument(text []byte) *Document {
+	hash := sha256.Sum256(text)
+	return &Document{Text: text, ETag: `"` + hex.EncodeToString(hash[:16]) + `"`}
+}
+
+// A Rejected is a row that was left out.
+type Rejected struct {
+	// Policy is the policy's name, as far as it is known.
+	Policy string `json:"policy,omitempty"`
+	// Source is the query's place in the configuration.
+	Source string `json:"source"`
+	// Row has the values that aren't NULL, shortened.
+	Row map[string]string `json:"row"`
+	// What is wrong, and what to write instead.
+	What    string `json:"what"`
+	Instead string `json:"instead,omitempty"`
+}
+
+// Key identifies what is said of a row.
+func (r Rejected) Key() string {
+	text, _ := json.Marshal(r) // texts
+	return string(text)
+}
+
+// MaxListed is how many rejected rows are listed. Others are only counted.
+const MaxListed = 1000
+
+// A Result is what came of a database's state.
+type Result struct {
+	// Document is the document.
+	Document *Document
+	// Rejected are the rows that were left out, and Count how many there are by their source.
+	Rejected []Rejected
+	Count    map[string]int
+	// Names are the policies' names.
+	Names map[string]bool
+}
+
+// A Builder builds documents, one after the other.
+type Builder struct {
+	template *settings.Template
+	last     *Result
+	lastHash [sha256.Size]byte
+	// known is what is wrong with the rows of the last document, so that a row is judged once.
+	known map[judged]string
+}
+
+// judged is what a judgement of a row depends on.
+type judged struct {
+	values      [numColumns]string
+	credentials bool
+}
+
+// NewBuilder returns a Builder for a template.
+func NewBuilder(t *settings.Template) *Builder {
+	return &Builder{template: t, known: map[judged]string{}}
+}
+
+// Build reads the database and returns the document. Where nothing has changed, that is
+// the last Result.
+func (b *Builder) Build(ctx context.Context, db *database.DB) (*Result, error) {
+	list := queries(b.template)
+	err := db.Read(ctx, func(ctx context.Context, tx *database.Tx) error {
+		for _, q := range list {
+			if err := q.read(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.New()
+	var line []byte
+	for _, q := range list {
+		for _, r := range q.result {
+			for _, text := range append(r.values[:], r.null, r.wrong) {
+				line = append(binary.AppendUvarint(line[:0], uint64(len(text))), text...)
+				_, _ = hash.Write(line) // never fails
+			}
+		}
+		_, _ = hash.Write([]byte{0xff})
+	}
+	sum := [sha256.Size]byte(hash.Sum(nil))
+	if b.last != nil && sum == b.lastHash {
+		return b.last, nil
+	}
+	result, err := b.build(list)
+	if err != nil {
+		return nil, err
+	}
+	b.last, b.lastHash = result, sum
+	return result, nil
+}
+
+// A building is a document in the making.
+type building struct {
+	*Builder
+	result  *Result
+	queries map[string]*query
+	claims  map[match.Claim]string // to the policy that has it
+	known   map[judged]string      // as of the Builder, for the next document
+	text    strings.Builder
+	origins int
+}
+
+func (b *Builder) build(list []*query) (*Result, error) {
+	d := &building{
+		Builder: b, queries: map[string]*query{}, claims: map[match.Claim]string{}, known: map[judged]string{},
+		result: &Result{Count: map[string]int{}, Names: map[string]bool{}},
+	}
+	for _, q := range list {
+		d.queries[q.source] = q
+		d.result.Count[q.source] = 0
+	}
+	for _, p := range b.template.Policies {
+		if p.Rows != "" {
+			continue
+		}
+		d.result.Names[p.Name] = true
+		for c := range p.Match.Claims() {
+			d.claims[c.Canonical()] = p.Name
+		}
+	}
+	d.text.WriteString("{")
+	if b.template.Defaults != "" {
+		d.text.WriteString(`"defaults":` + b.template.Defaults + ",")
+	}
+	d.text.WriteString(`"policies":[`)
+	for i := range b.template.Policies {
+		d.policy(&b.template.Policies[i])
+		if d.text.Len() > config.MaxDocument {
+			return nil, fmt.Errorf("the document: %w", errTooMuch(b.template.Policies[i].Path))
+		}
+	}
+	if len(d.result.Names) == 0 {
+		// A document has a policy at least: one for no host.
+		d.text.WriteString("\n" + `{"name":"none","match":{"hosts":["` + nobody + `"]},"allow_origins":["https://` + nobody + `"]}`)
+	}
+	d.text.WriteString("\n]}\n")
+	if d.text.Len() > config.MaxDocument {
+		return nil, errTooMuch("the document")
+	}
+	text := d.text.String()
+	if _, problems := config.ParseFetched(text); len(config.Errors(problems)) > 0 {
+		return nil, fmt.Errorf("the document is none that the filter takes: %w", config.Errors(problems)[0])
+	}
+	b.known = d.known
+	d.result.Document = NewDocument([]byte(text))
+	d.result.Document.Policies, d.result.Document.Origins = len(d.result.Names), d.origins
+	return d.result, nil
+}
+
+// nobody is a host that there can't be (RFC 2606): where the database has no origin, the
+// policy allows none, which the format has no other words for. Left out, the policy would
+// leave the upstream's headers to stand.
+const nobody = "nobody.invalid"
+
+// reject leaves a row out.
+func (d *building) reject(q *query, r row, what, instead string) {
+	d.result.Count[q.source]++
+	if len(d.result.Rejected) < MaxListed {
+		policy := q.policy
+		if q.rows {
+			policy = r.given()["name"]
+		}
+		d.result.Rejected = append(d.result.Rejected, Rejected{policy, q.source, r.given(), what, instead})
+	}
+}
+
+// judge has the filter's reader judge a row, unless it has done so before. It returns "" or
+// what is wrong, and, after a line break, what to write instead.
+func (d *building) judge(r row, credentials bool) string {
+	if what := r.problem(); what != "" {
+		return what
+	}
+	if r.values[name] == "" && good(r.values[origin], credentials) {
+		return "" // what is most of all rows, without a detour
+	}
+	key := judged{r.values, credentials}
+	verdict, ok := d.known[key]
+	if ok {
+		return verdict
+	}
+	if verdict, ok = d.Builder.known[key]; !ok {
+		verdict = judge(r, credentials)
+	}
+	d.known[key] = verdict
+	return verdict
+}
+
+// good reports whether there is nothing wrong with an origin.
+func good(text string, credentials bool) bool {
+	var found problem.List
+	one := func(yield func(int, originset.Entry) bool) { yield(0, originset.Entry{Text: text}) }
+	return originset.Compile(one, credentials, originset.NewRegexBudget(), &found) != nil
+}
+
+// judge asks the reader of configurations, which has the words.
+func judge(r row, credentials bool) string {
+	if r.values[name] == "" {
+		r.values[name] = "a"
+	}
+	_, problems := config.Parse(r.document(credentials))
+	for _, p := range config.Errors(problems) {
+		return p.What + "\n" + p.Instead
+	}
+	return ""
+}
+
+// Check judges an entry of allow_origins. It returns what is wrong or doubtful with it.
+func Check(entry string, credentials bool) []problem.Problem {
+	if len(entry) > maxValue {
+		what := "is " + strconv.Itoa(len(entry)) + " bytes long"
+		return []problem.Problem{problem.New(problem.TooLarge, "allow_origins", what, "write an origin")}
+	}
+	_, problems := config.Parse(`{"allow_origins":[` + quoted(entry) + `],"allow_credentials":` + fmt.Sprint(credentials) + `}`)
+	return problems
+}
+
+func quoted(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a text
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// policy adds a policy, or those of its rows.
+func (d *building) policy(p *settings.Policy) {
+	var origins []string // as JSON
+	seen := map[string]bool{}
+	for i, o := range p.Origins {
+		if o.Query == "" {
+			origins = append(origins, o.JSON)
+			continue
+		}
+		q := d.queries[fmt.Sprintf("%s.allow_origins[%d]", p.Path, i)]
+		for _, r := range q.result {
+			if seen[r.values[origin]] && r.problem() == "" {
+				continue
+			}
+			seen[r.values[origin]] = true
+			if verdict := d.judge(r, p.Credentials); verdict != "" {
+				what, instead, _ := strings.Cut(verdict, "\n")
+				d.reject(q, r, what, instead)
+				continue
+			}
+			origins = append(origins, quoted(r.values[origin]))
+		}
+	}
+	if p.Rows != "" {
+		d.rows(p, origins)
+		return
+	}
+	d.begin(p.Name)
+	d.text.WriteString(p.Fields)
+	if !p.Inherits {
+		d.list(origins)
+	}
+	d.text.WriteString("}")
+}
+
+func (d *building) begin(name string) {
+	if !strings.HasSuffix(d.text.String(), "[") {
+		d.text.WriteString(",")
+	}
+	d.text.WriteString("\n" + `{"name":` + quoted(name))
+}
+
+// list writes allow_origins.
+func (d *building) list(origins []string) {
+	d.origins += len(origins)
+	if len(origins) == 0 {
+		origins = []string{quoted("https://" + nobody)}
+	}
+	d.text.WriteString(`,"allow_origins":[` + strings.Join(origins, ",") + "]")
+}
+
+// ErrNoTemplate says that there are no policies to serve.
+var ErrNoTemplate = errors.New("the configuration has no policies, only lookups")

@@ -1,0 +1,266 @@
+package policies
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+)
+
+// A scene is a database of SQLite and what makes documents of it.
+type scene struct {
+	sql     *sql.DB
+	db      *database.DB
+	builder *Builder
+}
+
+func newScene(t *testing.T, policies string, statements ...string) *scene {
+	t.Helper()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "o.db")
+	s, findings := settings.Parse("p.yaml", "database: "+url+"\n"+policies)
+	if s == nil {
+		t.Fatal(findings)
+	}
+	pool, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(database.Options{URL: url, Timeout: 10 * time.Second, Connections: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = pool.Close(), db.Close() })
+	sc := &scene{pool, db, NewBuilder(s.Template)}
+	for _, text := range statements {
+		sc.exec(t, text)
+	}
+	return sc
+}
+
+func (s *scene) exec(t *testing.T, text string, args ...any) {
+	t.Helper()
+	if _, err := s.sql.Exec(text, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) build(t *testing.T) *Result {
+	t.Helper()
+	result, err := s.builder.Build(context.Background(), s.db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+const onlyQuery = "policies: [{name: a, allow_credentials: true, allow_origins: ['https://app.example', {query: SELECT origin FROM o}]}]"
+
+// TestBadRows: a bad origin of each kind is left out with corsctl's words, and no other is.
+func TestBadRows(t *testing.T) {
+	s := newScene(t, onlyQuery, "CREATE TABLE o (origin)")
+	bad := []struct {
+		value any
+		what  string
+	}{
+		{nil, "origin is NULL"},
+		{"", "origin is empty"},
+		{42, "origin is no text, but 42"},
+		{1.5, "origin is no text, but 1.5"},
+		{[]byte("\xff\xfe"), "origin is not UTF-8"},
+		{strings.Repeat("x", 5_000_000), "origin is 5000000 bytes long"},
+		{"https://a.example/", "has a path (a trailing slash)"},
+		{"https://a.example:443", "default port"},
+		{"https://A.example", "upper-case"},
+		{"a.example", "scheme"},
+		{"https://u:p@a.example", "user"},
+		{"https://a.example?q=1", "query"},
+		{"https://a.example,https://b.example", "list"},
+		{"*", "credentials"},
+		{"http://a.example", "plain http"},
+		{"https://*.co.uk", "public suffix"},
+		{"https://a.example\r\nX-Evil: 1", ""},
+		{`https://a.example","*`, ""},
+		{`"],"allow_origins":["*"`, ""},
+		{"https://a.example\x00.evil.example", ""},
+		{"'; DROP TABLE o; --", ""},
+		{"https://a*.example", ""},
+		{`{"regex":".*"}`, ""},
+	}
+	for _, b := range bad {
+		s.exec(t, "INSERT INTO o VALUES (?)", b.value)
+	}
+	for _, good := range []string{"https://b.example", "https://a.example:8443", "https://*.example.com", "https://b.example"} {
+		s.exec(t, "INSERT INTO o VALUES (?)", good)
+	}
+	result := s.build(t)
+	want := `{"policies":[
+{"name":"a","allow_credentials":true,"allow_origins":["https://app.example","https://*.example.com","https://a.example:8443","https://b.example"]}
+]}
+`
+	if got := string(result.Document.Text); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if n := result.Count["policies[0].allow_origins[1]"]; n != len(bad) || len(result.Rejected) != len(bad) {
+		t.Errorf("%d are rejected, %d of them listed; want %d", n, len(result.Rejected), len(bad))
+	}
+	for _, b := range bad {
+		if !strings.Contains(fmt.Sprint(result.Rejected), b.what) {
+			t.Errorf("nothing says %q", b.what)
+		}
+	}
+}
+
+// TestRows: a policy for each name, and what can't be one is left out.
+func TestRows(t *testing.T) {
+	s := newScene(t, `
+defaults: {allow_methods: [PUT]}
+policies:
+- {name: fixed, match: {hosts: [fixed.example]}, allow_origins: ['https://app.example']}
+- rows: SELECT name, host, path, route, origin FROM sites
+  max_age: 600
+  allow_origins: ['https://console.example']`, "CREATE TABLE sites (name, host, path, route, origin)")
+	for _, r := range [][5]any{
+		{"shop", "shop.example", nil, nil, "https://b.example"},
+		{"shop", "shop.example", nil, nil, "https://a.example"},
+		{"shop", "www.shop.example", nil, nil, "https://a.example"},
+		{"shop", nil, nil, nil, "https://wide.example"},                 // would widen the policy
+		{"thief", "SHOP.example.", nil, nil, "https://thief.example"},   // has an owner
+		{"thief2", "fixed.example", nil, nil, "https://thief.example"},  // the same
+		{"fixed", "other.example", nil, nil, "https://thief.example"},   // a name that is taken
+		{"a b", "x.example", nil, nil, "https://x.example"},             // no name
+		{nil, "x.example", nil, nil, "https://x.example"},               // none at all
+		{"host", `x","y.example`, nil, nil, "https://x.example"},        // an injection
+		{"path", "path.example", `/a"},{"prefix":"/`, nil, "https://x"}, // is what it is, and nothing else
+		{"path2", "path.example", "v1", nil, "https://x.example"},       // no path
+		{"docs", "docs.example", "/v1/", nil, "https://x.example"},
+		{"docs2", "docs.example", "/v1", nil, "https://x.example"}, // the same path
+		{"docs3", "docs.example", "/v2", nil, "https://x.example"},
+		{"routed", nil, nil, "r1", "https://x.example"},
+		{"routed", nil, nil, "r2", "https://x.example"},
+		{"routed2", nil, nil, "r2", "https://x.example"}, // has an owner
+	} {
+		s.exec(t, "INSERT INTO sites VALUES (?, ?, ?, ?, ?)", r[:]...)
+	}
+	result := s.build(t)
+	want := `{"defaults":{"allow_methods":["PUT"]},"policies":[
+{"name":"fixed","match":{"hosts":["fixed.example"]},"allow_origins":["https://app.example"]},
+{"name":"docs","match":{"hosts":["docs.example"],"paths":[{"prefix":"/v1/"}]},"max_age":600,"allow_origins":["https://console.example","https://x.example"]},
+{"name":"docs3","match":{"hosts":["docs.example"],"paths":[{"prefix":"/v2"}]},"max_age":600,"allow_origins":["https://console.example","https://x.example"]},
+{"name":"path","match":{"hosts":["path.example"],"paths":[{"prefix":"/a\"},{\"prefix\":\"/"}]},"max_age":600,"allow_origins":["https://console.example","https://x"]},
+{"name":"routed","match":{"routes":["r1","r2"]},"max_age":600,"allow_origins":["https://console.example","https://x.example"]},
+{"name":"shop","match":{"hosts":["shop.example","www.shop.example"]},"max_age":600,"allow_origins":["https://console.example","https://a.example","https://b.example"]}
+]}
+`
+	if got := string(result.Document.Text); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	for _, what := range []string{
+		`has other columns that are NULL than the other rows of "shop"`,
+		`claims the host shop.example and every path, as the policy "shop" does`,
+		`claims the host fixed.example and every path, as the policy "fixed" does`,
+		`"fixed" is the name of another policy too`, `"a b" is not a name`, "name is NULL", "is not a host",
+		`claims the route "r2", as the policy "routed" does`,
+	} {
+		if !strings.Contains(fmt.Sprint(result.Rejected), what) {
+			t.Errorf("nothing says %q: %+v", what, result.Rejected)
+		}
+	}
+}
+
+// TestUnchanged: the order of rows doesn't matter, and a state that was there before isn't
+// built again.
+func TestUnchanged(t *testing.T) {
+	s := newScene(t, onlyQuery, "CREATE TABLE o (origin)", "INSERT INTO o VALUES ('https://a.example'), ('https://b.example')")
+	first := s.build(t)
+	s.exec(t, "DELETE FROM o")
+	s.exec(t, "INSERT INTO o VALUES ('https://b.example'), ('https://a.example')")
+	if again := s.build(t); again != first {
+		t.Errorf("%s\nis another document than\n%s", again.Document.Text, first.Document.Text)
+	}
+	s.exec(t, "INSERT INTO o VALUES ('https://c.example')")
+	if third := s.build(t); third.Document.ETag == first.Document.ETag {
+		t.Error("the tag is the same")
+	}
+}
+
+// TestNobody: without an origin a policy allows none, and without a policy there is one
+// for nobody.
+func TestNobody(t *testing.T) {
+	s := newScene(t, "policies: [{name: a, match: {hosts: [a.example]}, allow_origins: [{query: SELECT origin FROM o}]}]", "CREATE TABLE o (origin)")
+	if text := string(s.build(t).Document.Text); !strings.Contains(text, `"allow_origins":["https://nobody.invalid"]`) {
+		t.Error(text)
+	}
+	s = newScene(t, "policies: [{rows: 'SELECT name, origin FROM o'}]", "CREATE TABLE o (name, origin)")
+	if text := string(s.build(t).Document.Text); !strings.Contains(text, `"match":{"hosts":["nobody.invalid"]}`) {
+		t.Error(text)
+	}
+}
+
+// TestFailures: a query that fails, has other columns, or finds too much, says so.
+func TestFailures(t *testing.T) {
+	for _, test := range []struct{ policies, expect string }{
+		{onlyQuery, "policies[0].allow_origins[1]: SQL logic error: no such table: o"},
+		{"policies: [{name: a, allow_origins: [{query: 'SELECT 1, 2'}]}]", "the query has 2 columns; select one, the origin"},
+		{"policies: [{rows: 'SELECT 1 AS name'}]", `the query has no column "origin"`},
+		{"policies: [{rows: 'SELECT 1 AS name, 2 AS origin, 3 AS x'}]", `the query has a column "x"`},
+		{"policies: [{name: a, allow_origins: [{query: '" +
+			"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT ''https://a'' || i || ''.example'' FROM n'}]}]",
+			"has more rows than a document of 4 MiB has room for; narrow the query, or have the origins looked up"},
+	} {
+		s := newScene(t, test.policies)
+		s.exec(t, "CREATE TABLE other (x)")
+		_, err := s.builder.Build(context.Background(), s.db)
+		if err == nil || !strings.Contains(err.Error(), test.expect) {
+			t.Errorf("%s: %v", test.policies, err)
+		}
+	}
+}
+
+// TestReadOnly: no query writes.
+func TestReadOnly(t *testing.T) {
+	s := newScene(t, "policies: [{name: a, allow_origins: [{query: DELETE FROM o RETURNING origin}]}]",
+		"CREATE TABLE o (origin)", "INSERT INTO o VALUES ('https://a.example')")
+	if _, err := s.builder.Build(context.Background(), s.db); err == nil || !strings.Contains(err.Error(), "readonly") {
+		t.Error(err)
+	}
+}
+
+// TestMany: a hundred thousand origins make a document that the filter takes.
+func TestMany(t *testing.T) {
+	s := newScene(t, onlyQuery, "CREATE TABLE o (origin)",
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 100000) INSERT INTO o SELECT 'https://t' || i || '.example' FROM n")
+	began := time.Now()
+	result := s.build(t)
+	first := time.Since(began)
+	if result.Document.Origins != 100_001 || len(result.Document.Text) > config.MaxDocument {
+		t.Errorf("%d origins, %d bytes", result.Document.Origins, len(result.Document.Text))
+	}
+	s.exec(t, "INSERT INTO o VALUES ('https://new.example'), ('https://bad.example/')")
+	began = time.Now()
+	if again := s.build(t); again.Document.Origins != 100_002 || again.Count["policies[0].allow_origins[1]"] != 1 {
+		t.Errorf("%d origins", again.Document.Origins)
+	}
+	t.Logf("first %s, after a change %s, %d bytes", first, time.Since(began), len(result.Document.Text))
+}
+
+func TestCheck(t *testing.T) {
+	if p := Check("https://a.example", true); len(p) != 0 {
+		t.Error(p)
+	}
+	if p := Check(`https://a.example","*`, true); len(p) == 0 {
+		t.Error("an injection is a good entry")
+	}
+	if p := Check("http://a.example", false); len(p) != 0 {
+		t.Error(p)
+	}
+	if p := Check("https://a.example/", true); len(p) != 1 || p[0].Instead != `write "https://a.example"` {
+		t.Error(p)
+	}
+}

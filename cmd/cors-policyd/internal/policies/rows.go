@@ -1,0 +1,228 @@
+package policies
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+)
+
+// The columns of a row.
+const (
+	name = iota
+	host
+	path
+	route
+	origin
+	numColumns
+)
+
+var columnNames = [numColumns]string{"name", "host", "path", "route", "origin"}
+
+// A row is a row of a query. What is NULL or has no column is "".
+type row struct {
+	values [numColumns]string
+	// null tells that the origin, or the name, is NULL; wrong says what else a value is that
+	// isn't a text.
+	null, wrong string
+}
+
+// Limits of what is read: more rows than a document has room for, or longer values than
+// anything that is right, are not kept.
+const (
+	maxValue = 2048
+	maxRead  = 4 * config.MaxDocument
+	shown    = 200
+)
+
+// errTooMuch says what to do if there is more than fits.
+func errTooMuch(source string) error {
+	return fmt.Errorf("%s has more rows than a document of %d MiB has room for; "+
+		"narrow the query, or have the origins looked up one by one (lookups, and origin_lookup in the policy)",
+		source, config.MaxDocument>>20)
+}
+
+// A query is a query of the template, and where it stands.
+type query struct {
+	source, text, policy string
+	rows                 bool
+	result               []row
+}
+
+// queries are all queries of a template, in its order.
+func queries(t *settings.Template) (list []*query) {
+	for _, p := range t.Policies {
+		if p.Rows != "" {
+			list = append(list, &query{source: p.Path + ".rows", text: p.Rows, rows: true})
+		}
+		for i, o := range p.Origins {
+			if o.Query != "" {
+				list = append(list, &query{
+					source: fmt.Sprintf("%s.allow_origins[%d]", p.Path, i), text: o.Query, policy: p.Name,
+				})
+			}
+		}
+	}
+	return list
+}
+
+// read runs the query and keeps its rows in an order that doesn't depend on the database's.
+func (q *query) read(ctx context.Context, tx *database.Tx) error {
+	var at []int // which value each column is
+	read := 0
+	columns := func(names []string) (err error) {
+		at, err = q.columns(names)
+		return err
+	}
+	err := tx.Query(ctx, q.text, map[string]string{"policy": q.policy}, columns, func(values []any) error {
+		r := newRow(at, values)
+		for _, v := range r.values {
+			read += len(v)
+		}
+		if read += 32; read > maxRead {
+			return errTooMuch(q.source)
+		}
+		q.result = append(q.result, r)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", q.source, err)
+	}
+	slices.SortFunc(q.result, compare)
+	return nil
+}
+
+// compare orders rows: of one policy, those that fill more columns come first.
+func compare(a, b row) int {
+	for i := range a.values {
+		x, y := a.values[i], b.values[i]
+		if (x == "") != (y == "") {
+			if x == "" {
+				return 1
+			}
+			return -1
+		}
+		if c := cmp.Compare(x, y); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(cmp.Compare(a.wrong, b.wrong), cmp.Compare(a.null, b.null))
+}
+
+// columns says which value each column of a result is.
+func (q *query) columns(names []string) (at []int, err error) {
+	if !q.rows {
+		if len(names) != 1 {
+			return nil, fmt.Errorf("the query has %d columns; select one, the origin", len(names))
+		}
+		return []int{origin}, nil
+	}
+	for _, column := range names {
+		i := slices.Index(columnNames[:], strings.ToLower(column))
+		switch {
+		case i < 0:
+			return nil, fmt.Errorf("the query has a column %q; select name, origin, and any of host, path and route", column)
+		case slices.Contains(at, i):
+			return nil, fmt.Errorf("the query has two columns %q", column)
+		}
+		at = append(at, i)
+	}
+	for _, i := range []int{name, origin} {
+		if !slices.Contains(at, i) {
+			return nil, fmt.Errorf("the query has no column %q; select name, origin, and any of host, path and route", columnNames[i])
+		}
+	}
+	return at, nil
+}
+
+// newRow copies the values of a row, but for what can't be right.
+func newRow(at []int, values []any) (r row) {
+	wrong := func(i int, what string) {
+		if r.wrong == "" {
+			r.wrong = columnNames[i] + " " + what
+		}
+	}
+	for column, value := range values {
+		i := at[column]
+		var text string
+		switch v := value.(type) {
+		case nil:
+			if i == name || i == origin {
+				r.null = columnNames[i]
+			}
+			continue
+		case string:
+			text = v
+		case []byte:
+			text = string(v)
+		default:
+			wrong(i, fmt.Sprintf("is no text, but %v", v))
+			continue
+		}
+		switch {
+		case !utf8.ValidString(text):
+			wrong(i, "is not UTF-8")
+			text = strings.ToValidUTF8(text[:min(len(text), shown)], "\uFFFD")
+		case len(text) > maxValue:
+			wrong(i, "is "+strconv.Itoa(len(text))+" bytes long")
+			text = strings.ToValidUTF8(text[:shown], "")
+		case text == "" && (i == name || i == origin):
+			wrong(i, "is empty")
+		}
+		r.values[i] = strings.Clone(text)
+	}
+	return r
+}
+
+// problem says what is wrong with the types of a row.
+func (r row) problem() string {
+	switch {
+	case r.wrong != "":
+		return r.wrong
+	case r.null != "":
+		return r.null + " is NULL"
+	}
+	return ""
+}
+
+// given are the values that there are, shortened, for people.
+func (r row) given() map[string]string {
+	values := map[string]string{}
+	for i, v := range r.values {
+		if v != "" {
+			values[columnNames[i]] = strings.ToValidUTF8(v[:min(len(v), shown)], "")
+		}
+	}
+	return values
+}
+
+// document is a configuration with nothing but the row.
+func (r row) document(credentials bool) string {
+	type paths []map[string]string
+	var match struct {
+		Hosts  []string `json:"hosts,omitempty"`
+		Paths  paths    `json:"paths,omitempty"`
+		Routes []string `json:"routes,omitempty"`
+	}
+	if v := r.values[host]; v != "" {
+		match.Hosts = []string{v}
+	}
+	if v := r.values[path]; v != "" {
+		match.Paths = paths{{"prefix": v}}
+	}
+	if v := r.values[route]; v != "" {
+		match.Routes = []string{v}
+	}
+	text, _ := json.Marshal(map[string]any{"policies": []any{map[string]any{ // texts
+		"name": r.values[name], "match": match, "allow_credentials": credentials, "allow_origins": []string{r.values[origin]},
+	}}})
+	return string(text)
+}

@@ -1,0 +1,181 @@
+package policies
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
+)
+
+// A site is a policy that is made of rows with its name.
+type site struct {
+	name string
+	// shape tells which of host, path and route the rows have: all the same, so that none
+	// widens what another one says.
+	shape                        [origin]bool
+	hosts, paths, routes         []string
+	seenHosts, seenPaths, routed map[string]bool
+	origins                      []string // as JSON
+	seen                         map[string]bool
+}
+
+// maxClaims bounds what the hosts and paths of a policy are together for, which is their product.
+const maxClaims = 10_000
+
+// rows adds the policies of rows, each with the origins that stand beside the rows.
+func (d *building) rows(p *settings.Policy, origins []string) {
+	q := d.queries[p.Path+".rows"]
+	for from := 0; from < len(q.result); {
+		to := from + 1
+		for to < len(q.result) && q.result[to].values[name] == q.result[from].values[name] {
+			to++
+		}
+		d.site(p, q, q.result[from:to], origins)
+		from = to
+	}
+}
+
+// site adds the policy of the rows of one name.
+func (d *building) site(p *settings.Policy, q *query, rows []row, origins []string) {
+	s := &site{
+		name: rows[0].values[name], seenHosts: map[string]bool{}, seenPaths: map[string]bool{},
+		routed: map[string]bool{}, seen: map[string]bool{},
+	}
+	taken := d.result.Names[s.name]
+	good := 0
+	for _, r := range rows {
+		if verdict := d.judge(r, p.Credentials); verdict != "" {
+			what, instead, _ := strings.Cut(verdict, "\n")
+			d.reject(q, r, what, instead)
+			continue
+		}
+		if taken {
+			d.reject(q, r, problem.Quote(s.name)+" is the name of another policy too", "give each policy a name of its own")
+			continue
+		}
+		if what, instead := d.claim(s, r, good == 0); what != "" {
+			d.reject(q, r, what, instead)
+			continue
+		}
+		good++
+		if text := r.values[origin]; !s.seen[text] {
+			s.seen[text] = true
+			s.origins = append(s.origins, quoted(text))
+		}
+	}
+	if good == 0 {
+		return
+	}
+	d.result.Names[s.name] = true
+	d.begin(s.name)
+	d.text.WriteString(s.match())
+	d.text.WriteString(p.Fields)
+	d.list(append(append([]string(nil), origins...), s.origins...))
+	d.text.WriteString("}")
+}
+
+// claim adds what a row is for to what its policy is for, unless another policy is.
+func (d *building) claim(s *site, r row, first bool) (what, instead string) {
+	var shape [origin]bool
+	for i := host; i < origin; i++ {
+		shape[i] = r.values[i] != ""
+	}
+	if first {
+		s.shape = shape
+	} else if shape != s.shape {
+		return "has other columns that are NULL than the other rows of " + problem.Quote(s.name),
+			"write the same of host, path and route in all rows of a policy"
+	}
+	if s.seenHosts[r.values[host]] && s.seenPaths[r.values[path]] && (!shape[route] || s.routed[r.values[route]]) {
+		return "", "" // another origin of the same
+	}
+	hosts, paths := s.hosts, s.paths
+	if !s.seenHosts[r.values[host]] {
+		hosts = append(hosts, r.values[host])
+	}
+	if !s.seenPaths[r.values[path]] {
+		paths = append(paths, r.values[path])
+	}
+	if len(hosts)*len(paths) > maxClaims {
+		return "is one of too many hosts and paths of " + problem.Quote(s.name), "make several policies of it"
+	}
+	claims := s.claims(r)
+	for c := range claims {
+		if owner, claimed := d.claims[c]; claimed && owner != s.name {
+			return "claims " + c.String() + ", as the policy " + problem.Quote(owner) + " does",
+				"give the two policies different matches, or make them one"
+		}
+	}
+	for c := range claims {
+		d.claims[c] = s.name
+	}
+	s.hosts, s.paths = hosts, paths
+	s.seenHosts[r.values[host]], s.seenPaths[r.values[path]] = true, true
+	if shape[route] && !s.routed[r.values[route]] {
+		s.routed[r.values[route]] = true
+		s.routes = append(s.routes, r.values[route])
+	}
+	return "", ""
+}
+
+// claims are what a row adds to what its policy claims: hosts and paths multiply.
+func (s *site) claims(r row) map[match.Claim]bool {
+	m := match.Match{}
+	if v := r.values[route]; v != "" {
+		m.Routes = []string{v}
+	}
+	claims := map[match.Claim]bool{}
+	add := func(m match.Match) {
+		for c := range m.Claims() {
+			claims[c.Canonical()] = true
+		}
+	}
+	h, p := r.values[host], r.values[path]
+	if !s.seenHosts[h] {
+		m.Hosts, m.Paths = given([]string{h}), prefixes(append(slices.Clone(s.paths), p))
+		add(m)
+	}
+	if !s.seenPaths[p] {
+		m.Hosts, m.Paths = given(append(slices.Clone(s.hosts), h)), prefixes([]string{p})
+		add(m)
+	}
+	if len(m.Routes) > 0 && len(claims) == 0 {
+		add(match.Match{Routes: m.Routes})
+	}
+	return claims
+}
+
+// given are the values that aren't "", which stands for none.
+func given(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+}
+
+func prefixes(paths []string) (list []match.Path) {
+	for _, p := range given(paths) {
+		list = append(list, match.Path{Path: p, Prefix: true})
+	}
+	return list
+}
+
+// match is the field match, with a comma before it, or "".
+func (s *site) match() string {
+	var fields []string
+	list := func(field string, values []string, write func(string) string) {
+		var texts []string
+		for _, v := range given(values) {
+			texts = append(texts, write(v))
+		}
+		if len(texts) > 0 {
+			fields = append(fields, quoted(field)+":["+strings.Join(texts, ",")+"]")
+		}
+	}
+	list("hosts", s.hosts, quoted)
+	list("paths", s.paths, func(p string) string { return `{"prefix":` + quoted(p) + `}` })
+	list("routes", s.routes, quoted)
+	if len(fields) == 0 {
+		return ""
+	}
+	return `,"match":{` + strings.Join(fields, ",") + "}"
+}
