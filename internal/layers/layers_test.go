@@ -36,6 +36,8 @@ var layers = [][]string{
 	{"cmd/cors-policyd/internal/sqltext"},
 	{"cmd/cors-policyd/internal/settings", "cmd/cors-policyd/internal/database"},
 	{"cmd/cors-policyd/internal/policies"},
+	{"cmd/cors-policyd/internal/server"},
+	{"cmd/cors-policyd/internal/daemon"},
 	// Programs.
 	{
 		"module", "cmd/corsctl", "bench", "demo", "tools/dist", "tools/image", "tools/module",

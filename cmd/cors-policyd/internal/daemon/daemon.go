@@ -1,0 +1,275 @@
+// Package daemon runs cors-policyd: it keeps the document as the database is, and serves it.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/policies"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/server"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+)
+
+// A Daemon is cors-policyd.
+type Daemon struct {
+	settings  *settings.Settings
+	log       *slog.Logger
+	db        *database.DB
+	builder   *policies.Builder
+	publisher *server.Publisher
+	server    *server.Server
+	metrics   *server.Metrics
+	http      *http.Server
+	xds       *server.XDS
+
+	listener, xdsListener net.Listener
+
+	served  *policies.Document
+	logged  map[string]bool // the rejected rows that have been logged
+	failing string          // the error of the last refresh, which is logged once
+}
+
+// stopTimeout is how long clients may take to read what they are sent at the end.
+const stopTimeout = 10 * time.Second
+
+// New returns a daemon that listens, and doesn't serve yet.
+func New(s *settings.Settings, log *slog.Logger) (*Daemon, error) {
+	db, err := database.Open(database.Options{URL: s.Database, Timeout: s.Timeout, Connections: s.Limits.Connections})
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{
+		settings: s, log: log, db: db, logged: map[string]bool{},
+		publisher: server.NewPublisher(), metrics: server.NewMetrics(),
+	}
+	if d.server, err = server.New(s, log, db, d.publisher, d.metrics); err != nil {
+		return nil, err
+	}
+	if d.http, err = d.server.HTTP(); err != nil {
+		return nil, err
+	}
+	if s.Template != nil {
+		d.builder = policies.NewBuilder(s.Template)
+	}
+	if d.listener, err = net.Listen("tcp", s.Listen); err != nil {
+		return nil, err
+	}
+	if s.XDS == nil {
+		return d, nil
+	}
+	if d.xds, err = d.server.NewXDS(); err == nil {
+		d.xdsListener, err = net.Listen("tcp", s.XDS.Listen)
+	}
+	if err != nil {
+		_ = d.listener.Close()
+	}
+	return d, err
+}
+
+// Addr is where HTTP is served, and XDSAddr where ECDS is, if it is.
+func (d *Daemon) Addr() net.Addr { return d.listener.Addr() }
+
+// XDSAddr is where ECDS is served.
+func (d *Daemon) XDSAddr() net.Addr { return d.xdsListener.Addr() }
+
+// Run serves until the context ends. Then clients that wait are answered, and streams ended.
+func (d *Daemon) Run(ctx context.Context) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 2)
+	go func() {
+		var err error
+		if d.http.TLSConfig != nil {
+			err = d.http.ServeTLS(d.listener, "", "")
+		} else {
+			err = d.http.Serve(d.listener)
+		}
+		ended <- fmt.Errorf("HTTP: %w", err)
+	}()
+	d.log.Info("serving HTTP", "address", d.listener.Addr().String(), "tls", d.http.TLSConfig != nil)
+	if d.xds != nil {
+		go func() { ended <- fmt.Errorf("gRPC: %w", d.xds.GRPC().Serve(d.xdsListener)) }()
+		d.log.Info("serving ECDS", "address", d.xdsListener.Addr().String(), "resource", d.settings.XDS.Resource)
+	}
+	refreshed := make(chan struct{})
+	go func() {
+		defer close(refreshed)
+		if d.builder != nil {
+			d.restore()
+			d.refreshing(running)
+		}
+	}()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+	d.log.Info("stopping")
+	stop()
+	<-refreshed
+	d.stop()
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
+		err = nil
+	}
+	return errors.Join(err, d.db.Close())
+}
+
+// stop answers those who wait and ends all connections.
+func (d *Daemon) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	d.publisher.Stop()
+	if d.xds != nil {
+		d.xds.Stop(ctx)
+	}
+	if d.http.Shutdown(ctx) != nil {
+		_ = d.http.Close() // of those who don't read
+	}
+}
+
+// refreshing builds a document whenever the database may have changed.
+func (d *Daemon) refreshing(ctx context.Context) {
+	changed := make(chan struct{}, 1)
+	go d.db.Watch(ctx, d.settings.Notify, func() {
+		select {
+		case changed <- struct{}{}:
+		default: // is known
+		}
+	}, func(err error) {
+		d.log.Warn("changes are noticed by poll only, until the database can be watched again", "error", err)
+	})
+	for ctx.Err() == nil {
+		began := time.Now()
+		d.refresh(ctx)
+		// A document that takes long leaves the database and the machine some rest.
+		d.sleep(ctx, time.Since(began))
+		poll := time.NewTimer(d.settings.Poll)
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-poll.C:
+		}
+		poll.Stop()
+	}
+}
+
+func (d *Daemon) sleep(ctx context.Context, pause time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
+	}
+}
+
+// refresh builds the document, and publishes it if it is another one.
+func (d *Daemon) refresh(ctx context.Context) {
+	began := time.Now()
+	result, err := d.build(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	d.metrics.Seconds.Observe(time.Since(began).Seconds())
+	if err != nil {
+		d.metrics.Refreshes.WithLabelValues("failed").Inc()
+		if text := err.Error(); text != d.failing {
+			d.failing = text
+			d.log.Error("the document can't be built; the last good one stays", "error", err, "serving", d.served != nil)
+		}
+		return
+	}
+	if d.failing != "" {
+		d.failing = ""
+		d.log.Info("the database answers again")
+	}
+	d.metrics.LastSuccess.SetToCurrentTime()
+	d.report(result)
+	if d.served != nil && d.served.ETag == result.Document.ETag {
+		d.metrics.Refreshes.WithLabelValues("unchanged").Inc()
+		return
+	}
+	d.metrics.Refreshes.WithLabelValues("changed").Inc()
+	d.publish(result.Document)
+	d.log.Info("a new document", "policies", result.Document.Policies, "origins", result.Document.Origins,
+		"bytes", len(result.Document.Text), "etag", result.Document.ETag, "took", time.Since(began).Round(time.Microsecond))
+	if d.settings.State != "" {
+		if err := save(d.settings.State, d.settings.Hash, result.Document); err != nil {
+			d.metrics.StateFailures.Inc()
+			d.log.Error("the state can't be written", "error", err)
+		}
+	}
+}
+
+// build reads the database, after it has made the table of origins where that is asked for.
+// Where something was served before, a table that is gone is no reason to begin anew.
+func (d *Daemon) build(ctx context.Context) (*policies.Result, error) {
+	result, err := d.builder.Build(ctx, d.db)
+	if err == nil || d.served != nil || !d.settings.Template.HasTable() {
+		return result, err
+	}
+	if made := d.db.MakeTable(ctx); made != nil {
+		return nil, errors.Join(err, fmt.Errorf("the table cors_origins: %w", made))
+	}
+	return d.builder.Build(ctx, d.db)
+}
+
+// publish serves a document.
+func (d *Daemon) publish(document *policies.Document) {
+	d.served = document
+	d.metrics.Bytes.Set(float64(len(document.Text)))
+	d.metrics.Policies.Set(float64(document.Policies))
+	d.metrics.Origins.Set(float64(document.Origins))
+	d.publisher.Publish(document)
+	if d.xds != nil {
+		if err := d.xds.Publish(document); err != nil {
+			d.log.Error("the document can't be sent to Envoys", "error", err)
+		}
+	}
+}
+
+// maxLogged is how many rejected rows are logged after a change.
+const maxLogged = 20
+
+// report says which rows are left out, each once as long as it is there.
+func (d *Daemon) report(result *policies.Result) {
+	d.server.Built(result)
+	for source, n := range result.Count {
+		d.metrics.Rejected.WithLabelValues(source).Set(float64(n))
+	}
+	now, logged := map[string]bool{}, 0
+	for _, r := range result.Rejected {
+		key := r.Key()
+		now[key] = true
+		if d.logged[key] {
+			continue
+		}
+		if logged++; logged <= maxLogged {
+			d.log.Warn("a row is left out", "source", r.Source, "row", r.Row, "what", r.What, "instead", r.Instead)
+		}
+	}
+	if logged > maxLogged {
+		d.log.Warn("more rows are left out; /v1/rejected lists them", "rows", logged-maxLogged)
+	}
+	d.logged = now
+}
+
+// restore serves the last good document until the database has answered.
+func (d *Daemon) restore() {
+	if d.settings.State == "" {
+		return
+	}
+	document, err := load(d.settings.State, d.settings.Hash)
+	switch {
+	case err != nil:
+		d.log.Warn("the state can't be used", "error", err)
+	case document != nil:
+		d.publish(document)
+		d.log.Info("serving the last good document, until the database answers", "etag", document.ETag)
+	}
+}

@@ -1,0 +1,407 @@
+package daemon
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the tests' own connection
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+)
+
+const tenants = `
+policies:
+- name: tenants
+  match: {hosts: [api.example.com]}
+  allow_credentials: true
+  allow_origins: ["https://app.example.com", {query: SELECT origin FROM tenant_origins WHERE verified}]
+lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND verified"}
+`
+
+// A daemon is a running cors-policyd.
+type daemon struct {
+	*Daemon
+	text string // its configuration
+	log  *log
+	stop func()
+	url  string
+}
+
+// A log is what was logged.
+type log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// start runs a daemon until the test ends, or it is stopped.
+func start(t *testing.T, text string) *daemon {
+	t.Helper()
+	text = "listen: 127.0.0.1:0\n" + text
+	s, findings := settings.Parse("policyd.yaml", text)
+	if s == nil {
+		t.Fatal(findings)
+	}
+	d := &daemon{log: &log{}, text: text}
+	var err error
+	if d.Daemon, err = New(s, slog.New(slog.NewTextHandler(d.log, nil))); err != nil {
+		t.Fatal(err)
+	}
+	scheme := "http"
+	if s.TLS != nil {
+		scheme = "https"
+	}
+	d.url = scheme + "://" + d.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	d.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		d.stop()
+		if t.Failed() {
+			t.Log(d.log)
+		}
+	})
+	return d
+}
+
+// newSQLite makes a database, and returns its URL and a connection.
+func newSQLite(t *testing.T, statements ...string) (string, *sql.DB) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "origins.db")
+	pool, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pool.Close() })
+	for _, text := range statements {
+		exec(t, pool, text)
+	}
+	return "database: sqlite:" + path + "\n", pool
+}
+
+func exec(t *testing.T, pool *sql.DB, text string, args ...any) {
+	t.Helper()
+	if _, err := pool.Exec(text, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An answer is an answer with its body.
+type answer struct {
+	*http.Response
+	text string
+}
+
+func ask(t *testing.T, method, url, body string, headers ...string) answer {
+	t.Helper()
+	request, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Add(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response, string(text)}
+}
+
+func (d *daemon) get(t *testing.T, path string, headers ...string) answer {
+	t.Helper()
+	return ask(t, http.MethodGet, d.url+path, "", headers...)
+}
+
+// until waits for a document with a text in it.
+func (d *daemon) until(t *testing.T, text string) answer {
+	t.Helper()
+	etag := `"none"`
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		a := d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=5")
+		if a.StatusCode == http.StatusOK {
+			if strings.Contains(a.text, text) {
+				return a
+			}
+			etag = a.Header.Get("ETag")
+		}
+	}
+	t.Fatalf("no document with %s", text)
+	return answer{}
+}
+
+// TestPolicies: a change is served to who waits for it, as soon as it is committed.
+func TestPolicies(t *testing.T) {
+	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, database+"poll: 1h\n"+tenants)
+	first := d.until(t, "https://app.example.com")
+	if first.Header.Get("Content-Type") != "application/json" || first.Header.Get("Preference-Applied") != "wait=5" {
+		t.Errorf("%+v", first.Header)
+	}
+	etag := first.Header.Get("ETag")
+	for _, h := range []string{etag, "W/" + etag, `"x", ` + etag, "*"} {
+		if a := d.get(t, "/v1/policies", "If-None-Match", h); a.StatusCode != http.StatusNotModified || a.text != "" {
+			t.Errorf("If-None-Match: %s: %s", h, a.Status)
+		}
+	}
+	began := time.Now()
+	if a := d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", `respond-async, wait="1"; x`); a.StatusCode != http.StatusNotModified ||
+		time.Since(began) < time.Second {
+		t.Errorf("%s after %s", a.Status, time.Since(began))
+	}
+	var worst time.Duration
+	for i := range 20 {
+		done := make(chan answer)
+		go func() { done <- d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=20") }()
+		time.Sleep(20 * time.Millisecond)
+		origin := fmt.Sprintf("https://t%d.example.com", i)
+		began := time.Now()
+		exec(t, pool, "INSERT INTO tenant_origins VALUES (?, 1)", origin)
+		a := <-done
+		worst = max(worst, time.Since(began))
+		if a.StatusCode != http.StatusOK || !strings.Contains(a.text, origin) {
+			t.Fatalf("%s %s", a.Status, a.text)
+		}
+		etag = a.Header.Get("ETag")
+	}
+	t.Logf("from the commit to the answer at most %s", worst)
+}
+
+// TestEndpoints: what isn't the document.
+func TestEndpoints(t *testing.T) {
+	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)",
+		"INSERT INTO tenant_origins VALUES ('https://a.example', 1), ('https://b.example', 0), ('https://c.example/', 1)")
+	d := start(t, database+"lookup_ttl: 90s\n"+tenants)
+	d.until(t, "https://a.example")
+	lookup := func(origin string) string {
+		return "/v1/lookup?policy=tenants&host=api.example.com&origin=" + url.QueryEscape(origin)
+	}
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		expect             string
+	}{
+		{"GET", lookup("https://a.example"), "", 204, ""},
+		{"GET", lookup("https://b.example"), "", 404, ""},
+		{"GET", lookup("' OR 1=1 --"), "", 404, ""},
+		{"GET", lookup(strings.Repeat("x", 3000)), "", 404, ""},
+		{"GET", lookup("https://a.example\x00"), "", 404, ""},
+		{"GET", "/v1/lookup?policy=tenants", "", 400, "write ?policy="},
+		{"GET", lookup("https://a.example") + "&origin=x", "", 400, "each once"},
+		{"GET", "/v1/lookup?policy=other&origin=x", "", 404, "no query for this policy"},
+		{"GET", "/v1/rejected", "", 200, `"instead":"write \"https://c.example\""`},
+		{"POST", "/v1/check", `{"policy": "tenants", "origin": "https://x.example"}`, 200, `"ok":true`},
+		{"POST", "/v1/check", `{"policy": "tenants", "origin": "http://x.example"}`, 200, `"ok":false`},
+		{"POST", "/v1/check", `{"policy": "other", "origin": "http://x.example"}`, 404, "no such policy"},
+		{"POST", "/v1/check", `{"policy": "tenants"}`, 400, "write {"},
+		{"POST", "/v1/check", `{"policy": "tenants", "origin": "x", "more": 1}`, 400, "write {"},
+		{"POST", "/v1/check", `{"policy": "tenants", "origin": "x"} {}`, 400, "write {"},
+		{"POST", "/v1/check", `{"policy": "` + strings.Repeat("x", 20_000), 413, "more than 16384 bytes"},
+		{"GET", "/v1/check", "", 405, "not allowed here"},
+		{"DELETE", "/v1/policies", "", 405, "not allowed here"},
+		{"GET", "/", "", 404, "there is nothing here"},
+		{"GET", "/healthz", "", 200, "ok"},
+		{"GET", "/readyz", "", 200, "ready"},
+		{"GET", "/metrics", "", 200, `cors_policyd_rejected_rows{source="policies[0].allow_origins[1]"} 1`},
+	} {
+		a := ask(t, test.method, d.url+test.path, test.body)
+		if a.StatusCode != test.status || !strings.Contains(a.text, test.expect) {
+			t.Errorf("%s %s %s: %s %s", test.method, test.path, test.body, a.Status, a.text)
+		}
+		problem := a.StatusCode >= 400 && a.text != ""
+		if (a.Header.Get("Content-Type") == "application/problem+json") != problem {
+			t.Errorf("%s: Content-Type %s", test.path, a.Header.Get("Content-Type"))
+		}
+		if problem {
+			var p struct {
+				Type, Title, Detail string
+				Status              int
+			}
+			if err := json.Unmarshal([]byte(a.text), &p); err != nil || p.Status != test.status || p.Title == "" {
+				t.Errorf("%s: %v %s", test.path, err, a.text)
+			}
+		}
+		if strings.HasPrefix(test.path, "/v1/lookup") && test.expect == "" && a.Header.Get("Cache-Control") != "max-age=90" {
+			t.Errorf("%s: Cache-Control %s", test.path, a.Header.Get("Cache-Control"))
+		}
+	}
+	if n := strings.Count(d.log.String(), "a row is left out"); n != 1 {
+		t.Errorf("a rejected row is logged %d times", n)
+	}
+}
+
+// TestLimits: beyond its limits the server says no, at once.
+func TestLimits(t *testing.T) {
+	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, database+"limits: {waiting: 1, lookups: 3}\n"+tenants)
+	etag := d.until(t, "https://app").Header.Get("ETag")
+	waiting := make(chan answer)
+	go func() { waiting <- d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=2") }()
+	time.Sleep(300 * time.Millisecond)
+	began := time.Now()
+	if a := d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=2"); a.StatusCode != 304 ||
+		a.Header.Get("Preference-Applied") != "" || time.Since(began) > time.Second {
+		t.Errorf("%s %v after %s", a.Status, a.Header, time.Since(began))
+	}
+	limited := 0
+	for range 10 {
+		if d.get(t, "/v1/lookup?policy=tenants&origin=x").StatusCode == http.StatusTooManyRequests {
+			limited++
+		}
+	}
+	if limited == 0 {
+		t.Error("ten look-ups at once, of which three are allowed in a second")
+	}
+	if a := <-waiting; a.Header.Get("Preference-Applied") != "wait=2" {
+		t.Errorf("%s %v", a.Status, a.Header)
+	}
+	if a := d.get(t, "/healthz", "X-Large", strings.Repeat("x", 64<<10)); a.StatusCode != 431 {
+		t.Errorf("large headers: %s", a.Status)
+	}
+}
+
+// TestAway: while the database is away the last good document serves, also after a restart,
+// and what comes back is noticed.
+func TestAway(t *testing.T) {
+	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)", "INSERT INTO tenant_origins VALUES ('https://a.example', 1)")
+	path := strings.TrimSpace(strings.TrimPrefix(database, "database: sqlite:"))
+	state := "state: " + filepath.Join(t.TempDir(), "last-good.json") + "\n"
+	text := database + state + "poll: 100ms\n" + tenants
+	d := start(t, text)
+	etag := d.until(t, "https://a.example").Header.Get("ETag")
+	_ = pool.Close()
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(500 * time.Millisecond)
+	if a := d.get(t, "/v1/policies"); a.Header.Get("ETag") != etag {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+	d.stop()
+	d = start(t, text)
+	d.until(t, "https://a.example")
+	if a := d.get(t, "/readyz"); a.StatusCode != 200 {
+		t.Errorf("not ready with the state: %s", a.text)
+	}
+	if a := d.get(t, "/v1/lookup?policy=tenants&origin=x"); a.StatusCode != 503 {
+		t.Errorf("a look-up: %s", a.Status)
+	}
+	// Without a state there is nothing to serve.
+	none := start(t, strings.Replace(text, state, "", 1))
+	if a := none.get(t, "/v1/policies"); a.StatusCode != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+	if a := none.get(t, "/readyz"); a.StatusCode != 503 {
+		t.Errorf("ready without anything: %s", a.text)
+	}
+	// Nor is the state of another configuration served.
+	other := start(t, text+"lookup_ttl: 2m\n")
+	if a := other.get(t, "/v1/policies"); a.StatusCode != 503 || !strings.Contains(other.log.String(), "is of another configuration") {
+		t.Errorf("%s %s", a.Status, a.text)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*daemon{d, none, other} {
+		d.until(t, "https://a.example")
+	}
+	pool, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	exec(t, pool, "INSERT INTO tenant_origins VALUES ('https://b.example', 1)")
+	for _, d := range []*daemon{d, none, other} {
+		d.until(t, "https://b.example")
+	}
+}
+
+// TestReplaced: another file in the database's place is noticed.
+func TestReplaced(t *testing.T) {
+	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	path := strings.TrimSpace(strings.TrimPrefix(database, "database: sqlite:"))
+	d := start(t, database+"poll: 1h\n"+tenants)
+	d.until(t, "https://app")
+	_ = pool.Close()
+	_, next := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)", "INSERT INTO tenant_origins VALUES ('https://new.example', 1)",
+		"VACUUM INTO '"+path+".new'")
+	_ = next.Close()
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	d.until(t, "https://new.example")
+	if a := d.get(t, "/v1/lookup?policy=tenants&origin=https://new.example"); a.StatusCode != 204 {
+		t.Errorf("a look-up in the new file: %s", a.Status)
+	}
+}
+
+// TestStop: who waits is answered when the server stops.
+func TestStop(t *testing.T) {
+	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, database+tenants)
+	etag := d.until(t, "https://app").Header.Get("ETag")
+	const clients = 100
+	answers := make(chan int, clients)
+	for range clients {
+		go func() { answers <- d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=60").StatusCode }()
+	}
+	time.Sleep(500 * time.Millisecond)
+	began := time.Now()
+	d.stop()
+	for range clients {
+		if status := <-answers; status != http.StatusNotModified {
+			t.Errorf("a client that waits gets %d", status)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}
+
+// TestTable: with {table: true} the table is made, and a database that is gone isn't made anew.
+func TestTable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new.db")
+	d := start(t, "database: sqlite:"+path+"\npolicies: [{name: a, allow_origins: [{table: true}]}]\npoll: 100ms\n")
+	d.until(t, "nobody.invalid")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(500 * time.Millisecond)
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a database that was removed is made anew")
+	}
+}
