@@ -52,11 +52,12 @@ help: ## Show this help
 	@echo 'ENVOY=/path/to/envoy, CHROMIUM=… and PROMETHEUS=… use a binary of your own.'
 
 .PHONY: build
-build: ## Build build/cors.wasm and build/corsctl
+build: ## Build build/cors.wasm, build/corsctl and build/cors-policyd
 	@mkdir -p build
 	go run ./tools/module -o build/cors.wasm -version $(MODULE_VERSION) -revision $(MODULE_REVISION)
 	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
 	$(CORSCTL) -o build/corsctl ./cmd/corsctl
+	$(subst go build,go -C cmd/cors-policyd build,$(CORSCTL)) -o ../../build/cors-policyd .
 
 .PHONY: image
 image: build ## Write the module as an OCI image, a layout in build/image
