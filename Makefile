@@ -94,7 +94,7 @@ run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy chromium curl prometheus ## Run every test but those of the gateways
+test: build envoy chromium curl databases prometheus ## Run every test but those of the gateways
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
@@ -193,6 +193,11 @@ chromium:
 .PHONY: curl
 curl:
 	@tools/install curl
+
+.PHONY: databases
+databases:
+	@tools/install postgresql
+	@tools/install mariadb
 
 .PHONY: prometheus
 prometheus:

@@ -119,7 +119,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		err = nil
 	}
-	return errors.Join(err, d.db.Close())
+	_ = d.db.Close() // which fails if the database is away
+	return err
 }
 
 // stop answers those who wait and ends all connections.
@@ -135,6 +136,12 @@ func (d *Daemon) stop() {
 	}
 }
 
+// After a failure the queries run again sooner than they otherwise would.
+const (
+	firstRetry = 500 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
 // refreshing builds a document whenever the database may have changed.
 func (d *Daemon) refreshing(ctx context.Context) {
 	changed := make(chan struct{}, 1)
@@ -146,12 +153,17 @@ func (d *Daemon) refreshing(ctx context.Context) {
 	}, func(err error) {
 		d.log.Warn("changes are noticed by poll only, until the database can be watched again", "error", err)
 	})
-	for ctx.Err() == nil {
+	for retry := firstRetry; ctx.Err() == nil; {
 		began := time.Now()
-		d.refresh(ctx)
+		next := d.settings.Poll
+		if d.refresh(ctx) {
+			retry = firstRetry
+		} else {
+			next, retry = min(next, retry), min(2*retry, lastRetry)
+		}
 		// A document that takes long leaves the database and the machine some rest.
 		d.sleep(ctx, time.Since(began))
-		poll := time.NewTimer(d.settings.Poll)
+		poll := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
 		case <-changed:
@@ -168,12 +180,13 @@ func (d *Daemon) sleep(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// refresh builds the document, and publishes it if it is another one.
-func (d *Daemon) refresh(ctx context.Context) {
+// refresh builds the document, and publishes it if it is another one. It returns false if
+// that failed.
+func (d *Daemon) refresh(ctx context.Context) bool {
 	began := time.Now()
 	result, err := d.build(ctx)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	d.metrics.Seconds.Observe(time.Since(began).Seconds())
 	if err != nil {
@@ -182,7 +195,7 @@ func (d *Daemon) refresh(ctx context.Context) {
 			d.failing = text
 			d.log.Error("the document can't be built; the last good one stays", "error", err, "serving", d.served != nil)
 		}
-		return
+		return false
 	}
 	if d.failing != "" {
 		d.failing = ""
@@ -192,7 +205,7 @@ func (d *Daemon) refresh(ctx context.Context) {
 	d.report(result)
 	if d.served != nil && d.served.ETag == result.Document.ETag {
 		d.metrics.Refreshes.WithLabelValues("unchanged").Inc()
-		return
+		return true
 	}
 	d.metrics.Refreshes.WithLabelValues("changed").Inc()
 	d.publish(result.Document)
@@ -204,6 +217,7 @@ func (d *Daemon) refresh(ctx context.Context) {
 			d.log.Error("the state can't be written", "error", err)
 		}
 	}
+	return true
 }
 
 // build reads the database, after it has made the table of origins where that is asked for.

@@ -97,7 +97,7 @@ func start(t *testing.T, text string) *daemon {
 func newSQLite(t *testing.T, statements ...string) (string, *sql.DB) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "origins.db")
-	pool, err := sql.Open("sqlite", path)
+	pool, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestAway(t *testing.T) {
 	for _, d := range []*daemon{d, none, other} {
 		d.until(t, "https://a.example")
 	}
-	pool, err := sql.Open("sqlite", path)
+	pool, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
