@@ -137,6 +137,7 @@ type building struct {
 	known   map[judged]string      // as of the Builder, for the next document
 	text    strings.Builder
 	origins int
+	work    int // how many claims have been compared
 }
 
 func (b *Builder) build(list []*query) (*Result, error) {

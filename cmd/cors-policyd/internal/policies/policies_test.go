@@ -264,3 +264,30 @@ func TestCheck(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+// TestBounded: rows whose hosts and paths multiply, and claim what others have, end soon, and
+// the policies before them are whole.
+func TestBounded(t *testing.T) {
+	s := newScene(t, "policies: [{rows: 'SELECT name, host, path, origin FROM o'}]", "CREATE TABLE o (name, host, path, origin)")
+	numbers := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 3000) INSERT INTO o SELECT "
+	s.exec(t, numbers+"'a', 'h' || i || '.example', '/1', 'https://a.example' FROM n")
+	// Each further path of b is one of 3000 hosts that are a's.
+	s.exec(t, numbers+"'b', 'h1.example', '/' || (i+1), 'https://b.example' FROM n")
+	s.exec(t, numbers+"'b', 'i' || i || '.example', '/x', 'https://b.example' FROM n")
+	// Each host of c is one that a has.
+	s.exec(t, numbers+"'c', 'h' || i || '.example', '/1', 'https://c.example' FROM n")
+	began := time.Now()
+	result := s.build(t)
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if !result.Names["a"] || !result.Names["b"] || result.Names["c"] {
+		t.Errorf("the policies are %v", result.Names)
+	}
+	if n := strings.Count(string(result.Document.Text), ".example\",\"h"); n != 2999 {
+		t.Errorf("%d hosts of a policy that was there before", n+1)
+	}
+	if n := result.Count["policies[0].rows"]; n < 3000 || len(result.Rejected) != MaxListed {
+		t.Errorf("%d are rejected, %d are listed", n, len(result.Rejected))
+	}
+}

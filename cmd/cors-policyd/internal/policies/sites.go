@@ -24,6 +24,10 @@ type site struct {
 // maxClaims bounds what the hosts and paths of a policy are together for, which is their product.
 const maxClaims = 10_000
 
+// maxWork bounds how many claims are compared for a document. A row adds as many as its policy has
+// paths, or hosts.
+const maxWork = 5_000_000
+
 // rows adds the policies of rows, each with the origins that stand beside the rows.
 func (d *building) rows(p *settings.Policy, origins []string) {
 	q := d.queries[p.Path+".rows"]
@@ -94,12 +98,17 @@ func (d *building) claim(s *site, r row, first bool) (what, instead string) {
 	hosts, paths := s.hosts, s.paths
 	if !s.seenHosts[r.values[host]] {
 		hosts = append(hosts, r.values[host])
+		d.work += len(paths)
 	}
 	if !s.seenPaths[r.values[path]] {
 		paths = append(paths, r.values[path])
+		d.work += len(hosts)
 	}
 	if len(hosts)*len(paths) > maxClaims {
 		return "is one of too many hosts and paths of " + problem.Quote(s.name), "make several policies of it"
+	}
+	if d.work > maxWork {
+		return "is one of too many hosts and paths", "match fewer in one policy"
 	}
 	claims := s.claims(r)
 	for c := range claims {

@@ -46,7 +46,8 @@ type Server struct {
 	metrics   *Metrics
 	tokens    *reloaded[tokens]
 	lookups   *rate.Limiter
-	asking    chan struct{} // has room for the look-ups that may run or wait
+	asking    chan struct{}  // has room for the look-ups that may run or wait
+	failures  rate.Sometimes // to log one of many
 	waiting   atomic.Int64
 	result    atomic.Pointer[policies.Result]
 }
@@ -56,7 +57,7 @@ func New(s *settings.Settings, log *slog.Logger, source Source, p *Publisher, m 
 	server := &Server{
 		settings: s, log: log, source: source, publisher: p, metrics: m,
 		lookups: rate.NewLimiter(rate.Limit(s.Limits.Lookups), s.Limits.Lookups),
-		asking:  make(chan struct{}, 32*s.Limits.Connections),
+		asking:  make(chan struct{}, 32*s.Limits.Connections), failures: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	m.watchWaiting(server)
 	if s.TokenFile != "" {
@@ -110,6 +111,8 @@ func (s *Server) HTTP() (*http.Server, error) {
 func (s *Server) guard(open bool, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		// No client holds an answer up for ever.
+		s.readWithin(w, maxWait+writeTimeout)
 		if !open && s.tokens != nil && !authorized(r.Header.Get("Authorization"), s.tokens.get()) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="cors-policyd"`)
 			answerProblem(w, http.StatusUnauthorized, "the request has no valid bearer token")
@@ -140,6 +143,11 @@ func (s *Server) problems(mux *http.ServeMux) http.Handler {
 	})
 }
 
+// readWithin gives the client some time to read the answer.
+func (*Server) readWithin(w http.ResponseWriter, d time.Duration) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d)) // if the connection has one
+}
+
 func answerJSON(w http.ResponseWriter, status int, value any) {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
@@ -148,7 +156,6 @@ func answerJSON(w http.ResponseWriter, status int, value any) {
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-store")
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // if it has one
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -193,7 +200,7 @@ func (s *Server) policies(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("ETag", document.ETag)
 	h.Set("Cache-Control", "no-cache")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // if it has one
+	s.readWithin(w, writeTimeout)
 	if matches(r.Header, document.ETag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
@@ -272,7 +279,7 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		s.metrics.lookups.WithLabelValues(policy[0], "failed").Inc()
-		s.log.Warn("a look-up failed", "policy", policy[0], "error", err)
+		s.failures.Do(func() { s.log.Warn("look-ups fail", "policy", policy[0], "error", err) })
 		w.Header().Set("Retry-After", "1")
 		answerProblem(w, http.StatusServiceUnavailable, "the database does not answer")
 		return
