@@ -256,3 +256,27 @@ func TestXDS(t *testing.T) {
 		t.Errorf("stopping took %s", took)
 	}
 }
+
+// TestClientCertificate: with client_ca_file, who has no certificate of it is not served.
+func TestClientCertificate(t *testing.T) {
+	folder := t.TempDir()
+	certificate(t, folder, "both")
+	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, strings.ReplaceAll(database+
+		"tls: {cert_file: DIR/cert.pem, key_file: DIR/key.pem, client_ca_file: DIR/cert.pem}\n", "DIR", folder)+tenants)
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, certificates := range [][]tls.Certificate{nil, {pair}} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certificates}}
+		response, err := (&http.Client{Transport: transport}).Get(d.url + "/healthz")
+		if (err == nil) != (certificates != nil) {
+			t.Errorf("with %d certificates: %v", len(certificates), err)
+		}
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		transport.CloseIdleConnections()
+	}
+}

@@ -291,3 +291,28 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%d are rejected, %d are listed", n, len(result.Rejected))
 	}
 }
+
+// TestTimeout: a query that never ends is ended.
+func TestTimeout(t *testing.T) {
+	s := newScene(t, "policies: [{name: a, allow_origins: [{query: '"+
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n'}]}]", "CREATE TABLE o (x)")
+	var path string
+	if err := s.sql.QueryRow("SELECT file FROM pragma_database_list").Scan(&path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(database.Options{URL: "sqlite:" + path, Timeout: 300 * time.Millisecond, Connections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	began := time.Now()
+	_, err = s.builder.Build(context.Background(), db)
+	took := time.Since(began)
+	if err == nil || !strings.Contains(err.Error(), "has not answered within 300ms") || took > 5*time.Second {
+		t.Errorf("%v after %s", err, took)
+	}
+	// The one connection is free again.
+	if err := db.Ping(context.Background()); err != nil {
+		t.Error(err)
+	}
+}

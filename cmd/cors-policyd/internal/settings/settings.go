@@ -147,8 +147,9 @@ func (r *reader) top(s *Settings, n *document.Node) {
 		r.fail(n, problem.Missing, "policies", "is missing, and so is lookups", "write the list of policies")
 	}
 	if s.Notify != "" && s.Database != "" && !strings.HasPrefix(s.Database, "postgres") {
-		r.fail(n.Get("notify"), problem.MisplacedField, "notify", "is for PostgreSQL",
-			"leave it out; SQLite is watched without it, and others by poll")
+		// Not an error, so that one file can be for several databases.
+		r.findings = append(r.findings, n.Get("notify").Warning(problem.MisplacedField, "notify",
+			"is for PostgreSQL, and has no effect here", "leave it out; SQLite is watched without it, others by poll"))
 	}
 	if template.policies != nil || template.defaults != nil {
 		s.Template = r.template(template)

@@ -53,7 +53,6 @@ func TestFindings(t *testing.T) {
 		{good + "poll: 10s\npoll: 5s", "p.yaml:4:1:"},
 		{good + "poll: 1ms", `p.yaml:3:7: poll: 1ms is out of range; write 100ms to 24h0m0s`},
 		{good + "poll: soon", `p.yaml:3:7: poll: is not a duration; write a duration, such as "10s"`},
-		{good + "notify: x", `p.yaml:3:9: notify: is for PostgreSQL; leave it out`},
 		{good + "limits: {waiting: -1}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
 		{good + "tls: {cert_file: x}", `p.yaml:3:6: tls.key_file: is missing; write the name of a PEM file`},
 		{good + "lookups: {a: 'SELECT 1 WHERE x = :orig'}", `lookups.a: has the parameter ":orig"; the parameters are :policy, :host, :origin`},
@@ -80,6 +79,15 @@ func TestFindings(t *testing.T) {
 		if strings.Contains(all.String(), "secret") {
 			t.Errorf("%s: the password is shown", test.text)
 		}
+	}
+}
+
+// TestWarnings: what is doubtful is said, and taken.
+func TestWarnings(t *testing.T) {
+	s, findings := Parse("p.yaml", "database: sqlite:x\nnotify: x\nlookups: {a: SELECT 1}")
+	if s == nil || len(findings) != 1 || findings[0].Error() != "p.yaml:2:9: notify: is for PostgreSQL, "+
+		"and has no effect here; leave it out; SQLite is watched without it, others by poll" {
+		t.Error(findings)
 	}
 }
 
