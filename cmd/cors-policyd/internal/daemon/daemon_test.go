@@ -328,9 +328,9 @@ func TestAway(t *testing.T) {
 	if a := none.get(t, "/readyz"); a.StatusCode != 503 {
 		t.Errorf("ready without anything: %s", a.text)
 	}
-	// Nor is the state of another configuration served.
-	other := start(t, text+"lookup_ttl: 2m\n")
-	if a := other.get(t, "/v1/policies"); a.StatusCode != 503 || !strings.Contains(other.log.String(), "is of another configuration") {
+	// Nor is the state of other policies served.
+	other := start(t, strings.Replace(text, "allow_credentials: true", "allow_credentials: false", 1))
+	if a := other.get(t, "/v1/policies"); a.StatusCode != 503 || !strings.Contains(other.log.String(), "is of other policies") {
 		t.Errorf("%s %s", a.Status, a.text)
 	}
 	if err := os.Rename(path+".away", path); err != nil {

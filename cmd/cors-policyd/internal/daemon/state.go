@@ -12,15 +12,15 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 )
 
-// A state is what a state file has: the last good document, and of which configuration.
+// A state is what a state file has: the last good document, and of which policies.
 type state struct {
-	Configuration string `json:"configuration"`
-	Document      string `json:"document"`
+	Policies string `json:"policies"` // the hash of their template
+	Document string `json:"document"`
 }
 
 // save writes the state in place of a former one, whole or not at all.
-func save(name, configuration string, d *policies.Document) error {
-	text, err := json.Marshal(state{configuration, string(d.Text)})
+func save(name, hash string, d *policies.Document) error {
+	text, err := json.Marshal(state{hash, string(d.Text)})
 	if err != nil {
 		return err
 	}
@@ -38,9 +38,9 @@ func save(name, configuration string, d *policies.Document) error {
 	return err
 }
 
-// load reads the state. There is no document if there is no file. One of another
-// configuration is an error: what it lets in may be what was taken back.
-func load(name, configuration string) (*policies.Document, error) {
+// load reads the state. There is no document if there is no file. One of other policies is an
+// error: what it lets in may be what was taken back.
+func load(name, hash string) (*policies.Document, error) {
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -52,8 +52,8 @@ func load(name, configuration string) (*policies.Document, error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if s.Configuration != configuration {
-		return nil, fmt.Errorf("%s is of another configuration", name)
+	if s.Policies != hash {
+		return nil, fmt.Errorf("%s is of other policies than the configuration's", name)
 	}
 	parsed, problems := config.ParseFetched(s.Document)
 	if parsed == nil {

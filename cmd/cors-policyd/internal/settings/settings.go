@@ -3,8 +3,6 @@
 package settings
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net"
 	"os"
 	"slices"
@@ -43,7 +41,7 @@ type Settings struct {
 	Template *Template
 	// Lookups are the queries of look-ups, by the policies' names.
 	Lookups map[string]string
-	// Hash identifies what the documents depend on.
+	// Hash identifies the Template.
 	Hash string
 }
 
@@ -87,10 +85,9 @@ func Parse(name, text string) (*Settings, []*document.Finding) {
 		r.failAt(0, problem.Missing, "configuration", "has to be one document", `write at least "database" and "policies"`)
 		return nil, r.findings
 	}
-	hash := sha256.Sum256([]byte(text))
 	s := &Settings{
 		Listen: "127.0.0.1:8081", Poll: 10 * time.Second, Timeout: 10 * time.Second, LookupTTL: time.Minute,
-		Limits: Limits{Waiting: 20_000, Lookups: 5_000, Connections: 8}, Hash: hex.EncodeToString(hash[:]),
+		Limits: Limits{Waiting: 20_000, Lookups: 5_000, Connections: 8},
 	}
 	r.top(s, file.Documents[0])
 	document.Sort(r.findings)
@@ -153,6 +150,7 @@ func (r *reader) top(s *Settings, n *document.Node) {
 	}
 	if template.policies != nil || template.defaults != nil {
 		s.Template = r.template(template)
+		s.Hash = s.Template.hash()
 	}
 	if lookups != nil {
 		s.Lookups = r.lookups(lookups)
