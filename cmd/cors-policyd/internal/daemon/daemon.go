@@ -85,16 +85,17 @@ func (d *Daemon) Run(ctx context.Context) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 2)
+	secure := d.settings.TLS != nil
 	go func() {
 		var err error
-		if d.http.TLSConfig != nil {
+		if secure {
 			err = d.http.ServeTLS(d.listener, "", "")
 		} else {
 			err = d.http.Serve(d.listener)
 		}
 		ended <- fmt.Errorf("HTTP: %w", err)
 	}()
-	d.log.Info("serving HTTP", "address", d.listener.Addr().String(), "tls", d.http.TLSConfig != nil)
+	d.log.Info("serving HTTP", "address", d.listener.Addr().String(), "tls", secure)
 	if d.xds != nil {
 		go func() { ended <- fmt.Errorf("gRPC: %w", d.xds.GRPC().Serve(d.xdsListener)) }()
 		d.log.Info("serving ECDS", "address", d.xdsListener.Addr().String(), "resource", d.settings.XDS.Resource)
