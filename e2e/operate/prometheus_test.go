@@ -1,7 +1,6 @@
 package operate_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,28 +19,8 @@ import (
 
 // A server is a running Prometheus.
 type server struct {
-	*log
+	*envoytest.Output
 	url string
-}
-
-// A log is what a command has written until now.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String is all of it.
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // prometheus returns the path of Prometheus, or of promtool, which is installed with it.
@@ -83,7 +61,7 @@ func startPrometheus(t *testing.T, envoy *envoytest.Envoy) *server {
 			t.Fatal(err)
 		}
 	}
-	s := &server{log: &log{}}
+	s := &server{Output: &envoytest.Output{}}
 	// It ends with the test, and soon after it if that is killed.
 	cmd := exec.CommandContext(t.Context(), "timeout", "300", prometheus(t, "prometheus"),
 		"--config.file", filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path", filepath.Join(dir, "data"),

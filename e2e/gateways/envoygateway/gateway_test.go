@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -57,36 +56,16 @@ type gateway struct {
 	url, digest string
 	// output is what Envoy Gateway and Envoy have written: logs, the status of each
 	// resource, and the access log.
-	output *recorder
+	output *envoytest.Output
 	// admin is the address of Envoy's admin interface.
 	admin string
-}
-
-// A recorder keeps what is written to it.
-type recorder struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write keeps p.
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-// String returns what was written so far.
-func (r *recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
 }
 
 // start starts Envoy Gateway on testdata/app.yaml and files of deploy/envoy-gateway, and
 // waits until its Envoy serves.
 func start(t *testing.T, manifests ...string) *gateway {
 	t.Helper()
-	g := &gateway{home: os.Getenv(homeVariable), upstream: envoytest.NewUpstream(t), output: &recorder{}}
+	g := &gateway{home: os.Getenv(homeVariable), upstream: envoytest.NewUpstream(t), output: &envoytest.Output{}}
 	g.push(t)
 	if out, err := command(os.Getenv(binaryVariable), "certgen", "--local", "--config-home", g.home).
 		CombinedOutput(); err != nil {

@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite" // the tests' own connection
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
 const tenants = `
@@ -34,27 +35,9 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 type daemon struct {
 	*Daemon
 	text string // its configuration
-	log  *log
+	log  *envoytest.Output
 	stop func()
 	url  string
-}
-
-// A log is what was logged.
-type log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // start runs a daemon until the test ends, or it is stopped.
@@ -65,7 +48,7 @@ func start(t *testing.T, text string) *daemon {
 	if s == nil {
 		t.Fatal(findings)
 	}
-	d := &daemon{log: &log{}, text: text}
+	d := &daemon{log: &envoytest.Output{}, text: text}
 	var err error
 	if d.Daemon, err = New(s, slog.New(slog.NewTextHandler(d.log, nil))); err != nil {
 		t.Fatal(err)
