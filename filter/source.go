@@ -166,13 +166,13 @@ func (s *source) turn(r *record, now int64) time.Duration {
 		return look
 	}
 	// Another owner may have another configuration, which asks less often.
-	due := min(r.due, r.began+milliseconds(s.delay(r.failures)*11/10))
+	due := min(r.due, r.began+(s.delay(r.failures)*11/10).Milliseconds())
 	switch r.owner {
 	case s.id:
 		due = r.due
 	case 0:
 	default:
-		due += milliseconds(grace)
+		due += grace.Milliseconds()
 	}
 	wait := time.Duration(due-now) * time.Millisecond
 	if r.owner != s.id {
@@ -180,8 +180,6 @@ func (s *source) turn(r *record, now int64) time.Duration {
 	}
 	return wait
 }
-
-func milliseconds(d time.Duration) int64 { return d.Milliseconds() }
 
 // gone gives up what the plugin has of the source, as it goes. A fetch that is under way
 // is cancelled, so that another may fetch at once.
@@ -222,7 +220,7 @@ func (s *source) fetch() {
 		if etag = ""; r.number == s.number {
 			etag = r.etag
 		}
-		r.owner, r.began, r.until = s.id, s.sent, s.sent+milliseconds(timeout+grace)
+		r.owner, r.began, r.until = s.id, s.sent, s.sent+(timeout+grace).Milliseconds()
 		return true
 	})
 	s.tickAfter(look)
@@ -412,7 +410,7 @@ func (s *source) again(failed bool, change func(r *record)) {
 			}
 			wait -= time.Duration(r.began-s.sent) * time.Millisecond
 		}
-		r.until, r.due = 0, r.began+milliseconds(wait)
+		r.until, r.due = 0, r.began+wait.Milliseconds()
 		s.tickAfter(wait)
 		return true
 	})
