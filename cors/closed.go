@@ -1,15 +1,12 @@
 package cors
 
-import (
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
-)
+import "github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 
 // Closed returns a policy for when there are none, but ought to be: no origin is allowed,
 // and rejected preflights say why, in a few words. Where no policy applies, the
 // upstream's own CORS headers would get through instead.
 func Closed(why string) *Policy {
-	p := Assemble(Config{}, Lists{&origin.Set{}, &names.List{}, &names.List{}, &names.List{}})
+	p := Assemble(Config{}, Lists{NoOrigins(), &names.List{}, &names.List{}, &names.List{}})
 	p.closed = why
 	return p
 }

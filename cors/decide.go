@@ -36,6 +36,8 @@ type Request struct {
 	PrivateNetwork bool
 	// Cookie tells whether there is a Cookie header; only [Decision.Shadow] needs to know.
 	Cookie bool
+	// Lookup is what a look-up of the origin came to, if [Decision.Asks] has asked for one.
+	Lookup LookupResult
 }
 
 // Preflight reports whether the request is a CORS-preflight request
@@ -61,6 +63,9 @@ type Decision struct {
 	privateNetwork   bool
 	// debug says that the preflight is rejected, and answered for the browser's console.
 	debug bool
+	// asks and lookup tell whether the origin is to be looked up, or was, see [Decision.Asks].
+	asks   bool
+	lookup LookupResult
 	// offender is what the reason is about: the origin, the method or the header name.
 	offender string
 }
@@ -79,6 +84,9 @@ func (p *Policy) Decide(r *Request) Decision {
 	kept, result := p.lists.Origins.Match(r.Origin)
 	reason := [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed,
 		origin.Malformed: OriginMalformed}[result]
+	if reason == OriginNotAllowed && p.lookup {
+		reason = d.lookUp(r)
+	}
 	if reason == Allowed && d.Preflight {
 		reason = d.preflight(r)
 		d.explain(r, reason)
@@ -300,7 +308,7 @@ func (d *Decision) appendWhy(b []byte) []byte {
 		if p.closed != "" {
 			return join(b, p.closed)
 		}
-		return join(b, "origin ", what, " is not in allow_origins") // its form is checked
+		return join(b, "origin ", what, " is not in allow_origins", d.lookedUp()) // its form is checked
 	case MethodMalformed:
 		return join(b, "the requested method is not a method")
 	case MethodForbidden:

@@ -14,7 +14,8 @@ import (
 type Config struct {
 	// Name identifies the policy in messages; it may be empty.
 	Name string
-	// AllowOrigins are the origins whose pages may read answers. At least one.
+	// AllowOrigins are the origins whose pages may read answers. At least one, unless Lookup
+	// is set.
 	//
 	// Permitted: "https://app.example", "http://localhost:8080", "http://[::1]:8080",
 	// "https://*.example.com" (subdomains at any depth, not the domain itself),
@@ -59,6 +60,9 @@ type Config struct {
 	// a header in such a way that the browser's console names what is missing, rather than
 	// with 403. It lets no browser do what it couldn't do without.
 	Debug bool
+	// Lookup says that origins that AllowOrigins lacks can be looked up elsewhere. A
+	// decision then says so, see [Decision.Asks].
+	Lookup bool
 	// Shadow makes the policy decide without changing anything.
 	Shadow bool
 	// Off makes it leave alone what it is for, whatever else it says.
@@ -90,6 +94,7 @@ type Policy struct {
 	forward        bool
 	keep           bool
 	debug          bool
+	lookup         bool
 	shadow         bool
 	off            bool
 	status         int16
@@ -105,6 +110,9 @@ type Lists struct {
 	RequestHeaders *names.List
 	ExposedHeaders *names.List
 }
+
+// NoOrigins is a set without any, as a policy may have that looks all origins up.
+func NoOrigins() *origin.Set { return &origin.Set{} }
 
 // Name is the policy's name, or "".
 func (p *Policy) Name() string { return p.name }
@@ -126,8 +134,12 @@ func Compile(c Config) (*Policy, []Problem) {
 		return Assemble(c, Lists{}), nil
 	}
 	r := &problem.List{}
+	origins := NoOrigins()
+	if len(c.AllowOrigins) > 0 || !c.Lookup {
+		origins = origin.Compile(originEntries(c.AllowOrigins), c.AllowCredentials, origin.NewRegexBudget(), r)
+	}
 	lists := Lists{
-		origin.Compile(originEntries(c.AllowOrigins), c.AllowCredentials, origin.NewRegexBudget(), r),
+		origins,
 		names.Methods.Compile(c.AllowMethods, c.AllowCredentials, r),
 		names.RequestHeaders.Compile(c.AllowHeaders, c.AllowCredentials, r),
 		names.ExposedHeaders.Compile(c.ExposeHeaders, c.AllowCredentials, r),
@@ -192,6 +204,7 @@ func Assemble(c Config, lists Lists) *Policy {
 		forward:        c.ForwardUnmatchedPreflights,
 		keep:           c.KeepUpstreamHeaders,
 		debug:          c.Debug,
+		lookup:         c.Lookup,
 		shadow:         c.Shadow,
 		status:         204,
 	}

@@ -274,6 +274,15 @@ func loopback(host string) bool {
 		strings.HasPrefix(host, "127.") && CanonicalIPv4(host)
 }
 
+// Insecure reports whether anyone on the network can pose as a page of a serialized origin: it
+// is plain http, and not of the visitor's own machine.
+func Insecure(s string) bool {
+	o, ok := parseOrigin(s)
+	return ok && o.insecure()
+}
+
+func (o *origin) insecure() bool { return o.scheme == "http" && !loopback(o.host) }
+
 func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 

@@ -126,5 +126,5 @@ func (p pattern) overPublicSuffix() bool {
 // insecure reports whether the pattern allows an origin that anyone on the
 // network can speak for.
 func (p pattern) insecure() bool {
-	return p.origin.scheme == "http" && !loopback(p.origin.host)
+	return p.origin.insecure()
 }
