@@ -33,6 +33,9 @@ type Document struct {
 	Policies *match.Table[*cors.Policy]
 	// PolicySource is where to fetch policies while the filter runs, or nil.
 	PolicySource *PolicySource
+	// Lookups say where the origins are looked up that policies lack, for the policies that
+	// have it so ([cors.Policy.LooksUp]).
+	Lookups map[*cors.Policy]*OriginLookup
 }
 
 // The fields of the format. Each may also be written in lowerCamelCase, as in
@@ -53,6 +56,7 @@ var (
 		fieldUnmatchedPreflights: "unmatched_preflights",
 		fieldPreflightStatus:     "preflight_status",
 		fieldUpstreamCORSHeaders: "upstream_cors_headers",
+		fieldOriginLookup:        "origin_lookup",
 		fieldDebug:               "debug",
 		fieldMode:                "mode",
 	}
@@ -84,6 +88,7 @@ const (
 	fieldUnmatchedPreflights
 	fieldPreflightStatus
 	fieldUpstreamCORSHeaders
+	fieldOriginLookup
 	fieldDebug
 	fieldMode
 
@@ -112,6 +117,7 @@ type reader struct {
 	fetched       bool // the document comes from a policy source
 	wantsPolicies bool // as they are written
 	from          *PolicySource
+	lookups       map[*cors.Policy]*OriginLookup
 	policies      []Policy
 
 	defaults policy
@@ -151,7 +157,7 @@ func (r *reader) parse() (*Document, []Problem) {
 	if r.Errors > 0 {
 		return nil, r.sorted()
 	}
-	return &Document{Policies: policies, PolicySource: r.from}, r.sorted()
+	return &Document{Policies: policies, PolicySource: r.from, Lookups: r.lookups}, r.sorted()
 }
 
 func (r *reader) read() *match.Table[*cors.Policy] {

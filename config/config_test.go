@@ -96,7 +96,7 @@ func problemTests() []problemTest {
 			[]string{`1:26 allowCredential: is not a field; write "allow_credentials"`}},
 		{"hyphens", `{` + ok + `, "max-age": 1}`, []string{`1:26 max-age: is not a field; write "max_age"`}},
 		{"quite unknown field", `{` + ok + `, "a\"b": 1}`,
-			[]string{`1:26 "a\"b": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, debug, mode`}},
+			[]string{`1:26 "a\"b": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, origin_lookup, debug, mode`}},
 		{"field twice", `{` + ok + `, "max_age": 1, "max_age": 2}`,
 			[]string{`1:40 max_age: is given twice; leave one out`}},
 		{"field in both spellings", `{` + ok + `, "maxAge": 1, "max_age": 2}`,
@@ -303,6 +303,36 @@ func problemTests() []problemTest {
 				`1:31 policy_source.cluster: is longer than 4096 bytes; shorten it`,
 				`1:5043 policy_source.path: is not a path; write a path such as "/cors.json"`,
 				`1:10061 policy_source.authority: is not a host; write a host such as "policies.internal"`}},
+		{"origin lookup",
+			`{"origin_lookup": {"cluster": "c", "path": "lookup", "authority": "a/b", "timeout": "0s", "ttl": "25h", "stale": -1, "max_entries": 0, "retries": 1}}`,
+			[]string{
+				`1:44 origin_lookup.path: is not a path; write a path such as "/v1/lookup"`,
+				`1:67 origin_lookup.authority: is not a host; write a host such as "policies.internal"`,
+				`1:85 origin_lookup.timeout: "0s" is out of range; write 10ms to 1m0s`,
+				`1:98 origin_lookup.ttl: "25h" is out of range; write 0s to 24h0m0s`,
+				`1:114 origin_lookup.stale: -1 is out of range; write 0s to 168h0m0s`,
+				`1:133 origin_lookup.max_entries: 0 is out of range; write 10000, or another whole number from 1 to 100000`,
+				`1:136 origin_lookup.retries: is not a field; leave it out; the fields are cluster, path, authority, timeout, ttl, stale, max_entries`}},
+		{"origin lookup of other types",
+			`{"origin_lookup": {"cluster": 1, "ttl": true, "max_entries": 1.5, "maxEntries": "1000"}}`, []string{
+				`1:31 origin_lookup.cluster: is the number 1, not a string; write a string`,
+				`1:41 origin_lookup.ttl: is true, not a duration; write a duration, such as "1m0s"`,
+				`1:62 origin_lookup.max_entries: 1.5 is out of range; write 10000, or another whole number from 1 to 100000`,
+				`1:67 origin_lookup.max_entries: is given twice; leave one out`}},
+		{"origin lookup with a number in quotes", `{"origin_lookup": {"cluster": "c", "max_entries": "1000"}}`, []string{
+			`1:51 origin_lookup.max_entries: is the string "1000", not a number; write 1000`}},
+		{"origin lookup without a cluster", `{"defaults": {"originLookup": {}}, "policies": [{"name": "p"}]}`, []string{
+			`1:31 defaults.origin_lookup.cluster: is missing; write the name of the cluster to look origins up in`}},
+		{"origin lookup a string", `{"origin_lookup": "policies"}`, []string{
+			`1:19 origin_lookup: is the string "policies", not an object; write an object`}},
+		{"origin lookup that is never asked", `{"allow_origins": ["*"], "origin_lookup": {"cluster": "c"}}`, []string{
+			`1:43 origin_lookup: is never asked, because allow_origins has "*"; leave one of them out`}},
+		{"origin lookup that is unset",
+			`{"defaults": {"origin_lookup": {"cluster": "c"}}, "policies": [{"name": "p", "origin_lookup": null}]}`,
+			[]string{
+				`1:64 policies[0].allow_origins: is required, and has no entry; write the origins of the pages that may read answers, such as ["https://app.example"]`}},
+		{"origin lookup of a policy that is off", `{"mode": "off", "origin_lookup": {"cluster": "c"}}`, []string{
+			`1:34 origin_lookup: has no effect where mode is "off"; leave it out`}},
 		// A policy that doesn't compile once crashed the check of what the others match.
 		{"problem in one policy, match in another",
 			`{"policies": [{"name": "a", "allow_origins": {}}, {"name": "b", "match": {"hosts": ["b.test"]}, ` + ok +

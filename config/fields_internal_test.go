@@ -25,6 +25,7 @@ func TestFields(t *testing.T) {
 		"defaults":      {defaultFields, schema.Inherited},
 		"match":         {matchFields, schema.Match},
 		"policy_source": {sourceFields, schema.Source},
+		"origin_lookup": {lookupFields, schema.Lookup},
 	} {
 		var fields []string
 		for _, f := range test.schema {
@@ -74,7 +75,11 @@ func TestEveryPlace(t *testing.T) {
 		case reflect.DeepEqual(before, after):
 			t.Errorf("Policy and Assemble in cors/policy.go: %s makes no difference", field.Name)
 		}
-		written := policyjson.Line(policyjson.Policy{Config: c}.Object())
+		p := policyjson.Policy{Config: c}
+		if c.Lookup {
+			p.Lookup = policyjson.Object{{"cluster", "policies"}}
+		}
+		written := policyjson.Line(p.Object())
 		if written == policyjson.Line(policyjson.Policy{Config: plain}.Object()) {
 			t.Errorf("Policy.Object in internal/policyjson: %s isn't written, "+
 				"so that nothing can tell yet whether readField in config/policy.go reads it", field.Name)

@@ -81,6 +81,9 @@ func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 	if p.isDefaults && isEmpty(v) {
 		return nil // which is wrong if it is inherited
 	}
+	if p.config.Lookup && isEmpty(v) {
+		return cors.NoOrigins()
+	}
 	inherited := p.inherits(fieldAllowOrigins)
 	own := credentials && !inherited // what credentials forbid of what is inherited is found below
 	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, own, func(v gjson.Result) *origin.Set {

@@ -20,6 +20,8 @@ type Policy struct {
 	Match match.Match
 	// Config is what it says, with what it inherits from the defaults.
 	Config cors.Config
+	// Lookup is where it looks origins up, or nil.
+	Lookup *OriginLookup
 
 	fields map[string]field
 }
@@ -46,7 +48,7 @@ func ParsePolicies(doc string) (*Document, []Policy, []Problem) {
 // written is the policy that has been read, as the document has it.
 func (r *reader) written(p *policy, m match.Match) Policy {
 	w := Policy{
-		Path: p.path().String(), Offset: p.offset, Config: p.config, fields: map[string]field{},
+		Path: p.path().String(), Offset: p.offset, Config: p.config, Lookup: p.lookup, fields: map[string]field{},
 		Match: match.Match{Hosts: slices.Clone(m.Hosts), Paths: slices.Clone(m.Paths), Routes: slices.Clone(m.Routes)},
 	}
 	for f, v := range p.fields {

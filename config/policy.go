@@ -20,6 +20,7 @@ type policy struct {
 	match      [3]gjson.Result // its fields
 	// config is what the fields say, but for the lists.
 	config cors.Config
+	lookup *OriginLookup
 }
 
 // A place is where a policy stands: its index in policies, or -1, and its offset.
@@ -47,7 +48,7 @@ func (p *policy) inherits(f int) bool { return p.inherited>>f&1 != 0 }
 func (r *reader) add(p *policy) {
 	r.policy = p
 	r.spend(policyCost, p.offset, p.path())
-	p.config = r.defaults.config
+	p.config, p.lookup = r.defaults.config, r.defaults.lookup
 	compiled := r.compile(p)
 	m, ok := r.match(p)
 	r.places = append(r.places, p.place)
@@ -76,7 +77,27 @@ func (r *reader) compile(p *policy) *cors.Policy {
 	if r.Errors > before {
 		return nil
 	}
-	return cors.Assemble(p.config, lists)
+	policy := cors.Assemble(p.config, lists)
+	if policy != nil && p.lookup != nil {
+		r.noteLookup(p, policy, lists.Origins != nil && lists.Origins.Any())
+	}
+	return policy
+}
+
+// noteLookup notes where a policy's origins are looked up.
+func (r *reader) noteLookup(p *policy, policy *cors.Policy, every bool) {
+	if f := fieldOriginLookup; every && !p.inherits(f) && r.Wants(true) {
+		r.describe(Problem{Warning: true, Kind: problem.Superfluous,
+			What: `is never asked, because allow_origins has "*"`, Instead: "leave one of them out"},
+			p.fields[f].Index, p.field(f))
+	}
+	if p.isDefaults {
+		return
+	}
+	if r.lookups == nil {
+		r.lookups = map[*cors.Policy]*OriginLookup{}
+	}
+	r.lookups[policy] = p.lookup
 }
 
 // off compiles a policy that is off: it has no other fields of its own, and what it
@@ -91,7 +112,7 @@ func (r *reader) off(p *policy, errors int) *cors.Policy {
 	if r.Errors > errors {
 		return nil
 	}
-	p.config = cors.Config{Name: p.config.Name, Off: true}
+	p.config, p.lookup = cors.Config{Name: p.config.Name, Off: true}, nil
 	return cors.Assemble(p.config, cors.Lists{})
 }
 
@@ -122,6 +143,9 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 		c.PreflightStatus = r.status(v, p.field(f))
 	case fieldUpstreamCORSHeaders:
 		c.KeepUpstreamHeaders = r.choice(v, p.field(f), false, "replace", "keep") == "keep"
+	case fieldOriginLookup:
+		p.lookup = r.lookup(p, v)
+		c.Lookup = v.Type != gjson.Null // one that is wrong needs no origins beside it either
 	case fieldDebug:
 		c.Debug = r.bool(v, p.field(f))
 	case fieldMode:

@@ -168,6 +168,11 @@ var twists = func() (docs []string) {
 		`"allow_origins": []`, `"allow_origins": null`, `"expose_headers": []`,
 		`"expose_headers": ["X-A"], "allow_credentials": true`, `"exposeHeaders": ["*"]`,
 		`"mode": "off"`, `"mode": "off", "max_age": 1`, `"mode": "off", "allow_origins": null`, `"mode": null`,
+		`"origin_lookup": {"cluster": "c"}`, `"origin_lookup": null`, `"originLookup": {}`,
+		`"originLookup": {"cluster": "c"}, "allow_origins": []`, `"origin_lookup": null, "allow_origins": []`,
+		`"origin_lookup": {"cluster": "c"}, "allow_origins": null`, `"mode": "off", "origin_lookup": {"cluster": "c"}`,
+		`"origin_lookup": {"cluster": "c"}, "allow_credentials": true`,
+		`"origin_lookup": {"cluster": "c"}, "allow_origins": ["*"]`,
 	} {
 		for _, defaults := range []string{
 			``, `"allow_credentials": true`, `"allowCredentials": true`, `"allow_credentials": false`,
@@ -178,6 +183,8 @@ var twists = func() (docs []string) {
 			`"allow_origins": []`, `"allow_origins": null`, `"allowOrigins": []`, `"allowOrigins": null`,
 			`"expose_headers": ["*"]`, `"mode": "off"`, `"mode": "off", "allow_origins": ["http://a.test"], "allow_credentials": true`,
 			`"exposeHeaders": ["*"], "allow_origins": ["https://a.test"], "allow_credentials": true`,
+			`"origin_lookup": {"cluster": "c"}`, `"originLookup": {"cluster": "c"}, "allow_origins": []`,
+			`"origin_lookup": {"cluster": "c"}, "mode": "off"`, `"origin_lookup": {"cluster": "c"}, "allow_origins": ["*"]`,
 		} {
 			docs = append(docs, `{"policies": [{"name": "p", `+policy+`}], "defaults": {`+defaults+`}}`)
 		}
@@ -188,6 +195,9 @@ var twists = func() (docs []string) {
 		for _, field := range []string{"max_age", "preflight_status", "interval", "timeout", "wait"} {
 			docs = append(docs, `{"allow_origins": ["*"], "`+field+`": `+number+`}`,
 				`{"policy_source": {"cluster": "c", "`+field+`": `+number+`}}`)
+		}
+		for _, field := range []string{"timeout", "ttl", "stale", "max_entries"} {
+			docs = append(docs, `{"origin_lookup": {"cluster": "c", "`+field+`": `+number+`}}`)
 		}
 	}
 	for _, part := range []string{`"policies": null`, `"policies": []`,

@@ -47,19 +47,13 @@ const MaxDocument = 4 << 20
 
 var sourceFields = []string{"cluster", "path", "authority", "interval", "timeout", "wait"}
 
-// The fields of policy_source, as indices of sourceFields.
+// The fields of policy_source, as indices of sourceFields; those of an endpoint come first.
 const (
-	fieldCluster = iota
-	fieldPath
-	fieldAuthority
-	fieldInterval
+	fieldInterval = iota + numEndpointFields
 	fieldTimeout
 	fieldWait
 	numSourceFields
 )
-
-// maxSourceText bounds the texts of policy_source, which each fetch sends.
-const maxSourceText = 4096
 
 // source reads policy_source.
 func (r *reader) source(v gjson.Result) *PolicySource {
@@ -77,20 +71,42 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 	if fields[fieldWait].Type != gjson.Null {
 		s.Wait = r.duration(fields[fieldWait], at(fieldWait), MinWait, exampleWait, MaxWait)
 	}
-	cluster := fields[fieldCluster]
-	name, _ := r.string(cluster, at(fieldCluster))
+	e := endpoint{"fetch the policies from", "/", "/cors.json"}
+	s.Cluster, s.Path, s.Authority = e.read(r, v, where, fields[:numEndpointFields])
+	return s
+}
+
+// An endpoint is what the proxy can ask: what for, and the default of its path and an example.
+type endpoint struct{ purpose, path, example string }
+
+// The fields of an endpoint.
+const (
+	fieldCluster = iota
+	fieldPath
+	fieldAuthority
+	numEndpointFields
+)
+
+// maxEndpointText bounds the texts of an endpoint, which each request to it has.
+const maxEndpointText = 4096
+
+// read reads the fields of an endpoint, of the object v.
+func (e *endpoint) read(r *reader, v gjson.Result, where path, fields []gjson.Result) (
+	cluster, target, authority string) {
+	at := func(f int) path { return where.field(sourceFields[f]) }
+	named := fields[fieldCluster]
+	name, _ := r.string(named, at(fieldCluster))
+	instead := "write the name of the cluster to " + e.purpose
 	switch {
-	case cluster.Type == gjson.Null:
-		r.fail(problem.Missing, v.Index, at(fieldCluster), "is missing",
-			"write the name of the cluster to fetch the policies from")
-	case cluster.Type == gjson.String && name == "":
-		r.fail(problem.Missing, cluster.Index, at(fieldCluster), "is empty",
-			"write the name of the cluster to fetch the policies from")
-	case len(name) > maxSourceText:
-		r.fail(problem.TooLarge, cluster.Index, at(fieldCluster),
-			"is longer than "+strconv.Itoa(maxSourceText)+" bytes", "shorten it")
+	case named.Type == gjson.Null:
+		r.fail(problem.Missing, v.Index, at(fieldCluster), "is missing", instead)
+	case named.Type == gjson.String && name == "":
+		r.fail(problem.Missing, named.Index, at(fieldCluster), "is empty", instead)
+	case len(name) > maxEndpointText:
+		r.fail(problem.TooLarge, named.Index, at(fieldCluster),
+			"is longer than "+strconv.Itoa(maxEndpointText)+" bytes", "shorten it")
 	}
-	s.Cluster = strings.Clone(name)
+	cluster = strings.Clone(name)
 	// text reads a text that stands in the head of each request.
 	text := func(f int, otherwise string, right func(s string) bool, what, instead string) string {
 		t, ok := r.string(fields[f], at(f))
@@ -98,16 +114,16 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 			return otherwise
 		}
 		unprintable := strings.ContainsFunc(t, func(c rune) bool { return c <= ' ' || c >= 0x7f })
-		if len(t) > maxSourceText || unprintable || !right(t) {
+		if len(t) > maxEndpointText || unprintable || !right(t) {
 			r.fail(problem.InvalidValue, fields[f].Index, at(f), what, instead)
 		}
 		return strings.Clone(t)
 	}
 	isHost := func(t string) bool { return t != "" && !strings.ContainsAny(t, "/?#@") }
 	isPath := func(t string) bool { return strings.HasPrefix(t, "/") }
-	s.Authority = text(fieldAuthority, s.Cluster, isHost, "is not a host", `write a host such as "policies.internal"`)
-	s.Path = text(fieldPath, "/", isPath, "is not a path", `write a path such as "/cors.json"`)
-	return s
+	authority = text(fieldAuthority, cluster, isHost, "is not a host", `write a host such as "policies.internal"`)
+	target = text(fieldPath, e.path, isPath, "is not a path", "write a path such as "+strconv.Quote(e.example))
+	return cluster, target, authority
 }
 
 // duration reads a number of seconds, or a duration.

@@ -1,5 +1,7 @@
 package schema
 
+import "strconv"
+
 // A Field is a field of the configuration format. Its description serves the
 // schema and the documentation alike.
 type Field struct {
@@ -89,7 +91,7 @@ var Policy = append(inDefs(
 // Inherited are the fields of a policy that it may inherit from the defaults.
 var Inherited = inDefs(
 	Field{
-		Name: "allow_origins", Types: []string{"array", "null"}, Required: "yes, unless `mode` is `off`",
+		Name: "allow_origins", Types: []string{"array", "null"}, Required: "yes, unless there is an `origin_lookup`, or `mode` is `off`",
 		Description: "the origins whose pages may read answers, at least one",
 		Examples:    []string{`["https://app.example"]`},
 		rules:       list("origin"),
@@ -148,6 +150,12 @@ var Inherited = inDefs(
 		Description: "`keep` leaves an answer alone if the upstream sent an `Access-Control-Allow-Origin`",
 		Examples:    []string{`"keep"`},
 		rules:       oneOf("replace", "keep"),
+	},
+	Field{
+		Name: "origin_lookup", Types: []string{"object", "null"},
+		Description: "where to look up, while a request runs, an origin that `allow_origins` lacks",
+		Examples:    []string{`{"cluster": "policies"}`},
+		rules:       join(fieldsOf(Lookup), object{{"required", []string{"cluster"}}}),
 	},
 	Field{
 		Name: "debug", Types: []string{"boolean", "null"}, Default: `false`,
@@ -224,26 +232,7 @@ var Entries = []Entry{
 }
 
 // Source are the fields of policy_source.
-var Source = []Field{
-	{
-		Name: "cluster", Types: []string{"string"}, Required: "yes",
-		Description: "the cluster to ask",
-		Examples:    []string{`"policies"`},
-		rules:       join(object{{"minLength", 1}}, atMost(4096)),
-	},
-	{
-		Name: "path", Types: []string{"string", "null"}, Default: `"/"`,
-		Description: "the path, with a query if need be",
-		Examples:    []string{`"/cors.json"`},
-		rules:       join(matches(`/[!-~]*`, `is not a path; write a path such as "/cors.json"`), atMost(4096)),
-	},
-	{
-		Name: "authority", Types: []string{"string", "null"}, Otherwise: "the cluster's name",
-		Description: "the Host header",
-		Examples:    []string{`"policies.internal"`},
-		rules: join(matches(`[!"$-.0->A-~]+`, `is not a host; write a host such as "policies.internal"`),
-			atMost(4096)),
-	},
+var Source = append(endpoint("/", "/cors.json"), []Field{
 	{
 		Name: "interval", Types: []string{"number", "string", "null"}, Default: `"10s"`,
 		Description: "from one fetch to the next, 10 % more or less; from 100 ms to a day",
@@ -263,4 +252,60 @@ var Source = []Field{
 		Examples: []string{`"30s"`},
 		rules:    seconds(1, 300, "30s"),
 	},
+}...)
+
+// Lookup are the fields of origin_lookup.
+var Lookup = append(endpoint("/v1/lookup", "/v1/lookup"), []Field{
+	{
+		Name: "timeout", Types: []string{"number", "string", "null"}, Default: `"500ms"`,
+		Description: "how long an answer may take, from 10 ms to a minute",
+		Examples:    []string{`"500ms"`},
+		rules:       seconds(0.01, 60, "500ms"),
+	},
+	{
+		Name: "ttl", Types: []string{"number", "string", "null"}, Default: `"1m"`,
+		Description: "how long an answer is remembered whose `Cache-Control` has no `max-age`, up to a day",
+		Examples:    []string{`"1m"`},
+		rules:       seconds(0, 86400, "1m"),
+	},
+	{
+		Name: "stale", Types: []string{"number", "string", "null"}, Default: `"1h"`,
+		Description: "how long a remembered answer serves beyond that, while it is asked for again or that fails; " +
+			"up to a week",
+		Examples: []string{`"1h"`},
+		rules:    seconds(0, 604800, "1h"),
+	},
+	{
+		Name: "max_entries", Types: []string{"integer", "null"}, Default: `10000`,
+		Description: "how many answers a worker remembers, from 1 to 100000; those of policies that ask the same are " +
+			"remembered together",
+		Examples: []string{`100000`},
+		rules:    between(1, 100000),
+	},
+}...)
+
+// endpoint are the fields that say what to ask, with the default of its path and an example.
+func endpoint(path, example string) []Field {
+	return []Field{
+		{
+			Name: "cluster", Types: []string{"string"}, Required: "yes",
+			Description: "the cluster to ask",
+			Examples:    []string{`"policies"`},
+			rules:       join(object{{"minLength", 1}}, atMost(4096)),
+		},
+		{
+			Name: "path", Types: []string{"string", "null"}, Default: strconv.Quote(path),
+			Description: "the path, with a query if need be",
+			Examples:    []string{strconv.Quote(example)},
+			rules: join(matches(`/[!-~]*`, "is not a path; write a path such as "+strconv.Quote(example)),
+				atMost(4096)),
+		},
+		{
+			Name: "authority", Types: []string{"string", "null"}, Otherwise: "the cluster's name",
+			Description: "the Host header",
+			Examples:    []string{`"policies.internal"`},
+			rules: join(matches(`[!"$-.0->A-~]+`, `is not a host; write a host such as "policies.internal"`),
+				atMost(4096)),
+		},
+	}
 }

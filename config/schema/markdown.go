@@ -13,6 +13,7 @@ var tables = []struct{ name, intro, text string }{
 	{"policy", "A policy:", fieldTable(policyRows())},
 	{"allow_origins", "An entry of `allow_origins`:", entryTable()},
 	{"policy_source", "A `policy_source`:", fieldTable(Source)},
+	{"origin_lookup", "An `origin_lookup`:", fieldTable(Lookup)},
 }
 
 // Markdown is the documentation of the format: all tables, each after a line that

@@ -9,12 +9,16 @@ var (
 	// policy is a policy of a list. Its origins may be inherited.
 	policy = join(
 		object{{"type", "object"}},
-		fieldsOf(Policy),
+		fieldsOf(Policy, "allow_origins"),
 		object{{"required", []string{"name"}}},
 		object{{"allOf", []object{credentialsRule, {{"if", isOff}, {"then", nothingElse}}}}},
 	)
 	// singlePolicy is what goes for a policy whose fields are at the top.
-	singlePolicy = object{{"if", isOff}, {"then", nothingElse}, {"else", join(has("allow_origins"), credentialsRule)}}
+	singlePolicy = object{
+		{"if", isOff},
+		{"then", nothingElse},
+		{"else", all(object{{"if", looksUp}, {"else", ownOrigins}}, credentialsRule)},
+	}
 	// policyList is what goes for the fields at the top beside each other.
 	policyList = all(
 		object{
@@ -28,7 +32,8 @@ var (
 		},
 		object{
 			{"if", inDefaults(valueOf("allow_origins", object{{"type", "array"}, {"minItems", 1}}))},
-			{"else", eachInForce(has("allow_origins"))},
+			{"then", eachWithoutLookup(givenOrigins)},
+			{"else", eachWithoutLookup(ownOrigins)},
 		},
 		// A mode that is inherited, with a policy's own fields.
 		object{
@@ -54,6 +59,25 @@ var (
 		{"errorMessage", `has no effect where mode is "off"; leave it out`},
 	}
 )
+
+var (
+	looksUp = valueOf("origin_lookup", object{{"type", "object"}})
+	// givenOrigins is what goes for the origins of a policy that looks none up, if it has them,
+	// and ownOrigins for one that inherits none.
+	givenOrigins = object{{"properties", bothSpellings("allow_origins", ref("allow_origins"))}}
+	ownOrigins   = join(has("allow_origins"), givenOrigins)
+)
+
+// eachWithoutLookup is the rule that something goes for each policy of the list that is in
+// force and doesn't look origins up, by its own origin_lookup or an inherited one.
+func eachWithoutLookup(rule object) object {
+	own := object{{"if", looksUp}, {"else", rule}}
+	return object{
+		{"if", inDefaults(looksUp)},
+		{"then", eachInForce(object{{"if", has("origin_lookup")}, {"then", own}})},
+		{"else", eachInForce(own)},
+	}
+}
 
 // credentialsRule is what goes for a policy with credentials of its own.
 var credentialsRule = object{{"if", ref("with_credentials")}, {"then", ref("safe_with_credentials")}}

@@ -46,7 +46,7 @@ func document() object {
 			{"examples", examples},
 			{"type", "object"},
 		},
-		fieldsOf(slices.Concat(Top, Policy), "name"),
+		fieldsOf(slices.Concat(Top, Policy), "name", "allow_origins"),
 		object{
 			{"if", has(names(Top)...)},
 			{"then", ref("policy_list")},

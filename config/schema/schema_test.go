@@ -40,7 +40,7 @@ func TestPublished(t *testing.T) {
 // TestFill: what has lost its marker or its end is not left as it is.
 func TestFill(t *testing.T) {
 	var doc strings.Builder
-	for _, name := range []string{"top", "policy", "allow_origins", "policy_source"} {
+	for _, name := range []string{"top", "policy", "allow_origins", "policy_source", "origin_lookup"} {
 		doc.WriteString("before\n<!-- begin: " + name + " (go generate ./config/schema) -->\n<!-- end -->\nafter\n")
 	}
 	filled, err := schema.Fill(doc.String())

@@ -15,6 +15,8 @@ import (
 type Policy struct {
 	cors.Config
 	Match match.Match
+	// Lookup is its origin_lookup, if it has one.
+	Lookup Object
 }
 
 // Document is a configuration with the policies. One that is for everything stands at the
@@ -52,6 +54,7 @@ func (p Policy) Object() Object {
 		{"unmatched_preflights", wordIf(c.ForwardUnmatchedPreflights, "forward")},
 		{"preflight_status", c.PreflightStatus},
 		{"upstream_cors_headers", wordIf(c.KeepUpstreamHeaders, "keep")},
+		{"origin_lookup", p.Lookup},
 		{"debug", c.Debug},
 		{"mode", cmp.Or(wordIf(c.Off, "off"), wordIf(c.Shadow, "shadow"))},
 	})
