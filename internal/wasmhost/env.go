@@ -32,6 +32,7 @@ func envFunctions() map[string]function {
 		"proxy_enqueue_shared_queue":         {"iii", enqueue},
 		"proxy_dequeue_shared_queue":         {"iii", dequeue},
 		"proxy_set_effective_context":        {"i", setContext},
+		"proxy_continue_stream":              {"i", continueStream},
 	}
 }
 
@@ -173,8 +174,12 @@ func sendLocalResponse(c *call) status {
 	if r.body != "" {
 		c.text += " body=" + r.body
 	}
-	if s := c.scope.stream; s != nil && s.reply == nil {
-		s.reply = r
+	s := c.scope.stream
+	if s == nil || s.reply != nil {
+		return success
+	}
+	if s.reply = r; c.vm.current.stream != s {
+		c.vm.after(s.replyLate)
 	}
 	return success
 }
@@ -259,8 +264,11 @@ func httpCall(c *call) status {
 			return badArgument
 		}
 	}
-	if c.scope.root == nil || request.Timeout < 0 {
+	switch {
+	case c.scope.root == nil || request.Timeout < 0:
 		return badArgument
+	case c.vm.Unreachable:
+		return internalFailure
 	}
 	c.vm.lastToken++
 	request.Token = c.vm.lastToken

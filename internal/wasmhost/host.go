@@ -19,12 +19,13 @@ const (
 	invalidMemoryAccess status = 6
 	empty               status = 7
 	casMismatch         status = 8
+	internalFailure     status = 10
 )
 
 // statusNames are for the record of calls.
 var statusNames = map[status]string{
 	notFound: "missing", badArgument: "bad argument", invalidMemoryAccess: "invalid memory access", empty: "empty",
-	casMismatch: "cas mismatch",
+	casMismatch: "cas mismatch", internalFailure: "internal failure",
 }
 
 // A function is one that the module can import.

@@ -1,7 +1,6 @@
 package wasmhost
 
 import (
-	"slices"
 	"time"
 )
 
@@ -94,8 +93,8 @@ type HTTPAnswer struct {
 func (vm *VM) Run(d time.Duration, roots []*Root, serve func(call HTTPCall, now time.Time) *HTTPAnswer) error {
 	const step = 10 * time.Millisecond
 	for end := vm.now().Add(d); vm.now().Before(end); {
-		next := slices.MinFunc(roots, func(a, b *Root) int { return a.tickDue.Compare(b.tickDue) })
-		if next.tickDue.After(vm.now().Add(step)) {
+		next := nextTick(roots)
+		if next == nil || next.tickDue.After(vm.now().Add(step)) {
 			vm.later += step
 		} else {
 			vm.later += max(0, next.tickDue.Sub(vm.now()))
@@ -113,6 +112,16 @@ func (vm *VM) Run(d time.Duration, roots []*Root, serve func(call HTTPCall, now 
 		}
 	}
 	return nil
+}
+
+// nextTick returns the root whose tick comes next, or nil if none has a period of ticks.
+func nextTick(roots []*Root) (next *Root) {
+	for _, r := range roots {
+		if r.tickPeriod > 0 && (next == nil || r.tickDue.Before(next.tickDue)) {
+			next = r
+		}
+	}
+	return next
 }
 
 // serve answers the root's requests.

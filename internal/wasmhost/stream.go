@@ -163,8 +163,13 @@ type Stream struct {
 	request, response         *headerMap
 	requestOpen, responseOpen bool
 	created, logging, ended   bool
+	paused, held              bool // the request, and the response
+	continued                 bool // is about to go on
 	reply                     *reply
 	result                    Result
+	// Direct is the answer that Envoy gives at once when a paused request goes on, if it
+	// isn't to go to an upstream.
+	Direct *cases.Upstream
 }
 
 // A reply is an answer that the module asked to be sent.
@@ -215,8 +220,74 @@ func (s *Stream) Request() error {
 	if action == 0 {
 		s.requestOpen = false
 		s.result.Forwarded = true
+	} else {
+		s.paused = true
 	}
 	return nil
+}
+
+// Waits reports whether the request or its answer stands still.
+func (s *Stream) Waits() bool { return s.paused || s.held }
+
+// Answer has Envoy answer a request that is paused, as it does when that takes too long.
+func (s *Stream) Answer(status int) error {
+	if !s.paused || s.ended {
+		return errors.New("the request is not paused")
+	}
+	s.paused = false
+	s.response = newHeaderMap(inlineResponse, [2]string{":status", strconv.Itoa(status)})
+	if err := s.respond(); err != nil {
+		return err
+	}
+	if s.held {
+		return errors.New("the module holds an answer to a request that has not gone on")
+	}
+	return nil
+}
+
+// continueStream has a paused request, or a held response, go on when the callback has
+// returned. Where there is none Envoy may crash.
+func continueStream(c *call) status {
+	kind := c.u32(0)
+	c.note("continue %s", [...]string{"request", "response"}[kind&1])
+	s := c.scope.stream
+	switch {
+	case s == nil || kind > 1:
+		return badArgument
+	case s.ended || s.continued || s.reply != nil || kind == 0 && !s.paused || kind == 1 && !s.held:
+		c.vm.err = fmt.Errorf("the proxy crashes: stream %d goes on where it doesn't stand still", s.id)
+		return badArgument
+	case kind == 0:
+		c.vm.after(s.continueRequest)
+	default:
+		c.vm.after(s.continueResponse)
+	}
+	s.continued = true
+	return success
+}
+
+func (s *Stream) continueRequest() error {
+	s.paused, s.requestOpen, s.continued, s.result.Forwarded = false, false, false, true
+	if s.Direct != nil {
+		return s.Response(*s.Direct)
+	}
+	return nil
+}
+
+func (s *Stream) continueResponse() error {
+	s.held, s.continued = false, false
+	s.finish()
+	return nil
+}
+
+// replyLate sends an answer that the module has given in another callback than the stream's.
+func (s *Stream) replyLate() error {
+	if !s.paused || s.ended {
+		return fmt.Errorf("the proxy crashes: stream %d is answered, and isn't paused", s.id)
+	}
+	s.paused = false
+	s.answer(s.reply)
+	return s.respond()
 }
 
 // Response calls proxy_on_response_headers with the answer of whatever comes
@@ -316,13 +387,19 @@ func (s *Stream) respond() error {
 	if late && s.reply != nil {
 		s.answer(s.reply)
 	} else if action != 0 {
+		s.held = true
 		return nil
 	}
-	s.responseOpen = false
+	s.finish()
+	return nil
+}
+
+// finish sends the response to the client.
+func (s *Stream) finish() {
+	s.requestOpen, s.responseOpen = false, false
 	status, _ := s.response.get(":status")
 	s.result.Status, _ = strconv.Atoi(status)
 	s.result.Headers = s.response.regular()
-	return nil
 }
 
 func (s *Stream) requestProperty(name string) (string, bool) {
@@ -340,10 +417,14 @@ func (s *Stream) requestProperty(name string) (string, bool) {
 }
 
 // Streams returns how many streams live in the VM.
-func (vm *VM) Streams() int {
-	n := 0
+func (vm *VM) Streams() int { return vm.count(func(*Stream) bool { return true }) }
+
+// Waiting returns how many streams stand still.
+func (vm *VM) Waiting() int { return vm.count((*Stream).Waits) }
+
+func (vm *VM) count(which func(*Stream) bool) (n int) {
 	for _, c := range vm.contexts {
-		if c.stream != nil {
+		if c.stream != nil && which(c.stream) {
 			n++
 		}
 	}

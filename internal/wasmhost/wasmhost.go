@@ -11,8 +11,7 @@
 //     or server;
 //   - what this project's modules don't use is missing, and a module that imports
 //     it has no VM: gRPC calls, foreign functions, bodies,
-//     trailers, the resuming of stopped streams, proxy_done, and metrics other
-//     than counters.
+//     trailers, proxy_done, and metrics other than counters.
 //
 // A [Module] is compiled once and instantiated as often as wanted. A [VM] holds
 // any number of root contexts, [Root], one for each plugin configuration, and a
@@ -23,7 +22,9 @@
 package wasmhost
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -129,6 +130,10 @@ type VM struct {
 	metrics     []string // names of counters, by id
 	values      map[string]uint64
 	lastToken   uint32
+	actions     []func() error // to be done when the callback has returned
+	nested      int            // how many of those are under way
+	// Unreachable has proxy_http_call fail, as it does where a cluster has no endpoint.
+	Unreachable bool
 	*proxy
 }
 
@@ -254,8 +259,36 @@ func (vm *VM) enter(c *scope, name string, missing uint64, arguments ...uint64) 
 		vm.err = fmt.Errorf("%s: %w\n%.1000s", name, err, vm.stderr.String())
 		return 0, vm.err
 	}
-	return append(results, 0)[0], nil
+	if vm.err == nil {
+		err = vm.act()
+	}
+	return append(results, 0)[0], cmp.Or(vm.err, err)
 }
+
+// after has something done when the callback that runs has returned.
+func (vm *VM) after(action func() error) { vm.actions = append(vm.actions, action) }
+
+// act does what is to be done after a callback. As in Envoy, the callbacks that come of it do
+// the rest of it, within one another.
+func (vm *VM) act() error {
+	vm.nested++
+	defer func() { vm.nested-- }()
+	for len(vm.actions) > 0 {
+		if vm.nested > maxNested {
+			vm.err = errors.New("the stack overflows, since too many streams go on in one callback")
+			return vm.err
+		}
+		action := vm.actions[0]
+		vm.actions = vm.actions[1:]
+		if err := action(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxNested is how many streams may go on in one callback: of local replies, Envoy stood 301.
+const maxNested = 250
 
 // allocate asks the module for memory, from within a host call.
 func (vm *VM) allocate(size int) (pointer uint32) {
