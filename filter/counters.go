@@ -3,6 +3,7 @@ package filter
 import (
 	"cmp"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
@@ -44,7 +45,11 @@ type countedAs struct {
 type outcomeCounters struct {
 	outcomes [cors.Outcomes]Counter
 	verdicts [cors.Verdicts]Counter
+	lookups  *lookupCounters // nil until they are needed
 }
+
+// lookupCounters are the counters of a policy's look-ups.
+type lookupCounters [lookupCounts]Counter
 
 func newCounters(host Host) *counters {
 	return &counters{host, map[string]Counter{}, map[countedAs]*outcomeCounters{}}
@@ -63,18 +68,31 @@ func (c *counters) define(name string) Counter {
 // count adds one to a counter that isn't a policy's.
 func (c *counters) count(name string) { c.host.Count(c.define(name)) }
 
-// ofPolicy defines what a policy may count, unless that is done. The form of the names
-// is that of tags in Istio, the only one that becomes labels there.
-func (c *counters) ofPolicy(as countedAs) *outcomeCounters {
+// ofPolicy defines what a policy may count, unless that is done; of its look-ups too if it
+// looks origins up. The form of the names is that of tags in Istio, the only one that becomes
+// labels there.
+func (c *counters) ofPolicy(as countedAs, looksUp bool) *outcomeCounters {
 	ids := c.policies[as]
 	if ids == nil && len(c.policies) >= maxDefined {
 		as.policy = together
 		ids = c.policies[as]
 	}
-	if ids != nil {
-		return ids
+	if ids == nil {
+		ids = c.outcomesOf(as)
+		c.policies[as] = ids
 	}
-	ids = &outcomeCounters{}
+	if looksUp && ids.lookups == nil {
+		ids.lookups = &lookupCounters{}
+		for n, name := range lookupNames {
+			ids.lookups[n] = c.host.DefineCounter("cors_policy=.=" + as.policy + ";.;cors_result=.=" + name +
+				";.;cors_lookups_total")
+		}
+	}
+	return ids
+}
+
+func (c *counters) outcomesOf(as countedAs) *outcomeCounters {
+	ids := &outcomeCounters{}
 	before, after := "cors_policy=.="+as.policy+";.;cors_outcome=.=", ";.;cors_requests_total"
 	if as.shadow {
 		before += "shadow_"
@@ -87,22 +105,22 @@ func (c *counters) ofPolicy(as countedAs) *outcomeCounters {
 			ids.verdicts[verdict] = c.host.DefineCounter(before + verdict.String() + after)
 		}
 	}
-	c.policies[as] = ids
 	return ids
 }
 
 // A served is a policy that serves, and what goes with it.
 type served struct {
 	policy   *cors.Policy
+	lookup   *lookup          // nil if the policy looks nothing up
 	counters *outcomeCounters // nil if nothing is counted
 	replies  *replies         // nil until there is one
 }
 
-// serve makes a table of what serves of one of policies. Their decisions are counted,
-// unless counters is nil.
-func serve(policies *match.Table[*cors.Policy], counters *counters) *match.Table[*served] {
-	all, n := make([]served, len(policies.All())), 0
-	return match.Map(policies, func(policy *cors.Policy) *served {
+// serve makes a table of what serves of the policies of a document. Their decisions are
+// counted, unless counters is nil.
+func (p *Plugin) serve(c *config.Document, counters *counters) *match.Table[*served] {
+	all, n := make([]served, len(c.Policies.All())), 0
+	return match.Map(c.Policies, func(policy *cors.Policy) *served {
 		s := &all[n]
 		s.policy = policy
 		n++
@@ -111,7 +129,14 @@ func serve(policies *match.Table[*cors.Policy], counters *counters) *match.Table
 			if len(all) > maxCounted {
 				as.policy = together
 			}
-			s.counters = counters.ofPolicy(as)
+			s.counters = counters.ofPolicy(as, policy.LooksUp())
+		}
+		if of := c.Lookups[policy]; of != nil {
+			s.lookup = &lookup{of, countedName(policy), p.vm.caches.acquire(of), p.host, nil}
+			p.lookups = append(p.lookups, s.lookup)
+			if s.counters != nil {
+				s.lookup.counters = s.counters.lookups
+			}
 		}
 		return s
 	})

@@ -137,7 +137,13 @@ func tick(emulator proxytest.HostEmulator) {
 	emulator.Tick()
 }
 
-func (*sdkHost) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
+func (*sdkHost) Enter(stream uint32) { must(proxywasm.SetEffectiveContext(stream)) }
+
+func (*sdkHost) ContinueRequest() { must(proxywasm.ResumeHttpRequest()) }
+
+func (*sdkHost) ContinueResponse() { must(proxywasm.ResumeHttpResponse()) }
+
+func (*sdkHost) Fetch(_ uint32, cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
 	var lines [][2]string
 	for _, h := range readHeaderMap(headers) {
 		lines = append(lines, [2]string{h.Name, h.Value})

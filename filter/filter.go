@@ -68,13 +68,22 @@ type Host interface {
 	// SetTickPeriod has the plugin's OnTick called again and again, first after a
 	// period.
 	SetTickPeriod(period time.Duration)
-	// Fetch sends a request without a body, given as a proxy-wasm header map, to a
-	// cluster, and calls answered once: with the size of the answer's body, or with
-	// ok false if there is no answer in time. It returns false if it can't send.
-	Fetch(cluster string, headers []byte, timeout time.Duration, answered func(size int, ok bool)) bool
+	// Fetch sends a request of a plugin without a body, given as a proxy-wasm header map, to
+	// a cluster, and calls answered once, unless the plugin goes: with the size of the
+	// answer's body, or with ok false if there is no answer. It returns false if it can't
+	// send.
+	Fetch(plugin uint32, cluster string, headers []byte, timeout time.Duration, answered func(size int, ok bool)) bool
 	// FetchedHeader and FetchedBody are for use in answered.
 	FetchedHeader(name string) (value string, ok bool)
 	FetchedBody(size int) string
+	// Enter makes a stream the one that what follows is about, until the callback returns.
+	// What the host has handed over is gone then.
+	Enter(stream uint32)
+	// ContinueRequest has the request of a stream go on, which must be paused, and
+	// ContinueResponse its answer, when the callback has returned. Of one that isn't paused
+	// Envoy dies.
+	ContinueRequest()
+	ContinueResponse()
 	// Listen has the plugin's OnQueueReady called when the queue of a name is woken, of
 	// whatever plugin has asked last, and returns the queue's number.
 	Listen(name string) (queue uint32)
@@ -103,30 +112,34 @@ type VM struct {
 	// Version and Revision of the build.
 	Version, Revision string
 
-	unconfigured *match.Table[*cors.Policy]
+	unconfigured *config.Document
 	counters     *counters
 	loads        map[string]uint32 // how often the VM has taken a configuration
 	watch        watch
+	caches       caches
+	asked        int // how many look-ups are under way
 	started      bool
 }
 
 // NewPluginContext implements types.VMContext.
-func (vm *VM) NewPluginContext(uint32) types.PluginContext {
+func (vm *VM) NewPluginContext(id uint32) types.PluginContext {
 	if !vm.started {
 		vm.started = true
 		vm.Host.Log(Info, "proxy-wasm-cors "+vm.Version+" (revision "+vm.Revision+") started")
 	}
-	return vm.Unconfigured()
+	p := vm.Unconfigured()
+	p.id = id
+	return p
 }
 
 // Unconfigured returns a plugin that allows no origin until it is configured.
 func (vm *VM) Unconfigured() *Plugin {
 	if vm.unconfigured == nil {
-		vm.counters, vm.loads = newCounters(vm.Host), map[string]uint32{}
+		vm.counters, vm.loads, vm.caches = newCounters(vm.Host), map[string]uint32{}, caches{}
 		vm.unconfigured = closed("the filter is not configured, so that no origin is allowed")
 	}
-	p := &Plugin{host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision, counters: vm.counters,
-		loads: vm.loads, watch: &vm.watch}
+	p := &Plugin{vm: vm, host: vm.Host, editor: vm.Host, build: vm.Version + " " + vm.Revision,
+		counters: vm.counters, loads: vm.loads, watch: &vm.watch, ticks: ticks{host: vm.Host}}
 	p.use(vm.unconfigured, nil)
 	return p
 }
@@ -137,6 +150,8 @@ func (vm *VM) CountPanic() { vm.counters.count(CountPanics) }
 // A Plugin is the root context of one plugin configuration, and owns its policies.
 type Plugin struct {
 	types.DefaultPluginContext
+	vm       *VM
+	id       uint32 // the host's
 	host     Host
 	editor   cors.Editor // the host, which need not be converted for each answer
 	build    string      // of the filter
@@ -155,14 +170,20 @@ type Plugin struct {
 
 	replySize int     // of all replies, in bytes
 	source    *source // nil if the configuration has no policy source
+	ticks     ticks
 	watch     *watch  // the VM's
 	free      *Stream // released streams
 
+	asks    map[askKey]*ask // that are under way
+	answers []*ask          // whose streams are still to be released
+	lookups []*lookup       // of the policies
+
 	// For the callback that runs, kept to be used again.
-	scratch  []byte
-	upstream cors.Upstream
-	answer   cors.Answer
-	lines    [1]string
+	scratch   []byte
+	authority string // of the request, once its policy depends on it
+	upstream  cors.Upstream
+	answer    cors.Answer
+	lines     [1]string
 }
 
 // OnPluginStart implements types.PluginContext: it reads the configuration, unless
@@ -205,11 +226,11 @@ func (p *Plugin) Configure() bool {
 			rest = ", until the policy source answers"
 		}
 		if len(c.Policies.All()) == 0 {
-			c.Policies = closed("no policies have arrived from the policy source, so that no origin is allowed")
+			c = closed("no policies have arrived from the policy source, so that no origin is allowed")
 		}
 	}
 	if p.source == nil || !p.source.serves() {
-		p.use(c.Policies, p.counters)
+		p.use(c, p.counters)
 	}
 	if !p.accepted || p.noteTaken(seconds()) {
 		p.logProblems(problems)
@@ -226,7 +247,7 @@ func (p *Plugin) logProblems(problems []config.Problem) {
 
 // OnTick implements types.PluginContext.
 func (p *Plugin) OnTick() {
-	if p.source != nil {
+	if p.release(); p.ticks.source() {
 		p.source.tick()
 	}
 }
@@ -239,6 +260,9 @@ func (p *Plugin) Gone() {
 	if p.source != nil {
 		p.source.gone()
 	}
+	p.vm.asked -= len(p.asks) // whose answers don't come any more
+	p.asks = nil
+	forget(p.lookups)
 }
 
 // refusal says how many errors there are. The problems that are logged are at most
@@ -269,9 +293,12 @@ func (p *Plugin) serving(when string) string {
 
 // use makes the policies those of the streams to come. Their decisions are counted,
 // unless counters is nil.
-func (p *Plugin) use(policies *match.Table[*cors.Policy], counters *counters) {
-	p.policies, p.withoutOrigin, p.replySize = serve(policies, counters), withoutOrigin(policies), 0
+func (p *Plugin) use(c *config.Document, counters *counters) {
+	before := p.lookups
+	p.lookups = nil
+	p.policies, p.withoutOrigin, p.replySize = p.serve(c, counters), withoutOrigin(c.Policies), 0
 	p.everywhere = p.policies.Everywhere()
+	forget(before) // not sooner, so that what both look up is not forgotten
 }
 
 // withoutOrigin is what the answers to all requests without an origin need; nil if that
@@ -297,7 +324,9 @@ func editsWithoutOrigin(policy *cors.Policy) cors.Edits {
 
 // closed is for when there are no policies: one applies to every request, and allows
 // nobody.
-func closed(why string) *match.Table[*cors.Policy] { return match.Everything(cors.Closed(why)) }
+func closed(why string) *config.Document {
+	return &config.Document{Policies: match.Everything(cors.Closed(why))}
+}
 
 func count(n int, noun string) string {
 	if n != 1 {
@@ -310,13 +339,14 @@ func count(n int, noun string) string {
 }
 
 // NewHttpContext implements types.PluginContext.
-func (p *Plugin) NewHttpContext(uint32) types.HttpContext { return p.NewStream() }
+func (p *Plugin) NewHttpContext(id uint32) types.HttpContext { return p.NewStream(id) }
 
-// NewStream returns a stream for a request to come.
-func (p *Plugin) NewStream() *Stream {
-	if s := p.free; s != nil {
-		p.free, s.next = s.next, nil
-		return s
+// NewStream returns a stream for a request to come, with the host's id.
+func (p *Plugin) NewStream(id uint32) *Stream {
+	s := p.free
+	if s == nil {
+		return &Stream{plugin: p, id: id}
 	}
-	return &Stream{plugin: p}
+	p.free, s.next, s.id = s.next, nil, id
+	return s
 }

@@ -78,16 +78,7 @@ func (r *reply) with(b []byte, origin string) []byte {
 	return append(append(b, origin...), r.tail...)
 }
 
-// reply answers a preflight.
-func (p *Plugin) reply(s *served, d *cors.Decision) {
-	details := "cors: preflight allowed"
-	if !d.Allowed() {
-		details = "cors: " + d.Why()
-	}
-	p.scratch = p.appendReply(p.scratch[:0], s, d)
-	p.host.Reply(d.Status(), details, p.scratch)
-}
-
+// appendReply appends the header map of the answer to a preflight.
 func (p *Plugin) appendReply(b []byte, s *served, d *cors.Decision) []byte {
 	if variant, ok := d.Variant(); ok {
 		if r := p.replyFor(s, d, variant); r != nil {

@@ -18,7 +18,7 @@ func pluginOf(t *testing.T, doc string) *Plugin {
 		t.Fatal(problems)
 	}
 	p := (&VM{Host: &sdkHost{}}).Unconfigured()
-	p.use(c.Policies, nil)
+	p.use(c, nil)
 	return p
 }
 
@@ -58,10 +58,10 @@ func TestWithoutOrigin(t *testing.T) {
 // TestRelease: a stream that is used again has nothing of the one before.
 func TestRelease(t *testing.T) {
 	p := pluginOf(t, `{"allow_origins": ["*"]}`)
-	s := p.NewStream()
+	s := p.NewStream(1)
 	s.edits, s.handshake, s.failed = *p.withoutOrigin, true, true
 	s.Release()
-	if again := p.NewStream(); again != s || !again.edits.None() || again.handshake || again.failed {
+	if again := p.NewStream(1); again != s || !again.edits.None() || again.handshake || again.failed {
 		t.Errorf("%+v", again)
 	}
 }

@@ -37,7 +37,7 @@ func TestReplies(t *testing.T) {
 		t.Fatal(problems)
 	}
 	p := (&VM{Host: &sdkHost{}}).Unconfigured()
-	p.use(c.Policies, nil)
+	p.use(c, nil)
 	asked := 0
 	ask := func(i int, privateNetwork bool) {
 		t.Helper()
@@ -89,7 +89,7 @@ func TestReplies(t *testing.T) {
 		}
 	}
 	// Those of the next document don't add to them.
-	p.use(c.Policies, nil)
+	p.use(c, nil)
 	ask(policies-1, false)
 	n := 0
 	for range keptReplies(p) {

@@ -8,6 +8,23 @@ type shadow struct {
 	policy   string
 	counters *outcomeCounters
 	decision cors.Shadow
+	allowed  *shadowed // what it is if a look-up allows the origin, and
+	denied   *shadowed // if not, while it is under way
+}
+
+// A shadowed is a decision that is kept.
+type shadowed struct {
+	decision cors.Shadow
+	outcome  cors.Outcome
+	why      string // it isn't allowed
+}
+
+func keep(d *cors.Decision, request *cors.Request) *shadowed {
+	k := &shadowed{decision: d.Shadow(request), outcome: d.Outcome()}
+	if !d.Allowed() {
+		k.why = string(d.AppendLogged(nil))
+	}
+	return k
 }
 
 // watch decides a request by a policy that changes nothing, to be compared with the answer.
@@ -19,9 +36,33 @@ func (s *Stream) watch(serving *served, request *cors.Request) {
 	} else {
 		_, request.Cookie = s.plugin.host.RequestHeader("cookie")
 	}
-	d := serving.policy.Decide(request)
+	d, ok := s.decide(serving, request)
+	if !ok {
+		s.shadow.denied = keep(&d, request)
+		request.Lookup = cors.LookupAllows
+		d = serving.policy.Decide(request)
+		s.shadow.allowed = keep(&d, request)
+		return
+	}
 	s.plugin.record(serving, &d)
 	s.shadow.decision = d.Shadow(request)
+}
+
+// settleShadow is for when the origin has been looked up.
+func (p *Plugin) settleShadow(serving *served, s *shadow, allowed bool) {
+	kept := s.denied
+	if allowed {
+		kept = s.allowed
+	}
+	s.decision, s.allowed, s.denied = kept.decision, nil, nil
+	if serving.counters != nil {
+		p.host.Count(serving.counters.outcomes[kept.outcome])
+	}
+	if kept.why != "" {
+		p.explain(s.policy)
+		p.scratch = append(p.scratch[:0], kept.why...)
+		p.host.SetFilterState("cors.reason", p.scratch)
+	}
 }
 
 // compare compares what a policy would have done with the answer, whoever gave it, and

@@ -19,8 +19,7 @@ type source struct {
 	key    string // of the record
 	id     uint64 // who this is in the record
 
-	period   time.Duration // of the ticks
-	listed   bool          // in the record, to hear of new documents
+	listed   bool // in the record, to hear of new documents
 	inFlight bool
 	asked    bool      // for what differs from the document with an ETag
 	sent     int64     // when the last fetch was
@@ -110,12 +109,7 @@ func spread(least, most time.Duration) time.Duration {
 	return max(time.Millisecond, least+time.Duration(rand.Float64()*float64(most-least)))
 }
 
-func (s *source) tickAfter(period time.Duration) {
-	if period = max(period, time.Millisecond); period != s.period {
-		s.period = period
-		s.plugin.host.SetTickPeriod(period)
-	}
-}
+func (s *source) tickAfter(period time.Duration) { s.plugin.ticks.every(period) }
 
 // record returns what the VMs know of the source, until the callback returns.
 func (s *source) record() (r record, version uint32) {
@@ -230,7 +224,7 @@ func (s *source) fetch() {
 	if s.asked = etag != ""; s.asked {
 		headers = append(headers, cors.Header{Name: "if-none-match", Value: etag})
 	}
-	s.inFlight = s.plugin.host.Fetch(s.from.Cluster, appendHeaderMap(nil, headers), timeout, s.answered)
+	s.inFlight = s.plugin.host.Fetch(s.plugin.id, s.from.Cluster, appendHeaderMap(nil, headers), timeout, s.answered)
 	if !s.inFlight {
 		s.failed(unreachable, "can't ask the cluster "+strconv.Quote(s.from.Cluster)+
 			": it is unknown, or has no endpoint")
@@ -278,7 +272,7 @@ func (s *source) sync() record {
 		s.plugin.host.Log(Error, "policy_source: the document that serves elsewhere is refused: "+problems[0].Error())
 		return r
 	}
-	s.plugin.use(c.Policies, s.plugin.counters)
+	s.plugin.use(c, s.plugin.counters)
 	s.serving = digest
 	return r
 }
@@ -320,7 +314,7 @@ func (s *source) take(body string) {
 		news, s.number = *r, r.number
 	})
 	news.wake(s.plugin.host, s.plugin.watch.queue)
-	s.plugin.use(c.Policies, s.plugin.counters)
+	s.plugin.use(c, s.plugin.counters)
 	s.serving, s.trouble, s.logged = digest, "", 0
 	s.plugin.counters.count(countUpdated)
 	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))

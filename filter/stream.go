@@ -14,10 +14,12 @@ type Stream struct {
 	types.DefaultHttpContext
 	plugin *Plugin
 	next   *Stream // in the plugin's list of released streams
+	id     uint32  // the host's
 
 	handshake bool       // may become a WebSocket
 	edits     cors.Edits // what the answer needs; the request is gone by then, and perhaps the plugin
 	shadow    *shadow    // nil unless the policy changes nothing
+	wait      *wait      // nil unless the decision is still to come
 	failed    bool       // something went wrong here, so that the answer loses its CORS headers
 }
 
@@ -46,7 +48,7 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		request.RequestMethod = method
 		request.Method, _ = host.RequestHeader(":method")
 	}
-	serving := s.lookup()
+	serving := s.policy()
 	if serving == nil || serving.policy.Off() {
 		return types.ActionContinue
 	}
@@ -54,27 +56,54 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		s.watch(serving, &request)
 		return types.ActionContinue
 	}
-	if !request.Preflight() {
-		d := serving.policy.Decide(&request)
-		s.plugin.record(serving, &d)
-		s.edits = d.Edits()
+	if request.Preflight() {
+		s.readPreflight(&request, serving.policy.AllowsPrivateNetwork())
+	}
+	d, ok := s.decide(serving, &request)
+	switch {
+	case !ok && d.Preflight:
+		s.wait.state = requestPaused
+		return types.ActionPause
+	case !ok:
 		return types.ActionContinue
 	}
-	return s.preflight(serving, &request)
+	s.plugin.record(serving, &d)
+	if d.Answered() {
+		s.reply(serving, &d)
+		return types.ActionPause
+	}
+	s.edits = d.Edits()
+	return types.ActionContinue
 }
 
-// preflight answers a preflight, or forwards one that is not allowed if the
-// policy says so.
-func (s *Stream) preflight(serving *served, request *cors.Request) types.Action {
-	s.readPreflight(request, serving.policy.AllowsPrivateNetwork())
-	d := serving.policy.Decide(request)
-	s.plugin.record(serving, &d)
-	if !d.Answered() {
-		s.edits = d.Edits()
-		return types.ActionContinue
+// reply answers a preflight.
+func (s *Stream) reply(serving *served, d *cors.Decision) {
+	p, details := s.plugin, "cors: preflight allowed"
+	if !d.Allowed() {
+		details = "cors: " + d.Why()
 	}
-	s.plugin.reply(serving, &d)
-	return types.ActionPause
+	p.scratch = p.appendReply(p.scratch[:0], serving, d)
+	s.leave()
+	p.host.Reply(d.Status(), details, p.scratch)
+}
+
+// decide decides a request. ok is false if that has to wait for an origin to be looked up.
+func (s *Stream) decide(serving *served, request *cors.Request) (d cors.Decision, ok bool) {
+	d = serving.policy.Decide(request)
+	if !d.Asks() {
+		return d, true
+	}
+	host := s.plugin.authority
+	if host == "" {
+		host, _ = s.plugin.host.RequestHeader(":authority")
+	}
+	found := s.plugin.lookUp(serving.lookup, host, request.Origin)
+	if found.result == cors.NotLookedUp {
+		s.await(serving, found)
+		return d, false
+	}
+	request.Lookup = found.result
+	return serving.policy.Decide(request), true
 }
 
 // readPreflight reads what else there is to a preflight.
@@ -94,13 +123,14 @@ func (s *Stream) readPreflight(request *cors.Request, privateNetwork bool) {
 func (s *Stream) withoutOrigin() {
 	if edits := s.plugin.withoutOrigin; edits != nil {
 		s.edits = *edits
-	} else if serving := s.lookup(); serving != nil {
+	} else if serving := s.policy(); serving != nil {
 		s.edits = editsWithoutOrigin(serving.policy)
 	}
 }
 
-// lookup finds the policy that applies, and asks for no more than it takes.
-func (s *Stream) lookup() *served {
+// policy finds the policy that applies, and asks the host for no more than it takes.
+func (s *Stream) policy() *served {
+	s.plugin.authority = ""
 	if serving := s.plugin.everywhere; serving != nil {
 		return serving
 	}
@@ -111,6 +141,7 @@ func (s *Stream) lookup() *served {
 	}
 	if policies.ByHost() {
 		key.Host, _ = host.RequestHeader(":authority")
+		s.plugin.authority = key.Host
 	}
 	if policies.ByPath() {
 		key.Path, _ = host.RequestHeader(":path")
@@ -120,6 +151,9 @@ func (s *Stream) lookup() *served {
 
 // OnHttpResponseHeaders implements types.HttpContext.
 func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
+	if s.wait != nil && s.hold() {
+		return types.ActionPause
+	}
 	if s.edits.None() && !s.failed {
 		if s.shadow != nil {
 			s.plugin.compare(s.shadow)
@@ -127,28 +161,34 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 		}
 		return types.ActionContinue
 	}
-	p, host := s.plugin, s.plugin.host
 	if s.handshake {
 		// The answer that switches protocols has this header.
-		if _, switched := host.ResponseHeader("upgrade"); switched {
+		if _, switched := s.plugin.host.ResponseHeader("upgrade"); switched {
 			return types.ActionContinue
 		}
 	}
+	if s.failed {
+		s.Fail()
+	} else {
+		s.edit()
+	}
+	return types.ActionContinue
+}
+
+// edit makes the answer right.
+func (s *Stream) edit() {
+	p, host := s.plugin, s.plugin.host
 	p.upstream.Reset()
 	switch {
-	case s.failed:
-		s.Fail()
-		return types.ActionContinue
 	case s.edits.OnlyVary():
 		if vary, ok := host.ResponseHeader("vary"); ok {
 			p.upstream.Observe("vary", vary)
 		}
 	case !host.ObserveResponse(&p.upstream):
 		s.Fail()
-		return types.ActionContinue
+		return
 	}
 	s.edits.Apply(&p.upstream, p.editor)
-	return types.ActionContinue
 }
 
 // OnHttpStreamDone implements types.HttpContext.
@@ -158,6 +198,7 @@ func (s *Stream) OnHttpStreamDone() { s.Release() }
 // answer in, no page of another origin may read it; but a policy that changes nothing leaves
 // it in its own.
 func (s *Stream) Fail() {
+	s.resume()
 	if s.shadow != nil {
 		return
 	}
@@ -168,6 +209,7 @@ func (s *Stream) Fail() {
 
 // Release hands the stream back for reuse. It must not be used afterwards.
 func (s *Stream) Release() {
+	s.leave()
 	s.edits, s.handshake, s.shadow, s.failed = cors.Edits{}, false, nil, false
 	s.next, s.plugin.free = s.plugin.free, s
 }

@@ -17,6 +17,8 @@ const (
 	fetchedBody     = uint32(4) // of proxy_buffer_type_t
 	configuration   = uint32(7)
 	counter         = uint32(0) // of proxy_metric_type_t
+	request         = uint32(0) // of proxy_stream_type_t
+	response        = uint32(1)
 	statusOK        = uint32(0) // of proxy_status_t
 	noMemory        = uint32(6) // InvalidMemoryAccess: there was none for the value
 	noGRPCStatus    = -1
@@ -201,7 +203,7 @@ func (*host) SetTickPeriod(period time.Duration) {
 	proxySetTickPeriodMilliseconds(uint32(period.Milliseconds()))
 }
 
-func (*host) Fetch(cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
+func (*host) Fetch(plugin uint32, cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
 	// No trailers, as a header map.
 	var none, call uint64
 	status := proxyHTTPCall(data(cluster), size(cluster), unsafe.Pointer(unsafe.SliceData(headers)),
@@ -210,7 +212,7 @@ func (*host) Fetch(cluster string, headers []byte, timeout time.Duration, answer
 	if status != statusOK {
 		return false
 	}
-	fetches[uint32(call)] = fetch{ticking, answered}
+	fetches[uint32(call)] = fetch{plugin, answered}
 	return true
 }
 
@@ -219,12 +221,19 @@ func (*host) Fetch(cluster string, headers []byte, timeout time.Duration, answer
 var fetches = map[uint32]fetch{}
 
 type fetch struct {
-	rootID   uint32
+	plugin   uint32
 	answered func(size int, ok bool)
 }
 
-// ticking is the plugin whose tick it is, the only time at which plugins fetch.
-var ticking uint32
+func (*host) Enter(stream uint32) {
+	freeMemory()
+	serving = streams.Get(stream)
+	proxySetEffectiveContext(stream)
+}
+
+func (*host) ContinueRequest() { proxyContinueStream(request) }
+
+func (*host) ContinueResponse() { proxyContinueStream(response) }
 
 func (*host) FetchedHeader(name string) (string, bool) {
 	return header(fetchedHeaders, name)

@@ -106,14 +106,14 @@ func proxyOnContextCreate(id, rootID uint32) {
 		lastRoot.id, lastRoot.plugin = rootID, plugins[rootID]
 	}
 	if p := lastRoot.plugin; p != nil {
-		streams.Put(id, p.NewStream())
+		streams.Put(id, p.NewStream(id))
 	}
 }
 
 // stranger returns a stream for an id that is unknown: one of a plugin that isn't
 // configured.
 func stranger(id uint32) *filter.Stream {
-	s := unconfigured.NewStream()
+	s := unconfigured.NewStream(id)
 	if plugins[id] == nil {
 		streams.Put(id, s)
 	}
@@ -146,7 +146,6 @@ func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
 func proxyOnTick(rootID uint32) {
 	defer guard()
 	enter("proxy_on_tick", nil)
-	ticking = rootID
 	plugins[rootID].OnTick()
 }
 
@@ -180,6 +179,6 @@ func proxyOnDelete(id uint32) {
 		delete(plugins, id)
 		lastRoot.id = 0
 		p.Gone()
-		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.rootID == id })
+		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.plugin == id })
 	}
 }

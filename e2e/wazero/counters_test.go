@@ -234,7 +234,8 @@ func fetched(t *testing.T, root *wasmhost.Root, document string) {
 	if err := root.Tick(); err != nil {
 		t.Fatal(err)
 	}
-	if err := root.AnswerHTTPCall(root.HTTPCalls()[0].Token, 200, nil, document); err != nil {
+	calls := root.HTTPCalls()
+	if err := root.AnswerHTTPCall(calls[len(calls)-1].Token, 200, nil, document); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -467,6 +467,7 @@ func TestImports(t *testing.T) {
 		env.proxy_send_local_response env.proxy_define_metric env.proxy_increment_metric
 		env.proxy_set_tick_period_milliseconds env.proxy_http_call
 		env.proxy_get_shared_data env.proxy_set_shared_data
+		env.proxy_set_effective_context env.proxy_continue_stream
 		env.proxy_register_shared_queue env.proxy_enqueue_shared_queue env.proxy_dequeue_shared_queue
 		wasi_snapshot_preview1.args_get wasi_snapshot_preview1.args_sizes_get
 		wasi_snapshot_preview1.clock_time_get

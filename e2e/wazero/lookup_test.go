@@ -1,0 +1,892 @@
+package wazero_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/wasmhost"
+)
+
+// These are the tests of origin_lookup: of what is asked, what is remembered, and what
+// becomes of the streams that wait.
+
+// lookingUp is a policy that looks all origins up but one.
+func lookingUp(more string) string {
+	return `{"policies": [{"name": "tenants", "allow_origins": ["https://own.example"], "allow_methods": ["PUT"], ` +
+		`"origin_lookup": {"cluster": "policies"` + more + `}}]}`
+}
+
+func lookupCounter(result string) string {
+	return "cors_policy=.=tenants;.;cors_result=.=" + result + ";.;cors_lookups_total"
+}
+
+func from(origin string) cases.Request {
+	return cases.Request{Host: "api.example.com", Headers: [][2]string{{"Origin", origin}}}
+}
+
+func preflightFrom(origin string) cases.Request {
+	return cases.Request{Method: "OPTIONS", Host: "api.example.com",
+		Headers: [][2]string{{"Origin", origin}, {"Access-Control-Request-Method", "PUT"}}}
+}
+
+// A lookupTest is a VM with a plugin that looks origins up.
+type lookupTest struct {
+	*testing.T
+	vm   *wasmhost.VM
+	root *wasmhost.Root
+}
+
+func newLookupTest(t *testing.T, config string) *lookupTest {
+	t.Helper()
+	vm := newVM(t)
+	return &lookupTest{t, vm, newRoot(t, vm, config)}
+}
+
+// try fails the test if an error comes of something.
+func (t *lookupTest) try(err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// begin begins a request.
+func (t *lookupTest) begin(request cases.Request) *wasmhost.Stream {
+	t.Helper()
+	s := t.root.Begin(request)
+	t.try(s.Request())
+	return s
+}
+
+// asked are the origins that are being asked for.
+func (t *lookupTest) asked(root *wasmhost.Root) (origins []string) {
+	t.Helper()
+	for _, call := range root.HTTPCalls() {
+		origins = append(origins, query(t.T, call).Get("origin"))
+	}
+	return origins
+}
+
+func query(t *testing.T, call wasmhost.HTTPCall) url.Values {
+	t.Helper()
+	for _, h := range call.Headers {
+		if h[0] == ":path" {
+			u, err := url.Parse(h[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u.Query()
+		}
+	}
+	t.Fatal("no path in", call.Headers)
+	return nil
+}
+
+// answer answers the oldest question. A status of 0 is none in time.
+func (t *lookupTest) answer(status int, headers ...[2]string) {
+	t.Helper()
+	t.try(t.root.AnswerHTTPCall(t.root.HTTPCalls()[0].Token, status, headers, ""))
+}
+
+// finish has the upstream answer, and the client get it.
+func (t *lookupTest) finish(s *wasmhost.Stream) wasmhost.Result {
+	t.Helper()
+	if s.Result().Forwarded && s.Result().Status == 0 && !s.Waits() {
+		t.try(s.Response(cases.Upstream{}))
+	}
+	if s.Waits() {
+		t.Error("a stream stands still")
+	}
+	t.try(s.End())
+	return s.Result()
+}
+
+// counts are the counters of look-ups that aren't zero.
+func (t *lookupTest) counts() map[string]uint64 {
+	counts := map[string]uint64{}
+	for _, result := range []string{"hit", "stale", "allowed", "denied", "failed", "overloaded"} {
+		if n := t.vm.Metrics()[lookupCounter(result)]; n > 0 {
+			counts[result] = n
+		}
+	}
+	return counts
+}
+
+func (t *lookupTest) counted(want map[string]uint64) {
+	t.Helper()
+	if diff := cmp.Diff(want, t.counts()); diff != "" {
+		t.Errorf("look-ups counted (-want +got):\n%s", diff)
+	}
+}
+
+// ask has an origin asked for, and answered, by an actual request.
+func (t *lookupTest) ask(origin string, status int, headers ...[2]string) {
+	t.Helper()
+	s := t.begin(from(origin))
+	t.answer(status, headers...)
+	t.finish(s)
+}
+
+// knows fails the test unless an origin is allowed, or not, and asked for, or not.
+func (t *lookupTest) knows(origin string, allowed bool, asks ...string) {
+	t.Helper()
+	s := t.begin(from(origin))
+	t.try(s.Response(cases.Upstream{}))
+	if s.Waits() {
+		t.Fatalf("%s is not known", origin)
+	}
+	if got := allowedOrigin(s.Result()) == origin; got != allowed {
+		t.Errorf("%s: allowed %t, want %t", origin, got, allowed)
+	}
+	t.try(s.End())
+	if diff := cmp.Diff(asks, t.asked(t.root)); diff != "" {
+		t.Errorf("%s asks for (-want +got):\n%s", origin, diff)
+	}
+}
+
+// pass has time pass.
+func (t *lookupTest) pass(d time.Duration) {
+	t.Helper()
+	t.try(t.vm.Run(d, nil, nil))
+}
+
+// TestLookupAnswers: what becomes of a preflight, and of an actual request whose answer comes
+// before the decision or after it, with each answer to the look-up.
+func TestLookupAnswers(t *testing.T) {
+	const origin = "https://shop.example"
+	for _, test := range []struct {
+		name    string
+		answer  int // 0 for none
+		allowed bool
+		reason  string
+		count   string
+	}{
+		{"204", 204, true, "", "allowed"},
+		{"200", 200, true, "", "allowed"},
+		{"404", 404, false, "the look-up says no", "denied"},
+		{"403", 403, false, "the look-up says no", "denied"},
+		{"401", 401, false, "the look-up failed", "failed"},
+		{"201", 201, false, "the look-up failed", "failed"},
+		{"302", 302, false, "the look-up failed", "failed"},
+		{"500", 500, false, "the look-up failed", "failed"},
+		{"too late", 504, false, "the look-up failed", "failed"}, // is what Envoy answers
+		{"a reset", 0, false, "the look-up failed", "failed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			lookup := newLookupTest(t, lookingUp(""))
+			check := func(what string, s *wasmhost.Stream) {
+				t.Helper()
+				result := lookup.finish(s)
+				want := ""
+				if test.allowed {
+					want = origin
+				}
+				if got := allowedOrigin(result); got != want {
+					t.Errorf("%s: the origin that is allowed is %q, want %q", what, got, want)
+				}
+				if got := s.Properties["cors.reason"]; !strings.HasSuffix(got, test.reason) || (got == "") != test.allowed {
+					t.Errorf("%s: the reason is %q", what, got)
+				}
+			}
+			after := lookup.begin(from(origin))
+			before := lookup.begin(from(origin))
+			preflight := lookup.begin(preflightFrom(origin))
+			lookup.try(before.Response(cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "*"}}}))
+			if !after.Result().Forwarded || after.Waits() || !before.Waits() || !preflight.Waits() ||
+				len(lookup.root.HTTPCalls()) != 1 {
+				t.Fatal("not forwarded, or not held, or not paused, or not asked for once")
+			}
+			lookup.answer(test.answer)
+			if test.allowed != (preflight.Result().Status == 204) || !test.allowed && preflight.Result().Status != 403 {
+				t.Errorf("the preflight's status is %d", preflight.Result().Status)
+			}
+			check("answer after the decision", after)
+			check("answer before the decision", before)
+			check("preflight", preflight)
+			lookup.counted(map[string]uint64{test.count: 3})
+			if n := lookup.vm.Metrics()[counter("tenants", "allowed")]; test.allowed && n != 2 {
+				t.Errorf("%d actual requests are counted as allowed, want 2", n)
+			}
+		})
+	}
+}
+
+// TestLookupAsks: for what is asked, and how.
+func TestLookupAsks(t *testing.T) {
+	const credentials = `, "allow_credentials": true}`
+	policy := strings.TrimSuffix(strings.TrimPrefix(lookingUp(""), `{"policies": [`), `]}`)
+	for _, test := range []struct {
+		name, config string
+		host, origin string
+		path         string // "" if nothing is asked
+	}{
+		{"an origin", lookingUp(""), "api.example.com", "https://shop.example",
+			"/v1/lookup?policy=tenants&host=api.example.com&origin=https%3A%2F%2Fshop.example"},
+		{"host with a port, in upper case", lookingUp(""), "API.example.com:8443", "https://shop.example:8443",
+			"/v1/lookup?policy=tenants&host=api.example.com%3A8443&origin=https%3A%2F%2Fshop.example%3A8443"},
+		{"hostile host", lookingUp(""), "a&origin=https://own.example#%00é", "https://shop.example",
+			"/v1/lookup?policy=tenants&host=a%26origin%3Dhttps%3A%2F%2Fown.example%23%2500%C3%A9&origin=https%3A%2F%2Fshop.example"},
+		{"an app's origin", lookingUp(""), "h", "capacitor://localhost",
+			"/v1/lookup?policy=tenants&host=h&origin=capacitor%3A%2F%2Flocalhost"},
+		{"another path", lookingUp(`, "path": "/ask"`), "h", "https://a.example",
+			"/ask?policy=tenants&host=h&origin=https%3A%2F%2Fa.example"},
+		{"a path with a query", lookingUp(`, "path": "/ask?key=1"`), "h", "https://a.example",
+			"/ask?key=1&policy=tenants&host=h&origin=https%3A%2F%2Fa.example"},
+		{"a policy without a name", `{"origin_lookup": {"cluster": "policies"}}`, "h", "https://a.example",
+			"/v1/lookup?policy=default&host=h&origin=https%3A%2F%2Fa.example"},
+		{"loopback with credentials", policies(strings.TrimSuffix(policy, "}") + credentials), "h", "http://localhost:3000",
+			"/v1/lookup?policy=tenants&host=h&origin=http%3A%2F%2Flocalhost%3A3000"},
+		{"plain http without credentials", lookingUp(""), "h", "http://a.example",
+			"/v1/lookup?policy=tenants&host=h&origin=http%3A%2F%2Fa.example"},
+		{"plain http with credentials", policies(strings.TrimSuffix(policy, "}") + credentials), "h", "http://a.example", ""},
+		{"an origin of the list", lookingUp(""), "h", "https://own.example", ""},
+		{"null", lookingUp(""), "h", "null", ""},
+		{"empty", lookingUp(""), "h", "", ""},
+		{"no origin", lookingUp(""), "h", "https://a.example/", ""},
+		{"two", lookingUp(""), "h", "https://a.example, https://b.example", ""},
+		{"too long", lookingUp(""), "h", "https://" + strings.Repeat("a", 300), ""},
+		{"too long a host", lookingUp(""), strings.Repeat("a", 301), "https://a.example", ""},
+	} {
+		for _, preflight := range []bool{false, true} {
+			lookup := newLookupTest(t, test.config)
+			request := from(test.origin)
+			if preflight {
+				request = preflightFrom(test.origin)
+			}
+			request.Host = test.host
+			s := lookup.begin(request)
+			calls := lookup.root.HTTPCalls()
+			if test.path == "" {
+				if len(calls) > 0 {
+					t.Errorf("%s: %v is asked", test.name, calls[0])
+				}
+				lookup.finish(s)
+				continue
+			}
+			if len(calls) != 1 {
+				t.Errorf("%s: nothing is asked", test.name)
+				continue
+			}
+			want := wasmhost.HTTPCall{Token: calls[0].Token, Cluster: "policies", Timeout: 500 * time.Millisecond,
+				Headers: [][2]string{{":method", "GET"}, {":path", test.path}, {":authority", "policies"},
+					{":scheme", "http"}, {"user-agent", "proxy-wasm-cors"}}}
+			if diff := cmp.Diff(want, calls[0]); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.name, diff)
+			}
+			lookup.answer(204)
+			lookup.finish(s)
+		}
+	}
+}
+
+// TestLookupExactCalls: what is remembered costs a request the host's name, where the policy
+// did not depend on it, the time, and a counter.
+func TestLookupExactCalls(t *testing.T) {
+	const byHost = `{"policies": [{"name": "tenants", "match": {"hosts": ["api.example.com"]}, ` +
+		`"origin_lookup": {"cluster": "policies"}}]}`
+	hit := "count " + lookupCounter("hit") + " +1"
+	allowed := "count " + counter("tenants", "allowed") + " +1"
+	for _, test := range []struct {
+		name, config string
+		request      cases.Request
+		want         []string
+	}{
+		{"actual request", lookingUp(""), from("https://a.example"), []string{
+			"call proxy_on_context_create", "call proxy_on_request_headers",
+			`get request origin -> "https://a.example"`, "get request access-control-request-method -> missing",
+			`get request :authority -> "api.example.com"`, hit, allowed,
+			"call proxy_on_response_headers", "pairs response",
+			"add response access-control-allow-origin: https://a.example", "add response vary: Origin",
+			"call proxy_on_delete"}},
+		{"actual request, policies by host", byHost, from("https://a.example"), []string{
+			"call proxy_on_context_create", "call proxy_on_request_headers",
+			`get request origin -> "https://a.example"`, "get request access-control-request-method -> missing",
+			`get request :authority -> "api.example.com"`, hit, allowed,
+			"call proxy_on_response_headers", "pairs response",
+			"add response access-control-allow-origin: https://a.example", "add response vary: Origin",
+			"call proxy_on_delete"}},
+		{"preflight", lookingUp(""), preflightFrom("https://a.example"), []string{
+			"call proxy_on_context_create", "call proxy_on_request_headers",
+			`get request origin -> "https://a.example"`, `get request access-control-request-method -> "PUT"`,
+			`get request :method -> "OPTIONS"`, "get request access-control-request-headers -> missing",
+			`get request :authority -> "api.example.com"`, hit,
+			"count " + counter("tenants", "preflight_allowed") + " +1",
+			"reply 204 details=cors: preflight allowed headers=[access-control-allow-origin: https://a.example, " +
+				"access-control-allow-methods: PUT, vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers]",
+			"call proxy_on_response_headers", "call proxy_on_delete"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			lookup := newLookupTest(t, test.config)
+			lookup.ask("https://a.example", 204)
+			result := lookup.finish(lookup.begin(test.request))
+			if diff := cmp.Diff(test.want, result.Calls); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLookupRemembers: for how long an answer serves.
+func TestLookupRemembers(t *testing.T) {
+	t.Parallel()
+	const a = "https://a.example"
+	control := func(value string) [2]string { return [2]string{"cache-control", value} }
+	for _, test := range []struct {
+		name    string
+		more    string // of the configuration
+		headers [][2]string
+		fresh   time.Duration // 0 if it is stale at once
+		stale   time.Duration // beyond that
+	}{
+		{"by default", "", nil, time.Minute, time.Hour},
+		{"ttl and stale", `, "ttl": "10s", "stale": "20s"`, nil, 10 * time.Second, 20 * time.Second},
+		{"max-age", `, "ttl": "10s", "stale": "20s"`, [][2]string{control("max-age=3")}, 3 * time.Second, 20 * time.Second},
+		{"max-age among others", `, "stale": "20s"`, [][2]string{control(`private, Max-Age="3" , must-revalidate`)},
+			3 * time.Second, 20 * time.Second},
+		{"max-age of none", `, "stale": "20s"`, [][2]string{control("max-age=0")}, 0, 20 * time.Second},
+		{"a longer max-age than a day", `, "stale": 0`, [][2]string{control("max-age=99999999999999999999")},
+			24 * time.Hour, 0},
+		{"no number", `, "ttl": "10s", "stale": "20s"`, [][2]string{control("max-age=soon, max-age=-1, max-age=")},
+			10 * time.Second, 20 * time.Second},
+		{"not stale", `, "ttl": "10s", "stale": 0`, nil, 10 * time.Second, 0},
+		{"no-store", "", [][2]string{control("no-store, max-age=60")}, -1, 0},
+		{"no-cache", "", [][2]string{control("NO-CACHE")}, -1, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			lookup := newLookupTest(t, lookingUp(test.more))
+			lookup.ask(a, 204, test.headers...)
+			const moment = 100 * time.Millisecond
+			if test.fresh > 0 {
+				lookup.knows(a, true)
+				lookup.pass(test.fresh - moment)
+				lookup.knows(a, true)
+				lookup.pass(2 * moment)
+			}
+			if test.stale > 0 {
+				lookup.knows(a, true, a)
+				lookup.pass(test.stale - 4*moment)
+				lookup.knows(a, true, a) // that is asked still
+				lookup.answer(500)
+				lookup.knows(a, true) // and that isn't asked again at once
+				lookup.pass(4 * moment)
+			}
+			s := lookup.begin(from(a))
+			if diff := cmp.Diff([]string{a}, lookup.asked(lookup.root)); diff != "" || len(s.Properties) > 1 {
+				t.Errorf("when it isn't remembered any more (-want +got):\n%s", diff)
+			}
+			lookup.answer(404)
+			if got := allowedOrigin(lookup.finish(s)); got != "" {
+				t.Errorf("%s is allowed", got)
+			}
+		})
+	}
+}
+
+// TestLookupAsksAgain: an expired answer is asked for again, once at a time, and what then
+// comes counts; where asking fails it serves, and is asked for again after a second.
+func TestLookupAsksAgain(t *testing.T) {
+	const a = "https://a.example"
+	lookup := newLookupTest(t, lookingUp(`, "ttl": "10s"`))
+	lookup.ask(a, 204)
+	lookup.pass(11 * time.Second)
+	lookup.knows(a, true, a)
+	lookup.knows(a, true, a)
+	lookup.answer(503)
+	lookup.knows(a, true)
+	lookup.pass(time.Second)
+	lookup.knows(a, true, a)
+	lookup.answer(404)
+	lookup.knows(a, false)
+	lookup.counted(map[string]uint64{"allowed": 1, "stale": 4, "failed": 1, "denied": 1, "hit": 1})
+	logs := strings.Join(lookup.vm.Logs(), "\n")
+	for _, want := range []string{
+		"warn origin_lookup: policy tenants: status 503; origins are not allowed of which no answer is remembered",
+		`info origin_lookup: policy tenants: the cluster "policies" answers again`,
+	} {
+		if strings.Count(logs, want) != 1 {
+			t.Errorf("there is no %q, or more than one, in\n%s", want, logs)
+		}
+	}
+}
+
+// TestLookupKeys: an answer is for its policy, host and origin alone, whatever they are like.
+func TestLookupKeys(t *testing.T) {
+	lookup := newLookupTest(t, `{"defaults": {"origin_lookup": {"cluster": "policies"}}, "policies": [
+		{"name": "a", "match": {"hosts": ["*.a.example"]}}, {"name": "b", "match": {"hosts": ["*.b.example"]}}]}`)
+	ask := func(host, origin string, allowed bool) {
+		t.Helper()
+		request := from(origin)
+		request.Host = host
+		s := lookup.begin(request)
+		if len(lookup.root.HTTPCalls()) != 1 {
+			t.Fatalf("%s at %s isn't asked for", origin, host)
+		}
+		lookup.answer(map[bool]int{true: 204, false: 404}[allowed])
+		if got := allowedOrigin(lookup.finish(s)); (got != "") != allowed {
+			t.Errorf("%s at %s: %q", origin, host, got)
+		}
+	}
+	ask("x.a.example", "https://o.example", true)
+	ask("y.a.example", "https://o.example", false)
+	ask("x.b.example", "https://o.example", false)
+	ask("x.a.example", "https://o.example:8443", false)
+	ask("x.a.example:81", "https://o.example", false)
+	same := from("https://o.example")
+	same.Host = "X.A.example"
+	if got := allowedOrigin(lookup.finish(lookup.begin(same))); got == "" || len(lookup.root.HTTPCalls()) > 0 {
+		t.Errorf("a host in upper case is another one: %q", got)
+	}
+}
+
+// TestLookupForgets: of max_entries answers the least recently used goes.
+func TestLookupForgets(t *testing.T) {
+	lookup := newLookupTest(t, lookingUp(`, "max_entries": 2`))
+	lookup.ask("https://a.example", 204)
+	lookup.ask("https://b.example", 204)
+	lookup.knows("https://a.example", true)
+	lookup.ask("https://c.example", 404)
+	lookup.knows("https://a.example", true)
+	lookup.knows("https://c.example", false)
+	lookup.ask("https://b.example", 404)
+	lookup.knows("https://c.example", false)
+	s := lookup.begin(from("https://a.example"))
+	if len(lookup.root.HTTPCalls()) != 1 {
+		t.Error("a third one is remembered")
+	}
+	lookup.answer(204)
+	lookup.finish(s)
+}
+
+// TestLookupLimits: a hundred are asked at once, and a thousand streams wait for each; for
+// the others the origin isn't allowed, and nobody waits. All that wait go on, so many in a
+// callback that the stack stands it.
+func TestLookupLimits(t *testing.T) {
+	lookup := newLookupTest(t, lookingUp(""))
+	origin := func(i int) string { return fmt.Sprintf("https://o%d.example", i) }
+	var waiting []*wasmhost.Stream
+	for i := range 100 {
+		s := lookup.begin(preflightFrom(origin(i)))
+		s.Direct = &cases.Upstream{Status: 404}
+		waiting = append(waiting, s)
+	}
+	for _, request := range []cases.Request{from(origin(100)), preflightFrom(origin(101))} {
+		s := lookup.begin(request)
+		if s.Waits() || s.Properties["cors.reason"] != "origin "+request.Headers[0][1]+
+			" is not in allow_origins, and too many look-ups are under way" {
+			t.Errorf("waits, or %q", s.Properties["cors.reason"])
+		}
+		lookup.finish(s)
+	}
+	for i := range 999 {
+		request := from(origin(0))
+		if i%3 > 0 {
+			request = preflightFrom(origin(0))
+		}
+		s := lookup.begin(request)
+		if i%3 == 0 && i%2 == 0 {
+			lookup.try(s.Response(cases.Upstream{}))
+		}
+		waiting = append(waiting, s)
+	}
+	s := lookup.begin(preflightFrom(origin(0)))
+	if s.Waits() {
+		t.Error("more than a thousand wait for an origin")
+	}
+	lookup.finish(s)
+	lookup.counted(map[string]uint64{"overloaded": 3})
+	for i := range 100 {
+		before := lookup.vm.Waiting()
+		lookup.answer(map[bool]int{true: 204, false: 404}[i%2 == 0])
+		if n := before - lookup.vm.Waiting(); n < 1 || n > 32 {
+			t.Fatalf("%d streams go on in one callback", n)
+		}
+	}
+	for ticks := 0; lookup.vm.Waiting() > 0; ticks++ {
+		if lookup.root.TickPeriod() != time.Millisecond || ticks > 100 {
+			t.Fatalf("%d streams wait, and the period of ticks is %s", lookup.vm.Waiting(), lookup.root.TickPeriod())
+		}
+		lookup.try(lookup.root.Tick())
+	}
+	for i, s := range waiting {
+		if i < 100 && i%2 != 0 {
+			if s.Result().Status != 403 {
+				t.Errorf("stream %d: %+v", i, s.Result())
+			}
+			lookup.try(s.End())
+			continue
+		}
+		want := origin(0)
+		if i < 100 {
+			want = origin(i)
+		}
+		if got := allowedOrigin(lookup.finish(s)); got != want {
+			t.Errorf("stream %d: %q is allowed, want %q", i, got, want)
+		}
+	}
+	lookup.try(lookup.root.Tick())
+	if lookup.root.TickPeriod() != 0 {
+		t.Errorf("ticks still come every %s", lookup.root.TickPeriod())
+	}
+	lookup.counted(map[string]uint64{"overloaded": 3, "allowed": 50 + 999, "denied": 50})
+}
+
+// TestLookupCan'tAsk: an unknown cluster, or one without an endpoint.
+func TestLookupCannotAsk(t *testing.T) {
+	lookup := newLookupTest(t, lookingUp(""))
+	lookup.vm.Unreachable = true
+	for range 3 {
+		for _, request := range []cases.Request{from("https://a.example"), preflightFrom("https://a.example")} {
+			s := lookup.begin(request)
+			if result := lookup.finish(s); allowedOrigin(result) != "" ||
+				!strings.HasSuffix(s.Properties["cors.reason"], "and the look-up failed") {
+				t.Errorf("%+v, %v", result, s.Properties)
+			}
+		}
+	}
+	lookup.counted(map[string]uint64{"failed": 6})
+	logs := strings.Join(lookup.vm.Logs(), "\n")
+	if want := `warn origin_lookup: policy tenants: the cluster "policies" is unknown, or has no endpoint; origins are not allowed of which no answer is remembered`; strings.Count(logs, want) != 1 {
+		t.Errorf("there is no %q, or more than one, in\n%s", want, logs)
+	}
+}
+
+// TestLookupForward: a preflight that isn't allowed goes on where the policy says so.
+func TestLookupForward(t *testing.T) {
+	lookup := newLookupTest(t,
+		`{"origin_lookup": {"cluster": "policies"}, "unmatched_preflights": "forward"}`)
+	for _, status := range []int{404, 500} {
+		s := lookup.begin(preflightFrom(fmt.Sprintf("https://o%d.example", status)))
+		lookup.answer(status)
+		if !s.Result().Forwarded {
+			t.Errorf("%d: the preflight isn't forwarded", status)
+		}
+		if result := lookup.finish(s); result.Status != 200 || allowedOrigin(result) != "" {
+			t.Errorf("%d: %+v", status, result)
+		}
+	}
+}
+
+// TestLookupShadow: a policy in shadow mode holds nothing up, and changes nothing.
+func TestLookupShadow(t *testing.T) {
+	lookup := newLookupTest(t, `{"policies": [{"name": "tenants", "mode": "shadow", "allow_methods": ["PUT"], `+
+		`"origin_lookup": {"cluster": "policies"}}]}`)
+	for _, status := range []int{204, 404} {
+		origin := fmt.Sprintf("https://o%d.example", status)
+		up := cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", origin},
+			{"Access-Control-Allow-Methods", "PUT"}}}
+		for _, request := range []cases.Request{from(origin), preflightFrom(origin)} {
+			lookup := &lookupTest{t, lookup.vm, newRoot(t, lookup.vm, `{"policies": [{"name": "tenants", "mode": "shadow", `+
+				`"allow_methods": ["PUT"], "origin_lookup": {"cluster": "policies", "max_entries": `+
+				fmt.Sprint(1+len(lookup.vm.Logs()))+`}}]}`)}
+			early, late := lookup.begin(request), lookup.begin(request)
+			lookup.try(early.Response(up))
+			if early.Waits() || late.Waits() || !late.Result().Forwarded {
+				t.Fatalf("%d: something stands still", status)
+			}
+			lookup.try(early.End())
+			lookup.answer(status)
+			lookup.try(late.Response(up))
+			if allowedOrigin(early.Result()) != origin || allowedOrigin(late.Result()) != origin {
+				t.Errorf("%d: an answer is changed", status)
+			}
+			if got := late.Properties["cors.reason"]; (status == 404) != strings.HasPrefix(got, "stricter") {
+				t.Errorf("%d: the reason is %q", status, got)
+			}
+			lookup.try(late.End())
+		}
+	}
+	for outcome, want := range map[string]uint64{"shadow_allowed": 1, "shadow_preflight_allowed": 1,
+		"shadow_denied_origin": 1, "shadow_preflight_denied_origin": 1, "shadow_same": 2, "shadow_stricter": 2} {
+		if got := lookup.vm.Metrics()[counter("tenants", outcome)]; got != want {
+			t.Errorf("%s is %d, want %d", outcome, got, want)
+		}
+	}
+}
+
+// TestLookupLeavers: streams that end, or are answered by Envoy, before the look-up is, and
+// others that go on.
+func TestLookupLeavers(t *testing.T) {
+	const origin = "https://a.example"
+	lookup := newLookupTest(t, lookingUp(""))
+	var streams []*wasmhost.Stream
+	for range 3 {
+		held := lookup.begin(from(origin))
+		lookup.try(held.Response(cases.Upstream{}))
+		streams = append(streams, lookup.begin(preflightFrom(origin)), lookup.begin(from(origin)), held)
+	}
+	// The first three, of which one has asked, and the last three, leave.
+	for _, i := range []int{0, 8, 1, 7, 2, 6} {
+		lookup.try(streams[i].End())
+	}
+	late := lookup.begin(preflightFrom(origin))
+	lookup.try(late.Answer(504))
+	if result := lookup.finish(late); result.Status != 504 || allowedOrigin(result) != "" {
+		t.Errorf("%+v", result)
+	}
+	lookup.answer(204)
+	for _, s := range streams[3:6] {
+		if got := allowedOrigin(lookup.finish(s)); got != origin {
+			t.Errorf("%q is allowed", got)
+		}
+	}
+	lookup.knows(origin, true)
+
+	// All leave, and the answer is remembered all the same.
+	s := lookup.begin(preflightFrom("https://b.example"))
+	lookup.try(s.End())
+	lookup.answer(204)
+	lookup.knows("https://b.example", true)
+	if lookup.vm.Streams() > 0 {
+		t.Errorf("%d streams are left", lookup.vm.Streams())
+	}
+}
+
+// TestLookupUpdate: what is remembered outlives a new configuration and the old plugin, and
+// streams that wait end with what they have begun with.
+func TestLookupUpdate(t *testing.T) {
+	const a, b = "https://a.example", "https://b.example"
+	lookup := newLookupTest(t, lookingUp(""))
+	lookup.ask(a, 204)
+	waiting := lookup.begin(preflightFrom(b))
+	before := lookup.root
+	lookup.root = newRoot(t, lookup.vm, lookingUp(`, "ttl": "5m"`))
+	lookup.knows(a, true)
+	own := lookup.begin(preflightFrom(b))
+	if !own.Waits() || len(lookup.root.HTTPCalls()) != 1 {
+		t.Fatal("the new plugin waits for the old one's answer")
+	}
+	lookup.try(before.AnswerHTTPCall(before.HTTPCalls()[0].Token, 204, nil, ""))
+	if got := allowedOrigin(lookup.finish(waiting)); got != b {
+		t.Errorf("%q is allowed", got)
+	}
+	lookup.answer(404)
+	if result := lookup.finish(own); result.Status != 403 {
+		t.Errorf("%+v", result)
+	}
+	remove(t, before)
+	lookup.knows(a, true)
+
+	// A plugin that goes while it asks gives up its share of what may be asked at once.
+	for range 3 {
+		for i := range 100 {
+			lookup.try(lookup.begin(from(fmt.Sprintf("https://o%d.example", i))).End())
+		}
+		remove(t, lookup.root)
+		lookup.root = newRoot(t, lookup.vm, lookingUp(""))
+	}
+	lookup.ask("https://new.example", 204)
+	lookup.counted(map[string]uint64{"allowed": 3, "hit": 2, "denied": 1})
+}
+
+// TestLookupFromSource: policies of a source look origins up, and a new document forgets no
+// answers.
+func TestLookupFromSource(t *testing.T) {
+	const a = "https://a.example"
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
+	fetched(t, root, lookingUp(""))
+	lookup := &lookupTest{t, vm, root}
+	lookup.ask(a, 204)
+	lookup.knows(a, true)
+	fetched(t, root, strings.Replace(lookingUp(""), "PUT", "DELETE", 1))
+	lookup.knows(a, true)
+	period := root.TickPeriod()
+	s := lookup.begin(preflightFrom("https://b.example"))
+	fetched(t, root, `{"policies": [{"name": "other", "allow_origins": ["https://other.example"]}]}`)
+	lookup.answer(404)
+	if result := lookup.finish(s); result.Status != 403 || s.Properties["cors.policy"] != "tenants" {
+		t.Errorf("%+v, %v", result, s.Properties)
+	}
+	if got := root.TickPeriod(); got < period*8/10 || got > period*12/10 {
+		t.Errorf("the period of ticks was %s, and is %s", period, got)
+	}
+}
+
+// TestLookupPanics: a bug that one stream meets when it is to go on leaves no other waiting,
+// nor itself.
+func TestLookupPanics(t *testing.T) {
+	const origin = "https://a.example"
+	for _, fault := range []string{"access-control-request-headers", "access-control-allow-origin", "cors.reason"} {
+		for _, status := range []int{204, 404} {
+			module, vm := newFaultyVM(t)
+			_ = module
+			lookup := &lookupTest{t, vm, newRoot(t, vm, lookingUp(""))}
+			var streams []*wasmhost.Stream
+			for i := range 120 {
+				request := from(origin)
+				if i%2 == 0 {
+					request = preflightFrom(origin)
+				}
+				if i%7 == 0 {
+					request.Headers = append(request.Headers, [2]string{"X-Fault", fault})
+				}
+				s := lookup.begin(request)
+				if i%2 != 0 {
+					lookup.try(s.Response(cases.Upstream{}))
+				}
+				streams = append(streams, s)
+			}
+			lookup.answer(status)
+			for ticks := 0; vm.Waiting() > 0; ticks++ {
+				if lookup.root.TickPeriod() != time.Millisecond || ticks > 200 {
+					t.Fatalf("%s, %d: %d streams wait", fault, status, vm.Waiting())
+				}
+				lookup.try(lookup.root.Tick())
+			}
+			for _, s := range streams {
+				lookup.finish(s)
+			}
+		}
+	}
+}
+
+// TestLookupModel: whatever comes after what, no stream is left waiting, each origin that is
+// allowed was looked up and allowed, and none goes on twice.
+func TestLookupModel(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			newModel(t, rand.New(rand.NewPCG(seed, 1))).run(2000)
+		})
+	}
+}
+
+// A model is a VM, what has been done to it, and what may be done next.
+type model struct {
+	*lookupTest
+	random  *rand.Rand
+	roots   []*wasmhost.Root // the last one serves
+	streams []*modelStream
+	allowed map[string]bool // by the look-ups
+}
+
+type modelStream struct {
+	*wasmhost.Stream
+	root   *wasmhost.Root
+	origin string
+}
+
+func newModel(t *testing.T, random *rand.Rand) *model {
+	t.Helper()
+	vm := newVM(t)
+	return &model{&lookupTest{T: t, vm: vm}, random, []*wasmhost.Root{newRoot(t, vm, lookingUp(""))}, nil,
+		map[string]bool{}}
+}
+
+func (m *model) run(steps int) {
+	m.Helper()
+	for range steps {
+		m.step()
+	}
+	for _, root := range m.roots {
+		for len(root.HTTPCalls()) > 0 {
+			m.answer(root)
+		}
+		for range 200 {
+			if root.TickPeriod() == time.Millisecond {
+				m.try(root.Tick())
+			}
+		}
+	}
+	if n := m.vm.Waiting(); n > 0 {
+		m.Errorf("%d streams wait for nothing", n)
+	}
+	for len(m.streams) > 0 {
+		m.end(0)
+	}
+}
+
+func (m *model) step() {
+	m.Helper()
+	root := m.roots[len(m.roots)-1]
+	switch n := m.random.IntN(100); {
+	case n < 45:
+		origin := fmt.Sprintf("https://o%d.example", m.random.IntN(12))
+		request := from(origin)
+		if m.random.IntN(2) == 0 {
+			request = preflightFrom(origin)
+		}
+		s := &modelStream{root.Begin(request), root, origin}
+		if m.random.IntN(2) == 0 {
+			s.Direct = &cases.Upstream{}
+		}
+		m.try(s.Request())
+		m.streams = append(m.streams, s)
+	case n < 70 && len(m.streams) > 0:
+		m.proceed(m.random.IntN(len(m.streams)))
+	case n < 80 && len(m.streams) > 0:
+		m.end(m.random.IntN(len(m.streams)))
+	case n < 88:
+		m.answer(m.roots[m.random.IntN(len(m.roots))])
+	case n < 92:
+		if root := m.roots[m.random.IntN(len(m.roots))]; root.TickPeriod() > 0 {
+			m.try(root.Tick())
+		}
+	case n < 94:
+		m.pass(time.Duration(m.random.IntN(5)) * 10 * time.Second)
+	case n < 96:
+		m.roots = append(m.roots, newRoot(m.T, m.vm, lookingUp(`, "ttl": "`+fmt.Sprint(m.random.IntN(100))+`s"`)))
+	default:
+		m.remove()
+	}
+}
+
+// proceed has a stream's upstream answer, or Envoy answer a preflight that waits.
+func (m *model) proceed(i int) {
+	m.Helper()
+	switch s := m.streams[i]; {
+	case s.Result().Status != 0 || s.Waits() && s.Result().Forwarded:
+	case s.Result().Forwarded:
+		m.try(s.Response(cases.Upstream{Headers: [][2]string{{"Access-Control-Allow-Origin", "*"}}}))
+	case m.random.IntN(5) == 0:
+		m.try(s.Answer(504))
+	}
+}
+
+// end ends a stream, as a client that leaves does too.
+func (m *model) end(i int) {
+	m.Helper()
+	s := m.streams[i]
+	if got := allowedOrigin(s.Result()); got != "" && (got != s.origin || !m.allowed[got]) {
+		m.Errorf("%s gets an answer for %q, which was not allowed", s.origin, got)
+	}
+	m.try(s.End())
+	m.streams = slices.Delete(m.streams, i, i+1)
+}
+
+// answer answers one of a root's questions.
+func (m *model) answer(root *wasmhost.Root) {
+	m.Helper()
+	calls := root.HTTPCalls()
+	if len(calls) == 0 {
+		return
+	}
+	call := calls[m.random.IntN(len(calls))]
+	status := []int{0, 200, 204, 204, 404, 500}[m.random.IntN(6)]
+	if status/100 == 2 {
+		m.allowed[query(m.T, call).Get("origin")] = true
+	}
+	m.try(root.AnswerHTTPCall(call.Token, status, nil, ""))
+}
+
+// remove removes a root that was replaced, as soon as it has no streams.
+func (m *model) remove() {
+	m.Helper()
+	for i, root := range m.roots[:len(m.roots)-1] {
+		if !slices.ContainsFunc(m.streams, func(s *modelStream) bool { return s.root == root }) {
+			remove(m.T, root)
+			m.roots = slices.Delete(m.roots, i, i+1)
+			return
+		}
+	}
+}
