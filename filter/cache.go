@@ -14,7 +14,7 @@ var started = time.Now()
 
 // maxCached bounds about how many bytes all answers take that a VM remembers. A host and an
 // origin may be a hundred times as long as they mostly are.
-const maxCached = 64 << 20
+const maxCached = 32 << 20
 
 // caches are what a VM remembers of what it has looked up. They outlive the plugins, so that
 // an update asks for nothing anew.

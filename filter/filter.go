@@ -174,9 +174,10 @@ type Plugin struct {
 	watch     *watch  // the VM's
 	free      *Stream // released streams
 
-	asks    map[askKey]*ask // that are under way
-	answers []*ask          // whose streams are still to be released
-	lookups []*lookup       // of the policies
+	asks       map[askKey]*ask // that are under way
+	answers    []*ask          // whose streams are still to be released
+	lookups    []*lookup       // of the policies
+	generation int             // of the policies: how many there were
 
 	// For the callback that runs, kept to be used again.
 	scratch   []byte
@@ -299,6 +300,7 @@ func (p *Plugin) use(c *config.Document, counters *counters) {
 	p.policies, p.withoutOrigin, p.replySize = p.serve(c, counters), withoutOrigin(c.Policies), 0
 	p.everywhere = p.policies.Everywhere()
 	forget(before) // not sooner, so that what both look up is not forgotten
+	p.outdate()
 }
 
 // withoutOrigin is what the answers to all requests without an origin need; nil if that

@@ -36,8 +36,8 @@ func (s *Stream) watch(serving *served, request *cors.Request) {
 	} else {
 		_, request.Cookie = s.plugin.host.RequestHeader("cookie")
 	}
-	d, ok := s.decide(serving, request)
-	if !ok {
+	d := serving.policy.Decide(request)
+	if d.Asks() && !s.lookUp(serving, request, &d) {
 		s.shadow.denied = keep(&d, request)
 		request.Lookup = cors.LookupAllows
 		d = serving.policy.Decide(request)

@@ -59,12 +59,12 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	if request.Preflight() {
 		s.readPreflight(&request, serving.policy.AllowsPrivateNetwork())
 	}
-	d, ok := s.decide(serving, &request)
-	switch {
-	case !ok && d.Preflight:
-		s.wait.state = requestPaused
-		return types.ActionPause
-	case !ok:
+	d := serving.policy.Decide(&request)
+	if d.Asks() && !s.lookUp(serving, &request, &d) {
+		if d.Preflight {
+			s.wait.state = requestPaused
+			return types.ActionPause
+		}
 		return types.ActionContinue
 	}
 	s.plugin.record(serving, &d)
@@ -87,12 +87,9 @@ func (s *Stream) reply(serving *served, d *cors.Decision) {
 	p.host.Reply(d.Status(), details, p.scratch)
 }
 
-// decide decides a request. ok is false if that has to wait for an origin to be looked up.
-func (s *Stream) decide(serving *served, request *cors.Request) (d cors.Decision, ok bool) {
-	d = serving.policy.Decide(request)
-	if !d.Asks() {
-		return d, true
-	}
+// lookUp decides a request by a look-up of its origin. It returns false if the stream has to
+// wait for that.
+func (s *Stream) lookUp(serving *served, request *cors.Request, d *cors.Decision) bool {
 	host := s.plugin.authority
 	if host == "" {
 		host, _ = s.plugin.host.RequestHeader(":authority")
@@ -100,10 +97,11 @@ func (s *Stream) decide(serving *served, request *cors.Request) (d cors.Decision
 	found := s.plugin.lookUp(serving.lookup, host, request.Origin)
 	if found.result == cors.NotLookedUp {
 		s.await(serving, found)
-		return d, false
+		return false
 	}
 	request.Lookup = found.result
-	return serving.policy.Decide(request), true
+	*d = serving.policy.Decide(request)
+	return true
 }
 
 // readPreflight reads what else there is to a preflight.

@@ -14,6 +14,7 @@ type wait struct {
 	ask            *ask
 	previous, next *wait
 	serving        *served
+	generation     int // of the policies that serve it
 	state          waitState
 	joined         bool // an ask that was under way
 }
@@ -30,7 +31,14 @@ const (
 // await has the stream wait.
 func (s *Stream) await(serving *served, found lookedUp) {
 	a := found.ask
-	w := &wait{stream: s, ask: a, previous: a.last, serving: serving, joined: found.joined}
+	w := &wait{stream: s, serving: serving, generation: s.plugin.generation, joined: found.joined}
+	s.wait = w
+	a.add(w)
+}
+
+// add has a stream wait for the ask.
+func (a *ask) add(w *wait) {
+	w.ask, w.previous, w.next = a, a.last, nil
 	if a.last == nil {
 		a.first = w
 	} else {
@@ -38,16 +46,10 @@ func (s *Stream) await(serving *served, found lookedUp) {
 	}
 	a.last = w
 	a.waiting++
-	s.wait = w
 }
 
-// leave has the stream wait no longer.
-func (s *Stream) leave() {
-	w := s.wait
-	if w == nil {
-		return
-	}
-	a := w.ask
+// remove has it wait no longer.
+func (a *ask) remove(w *wait) {
 	if w.previous == nil {
 		a.first = w.next
 	} else {
@@ -59,7 +61,14 @@ func (s *Stream) leave() {
 		w.next.previous = w.previous
 	}
 	a.waiting--
-	s.wait = nil
+}
+
+// leave has the stream wait no longer.
+func (s *Stream) leave() {
+	if w := s.wait; w != nil {
+		w.ask.remove(w)
+		s.wait = nil
+	}
 }
 
 // resume has go on what of the stream stands still.
@@ -187,4 +196,24 @@ func (p *Plugin) later() {
 	} else {
 		p.ticks.calm()
 	}
+}
+
+// maxGenerations is how many policies that were replaced meanwhile streams may wait with.
+const maxGenerations = 4
+
+// outdate gives up the look-ups of streams that wait with policies of long ago: a source may
+// have new ones ten times a second, and all would be kept for as long as a look-up takes.
+func (p *Plugin) outdate() {
+	p.generation++
+	for _, a := range p.asks {
+		given := &ask{lookup: a.lookup, key: a.key, result: cors.LookupFailed}
+		for w := a.first; w != nil && w.generation < p.generation-maxGenerations; w = a.first {
+			a.remove(w)
+			given.add(w)
+		}
+		if given.first != nil {
+			p.answers = append(p.answers, given)
+		}
+	}
+	p.later()
 }

@@ -403,3 +403,37 @@ func TestBoundNesting(t *testing.T) {
 		})
 	}
 }
+
+// TestBoundLookups: origins that are made up, and hosts, each as long as can be, and all that
+// may be asked and may wait at once.
+func TestBoundLookups(t *testing.T) {
+	lookup := newLookupTest(t, lookingUp(`, "max_entries": 100000`))
+	host, label := strings.Repeat("h", 300), strings.Repeat("a", 230)
+	request := func(i int) cases.Request {
+		r := from(fmt.Sprintf("https://%s%d.example", label, i))
+		r.Host = host
+		return r
+	}
+	deny := func(i int) {
+		lookup.try(lookup.begin(request(i)).End())
+		lookup.answer(404)
+	}
+	for i := range 60_000 { // more than there is room for
+		deny(i)
+	}
+	flat(t, lookup.vm, 60_000, 128<<20, func(i int) { deny(100_000 + i) })
+	flat(t, lookup.vm, 20, 160<<20, func(i int) {
+		var streams []*wasmhost.Stream
+		for j := range 100 {
+			for range 20 {
+				streams = append(streams, lookup.begin(request(1_000_000+100*i+j)))
+			}
+		}
+		for range 100 {
+			lookup.answer(500)
+		}
+		for _, s := range streams {
+			lookup.finish(s)
+		}
+	})
+}

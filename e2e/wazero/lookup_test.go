@@ -711,6 +711,38 @@ func TestLookupFromSource(t *testing.T) {
 	}
 }
 
+// TestLookupOutdated: a stream that waits keeps the policies that it has begun with; of many
+// that are replaced meanwhile only the last few are kept.
+func TestLookupOutdated(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
+	lookup := &lookupTest{t, vm, root}
+	var waiting []*wasmhost.Stream
+	for i := range 8 {
+		fetched(t, root, strings.Replace(lookingUp(""), "PUT", fmt.Sprintf(`PUT", "M%d`, i), 1))
+		waiting = append(waiting, lookup.begin(preflightFrom("https://a.example")))
+		if root.TickPeriod() == time.Millisecond {
+			lookup.try(root.Tick())
+		}
+	}
+	for i, s := range waiting {
+		if i >= 3 {
+			break
+		}
+		if result := lookup.finish(s); result.Status != 403 ||
+			!strings.HasSuffix(s.Properties["cors.reason"], "the look-up failed") {
+			t.Errorf("stream %d: %+v, %v", i, result, s.Properties)
+		}
+	}
+	lookup.answer(204)
+	for i, s := range waiting[3:] {
+		if result := lookup.finish(s); result.Status != 204 ||
+			!slices.Contains(result.Headers, [2]string{"access-control-allow-methods", fmt.Sprintf("PUT, M%d", i+3)}) {
+			t.Errorf("stream %d: %+v", i+3, result)
+		}
+	}
+}
+
 // TestLookupPanics: a bug that one stream meets when it is to go on leaves no other waiting,
 // nor itself.
 func TestLookupPanics(t *testing.T) {
