@@ -20,7 +20,7 @@ import (
 // policies are what the policy source has.
 const policies = `"policies": [
 	{"name": "api", "match": {"hosts": ["api.example"]}, "allow_origins": ["https://app.example"],
-		"allow_methods": ["PUT"], "allow_headers": ["x-custom"]},
+		"origin_lookup": {"cluster": "policies"}, "allow_methods": ["PUT"], "allow_headers": ["x-custom"]},
 	{"name": "old", "match": {"hosts": ["old.example"]}, "allow_origins": ["https://app.example"], "mode": "shadow"}]`
 
 // TestExpressions has a real Prometheus scrape a real Envoy in which everything happens that
@@ -30,7 +30,11 @@ func TestExpressions(t *testing.T) {
 	t.Parallel()
 	answer := atomic.Value{}
 	answer.Store("{" + policies + "}")
-	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/lookup" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
 		_, _ = w.Write([]byte(answer.Load().(string)))
 	}))
 	t.Cleanup(source.Close)
@@ -63,6 +67,11 @@ func TestExpressions(t *testing.T) {
 	for _, outcome := range outcomes {
 		if prometheus.samples(t, fmt.Sprintf("cors_requests_total{cors_outcome=%q} > 0", outcome)) != 1 {
 			t.Errorf("nothing is counted as %s", outcome)
+		}
+	}
+	for _, result := range []string{"denied", "hit"} {
+		if prometheus.samples(t, fmt.Sprintf("cors_lookups_total{cors_result=%q} > 0", result)) != 1 {
+			t.Errorf("no look-up is counted as %s", result)
 		}
 	}
 	missing := expressions(t)
