@@ -73,7 +73,6 @@ func Start(o Options) (*Envoy, error) {
 		// Its shared memory needs an id per Envoy, and outlives it.
 		"--disable-hot-restart",
 	}, o.Args...)...)
-	e.cmd.SysProcAttr = attributes(o.OwnGroup)
 	e.cmd.Stdout, e.cmd.Stderr = o.Stdout, o.Stderr
 	for name, stream := range map[string]*io.Writer{accessLog: &e.cmd.Stdout, log: &e.cmd.Stderr} {
 		if *stream != nil {
@@ -88,7 +87,7 @@ func Start(o Options) (*Envoy, error) {
 		*stream = file
 	}
 	e.began = time.Now()
-	if err := fork(e.cmd); err != nil {
+	if err := Fork(e.cmd, o.OwnGroup); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -111,7 +110,10 @@ var forks = sync.OnceValue(func() chan<- func() {
 	return forks
 })
 
-func fork(cmd *exec.Cmd) error {
+// Fork starts what runs beside an Envoy, and like it doesn't outlive this process. In a group of
+// its own the terminal's Ctrl-C doesn't reach it.
+func Fork(cmd *exec.Cmd, ownGroup bool) error {
+	cmd.SysProcAttr = attributes(ownGroup)
 	started := make(chan error)
 	forks() <- func() { started <- cmd.Start() }
 	return <-started
