@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -146,13 +147,16 @@ const (
 // refreshing builds a document whenever the database may have changed.
 func (d *Daemon) refreshing(ctx context.Context) {
 	changed := make(chan struct{}, 1)
-	go d.db.Watch(ctx, d.settings.Notify, func() {
-		select {
-		case changed <- struct{}{}:
-		default: // is known
-		}
-	}, func(err error) {
-		d.log.Warn("changes are noticed by poll only, until the database can be watched again", "error", err)
+	// Not before the first document, with which a file and a table that are missing are made.
+	watch := sync.OnceFunc(func() {
+		go d.db.Watch(ctx, d.settings.Notify, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // is known
+			}
+		}, func(err error) {
+			d.log.Warn("changes are noticed by poll only, until the database can be watched again", "error", err)
+		})
 	})
 	for retry := firstRetry; ctx.Err() == nil; {
 		began := time.Now()
@@ -162,6 +166,7 @@ func (d *Daemon) refreshing(ctx context.Context) {
 		} else {
 			next, retry = min(next, retry), min(2*retry, lastRetry)
 		}
+		watch()
 		// A document that takes long leaves the database and the machine some rest.
 		d.sleep(ctx, time.Since(began))
 		poll := time.NewTimer(next)
