@@ -87,7 +87,7 @@ dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
 		$(if $(MODULE_CREATED),-created '$(MODULE_CREATED)')
 
 .PHONY: run
-run: build envoy ## Run the demo: Envoy on envoy.yaml, until Ctrl-C
+run: build envoy ## Run the demo: Envoy on envoy.yaml, and cors-policyd, until Ctrl-C
 	@go build -o build/demo ./demo
 	@build/demo
 

@@ -28,9 +28,14 @@ type proxy struct {
 	text   []byte // its text, if Envoy runs on a split of it, else nil
 }
 
-// startProxy starts Envoy on a configuration. Whatever is not to stay is in dir.
+// startProxy starts Envoy on a configuration and what is added to it for the database. Whatever
+// is not to stay is in dir.
 func startProxy(binary, dir string, o options, stdout, stderr io.Writer) (*proxy, error) {
 	text, err := os.ReadFile(o.config)
+	if err != nil {
+		return nil, err
+	}
+	more, err := os.ReadFile(o.databaseConfig())
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +51,7 @@ func startProxy(binary, dir string, o options, stdout, stderr io.Writer) (*proxy
 		}
 	}
 	args := []string{
+		"--config-yaml", string(more),
 		"--service-node", "demo", "--service-cluster", "demo", // wanted where configuration is discovered
 		"--file-flush-interval-msec", "25", // the page waits for the access log
 		"--log-level", o.logLevel,
@@ -69,11 +75,21 @@ type facts struct {
 	Other  string `json:"other"` // the same server under a name that is another origin
 	API    string `json:"api"`
 	Policy string `json:"policy"` // the filter's configuration, as Envoy holds it
+	// Database is what is said of the API whose origins are in the database.
+	Database databaseFacts `json:"database"`
 	// File is where to edit the policy, or "" if Envoy doesn't take it while it runs.
 	File string `json:"file"`
 	// Refused tells that Envoy has refused what is in File now, and Reasons says why.
 	Refused bool     `json:"refused"`
 	Reasons []string `json:"reasons"`
+}
+
+// databaseFacts are what the page and the banner say of the origins in a database.
+type databaseFacts struct {
+	API     string `json:"api"`
+	File    string `json:"file"`    // of SQLite
+	Config  string `json:"config"`  // of cors-policyd
+	Command string `json:"command"` // adds an origin
 }
 
 // describe waits until Envoy serves, and asks its admin interface for the facts.
@@ -86,7 +102,7 @@ func (p *proxy) describe(ctx context.Context) (f facts, err error) {
 		return f, err
 	}
 	ports := map[string]string{}
-	for _, name := range []string{"app", "api"} {
+	for _, name := range []string{"app", "api", "database"} {
 		if _, ports[name], err = net.SplitHostPort(addrs[name]); err != nil {
 			return f, fmt.Errorf("the configuration has no listener named %s, which the demo's page needs", name)
 		}
@@ -94,6 +110,7 @@ func (p *proxy) describe(ctx context.Context) (f facts, err error) {
 	f.App = "http://localhost:" + ports["app"]
 	f.Other = "http://127.0.0.1:" + ports["app"]
 	f.API = "http://localhost:" + ports["api"]
+	f.Database.API = "http://localhost:" + ports["database"]
 	if p.text != nil {
 		f.File = p.config
 		// Envoy starts without the filter's configuration if it is bad.
@@ -136,17 +153,26 @@ func stringValue(node any) string {
 // are written as endpoints.
 var listenAddress = regexp.MustCompile(`(?m)^\s*address: \{socket_address: \{address: [^,]+, port_value: (\d+)\}\}`)
 
-// checkPorts reports a port of the configuration that is already in use. Envoy
+// checkPorts reports a port of Envoy's or of cors-policyd that is already in use. Envoy
 // itself would not notice another Envoy: both would bind it (SO_REUSEPORT), and
 // each would get a part of the requests. And a server on [::1] alone would get
 // the browser's requests to localhost.
-func checkPorts(config string) error {
-	text, err := os.ReadFile(config)
+func checkPorts(o options, policyd string) error {
+	_, port, err := net.SplitHostPort(policyd)
 	if err != nil {
 		return err
 	}
-	for _, match := range listenAddress.FindAllStringSubmatch(string(text), -1) {
-		port := match[1]
+	ports := []string{port}
+	for _, file := range []string{o.config, o.databaseConfig()} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, match := range listenAddress.FindAllStringSubmatch(string(text), -1) {
+			ports = append(ports, match[1])
+		}
+	}
+	for _, port := range ports {
 		if n, err := strconv.Atoi(port); err != nil || n == 0 {
 			continue
 		}

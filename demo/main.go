@@ -1,6 +1,7 @@
 // Command demo runs the CORS filter where a visitor can see it work: Envoy on
 // envoy.yaml, a page on one origin, an API on another, and for every request
-// the page sends, what Envoy and the API's upstream saw of it.
+// the page sends, what Envoy and the API's upstream saw of it. And cors-policyd,
+// so that the page can add and remove origins in a database.
 //
 // `make run` starts it, from the root of the repository.
 package main
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -23,7 +25,7 @@ import (
 
 const usage = `Usage: demo [flags]
 
-Starts Envoy with the CORS filter, an app page and an API, until Ctrl-C.
+Starts Envoy with the CORS filter, cors-policyd, an app page and an API, until Ctrl-C.
 Run it from the root of the repository; "make run" builds what it needs.
 
 Envoy is $ENVOY, else ` + envoy.Built + `, else envoy in PATH.
@@ -34,14 +36,20 @@ Flags:
 // options are the command's flags.
 type options struct {
 	config      string
+	database    string
 	appUpstream string
 	apiUpstream string
 	logLevel    string
 }
 
+// databaseConfig is what is added to the configuration for the database.
+func (o options) databaseConfig() string { return filepath.Join(o.database, "envoy.yaml") }
+
 func main() {
 	var o options
 	flag.StringVar(&o.config, "config", "envoy.yaml", "Envoy's configuration `file`")
+	flag.StringVar(&o.database, "database", "demo/database",
+		"`folder` with the configuration of cors-policyd, and with what Envoy's has for it besides")
 	flag.StringVar(&o.appUpstream, "app-upstream", "127.0.0.1:10002",
 		"`address` of the app's page, as in the configuration's cluster app")
 	flag.StringVar(&o.apiUpstream, "api-upstream", "127.0.0.1:10003",
@@ -81,14 +89,27 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := checkPorts(o.config); err != nil {
+	database, err := newPolicyd(o.database, out, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if err := checkPorts(o, database.listen); err != nil {
 		return err
 	}
 
 	rec := newRecorder()
-	app := newApp(rec)
+	app := newApp(rec, database)
 	serve(appListener, app)
 	serve(apiListener, api{rec})
+
+	fmt.Fprintf(out, "Starting %s on %s\n", database.binary, database.database)
+	defer database.stop()
+	if err := database.start(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	go database.watch(ctx)
 
 	fmt.Fprintf(out, "Starting %s on %s\n", binary, o.config)
 	dir, err := os.MkdirTemp("", "cors-demo-")
@@ -96,14 +117,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	stdout := &lineWriter{line: func(line []byte) {
-		if r, ok := parseAccess(line); ok {
-			rec.addAccess(r)
-			fmt.Fprintln(out, r)
-			return
-		}
-		fmt.Fprintf(os.Stderr, "%s", line)
-	}}
+	stdout := &lineWriter{line: accessLog(rec, out)}
 	stderr := &lineWriter{line: func(line []byte) {
 		if m := filterError.FindSubmatch(line); m != nil {
 			app.change(func(f *facts) { f.Reasons = append(f.Reasons, string(m[1])) })
@@ -120,10 +134,10 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		stderr.flush()
 	}()
 
-	err = present(ctx, p, app, out)
+	err = present(ctx, p, app, database, out)
 	switch {
 	case ctx.Err() != nil:
-		fmt.Fprintln(out, "\nStopping Envoy")
+		fmt.Fprintln(out, "\nStopping Envoy and cors-policyd")
 		return nil
 	case p.HasExited():
 		return fmt.Errorf("envoy stopped by itself (%s); its last lines above say why", p.State())
@@ -131,13 +145,36 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return err
 }
 
+// accessLog takes Envoy's output: the access log to the recorder and the terminal. Of the
+// probes of an origin the terminal gets those that end otherwise than the one before.
+func accessLog(rec *recorder, out io.Writer) func(line []byte) {
+	readable := map[string]bool{}
+	return func(line []byte) {
+		r, ok := parseAccess(line)
+		if !ok {
+			fmt.Fprintf(os.Stderr, "%s", line)
+			return
+		}
+		if r.probe() {
+			before, known := readable[r.Origin]
+			if readable[r.Origin] = r.AllowOrigin != ""; known && readable[r.Origin] == before {
+				return
+			}
+		} else {
+			rec.addAccess(r)
+		}
+		fmt.Fprintln(out, r)
+	}
+}
+
 // present waits for Envoy, shows it to the page and on the terminal, and hands it the
 // edits of the policy, until it ends or ctx does.
-func present(ctx context.Context, p *proxy, app *app, out io.Writer) error {
+func present(ctx context.Context, p *proxy, app *app, database *policyd, out io.Writer) error {
 	f, err := p.describe(ctx)
 	if err != nil {
 		return err
 	}
+	f.Database.File, f.Database.Config, f.Database.Command = database.database, database.config, database.command()
 	app.publish(f)
 	banner(out, f, p.Admin())
 	if f.File != "" {
@@ -197,10 +234,12 @@ func serve(l net.Listener, h http.Handler) {
 func banner(out io.Writer, f facts, admin string) {
 	fmt.Fprintf(out, `
   The app          %s     open this page
-  Another origin   %s     the same page, from an origin the policy does not allow
+  Another origin   %s     the same page, from an origin that envoy.yaml does not allow
   The API          %s
+  The same API     %s     for pages whose origins are in %s; add one on the page, or with
+                   %s
   Envoy's admin    http://%s
-`, f.App, f.Other, f.API, admin)
+`, f.App, f.Other, f.API, f.Database.API, f.Database.File, f.Database.Command, admin)
 	if f.File != "" {
 		fmt.Fprintf(out, `  The policy       is in %s: edit it, and run the page's requests again
 `, f.File)

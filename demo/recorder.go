@@ -50,6 +50,13 @@ func (a access) last() bool {
 	return !a.preflight() || a.AllowOrigin == ""
 }
 
+// probe tells whether the request is one of the many by which the page finds out when a row
+// takes effect.
+func (a access) probe() bool {
+	path, _, _ := strings.Cut(a.Path, "?")
+	return path == "/probe"
+}
+
 // exchange is the id that the page puts into the URL of what belongs together.
 func (a access) exchange() string {
 	u, err := url.Parse(a.Path)

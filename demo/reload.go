@@ -189,7 +189,7 @@ func (p *proxy) updatesSince(ctx context.Context, before updates) (updates, erro
 // filter asks for the filter's configuration, and the policy in it. If Envoy doesn't
 // discover it, it is among the listeners.
 func (p *proxy) filter(ctx context.Context) (config, policy string, err error) {
-	resource := "static_listeners"
+	resource := "static_listeners&name_regex=^api$"
 	if p.text != nil {
 		resource = "ecds_filters"
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -32,7 +33,7 @@ type app struct {
 	facts facts
 }
 
-func newApp(rec *recorder) *app {
+func newApp(rec *recorder, database *policyd) *app {
 	a := &app{rec: rec, ready: make(chan struct{})}
 	files, err := fs.Sub(web, "web")
 	if err != nil {
@@ -41,6 +42,7 @@ func newApp(rec *recorder) *app {
 	a.mux.Handle("GET /", http.FileServerFS(files))
 	a.mux.HandleFunc("GET /facts", a.serveFacts)
 	a.mux.HandleFunc("GET /observed", a.serveObserved)
+	database.handle(&a.mux)
 	return a
 }
 
@@ -59,6 +61,11 @@ func (a *app) change(change func(*facts)) {
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
+	if _, port, err := net.SplitHostPort(r.Host); err == nil {
+		// The page has buttons that write: no page of others may have it in a frame.
+		w.Header().Set("Content-Security-Policy", "frame-ancestors http://localhost:"+port+
+			" http://127.0.0.1:"+port+" http://*.localhost:"+port)
+	}
 	if _, err := r.Cookie(cookieName); err != nil && r.URL.Path == "/" {
 		http.SetCookie(w, &http.Cookie{
 			Name: cookieName, Value: strings.ToLower(rand.Text()[:8]), Path: "/",

@@ -43,7 +43,7 @@ func TestAPIEchoesAndKnowsNothingOfCORS(t *testing.T) {
 }
 
 func TestApp(t *testing.T) {
-	app := newApp(newRecorder())
+	app := newApp(newRecorder(), &policyd{})
 	app.publish(facts{App: "http://localhost:1", API: "http://localhost:2"})
 	server := httptest.NewServer(app)
 	defer server.Close()

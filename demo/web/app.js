@@ -1,43 +1,108 @@
 // Runs the scenarios and shows what came of them.
 
 import { labels, matches, observe } from './facts.js';
+import { sendFrom } from './frames.js';
+import { apiFor, isReadable, showOrigins } from './origins.js';
 import { scenarios } from './scenarios.js';
 import { send } from './send.js';
 import { code, el, exchangeItem } from './view.js';
 
 let facts = await (await fetch('/facts')).json();
 const page = location.origin;
-const allowed = page === facts.app;
 const cards = new Map();
+const own = page === facts.app; // the origin that envoy.yaml allows
+let registered = await isRegistered();
+let rows;
+let following; // a turn to come
 
 const $ = (id) => document.getElementById(id);
 
-for (const [name, text] of Object.entries({ page, api: facts.api, app: facts.app })) {
-  for (const node of document.querySelectorAll(`[data-origin="${name}"]`)) {
+// The API that the scenarios ask: that of the policy in envoy.yaml, or, for a page whose origin is
+// in the database, the one whose policy is there.
+const api = () => (registered ? apiFor(facts, page) : facts.api);
+const allowed = () => own || registered;
+const other = () => (registered ? `http://stranger.localhost:${location.port}` : facts.other);
+
+for (const [name, text] of Object.entries(facts.database)) {
+  for (const node of document.querySelectorAll(`[data-database="${name}"]`)) {
     node.textContent = text;
   }
 }
+document.querySelector('[data-port]').textContent = location.port;
 for (const node of document.querySelectorAll('[data-file]')) {
   node.textContent = facts.file;
 }
-$('edit').hidden = !facts.file;
-$('notice').hidden = allowed;
 $('to-app').href = facts.app;
-$('run-all').addEventListener('click', runAll);
+$('run-all').addEventListener('click', () => {
+  scenarios.forEach((scenario) => setState(scenario, 'running'));
+  inTurn(runAll);
+});
 for (const scenario of scenarios) {
   addCard(scenario);
 }
-addEventListener('focus', takeOver);
-await runAll();
+showAPI();
+addEventListener('focus', () => inTurn(takeOver));
+const first = inTurn(runAll);
+showOrigins(facts, (now) => {
+  rows = now;
+  following ??= inTurn(follow);
+});
+await first;
+
+// inTurn does one thing that runs scenarios after the other.
+function inTurn(action) {
+  inTurn.last = (inTurn.last ?? Promise.resolve()).then(action);
+  return inTurn.last;
+}
+
+// isRegistered tells whether this page may read the database's API.
+async function isRegistered() {
+  return !own && isReadable(facts, page).catch(() => false);
+}
+
+// follow runs all again if the database now allows this page, or no longer does. Envoy may
+// have the news some milliseconds after the page.
+async function follow() {
+  following = undefined;
+  await showPolicy();
+  for (const wait of own ? [] : [0, 500]) {
+    await new Promise((resolve) => { setTimeout(resolve, wait); });
+    const now = await isRegistered();
+    if (now !== registered) {
+      registered = now;
+      showAPI();
+      await runAll();
+      return;
+    }
+  }
+}
+
+// showAPI shows where the requests go.
+function showAPI() {
+  for (const [name, text] of Object.entries({ page, api: api(), app: facts.app })) {
+    for (const node of document.querySelectorAll(`[data-origin="${name}"]`)) {
+      node.textContent = text;
+    }
+  }
+  $('edit').hidden = !facts.file || registered;
+  $('from-database').hidden = !registered;
+  $('notice').hidden = allowed();
+  $('registered').hidden = !registered;
+  for (const [scenario, card] of cards) {
+    card.querySelector('.code').replaceChildren(...code(scenario.steps.map((step) => [api() + step.path, step.init])));
+  }
+}
 
 function addCard(scenario) {
   const card = $('card').content.firstElementChild.cloneNode(true);
   card.id = card.dataset.scenario = scenario.id;
   card.querySelector('h2').textContent = scenario.title;
   card.querySelector('.says').textContent = scenario.says;
-  card.querySelector('.code').append(...code(scenario.steps.map((step) => [facts.api + step.path, step.init])));
-  card.querySelector('.run').addEventListener('click', () => run(scenario));
-  if (scenario.elsewhere && allowed) {
+  card.querySelector('.run').addEventListener('click', () => {
+    setState(scenario, 'running');
+    inTurn(() => run(scenario));
+  });
+  if (scenario.elsewhere && own) {
     card.querySelector('.run').after(el('a', { className: 'aside', href: facts.other }, `Open this page as ${facts.other}`));
   }
   cards.set(scenario, card);
@@ -49,7 +114,7 @@ function addCard(scenario) {
 async function takeOver() {
   const before = facts.policy;
   await showPolicy();
-  if (facts.policy !== before && !$('run-all').disabled) {
+  if (facts.policy !== before) {
     await runAll();
   }
 }
@@ -60,10 +125,23 @@ async function showPolicy() {
   } catch {
     // The demo has stopped; the cards will say so.
   }
-  $('policy').textContent = facts.policy;
-  $('refused').hidden = !facts.refused;
+  $('policy').textContent = registered ? policyOf(rows?.document) : facts.policy;
+  $('refused').hidden = !facts.refused || registered;
   $('refused').querySelector('ul').replaceChildren(...(facts.reasons ?? []).map((reason) => el('li', {}, reason)));
   $('refused').querySelector('span').hidden = Boolean(facts.reasons?.length);
+}
+
+// policyOf writes the policy in a document of cors-policyd, a line a field.
+function policyOf(document = '') {
+  if (!document) {
+    return '';
+  }
+  const [policy] = JSON.parse(document).policies;
+  const fields = Object.entries(policy).map(([name, value]) => {
+    const text = Array.isArray(value) ? `[${value.map((v) => JSON.stringify(v)).join(', ')}]` : JSON.stringify(value);
+    return `  "${name}": ${text}`;
+  });
+  return `{\n${fields.join(',\n')}\n}`;
 }
 
 async function runAll() {
@@ -80,9 +158,9 @@ async function run(scenario) {
   setState(scenario, 'running');
   const exchange = `${scenario.id}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
   try {
-    const outcomes = scenario.elsewhere && allowed
-      ? await sendElsewhere(exchange)
-      : await send(facts.api, scenario.steps, exchange);
+    const outcomes = scenario.elsewhere && allowed()
+      ? await sendFrom(other(), api(), scenario.steps, exchange)
+      : await send(api(), scenario.steps, exchange);
     const response = await fetch(`/observed?exchange=${exchange}&fetches=${outcomes.length}`);
     show(scenario, outcomes, await response.json());
   } catch (error) {
@@ -91,30 +169,9 @@ async function run(scenario) {
   }
 }
 
-// sendElsewhere has the scenario sent by a frame of this server under its other
-// origin. It returns no outcomes if the frame does not report within ten seconds.
-function sendElsewhere(exchange) {
-  const frame = el('iframe', { src: `${facts.other}/frame.html?exchange=${exchange}`, hidden: true });
-  return new Promise((resolve) => {
-    const end = (outcomes) => {
-      removeEventListener('message', receive);
-      frame.remove();
-      resolve(outcomes);
-    };
-    const receive = ({ source, data }) => {
-      if (source === frame.contentWindow && data.exchange === exchange) {
-        end(data.outcomes);
-      }
-    };
-    addEventListener('message', receive);
-    setTimeout(end, 10_000, []);
-    document.body.append(frame);
-  });
-}
-
 function show(scenario, outcomes, records) {
   const card = cards.get(scenario);
-  const expected = (allowed ? scenario.allowed : scenario.refused)(page, facts.other);
+  const expected = (allowed() ? scenario.allowed : scenario.refused)(page, other());
   const seen = observe(outcomes, records);
 
   let pass = true;
@@ -129,7 +186,7 @@ function show(scenario, outcomes, records) {
     return row;
   });
   card.querySelector('.facts tbody').replaceChildren(...rows);
-  card.querySelector('.why').textContent = scenario.why[allowed ? 'allowed' : 'refused'];
+  card.querySelector('.why').textContent = scenario.why[allowed() ? 'allowed' : 'refused'];
   card.querySelector('.exchange').replaceChildren(...(records.length
     ? records.map((record, i) => exchangeItem(record, records.slice(0, i)))
     : [el('li', { className: 'empty' }, 'Envoy logged no request.')]));

@@ -101,7 +101,7 @@ export const scenarios = [
       page: failed, envoy: 'GET 200', upstream: 'GET', allowOrigin: 'none', cookie: 'not sent',
     }),
     why: {
-      allowed: 'The page set the cookie cors_demo for localhost. Cookies know no ports, so the API '
+      allowed: 'The page set the cookie cors_demo for its host. Cookies know no ports, so the API '
         + 'gets it too, and the answer carries Access-Control-Allow-Credentials: true.',
       refused: 'The answer allows neither this origin nor credentials. The cookie did not even '
         + 'leave: it is SameSite=Lax, and this page and the API are different sites.',
@@ -163,7 +163,7 @@ export const scenarios = [
       reason: refusedOrigin(page),
     }),
     why: {
-      allowed: 'Sent by a frame from 127.0.0.1. The simple GET reaches the API, as it would without '
+      allowed: 'Sent by a frame from such an origin. The simple GET reaches the API, as it would without '
         + 'Envoy, and its answer is withheld. The PUT ends at Envoy.',
       refused: 'The simple GET reaches the API, as it would without Envoy, and its answer is '
         + 'withheld. The PUT ends at Envoy.',

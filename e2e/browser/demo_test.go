@@ -47,12 +47,16 @@ func TestMain(m *testing.M) {
 
 // A demo is the running command, on ports of its own.
 type demo struct {
-	app   string // the page's origin, which the policy allows
-	other string // the same server's other origin, which it does not
-	api   string
-	admin string
+	app      string // the page's origin, which envoy.yaml allows
+	other    string // the same server's other origin, which it does not
+	stranger string // another one, which nothing allows
+	api      string
+	database string // the API whose origins are in the database
+	policyd  string // where cors-policyd serves
+	admin    string
 
 	config string // the file that the demo runs on
+	rows   string // the configuration of cors-policyd
 	cmd    *exec.Cmd
 	exited chan struct{}
 	output buffer // standard output and standard error
@@ -70,42 +74,66 @@ func startDemo(t *testing.T, replacements ...string) *demo {
 // newDemo prepares the command.
 func newDemo(t *testing.T, replacements ...string) (*demo, *exec.Cmd) {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(root, "build/cors.wasm")); err != nil {
-		t.Fatalf("%v; run make test", err)
+	for _, name := range []string{"build/cors.wasm", "build/cors-policyd"} {
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			t.Fatalf("%v; run make test", err)
+		}
 	}
 	text, err := os.ReadFile(filepath.Join(root, "envoy.yaml"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	ports := freePorts(t, 5)
-	for i, port := range []string{"10000", "10001", "10002", "10003", "9901"} {
-		replacements = append(replacements, port, ports[i])
 	}
 	for i := 0; i < len(replacements); i += 2 {
 		if !strings.Contains(string(text), replacements[i]) {
 			t.Fatalf("envoy.yaml does not contain %q", replacements[i])
 		}
 	}
-	config := filepath.Join(t.TempDir(), "envoy.yaml")
-	if err := os.WriteFile(config, []byte(strings.NewReplacer(replacements...).Replace(string(text))),
-		0o600); err != nil {
-		t.Fatal(err)
+	ports := freePorts(t, 7)
+	for i, port := range []string{"10000", "10001", "10002", "10003", "10004", "10005", "9901"} {
+		replacements = append(replacements, port, ports[i])
+	}
+	dir := t.TempDir()
+	replacements = append(replacements, "sqlite:build/", "sqlite:"+dir+"/")
+	for from, to := range map[string]string{
+		"envoy.yaml": "envoy.yaml", "demo/database/envoy.yaml": "database/envoy.yaml",
+		"demo/database/policyd.yaml": "database/policyd.yaml",
+	} {
+		copyReplaced(t, filepath.Join(root, from), filepath.Join(dir, to), replacements)
 	}
 	d := &demo{
-		app:    "http://localhost:" + ports[0],
-		other:  "http://127.0.0.1:" + ports[0],
-		api:    "http://localhost:" + ports[1],
-		admin:  "http://127.0.0.1:" + ports[4],
-		config: config,
-		exited: make(chan struct{}),
+		app:      "http://localhost:" + ports[0],
+		other:    "http://127.0.0.1:" + ports[0],
+		stranger: "http://stranger.localhost:" + ports[0],
+		api:      "http://localhost:" + ports[1],
+		database: "http://127.0.0.1:" + ports[4],
+		policyd:  "http://127.0.0.1:" + ports[5],
+		admin:    "http://127.0.0.1:" + ports[6],
+		config:   filepath.Join(dir, "envoy.yaml"),
+		rows:     filepath.Join(dir, "database/policyd.yaml"),
+		exited:   make(chan struct{}),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, demoBinary, "-config", config,
+	cmd := exec.CommandContext(ctx, demoBinary, "-config", d.config, "-database", filepath.Join(dir, "database"),
 		"-app-upstream", "127.0.0.1:"+ports[2], "-api-upstream", "127.0.0.1:"+ports[3])
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // a killed demo leaves its files
 	return d, cmd
+}
+
+func copyReplaced(t *testing.T, from, to string, replacements []string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.NewReplacer(replacements...).Replace(string(text)))
+	if err := os.WriteFile(to, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // start runs the command until the test ends, and returns when its banner is out.
@@ -260,6 +288,8 @@ func TestDemoTellsWhichPortIsTaken(t *testing.T) {
 	for _, address := range []string{
 		strings.TrimPrefix(d.other, "http://"),
 		strings.TrimPrefix(d.admin, "http://"),
+		strings.TrimPrefix(d.database, "http://"),
+		strings.TrimPrefix(d.policyd, "http://"),
 		cmd.Args[len(cmd.Args)-1], // the API's upstream
 	} {
 		l, err := net.Listen("tcp", address)
@@ -319,12 +349,12 @@ func wantOutput(t *testing.T, out string, texts ...string) {
 	}
 }
 
-// waitUntilGone waits until nobody listens on Envoy's ports.
+// waitUntilGone waits until nobody listens on the ports of Envoy and cors-policyd.
 func waitUntilGone(t *testing.T, d *demo) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		alive := ""
-		for _, origin := range []string{d.other, d.admin} {
+		for _, origin := range []string{d.other, d.admin, d.policyd} {
 			if c, err := net.Dial("tcp", strings.TrimPrefix(origin, "http://")); err == nil {
 				_ = c.Close()
 				alive = origin
@@ -334,7 +364,7 @@ func waitUntilGone(t *testing.T, d *demo) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("Envoy still listens on %s", alive)
+			t.Fatalf("%s is still listened on", alive)
 		}
 	}
 }
