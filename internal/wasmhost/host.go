@@ -3,6 +3,7 @@ package wasmhost
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -65,6 +66,11 @@ func (f function) handler() api.GoModuleFunction {
 				c.text += fmt.Sprintf(" -> %.*q", noted, *c.value)
 			}
 			vm.current.calls = append(vm.current.calls, c.text)
+		}
+		if vm.lives > 0 {
+			if vm.lives--; vm.lives == 0 {
+				panic(errors.New("the VM was to die after this call"))
+			}
 		}
 		if f.signature == "" || f.signature[0] != '!' {
 			stack[0] = uint64(result)

@@ -134,6 +134,7 @@ type VM struct {
 	nested      int            // how many of those are under way
 	// Unreachable has proxy_http_call fail, as it does where a cluster has no endpoint.
 	Unreachable bool
+	lives       int // host calls until the VM dies, 0 if it doesn't
 	*proxy
 }
 
@@ -216,6 +217,17 @@ func (vm *VM) Close() error { return vm.module.Close(vm.ctx) }
 // Err returns what killed the VM: a trap, or an exit. It is nil while the VM
 // lives. Envoy answers 503 to every request of a VM that died.
 func (vm *VM) Err() error { return vm.err }
+
+// DieAfter has the VM die when it has made so many more host calls.
+func (vm *VM) DieAfter(calls int) { vm.lives = calls }
+
+// SharedSize returns how many bytes the proxy's VMs share.
+func (vm *VM) SharedSize() (n int) {
+	for _, v := range vm.shared {
+		n += len(v.value)
+	}
+	return n
+}
 
 // Logs returns the lines logged so far by any context, each with its level
 // before it ("warn …"). What the module writes to its standard output is of
