@@ -149,11 +149,14 @@ func proxyOnTick(rootID uint32) {
 	plugins[rootID].OnTick()
 }
 
+// The id may be of a stream: that which a root had in a VM that died, and was replaced. It
+// tells nothing anyway, for a queue is for all plugins of the VM.
+//
 //go:wasmexport proxy_on_queue_ready
-func proxyOnQueueReady(rootID, queue uint32) {
+func proxyOnQueueReady(_, queue uint32) {
 	defer guard()
 	enter("proxy_on_queue_ready", nil)
-	plugins[rootID].OnQueueReady(queue)
+	unconfigured.OnQueueReady(queue)
 }
 
 //go:wasmexport proxy_on_http_call_response

@@ -411,3 +411,17 @@ func TestLate(t *testing.T) {
 	}
 	f.serve("https://new.example")
 }
+
+// TestQueueOfDeadVM: the proxy may call a VM that was replaced with an id that was a plugin's
+// in the VM before it.
+func TestQueueOfDeadVM(t *testing.T) {
+	f := startVMs(t, polled, 1)
+	f.answer = publish("https://one.example")
+	f.run(2 * time.Second)
+	if _, err := f.vms[1].Call("proxy_on_queue_ready", 999, 1); err != nil {
+		t.Error(err)
+	}
+	if n := f.vms[1].Metrics()["cors.panics"]; n > 0 {
+		t.Errorf("%d panics", n)
+	}
+}
