@@ -2,11 +2,16 @@ package filter
 
 import (
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 )
 
 // TestRecord: what one VM writes, another reads; what is cut off, or none, is an empty
@@ -72,10 +77,11 @@ func TestHold(t *testing.T) {
 		{answer{"304", "", ""}, 10, 8_980, 10_990},
 		{answer{"200", `"2"`, document("https://newer.example")}, 500, 1, 1},
 		{answer{"200", `"3"`, "<html>"}, 100, 8_890, 10_900},
-		{answer{"500", "", ""}, 100, 18_000, 22_000},
-		{answer{"500", "", ""}, 30_000, 36_000, 44_000},
-		{answer{}, 31_500, 54_000, 66_000},
+		{answer{"500", "", ""}, 100, 500, 1_500},
+		{answer{"500", "", ""}, 30_000, 1_000, 3_000},
+		{answer{}, 31_500, 2_000, 6_000},
 		{answer{"304", "", ""}, 30_000, 1, 1},
+		{answer{"304", "", ""}, -3_600_000, 9_000, 11_000}, // a clock that is set back
 	} {
 		tick(emulator)
 		calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
@@ -109,4 +115,240 @@ func TestHold(t *testing.T) {
 	if got := allowedOrigin(emulator, "https://newer.example"); got == "" {
 		t.Error("the last document doesn't serve")
 	}
+}
+
+// TestBusy: a source that has a new document each time takes no more than a part of the
+// time of those that read it.
+func TestBusy(t *testing.T) {
+	emulator, _, _ := start(t, `{"policy_source": {"cluster": "policies", "wait": 30}}`, nil)
+	tick(emulator)
+	calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
+	began, looks := now()+40_000, int64(0)
+	now = func() int64 { // Each look at the clock is 100 ms after the one before.
+		looks++
+		return began + 100*looks
+	}
+	emulator.CallOnHttpCallResponse(calls[0].CalloutID, [][2]string{{":status", "200"}}, nil,
+		[]byte(document("https://new.example")))
+	end := now()
+	now = func() int64 { return end }
+	reading := uint32(100 * (looks - 2))
+	if wait := emulator.GetTickPeriod(); wait < 8*reading || wait > 10*reading {
+		t.Errorf("after reading for %d ms, the next is in %d ms, want nine times as long", reading, wait)
+	}
+}
+
+// TestTurn: who may fetch, and when.
+func TestTurn(t *testing.T) {
+	const at = 1_000_000
+	vm := &watch{}
+	older, s := &source{id: 1}, &source{id: 2}
+	for _, s := range []*source{older, s} {
+		s.plugin = &Plugin{watch: vm}
+		s.from = &config.PolicySource{Interval: 10 * time.Second, Wait: 30 * time.Second}
+		vm.sources = append(vm.sources, s)
+	}
+	for _, test := range []struct {
+		name string
+		r    record
+		want time.Duration
+	}{
+		{"nobody has asked", record{}, -at * time.Millisecond},
+		{"another asks", record{owner: 9, began: at - 1, until: at + 1}, time.Second},
+		{"another asks, and has looked at the clock later", record{owner: 9, began: at + 1, until: at + 5000},
+			time.Second},
+		{"another has fallen silent", record{owner: 9, began: at - 5000, until: at - 1, due: at - 9000},
+			-8 * time.Second},
+		{"the clock was set back", record{owner: 9, began: at + 1001, until: at + 5000}, 0},
+		{"its turn is later", record{owner: 2, began: at - 1000, due: at + 9000}, 9 * time.Second},
+		{"another's is", record{owner: 9, began: at - 1000, due: at + 9000}, time.Second},
+		{"another's was", record{owner: 9, began: at - 1000, due: at - 1300}, -300 * time.Millisecond},
+		{"another's may be late", record{owner: 9, began: at - 1000, due: at - 300}, 700 * time.Millisecond},
+		{"another asks less often", record{owner: 9, began: at - 20_000, due: at + 60_000}, -4 * time.Second},
+		{"one that has gone left its turn", record{began: at - 1000, due: at + 500}, 500 * time.Millisecond},
+		{"the configuration before asks", record{owner: 1, began: at - 1, until: at + 5000}, 0},
+		{"the configuration before is to ask", record{owner: 1, began: at - 1, due: at + 500},
+			500 * time.Millisecond},
+	} {
+		if got := s.turn(&test.r, at); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+	if got := older.turn(&record{owner: 2, began: at - 1, until: at + 5000}, at); got != look {
+		t.Errorf("a newer configuration asks, and the one before is to wait %s", got)
+	}
+	s.from.Wait = 0
+	if got := s.turn(&record{owner: 1, began: at - 1, until: at + 5000}, at); got != look {
+		t.Errorf("the configuration before waits for changes, which this one doesn't, and is to wait %s", got)
+	}
+}
+
+// TestListedAgain: VMs that died have left so many queues that there is no place for one
+// that lives.
+func TestListedAgain(t *testing.T) {
+	emulator, host, _ := start(t, sourceConfig, nil)
+	tick(emulator)
+	keys := []string{recordKey + hashOf("policies\npolicies.internal\n/cors.json")}
+	text, _, _ := host.Shared(keys[0])
+	own := decodeRecord(text).queues
+	if len(own) != queueSize {
+		t.Fatalf("%d bytes of queues", len(own))
+	}
+	r := decodeRecord(text)
+	for queue := range uint32(maxQueues) {
+		r.setQueue(1000+queue, true)
+	}
+	host.SetShared(keys[0], r.encode(), 0)
+	tick(emulator)
+	if text, _, _ := host.Shared(keys[0]); !strings.HasPrefix(decodeRecord(text).queues, own) {
+		t.Error("it isn't woken any more")
+	}
+}
+
+// TestForeignDocument: a document in the shared data that this build doesn't take, or that
+// isn't whole, is asked for without its ETag, and then refused or replaced.
+func TestForeignDocument(t *testing.T) {
+	for _, test := range []struct {
+		name, shared string
+		number       uint64
+		answer       string
+		serves       string
+		updated      uint64
+	}{
+		{"of another build", "<html>", 2, "<html>", "", 0},
+		{"whose writer has died", document("https://one.example"), 3, document("https://one.example"),
+			"https://one.example", 1},
+		{"that was emptied", "", 4, document("https://one.example"), "https://one.example", 1},
+		{"that is well", document("https://one.example"), 2, "", "https://one.example", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			emulator, host, _ := start(t, `{"policy_source": {"cluster": "other"}}`, nil)
+			key := recordKey + hashOf("other\nother\n/")
+			host.SetShared(key+documentKey, test.shared, 0)
+			host.SetShared(key, (&record{number: test.number, etag: `"1"`}).encode(), 0)
+			tick(emulator)
+			call := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)[0]
+			asked := false
+			for _, h := range call.Headers {
+				asked = asked || h[0] == "if-none-match"
+			}
+			if well := test.answer == ""; asked != well {
+				t.Errorf("asks with %q", call.Headers)
+			}
+			if !asked {
+				emulator.CallOnHttpCallResponse(call.CalloutID, [][2]string{{":status", "200"}, {"etag", `"1"`}}, nil,
+					[]byte(test.answer))
+			}
+			if got := allowedOrigin(emulator, test.serves); got != test.serves {
+				t.Errorf("allows %q", got)
+			}
+			if n, _ := emulator.GetCounterMetric(countUpdated); n != test.updated {
+				t.Errorf("%d updates", n)
+			}
+			text, _, _ := host.Shared(key)
+			r := decodeRecord(text)
+			if handedOn := r.number > test.number && !r.writing() && r.etag == `"1"`; test.updated > 0 && !handedOn {
+				t.Errorf("the record is %+v", r)
+			}
+		})
+	}
+}
+
+// TestManyAtOnce: of sixteen VMs in threads of their own, one at a time fetches.
+func TestManyAtOnce(t *testing.T) {
+	const workers = 16
+	now = func() int64 { return time.Now().UnixMilli() }
+	proxy := &threads{shared: map[string]sharedValue{}}
+	c := &config.PolicySource{Cluster: "policies", Interval: 20 * time.Millisecond, Timeout: time.Second}
+	end := time.Now().Add(2 * time.Second)
+	var running sync.WaitGroup
+	for range workers {
+		vm := &VM{Host: &thread{threads: proxy}}
+		s := newSource(vm.Unconfigured(), c)
+		s.start()
+		running.Go(func() {
+			host := vm.Host.(*thread)
+			for time.Now().Before(end) {
+				if s.tick(); host.answered != nil {
+					answered := host.answered
+					host.answered = nil
+					time.Sleep(2 * time.Millisecond)
+					proxy.underWay.Add(-1)
+					answered(0, true)
+				}
+				time.Sleep(50 * time.Microsecond)
+			}
+		})
+	}
+	running.Wait()
+	if n := proxy.most.Load(); n != 1 {
+		t.Errorf("%d fetches at once", n)
+	}
+	if n := proxy.fetches.Load(); n < 20 || n > 2000/18 {
+		t.Errorf("%d fetches in two seconds at intervals of 20 ms", n)
+	}
+}
+
+// threads are what the VMs of a proxy have in common.
+type threads struct {
+	mu                      sync.Mutex
+	shared                  map[string]sharedValue
+	version                 uint32
+	underWay, most, fetches atomic.Int64
+}
+
+type sharedValue struct {
+	text    string
+	version uint32
+}
+
+// A thread is a host of a VM in a thread of its own, without traffic.
+type thread struct {
+	Host
+	*threads
+	answered func(int, bool)
+}
+
+func (*thread) Log(Level, string)            {}
+func (*thread) DefineCounter(string) Counter { return 0 }
+func (*thread) Count(Counter)                {}
+func (*thread) SetTickPeriod(time.Duration)  {}
+func (*thread) Listen(string) uint32         { return 1 }
+func (*thread) Wake(uint32)                  {}
+func (*thread) FetchedBody(int) string       { return document("https://one.example") }
+
+func (*thread) FetchedHeader(name string) (string, bool) { return "200", name == ":status" }
+
+func (h *thread) SharedDocument(key string) (string, bool) {
+	value, _, ok := h.Shared(key)
+	return value, ok
+}
+
+func (h *thread) Shared(key string) (string, uint32, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	value, ok := h.shared[key]
+	return value.text, value.version, ok
+}
+
+func (h *thread) SetShared(key, text string, version uint32) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old, ok := h.shared[key]; ok && version != 0 && version != old.version {
+		return false
+	}
+	h.version++
+	h.shared[key] = sharedValue{text, h.version}
+	return true
+}
+
+func (h *thread) Fetch(_ uint32, _ string, _ []byte, _ time.Duration, answered func(int, bool)) bool {
+	h.fetches.Add(1)
+	for n := h.underWay.Add(1); ; {
+		if most := h.most.Load(); n <= most || h.most.CompareAndSwap(most, n) {
+			break
+		}
+	}
+	h.answered = answered
+	return true
 }

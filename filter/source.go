@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
@@ -19,12 +20,13 @@ type source struct {
 	key    string // of the record
 	id     uint64 // who this is in the record
 
-	listed   bool // in the record, to hear of new documents
 	inFlight bool
 	asked    bool      // for what differs from the document with an ETag
 	sent     int64     // when the last fetch was
-	number   uint64    // of the document that serves
-	serving  digest    // of that document, if one does
+	arrived  int64     // when its answer came
+	seen     uint64    // the number of the record's document that was looked at last
+	number   uint64    // of the record's document, if that serves
+	serving  digest    // of the document that serves, if one does
 	refused  [4]digest // of the documents that were refused last, the latest first
 	trouble  string    // the last problem that was logged, "" if there is none
 	logged   trouble
@@ -49,20 +51,25 @@ const (
 	countFailed    = "cors.policy_source.failed"
 )
 
-// The first fetch comes within firstFetch, for there may be no policies before. A
-// source that fails is asked after twice the time again and again, up to
-// slowestPoll intervals, but not beyond slowest if the interval is shorter.
+// A source that fails is asked after twice the time again and again, up to
+// slowestPoll intervals, but not beyond slowest if the interval is shorter. One that holds
+// fetches is asked sooner at first, for whoever restarts it cuts off a fetch of each proxy.
 const (
-	firstFetch  = time.Second
 	slowestPoll = 16
 	slowest     = time.Minute
+	firstRetry  = time.Second
 )
+
+// Of the time from one document to the next, reading it may take one part of busy.
+const busy = 10
 
 const (
 	// look is how often who doesn't fetch looks whether the one that does is still there,
 	// and grace for how long that one may be late.
 	look  = time.Second
 	grace = time.Second
+	// lease is for how long who fetches may say nothing, which it says anew at each look.
+	lease = 5 * time.Second
 	// tries is how often a record is changed anew when another VM has changed it.
 	tries = 1000
 )
@@ -72,17 +79,16 @@ const troubleRefused = "refused"
 
 // newSource returns the plugin's source.
 func newSource(p *Plugin, from *config.PolicySource) *source {
-	// The name and the cluster tell plugins apart that share their data; what a source is
-	// asked, and how often, may change without its being another one.
+	// How often a source is asked may change without its being another one.
 	return &source{plugin: p, from: from, id: rand.Uint64() | 1,
-		key: "proxy-wasm-cors source 1 " + p.host.PluginName() + " " +
-			hashOf(from.Cluster+"\n"+from.Authority+"\n"+from.Path)}
+		key: recordKey + hashOf(from.Cluster+"\n"+from.Authority+"\n"+from.Path)}
 }
 
 // start begins, and reports whether the policies are those of the source's last good
 // document. It fetches nothing yet, and tells nobody of the plugin: a host configures
-// plugins also in VMs that it throws away. It only makes sure that there is a record,
-// while that VM is alone: the first one to write can't be told from the second.
+// plugins also in VMs that it throws away. It only makes sure that there is a record, and
+// that the source is listed, while that VM is alone: the first one to write can't be told
+// from the second.
 func (s *source) start() bool {
 	for _, counter := range []string{countUpdated, countUnchanged, countRefused, countFailed} {
 		s.plugin.counters.define(counter)
@@ -90,13 +96,10 @@ func (s *source) start() bool {
 	if _, _, ok := s.plugin.host.Shared(s.key); !ok {
 		s.plugin.host.SetShared(s.key, new(record).encode(), 0)
 	}
-	s.plugin.watch.sources = append(s.plugin.watch.sources, s)
-	s.sync()
-	first := min(firstFetch, s.from.Interval)
-	if s.serves() { // so that a fetch may have been cancelled
-		first = min(first, config.MinInterval)
-	}
-	s.tickAfter(spread(0, first))
+	s.remember()
+	s.plugin.watch.add(s)
+	s.tickAfter(spread(0, config.MinInterval))
+	s.sync() // Whatever comes of it, there are ticks.
 	return s.serves()
 }
 
@@ -133,17 +136,18 @@ func (s *source) change(change func(r *record) bool) bool {
 
 // tick fetches the document if it is time, and nobody else does.
 func (s *source) tick() {
-	s.plugin.watch.listen(s.plugin.host)
-	if !s.listed {
-		s.listed = s.change(func(r *record) bool {
-			r.setQueue(s.plugin.watch.queue, true)
+	s.plugin.watch.listen(s)
+	r := s.sync()
+	if queue := s.plugin.watch.queue; !r.wakes(queue) {
+		s.change(func(r *record) bool {
+			r.setQueue(queue, true)
 			return true
 		})
 	}
 	if s.inFlight {
+		s.hold(func(r *record) { r.until = min(r.until, s.overdue()) })
 		return
 	}
-	r := s.sync()
 	if wait := s.turn(&r, now()); wait > 0 {
 		s.tickAfter(wait)
 		return
@@ -151,43 +155,57 @@ func (s *source) tick() {
 	s.fetch()
 }
 
+// timeout is how long a fetch may take.
+func (s *source) timeout() time.Duration { return s.from.Timeout + s.from.Wait }
+
+// overdue is when the fetch has taken longer than it may.
+func (s *source) overdue() int64 { return s.sent + (s.timeout() + grace).Milliseconds() }
+
+// hold changes the record and says that the fetch goes on, or returns false if another
+// VM has asked meanwhile.
+func (s *source) hold(change func(r *record)) bool {
+	return s.change(func(r *record) bool {
+		r.until = now() + lease.Milliseconds()
+		change(r)
+		return r.owner == s.id
+	})
+}
+
 // turn returns how long this source has to wait at least until it may fetch.
 func (s *source) turn(r *record, now int64) time.Duration {
+	// The configuration before this one is about to go, and the fetch that it waits for.
+	takesOver := s.from.Wait > 0 && s.plugin.watch.older(r.owner, s)
 	switch {
-	case r.began > now: // The clock was set back.
+	case r.began > now+grace.Milliseconds():
+		return 0 // The clock was set back. A little is between two threads.
+	case r.until > now && takesOver:
 		return 0
 	case r.until > now:
 		return look
 	}
+	wait := func(until int64) time.Duration { return time.Duration(until-now) * time.Millisecond }
+	if r.owner == s.id {
+		return wait(r.due)
+	}
 	// Another owner may have another configuration, which asks less often.
-	due := min(r.due, r.began+(s.delay(r.failures)*11/10).Milliseconds())
-	switch r.owner {
-	case s.id:
-		due = r.due
-	case 0:
-	default:
+	due := min(r.due, r.began+(s.delay(r.failures)*3/2).Milliseconds())
+	if r.owner != 0 && !takesOver {
 		due += grace.Milliseconds()
 	}
-	wait := time.Duration(due-now) * time.Millisecond
-	if r.owner != s.id {
-		return min(wait, look)
-	}
-	return wait
+	return min(wait(due), look)
 }
 
-// gone gives up what the plugin has of the source, as it goes. A fetch that is under way
-// is cancelled, so that another may fetch at once.
+// gone gives up what the plugin has of the source, as it goes. Another may fetch at once: a
+// fetch that is under way is cancelled, and the next configuration may wait for changes.
 func (s *source) gone() {
 	last := s.plugin.watch.remove(s)
 	s.change(func(r *record) bool {
-		unlist, owner := s.listed && last, r.owner == s.id
+		unlist, owner := last && r.wakes(s.plugin.watch.queue), r.owner == s.id
 		if unlist {
 			r.setQueue(s.plugin.watch.queue, false)
 		}
 		if owner {
-			if r.owner = 0; r.until != 0 {
-				r.until, r.due = 0, 0
-			}
+			r.owner, r.until, r.due = 0, 0, 0
 		}
 		return unlist || owner
 	})
@@ -205,16 +223,16 @@ func (s *source) fetch() {
 		headers = append(headers, cors.Header{Name: "prefer",
 			Value: "wait=" + strconv.Itoa(int((s.from.Wait+time.Second-1)/time.Second))})
 	}
-	timeout, etag := s.from.Timeout+s.from.Wait, ""
+	etag := ""
 	s.sent = now()
 	mine := s.change(func(r *record) bool {
 		if s.turn(r, s.sent) > 0 {
 			return false
 		}
-		if etag = ""; r.number == s.number {
+		if etag = ""; s.current(r) {
 			etag = r.etag
 		}
-		r.owner, r.began, r.until = s.id, s.sent, s.sent+(timeout+grace).Milliseconds()
+		r.owner, r.began, r.until = s.id, s.sent, min(s.sent+lease.Milliseconds(), s.overdue())
 		return true
 	})
 	s.tickAfter(look)
@@ -224,7 +242,8 @@ func (s *source) fetch() {
 	if s.asked = etag != ""; s.asked {
 		headers = append(headers, cors.Header{Name: "if-none-match", Value: etag})
 	}
-	s.inFlight = s.plugin.host.Fetch(s.plugin.id, s.from.Cluster, appendHeaderMap(nil, headers), timeout, s.answered)
+	s.inFlight = s.plugin.host.Fetch(s.plugin.id, s.from.Cluster, appendHeaderMap(nil, headers), s.timeout(),
+		s.answered)
 	if !s.inFlight {
 		s.failed(unreachable, "can't ask the cluster "+strconv.Quote(s.from.Cluster)+
 			": it is unknown, or has no endpoint")
@@ -233,14 +252,14 @@ func (s *source) fetch() {
 
 // answered takes the answer to a fetch. ok is false if there is none.
 func (s *source) answered(size int, ok bool) {
-	s.inFlight = false
-	if r, _ := s.record(); r.owner != s.id {
+	s.inFlight, s.arrived = false, now()
+	if !s.hold(func(*record) {}) {
 		return // It came so late that another has asked.
 	}
 	status, _ := s.plugin.host.FetchedHeader(":status")
 	switch {
 	case !ok:
-		s.failed(noAnswer, "no whole answer within "+(s.from.Timeout+s.from.Wait).String())
+		s.failed(noAnswer, "no whole answer within "+s.timeout().String())
 	case status == "304" && s.asked:
 		s.unchanged(false)
 	case status != "200":
@@ -257,31 +276,39 @@ func (s *source) answered(size int, ok bool) {
 // serves, and returns the record.
 func (s *source) sync() record {
 	r, _ := s.record()
-	if r.number == s.number {
+	if r.number == s.seen {
 		return r
+	}
+	s.seen = r.number
+	body, _ := s.plugin.host.SharedDocument(s.key + documentKey)
+	if body == "" {
+		return r
+	}
+	if digest := digestOf(body); digest != s.serving {
+		// It was good for the VM that has fetched it, and is so here but for another build.
+		c, problems := config.ParseFetched(body)
+		if c == nil {
+			s.plugin.host.Log(Error,
+				"policy_source: the document that serves elsewhere is refused: "+problems[0].Error())
+			return r
+		}
+		s.plugin.use(c, s.plugin.counters)
+		s.serving, s.trouble, s.logged = digest, "", 0
 	}
 	s.number = r.number
-	body, ok := s.plugin.host.SharedDocument(s.key + " document")
-	digest := digestOf(body)
-	if !ok || digest == s.serving {
-		return r
-	}
-	// It was good for the VM that has fetched it, and is so here but for another build.
-	c, problems := config.ParseFetched(body)
-	if c == nil {
-		s.plugin.host.Log(Error, "policy_source: the document that serves elsewhere is refused: "+problems[0].Error())
-		return r
-	}
-	s.plugin.use(c, s.plugin.counters)
-	s.serving = digest
 	return r
 }
+
+// current reports whether the document that serves is the record's, whole and with the ETag
+// that the record has.
+func (s *source) current(r *record) bool { return r.number == s.number && !r.writing() }
 
 // take makes the policies those of a document, if it is good.
 func (s *source) take(body string) {
 	digest := digestOf(body)
+	r, _ := s.record()
 	switch {
-	case digest == s.serving:
+	case digest == s.serving && s.current(&r):
 		s.unchanged(true)
 		return
 	case slices.Contains(s.refused[:], digest):
@@ -306,18 +333,30 @@ func (s *source) take(body string) {
 		s.refuse()
 		return
 	}
-	s.plugin.host.SetShared(s.key+" document", body, 0)
+	// What may fail with it fails here, before the others have it.
+	s.plugin.use(c, s.plugin.counters)
+	s.serving, s.trouble, s.logged = digest, "", 0
+	s.publish(body)
+	s.plugin.counters.count(countUpdated)
+	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
+}
+
+// publish hands the document that serves to the other VMs. Its number is odd as long as it
+// is being written. If the VM ends there, nobody takes what is in the shared data for the
+// document of a number, or of an ETag: whoever fetches next gets it whole, and hands it on.
+func (s *source) publish(body string) {
+	s.seen, s.number = never, never
+	if !s.hold(func(r *record) { r.number, r.etag = (r.number+1)|1, "" }) {
+		return // Another has asked, while this one read. It will have the same, or better.
+	}
+	s.plugin.host.SetShared(s.key+documentKey, body, 0)
 	var news record
 	s.again(false, func(r *record) {
 		r.number++
 		r.etag = s.etag()
-		news, s.number = *r, r.number
+		news, s.seen, s.number = *r, r.number, r.number
 	})
-	news.wake(s.plugin.host, s.plugin.watch.queue)
-	s.plugin.use(c, s.plugin.counters)
-	s.serving, s.trouble, s.logged = digest, "", 0
-	s.plugin.counters.count(countUpdated)
-	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
+	news.wake(s.plugin.host)
 }
 
 // refuse is for when what serves goes on, because the source has nothing better.
@@ -334,7 +373,7 @@ const maxETag = 8 << 10
 
 func (s *source) etag() string {
 	etag, _ := s.plugin.host.FetchedHeader("etag")
-	if len(etag) > maxETag {
+	if len(etag) > maxETag || strings.TrimSpace(etag) == "*" { // which would match any document
 		return ""
 	}
 	return etag
@@ -371,9 +410,12 @@ func (s *source) failed(kind trouble, why string) {
 
 // delay is the time from one fetch to the next after so many failures in a row.
 func (s *source) delay(failures int64) time.Duration {
-	delay := s.from.Interval
+	delay, most := s.from.Interval, min(slowestPoll*s.from.Interval, slowest)
+	if s.from.Wait > 0 && failures > 0 {
+		delay = min(delay, firstRetry/2)
+	}
 	for range failures {
-		if delay >= min(slowestPoll*s.from.Interval, slowest) {
+		if delay >= most {
 			break
 		}
 		delay *= 2
@@ -381,10 +423,34 @@ func (s *source) delay(failures int64) time.Duration {
 	return min(delay, max(s.from.Interval, slowest))
 }
 
+// pause is the time from now to the next fetch, after so many failures in a row. news says
+// that the document is a new one.
+func (s *source) pause(failures, now int64, news bool) time.Duration {
+	wait := s.delay(failures)
+	held := time.Duration(max(0, now-s.sent)) * time.Millisecond
+	switch {
+	case s.from.Wait == 0:
+		return spread(wait*9/10, wait*11/10)
+	case failures > 0: // Those that were cut off together don't come back together.
+		return spread(wait/2, wait*3/2)
+	case news:
+		// One that has a new document each time is asked not as often as it can, and the less
+		// the longer reading it takes.
+		reading := time.Duration(max(0, now-s.arrived)) * time.Millisecond
+		return max(config.MinInterval-held, reading*(busy-1))
+	}
+	// Where the source has held the fetch, the next one follows at once. One that
+	// answers at once all the same is asked no more often than any other.
+	return spread(wait*9/10, wait*11/10) - held
+}
+
 // again sets the time of the next fetch, after a failure or none, and what else there is to
-// change in the record.
+// change in the record, unless another VM has asked.
 func (s *source) again(failed bool, change func(r *record)) {
 	s.change(func(r *record) bool {
+		if r.owner != s.id {
+			return false
+		}
 		number := r.number
 		if change != nil {
 			change(r)
@@ -393,17 +459,7 @@ func (s *source) again(failed bool, change func(r *record)) {
 			r.failures = 0
 		}
 		r.began = now()
-		wait := s.delay(r.failures)
-		wait = spread(wait*9/10, wait*11/10)
-		if s.from.Wait > 0 && !failed {
-			// Where the source has held the fetch, the next one follows at once. One that
-			// answers at once all the same is asked no more often than any other, and one that
-			// has a new document each time not as often as it can.
-			if r.number != number {
-				wait = config.MinInterval
-			}
-			wait -= time.Duration(r.began-s.sent) * time.Millisecond
-		}
+		wait := s.pause(r.failures, r.began, r.number != number)
 		r.until, r.due = 0, r.began+wait.Milliseconds()
 		s.tickAfter(wait)
 		return true

@@ -609,12 +609,14 @@ func TestPolicySource(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{
 		"call proxy_on_tick",
-		"register queue", "shared", "set shared", "shared", "shared", "set shared", "tick every",
+		"register queue", "shared", "shared", "set shared", "shared", "set shared", "tick every",
 		"http call policies [:method: GET, :path: /cors.json, :authority: policies.internal, :scheme: http, accept: application/json, user-agent: proxy-wasm-cors]",
-		"call proxy_on_http_call_response", "shared",
+		"call proxy_on_http_call_response", "shared", "set shared",
 		`get http call response :status -> "200"`,
 		"buffer http call response body",
+		"shared", "shared", "set shared",
 		"set shared document", "shared", `get http call response etag -> "\"1\""`, "tick every", "set shared",
+		"dequeue 1 -> empty", "enqueue 1 1",
 		"count cors.policy_source.updated +1",
 		"log info policy_source: a new document, now serving 1 policy",
 	}, entered); diff != "" {

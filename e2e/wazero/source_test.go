@@ -69,6 +69,15 @@ func (f *fleet) configure(config string) (roots []*wasmhost.Root) {
 // run has time pass, and returns the fetches meanwhile.
 func (f *fleet) run(d time.Duration) []fetchedAt {
 	f.t.Helper()
+	fetches, err := f.tryRun(d)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return fetches
+}
+
+// tryRun is run, until a VM dies.
+func (f *fleet) tryRun(d time.Duration) ([]fetchedAt, error) {
 	before := len(f.fetches)
 	err := f.vms[0].Run(d, f.roots, func(call wasmhost.HTTPCall, now time.Time) *wasmhost.HTTPAnswer {
 		same := func(known fetchedAt) bool { return fmt.Sprint(known.HTTPCall) == fmt.Sprint(call) }
@@ -81,10 +90,7 @@ func (f *fleet) run(d time.Duration) []fetchedAt {
 		fetch.now = now
 		return f.answer(fetch)
 	})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return f.fetches[before:]
+	return f.fetches[before:], err
 }
 
 // counted is the sum of a counter over the VMs.
@@ -205,7 +211,7 @@ func TestTakeOver(t *testing.T) {
 					remove(t, gone)
 					most = 2200 * time.Millisecond
 				} else if held {
-					most = 13 * time.Second // beside the time-out
+					most = 6200 * time.Millisecond // the next look after five seconds of silence
 				}
 				f.answer = publish("https://two.example")
 				f.run(most)
@@ -410,6 +416,120 @@ func TestLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.serve("https://new.example")
+}
+
+// TestEveryWorkerSoon: all VMs have the first document at once, and with wait the next ones:
+// also those plugins that share a VM with the one that fetches, those that have just
+// been made, and those whose plugin has just been replaced.
+func TestEveryWorkerSoon(t *testing.T) {
+	waits := func(seconds int) string {
+		return sourceOf("/cors.json", fmt.Sprintf(`, "interval": "10s", "wait": "%ds"`, seconds))
+	}
+	published := publish("https://one.example")
+	f := startVMs(t, waits(30), 4)
+	f.answer = func(fetch *fetchedAt) *wasmhost.HTTPAnswer {
+		if a := published(fetch); a.Status == 200 || fetch.now.Sub(fetch.at) >= 30*time.Second {
+			return a
+		}
+		return nil
+	}
+	f.run(200 * time.Millisecond)
+	f.serve("https://one.example")
+	change := func(origin string) {
+		t.Helper()
+		f.run(200 * time.Millisecond)
+		published = publish(origin)
+		f.run(20 * time.Millisecond)
+		f.serve(origin)
+	}
+	for n := range 10 {
+		change(fmt.Sprintf("https://n%d.example", n))
+		old := f.roots
+		f.roots = f.configure(waits(20 + n))
+		f.run(200 * time.Millisecond)
+		both, vms := slices.Concat(old, f.roots), f.vms
+		f.roots, f.vms = both, slices.Concat(vms, vms[1:])
+		change(fmt.Sprintf("https://both%d.example", n))
+		f.roots, f.vms = both[len(old):], vms
+		for _, root := range old {
+			remove(t, root)
+		}
+	}
+}
+
+// TestDeathAtEachStep: whoever fetches dies, after each of the host calls that it makes from
+// there to the end. The others, and one that takes its place, have the new document soon, and
+// the next one.
+func TestDeathAtEachStep(t *testing.T) {
+	const steps = 200
+	for step := 1; ; step++ {
+		f := startVMs(t, sourceOf("/cors.json", `, "interval": "1s", "timeout": "10s"`), 3)
+		f.answer = publish("https://one.example")
+		f.run(3 * time.Second)
+		f.serve("https://one.example")
+		fetcher := 1 + slices.IndexFunc(f.roots, func(r *wasmhost.Root) bool {
+			return slices.Contains(r.Calls(), "count cors.policy_source.updated +1")
+		})
+		dying := f.vms[fetcher]
+		dying.DieAfter(step)
+		f.answer = publish("https://two.example")
+		_, err := f.tryRun(1200 * time.Millisecond)
+		if dying.Err() == nil {
+			if err != nil || step < 20 {
+				t.Fatalf("after %d steps: %v", step, err)
+			}
+			t.Logf("it makes %d host calls", step-1)
+			return
+		}
+		if step == steps {
+			t.Fatal("there is no end of it")
+		}
+		f.vms[fetcher] = sibling(t, f.module, f.vms[0])
+		f.roots[fetcher-1] = newRoot(t, f.vms[fetcher], sourceOf("/cors.json", `, "interval": "1s", "timeout": "10s"`))
+		f.run(7 * time.Second)
+		f.serve("https://two.example")
+		f.answer = publish("https://three.example")
+		between(t, "fetches in ten seconds", len(f.run(10*time.Second)), 8, 12)
+		f.serve("https://three.example")
+		if t.Failed() {
+			t.Fatalf("it died after %d steps: %v", step, dying.Err())
+		}
+	}
+}
+
+// TestReplacedSources: of sources that are not in use any more, the proxy keeps few documents,
+// and those in use go on.
+func TestReplacedSources(t *testing.T) {
+	f := startVMs(t, sourceOf("/used", `, "interval": "1s"`), 1)
+	used, large := f.roots, strings.Repeat(" ", 1<<20)
+	f.answer = func(fetch *fetchedAt) *wasmhost.HTTPAnswer {
+		a := publish("https://" + strings.TrimPrefix(fetch.header(":path"), "/") + ".example")(fetch)
+		a.Body += large
+		return a
+	}
+	f.run(time.Second)
+	for n := range 50 {
+		f.roots = append(f.configure(sourceOf(fmt.Sprintf("/n%d", n), "")), used...)
+		f.vms = []*wasmhost.VM{f.vms[0], f.vms[1], f.vms[1]}
+		f.run(2 * time.Minute)
+		remove(t, f.roots[0])
+		f.roots, f.vms = used, f.vms[:2]
+	}
+	f.serve("https://used.example")
+	if size := f.vms[0].SharedSize(); size > 35<<20 {
+		t.Errorf("the proxy has %d MiB", size>>20)
+	}
+	if n := f.vms[1].Metrics()["cors.panics"]; n > 0 {
+		t.Errorf("%d panics", n)
+	}
+	// The latest ones are there, and those before are not.
+	f.roots = f.configure(sourceOf("/n49", ""))
+	f.serve("https://n49.example")
+	root := f.configure(sourceOf("/n0", ""))[0]
+	deniesAll(t, f.vms[1], root, "no policies have arrived from the policy source, so that no origin is allowed")
+	f.roots = []*wasmhost.Root{root}
+	f.run(time.Second)
+	f.serve("https://n0.example")
 }
 
 // TestQueueOfDeadVM: the proxy may call a VM that was replaced with an id that was a plugin's
