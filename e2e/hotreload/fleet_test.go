@@ -54,8 +54,13 @@ func startFleetOf(tb testing.TB, envoys int, fields string) *fleet {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &fleet{plugin: envoytest.Plugin{Module: module}, xds: newControlPlane(tb), source: newSource(tb),
-		fields: fields}
+	return startFleetWith(tb, envoytest.Plugin{Module: module}, envoys, fields)
+}
+
+// startFleetWith is startFleetOf with another plugin.
+func startFleetWith(tb testing.TB, plugin envoytest.Plugin, envoys int, fields string) *fleet {
+	tb.Helper()
+	f := &fleet{plugin: plugin, xds: newControlPlane(tb), source: newSource(tb), fields: fields}
 	f.push(tb, document(1))
 	f.source.publish(document(1))
 	upstream := newUpstream(tb)
