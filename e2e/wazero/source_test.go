@@ -2,6 +2,7 @@ package wazero_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -544,4 +545,173 @@ func TestQueueOfDeadVM(t *testing.T) {
 	if n := f.vms[1].Metrics()["cors.panics"]; n > 0 {
 		t.Errorf("%d panics", n)
 	}
+}
+
+// TestWhateverHappens: VMs die, plugins are replaced, clocks are set, and the source fails, in
+// any order. When all is quiet again, every VM has what the source has, and one fetches.
+func TestWhateverHappens(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			c := &chaos{fleet: startVMs(t, polled, 3), random: rand.New(rand.NewPCG(seed, 0)), config: polled}
+			c.publish()
+			for range 30 {
+				events := []func(){c.publish, c.publish, c.kill, c.replace, c.setClock, c.fail, c.pass, c.pass}
+				events[c.random.IntN(len(events))]()
+				c.pass()
+			}
+			c.answer = c.serveInTime(publish(c.origin()))
+			for range 50 { // the longest pause after failures, and a VM may be about to die
+				c.runFor(3 * time.Second)
+			}
+			c.serve(c.origin())
+			c.publish()
+			c.runFor(13 * time.Second)
+			c.serve(c.origin())
+			if c.config == polled {
+				between(t, "fetches in ten seconds", len(c.run(10*time.Second)), 9, 12)
+			}
+			for i, vm := range c.vms {
+				if n := vm.Metrics()["cors.panics"]; n > 0 {
+					t.Errorf("VM %d: %d panics: %q", i, n, vm.Logs())
+				}
+			}
+			if t.Failed() {
+				t.Log(strings.Join(c.story, "\n"))
+			}
+		})
+	}
+}
+
+// A chaos is a fleet to which things happen.
+type chaos struct {
+	*fleet
+	random   *rand.Rand
+	config   string
+	versions int
+	going    []*wasmhost.Root // roots that were replaced, by their VMs; nil if the VM has died
+	story    []string
+}
+
+func (c *chaos) origin() string { return fmt.Sprintf("https://n%d.example", c.versions) }
+
+func (c *chaos) tell(format string, arguments ...any) {
+	c.story = append(c.story, fmt.Sprintf(format, arguments...))
+}
+
+func (c *chaos) publish() {
+	c.versions++
+	c.answer = c.serveInTime(publish(c.origin()))
+	c.tell("publish %d", c.versions)
+}
+
+// serveInTime holds what nothing new can be said to, as long as that may be, or fails.
+func (c *chaos) serveInTime(answer func(*fetchedAt) *wasmhost.HTTPAnswer) func(*fetchedAt) *wasmhost.HTTPAnswer {
+	return func(f *fetchedAt) *wasmhost.HTTPAnswer {
+		a := answer(f)
+		waited := f.now.Sub(f.at)
+		switch {
+		case waited >= f.Timeout:
+			return &wasmhost.HTTPAnswer{Status: 504}
+		case a != nil && a.Status == 304 && waited < f.Timeout-time.Second && f.header("prefer") != "":
+			return nil
+		}
+		return a
+	}
+}
+
+// fail has the source fail in one way or another.
+func (c *chaos) fail() {
+	ways := []func(*fetchedAt) *wasmhost.HTTPAnswer{
+		fails(503), fails(304), fails(0), func(*fetchedAt) *wasmhost.HTTPAnswer { return nil },
+		func(*fetchedAt) *wasmhost.HTTPAnswer { return &wasmhost.HTTPAnswer{Status: 200, Body: "<html>"} },
+	}
+	way := c.random.IntN(len(ways))
+	c.answer = c.serveInTime(ways[way])
+	c.tell("fail %d", way)
+}
+
+// kill has a VM die after some host calls.
+func (c *chaos) kill() {
+	i, calls := 1+c.random.IntN(len(c.vms)-1), 1+c.random.IntN(60)
+	c.vms[i].DieAfter(calls)
+	c.tell("VM %d dies after %d calls", i, calls)
+}
+
+// replace brings another configuration of the plugin, while the old one has streams or not.
+func (c *chaos) replace() {
+	configs := []string{polled, sourceOf("/cors.json", `, "interval": "1s", "wait": "5s"`),
+		sourceOf("/cors.json", `, "interval": "2s"`)}
+	c.config = configs[c.random.IntN(len(configs))]
+	c.tell("replace by %s", c.config)
+	c.going = c.roots
+	c.roots = nil
+	for i := range c.vms[1:] {
+		c.roots = append(c.roots, c.newRoot(i+1))
+	}
+	if c.random.IntN(2) == 0 {
+		c.pass()
+	}
+	for _, root := range c.still() {
+		if err := root.Delete(); err != nil { // The VM may die of it.
+			c.tell("%.60s", err)
+		}
+	}
+	c.going = nil
+}
+
+// still are the roots that were replaced and are still there.
+func (c *chaos) still() []*wasmhost.Root {
+	return slices.DeleteFunc(slices.Clone(c.going), func(r *wasmhost.Root) bool { return r == nil })
+}
+
+// renew replaces a VM that has died.
+func (c *chaos) renew(vm int, why error) {
+	c.tell("VM %d: %.60s", vm, why)
+	c.vms[vm] = sibling(c.t, c.module, c.vms[0])
+	if c.going != nil {
+		c.going[vm-1] = nil
+	}
+}
+
+// newRoot makes a root in a VM, in another one if that dies.
+func (c *chaos) newRoot(vm int) *wasmhost.Root {
+	for {
+		root, err := c.vms[vm].NewRoot(c.config)
+		if err == nil {
+			return root
+		}
+		c.renew(vm, err)
+	}
+}
+
+func (c *chaos) setClock() {
+	d := time.Duration(c.random.IntN(7200)-3600) * time.Second
+	c.vms[0].SetBack(d, slices.Concat(c.roots, c.still()))
+	c.tell("set the clock back by %s", d)
+}
+
+func (c *chaos) pass() {
+	d := time.Duration(c.random.IntN(3000)) * time.Millisecond
+	c.tell("%s pass", d)
+	c.runFor(d)
+}
+
+// runFor has time pass, and replaces the VMs that die meanwhile.
+func (c *chaos) runFor(d time.Duration) {
+	current := c.roots
+	for range 20 {
+		c.roots = slices.Concat(current, c.still())
+		_, err := c.tryRun(d)
+		c.roots = current
+		for i, vm := range c.vms {
+			if i > 0 && vm.Err() != nil {
+				c.renew(i, vm.Err())
+				c.roots[i-1] = c.newRoot(i)
+			}
+		}
+		if err == nil {
+			return
+		}
+	}
+	c.t.Fatal("VMs die again and again")
 }
