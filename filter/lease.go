@@ -132,9 +132,11 @@ func (w *watch) listen(s *source) {
 	w.queue = s.plugin.host.Listen(w.name)
 }
 
-// sync has all sources of the VM look for a new document.
+// sync has all sources of the VM look for a new document, whichever plugin the callback
+// is for.
 func (w *watch) sync() {
 	for _, s := range w.sources {
+		s.plugin.host.Enter(s.plugin.id)
 		s.sync()
 	}
 }

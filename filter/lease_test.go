@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -351,4 +352,42 @@ func (h *thread) Fetch(_ uint32, _ string, _ []byte, _ time.Duration, answered f
 	}
 	h.answered = answered
 	return true
+}
+
+// TestSyncAll: a VM is called once for all its plugins, and what each then asks of the host,
+// such as ticks, is for itself.
+func TestSyncAll(t *testing.T) {
+	host := &entering{thread: thread{threads: &threads{shared: map[string]sharedValue{}}}}
+	vm := &VM{Host: host}
+	for id := range uint32(3) {
+		p := vm.NewPluginContext(7 + id).(*Plugin)
+		newSource(p, &config.PolicySource{Cluster: "policies"}).start()
+	}
+	key := vm.watch.sources[0].key
+	host.SetShared(key+documentKey, document("https://one.example"), 0)
+	host.SetShared(key, (&record{number: 2}).encode(), 0)
+	host.calls = nil
+	vm.Unconfigured().OnQueueReady(1)
+	want := []string{"enter 7", "document", "enter 8", "document", "enter 9", "document"}
+	if diff := cmp.Diff(want, host.calls); diff != "" {
+		t.Error(diff)
+	}
+	for _, s := range vm.watch.sources {
+		if !s.serves() {
+			t.Errorf("plugin %d hasn't the document", s.plugin.id)
+		}
+	}
+}
+
+// An entering is a host that records for whom documents are read.
+type entering struct {
+	thread
+	calls []string
+}
+
+func (h *entering) Enter(id uint32) { h.calls = append(h.calls, "enter "+strconv.Itoa(int(id))) }
+
+func (h *entering) SharedDocument(key string) (string, bool) {
+	h.calls = append(h.calls, "document")
+	return h.thread.SharedDocument(key)
 }
