@@ -3,6 +3,9 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
@@ -13,12 +16,15 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	xds "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"golang.org/x/time/rate"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -32,6 +38,26 @@ type fleet struct{}
 // ID implements [cache.NodeHash].
 func (fleet) ID(*corev3.Node) string { return "fleet" }
 
+// An oncePerVersion cache sends a stream no version twice. The snapshots' own answers a refusal,
+// which has the version before, with what was refused, at once and for ever; and who asks for
+// other resources gets an answer without any, which Envoy refuses too.
+type oncePerVersion struct {
+	cache.SnapshotCache
+	resource string
+}
+
+// CreateWatch implements [cache.ConfigWatcher].
+func (c oncePerVersion) CreateWatch(r *cache.Request, sub cache.Subscription, to chan cache.Response) (func(), error) {
+	if names := r.GetResourceNames(); len(names) > 0 && !slices.Contains(names, c.resource) {
+		return func() {}, nil
+	}
+	if r.GetErrorDetail() != nil {
+		r = proto.CloneOf(r)
+		r.VersionInfo = sub.ReturnedResources()[c.resource]
+	}
+	return c.SnapshotCache.CreateWatch(r, sub, to)
+}
+
 // XDS serves the extension configuration discovery service (ECDS): the filter's
 // configuration, with the document in it.
 type XDS struct {
@@ -41,7 +67,20 @@ type XDS struct {
 	snapshots cache.SnapshotCache
 	grpc      *grpc.Server
 	end       context.CancelFunc
+	// refused and misnamed keep a fleet that has one mistake from filling the log with it.
+	refused, misnamed rate.Sometimes
 }
+
+// How gRPC's connections end: those whose client doesn't answer, since it was cut off; and in time
+// all, so that a fleet spreads over replicas, and no token serves for long after it was removed.
+// Clients may ask as often themselves.
+var (
+	keepAlive = keepalive.ServerParameters{
+		Time: 30 * time.Second, Timeout: 10 * time.Second,
+		MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: 10 * time.Second,
+	}
+	keptAlive = keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}
+)
 
 // NewXDS returns a server without a document: those who subscribe wait for one.
 func (s *Server) NewXDS() (*XDS, error) {
@@ -49,9 +88,11 @@ func (s *Server) NewXDS() (*XDS, error) {
 	x := &XDS{
 		settings: s.settings.XDS, log: s.log, metrics: s.metrics, end: end,
 		snapshots: cache.NewSnapshotCache(false, fleet{}, nil),
+		refused:   rate.Sometimes{First: 10, Interval: time.Second}, misnamed: rate.Sometimes{Interval: time.Minute},
 	}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(256 << 10), grpc.MaxConcurrentStreams(100), grpc.MaxHeaderListSize(maxHeader),
+		grpc.KeepaliveParams(keepAlive), grpc.KeepaliveEnforcementPolicy(keptAlive),
 		grpc.StreamInterceptor(s.guardStream), grpc.UnaryInterceptor(s.guardCall),
 	}
 	if s.settings.TLS != nil {
@@ -63,32 +104,50 @@ func (s *Server) NewXDS() (*XDS, error) {
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
 	}
 	x.grpc = grpc.NewServer(options...)
-	extensionv3.RegisterExtensionConfigDiscoveryServiceServer(x.grpc, xds.NewServer(ctx, x.snapshots, xds.CallbackFuncs{
-		StreamOpenFunc: func(context.Context, int64, string) error { x.metrics.streams.Inc(); return nil },
-		StreamClosedFunc: func(int64, *corev3.Node) {
-			x.metrics.streams.Dec()
-		},
-		DeltaStreamOpenFunc:   func(context.Context, int64, string) error { x.metrics.streams.Inc(); return nil },
-		DeltaStreamClosedFunc: func(int64, *corev3.Node) { x.metrics.streams.Dec() },
+	snapshots := oncePerVersion{x.snapshots, x.settings.Resource}
+	opened := func(context.Context, int64, string) error { x.metrics.streams.Inc(); return nil }
+	closed := func(int64, *corev3.Node) { x.metrics.streams.Dec() }
+	callbacks := xds.CallbackFuncs{
+		StreamOpenFunc: opened, StreamClosedFunc: closed, DeltaStreamOpenFunc: opened, DeltaStreamClosedFunc: closed,
 		StreamRequestFunc: func(_ int64, r *discoveryv3.DiscoveryRequest) error {
-			x.answered(r.GetNode(), r.GetErrorDetail())
+			x.asked(r.GetNode(), r.GetResourceNames(), r.GetErrorDetail())
 			return nil
 		},
 		StreamDeltaRequestFunc: func(_ int64, r *discoveryv3.DeltaDiscoveryRequest) error {
-			x.answered(r.GetNode(), r.GetErrorDetail())
+			x.asked(r.GetNode(), r.GetResourceNamesSubscribe(), r.GetErrorDetail())
 			return nil
 		},
-	}))
+	}
+	extensionv3.RegisterExtensionConfigDiscoveryServiceServer(x.grpc, xds.NewServer(ctx, snapshots, callbacks))
 	return x, nil
 }
 
-// answered notes refusals: an Envoy answers what it has got with its next request.
-func (x *XDS) answered(node *corev3.Node, refusal *rpcstatus.Status) {
+// asked notes what an Envoy asks for in vain, and refusals: its next request answers what it got.
+func (x *XDS) asked(node *corev3.Node, names []string, refusal *rpcstatus.Status) {
+	for _, name := range names {
+		if name != x.settings.Resource && name != "*" {
+			x.misnamed.Do(func() {
+				x.log.Warn("an Envoy asks for a resource that isn't served; name it as xds.resource does",
+					"node", shortened(node.GetId()), "asked", shortened(name), "served", x.settings.Resource)
+			})
+		}
+	}
 	if refusal == nil {
 		return
 	}
 	x.metrics.refusals.Inc()
-	x.log.Error("an Envoy refuses the document", "node", node.GetId(), "error", refusal.GetMessage())
+	x.refused.Do(func() {
+		x.log.Error("an Envoy refuses the document", "node", shortened(node.GetId()), "error", shortened(refusal.GetMessage()))
+	})
+}
+
+// shortened is the begin of a text that a client has sent.
+func shortened(s string) string {
+	const most = 500
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // Publish sends a document to all Envoys. Its version is the document's tag, the same at
