@@ -270,9 +270,39 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 			if a.StatusCode != 503 || took > 5*time.Second {
 				t.Errorf("a slow look-up: %s after %s", a.Status, took)
 			}
+			// Nor does the server go on with it.
+			for deadline := time.Now().Add(3 * time.Second); running(t, pool, s.driver) > 0; time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the server still runs the slow query")
+				}
+			}
+			// A statement that was prepared is prepared again when its table has changed.
+			whole := start(t, "database: "+s.url+"\nlookups: {a: SELECT * FROM tenant_origins WHERE origin = :origin}\n")
+			again := "/v1/lookup?policy=a&origin=https://a.example"
+			if a := whole.get(t, again); a.StatusCode != 204 {
+				t.Errorf("a look-up: %s", a.Status)
+			}
+			exec(t, pool, "ALTER TABLE tenant_origins ADD COLUMN more INTEGER")
+			_ = whole.get(t, again) // may fail
+			if a := whole.get(t, again); a.StatusCode != 204 {
+				t.Errorf("a look-up after a change of the table: %s", a.Status)
+			}
 			table(t, d, pool)
 		})
 	}
+}
+
+// running is how many slow queries the server runs.
+func running(t *testing.T, pool *sql.DB, driver string) (n int) {
+	t.Helper()
+	query := map[string]string{
+		"pgx":   "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sle' || 'ep%'",
+		"mysql": "SELECT count(*) FROM information_schema.processlist WHERE info LIKE CONCAT('%SLE', 'EP%')",
+	}[driver]
+	if err := pool.QueryRow(query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func originsOf(policy string, origins ...string) (rows []database.Origin) {

@@ -35,8 +35,12 @@ type DB struct {
 
 	mu   sync.RWMutex
 	pool *sql.DB
-	// prepared are the statements of look-ups.
+	// prepared are the statements of look-ups in MySQL, by their text.
 	prepared map[string]*sql.Stmt
+
+	// lookups has room for those that may use a connection: all but one, so that however many
+	// there are, documents are read.
+	lookups chan struct{}
 }
 
 // A driver is what differs between databases.
@@ -50,23 +54,28 @@ type driver interface {
 	watch(ctx context.Context, db *DB, channel string, changed func()) error
 }
 
+// errURL doesn't repeat the URL, since what is wrong with it may be in the password.
+var errURL = errors.New("it can't be read; write / as %2F in a user's name and a password, " +
+	"and so : as %3A, @ as %40, # as %23, ? as %3F and % as %25")
+
 // Open returns the database of a URL. It doesn't connect yet.
 func Open(o Options) (*DB, error) {
-	db := &DB{options: o, prepared: map[string]*sql.Stmt{}}
-	scheme, _, _ := strings.Cut(o.URL, ":")
+	db := &DB{options: o, prepared: map[string]*sql.Stmt{}, lookups: make(chan struct{}, max(1, o.Connections-1))}
 	var err error
-	switch scheme {
-	case "sqlite":
-		db.driver = newSQLite(o)
-	case "postgres", "postgresql":
-		db.driver, err = newPostgres(o)
-	case "mysql", "mariadb":
-		db.driver, err = newMySQL(o)
-	default:
-		err = errors.New("the scheme is unknown")
-	}
-	if u, failed := url.Parse(o.URL); failed == nil {
+	if path, ok := strings.CutPrefix(o.URL, "sqlite:"); ok {
+		db.driver = &sqlite{strings.TrimPrefix(path, "//"), o.Timeout}
+	} else if u, failed := url.Parse(o.URL); failed != nil || u.Fragment != "" {
+		err = errURL
+	} else {
 		db.secret, _ = u.User.Password()
+		switch u.Scheme {
+		case "postgres", "postgresql":
+			db.driver, err = newPostgres(o)
+		case "mysql", "mariadb":
+			db.driver, err = newMySQL(u, o)
+		default:
+			err = errors.New("the scheme is unknown")
+		}
 	}
 	if err == nil {
 		db.pool, err = db.openPool(false)
@@ -85,6 +94,7 @@ func (db *DB) openPool(write bool) (*sql.DB, error) {
 	pool.SetMaxOpenConns(db.options.Connections)
 	pool.SetMaxIdleConns(db.options.Connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
+	pool.SetConnMaxLifetime(30 * time.Minute) // the name may be another server's by then
 	return pool, nil
 }
 
@@ -103,7 +113,8 @@ func (db *DB) Close() error {
 	return db.pool.Close()
 }
 
-// reopen makes new connections, to another file of the same name.
+// reopen makes new connections, to another file of the same name. The old ones have time to end
+// what they do.
 func (db *DB) reopen() error {
 	pool, err := db.openPool(false)
 	if err != nil {
@@ -111,9 +122,10 @@ func (db *DB) reopen() error {
 	}
 	db.mu.Lock()
 	old := db.pool
-	db.pool, db.prepared = pool, map[string]*sql.Stmt{}
+	db.pool = pool
 	db.mu.Unlock()
-	return old.Close()
+	time.AfterFunc(db.options.Timeout, func() { _ = old.Close() }) // it has only read
+	return nil
 }
 
 // A Tx is a transaction that only reads: all its queries see the same state.
@@ -194,42 +206,92 @@ func (db *DB) bind(query string, parameters map[string]string) (text string, arg
 	return text, args
 }
 
-// Exists reports whether a query has a row. The statement is prepared once.
-func (db *DB) Exists(ctx context.Context, query string, parameters map[string]string) (bool, error) {
+// Allows reports whether a query has a row that says yes.
+func (db *DB) Allows(ctx context.Context, query string, parameters map[string]string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, db.options.Timeout)
 	defer cancel()
+	select {
+	case db.lookups <- struct{}{}:
+		defer func() { <-db.lookups }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	text, args := db.bind(query, parameters)
-	statement, err := db.prepare(ctx, text)
-	if err != nil {
-		return false, db.plain(err)
-	}
-	rows, err := statement.QueryContext(ctx, args...)
-	if err != nil {
-		return false, db.plain(err)
-	}
-	found := rows.Next()
-	err = errors.Join(rows.Err(), rows.Close())
-	return found && err == nil, db.plain(err)
+	allowed, err := db.anyYes(ctx, text, args)
+	return allowed && err == nil, db.plain(err)
 }
 
-func (db *DB) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
+// anyYes reports whether one of a query's rows says yes.
+func (db *DB) anyYes(ctx context.Context, text string, args []any) (bool, error) {
+	rows, err := db.query(ctx, text, args)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = rows.Close() }() // its error is that of Err
+	names, err := rows.Columns()
+	if err != nil {
+		return false, err
+	}
+	pointers := make([]any, len(names))
+	for i := range pointers {
+		pointers[i] = new(any)
+	}
+	for rows.Next() {
+		if err := rows.Scan(pointers...); err != nil {
+			return false, err
+		}
+		if yes(*pointers[0].(*any)) {
+			return true, nil
+		}
+	}
+	return false, rows.Err()
+}
+
+// yes reports whether a value isn't NULL, false, 0 or empty, as who counts or selects a flag
+// means it. A BIT of MySQL is a byte.
+func yes(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return false
+	case bool:
+		return v
+	case []byte:
+		return len(v) > 0 && string(v) != "0" && string(v) != "\x00"
+	}
+	text := fmt.Sprint(value)
+	return text != "" && text != "0"
+}
+
+// query runs a query. For MySQL it is prepared once, since its driver would do so each time,
+// in two more round trips; that of PostgreSQL remembers statements itself, and knows when one
+// has to be prepared anew, and SQLite has none.
+func (db *DB) query(ctx context.Context, text string, args []any) (*sql.Rows, error) {
 	db.mu.RLock()
 	statement, pool := db.prepared[text], db.pool
 	db.mu.RUnlock()
-	if statement != nil {
-		return statement, nil
+	if _, ok := db.driver.(*mySQL); !ok {
+		return pool.QueryContext(ctx, text, args...)
 	}
-	statement, err := pool.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, err
+	if statement == nil {
+		var err error
+		if statement, err = pool.PrepareContext(ctx, text); err != nil {
+			return nil, err
+		}
+		statement = db.keep(text, statement)
 	}
+	return statement.QueryContext(ctx, args...)
+}
+
+// keep keeps a statement, unless another one was faster.
+func (db *DB) keep(text string, statement *sql.Stmt) *sql.Stmt {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if other := db.prepared[text]; other != nil || db.pool != pool {
-		return statement, nil // used this once; its end comes with the pool's
+	if other := db.prepared[text]; other != nil {
+		_ = statement.Close() // which nobody uses
+		return other
 	}
 	db.prepared[text] = statement
-	return statement, nil
+	return statement
 }
 
 // Ping reports whether the database answers.

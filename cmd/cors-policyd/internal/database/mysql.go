@@ -22,15 +22,14 @@ type mySQL struct {
 	timeout time.Duration
 }
 
-func newMySQL(o Options) (*mySQL, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, err
-	}
+func newMySQL(u *url.URL, o Options) (*mySQL, error) {
 	// The options are read by the driver itself, from its own form of URL.
 	config, err := mysql.ParseDSN("/?" + u.RawQuery)
 	if err != nil {
 		return nil, err
+	}
+	if config.TLS != nil {
+		config.TLS.ServerName = u.Hostname()
 	}
 	config.User = u.User.Username()
 	config.Passwd, _ = u.User.Password()

@@ -31,8 +31,8 @@ const (
 
 // A Source is what the server serves from.
 type Source interface {
-	// Exists answers a look-up.
-	Exists(ctx context.Context, query string, parameters map[string]string) (bool, error)
+	// Allows answers a look-up.
+	Allows(ctx context.Context, query string, parameters map[string]string) (bool, error)
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 }
@@ -306,7 +306,7 @@ func (s *Server) ask(ctx context.Context, query string, parameters map[string]st
 			return false, nil // no row has it
 		}
 	}
-	return s.source.Exists(ctx, query, parameters)
+	return s.source.Allows(ctx, query, parameters)
 }
 
 // maxParameter is longer than any origin, host and name of a policy.

@@ -1,0 +1,125 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newFile returns a database of SQLite with a table.
+func newFile(t *testing.T, o Options, statements ...string) *DB {
+	t.Helper()
+	o.URL = "sqlite:" + filepath.Join(t.TempDir(), "o.db")
+	pool, err := sql.Open("sqlite", strings.TrimPrefix(o.URL, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pool.Close() }()
+	for _, text := range statements {
+		if _, err := pool.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// TestURL: what is wrong with a URL is said without its password, and without what may be a part
+// of it.
+func TestURL(t *testing.T) {
+	for _, url := range []string{
+		"mysql://u:sec%ret@h/d", "mysql://u:sec/ret@h/d", "mysql://u:secret@h:port/d", "mysql://u:secret@h/d?tls=none",
+		"mysql://u:secret@h/d?timeout=soon",
+		"postgres://u:sec%ret@h/d", "postgres://u:sec/ret@h/d", "postgres://u:secret@h:port/d", "postgres://u:sec#ret@h/d",
+		"postgres://u:secret@h/d?sslmode=none", "oracle://u:secret@h/d",
+	} {
+		db, err := Open(Options{URL: url, Timeout: time.Second, Connections: 1})
+		if err == nil {
+			_ = db.Close()
+			t.Errorf("%s is taken", url)
+		} else if strings.Contains(err.Error(), "sec") || strings.Contains(err.Error(), "ret") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// TestServerName: a certificate of MySQL has to be for the host that the URL has.
+func TestServerName(t *testing.T) {
+	u, err := url.Parse("mysql://u@db.example/d?tls=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newMySQL(u, Options{Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := m.config.TLS.ServerName; name != "db.example" {
+		t.Errorf("it has to be for %s", name)
+	}
+}
+
+// TestAllows: a look-up's row says yes, unless its first column is NULL, false, 0 or empty: who
+// selects a flag or counts doesn't mean everybody.
+func TestAllows(t *testing.T) {
+	db := newFile(t, Options{Timeout: 10 * time.Second, Connections: 2},
+		"CREATE TABLE o (origin TEXT, verified)", "INSERT INTO o VALUES ('a', 1), ('b', 0), ('c', NULL), ('d', 0), ('d', 1)")
+	for query, allowed := range map[string]string{
+		"SELECT 1 FROM o WHERE origin = :origin":                    "abcd",
+		"SELECT verified FROM o WHERE origin = :origin":             "ad",
+		"SELECT verified, origin FROM o WHERE origin = :origin":     "ad",
+		"SELECT count(*) FROM o WHERE origin = :origin":             "abcd",
+		"SELECT EXISTS (SELECT 1 FROM o WHERE origin = :origin)":    "abcd",
+		"SELECT origin FROM o WHERE origin = :origin":               "abcd",
+		"SELECT '' FROM o WHERE origin = :origin":                   "",
+		"SELECT CAST(verified AS TEXT) FROM o WHERE origin=:origin": "ad",
+		"SELECT x'00' FROM o WHERE origin = :origin":                "",
+		"SELECT 0.0 FROM o WHERE origin = :origin":                  "",
+		"SELECT 0.5 FROM o WHERE origin = :origin":                  "abcd",
+	} {
+		for _, origin := range []string{"a", "b", "c", "d", "e"} {
+			got, err := db.Allows(context.Background(), query, map[string]string{"origin": origin})
+			if err != nil || got != strings.Contains(allowed, origin) {
+				t.Errorf("%s with %s: %v %v", query, origin, got, err)
+			}
+		}
+	}
+}
+
+// endless is a query that ends by its time-out only.
+const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT 1 FROM n WHERE i < 0"
+
+// TestReserved: look-ups that take long leave a connection to who reads documents.
+func TestReserved(t *testing.T) {
+	db := newFile(t, Options{Timeout: 3 * time.Second, Connections: 2}, "CREATE TABLE o (origin TEXT)")
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	const clients = 6
+	for range clients {
+		go func() {
+			_, err := db.Allows(ctx, endless, nil)
+			ended <- err
+		}()
+	}
+	time.Sleep(200 * time.Millisecond)
+	began := time.Now()
+	err := db.Read(context.Background(), func(ctx context.Context, tx *Tx) error {
+		return tx.Query(ctx, "SELECT origin FROM o", nil, func([]string) error { return nil }, func([]any) error { return nil })
+	})
+	if took := time.Since(began); err != nil || took > time.Second {
+		t.Errorf("%v after %s", err, took)
+	}
+	cancel()
+	for range clients {
+		if err := <-ended; err == nil {
+			t.Error("an endless query has an answer")
+		}
+	}
+}
