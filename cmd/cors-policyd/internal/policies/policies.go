@@ -79,7 +79,8 @@ type Builder struct {
 	known map[judged]string
 }
 
-// judged is what a judgement of a row depends on.
+// judged is what a judgement depends on: an origin and whether there are credentials, or all
+// else that a row has.
 type judged struct {
 	values      [numColumns]string
 	credentials bool
@@ -109,7 +110,7 @@ func (b *Builder) Build(ctx context.Context, db *database.DB) (*Result, error) {
 	var line []byte
 	for _, q := range list {
 		for _, r := range q.result {
-			for _, text := range append(r.values[:], r.null, r.wrong) {
+			for _, text := range append(r.values[:], r.wrong, r.wrongOrigin) {
 				line = append(binary.AppendUvarint(line[:0], uint64(len(text))), text...)
 				_, _ = hash.Write(line) // never fails
 			}
@@ -192,8 +193,9 @@ func (b *Builder) build(list []*query) (*Result, error) {
 // leave the upstream's headers to stand.
 const nobody = "nobody.invalid"
 
-// reject leaves a row out.
-func (d *building) reject(q *query, r row, what, instead string) {
+// reject leaves a row out, or its origin. The verdict may have what to write instead, after a line break.
+func (d *building) reject(q *query, r row, verdict string) {
+	what, instead, _ := strings.Cut(verdict, "\n")
 	d.result.Count[q.source]++
 	if len(d.result.Rejected) < MaxListed {
 		policy := q.policy
@@ -204,44 +206,50 @@ func (d *building) reject(q *query, r row, what, instead string) {
 	}
 }
 
-// judge has the filter's reader judge a row, unless it has done so before. It returns "" or
-// what is wrong, and, after a line break, what to write instead.
-func (d *building) judge(r row, credentials bool) string {
-	if what := r.problem(); what != "" {
-		return what
+// judgeMatch has the filter's reader judge what a row's policy is, and what it is for. It returns
+// "" or what is wrong, and, after a line break, what to write instead.
+func (d *building) judgeMatch(r row) string {
+	if r.wrong != "" {
+		return r.wrong
 	}
-	if r.values[name] == "" && good(r.values[origin], credentials) {
-		return "" // what is most of all rows, without a detour
+	r.values[origin] = ""
+	return d.judge(judged{values: r.values}, func() []problem.Problem {
+		_, problems := config.Parse(r.document())
+		return problems
+	})
+}
+
+// judgeOrigin does the same for a row's origin.
+func (d *building) judgeOrigin(r row, credentials bool) string {
+	text := r.values[origin]
+	if r.wrongOrigin != "" || good(text, credentials) {
+		return r.wrongOrigin
 	}
-	key := judged{r.values, credentials}
+	key := judged{credentials: credentials}
+	key.values[origin] = text
+	return d.judge(key, func() []problem.Problem { return Check(text, credentials) })
+}
+
+// judge judges, unless that was done before.
+func (d *building) judge(key judged, ask func() []problem.Problem) string {
 	verdict, ok := d.known[key]
-	if ok {
-		return verdict
+	if !ok {
+		if verdict, ok = d.Builder.known[key]; !ok {
+			for _, p := range config.Errors(ask()) {
+				verdict = p.What + "\n" + p.Instead
+				break
+			}
+		}
+		d.known[key] = verdict
 	}
-	if verdict, ok = d.Builder.known[key]; !ok {
-		verdict = judge(r, credentials)
-	}
-	d.known[key] = verdict
 	return verdict
 }
 
-// good reports whether there is nothing wrong with an origin.
+// good reports whether there is nothing wrong with an origin, as with most, without a detour.
 func good(text string, credentials bool) bool {
 	var found problem.List
 	one := func(yield func(int, originset.Entry) bool) { yield(0, originset.Entry{Text: text}) }
 	return originset.Compile(one, credentials, originset.NewRegexBudget(), &found) != nil
-}
-
-// judge asks the reader of configurations, which has the words.
-func judge(r row, credentials bool) string {
-	if r.values[name] == "" {
-		r.values[name] = "a"
-	}
-	_, problems := config.Parse(r.document(credentials))
-	for _, p := range config.Errors(problems) {
-		return p.What + "\n" + p.Instead
-	}
-	return ""
 }
 
 // Check judges an entry of allow_origins. It returns what is wrong or doubtful with it.
@@ -273,13 +281,12 @@ func (d *building) policy(p *settings.Policy) {
 		}
 		q := d.queries[fmt.Sprintf("%s.allow_origins[%d]", p.Path, i)]
 		for _, r := range q.result {
-			if seen[r.values[origin]] && r.problem() == "" {
+			if seen[r.values[origin]] && r.wrongOrigin == "" {
 				continue
 			}
 			seen[r.values[origin]] = true
-			if verdict := d.judge(r, p.Credentials); verdict != "" {
-				what, instead, _ := strings.Cut(verdict, "\n")
-				d.reject(q, r, what, instead)
+			if verdict := d.judgeOrigin(r, p.Credentials); verdict != "" {
+				d.reject(q, r, verdict)
 				continue
 			}
 			origins = append(origins, quoted(r.values[origin]))

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +55,12 @@ func (s *scene) exec(t *testing.T, text string, args ...any) {
 
 func (s *scene) build(t *testing.T) *Result {
 	t.Helper()
-	result, err := s.builder.Build(context.Background(), s.db)
+	return s.builder.must(t, s)
+}
+
+func (b *Builder) must(t *testing.T, s *scene) *Result {
+	t.Helper()
+	result, err := b.Build(context.Background(), s.db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +178,82 @@ policies:
 		if !strings.Contains(fmt.Sprint(result.Rejected), what) {
 			t.Errorf("nothing says %q: %+v", what, result.Rejected)
 		}
+	}
+}
+
+// TestClosed: what a row is for has a policy, though its origin can't be allowed or is NULL, as for
+// who has none yet: without one the upstream's word would stand.
+func TestClosed(t *testing.T) {
+	s := newScene(t, `
+policies:
+- rows: SELECT name, host, path, origin FROM sites
+  allow_credentials: true`, "CREATE TABLE sites (name, host, path, origin)")
+	for _, r := range [][4]any{
+		{"a", "a.example", nil, "https://bad.example/"},
+		{"b", "b.example", nil, "https://good.example"},
+		{"b", "www.b.example", nil, "http://plain.example"},
+		{"c", "c.example", "/v1", nil},
+		{"d", "d.example", nil, 42},
+		{"e", "e.example", nil, ""},
+		{"f", "", nil, "https://good.example"},           // '' isn't NULL, which is for every host
+		{"g", "g.example", "", "https://good.example"},   // the same
+		{"h", "h.example/", nil, "https://bad.example/"}, // no host
+		{"i", "a.example", nil, "*"},                     // a host that has a policy
+		{"j j", "j.example", nil, nil},                   // no name
+	} {
+		s.exec(t, "INSERT INTO sites VALUES (?, ?, ?, ?)", r[:]...)
+	}
+	result := s.build(t)
+	want := `{"policies":[
+{"name":"a","match":{"hosts":["a.example"]},"allow_credentials":true,"allow_origins":["https://nobody.invalid"]},
+{"name":"b","match":{"hosts":["b.example","www.b.example"]},"allow_credentials":true,"allow_origins":["https://good.example"]},
+{"name":"c","match":{"hosts":["c.example"],"paths":[{"prefix":"/v1"}]},"allow_credentials":true,"allow_origins":["https://nobody.invalid"]},
+{"name":"d","match":{"hosts":["d.example"]},"allow_credentials":true,"allow_origins":["https://nobody.invalid"]},
+{"name":"e","match":{"hosts":["e.example"]},"allow_credentials":true,"allow_origins":["https://nobody.invalid"]}
+]}
+`
+	if got := string(result.Document.Text); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	for policy, what := range map[string]string{
+		"a": "has a path (a trailing slash)", "b": "plain http", "d": "origin is no text, but 42", "e": "origin is empty",
+		"f": "host is empty", "g": "path is empty", "h": `"h.example/" has a path`, "i": `as the policy "a" does`, "j j": "is not a name",
+	} {
+		said := slices.ContainsFunc(result.Rejected, func(r Rejected) bool { return r.Policy == policy && strings.Contains(r.What, what) })
+		if !said {
+			t.Errorf("nothing says %q of %s: %+v", what, policy, result.Rejected)
+		}
+	}
+	if len(result.Rejected) != 9 {
+		t.Errorf("%d rows are rejected: %+v", len(result.Rejected), result.Rejected)
+	}
+	// What is said stays the same, so that it is said once, also of what several claim.
+	s.exec(t, "INSERT INTO sites VALUES ('x', 'y.example', '/1', NULL), ('x', 'y.example', '/2', NULL), "+
+		"('z', 'x.example', '/1', NULL), ('z', 'x.example', '/2', NULL), ('z', 'y.example', '/1', NULL)")
+	said := fmt.Sprint(s.build(t).Rejected)
+	for range 20 {
+		if again := fmt.Sprint(NewBuilder(s.builder.template).must(t, s).Rejected); again != said {
+			t.Fatalf("said\n%s\nand then\n%s", said, again)
+		}
+	}
+}
+
+// TestTooMuch: policies that are too much together are not written first, to be measured then.
+func TestTooMuch(t *testing.T) {
+	s := newScene(t, "policies: [{rows: 'SELECT name, host, origin FROM sites', allow_origins: [{query: SELECT origin FROM o}]}]",
+		"CREATE TABLE sites (name, host, origin)", "CREATE TABLE o (origin)")
+	numbers := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2000) INSERT INTO "
+	s.exec(t, numbers+"o SELECT 'https://t' || i || '.example' FROM n")
+	s.exec(t, numbers+"sites SELECT 's' || i, 's' || i || '.example', NULL FROM n")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := s.builder.Build(context.Background(), s.db)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "room for") {
+		t.Error(err)
+	}
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 150 {
+		t.Errorf("it took %d MiB to say so", took)
 	}
 }
 

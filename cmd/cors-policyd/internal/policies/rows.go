@@ -30,10 +30,13 @@ var columnNames = [numColumns]string{"name", "host", "path", "route", "origin"}
 // A row is a row of a query. What is NULL or has no column is "".
 type row struct {
 	values [numColumns]string
-	// null tells that the origin, or the name, is NULL; wrong says what else a value is that
-	// isn't a text.
-	null, wrong string
+	// wrong tells of a value that isn't a text, if one of those that say what the policy is and
+	// what it is for isn't; wrongOrigin the same of the origin.
+	wrong, wrongOrigin string
 }
+
+// isNull is what is wrong with an origin that is NULL.
+const isNull = "origin is NULL"
 
 // Limits of what is read: more rows than a document has room for, or longer values than
 // anything that is right, are not kept.
@@ -114,7 +117,7 @@ func compare(a, b row) int {
 			return c
 		}
 	}
-	return cmp.Or(cmp.Compare(a.wrong, b.wrong), cmp.Compare(a.null, b.null))
+	return cmp.Or(cmp.Compare(a.wrong, b.wrong), cmp.Compare(a.wrongOrigin, b.wrongOrigin))
 }
 
 // columns says which value each column of a result is.
@@ -146,9 +149,11 @@ func (q *query) columns(names []string) (at []int, err error) {
 // newRow copies the values of a row, but for what can't be right.
 func newRow(at []int, values []any) (r row) {
 	wrong := func(i int, what string) {
-		if r.wrong == "" {
-			r.wrong = columnNames[i] + " " + what
+		said := &r.wrong
+		if i == origin {
+			said = &r.wrongOrigin
 		}
+		*said = cmp.Or(*said, columnNames[i]+" "+what)
 	}
 	for column, value := range values {
 		i := at[column]
@@ -156,7 +161,7 @@ func newRow(at []int, values []any) (r row) {
 		switch v := value.(type) {
 		case nil:
 			if i == name || i == origin {
-				r.null = columnNames[i]
+				wrong(i, "is NULL")
 			}
 			continue
 		case string:
@@ -174,23 +179,12 @@ func newRow(at []int, values []any) (r row) {
 		case len(text) > maxValue:
 			wrong(i, "is "+strconv.Itoa(len(text))+" bytes long")
 			text = strings.ToValidUTF8(text[:shown], "")
-		case text == "" && (i == name || i == origin):
-			wrong(i, "is empty")
+		case text == "":
+			wrong(i, "is empty, and not NULL")
 		}
 		r.values[i] = strings.Clone(text)
 	}
 	return r
-}
-
-// problem says what is wrong with the types of a row.
-func (r row) problem() string {
-	switch {
-	case r.wrong != "":
-		return r.wrong
-	case r.null != "":
-		return r.null + " is NULL"
-	}
-	return ""
 }
 
 // given are the values that there are, shortened, for people.
@@ -204,8 +198,8 @@ func (r row) given() map[string]string {
 	return values
 }
 
-// document is a configuration with nothing but the row.
-func (r row) document(credentials bool) string {
+// document is a configuration with nothing but what the row's policy is, and what it is for.
+func (r row) document() string {
 	type paths []map[string]string
 	var match struct {
 		Hosts  []string `json:"hosts,omitempty"`
@@ -222,7 +216,7 @@ func (r row) document(credentials bool) string {
 		match.Routes = []string{v}
 	}
 	text, _ := json.Marshal(map[string]any{"policies": []any{map[string]any{ // texts
-		"name": r.values[name], "match": match, "allow_credentials": credentials, "allow_origins": []string{r.values[origin]},
+		"name": r.values[name], "match": match, "allow_origins": []string{"https://" + nobody},
 	}}})
 	return string(text)
 }

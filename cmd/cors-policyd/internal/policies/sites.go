@@ -1,10 +1,12 @@
 package policies
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
@@ -31,7 +33,7 @@ const maxWork = 5_000_000
 // rows adds the policies of rows, each with the origins that stand beside the rows.
 func (d *building) rows(p *settings.Policy, origins []string) {
 	q := d.queries[p.Path+".rows"]
-	for from := 0; from < len(q.result); {
+	for from := 0; from < len(q.result) && d.text.Len() <= config.MaxDocument; {
 		to := from + 1
 		for to < len(q.result) && q.result[to].values[name] == q.result[from].values[name] {
 			to++
@@ -41,35 +43,31 @@ func (d *building) rows(p *settings.Policy, origins []string) {
 	}
 }
 
-// site adds the policy of the rows of one name.
+// site adds the policy of the rows of one name. It is there for what a row is for, though the
+// row's origin is left out or NULL: without a policy the upstream's word would stand.
 func (d *building) site(p *settings.Policy, q *query, rows []row, origins []string) {
 	s := &site{
 		name: rows[0].values[name], seenHosts: map[string]bool{}, seenPaths: map[string]bool{},
 		routed: map[string]bool{}, seen: map[string]bool{},
 	}
-	taken := d.result.Names[s.name]
-	good := 0
+	taken := ""
+	if d.result.Names[s.name] {
+		taken = problem.Quote(s.name) + " is the name of another policy too\ngive each policy a name of its own"
+	}
+	claimed := false
 	for _, r := range rows {
-		if verdict := d.judge(r, p.Credentials); verdict != "" {
-			what, instead, _ := strings.Cut(verdict, "\n")
-			d.reject(q, r, what, instead)
-			continue
+		verdict := cmp.Or(d.judgeMatch(r), taken)
+		if verdict == "" {
+			if verdict = d.claim(s, r, !claimed); verdict == "" {
+				claimed = true
+				verdict = d.allow(s, r, p.Credentials)
+			}
 		}
-		if taken {
-			d.reject(q, r, problem.Quote(s.name)+" is the name of another policy too", "give each policy a name of its own")
-			continue
-		}
-		if what, instead := d.claim(s, r, good == 0); what != "" {
-			d.reject(q, r, what, instead)
-			continue
-		}
-		good++
-		if text := r.values[origin]; !s.seen[text] {
-			s.seen[text] = true
-			s.origins = append(s.origins, quoted(text))
+		if verdict != "" {
+			d.reject(q, r, verdict)
 		}
 	}
-	if good == 0 {
+	if !claimed {
 		return
 	}
 	d.result.Names[s.name] = true
@@ -80,8 +78,23 @@ func (d *building) site(p *settings.Policy, q *query, rows []row, origins []stri
 	d.text.WriteString("}")
 }
 
-// claim adds what a row is for to what its policy is for, unless another policy is.
-func (d *building) claim(s *site, r row, first bool) (what, instead string) {
+// allow adds the origin of a row, if it has one. It returns what is wrong with it.
+func (d *building) allow(s *site, r row, credentials bool) string {
+	if r.wrongOrigin == isNull {
+		return ""
+	}
+	text := r.values[origin]
+	verdict := d.judgeOrigin(r, credentials)
+	if verdict == "" && !s.seen[text] {
+		s.seen[text] = true
+		s.origins = append(s.origins, quoted(text))
+	}
+	return verdict
+}
+
+// claim adds what a row is for to what its policy is for, unless another policy is, which it
+// returns then.
+func (d *building) claim(s *site, r row, first bool) string {
 	var shape [origin]bool
 	for i := host; i < origin; i++ {
 		shape[i] = r.values[i] != ""
@@ -89,11 +102,11 @@ func (d *building) claim(s *site, r row, first bool) (what, instead string) {
 	if first {
 		s.shape = shape
 	} else if shape != s.shape {
-		return "has other columns that are NULL than the other rows of " + problem.Quote(s.name),
-			"write the same of host, path and route in all rows of a policy"
+		return "has other columns that are NULL than the other rows of " + problem.Quote(s.name) +
+			"\nwrite the same of host, path and route in all rows of a policy"
 	}
 	if s.seenHosts[r.values[host]] && s.seenPaths[r.values[path]] && (!shape[route] || s.routed[r.values[route]]) {
-		return "", "" // another origin of the same
+		return "" // another origin of the same
 	}
 	hosts, paths := s.hosts, s.paths
 	if !s.seenHosts[r.values[host]] {
@@ -105,17 +118,21 @@ func (d *building) claim(s *site, r row, first bool) (what, instead string) {
 		d.work += len(hosts)
 	}
 	if len(hosts)*len(paths) > maxClaims {
-		return "is one of too many hosts and paths of " + problem.Quote(s.name), "make several policies of it"
+		return "is one of too many hosts and paths of " + problem.Quote(s.name) + "\nmake several policies of it"
 	}
 	if d.work > maxWork {
-		return "is one of too many hosts and paths", "match fewer in one policy"
+		return "is one of too many hosts and paths\nmatch fewer in one policy"
 	}
 	claims := s.claims(r)
+	var taken *match.Claim // the first of several, so that the same is said each time
 	for c := range claims {
-		if owner, claimed := d.claims[c]; claimed && owner != s.name {
-			return "claims " + c.String() + ", as the policy " + problem.Quote(owner) + " does",
-				"give the two policies different matches, or make them one"
+		if owner, ok := d.claims[c]; ok && owner != s.name && (taken == nil || before(c, *taken)) {
+			taken = &c
 		}
+	}
+	if taken != nil {
+		return "claims " + taken.String() + ", as the policy " + problem.Quote(d.claims[*taken]) + " does" +
+			"\ngive the two policies different matches, or make them one"
 	}
 	for c := range claims {
 		d.claims[c] = s.name
@@ -126,7 +143,12 @@ func (d *building) claim(s *site, r row, first bool) (what, instead string) {
 		s.routed[r.values[route]] = true
 		s.routes = append(s.routes, r.values[route])
 	}
-	return "", ""
+	return ""
+}
+
+// before puts claims of one kind in order.
+func before(a, b match.Claim) bool {
+	return cmp.Or(cmp.Compare(a.Route, b.Route), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path.Path, b.Path.Path)) < 0
 }
 
 // claims are what a row adds to what its policy claims: hosts and paths multiply.
