@@ -39,7 +39,7 @@ type Daemon struct {
 }
 
 // stopTimeout is how long clients may take to read what they are sent at the end.
-const stopTimeout = 10 * time.Second
+const stopTimeout = 5 * time.Second
 
 // New returns a daemon that listens, and doesn't serve yet.
 func New(s *settings.Settings, log *slog.Logger) (*Daemon, error) {
@@ -125,17 +125,22 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return err
 }
 
-// stop answers those who wait and ends all connections.
+// stop answers those who wait and ends all connections. HTTP and gRPC end at the same time: who
+// waits no longer would else ask again at once, and be answered at once.
 func (d *Daemon) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	d.publisher.Stop()
+	var ending sync.WaitGroup
 	if d.xds != nil {
-		d.xds.Stop(ctx)
+		ending.Go(func() { d.xds.Stop(ctx) })
 	}
-	if d.http.Shutdown(ctx) != nil {
-		_ = d.http.Close() // of those who don't read
-	}
+	ending.Go(func() {
+		if d.http.Shutdown(ctx) != nil {
+			_ = d.http.Close() // of those who don't read
+		}
+	})
+	d.publisher.Stop()
+	ending.Wait()
 }
 
 // After a failure the queries run again sooner than they otherwise would.

@@ -152,3 +152,37 @@ func TestPings(t *testing.T) {
 		time.Sleep(1050 * time.Millisecond)
 	}
 }
+
+// TestStopTogether: HTTP ends at once though an Envoy doesn't, which has been cut off.
+func TestStopTogether(t *testing.T) {
+	t.Parallel() // it takes as long as a client has
+	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, database+ecds+tenants)
+	d.until(t, "https://app")
+	conn, err := net.Dial("tcp", d.XDSAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte(http2.ClientPreface)); err != nil {
+		t.Fatal(err)
+	}
+	if err := http2.NewFramer(conn, conn).WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	began, stopped := time.Now(), make(chan struct{})
+	go func() {
+		d.stop()
+		close(stopped)
+	}()
+	time.Sleep(500 * time.Millisecond)
+	if other, err := net.Dial("tcp", d.Addr().String()); err == nil {
+		_ = other.Close()
+		t.Error("HTTP is still served")
+	}
+	<-stopped
+	if took := time.Since(began); took > 2*stopTimeout {
+		t.Errorf("stopping took %s", took)
+	}
+}

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -27,6 +29,8 @@ const (
 	maxWait   = 5 * time.Minute
 	// writeTimeout is how long a client may take to read an answer.
 	writeTimeout = 30 * time.Second
+	// bodyTimeout is how long a client may take to send a body.
+	bodyTimeout = 10 * time.Second
 )
 
 // A Source is what the server serves from.
@@ -48,6 +52,7 @@ type Server struct {
 	lookups   *rate.Limiter
 	asking    chan struct{}  // has room for the look-ups that may run or wait
 	failures  rate.Sometimes // to log one of many
+	unknown   rate.Sometimes // the same of policies without a query
 	waiting   atomic.Int64
 	result    atomic.Pointer[policies.Result]
 }
@@ -58,6 +63,7 @@ func New(s *settings.Settings, log *slog.Logger, source Source, p *Publisher, m 
 		settings: s, log: log, source: source, publisher: p, metrics: m,
 		lookups: rate.NewLimiter(rate.Limit(s.Limits.Lookups), s.Limits.Lookups),
 		asking:  make(chan struct{}, 32*s.Limits.Connections), failures: rate.Sometimes{Interval: 10 * time.Second},
+		unknown: rate.Sometimes{Interval: time.Minute},
 	}
 	m.watchWaiting(server)
 	if s.TokenFile != "" {
@@ -93,7 +99,7 @@ func (s *Server) HTTP() (*http.Server, error) {
 	route("GET /readyz", true, s.ready)
 	route("GET /metrics", false, s.metrics.handler().ServeHTTP)
 	h := &http.Server{
-		Handler: s.problems(mux), MaxHeaderBytes: maxHeader,
+		Handler: s.bounded(s.problems(mux)), MaxHeaderBytes: maxHeader,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -106,13 +112,31 @@ func (s *Server) HTTP() (*http.Server, error) {
 	return h, nil
 }
 
+// bounded gives clients some time to send a body and to read the answer, whatever they ask for. A
+// panic, which ends the connection, is not only net/http's to know.
+func (s *Server) bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.readWithin(w, maxWait+writeTimeout)
+		if r.ContentLength != 0 { // else it would end clients that wait
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // if it has one
+		}
+		defer func() {
+			if reason := recover(); reason != nil {
+				if reason != http.ErrAbortHandler { //nolint:errorlint // a value that is thrown
+					s.log.Error("a request ends in a panic", "panic", reason, "stack", string(debug.Stack()))
+				}
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
+}
+
 // guard lets only those in who have a token, where there are tokens. The probes of a
 // cluster have none.
 func (s *Server) guard(open bool, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		// No client holds an answer up for ever.
-		s.readWithin(w, maxWait+writeTimeout)
 		if !open && s.tokens != nil && !authorized(r.Header.Get("Authorization"), s.tokens.get()) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="cors-policyd"`)
 			answerProblem(w, http.StatusUnauthorized, "the request has no valid bearer token")
@@ -186,7 +210,7 @@ func (s *Server) policies(w http.ResponseWriter, r *http.Request) {
 			case <-timer.C:
 				over = true
 			case <-r.Context().Done():
-				return
+				panic(http.ErrAbortHandler) // who has gone; else there would be an answer, and it empty
 			}
 			document, changed, stopped = s.publisher.Current()
 		}
@@ -264,6 +288,9 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 	host = append(host, "")
 	query, known := s.settings.Lookups[policy[0]]
 	if !known {
+		s.unknown.Do(func() {
+			s.log.Warn("a look-up is for a policy that lookups has no query for", "policy", shortened(policy[0]))
+		})
 		answerProblem(w, http.StatusNotFound, "lookups has no query for this policy")
 		return
 	}
@@ -302,7 +329,7 @@ func (s *Server) ask(ctx context.Context, query string, parameters map[string]st
 		return false, errBusy
 	}
 	for _, v := range parameters {
-		if len(v) > maxParameter || strings.ContainsRune(v, 0) {
+		if len(v) > maxParameter || strings.ContainsRune(v, 0) || !utf8.ValidString(v) {
 			return false, nil // no row has it
 		}
 	}
@@ -322,7 +349,6 @@ type Finding struct {
 
 // check judges an entry before it becomes a row.
 func (s *Server) check(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(writeTimeout)) // if it has one
 	var request struct{ Policy, Origin *string }
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
