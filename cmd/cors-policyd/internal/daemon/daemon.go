@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -33,9 +35,13 @@ type Daemon struct {
 
 	listener, xdsListener net.Listener
 
-	served  *policies.Document
-	logged  map[string]bool // the rejected rows that have been logged
-	failing string          // the error of the last refresh, which is logged once
+	served *policies.Document
+	// fresh tells that nothing has been served before, nor is there a state.
+	fresh   bool
+	saved   *policies.Result // what the state is of
+	logged  map[string]bool  // the rejected rows that have been logged
+	failing string           // the error of the last refresh, which is logged once
+	unsaved string           // the same of the state
 }
 
 // stopTimeout is how long clients may take to read what they are sent at the end.
@@ -59,6 +65,7 @@ func New(s *settings.Settings, log *slog.Logger) (*Daemon, error) {
 	}
 	if s.Template != nil {
 		d.builder = policies.NewBuilder(s.Template)
+		d.builder.Keep = s.State != ""
 	}
 	if d.listener, err = net.Listen("tcp", s.Listen); err != nil {
 		return nil, err
@@ -214,28 +221,42 @@ func (d *Daemon) refresh(ctx context.Context) bool {
 	}
 	d.metrics.LastSuccess.SetToCurrentTime()
 	d.report(result)
-	if d.served != nil && d.served.ETag == result.Document.ETag {
+	if d.served == nil || d.served.ETag != result.Document.ETag {
+		d.metrics.Refreshes.WithLabelValues("changed").Inc()
+		d.publish(result.Document)
+		d.log.Info("a new document", "policies", result.Document.Policies, "origins", result.Document.Origins,
+			"bytes", len(result.Document.Text), "etag", result.Document.ETag, "took", time.Since(began).Round(time.Microsecond))
+	} else {
 		d.metrics.Refreshes.WithLabelValues("unchanged").Inc()
-		return true
 	}
-	d.metrics.Refreshes.WithLabelValues("changed").Inc()
-	d.publish(result.Document)
-	d.log.Info("a new document", "policies", result.Document.Policies, "origins", result.Document.Origins,
-		"bytes", len(result.Document.Text), "etag", result.Document.ETag, "took", time.Since(began).Round(time.Microsecond))
-	if d.settings.State != "" {
-		if err := save(d.settings.State, d.settings.Hash, result.Document); err != nil {
-			d.metrics.StateFailures.Inc()
+	d.save(result)
+	return true
+}
+
+// save writes the state of a result, unless it is there. If that fails, it is tried again after
+// the next run of the queries.
+func (d *Daemon) save(result *policies.Result) {
+	if d.settings.State == "" || d.saved == result {
+		return
+	}
+	text := ""
+	if err := save(d.settings.State, result.State); err != nil {
+		text = err.Error()
+		d.metrics.StateFailures.Inc()
+		if d.unsaved == "" {
 			d.log.Error("the state can't be written", "error", err)
 		}
+	} else {
+		d.saved, result.State = result, nil
 	}
-	return true
+	d.unsaved = text
 }
 
 // build reads the database, after it has made the table of origins where that is asked for.
 // Where something was served before, a table that is gone is no reason to begin anew.
 func (d *Daemon) build(ctx context.Context) (*policies.Result, error) {
 	result, err := d.builder.Build(ctx, d.db)
-	if err == nil || d.served != nil || !d.settings.Template.HasTable() {
+	if err == nil || !d.fresh || !d.settings.Template.HasTable() {
 		return result, err
 	}
 	if made := d.db.MakeTable(ctx); made != nil {
@@ -246,7 +267,7 @@ func (d *Daemon) build(ctx context.Context) (*policies.Result, error) {
 
 // publish serves a document.
 func (d *Daemon) publish(document *policies.Document) {
-	d.served = document
+	d.served, d.fresh = document, false
 	d.metrics.Bytes.Set(float64(len(document.Text)))
 	d.metrics.Policies.Set(float64(document.Policies))
 	d.metrics.Origins.Set(float64(document.Origins))
@@ -284,17 +305,27 @@ func (d *Daemon) report(result *policies.Result) {
 	d.logged = now
 }
 
-// restore serves the last good document until the database has answered.
+// restore serves the last good document until the database has answered: what its queries had
+// found makes it, with the policies as they are configured now.
 func (d *Daemon) restore() {
+	d.fresh = true
 	if d.settings.State == "" {
 		return
 	}
-	document, err := load(d.settings.State, d.settings.Hash)
-	switch {
-	case err != nil:
-		d.log.Warn("the state can't be used", "error", err)
-	case document != nil:
-		d.publish(document)
-		d.log.Info("serving the last good document, until the database answers", "etag", document.ETag)
+	text, err := os.ReadFile(d.settings.State)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
 	}
+	d.fresh = false
+	var result *policies.Result
+	if err == nil {
+		result, err = d.builder.Restore(text)
+	}
+	if err != nil {
+		d.log.Warn("the state can't be used", "file", d.settings.State, "error", err)
+		return
+	}
+	d.report(result)
+	d.publish(result.Document)
+	d.log.Info("serving the last good document, until the database answers", "etag", result.Document.ETag)
 }

@@ -311,15 +311,23 @@ func TestAway(t *testing.T) {
 	if a := none.get(t, "/readyz"); a.StatusCode != 503 {
 		t.Errorf("ready without anything: %s", a.text)
 	}
-	// Nor is the state of other policies served.
-	other := start(t, strings.Replace(text, "allow_credentials: true", "allow_credentials: false", 1))
-	if a := other.get(t, "/v1/policies"); a.StatusCode != 503 || !strings.Contains(other.log.String(), "is of other policies") {
+	// With other policies, those are served, of what the queries had found.
+	edited := start(t, strings.Replace(text, "app.example.com", "edited.example", 1))
+	if a := edited.until(t, "https://edited.example"); !strings.Contains(a.text, "https://a.example") || strings.Contains(a.text, "app.example") {
+		t.Error(a.text)
+	}
+	if m := edited.get(t, "/metrics").text; !strings.Contains(m, "cors_policyd_document_origins 2") {
+		t.Error("the origins of the state aren't counted")
+	}
+	// Of another query nothing is known.
+	other := start(t, strings.Replace(text, "WHERE verified}", "WHERE verified = 1}", 1))
+	if a := other.get(t, "/v1/policies"); a.StatusCode != 503 || !strings.Contains(other.log.String(), "has nothing of the query at policies[0].allow_origins[1]") {
 		t.Errorf("%s %s", a.Status, a.text)
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []*daemon{d, none, other} {
+	for _, d := range []*daemon{d, none, edited, other} {
 		d.until(t, "https://a.example")
 	}
 	pool, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
@@ -328,8 +336,56 @@ func TestAway(t *testing.T) {
 	}
 	defer func() { _ = pool.Close() }()
 	exec(t, pool, "INSERT INTO tenant_origins VALUES ('https://b.example', 1)")
-	for _, d := range []*daemon{d, none, other} {
+	for _, d := range []*daemon{d, none, edited, other} {
 		d.until(t, "https://b.example")
+	}
+}
+
+// TestState: a state that can't be used is said, and is no reason to begin anew; one that can't be
+// written is written when it can.
+func TestState(t *testing.T) {
+	folder := t.TempDir()
+	state := filepath.Join(folder, "states", "s.json")
+	table := "state: " + state + "\npoll: 100ms\npolicies: [{name: a, allow_origins: [{table: true}]}]\n"
+	database, pool := newSQLite(t, "CREATE TABLE cors_origins (policy, origin, created_at)")
+	d := start(t, database+table)
+	d.until(t, "nobody.invalid")
+	time.Sleep(500 * time.Millisecond)
+	if n := strings.Count(d.log.String(), "the state can't be written"); n != 1 {
+		t.Errorf("a state that can't be written is said %d times", n)
+	}
+	exec(t, pool, "INSERT INTO cors_origins VALUES ('a', 'https://a.example', '')")
+	d.until(t, "https://a.example")
+	if err := os.Mkdir(filepath.Dir(state), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	for deadline := time.Now().Add(10 * time.Second); text == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		bytes, _ := os.ReadFile(state) // is there soon
+		text = string(bytes)
+	}
+	if !strings.Contains(text, "https://a.example") {
+		t.Errorf("the state is %q", text)
+	}
+	if files, _ := os.ReadDir(filepath.Dir(state)); len(files) != 1 {
+		t.Errorf("beside the state there are %v", files)
+	}
+	d.stop()
+	gone := filepath.Join(folder, "gone.db")
+	for _, broken := range []string{"", "{", "null", `{"queries": [null]}`, `{"policies": "x", "document": "{}"}`, `{"queries": [{"query": 1}]}`} {
+		write(t, state, broken)
+		d := start(t, "database: sqlite:"+gone+"\n"+table)
+		if a := d.get(t, "/v1/policies"); a.StatusCode != 503 {
+			t.Errorf("%s: %s", broken, a.Status)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if _, err := os.Stat(gone); err == nil {
+			t.Errorf("%s: the database is made", broken)
+		}
+		d.stop()
+		if said := d.log.String(); !strings.Contains(said, "the state can't be used") {
+			t.Errorf("%s: %s", broken, said)
+		}
 	}
 }
 

@@ -68,10 +68,15 @@ type Result struct {
 	Count    map[string]int
 	// Names are the policies' names.
 	Names map[string]bool
+	// State is what [Builder.Restore] takes, if the builder keeps it.
+	State []byte
 }
 
 // A Builder builds documents, one after the other.
 type Builder struct {
+	// Keep has each result have its state.
+	Keep bool
+
 	template *settings.Template
 	last     *Result
 	lastHash [sha256.Size]byte
@@ -82,7 +87,7 @@ type Builder struct {
 // judged is what a judgement depends on: an origin and whether there are credentials, or all
 // else that a row has.
 type judged struct {
-	values      [numColumns]string
+	Values      [numColumns]string
 	credentials bool
 }
 
@@ -109,8 +114,8 @@ func (b *Builder) Build(ctx context.Context, db *database.DB) (*Result, error) {
 	hash := sha256.New()
 	var line []byte
 	for _, q := range list {
-		for _, r := range q.result {
-			for _, text := range append(r.values[:], r.wrong, r.wrongOrigin) {
+		for _, r := range q.Rows {
+			for _, text := range append(r.Values[:], r.Wrong, r.WrongOrigin) {
 				line = append(binary.AppendUvarint(line[:0], uint64(len(text))), text...)
 				_, _ = hash.Write(line) // never fails
 			}
@@ -125,8 +130,42 @@ func (b *Builder) Build(ctx context.Context, db *database.DB) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b.Keep {
+		if result.State, err = json.Marshal(state{list}); err != nil {
+			return nil, err
+		}
+	}
 	b.last, b.lastHash = result, sum
 	return result, nil
+}
+
+// A state is what the queries of a result have found.
+type state struct {
+	Queries []*query `json:"queries"`
+}
+
+// Restore returns what a state makes with the template, which may be another one than the state
+// was made with, as long as its queries are among those that were asked.
+func (b *Builder) Restore(text []byte) (*Result, error) {
+	var s state
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, err
+	}
+	asked := map[asking]*query{}
+	for _, q := range s.Queries {
+		if q != nil {
+			asked[q.asking] = q
+		}
+	}
+	list := queries(b.template)
+	for _, q := range list {
+		same := asked[q.asking]
+		if same == nil {
+			return nil, fmt.Errorf("it has nothing of the query at %s", q.source)
+		}
+		q.Rows = same.Rows
+	}
+	return b.build(list)
 }
 
 // A building is a document in the making.
@@ -198,8 +237,8 @@ func (d *building) reject(q *query, r row, verdict string) {
 	what, instead, _ := strings.Cut(verdict, "\n")
 	d.result.Count[q.source]++
 	if len(d.result.Rejected) < MaxListed {
-		policy := q.policy
-		if q.rows {
+		policy := q.Policy
+		if q.Policies {
 			policy = r.given()["name"]
 		}
 		d.result.Rejected = append(d.result.Rejected, Rejected{policy, q.source, r.given(), what, instead})
@@ -209,11 +248,11 @@ func (d *building) reject(q *query, r row, verdict string) {
 // judgeMatch has the filter's reader judge what a row's policy is, and what it is for. It returns
 // "" or what is wrong, and, after a line break, what to write instead.
 func (d *building) judgeMatch(r row) string {
-	if r.wrong != "" {
-		return r.wrong
+	if r.Wrong != "" {
+		return r.Wrong
 	}
-	r.values[origin] = ""
-	return d.judge(judged{values: r.values}, func() []problem.Problem {
+	r.Values[origin] = ""
+	return d.judge(judged{Values: r.Values}, func() []problem.Problem {
 		_, problems := config.Parse(r.document())
 		return problems
 	})
@@ -221,12 +260,12 @@ func (d *building) judgeMatch(r row) string {
 
 // judgeOrigin does the same for a row's origin.
 func (d *building) judgeOrigin(r row, credentials bool) string {
-	text := r.values[origin]
-	if r.wrongOrigin != "" || good(text, credentials) {
-		return r.wrongOrigin
+	text := r.Values[origin]
+	if r.WrongOrigin != "" || good(text, credentials) {
+		return r.WrongOrigin
 	}
 	key := judged{credentials: credentials}
-	key.values[origin] = text
+	key.Values[origin] = text
 	return d.judge(key, func() []problem.Problem { return Check(text, credentials) })
 }
 
@@ -280,16 +319,16 @@ func (d *building) policy(p *settings.Policy) {
 			continue
 		}
 		q := d.queries[fmt.Sprintf("%s.allow_origins[%d]", p.Path, i)]
-		for _, r := range q.result {
-			if seen[r.values[origin]] && r.wrongOrigin == "" {
+		for _, r := range q.Rows {
+			if seen[r.Values[origin]] && r.WrongOrigin == "" {
 				continue
 			}
-			seen[r.values[origin]] = true
+			seen[r.Values[origin]] = true
 			if verdict := d.judgeOrigin(r, p.Credentials); verdict != "" {
 				d.reject(q, r, verdict)
 				continue
 			}
-			origins = append(origins, quoted(r.values[origin]))
+			origins = append(origins, quoted(r.Values[origin]))
 		}
 	}
 	if p.Rows != "" {

@@ -29,10 +29,11 @@ var columnNames = [numColumns]string{"name", "host", "path", "route", "origin"}
 
 // A row is a row of a query. What is NULL or has no column is "".
 type row struct {
-	values [numColumns]string
-	// wrong tells of a value that isn't a text, if one of those that say what the policy is and
-	// what it is for isn't; wrongOrigin the same of the origin.
-	wrong, wrongOrigin string
+	Values [numColumns]string `json:"values"`
+	// Wrong tells of a value that isn't a text, if one of those that say what the policy is and
+	// what it is for isn't; WrongOrigin the same of the origin.
+	Wrong       string `json:"wrong,omitempty"`
+	WrongOrigin string `json:"wrong_origin,omitempty"`
 }
 
 // isNull is what is wrong with an origin that is NULL.
@@ -53,23 +54,31 @@ func errTooMuch(source string) error {
 		source, config.MaxDocument>>20)
 }
 
-// A query is a query of the template, and where it stands.
+// A query is a query of the template, where it stands, and what it has found.
 type query struct {
-	source, text, policy string
-	rows                 bool
-	result               []row
+	asking
+	source string
+	Rows   []row `json:"rows"`
+}
+
+// asking is what the rows of a query depend on: its text, the policy whose name is its parameter,
+// and whether it is for whole policies.
+type asking struct {
+	Text     string `json:"query"`
+	Policy   string `json:"policy,omitempty"`
+	Policies bool   `json:"policies,omitempty"`
 }
 
 // queries are all queries of a template, in its order.
 func queries(t *settings.Template) (list []*query) {
 	for _, p := range t.Policies {
 		if p.Rows != "" {
-			list = append(list, &query{source: p.Path + ".rows", text: p.Rows, rows: true})
+			list = append(list, &query{asking: asking{Text: p.Rows, Policies: true}, source: p.Path + ".rows"})
 		}
 		for i, o := range p.Origins {
 			if o.Query != "" {
 				list = append(list, &query{
-					source: fmt.Sprintf("%s.allow_origins[%d]", p.Path, i), text: o.Query, policy: p.Name,
+					asking: asking{Text: o.Query, Policy: p.Name}, source: fmt.Sprintf("%s.allow_origins[%d]", p.Path, i),
 				})
 			}
 		}
@@ -85,28 +94,28 @@ func (q *query) read(ctx context.Context, tx *database.Tx) error {
 		at, err = q.columns(names)
 		return err
 	}
-	err := tx.Query(ctx, q.text, map[string]string{"policy": q.policy}, columns, func(values []any) error {
+	err := tx.Query(ctx, q.Text, map[string]string{"policy": q.Policy}, columns, func(values []any) error {
 		r := newRow(at, values)
-		for _, v := range r.values {
+		for _, v := range r.Values {
 			read += len(v)
 		}
 		if read += 32; read > maxRead {
 			return errTooMuch(q.source)
 		}
-		q.result = append(q.result, r)
+		q.Rows = append(q.Rows, r)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", q.source, err)
 	}
-	slices.SortFunc(q.result, compare)
+	slices.SortFunc(q.Rows, compare)
 	return nil
 }
 
 // compare orders rows: of one policy, those that fill more columns come first.
 func compare(a, b row) int {
-	for i := range a.values {
-		x, y := a.values[i], b.values[i]
+	for i := range a.Values {
+		x, y := a.Values[i], b.Values[i]
 		if (x == "") != (y == "") {
 			if x == "" {
 				return 1
@@ -117,12 +126,12 @@ func compare(a, b row) int {
 			return c
 		}
 	}
-	return cmp.Or(cmp.Compare(a.wrong, b.wrong), cmp.Compare(a.wrongOrigin, b.wrongOrigin))
+	return cmp.Or(cmp.Compare(a.Wrong, b.Wrong), cmp.Compare(a.WrongOrigin, b.WrongOrigin))
 }
 
 // columns says which value each column of a result is.
 func (q *query) columns(names []string) (at []int, err error) {
-	if !q.rows {
+	if !q.Policies {
 		if len(names) != 1 {
 			return nil, fmt.Errorf("the query has %d columns; select one, the origin", len(names))
 		}
@@ -149,9 +158,9 @@ func (q *query) columns(names []string) (at []int, err error) {
 // newRow copies the values of a row, but for what can't be right.
 func newRow(at []int, values []any) (r row) {
 	wrong := func(i int, what string) {
-		said := &r.wrong
+		said := &r.Wrong
 		if i == origin {
-			said = &r.wrongOrigin
+			said = &r.WrongOrigin
 		}
 		*said = cmp.Or(*said, columnNames[i]+" "+what)
 	}
@@ -182,7 +191,7 @@ func newRow(at []int, values []any) (r row) {
 		case text == "":
 			wrong(i, "is empty, and not NULL")
 		}
-		r.values[i] = strings.Clone(text)
+		r.Values[i] = strings.Clone(text)
 	}
 	return r
 }
@@ -190,7 +199,7 @@ func newRow(at []int, values []any) (r row) {
 // given are the values that there are, shortened, for people.
 func (r row) given() map[string]string {
 	values := map[string]string{}
-	for i, v := range r.values {
+	for i, v := range r.Values {
 		if v != "" {
 			values[columnNames[i]] = strings.ToValidUTF8(v[:min(len(v), shown)], "")
 		}
@@ -206,17 +215,17 @@ func (r row) document() string {
 		Paths  paths    `json:"paths,omitempty"`
 		Routes []string `json:"routes,omitempty"`
 	}
-	if v := r.values[host]; v != "" {
+	if v := r.Values[host]; v != "" {
 		match.Hosts = []string{v}
 	}
-	if v := r.values[path]; v != "" {
+	if v := r.Values[path]; v != "" {
 		match.Paths = paths{{"prefix": v}}
 	}
-	if v := r.values[route]; v != "" {
+	if v := r.Values[route]; v != "" {
 		match.Routes = []string{v}
 	}
 	text, _ := json.Marshal(map[string]any{"policies": []any{map[string]any{ // texts
-		"name": r.values[name], "match": match, "allow_origins": []string{"https://" + nobody},
+		"name": r.Values[name], "match": match, "allow_origins": []string{"https://" + nobody},
 	}}})
 	return string(text)
 }

@@ -33,12 +33,12 @@ const maxWork = 5_000_000
 // rows adds the policies of rows, each with the origins that stand beside the rows.
 func (d *building) rows(p *settings.Policy, origins []string) {
 	q := d.queries[p.Path+".rows"]
-	for from := 0; from < len(q.result) && d.text.Len() <= config.MaxDocument; {
+	for from := 0; from < len(q.Rows) && d.text.Len() <= config.MaxDocument; {
 		to := from + 1
-		for to < len(q.result) && q.result[to].values[name] == q.result[from].values[name] {
+		for to < len(q.Rows) && q.Rows[to].Values[name] == q.Rows[from].Values[name] {
 			to++
 		}
-		d.site(p, q, q.result[from:to], origins)
+		d.site(p, q, q.Rows[from:to], origins)
 		from = to
 	}
 }
@@ -47,7 +47,7 @@ func (d *building) rows(p *settings.Policy, origins []string) {
 // row's origin is left out or NULL: without a policy the upstream's word would stand.
 func (d *building) site(p *settings.Policy, q *query, rows []row, origins []string) {
 	s := &site{
-		name: rows[0].values[name], seenHosts: map[string]bool{}, seenPaths: map[string]bool{},
+		name: rows[0].Values[name], seenHosts: map[string]bool{}, seenPaths: map[string]bool{},
 		routed: map[string]bool{}, seen: map[string]bool{},
 	}
 	taken := ""
@@ -80,10 +80,10 @@ func (d *building) site(p *settings.Policy, q *query, rows []row, origins []stri
 
 // allow adds the origin of a row, if it has one. It returns what is wrong with it.
 func (d *building) allow(s *site, r row, credentials bool) string {
-	if r.wrongOrigin == isNull {
+	if r.WrongOrigin == isNull {
 		return ""
 	}
-	text := r.values[origin]
+	text := r.Values[origin]
 	verdict := d.judgeOrigin(r, credentials)
 	if verdict == "" && !s.seen[text] {
 		s.seen[text] = true
@@ -97,7 +97,7 @@ func (d *building) allow(s *site, r row, credentials bool) string {
 func (d *building) claim(s *site, r row, first bool) string {
 	var shape [origin]bool
 	for i := host; i < origin; i++ {
-		shape[i] = r.values[i] != ""
+		shape[i] = r.Values[i] != ""
 	}
 	if first {
 		s.shape = shape
@@ -105,16 +105,16 @@ func (d *building) claim(s *site, r row, first bool) string {
 		return "has other columns that are NULL than the other rows of " + problem.Quote(s.name) +
 			"\nwrite the same of host, path and route in all rows of a policy"
 	}
-	if s.seenHosts[r.values[host]] && s.seenPaths[r.values[path]] && (!shape[route] || s.routed[r.values[route]]) {
+	if s.seenHosts[r.Values[host]] && s.seenPaths[r.Values[path]] && (!shape[route] || s.routed[r.Values[route]]) {
 		return "" // another origin of the same
 	}
 	hosts, paths := s.hosts, s.paths
-	if !s.seenHosts[r.values[host]] {
-		hosts = append(hosts, r.values[host])
+	if !s.seenHosts[r.Values[host]] {
+		hosts = append(hosts, r.Values[host])
 		d.work += len(paths)
 	}
-	if !s.seenPaths[r.values[path]] {
-		paths = append(paths, r.values[path])
+	if !s.seenPaths[r.Values[path]] {
+		paths = append(paths, r.Values[path])
 		d.work += len(hosts)
 	}
 	if len(hosts)*len(paths) > maxClaims {
@@ -138,10 +138,10 @@ func (d *building) claim(s *site, r row, first bool) string {
 		d.claims[c] = s.name
 	}
 	s.hosts, s.paths = hosts, paths
-	s.seenHosts[r.values[host]], s.seenPaths[r.values[path]] = true, true
-	if shape[route] && !s.routed[r.values[route]] {
-		s.routed[r.values[route]] = true
-		s.routes = append(s.routes, r.values[route])
+	s.seenHosts[r.Values[host]], s.seenPaths[r.Values[path]] = true, true
+	if shape[route] && !s.routed[r.Values[route]] {
+		s.routed[r.Values[route]] = true
+		s.routes = append(s.routes, r.Values[route])
 	}
 	return ""
 }
@@ -154,7 +154,7 @@ func before(a, b match.Claim) bool {
 // claims are what a row adds to what its policy claims: hosts and paths multiply.
 func (s *site) claims(r row) map[match.Claim]bool {
 	m := match.Match{}
-	if v := r.values[route]; v != "" {
+	if v := r.Values[route]; v != "" {
 		m.Routes = []string{v}
 	}
 	claims := map[match.Claim]bool{}
@@ -163,7 +163,7 @@ func (s *site) claims(r row) map[match.Claim]bool {
 			claims[c.Canonical()] = true
 		}
 	}
-	h, p := r.values[host], r.values[path]
+	h, p := r.Values[host], r.Values[path]
 	if !s.seenHosts[h] {
 		m.Hosts, m.Paths = given([]string{h}), prefixes(append(slices.Clone(s.paths), p))
 		add(m)

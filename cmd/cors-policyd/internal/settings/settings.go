@@ -41,8 +41,6 @@ type Settings struct {
 	Template *Template
 	// Lookups are the queries of look-ups, by the policies' names.
 	Lookups map[string]string
-	// Hash identifies the Template.
-	Hash string
 }
 
 // XDS says how ECDS is served.
@@ -150,7 +148,6 @@ func (r *reader) top(s *Settings, n *document.Node) {
 	}
 	if template.policies != nil || template.defaults != nil {
 		s.Template = r.template(template)
-		s.Hash = s.Template.hash()
 	}
 	if lookups != nil {
 		s.Lookups = r.lookups(lookups)

@@ -2,8 +2,6 @@ package settings
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -263,13 +261,6 @@ func (d *draft) check(t *Template) {
 			t.Policies[i].Match = match.Match{}
 		}
 	}
-}
-
-// hash is the same for templates that say the same.
-func (t *Template) hash() string {
-	text, _ := json.Marshal(t) // texts and booleans
-	hash := sha256.Sum256(text)
-	return hex.EncodeToString(hash[:])
 }
 
 // HasTable reports whether origins are of the table cors_origins.
