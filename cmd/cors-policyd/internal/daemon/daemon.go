@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
@@ -39,7 +40,9 @@ type Daemon struct {
 	// fresh tells that nothing has been served before, nor is there a state.
 	fresh   bool
 	saved   *policies.Result // what the state is of
-	logged  map[string]bool  // the rejected rows that have been logged
+	logged  map[string]bool  // the rejected rows that have been logged, or were too many to be
+	rows    *rate.Limiter    // of lines about rows
+	more    rate.Sometimes   // that there are more
 	failing string           // the error of the last refresh, which is logged once
 	unsaved string           // the same of the state
 }
@@ -55,6 +58,7 @@ func New(s *settings.Settings, log *slog.Logger) (*Daemon, error) {
 	}
 	d := &Daemon{
 		settings: s, log: log, db: db, logged: map[string]bool{},
+		rows: rate.NewLimiter(rate.Every(time.Second), 20), more: rate.Sometimes{Interval: time.Minute},
 		publisher: server.NewPublisher(), metrics: server.NewMetrics(),
 	}
 	if d.server, err = server.New(s, log, db, d.publisher, d.metrics); err != nil {
@@ -156,18 +160,26 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
+// restAtLeast is how long a document stays the last one. A first change doesn't wait for it.
+const restAtLeast = 10 * time.Millisecond
+
 // refreshing builds a document whenever the database may have changed.
 func (d *Daemon) refreshing(ctx context.Context) {
 	changed := make(chan struct{}, 1)
+	watched := true // until the first failure, which is logged as each after a success is
 	// Not before the first document, with which a file and a table that are missing are made.
 	watch := sync.OnceFunc(func() {
 		go d.db.Watch(ctx, d.settings.Notify, func() {
+			watched = true
 			select {
 			case changed <- struct{}{}:
 			default: // is known
 			}
 		}, func(err error) {
-			d.log.Warn("changes are noticed by poll only, until the database can be watched again", "error", err)
+			if watched {
+				d.log.Warn("changes are noticed by poll only, until the database can be watched again", "error", err)
+			}
+			watched = false
 		})
 	})
 	for retry := firstRetry; ctx.Err() == nil; {
@@ -179,8 +191,8 @@ func (d *Daemon) refreshing(ctx context.Context) {
 			next, retry = min(next, retry), min(2*retry, lastRetry)
 		}
 		watch()
-		// A document that takes long leaves the database and the machine some rest.
-		d.sleep(ctx, time.Since(began))
+		// Documents leave the database, the machine and the Envoys some rest.
+		d.sleep(ctx, max(restAtLeast, time.Since(began)))
 		poll := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
@@ -279,28 +291,27 @@ func (d *Daemon) publish(document *policies.Document) {
 	}
 }
 
-// maxLogged is how many rejected rows are logged after a change.
-const maxLogged = 20
-
-// report says which rows are left out, each once as long as it is there.
+// report says which rows are left out, each once as long as it is there. Whoever writes rows could
+// fill the log with bad ones, of which there are as many as one likes.
 func (d *Daemon) report(result *policies.Result) {
 	d.server.Built(result)
 	for source, n := range result.Count {
 		d.metrics.Rejected.WithLabelValues(source).Set(float64(n))
 	}
-	now, logged := map[string]bool{}, 0
+	now, more := map[string]bool{}, 0
 	for _, r := range result.Rejected {
 		key := r.Key()
 		now[key] = true
-		if d.logged[key] {
-			continue
-		}
-		if logged++; logged <= maxLogged {
+		switch {
+		case d.logged[key]:
+		case d.rows.Allow():
 			d.log.Warn("a row is left out", "source", r.Source, "row", r.Row, "what", r.What, "instead", r.Instead)
+		default:
+			more++
 		}
 	}
-	if logged > maxLogged {
-		d.log.Warn("more rows are left out; /v1/rejected lists them", "rows", logged-maxLogged)
+	if more > 0 {
+		d.more.Do(func() { d.log.Warn("more rows are left out; /v1/rejected lists them", "rows", more) })
 	}
 	d.logged = now
 }

@@ -443,4 +443,36 @@ func TestTable(t *testing.T) {
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a database that was removed is made anew")
 	}
+	if n := strings.Count(d.log.String(), "changes are noticed by poll only"); n != 1 {
+		t.Errorf("that the file is gone is said %d times", n)
+	}
+}
+
+// TestFlood: who changes rows as fast as it can, and writes bad ones, makes neither a document nor
+// a line of the log of each; the last state is served all the same.
+func TestFlood(t *testing.T) {
+	database, pool := newSQLite(t, "PRAGMA journal_mode = wal", "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, database+"poll: 1h\n"+tenants)
+	d.until(t, "https://app")
+	const changes = 300
+	began := time.Now()
+	for i := range changes {
+		exec(t, pool, "INSERT INTO tenant_origins VALUES (?, 1), (?, 1)", fmt.Sprintf("https://t%d.example", i), fmt.Sprintf("bad%d", i))
+		time.Sleep(5 * time.Millisecond)
+	}
+	d.until(t, fmt.Sprintf("https://t%d.example", changes-1))
+	took := time.Since(began)
+	said := d.log.String()
+	if n := strings.Count(said, "a new document"); n > int(took/restAtLeast)+2 {
+		t.Errorf("%d documents in %s", n, took)
+	}
+	if n := strings.Count(said, "a row is left out"); n < 10 || n > 20+int(took/time.Second)+1 {
+		t.Errorf("%d rows are logged in %s", n, took)
+	}
+	if n := strings.Count(said, "more rows are left out"); n != 1 {
+		t.Errorf("that there are more is logged %d times", n)
+	}
+	if rejected := d.get(t, "/v1/rejected").text; !strings.Contains(rejected, fmt.Sprintf(`"total":%d`, changes)) {
+		t.Error("not all are listed")
+	}
 }

@@ -252,6 +252,12 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 			insert("https://back.example")
 			d.until(t, "https://back.example")
 			lookups(d)
+			// Nor is a change lost that comes while nobody listens.
+			if s.driver == "pgx" {
+				exec(t, pool, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LIS' || 'TEN%'")
+				insert("https://unheard.example")
+				d.until(t, "https://unheard.example")
+			}
 			// A query can't write.
 			writing := start(t, "database: "+s.url+"\npolicies: [{name: a, allow_origins: [{query: "+test.write+"}]}]\n")
 			deadline := time.Now().Add(10 * time.Second)

@@ -48,20 +48,32 @@ func (p *postgres) watch(ctx context.Context, _ *DB, channel string, changed fun
 	if channel == "" {
 		return nil
 	}
-	conn, err := pgx.ConnectConfig(ctx, p.config)
+	conn, err := p.listen(ctx, channel)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing is lost
-	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return err
-	}
 	for {
 		changed() // first for what has changed before
 		if err := p.wait(ctx, conn); err != nil {
 			return err
 		}
 	}
+}
+
+// listen returns a connection that listens on a channel.
+func (p *postgres) listen(ctx context.Context, channel string) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, aliveInterval)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		_ = conn.Close(ctx) // it has failed
+		return nil, err
+	}
+	return conn, nil
 }
 
 // wait waits for a notification. A connection that was cut off without a word would never
