@@ -18,8 +18,11 @@ policies:
   allow_credentials: true
   allow_origins: [{table: true}]
 `
+	unread := filepath.Join(folder, "unread.yaml")
 	broken := filepath.Join(folder, "broken.yaml")
-	for name, text := range map[string]string{file: text, broken: text + "x: 1\n"} {
+	for name, text := range map[string]string{
+		file: text, broken: text + "x: 1\n", unread: strings.Replace(text, "{table: true}", "'https://a.example'", 1),
+	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -42,8 +45,12 @@ policies:
 		{"origins list -c " + file, 2, "--policy is missing"},
 		{"origins add -c " + file + " --policy tenants", 2, "add needs one origin"},
 		{"origins add -c " + file + " --policy other https://a.example", 2, `the configuration has no policy "other"`},
-		{"origins add -c " + file + " --policy tenants https://b.example https://a.example", 0, "added 2 of 2"},
-		{"origins add -c " + file + " --policy tenants https://a.example", 0, "added 0 of 1"},
+		{"origins list -c " + file + " --policy tenants", 2, "the table cors_origins, which adding an origin makes: "},
+		{"origins remove -c " + file + " --policy tenants https://a.example", 2, "the table cors_origins, which adding an origin makes: "},
+		{"origins add -c " + unread + " --policy tenants https://u.example", 0, `(warning)`},
+		{"origins remove -c " + unread + " --policy tenants https://u.example", 0, "removed 1 of 1"},
+		{"origins add -c " + file + " --policy tenants https://b.example https://a.example", 0, "added 2 of 2\n"},
+		{"origins add -c " + file + " --policy tenants https://a.example", 0, "added 0 of 1; the others were there"},
 		{"origins add -c " + file + " --policy tenants https://c.example https://A.example", 1, `write "https://a.example"`},
 		{"origins list -c " + file + " --policy tenants", 0, "https://a.example\nhttps://b.example\n"},
 		{"origins remove -c " + file + " --policy tenants https://a.example https://c.example", 0, "removed 1 of 2"},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -102,10 +104,36 @@ func (ch *change) add(c *cobra.Command, origins []string) error {
 		return errFindings
 	}
 	n, err := ch.db.Add(c.Context(), ch.rows(origins))
-	if err == nil {
-		fmt.Fprintf(c.OutOrStdout(), "added %d of %d, the others were there\n", n, len(origins))
+	if err != nil {
+		return err
 	}
-	return err
+	others := ""
+	if n < len(origins) {
+		others = "; the others were there"
+	}
+	fmt.Fprintf(c.OutOrStdout(), "added %d of %d%s\n", n, len(origins), others)
+	if !ch.reads() {
+		fmt.Fprintf(c.ErrOrStderr(), "nothing in the configuration reads cors_origins for the policy %s; "+
+			"write {table: true} into its allow_origins (warning)\n", problem.Quote(*ch.policy))
+	}
+	return nil
+}
+
+// reads reports whether the table's rows have an effect on the policy.
+func (ch *change) reads() bool {
+	queries := []string{ch.settings.Lookups[*ch.policy]}
+	if ch.settings.Template != nil {
+		for _, p := range ch.settings.Template.Policies {
+			if p.Rows == "" && p.Name != *ch.policy {
+				continue
+			}
+			queries = append(queries, p.Rows)
+			for _, o := range p.Origins {
+				queries = append(queries, o.Query)
+			}
+		}
+	}
+	return slices.ContainsFunc(queries, func(q string) bool { return strings.Contains(strings.ToLower(q), "cors_origins") })
 }
 
 func (ch *change) remove(c *cobra.Command, origins []string) error {

@@ -55,7 +55,7 @@ type driver interface {
 }
 
 // errURL doesn't repeat the URL, since what is wrong with it may be in the password.
-var errURL = errors.New("it can't be read; write / as %2F in a user's name and a password, " +
+var errURL = errors.New("can't be read as a URL; write / as %2F in a user's name and a password, " +
 	"and so : as %3A, @ as %40, # as %23, ? as %3F and % as %25")
 
 // Open returns the database of a URL. It doesn't connect yet.
@@ -81,7 +81,7 @@ func Open(o Options) (*DB, error) {
 		db.pool, err = db.openPool(false)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the database's URL: %w", db.plain(err))
+		return nil, db.plain(err)
 	}
 	return db, nil
 }
@@ -98,9 +98,16 @@ func (db *DB) openPool(write bool) (*sql.DB, error) {
 	return pool, nil
 }
 
-// plain is an error without the password, should a driver repeat it.
+// plain is an error without the password, should a driver repeat it, and with the file of SQLite,
+// which doesn't say it.
 func (db *DB) plain(err error) error {
-	if err == nil || db.secret == "" || !strings.Contains(err.Error(), db.secret) {
+	if err == nil {
+		return nil
+	}
+	if file, ok := db.driver.(*sqlite); ok {
+		return fmt.Errorf("%s: %w", file.path, err)
+	}
+	if db.secret == "" || !strings.Contains(err.Error(), db.secret) {
 		return err
 	}
 	return errors.New(strings.ReplaceAll(err.Error(), db.secret, "…"))

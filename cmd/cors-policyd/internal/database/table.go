@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 )
 
 // An Origin is a row of the table cors_origins.
@@ -71,8 +72,11 @@ func (db *DB) Add(ctx context.Context, rows []Origin) (added int, err error) {
 	return added, err
 }
 
-// Remove removes rows, and returns how many there were.
+// Remove removes rows, and returns how many there were. It makes no table.
 func (db *DB) Remove(ctx context.Context, rows []Origin) (removed int, err error) {
+	if err := db.List(ctx, "", func(string) error { return nil }); err != nil {
+		return 0, err
+	}
 	err = db.write(ctx, func(tx *sql.Tx) error {
 		removed = 0
 		for _, row := range rows {
@@ -99,7 +103,7 @@ func (db *DB) execute(ctx context.Context, tx *sql.Tx, query string, row Origin)
 
 // List calls each for each origin of a policy, in order.
 func (db *DB) List(ctx context.Context, policy string, each func(origin string) error) error {
-	return db.Read(ctx, func(ctx context.Context, tx *Tx) error {
+	err := db.Read(ctx, func(ctx context.Context, tx *Tx) error {
 		whatever := func([]string) error { return nil }
 		return tx.Query(ctx, "SELECT origin FROM cors_origins WHERE policy = :policy ORDER BY origin",
 			map[string]string{"policy": policy}, whatever, func(values []any) error {
@@ -112,4 +116,8 @@ func (db *DB) List(ctx context.Context, policy string, each func(origin string) 
 				return errors.New("an origin is no text")
 			})
 	})
+	if err != nil {
+		return fmt.Errorf("the table cors_origins, which adding an origin makes: %w", err)
+	}
+	return nil
 }

@@ -3,12 +3,14 @@
 package settings
 
 import (
+	"cmp"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
@@ -150,10 +152,14 @@ func (r *reader) top(s *Settings, n *document.Node) {
 		s.Template = r.template(template)
 	}
 	if lookups != nil {
-		s.Lookups = r.lookups(lookups)
+		s.Lookups = r.lookups(lookups, s.Template)
 	}
 	r.exposed(s, n, "listen", s.Listen)
 	if s.XDS != nil {
+		if template.policies == nil {
+			r.fail(n.Get("xds"), problem.MisplacedField, "xds", "has nothing to serve, since there are no policies",
+				"leave it out, or write policies")
+		}
 		r.exposed(s, n.Get("xds"), "xds.listen", s.XDS.Listen)
 	}
 }
@@ -218,9 +224,17 @@ func (r *reader) database(n *document.Node, path string) string {
 		}
 	}
 	for _, scheme := range []string{"sqlite:", "postgres://", "postgresql://", "mysql://", "mariadb://"} {
-		if rest, ok := strings.CutPrefix(url, scheme); ok && rest != "" {
-			return url
+		if rest, ok := strings.CutPrefix(url, scheme); !ok || rest == "" {
+			continue
 		}
+		db, err := database.Open(database.Options{URL: url, Connections: 1}) // which doesn't connect
+		if err != nil {
+			what, instead, _ := strings.Cut(err.Error(), "; ")
+			r.fail(n, problem.InvalidValue, path, what, cmp.Or(instead, "write it as the driver has it, pgx or go-sql-driver/mysql"))
+			return ""
+		}
+		_ = db.Close() // nothing was opened
+		return url
 	}
 	if url != "" {
 		r.fail(n, problem.InvalidValue, path, "is no URL of a database", instead)
@@ -228,7 +242,7 @@ func (r *reader) database(n *document.Node, path string) string {
 	return ""
 }
 
-func (r *reader) lookups(n *document.Node) map[string]string {
+func (r *reader) lookups(n *document.Node, t *Template) map[string]string {
 	lookups := map[string]string{}
 	if n.Kind != document.Object {
 		r.fail(n, problem.WrongType, "lookups", "is not an object", `write {"POLICY": "SELECT 1 FROM … WHERE origin = :origin"}`)
@@ -238,6 +252,12 @@ func (r *reader) lookups(n *document.Node) map[string]string {
 		path := "lookups." + problem.Printable(m.Name, '?')
 		if _, twice := lookups[m.Name]; twice {
 			r.failAt(m.Offset, problem.Duplicate, path, "is given twice", "leave one out")
+		}
+		if t != nil && !t.mayHave(m.Name) {
+			// Not an error: the look-ups may be those of policies that are elsewhere.
+			p := problem.New(problem.InvalidValue, path, "policies has no "+problem.Quote(m.Name), "write a policy's name, as its look-ups have it")
+			p.Warning = true
+			r.findings = append(r.findings, r.file.Finding(m.Offset, p))
 		}
 		lookups[m.Name] = r.query(m.Value, path, "policy", "host", "origin")
 	}

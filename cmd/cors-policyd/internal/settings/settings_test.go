@@ -58,6 +58,9 @@ func TestFindings(t *testing.T) {
 		{good + "lookups: {a: 'SELECT 1 WHERE x = :orig'}", `lookups.a: has the parameter ":orig"; the parameters are :policy, :host, :origin`},
 		{good + "defaults: {allow_origins: [{table: true}]}", `defaults.allow_origins[0]: is a query, and stands in defaults; write it into the policies`},
 		{"database: mssql://u:secret@h/d", `database: is no URL of a database; write "sqlite:FILE"`},
+		{"database: mysql://u:sec/ret@h/d", "p.yaml:1:11: database: can't be read as a URL; write / as %2F"},
+		{"database: postgres://u:secret@h/d?sslmode=none", "p.yaml:1:11: database: cannot parse"},
+		{"database: sqlite:x\nlookups: {a: SELECT 1}\nxds: {}", `p.yaml:3:6: xds: has nothing to serve, since there are no policies; leave it out, or write policies`},
 		{"database: $CORS_NO_SUCH", `database: the variable "CORS_NO_SUCH" of the environment is empty`},
 		{"database: sqlite:x\npolicies:\n- name: a\n  allow_origins: ['https://a.example/', {query: SELECT 1}]",
 			`p.yaml:4:19: policies[0].allow_origins[0]: "https://a.example/" has a path (a trailing slash), and an origin is only scheme, host and port; write "https://a.example"`},
@@ -76,7 +79,7 @@ func TestFindings(t *testing.T) {
 		if s != nil || !strings.Contains(all.String(), test.expect) {
 			t.Errorf("%s\nsays\n%swant %s", test.text, all.String(), test.expect)
 		}
-		if strings.Contains(all.String(), "secret") {
+		if strings.Contains(all.String(), "secret") || strings.Contains(all.String(), "sec/ret") {
 			t.Errorf("%s: the password is shown", test.text)
 		}
 	}
@@ -84,10 +87,22 @@ func TestFindings(t *testing.T) {
 
 // TestWarnings: what is doubtful is said, and taken.
 func TestWarnings(t *testing.T) {
-	s, findings := Parse("p.yaml", "database: sqlite:x\nnotify: x\nlookups: {a: SELECT 1}")
-	if s == nil || len(findings) != 1 || findings[0].Error() != "p.yaml:2:9: notify: is for PostgreSQL, "+
-		"and has no effect here; leave it out; SQLite is watched without it, others by poll" {
-		t.Error(findings)
+	for _, test := range []struct{ text, expect string }{
+		{"notify: x\nlookups: {a: SELECT 1}", "p.yaml:2:9: notify: is for PostgreSQL, and has no effect here; " +
+			"leave it out; SQLite is watched without it, others by poll"},
+		{"policies: [{name: tenants, allow_origins: ['https://a.example']}]\nlookups: {tenant: SELECT 1}", `p.yaml:3:11: lookups.tenant: ` +
+			`policies has no "tenant"; write a policy's name, as its look-ups have it`},
+		{"policies: [{name: a, allow_origins: ['https://a.example']}, {rows: SELECT 1}]\nlookups: {b: SELECT 1}", ""},
+		{"lookups: {b: SELECT 1}", ""},
+	} {
+		s, findings := Parse("p.yaml", "database: sqlite:x\n"+test.text)
+		said := ""
+		for _, f := range findings {
+			said += f.Error()
+		}
+		if s == nil || said != test.expect {
+			t.Errorf("%s\nsays %s\nwant %s", test.text, said, test.expect)
+		}
 	}
 }
 

@@ -263,6 +263,11 @@ func (d *draft) check(t *Template) {
 	}
 }
 
+// mayHave reports whether there is a policy of a name, or may be, since rows have names.
+func (t *Template) mayHave(name string) bool {
+	return slices.ContainsFunc(t.Policies, func(p Policy) bool { return p.Rows != "" || p.Name == name })
+}
+
 // HasTable reports whether origins are of the table cors_origins.
 func (t *Template) HasTable() bool {
 	for _, p := range t.Policies {

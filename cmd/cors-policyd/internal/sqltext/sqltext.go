@@ -19,7 +19,7 @@ type Query struct {
 // token matches what has no parameters in it: strings, names in quotes, comments, PostgreSQL's
 // strings between dollars and its casts; or a parameter, whose name is the one group.
 var token = regexp.MustCompile(`(?is)\bE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|` + "`[^`]*`" +
-	`|--[^\n]*|/\*.*?\*/|\$[a-z_]*\$|::|:=|:([a-z_][a-z0-9_]*)`)
+	`|--[^\n]*|/\*.*?\*/|\$(?:[a-z_][a-z0-9_]*)?\$|::|:=|:([a-z_][a-z0-9_]*)`)
 
 // Parse takes a query apart.
 func Parse(text string) *Query {

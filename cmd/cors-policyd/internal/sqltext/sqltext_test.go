@@ -16,6 +16,7 @@ func TestQuery(t *testing.T) {
 		{":a -- :b\n/* :c */ :d", "$1 -- :b\n/* :c */ $2", "? -- :b\n/* :c */ ?", "a d"},
 		{"x::text = :a::text", "x::text = $1::text", "x::text = ?::text", "a"},
 		{"$f$ :a $f$ = :b AND $$ :c $$ = ''", "$f$ :a $f$ = $1 AND $$ :c $$ = ''", "$f$ :a $f$ = ? AND $$ :c $$ = ''", "b"},
+		{"$f1$ :a $f1$ = :b", "$f1$ :a $f1$ = $1", "$f1$ :a $f1$ = ?", "b"},
 		{`E'\':a' = :b`, `E'\':a' = $1`, `E'\':a' = ?`, "b"},
 		{"@x := :a", "@x := $1", "@x := ?", "a"},
 		{"'never closed :a", "'never closed $1", "'never closed ?", "a"},
