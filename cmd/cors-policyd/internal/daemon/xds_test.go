@@ -95,6 +95,49 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedDelta: the same of deltas.
+func TestRefusedDelta(t *testing.T) {
+	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, database+ecds+tenants)
+	d.until(t, "https://app")
+	conn, err := grpc.NewClient(d.XDSAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	stream, err := extensionv3.NewExtensionConfigDiscoveryServiceClient(conn).DeltaExtensionConfigs(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := &discoveryv3.DeltaDiscoveryRequest{
+		Node: &corev3.Node{Id: "envoy"}, TypeUrl: resource.ExtensionConfigType, ResourceNamesSubscribe: []string{"cors"},
+	}
+	for _, origin := range []string{"https://app", "https://one.example"} {
+		if origin != "https://app" {
+			exec(t, pool, "INSERT INTO tenant_origins VALUES (?, 1)", origin)
+		} else if err := stream.Send(request); err != nil {
+			t.Fatal(err)
+		}
+		r, err := stream.Recv()
+		if err != nil || !strings.Contains(documentOf(t, r.Resources[0].Resource), origin) {
+			t.Fatalf("%v: no document with %s", err, origin)
+		}
+		// Were it sent again, the next one would not be the next.
+		refusal := &discoveryv3.DeltaDiscoveryRequest{
+			TypeUrl: request.TypeUrl, ResponseNonce: r.Nonce, ErrorDetail: status.New(codes.InvalidArgument, "no").Proto(),
+		}
+		if err := stream.Send(refusal); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if n := strings.Count(d.log.String(), "an Envoy refuses the document"); n != 2 {
+		t.Errorf("%d refusals", n)
+	}
+}
+
 // TestOtherResource: who asks for a resource by another name gets no answer, which would be one
 // without the resource, to be refused; and the log names both.
 func TestOtherResource(t *testing.T) {
