@@ -37,9 +37,10 @@ ACTIONS := $(call tool,$(ACTIONLINT))
 # The folders with a go.mod.
 MODULES := . module cmd/cors-policyd e2e e2e/gateways bench tools/image
 
-# The command's bytes depend on the source and the version of Go alone, as the module's do.
+# The commands' bytes depend on the source and the version of Go alone, as the module's do.
 CORSCTL := GOFLAGS=-mod=readonly GOWORK=off GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false \
 	-ldflags='-s -w -X main.version=$(MODULE_VERSION) -X main.revision=$(MODULE_REVISION)'
+POLICYD := $(subst go build,go -C cmd/cors-policyd build,$(CORSCTL))
 PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
 FUZZTIME ?= 30s
@@ -57,7 +58,7 @@ build: ## Build build/cors.wasm, build/corsctl and build/cors-policyd
 	go run ./tools/module -o build/cors.wasm -version $(MODULE_VERSION) -revision $(MODULE_REVISION)
 	@echo "build/cors.wasm: $$(wc -c < build/cors.wasm) bytes"
 	$(CORSCTL) -o build/corsctl ./cmd/corsctl
-	$(subst go build,go -C cmd/cors-policyd build,$(CORSCTL)) -o ../../build/cors-policyd .
+	$(POLICYD) -o ../../build/cors-policyd .
 
 .PHONY: image
 image: build ## Write the module as an OCI image, a layout in build/image
@@ -79,9 +80,10 @@ no-dist:
 dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
 	@mkdir build/dist.partial
 	@for platform in $(PLATFORMS); do \
-		echo "building corsctl for $$platform"; \
+		echo "building the commands for $$platform"; \
 		export GOOS=$${platform%-*} GOARCH=$${platform#*-} && exe=$$(GOFLAGS= go env GOEXE) && \
-		$(CORSCTL) -o build/dist.partial/corsctl-$$platform$$exe ./cmd/corsctl || exit; done
+		$(CORSCTL) -o build/dist.partial/corsctl-$$platform$$exe ./cmd/corsctl && \
+		$(POLICYD) -o ../../build/dist.partial/cors-policyd-$$platform$$exe . || exit; done
 	@go run ./tools/dist -version '$(MODULE_VERSION)' -revision '$(MODULE_REVISION)' -envoy '$(ENVOYS_TESTED)' \
 		-image "$${IMAGE:-ghcr.io/proxy-wasm-cors/proxy-wasm-cors:$(MODULE_VERSION)}" \
 		$(if $(MODULE_CREATED),-created '$(MODULE_CREATED)')

@@ -33,6 +33,21 @@ const (
 	image    = "registry.example/team/cors:v1.2.3-rc.1"
 )
 
+// platforms are those that the test builds for, of those that a release is for: this one, and one
+// whose files are called otherwise. The databases' drivers take minutes for each.
+var platforms = []string{runtime.GOOS + "-" + runtime.GOARCH, "windows-arm64"}
+
+// TestPlatforms: what a release is for.
+func TestPlatforms(t *testing.T) {
+	cmd := exec.Command("make", "--silent", "--eval", "platforms: ; @echo '$(PLATFORMS)'", "platforms")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	out, err := cmd.Output()
+	const want = "linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64\n"
+	if err != nil || string(out) != want {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // TestReproducible writes a release from the source in two folders that differ in name,
 // age and rights: the files are the same to the byte, so that anybody can check them. They
 // have no history, as an archive of the source.
@@ -42,7 +57,7 @@ func TestReproducible(t *testing.T) {
 	for i, name := range []string{"a", "another folder"} {
 		dir := filepath.Join(t.TempDir(), name)
 		copySource(t, dir)
-		cmd := exec.Command("make", "-C", dir, "dist", "IMAGE="+image,
+		cmd := exec.Command("make", "-C", dir, "dist", "IMAGE="+image, "PLATFORMS="+strings.Join(platforms, " "),
 			"MODULE_VERSION="+version, "MODULE_REVISION="+revision, "MODULE_CREATED=2026-11-28T22:39:59+02:00")
 		// The make that runs this test passes none of its flags on.
 		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
@@ -96,10 +111,16 @@ func copySource(t *testing.T, dir string) {
 func testSums(t *testing.T, folder, sums string) {
 	t.Helper()
 	want := []string{
-		"RELEASE_NOTES.md", "cors-deploy.tar.gz", "cors-image.tar", "cors.wasm",
-		"corsctl-darwin-amd64", "corsctl-darwin-arm64", "corsctl-linux-amd64", "corsctl-linux-arm64",
-		"corsctl-windows-amd64.exe", "corsctl-windows-arm64.exe", "provenance.json", "sbom.cdx.json",
+		"RELEASE_NOTES.md", "cors-deploy.tar.gz", "cors-image.tar", "cors.wasm", "provenance.json", "sbom.cdx.json",
 	}
+	for _, platform := range platforms {
+		exe := ""
+		if strings.HasPrefix(platform, "windows-") {
+			exe = ".exe"
+		}
+		want = append(want, "corsctl-"+platform+exe, "cors-policyd-"+platform+exe)
+	}
+	slices.Sort(want)
 	var got []string
 	for line := range strings.Lines(sums) {
 		hash, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
@@ -159,8 +180,11 @@ func testProvenance(t *testing.T, folder string) string {
 		}
 		var want []string
 		for _, module := range info.Deps {
-			want = append(want, module.Path+"@"+module.Version)
+			if module.Replace == nil { // else it is this project's own
+				want = append(want, module.Path+"@"+module.Version)
+			}
 		}
+		slices.Sort(want)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-linked +listed):\n%s", file, diff)
 		}
@@ -244,7 +268,7 @@ func testArchives(t *testing.T, folder, digest string) {
 	}
 }
 
-// testCommand runs the command for this machine.
+// testCommand runs the commands for this machine.
 func testCommand(t *testing.T, folder string) {
 	t.Helper()
 	platform := runtime.GOOS + "/" + runtime.GOARCH
@@ -252,6 +276,10 @@ func testCommand(t *testing.T, folder string) {
 	want := fmt.Sprintf("corsctl %s\nrevision: %s\ngo: %s\nplatform: %s\n",
 		version, revision, runtime.Version(), platform)
 	if err != nil || string(out) != want {
+		t.Errorf("got %q, error %v, want %q", out, err, want)
+	}
+	out, err = exec.Command(filepath.Join(folder, "cors-policyd-"+strings.Replace(platform, "/", "-", 1)), "--version").Output()
+	if want := "cors-policyd " + version + "\n"; err != nil || string(out) != want {
 		t.Errorf("got %q, error %v, want %q", out, err, want)
 	}
 }

@@ -4,7 +4,7 @@
 //		-image registry.example/cors:v1.0.0 -envoy '1.39.3 1.40.0'
 //
 // It runs in the repository's root folder. There build has the module and the image's
-// layout, and build/dist.partial corsctl for each platform. It adds the rest, and renames
+// layout, and build/dist.partial the commands for each platform. It adds the rest, and renames
 // the folder to build/dist when it has all. The Makefile's target dist runs it.
 package main
 
@@ -113,13 +113,17 @@ func (r release) notes() (string, error) {
 
 // describe writes what the release was made of and by, for people and for scanners.
 func (r release) describe(folder, digest string) error {
-	files, err := filepath.Glob(filepath.Join(folder, "corsctl-*"))
-	if err != nil {
-		return err
+	files := []string{filepath.Join(folder, "cors.wasm")}
+	for _, name := range []string{"corsctl", "cors-policyd"} {
+		found, err := filepath.Glob(filepath.Join(folder, name+"-*-*"))
+		if err != nil {
+			return err
+		}
+		files = append(files, found...)
 	}
 	var programs []program
 	dependencies := map[string][]string{}
-	for _, path := range append([]string{filepath.Join(folder, "cors.wasm")}, files...) {
+	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return err

@@ -19,12 +19,16 @@ type program struct {
 	dependencies []string // of other projects, as path@version
 }
 
-// newProgram finds out what is in a file: cors.wasm, or corsctl-SYSTEM-ARCHITECTURE.
+// newProgram finds out what is in a file: cors.wasm, or COMMAND-SYSTEM-ARCHITECTURE.
 func newProgram(file string, content []byte) (program, error) {
 	folder, main, system, architecture := "module", ".", "wasip1", "wasm"
-	if platform, ok := strings.CutPrefix(strings.TrimSuffix(file, ".exe"), "corsctl-"); ok {
+	platform := strings.TrimSuffix(file, ".exe")
+	if rest, ok := strings.CutPrefix(platform, "corsctl-"); ok {
 		folder, main = ".", "./cmd/corsctl"
-		system, architecture, _ = strings.Cut(platform, "-")
+		system, architecture, _ = strings.Cut(rest, "-")
+	} else if rest, ok := strings.CutPrefix(platform, "cors-policyd-"); ok {
+		folder = "cmd/cors-policyd"
+		system, architecture, _ = strings.Cut(rest, "-")
 	}
 	// What a folder replaces is this project's own.
 	list := exec.Command("go", "-C", folder, "list", "-deps", "-f",
