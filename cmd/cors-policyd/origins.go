@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -133,7 +132,7 @@ func (ch *change) reads() bool {
 			}
 		}
 	}
-	return slices.ContainsFunc(queries, func(q string) bool { return strings.Contains(strings.ToLower(q), "cors_origins") })
+	return strings.Contains(strings.ToLower(strings.Join(queries, "\n")), "cors_origins")
 }
 
 func (ch *change) remove(c *cobra.Command, origins []string) error {

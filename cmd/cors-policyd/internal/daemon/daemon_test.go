@@ -359,8 +359,9 @@ func TestState(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(state), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := ""
-	for deadline := time.Now().Add(10 * time.Second); text == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	text, deadline := "", time.Now().Add(10*time.Second)
+	for text == "" && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
 		bytes, _ := os.ReadFile(state) // is there soon
 		text = string(bytes)
 	}

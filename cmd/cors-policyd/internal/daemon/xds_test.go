@@ -126,7 +126,8 @@ func TestRefusedDelta(t *testing.T) {
 		}
 		// Were it sent again, the next one would not be the next.
 		refusal := &discoveryv3.DeltaDiscoveryRequest{
-			TypeUrl: request.TypeUrl, ResponseNonce: r.Nonce, ErrorDetail: status.New(codes.InvalidArgument, "no").Proto(),
+			TypeUrl: request.TypeUrl, ResponseNonce: r.Nonce,
+			ErrorDetail: status.New(codes.InvalidArgument, "no").Proto(),
 		}
 		if err := stream.Send(refusal); err != nil {
 			t.Fatal(err)

@@ -111,7 +111,8 @@ func TestReserved(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	began := time.Now()
 	err := db.Read(context.Background(), func(ctx context.Context, tx *Tx) error {
-		return tx.Query(ctx, "SELECT origin FROM o", nil, func([]string) error { return nil }, func([]any) error { return nil })
+		columns, each := func([]string) error { return nil }, func([]any) error { return nil }
+		return tx.Query(ctx, "SELECT origin FROM o", nil, columns, each)
 	})
 	if took := time.Since(began); err != nil || took > time.Second {
 		t.Errorf("%v after %s", err, took)

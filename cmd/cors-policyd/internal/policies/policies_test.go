@@ -219,7 +219,9 @@ policies:
 		"a": "has a path (a trailing slash)", "b": "plain http", "d": "origin is no text, but 42", "e": "origin is empty",
 		"f": "host is empty", "g": "path is empty", "h": `"h.example/" has a path`, "i": `as the policy "a" does`, "j j": "is not a name",
 	} {
-		said := slices.ContainsFunc(result.Rejected, func(r Rejected) bool { return r.Policy == policy && strings.Contains(r.What, what) })
+		said := slices.ContainsFunc(result.Rejected, func(r Rejected) bool {
+			return r.Policy == policy && strings.Contains(r.What, what)
+		})
 		if !said {
 			t.Errorf("nothing says %q of %s: %+v", what, policy, result.Rejected)
 		}

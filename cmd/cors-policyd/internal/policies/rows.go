@@ -78,7 +78,8 @@ func queries(t *settings.Template) (list []*query) {
 		for i, o := range p.Origins {
 			if o.Query != "" {
 				list = append(list, &query{
-					asking: asking{Text: o.Query, Policy: p.Name}, source: fmt.Sprintf("%s.allow_origins[%d]", p.Path, i),
+					asking: asking{Text: o.Query, Policy: p.Name},
+					source: fmt.Sprintf("%s.allow_origins[%d]", p.Path, i),
 				})
 			}
 		}
