@@ -417,9 +417,19 @@ func TestStop(t *testing.T) {
 	const clients = 100
 	answers := make(chan int, clients)
 	for range clients {
-		go func() { answers <- d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=60").StatusCode }()
+		go func() {
+			status := 0
+			defer func() { answers <- status }() // also of who fails
+			status = d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=60").StatusCode
+		}()
 	}
-	time.Sleep(500 * time.Millisecond)
+	allWait := fmt.Sprintf("cors_policyd_waiting_clients %d\n", clients)
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(d.get(t, "/metrics").text, allWait); {
+		if time.Now().After(deadline) {
+			t.Fatal("not all wait")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	began := time.Now()
 	d.stop()
 	for range clients {
@@ -427,7 +437,8 @@ func TestStop(t *testing.T) {
 			t.Errorf("a client that waits gets %d", status)
 		}
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	// A connection that a client has opened in vain is waited for.
+	if took := time.Since(began); took > 2*stopTimeout {
 		t.Errorf("stopping took %s", took)
 	}
 }
