@@ -44,7 +44,7 @@ type Daemon struct {
 	rows    *rate.Limiter    // of lines about rows
 	more    rate.Sometimes   // that there are more
 	failing string           // the error of the last refresh, which is logged once
-	unsaved string           // the same of the state
+	unsaved bool             // that the state can't be written is logged once, too
 }
 
 // stopTimeout is how long clients may take to read what they are sent at the end.
@@ -251,17 +251,16 @@ func (d *Daemon) save(result *policies.Result) {
 	if d.settings.State == "" || d.saved == result {
 		return
 	}
-	text := ""
-	if err := save(d.settings.State, result.State); err != nil {
-		text = err.Error()
+	err := save(d.settings.State, result.State)
+	if err == nil {
+		d.saved, result.State = result, nil
+	} else {
 		d.metrics.StateFailures.Inc()
-		if d.unsaved == "" {
+		if !d.unsaved {
 			d.log.Error("the state can't be written", "error", err)
 		}
-	} else {
-		d.saved, result.State = result, nil
 	}
-	d.unsaved = text
+	d.unsaved = err != nil
 }
 
 // build reads the database, after it has made the table of origins where that is asked for.

@@ -34,7 +34,7 @@ func newScene(t *testing.T, policies string, statements ...string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := database.Open(database.Options{URL: url, Timeout: 10 * time.Second, Connections: 2})
+	db, err := database.Open(database.Options{URL: url, Timeout: time.Minute, Connections: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
