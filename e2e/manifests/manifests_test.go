@@ -67,6 +67,8 @@ func check(kinds definitions, root string, of text, read func(string) (string, e
 			return check(kinds, root, of, read)
 		case d.Has("tests"):
 			return checkTests(of, read)
+		case d.Has("database"):
+			return checkPolicyd(root, of)
 		}
 		list = append(list, checkStrings(root, object)...)
 		switch {
@@ -137,6 +139,26 @@ func checkTests(of text, read func(string) (string, error)) (list []error) {
 		}
 	}
 	return list
+}
+
+// checkPolicyd has cors-policyd check its configuration, and finds warnings too.
+func checkPolicyd(root string, of text) []error {
+	file, err := os.CreateTemp("", "*.yaml")
+	if err != nil {
+		return []error{err}
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	if _, err := file.WriteString(of.content); err != nil {
+		return []error{err}
+	}
+	check := exec.Command(filepath.Join(root, "build/cors-policyd"), "--check", "-c", file.Name())
+	check.Env = append(os.Environ(), "CORS_DATABASE=postgres://db.internal/app")
+	out, err := check.CombinedOutput()
+	if want := file.Name() + ": valid\n"; string(out) != want {
+		return []error{errors.Join(fmt.Errorf("cors-policyd --check says: %s", out), err)}
+	}
+	return nil
 }
 
 // modeline finds the schema that a comment names to editors.
