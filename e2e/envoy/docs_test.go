@@ -33,6 +33,7 @@ func TestDocs(t *testing.T) {
 	}
 	for _, document := range []struct{ name, begin, end, files string }{
 		{"README.md", "\n## Your first policy", "\n## ", "the current folder"},
+		{"docs/database.md", "\n## Begin", "\n## ", "the current folder"},
 		{"docs/envoy.md", "\n## Install", "\n## What it costs", "/etc/envoy"},
 		{"docs/operating.md", "\n## In front of services", "\n## Alerts", "/etc/envoy"},
 		{"docs/migrating.md", "\nThis is the Envoy", "\nnginx can't run the filter", "/etc/envoy"},
@@ -53,11 +54,11 @@ func TestDocs(t *testing.T) {
 // typed types commands. The files that they install into a folder go elsewhere.
 func typed(t *testing.T, root, folder string, steps []step) {
 	t.Helper()
-	ports := closedPorts(t, 3)
+	ports := closedPorts(t, 4)
 	dir, bin := t.TempDir(), wrapped(t, root)
 	elsewhere := dir + "/etc/envoy"
 	local := []string{folder, elsewhere, "port_value: 10001", "port_value: " + ports[0],
-		"port_value: 9901", "port_value: " + ports[1], "10003", ports[2]}
+		"port_value: 9901", "port_value: " + ports[1], "10003", ports[2], "8081", ports[3]}
 	here := strings.NewReplacer(append(local, "localhost:10001", "localhost:"+ports[0],
 		"localhost:9901", "localhost:"+ports[1], "sudo ", "", "/usr/local/bin", bin,
 		download, "file://"+release(t, root, strings.NewReplacer(local...)))...)
@@ -125,15 +126,16 @@ func release(t *testing.T, root string, changes *strings.Replacer) (dir string) 
 		t.Fatal(err)
 	}
 	for _, name := range []string{"deploy/envoy/envoy.yaml", "deploy/envoy-ecds/envoy.yaml",
-		"deploy/envoy-ecds/cors.yaml"} {
+		"deploy/envoy-ecds/cors.yaml", "deploy/policyd/envoy.yaml", "deploy/policyd/sqlite.yaml"} {
 		name = filepath.Join("proxy-wasm-cors", name)
 		write(t, filepath.Join(archive, name), changes.Replace(read(t, archive, name)))
 	}
 	shell(t, dir, "tar czf cors-deploy.tar.gz -C "+archive+" proxy-wasm-cors")
 	write(t, filepath.Join(dir, "cors.wasm"), read(t, root, "build/cors.wasm"))
 	write(t, filepath.Join(dir, "corsctl-linux-amd64"), read(t, root, "build/corsctl"))
+	write(t, filepath.Join(dir, "cors-policyd-linux-amd64"), ending(filepath.Join(root, "build/cors-policyd")))
 	sums := ""
-	for _, name := range []string{"cors-deploy.tar.gz", "cors.wasm", "corsctl-linux-amd64"} {
+	for _, name := range []string{"cors-deploy.tar.gz", "cors-policyd-linux-amd64", "cors.wasm", "corsctl-linux-amd64"} {
 		sums += fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(read(t, dir, name))), name)
 	}
 	write(t, filepath.Join(dir, "SHA256SUMS"), sums+strings.Repeat("0", 64)+"  cors-image.tar\n")
@@ -154,9 +156,14 @@ func wrapped(t *testing.T, root string) (dir string) {
 		t.Fatal(err)
 	}
 	for name, command := range map[string]string{"envoy": binary + " --disable-hot-restart", "python3": python} {
-		write(t, filepath.Join(dir, name), "#!/bin/sh\nexec setpriv --pdeathsig KILL "+command+" \"$@\"\n")
+		write(t, filepath.Join(dir, name), ending(command))
 	}
 	return dir
+}
+
+// ending is a script that runs a command, which ends with the shell that starts it.
+func ending(command string) string {
+	return "#!/bin/sh\nexec setpriv --pdeathsig KILL " + command + " \"$@\"\n"
 }
 
 // closedPorts returns ports on which nothing listens.

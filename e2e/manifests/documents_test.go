@@ -80,7 +80,7 @@ var (
 )
 
 // prose are the languages of blocks that are not for this test.
-var prose = []string{"sh", "console", "text", "go", "mermaid", "diff", "http"}
+var prose = []string{"sh", "console", "text", "go", "mermaid", "diff", "http", "sql"}
 
 // blocks are the blocks of YAML and JSON in a page.
 func blocks(name, page string) (list []text, err error) {

@@ -259,3 +259,23 @@ func notices(t *testing.T, pool *sql.DB, url string) {
 		}
 	}
 }
+
+// TestDocsSQL: each statement that docs/database.md shows is one of those that TestDeploy runs.
+func TestDocsSQL(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/database.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := readDeployed(t, "postgresql.sql") + readDeployed(t, "mariadb.sql")
+	blocks := regexp.MustCompile("(?ms)^```sql\n(.*?)^```$").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 3 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	for _, block := range blocks {
+		for _, statement := range regexp.MustCompile(`(?ms)^[A-Z].*?;$`).FindAllString(block[1], -1) {
+			if !strings.Contains(run, statement) {
+				t.Errorf("no file has %s", statement)
+			}
+		}
+	}
+}
