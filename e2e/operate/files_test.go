@@ -3,6 +3,8 @@ package operate_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -120,25 +122,58 @@ var comparison = regexp.MustCompile(`\s(==|!=|<=|>=|<|>)\s`)
 // compared has the comparisons of an expression tell whether they hold, and leave nothing out.
 func compared(expression string) string { return comparison.ReplaceAllString(expression, " $1 bool ") }
 
-// TestRunbooks: each alert names its section of docs/operating.md, and says how urgent it is.
+// TestRunbooks: each alert names its section of docs/operating.md or docs/database.md, and says how
+// urgent it is; and each section under "Alerts" is one of an alert.
 func TestRunbooks(t *testing.T) {
-	const document = "docs/operating.md"
-	var sections []string
-	for _, heading := range regexp.MustCompile(`(?m)^##+ (.+)$`).FindAllStringSubmatch(string(read(t, document)), -1) {
-		sections = append(sections, strings.ToLower(strings.ReplaceAll(heading[1], " ", "-")))
+	const url = "https://github.com/proxy-wasm-cors/proxy-wasm-cors/blob/main/"
+	sections := map[string]bool{} // by URL, and whether an alert names it
+	for _, document := range []string{"docs/operating.md", "docs/database.md"} {
+		_, text, _ := strings.Cut(string(read(t, document)), "\n## Alerts\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		for _, heading := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(text, -1) {
+			sections[url+document+"#"+strings.ToLower(heading[1])] = false
+		}
 	}
-	const url = "https://github.com/proxy-wasm-cors/proxy-wasm-cors/blob/main/" + document + "#"
 	for _, r := range rules(t) {
 		if r.Alert == "" {
 			continue
 		}
 		runbook := r.Annotations["runbook_url"]
-		if section, ok := strings.CutPrefix(runbook, url); !ok || !slices.Contains(sections, section) {
-			t.Errorf("%s: %s is no section of %s, which has %q", r.Alert, runbook, document, sections)
+		if _, ok := sections[runbook]; !ok {
+			t.Errorf("%s: there is no section %s, but %v", r.Alert, runbook, sections)
 		}
+		sections[runbook] = true
 		if !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) ||
 			r.Annotations["summary"] == "" {
 			t.Errorf("%s: severity %q, summary %q", r.Alert, r.Labels["severity"], r.Annotations["summary"])
+		}
+	}
+	for section, named := range sections {
+		if !named {
+			t.Errorf("no alert names %s", section)
+		}
+	}
+}
+
+// TestPolicydWords: docs/database.md has every metric of cors-policyd that is its own.
+func TestPolicydWords(t *testing.T) {
+	text := string(read(t, "docs/database.md"))
+	resp, err := http.Get("http://" + startPolicyd(t) + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	metrics, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^# TYPE cors_policyd(_\w+) `).FindAllStringSubmatch(string(metrics), -1)
+	if len(found) < 10 {
+		t.Fatalf("only %d metrics", len(found))
+	}
+	for _, name := range found {
+		if !strings.Contains(text, "`cors_policyd"+name[1]) {
+			t.Errorf("cors_policyd%s isn't there", name[1])
 		}
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,13 +43,19 @@ func TestExpressions(t *testing.T) {
 	t.Cleanup(source.Close)
 	upstream := envoytest.NewUpstream(t)
 	envoy, move := startEnvoy(t, upstream, source.Listener.Addr().String())
-	prometheus := startPrometheus(t, envoy)
+	policyd := startPolicyd(t)
+	prometheus := startPrometheus(t, envoy, policyd)
 	counted := func(name string) func() bool { return func() bool { return envoy.Stats(t)[name] > 0 } }
 	const soon = 30 * time.Second
 	envoytest.Eventually(t, soon, "the source is asked", counted("wasmcustom.cors.policy_source.unchanged"))
 	envoytest.Eventually(t, soon, "the counters are scraped", func() bool {
 		return prometheus.samples(t, "instance:cors_vm_restarts:sum and on() cors_requests_total") > 0
 	})
+
+	envoytest.Eventually(t, soon, "cors-policyd is scraped", func() bool {
+		return prometheus.samples(t, `cors_policyd_lookups_total{result="limited"}`) > 0
+	})
+	lookUp(t, policyd)
 
 	sendAll(t, envoy.Addr(t, "main"), upstream)
 	answer.Store("no document")
@@ -183,6 +192,60 @@ func startEnvoy(t *testing.T, upstream *envoytest.Upstream, source string) (
 			},
 		}}}},
 	}.String(), envoytest.Options{}), move
+}
+
+// startPolicyd starts a cors-policyd of which everything is counted, on a file of SQLite, and
+// returns its address. It allows one look-up in a second.
+func startPolicyd(t *testing.T) (address string) {
+	t.Helper()
+	root, err := envoytest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	const config = `listen: 127.0.0.1:0
+xds: {listen: 127.0.0.1:0}
+database: sqlite:origins.db
+state: state.json
+limits: {lookups: 1}
+policies: [{name: tenants, allow_origins: [{table: true}]}]
+lookups: {tenants: SELECT 1 FROM cors_origins WHERE origin = :origin}
+`
+	if err := os.WriteFile(filepath.Join(dir, "policyd.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := &envoytest.Output{}
+	cmd := exec.CommandContext(t.Context(), "timeout", "300", filepath.Join(root, "build/cors-policyd"), "-c", "policyd.yaml")
+	cmd.Dir, cmd.Stderr = dir, log
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Wait() // the test's context has ended it
+		if t.Failed() {
+			t.Logf("cors-policyd's log:\n%s", log)
+		}
+	})
+	serving := regexp.MustCompile(`msg="serving HTTP" address=(\S+)`)
+	envoytest.Eventually(t, 20*time.Second, "cors-policyd has a document", func() bool {
+		return strings.Contains(log.String(), "a new document")
+	})
+	address = serving.FindStringSubmatch(log.String())[1]
+	lookUp(t, address)
+	return address
+}
+
+// lookUp has cors-policyd look up origins, more than it may in a second.
+func lookUp(t *testing.T, policyd string) {
+	t.Helper()
+	for range 5 {
+		resp, err := http.Get("http://" + policyd + "/v1/lookup?policy=tenants&origin=https://app.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
 }
 
 // read reads a file of the repository.
