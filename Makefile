@@ -96,7 +96,7 @@ run: build envoy ## Run the demo: Envoy on envoy.yaml, and cors-policyd, until C
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy chromium curl databases prometheus ## Run every test but those of the gateways
+test: build envoy chromium curl databases prometheus systemd ## Run every test but those of the gateways
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
@@ -114,7 +114,7 @@ test-gateways: build envoy $(LINTER) ## Test with the code of Istio and Envoy Ga
 # The suites that start Envoys, on one that is installed beside that of the other targets.
 .PHONY: test-envoy
 test-envoy: override ENVOY := $(CURDIR)/build/tools/envoy-$(VERSION)/bin/envoy
-test-envoy: build prometheus ## Test on another Envoy: make test-envoy VERSION=1.36.4
+test-envoy: build prometheus systemd ## Test on another Envoy: make test-envoy VERSION=1.36.4
 	@[ -n '$(VERSION)' ] || { echo 'make test-envoy: say on which, as in make test-envoy VERSION=1.36.4' >&2; exit 1; }
 	@tools/install envoy $(VERSION)
 	go test -count 1 ./internal/envoy ./internal/envoytest ./demo
@@ -208,6 +208,10 @@ prometheus:
 .PHONY: shellcheck
 shellcheck:
 	@tools/install shellcheck
+
+.PHONY: systemd
+systemd:
+	@tools/install systemd
 
 .PHONY: wabt
 wabt:

@@ -108,7 +108,7 @@ func shown(t *testing.T, begin, part string) string {
 		t.Fatal(err)
 	}
 	page := read(t, root, "docs/database.md")
-	for _, block := range regexp.MustCompile("(?ms)^```yaml\\n(.*?)^```$").FindAllStringSubmatch(page, -1) {
+	for _, block := range regexp.MustCompile("(?ms)^```(?:yaml|json)\\n(.*?)^```$").FindAllStringSubmatch(page, -1) {
 		if strings.HasPrefix(block[1], begin) && strings.Contains(block[1], part) {
 			return block[1]
 		}
@@ -128,12 +128,13 @@ func part(t *testing.T, text, list string) any {
 }
 
 // TestPolicydSecure: with TLS and a token, as docs/database.md has them, a new row is in force
-// by policy_source and by ECDS, and without the token nothing is served.
+// by policy_source, by ECDS and by look-ups, and without the token nothing is served.
 func TestPolicydSecure(t *testing.T) {
 	t.Parallel()
 	server := startPolicyd(t, substitute(t, shown(t, "listen: 0.0.0.0:8081", "token_file"),
 		"0.0.0.0:8081", "127.0.0.1:0", `{listen: "0.0.0.0:8082"}`, `{listen: "127.0.0.1:0", module: `+plugin(t, "").Module+"}",
-		"$CORS_DATABASE", "sqlite:origins.db", "{query: SELECT origin FROM tenant_origins WHERE verified}", "{table: true}"))
+		"$CORS_DATABASE", "sqlite:origins.db", "{query: SELECT origin FROM tenant_origins WHERE verified}", "{table: true}")+
+		"lookups: {tenants: SELECT 1 FROM cors_origins WHERE origin = :origin}\nlookup_ttl: 0s\n")
 	write(t, filepath.Join(server.dir, "token.yaml"), shown(t, "# token.yaml", ""))
 	secure := func(address string, changes ...string) any {
 		_, port, _ := strings.Cut(address, ":")
@@ -153,11 +154,13 @@ func TestPolicydSecure(t *testing.T) {
 	fetching := plugin(t, `{"policy_source": {"cluster": "policies", "path": "/v1/policies", "wait": "30s"}}`)
 	envoys := map[string]*envoytest.Envoy{
 		"policy_source": start(fetching.Filter(), secure(server.http)),
-		"ECDS":          start(part(t, shown(t, "http_filters:", "DELTA_GRPC"), "http_filters"), control),
+		"origin_lookup": start(plugin(t, substitute(t, shown(t, "{", "origin_lookup"),
+			`"https://app.example.com"`, `"https://own.example.com"`)).Filter(), secure(server.http)),
+		"ECDS": start(part(t, shown(t, "http_filters:", "DELTA_GRPC"), "http_filters"), control),
 	}
 	denied := start(fetching.Filter(), secure(server.http, "sds_config: {path_config_source: {path: /etc/envoy/token.yaml}}",
 		"sds_config: {path_config_source: {path: "+wrongToken(t)+"}}"))
-	preflight := cases.Request{Method: "OPTIONS",
+	preflight := cases.Request{Method: "OPTIONS", Host: "api.example.com",
 		Headers: [][2]string{{"origin", "https://app.example.com"}, {"access-control-request-method", "GET"}}}
 	serves := func(way string, status int) {
 		t.Helper()
@@ -173,8 +176,10 @@ func TestPolicydSecure(t *testing.T) {
 	for way := range envoys {
 		serves(way, 204)
 	}
-	got, err := envoytest.HTTP1(denied.Addr(t, "main"), preflight)
-	if err != nil || got.Status != 403 || denied.Stats(t)["wasmcustom.cors.policy_source.failed"] == 0 {
+	envoytest.Eventually(t, 20*time.Second, "another token is refused", func() bool {
+		return denied.Stats(t)["wasmcustom.cors.policy_source.failed"] > 0
+	})
+	if got, err := envoytest.HTTP1(denied.Addr(t, "main"), preflight); err != nil || got.Status != 403 {
 		t.Errorf("with another token: %+v %v", got, err)
 	}
 	server.origins(t, "remove", "https://app.example.com")
