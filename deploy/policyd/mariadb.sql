@@ -1,5 +1,5 @@
--- Tenants and their origins in MariaDB 10.6 or later, or in MySQL 8.0.16 or later, and who may
--- do what.
+-- Tenants and their origins in MariaDB (tested with 10.11) or MySQL (8.0.16 or later), and who
+-- may do what.
 --
 --   mariadb app < mariadb.sql
 --

@@ -1,5 +1,5 @@
--- Tenants and their origins in PostgreSQL 13 or later, what tells cors-policyd of changes, and
--- who may do what.
+-- Tenants and their origins in PostgreSQL (tested with 15), what tells cors-policyd of changes,
+-- and who may do what.
 --
 --   psql -v ON_ERROR_STOP=1 -1 -f postgresql.sql app
 --

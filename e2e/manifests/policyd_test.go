@@ -89,7 +89,6 @@ func (d deployment) check() (list []string) {
 	for _, port := range []intstr.IntOrString{
 		d.service.Spec.Ports[0].TargetPort, *d.network.Spec.Ingress[0].Ports[0].Port,
 		container.LivenessProbe.HTTPGet.Port, container.ReadinessProbe.HTTPGet.Port,
-		container.StartupProbe.HTTPGet.Port,
 	} {
 		if !named(port) {
 			wrong("the container has no port %s", port.String())
