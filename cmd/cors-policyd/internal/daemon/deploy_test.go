@@ -150,6 +150,8 @@ func serves(t *testing.T, d *daemon, pool *sql.DB, registrar string) {
 	t.Helper()
 	d.until(t, `"name":"tenants"`)
 	exec(t, pool, "INSERT INTO tenants (name, host) VALUES ('shop', 'shop.api.example.com'), ('bank', NULL)")
+	// A tenant without origins has a policy that allows nobody.
+	d.until(t, `"name":"shop","match":{"hosts":["shop.api.example.com"]},"allow_origins":["https://nobody.invalid"]`)
 	exec(t, pool, "INSERT INTO tenant_origins (tenant, origin, challenge) VALUES "+
 		"('shop', 'https://shop.example', 'a'), ('bank', 'https://bank.example', 'b'), ('bank', 'https://old.example', 'c')")
 	exec(t, pool, "UPDATE tenant_origins SET verified = true WHERE origin <> 'https://old.example'")
