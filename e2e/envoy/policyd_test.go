@@ -132,14 +132,17 @@ func part(t *testing.T, text, list string) any {
 func TestPolicydSecure(t *testing.T) {
 	t.Parallel()
 	server := startPolicyd(t, substitute(t, shown(t, "listen: 0.0.0.0:8081", "token_file"),
-		"0.0.0.0:8081", "127.0.0.1:0", `{listen: "0.0.0.0:8082"}`, `{listen: "127.0.0.1:0", module: `+plugin(t, "").Module+"}",
-		"$CORS_DATABASE", "sqlite:origins.db", "{query: SELECT origin FROM tenant_origins WHERE verified}", "{table: true}")+
+		"0.0.0.0:8081", "127.0.0.1:0",
+		`{listen: "0.0.0.0:8082"}`, `{listen: "127.0.0.1:0", module: `+plugin(t, "").Module+"}",
+		"$CORS_DATABASE", "sqlite:origins.db",
+		"{query: SELECT origin FROM tenant_origins WHERE verified}", "{table: true}")+
 		"lookups: {tenants: SELECT 1 FROM cors_origins WHERE origin = :origin}\nlookup_ttl: 0s\n")
 	write(t, filepath.Join(server.dir, "token.yaml"), shown(t, "# token.yaml", ""))
 	secure := func(address string, changes ...string) any {
 		_, port, _ := strings.Cut(address, ":")
-		return part(t, substitute(t, shown(t, "clusters:", "credential_injector"), append(changes, "/etc/envoy", server.dir,
-			"address: policies.internal, port_value: 8081", "address: 127.0.0.1, port_value: "+port)...), "clusters")
+		changes = append(changes, "/etc/envoy", server.dir,
+			"address: policies.internal, port_value: 8081", "address: 127.0.0.1, port_value: "+port)
+		return part(t, substitute(t, shown(t, "clusters:", "credential_injector"), changes...), "clusters")
 	}
 	// The text of the page: what is another for ECDS, and the name.
 	control := secure(server.xds, "http_protocol_options", "http2_protocol_options", "- name: policies", "- name: xds")
@@ -158,8 +161,7 @@ func TestPolicydSecure(t *testing.T) {
 			`"https://app.example.com"`, `"https://own.example.com"`)).Filter(), secure(server.http)),
 		"ECDS": start(part(t, shown(t, "http_filters:", "DELTA_GRPC"), "http_filters"), control),
 	}
-	denied := start(fetching.Filter(), secure(server.http, "sds_config: {path_config_source: {path: /etc/envoy/token.yaml}}",
-		"sds_config: {path_config_source: {path: "+wrongToken(t)+"}}"))
+	denied := start(fetching.Filter(), secure(server.http, "path: /etc/envoy/token.yaml", "path: "+wrongToken(t)))
 	preflight := cases.Request{Method: "OPTIONS", Host: "api.example.com",
 		Headers: [][2]string{{"origin", "https://app.example.com"}, {"access-control-request-method", "GET"}}}
 	serves := func(way string, status int) {

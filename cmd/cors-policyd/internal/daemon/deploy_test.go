@@ -37,7 +37,8 @@ func startDeployed(t *testing.T, url, poll string) *daemon {
 	t.Setenv("CORS_DATABASE", url)
 	text := readDeployed(t, "policyd.yaml")
 	for old, replacement := range map[string]string{
-		"\nlisten: 127.0.0.1:8081 ": "\n#", "\npoll: 10s\n": "\npoll: " + poll + "\n", "/var/lib/cors-policyd": t.TempDir(),
+		"\nlisten: 127.0.0.1:8081 ": "\n#", "\npoll: 10s\n": "\npoll: " + poll + "\n",
+		"/var/lib/cors-policyd": t.TempDir(),
 	} {
 		if !strings.Contains(text, old) {
 			t.Fatalf("policyd.yaml lacks %q", old)
@@ -153,7 +154,8 @@ func serves(t *testing.T, d *daemon, pool *sql.DB, registrar string) {
 	// A tenant without origins has a policy that allows nobody.
 	d.until(t, `"name":"shop","match":{"hosts":["shop.api.example.com"]},"allow_origins":["https://nobody.invalid"]`)
 	exec(t, pool, "INSERT INTO tenant_origins (tenant, origin, challenge) VALUES "+
-		"('shop', 'https://shop.example', 'a'), ('bank', 'https://bank.example', 'b'), ('bank', 'https://old.example', 'c')")
+		"('shop', 'https://shop.example', 'a'), ('bank', 'https://bank.example', 'b'), "+
+		"('bank', 'https://old.example', 'c')")
 	exec(t, pool, "UPDATE tenant_origins SET verified = true WHERE origin <> 'https://old.example'")
 	a := d.until(t, "https://bank.example")
 	if want := `"name":"shop","match":{"hosts":["shop.api.example.com"]}`; !strings.Contains(a.text, want) ||
@@ -201,12 +203,14 @@ func serves(t *testing.T, d *daemon, pool *sql.DB, registrar string) {
 	if n, err := db.Remove(ctx, rows); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
-	d.until(t, `"name":"partners","match":{"hosts":["partners.example.com"]},"allow_origins":["https://nobody.invalid"]`)
+	d.until(t, `"name":"partners","match":{"hosts":["partners.example.com"]},`+
+		`"allow_origins":["https://nobody.invalid"]`)
 
 	// A tenant that goes takes its origins along, and its host has a policy all the same.
 	exec(t, pool, "DELETE FROM tenants WHERE name = 'shop'")
 	exec(t, pool, "UPDATE tenant_origins SET verified = true")
-	if a := d.until(t, "https://old.example"); strings.Contains(a.text, "shop") || !strings.Contains(a.text, `["*.api.example.com"]`) {
+	a = d.until(t, "https://old.example")
+	if strings.Contains(a.text, "shop") || !strings.Contains(a.text, `["*.api.example.com"]`) {
 		t.Error(a.text)
 	}
 }
@@ -218,14 +222,15 @@ func rights(t *testing.T, reader, registrar *sql.DB) {
 		_, _ = reader.Exec(text) // one of them is the other database's
 	}
 	refused(t, reader,
-		"INSERT INTO tenant_origins (tenant, origin, challenge, verified) VALUES ('bank', 'https://evil.example', '', true)",
-		"INSERT INTO tenants (name) VALUES ('evil')", "INSERT INTO cors_origins (policy, origin) VALUES ('partners', 'https://evil.example')",
+		"INSERT INTO tenant_origins (tenant, origin, challenge, verified) VALUES ('bank', 'https://e.example', '', true)",
+		"INSERT INTO tenants (name) VALUES ('evil')",
+		"INSERT INTO cors_origins (policy, origin) VALUES ('partners', 'https://evil.example')",
 		"UPDATE tenant_origins SET verified = true", "DELETE FROM tenant_origins", "DELETE FROM cors_origins",
 		"TRUNCATE TABLE cors_origins", "DROP TABLE cors_origins", "CREATE TABLE evil (a INTEGER)",
 		"SELECT challenge FROM tenant_origins", "SELECT * FROM tenant_origins")
 	refused(t, registrar,
-		"SELECT origin FROM tenant_origins", "INSERT INTO tenants (name) VALUES ('evil')", "UPDATE cors_origins SET policy = 'tenants'",
-		"TRUNCATE TABLE cors_origins", "DROP TABLE cors_origins")
+		"SELECT origin FROM tenant_origins", "INSERT INTO tenants (name) VALUES ('evil')",
+		"UPDATE cors_origins SET policy = 'tenants'", "TRUNCATE TABLE cors_origins", "DROP TABLE cors_origins")
 }
 
 // notices: each statement tells once, each transaction too, by every table.
@@ -242,12 +247,15 @@ func notices(t *testing.T, pool *sql.DB, url string) {
 		t.Fatal(err)
 	}
 	statements := []string{
-		"INSERT INTO tenant_origins SELECT 'bank', 'https://a' || i || '.example', '', true FROM generate_series(1, 1000) i",
+		"INSERT INTO tenant_origins SELECT 'bank', 'https://a' || i || '.example', '', true FROM " +
+			"generate_series(1, 1000) i",
 		"BEGIN; UPDATE tenant_origins SET verified = false; DELETE FROM tenant_origins; COMMIT",
-		"UPDATE tenants SET host = 'bank.api.example.com'", "INSERT INTO cors_origins (policy, origin) VALUES ('a', 'https://a.example')",
+		"UPDATE tenants SET host = 'bank.api.example.com'",
+		"INSERT INTO cors_origins (policy, origin) VALUES ('a', 'https://a.example')",
 		"TRUNCATE cors_origins",
 	}
-	for i, text := range append(slices.Clone(statements), "BEGIN; DELETE FROM tenants; ROLLBACK", "NOTIFY cors_origins, 'the end'") {
+	last := []string{"BEGIN; DELETE FROM tenants; ROLLBACK", "NOTIFY cors_origins, 'the end'"}
+	for i, text := range slices.Concat(statements, last) {
 		exec(t, pool, text)
 		if i == len(statements) {
 			continue // what is rolled back tells nothing

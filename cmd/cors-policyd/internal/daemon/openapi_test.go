@@ -134,7 +134,9 @@ func TestOpenAPI(t *testing.T) {
 	api.send(t, served.url, "GET", "/v1/lookup?policy=other&origin=x", "", 404)
 	api.send(t, served.url, "GET", "/v1/lookup?policy=tenants", "", 400)
 	api.send(t, served.url, "GET", "/v1/lookup?policy=tenants&origin=", "", 400)
-	for _, origin := range []string{"https://a.example", "https://a.example/", "http://a.example", "https://*.a.example", "*", ""} {
+	for _, origin := range []string{
+		"https://a.example", "https://a.example/", "http://a.example", "https://*.a.example", "*", "",
+	} {
 		api.send(t, served.url, "POST", "/v1/check", check("tenants", origin), 200, "Content-Type", json)
 	}
 	api.send(t, served.url, "POST", "/v1/check", check("other", "x"), 404, "Content-Type", json)
@@ -142,7 +144,8 @@ func TestOpenAPI(t *testing.T) {
 		`{"policy": "tenants", "origin": "x", "more": 1}`, "[]", ""} {
 		api.send(t, served.url, "POST", "/v1/check", body, 400, "Content-Type", json)
 	}
-	api.send(t, served.url, "POST", "/v1/check", check("tenants", strings.Repeat("x", 20_000)), 413, "Content-Type", json)
+	large := check("tenants", strings.Repeat("x", 20_000))
+	api.send(t, served.url, "POST", "/v1/check", large, 413, "Content-Type", json)
 	api.send(t, served.url, "GET", "/v1/rejected", "", 200)
 	api.send(t, served.url, "GET", "/healthz", "", 200)
 	api.send(t, served.url, "GET", "/readyz", "", 200)
