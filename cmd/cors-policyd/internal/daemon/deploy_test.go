@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/dbtest"
 )
 
 // deployed is where the examples are.
@@ -49,10 +50,10 @@ func startDeployed(t *testing.T, url, poll string) *daemon {
 }
 
 // admin runs the command at the top of a file of SQL, by the database's own client.
-func admin(t *testing.T, s *dbServer, name string) {
+func admin(t *testing.T, s *dbtest.Server, name string) {
 	t.Helper()
 	command := regexp.MustCompile(`(?m)^--   (.+)$`).FindStringSubmatch(readDeployed(t, name))
-	u, err := url.Parse(s.url)
+	u, err := url.Parse(s.URL)
 	if command == nil || err != nil {
 		t.Fatalf("%s has no command at its top, or %v", name, err)
 	}
@@ -93,9 +94,9 @@ func refused(t *testing.T, pool *sql.DB, statements ...string) {
 func TestDeploy(t *testing.T) {
 	for _, test := range []struct {
 		file, poll string
-		server     func(t *testing.T) *dbServer
+		server     func(tb testing.TB) *dbtest.Server
 	}{
-		{"postgresql.sql", "1h", newPostgreSQL}, {"mariadb.sql", "100ms", newMariaDB}, {"sqlite.sql", "1h", nil},
+		{"postgresql.sql", "1h", dbtest.PostgreSQL}, {"mariadb.sql", "100ms", dbtest.MariaDB}, {"sqlite.sql", "1h", nil},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			if test.server == nil {
@@ -110,15 +111,15 @@ func TestDeploy(t *testing.T) {
 				return
 			}
 			s := test.server(t)
-			exec(t, s.start(t), "CREATE DATABASE app")
+			exec(t, s.Start(t), "CREATE DATABASE app")
 			admin(t, s, test.file)
-			reader, registrar := as(t, s.url, "cors_policyd", test.file), as(t, s.url, "cors_registrar", test.file)
+			reader, registrar := as(t, s.URL, "cors_policyd", test.file), as(t, s.URL, "cors_registrar", test.file)
 			d := startDeployed(t, reader, test.poll)
-			pool := open(t, s.driver, strings.Replace(s.url, "root@", "root:@", 1))
+			pool := open(t, s.Driver, strings.Replace(s.URL, "root@", "root:@", 1))
 			serves(t, d, pool, registrar)
-			rights(t, open(t, s.driver, reader), open(t, s.driver, registrar))
-			if s.driver == "pgx" {
-				notices(t, pool, strings.TrimSuffix(s.url, "/postgres")+"/app")
+			rights(t, open(t, s.Driver, reader), open(t, s.Driver, registrar))
+			if s.Driver == "pgx" {
+				notices(t, pool, strings.TrimSuffix(s.URL, "/postgres")+"/app")
 			}
 		})
 	}

@@ -5,14 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"net"
-	"os"
-	osexec "os/exec"
-	"os/user"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,164 +14,30 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/dbtest"
 )
-
-// A dbServer is a real server of databases, on a folder and a port of its own.
-type dbServer struct {
-	driver, dsn, url string // for the tests' own connection, and for the daemon
-	command          []string
-	process          *osexec.Cmd
-	log              string
-}
-
-// owner is the user that a server runs as, which is none but root's servant.
-func owner(t *testing.T, name string) (prefix []string, folder string) {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "cors-policyd-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if os.Getuid() != 0 {
-		return nil, folder
-	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ := strconv.Atoi(u.Uid) // numbers on Unix
-	gid, _ := strconv.Atoi(u.Gid)
-	if err := os.Chown(folder, uid, gid); err != nil {
-		t.Fatal(err)
-	}
-	return []string{"setpriv", "--reuid=" + name, "--regid=" + name, "--clear-groups", "--"}, folder
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-// installed is a program of a server, which isn't always in PATH.
-func installed(t *testing.T, target string, patterns ...string) string {
-	t.Helper()
-	for _, pattern := range patterns {
-		if found, _ := filepath.Glob(pattern); len(found) > 0 {
-			return slices.Max(found)
-		}
-	}
-	t.Fatalf("%s isn't installed; run: tools/install %s", target, target)
-	return ""
-}
-
-func prepare(t *testing.T, command ...string) {
-	t.Helper()
-	if out, err := osexec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, out)
-	}
-}
-
-func newPostgreSQL(t *testing.T) *dbServer {
-	t.Helper()
-	bin := filepath.Dir(installed(t, "postgresql", "/usr/lib/postgresql/*/bin/postgres"))
-	prefix, folder := owner(t, "postgres")
-	data, port := filepath.Join(folder, "db"), freePort(t)
-	prepare(t, append(prefix, filepath.Join(bin, "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "--no-sync",
-		"-E", "UTF8", "--locale=C.UTF-8")...)
-	url := "postgres://postgres@127.0.0.1:" + port + "/postgres"
-	return &dbServer{driver: "pgx", dsn: url, url: url, log: filepath.Join(folder, "log"), command: append(prefix,
-		filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
-		"-c", "unix_socket_directories="+folder, "-c", "fsync=off")}
-}
-
-func newMariaDB(t *testing.T) *dbServer {
-	t.Helper()
-	mariadbd := installed(t, "mariadb", "/usr/sbin/mariadbd", "/usr/bin/mariadbd")
-	prefix, folder := owner(t, "mysql")
-	data, port := filepath.Join(folder, "db"), freePort(t)
-	prepare(t, append(prefix, "mariadb-install-db", "--no-defaults", "--datadir="+data,
-		"--auth-root-authentication-method=normal", "--skip-test-db")...)
-	return &dbServer{
-		driver: "mysql", dsn: "root@tcp(127.0.0.1:" + port + ")/", url: "mysql://root@127.0.0.1:" + port + "/cors",
-		log: filepath.Join(folder, "log"), command: append(prefix, mariadbd, "--no-defaults", "--datadir="+data,
-			"--port="+port, "--bind-address=127.0.0.1", "--socket="+filepath.Join(folder, "s")),
-	}
-}
-
-// start starts the server, and returns a connection when it answers.
-func (s *dbServer) start(t *testing.T) *sql.DB {
-	t.Helper()
-	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = log.Close() }()
-	s.process = osexec.Command(s.command[0], s.command[1:]...)
-	s.process.Stdout, s.process.Stderr = log, log
-	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.kill)
-	pool, err := sql.Open(s.driver, s.dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = pool.Close() })
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if err = pool.Ping(); err == nil {
-			return pool
-		}
-		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(s.log)
-			t.Fatalf("%v\n%s", err, text)
-		}
-	}
-}
-
-// kill ends the server as a power cut does, but for what is left of its memory.
-func (s *dbServer) kill() {
-	signal := syscall.SIGKILL
-	if s.driver == "pgx" {
-		signal = syscall.SIGQUIT // its children would live on
-	}
-	_ = s.process.Process.Signal(signal)
-	_ = s.process.Wait() // it was killed
-}
 
 // TestServers: the same on PostgreSQL and on MariaDB: rows, look-ups, the table of origins, the
 // database killed and started again, and nothing is ever written by a query.
 func TestServers(t *testing.T) {
 	for name, test := range map[string]struct {
-		server func(t *testing.T) *dbServer
+		server func(tb testing.TB) *dbtest.Server
 		make   []string // beside the tables
 		change []string // what follows a change
 		poll   string
 		write  string
 	}{
 		"PostgreSQL": {
-			server: newPostgreSQL, poll: "poll: 1h\nnotify: Cors-Origins\n", make: []string{
+			server: dbtest.PostgreSQL, poll: "poll: 1h\nnotify: Cors-Origins\n", make: []string{
 				`CREATE FUNCTION tell() RETURNS trigger AS $$ BEGIN NOTIFY "Cors-Origins"; RETURN NULL; END $$ LANGUAGE plpgsql`,
 				`CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON tenant_origins EXECUTE FUNCTION tell()`,
 			}, write: "DELETE FROM tenant_origins RETURNING origin",
 		},
-		"MariaDB": {server: newMariaDB, poll: "poll: 100ms\n", write: "DELETE FROM tenant_origins RETURNING origin"},
+		"MariaDB": {server: dbtest.MariaDB, poll: "poll: 100ms\n", write: "DELETE FROM tenant_origins RETURNING origin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := test.server(t)
-			pool := s.start(t)
-			if s.driver == "mysql" {
-				exec(t, pool, "CREATE DATABASE cors")
-				s.dsn += "cors"
-				_ = pool.Close()
-				s.kill()
-				pool = s.start(t)
-			}
+			pool := s.Start(t)
 			exec(t, pool, "CREATE TABLE tenant_origins (origin VARCHAR(400), verified BOOLEAN NOT NULL)")
 			for _, text := range test.make {
 				exec(t, pool, text)
@@ -190,7 +50,7 @@ func TestServers(t *testing.T) {
 				insert(origin)
 			}
 			exec(t, pool, "INSERT INTO tenant_origins VALUES (NULL, true), ('https://no.example', false)")
-			text := "database: " + s.url + "\n" + test.poll + `
+			text := "database: " + s.URL + "\n" + test.poll + `
 policies:
 - name: tenants
   match: {hosts: [api.example.com]}
@@ -240,7 +100,7 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 			slices.Sort(times)
 			t.Logf("from the statement to the answer: median %s, worst %s", times[len(times)/2], times[len(times)-1])
 			// Nothing is lost while the database is away, and all is well when it is back.
-			s.kill()
+			s.Kill()
 			time.Sleep(300 * time.Millisecond)
 			if a := d.get(t, "/v1/policies"); a.Header.Get("ETag") != etag {
 				t.Errorf("without the database: %s %s", a.Status, a.text)
@@ -248,18 +108,18 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 			if a := d.get(t, "/v1/lookup?policy=tenants&host=x&origin=https://a.example"); a.StatusCode != 503 {
 				t.Errorf("a look-up without the database: %s", a.Status)
 			}
-			pool = s.start(t)
+			pool = s.Start(t)
 			insert("https://back.example")
 			d.until(t, "https://back.example")
 			lookups(d)
 			// Nor is a change lost that comes while nobody listens.
-			if s.driver == "pgx" {
+			if s.Driver == "pgx" {
 				exec(t, pool, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LIS' || 'TEN%'")
 				insert("https://unheard.example")
 				d.until(t, "https://unheard.example")
 			}
 			// A query can't write.
-			writing := start(t, "database: "+s.url+"\npolicies: [{name: a, allow_origins: [{query: "+test.write+"}]}]\n")
+			writing := start(t, "database: "+s.URL+"\npolicies: [{name: a, allow_origins: [{query: "+test.write+"}]}]\n")
 			deadline := time.Now().Add(10 * time.Second)
 			for !strings.Contains(writing.log.String(), "can't be built") && time.Now().Before(deadline) {
 				time.Sleep(20 * time.Millisecond)
@@ -269,21 +129,21 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 				t.Errorf("a query that writes: %s", said)
 			}
 			// Nor can it take for ever.
-			slow := start(t, "database: "+s.url+"\ntimeout: 300ms\nlookups: {a: SELECT "+
-				map[string]string{"pgx": "pg_sleep(30)", "mysql": "SLEEP(30)"}[s.driver]+"}\n")
+			slow := start(t, "database: "+s.URL+"\ntimeout: 300ms\nlookups: {a: SELECT "+
+				map[string]string{"pgx": "pg_sleep(30)", "mysql": "SLEEP(30)"}[s.Driver]+"}\n")
 			began := time.Now()
 			a, took := slow.get(t, "/v1/lookup?policy=a&origin=x"), time.Since(began)
 			if a.StatusCode != 503 || took > 5*time.Second {
 				t.Errorf("a slow look-up: %s after %s", a.Status, took)
 			}
 			// Nor does the server go on with it.
-			for began := time.Now(); running(t, pool, s.driver) > 0; time.Sleep(20 * time.Millisecond) {
+			for began := time.Now(); running(t, pool, s.Driver) > 0; time.Sleep(20 * time.Millisecond) {
 				if time.Since(began) > 3*time.Second {
 					t.Fatal("the server still runs the slow query")
 				}
 			}
 			// A statement that was prepared is prepared again when its table has changed.
-			whole := start(t, "database: "+s.url+"\nlookups: {a: SELECT * FROM tenant_origins WHERE origin = :origin}\n")
+			whole := start(t, "database: "+s.URL+"\nlookups: {a: SELECT * FROM tenant_origins WHERE origin = :origin}\n")
 			again := "/v1/lookup?policy=a&origin=https://a.example"
 			if a := whole.get(t, again); a.StatusCode != 204 {
 				t.Errorf("a look-up: %s", a.Status)
