@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -16,31 +17,31 @@ func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	p, move := example(t, dir, newUpstream(t))
 	move(document(1))
-	p.launch(t)
-	p.ready(t)
-	load := startLoad(t, []*proxy{p}, "api")
+	p.Launch(t)
+	p.Ready(t)
+	load := startLoad(t, []*fleet.Proxy{p}, "api")
 	stat := func(name string) uint64 { return p.Stats(t)["extension_config_discovery.http_filter.cors."+name] }
-	var took durations
+	var took fleet.Durations
 	for n := 2; n <= 20; n++ {
-		took.measure(func() { move(document(n)) }, load.awaiting(t, "api", n))
+		took.Measure(func() { move(document(n)) }, load.Awaiting(t, "api", n))
 		if n%5 != 0 {
 			continue
 		}
 		rejected, failed := stat("update_rejected"), stat("update_failure")
 		move(`{"allow_origins": ["no origin ` + version(n) + `"]}`)
-		envoytest.Eventually(t, recovery, "the bad policy to be refused",
+		envoytest.Eventually(t, fleet.Recovery, "the bad policy to be refused",
 			func() bool { return stat("update_rejected") == rejected+1 })
 		if line := `1:20 allow_origins[0]: "no origin ` + version(n) +
 			`" contains white space`; !strings.Contains(p.Log(), line) {
 			t.Errorf("the log lacks %q", line)
 		}
 		replace(t, filepath.Join(dir, "cors.yaml"), "no: [YAML")
-		envoytest.Eventually(t, recovery, "the broken file to be refused",
+		envoytest.Eventually(t, fleet.Recovery, "the broken file to be refused",
 			func() bool { return stat("update_failure") == failed+1 })
-		load.remains(t, "api", n)
+		load.Remains(t, "api", n)
 	}
 	t.Logf("by files, in every worker after: %s", took)
-	load.check(t)
+	load.Check(t)
 }
 
 // TestListeners: where the filter's configuration is part of the listener's, as with
@@ -54,41 +55,41 @@ func TestListeners(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "lds.json")
 	move := func(policy string) {
 		t.Helper()
-		l := listener("lds", envoytest.Plugin{Module: module, Config: policy}.Filter())
+		l := fleet.Listener("lds", envoytest.Plugin{Module: module, Config: policy}.Filter())
 		l["@type"] = "type.googleapis.com/envoy.config.listener.v3.Listener"
 		replace(t, file, envoytest.JSON(map[string]any{"resources": []any{l}}))
 	}
 	move(document(1))
-	p := &proxy{node: "lds", listeners: []string{"lds"}, args: []string{"--drain-time-s", "2"},
-		bootstrap: envoytest.Bootstrap{Extra: map[string]any{
+	p := &fleet.Proxy{Node: "lds", Workers: workers, Listeners: []string{"lds"}, Args: []string{"--drain-time-s", "2"},
+		Bootstrap: envoytest.Bootstrap{Extra: map[string]any{
 			"node": map[string]any{"id": "lds", "cluster": "lds"},
 			"dynamic_resources": map[string]any{"lds_config": map[string]any{
 				"resource_api_version": "V3", "path_config_source": map[string]any{"path": file},
 			}},
-		}, Clusters: []any{cluster("upstream", newUpstream(t))}}.String()}
-	p.launch(t)
-	p.ready(t)
-	load := startLoad(t, []*proxy{p}, "lds")
-	var took durations
+		}, Clusters: []any{fleet.Cluster("upstream", newUpstream(t))}}.String()}
+	p.Launch(t)
+	p.Ready(t)
+	load := startLoad(t, []*fleet.Proxy{p}, "lds")
+	var took fleet.Durations
 	for n := 2; n <= 4; n++ {
-		took.measure(func() { move(document(n)) }, load.awaiting(t, "lds", n))
+		took.Measure(func() { move(document(n)) }, load.Awaiting(t, "lds", n))
 	}
 	t.Logf("by listeners that drain for 2 s, in every connection after: %s", took)
 	move(`{"allow_origins": ["no origin"]}`)
-	envoytest.Eventually(t, recovery, "the bad policy to be refused", func() bool {
+	envoytest.Eventually(t, fleet.Recovery, "the bad policy to be refused", func() bool {
 		return p.Stats(t)["listener_manager.lds.update_rejected"] == 1
 	})
 	if line := "Error adding/updating listener(s) lds: Unable to create Wasm plugin cors"; !strings.Contains(p.Log(),
 		line) {
 		t.Errorf("the log lacks %q", line)
 	}
-	load.remains(t, "lds", 4)
-	load.check(t)
+	load.Remains(t, "lds", 4)
+	load.Check(t)
 }
 
 // example returns an Envoy on a copy of the example in dir, and what moves a policy
 // into its file as the example says.
-func example(tb testing.TB, dir, upstream string) (p *proxy, move func(policy string)) {
+func example(tb testing.TB, dir, upstream string) (p *fleet.Proxy, move func(policy string)) {
 	tb.Helper()
 	module, err := envoytest.Module()
 	if err != nil {
@@ -117,7 +118,7 @@ func example(tb testing.TB, dir, upstream string) (p *proxy, move func(policy st
 		tb.Fatal("cors.yaml has no value")
 	}
 	indent := regexp.MustCompile("(?m)^")
-	return &proxy{node: "example", bootstrap: bootstrap, listeners: []string{"api"}}, func(policy string) {
+	return &fleet.Proxy{Node: "example", Workers: workers, Bootstrap: bootstrap, Listeners: []string{"api"}}, func(policy string) {
 		tb.Helper()
 		replace(tb, filepath.Join(dir, "cors.yaml"),
 			head+"value: |\n"+indent.ReplaceAllString(policy, "          ")+"\n")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
@@ -119,6 +120,35 @@ func linesOf(request cases.Request, n int) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// A conversation repeats the requests, and is the load's.
+type conversation struct{ turn, version int }
+
+// Next implements [fleet.Conversation].
+func (c *conversation) Next() cases.Request {
+	if c.turn = (c.turn + 1) % (len(requests) + 1); c.turn == len(requests) {
+		return foreignRequest
+	}
+	return requests[c.turn]
+}
+
+// Judge implements [fleet.Conversation].
+func (c *conversation) Judge(response *envoytest.Response) (version int, err error) {
+	if c.turn == len(requests) {
+		return c.version, checkForeign(response)
+	}
+	if version, err = versionOf(requests[c.turn], response); err == nil {
+		c.version = version
+	}
+	return version, err
+}
+
+// startLoad begins sending to these listeners of all Envoys.
+func startLoad(tb testing.TB, envoys []*fleet.Proxy, listeners ...string) *fleet.Load {
+	tb.Helper()
+	begin := func(*fleet.Proxy, string) fleet.Conversation { return &conversation{turn: -1} }
+	return fleet.StartLoad(tb, begin, envoys, listeners...)
 }
 
 // TestVersionOf: an answer that is made of two successive versions is noticed,

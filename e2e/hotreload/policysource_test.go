@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -15,24 +16,24 @@ import (
 // reaches every worker while no request fails. It is asked for with the ETag of the
 // one before.
 func TestPolicySource(t *testing.T) {
-	f := startFleet(t)
+	f := deploy(t)
 	load := startLoad(t, f.proxies, bySource)
 	f.source.publish(document(2))
-	load.await(t, bySource, 2)
+	load.Await(t, bySource, 2)
 	before := f.counts(t)
-	var took durations
+	var took fleet.Durations
 	for n := 3; n <= 2+updates; n++ {
-		took.measure(func() { f.source.publish(largeDocument(n, updateSize)) }, load.awaiting(t, bySource, n))
+		took.Measure(func() { f.source.publish(largeDocument(n, updateSize)) }, load.Awaiting(t, bySource, n))
 	}
 	t.Logf("by a policy source with an interval of %s, in every worker after: %s", sourceInterval, took)
 	for i, after := range f.counts(t) {
-		f.proxies[i].checkWorkers(t)
+		f.proxies[i].CheckWorkers(t)
 		if n := after["updated"] - before[i]["updated"]; n != updates {
-			t.Errorf("%s: %d documents taken, want %d", f.proxies[i].node, n, updates)
+			t.Errorf("%s: %d documents taken, want %d", f.proxies[i].Node, n, updates)
 		}
 		for _, counter := range []string{"refused", "failed"} {
 			if after[counter] != 0 {
-				t.Errorf("%s: policy_source.%s is %d", f.proxies[i].node, counter, after[counter])
+				t.Errorf("%s: policy_source.%s is %d", f.proxies[i].Node, counter, after[counter])
 			}
 		}
 	}
@@ -40,23 +41,23 @@ func TestPolicySource(t *testing.T) {
 	// Nothing changes: no document crosses the network.
 	documents := f.source.documents()
 	before = f.counts(t)
-	envoytest.Eventually(t, recovery, "the source to be asked in vain", func() bool {
+	envoytest.Eventually(t, fleet.Recovery, "the source to be asked in vain", func() bool {
 		return f.counted(t, before, "unchanged", 5)
 	})
 	if n := f.source.documents(); n != documents {
 		t.Errorf("the same document was sent %d times", n-documents)
 	}
-	load.check(t)
+	load.Check(t)
 }
 
 // TestBadDocuments: whatever the policy source answers, what served before goes on,
 // and the operator is told once.
 func TestBadDocuments(t *testing.T) {
-	f := startFleet(t)
+	f := deploy(t)
 	load := startLoad(t, f.proxies, bySource)
 	n := 1
 	none := make([]map[string]uint64, len(f.proxies))
-	envoytest.Eventually(t, recovery, "all Envoys to have the first document",
+	envoytest.Eventually(t, fleet.Recovery, "all Envoys to have the first document",
 		func() bool { return f.counted(t, none, "updated", 1) })
 	for _, test := range []struct {
 		name    string
@@ -86,20 +87,20 @@ func TestBadDocuments(t *testing.T) {
 	} {
 		before, lines := f.counts(t), f.linesSince(test.log, nil)
 		f.source.serve(test.answer)
-		envoytest.Eventually(t, recovery, test.name+": to be seen twice by all", func() bool {
+		envoytest.Eventually(t, fleet.Recovery, test.name+": to be seen twice by all", func() bool {
 			return f.counted(t, before, test.counter, 2) &&
 				!slices.ContainsFunc(f.linesSince(test.log, lines), func(n int) bool { return n < 1 })
 		})
-		load.remains(t, bySource, n)
+		load.Remains(t, bySource, n)
 		for i, got := range f.linesSince(test.log, lines) {
 			if got != 1 {
-				t.Errorf("%s: %s: %d lines %q in the log, want one", test.name, f.proxies[i].node, got, test.log)
+				t.Errorf("%s: %s: %d lines %q in the log, want one", test.name, f.proxies[i].Node, got, test.log)
 			}
 		}
 		for i, after := range f.counts(t) {
 			for counter, count := range after {
 				if counter != test.counter && counter != "unchanged" && count != before[i][counter] {
-					t.Errorf("%s: %s: policy_source.%s has grown by %d", test.name, f.proxies[i].node, counter,
+					t.Errorf("%s: %s: policy_source.%s has grown by %d", test.name, f.proxies[i].Node, counter,
 						count-before[i][counter])
 				}
 			}
@@ -109,18 +110,18 @@ func TestBadDocuments(t *testing.T) {
 		before = f.counts(t)
 		f.source.publish(document(n))
 		t.Logf("%s: changes nothing; the next good document is in every worker after %s", test.name,
-			load.await(t, bySource, n).Sub(start).Round(time.Millisecond))
-		envoytest.Eventually(t, recovery, "all Envoys to have the next document",
+			load.Await(t, bySource, n).Sub(start).Round(time.Millisecond))
+		envoytest.Eventually(t, fleet.Recovery, "all Envoys to have the next document",
 			func() bool { return f.counted(t, before, "updated", 1) })
 	}
 	if most := f.source.most(); most > len(f.proxies) {
 		t.Errorf("%d requests to the source at once, want at most one of each of %d Envoys", most, len(f.proxies))
 	}
-	load.check(t)
+	load.Check(t)
 }
 
 // counts returns the counters of the policy source, for each Envoy.
-func (f *fleet) counts(tb testing.TB) (list []map[string]uint64) {
+func (f *deployment) counts(tb testing.TB) (list []map[string]uint64) {
 	tb.Helper()
 	for _, p := range f.proxies {
 		counts := map[string]uint64{}
@@ -135,7 +136,7 @@ func (f *fleet) counts(tb testing.TB) (list []map[string]uint64) {
 }
 
 // counted tells whether a counter of every Envoy has grown so many times.
-func (f *fleet) counted(tb testing.TB, before []map[string]uint64, counter string, times uint64) bool {
+func (f *deployment) counted(tb testing.TB, before []map[string]uint64, counter string, times uint64) bool {
 	tb.Helper()
 	for i, after := range f.counts(tb) {
 		if after[counter] < before[i][counter]+times {
@@ -147,7 +148,7 @@ func (f *fleet) counted(tb testing.TB, before []map[string]uint64, counter strin
 
 // linesSince returns how many lines with this text are in the log of each Envoy, less
 // those that were there before.
-func (f *fleet) linesSince(text string, before []int) (list []int) {
+func (f *deployment) linesSince(text string, before []int) (list []int) {
 	for i, p := range f.proxies {
 		n := strings.Count(p.Log(), text)
 		if before != nil {

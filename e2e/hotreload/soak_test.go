@@ -3,14 +3,13 @@ package hotreload_test
 import (
 	"flag"
 	"fmt"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
@@ -69,7 +68,7 @@ type soak struct {
 }
 
 func (s soak) run(t *testing.T) {
-	f := startFleetOf(t, 1, fmt.Sprintf(`"interval": %q, "timeout": "10s"`, sourceInterval))
+	f := deployOf(t, 1, fmt.Sprintf(`"interval": %q, "timeout": "10s"`, sourceInterval))
 	envoy := f.proxies[0]
 	load := startLoad(t, f.proxies, byXDS, bySource)
 	// The memory after the first few updates is compared with that after as many at the
@@ -83,23 +82,23 @@ func (s soak) run(t *testing.T) {
 		start, n := time.Now(), i+2
 		if s.bySource {
 			f.source.publish(largeDocument(n, size(largestDocument, i)))
-			load.await(t, bySource, n)
+			load.Await(t, bySource, n)
 		}
 		if s.byDiscovery {
 			f.push(t, largeDocument(n, size(largestConfiguration, i)))
-			load.await(t, byXDS, n)
+			load.Await(t, byXDS, n)
 		}
-		for _, listener := range envoy.listeners {
-			envoy.flood(t, listener, *soakFlood)
+		for _, listener := range envoy.Listeners {
+			flood(t, envoy, listener, *soakFlood)
 		}
-		resident = append(resident, envoy.resident(t))
+		resident = append(resident, envoy.Resident(t))
 		if *soakPace > 0 && i%100 == 99 {
 			t.Logf("after %d updates: %d MiB", i+1, resident[i]>>20)
 		}
 		time.Sleep(time.Until(start.Add(*soakPace)))
 	}
-	envoy.checkWorkers(t)
-	load.check(t)
+	envoy.CheckWorkers(t)
+	load.Check(t)
 
 	first, last := slices.Max(resident[:few]), slices.Max(resident[updates-few:])
 	t.Logf("%d updates: %d MiB after the first %d, %d after the last %d, %d at most",
@@ -108,9 +107,9 @@ func (s soak) run(t *testing.T) {
 		t.Errorf("Envoy has %d MiB, a fifth more than the %d after the first updates; after each, in MiB: %v", last>>20,
 			first>>20, mebibytes(resident))
 	}
-	longest := load.took.quantile(100)
+	longest := load.Took().Quantile(100)
 	t.Logf("requests meanwhile: p50 %s, p99 %s, p99.9 %s, longest %s",
-		load.took.quantile(50), load.took.quantile(99), load.took.quantile(99.9), longest)
+		load.Took().Quantile(50), load.Took().Quantile(99), load.Took().Quantile(99.9), longest)
 	if *soakLongest > 0 && longest > *soakLongest {
 		t.Errorf("a request took %s, more than %s", longest, *soakLongest)
 	}
@@ -118,12 +117,13 @@ func (s soak) run(t *testing.T) {
 
 // flood sends preflights that are denied, each for a reason of its own, and checks each
 // answer.
-func (p *proxy) flood(tb testing.TB, listener string, n int) {
+func flood(tb testing.TB, p *fleet.Proxy, listener string, n int) {
 	tb.Helper()
+	const clients = 4
 	var sending sync.WaitGroup
 	errs := make(chan error, clients)
 	for c := range clients {
-		sending.Go(func() { errs <- p.denied(listener, c, n) })
+		sending.Go(func() { errs <- denied(p, listener, c, n, clients) })
 	}
 	sending.Wait()
 	for range clients {
@@ -133,9 +133,9 @@ func (p *proxy) flood(tb testing.TB, listener string, n int) {
 	}
 }
 
-// denied sends every clients-th of n denied preflights over a connection.
-func (p *proxy) denied(listener string, begin, n int) error {
-	addr, _, _ := p.address(listener)
+// denied sends those of n denied preflights that are one client's, over a connection.
+func denied(p *fleet.Proxy, listener string, begin, n, clients int) error {
+	addr, _, _ := p.Address(listener)
 	conn, err := envoytest.Dial(addr)
 	if err != nil {
 		return err
@@ -154,26 +154,6 @@ func (p *proxy) denied(listener string, begin, n int) error {
 		}
 	}
 	return nil
-}
-
-var vmRSS = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
-
-// resident returns how many bytes of memory Envoy has.
-func (p *proxy) resident(tb testing.TB) int {
-	tb.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	match := vmRSS.FindSubmatch(status)
-	if match == nil {
-		tb.Fatalf("no VmRSS in %s", status)
-	}
-	kibibytes, err := strconv.Atoi(string(match[1]))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return kibibytes << 10
 }
 
 func mebibytes(sizes []int) []int {

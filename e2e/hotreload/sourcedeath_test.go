@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
@@ -18,17 +19,17 @@ func TestFetcherDies(t *testing.T) {
 	if err := envoytest.BuildModule(path, "faults"); err != nil {
 		t.Fatal(err)
 	}
-	f := startFleetWith(t, envoytest.Plugin{Module: path, FailurePolicy: "FAIL_RELOAD"}, 1, waiting)
+	f := deployWith(t, envoytest.Plugin{Module: path, FailurePolicy: "FAIL_RELOAD"}, 1, waiting)
 	p := f.proxies[0]
-	var took durations
+	var took fleet.Durations
 	var reloads int
 	takenOver := 0
 	for n := 2; n < 30 && takenOver < 2; n++ {
 		// With another source the turn is anyone's.
 		f.push(t, sourced(fmt.Sprintf("/%d.json", n), `"interval": "1s", "timeout": "2s", "wait": "60s"`))
 		time.Sleep(2 * time.Second) // Envoy reloads no VM that is younger.
-		envoytest.Eventually(t, recovery, "both plugins to wait", func() bool { return f.source.waiting() > 1 })
-		conns := p.dialWorkers(t)
+		envoytest.Eventually(t, fleet.Recovery, "both plugins to wait", func() bool { return f.source.waiting() > 1 })
+		conns := dialWorkers(t, p)
 		for _, conn := range conns {
 			awaitVersion(t, conn, n-1)
 		}
@@ -51,7 +52,7 @@ func TestFetcherDies(t *testing.T) {
 		}
 	}
 	t.Logf("after the death of all workers' VMs a change is in every worker: %s", took)
-	if most := took.quantile(100); most > 9*time.Second {
+	if most := took.Quantile(100); most > 9*time.Second {
 		t.Errorf("a change took %s", most)
 	}
 	if takenOver < 2 {
@@ -71,9 +72,9 @@ var fatal = cases.Request{Host: "any.example",
 	Headers: [][2]string{{"origin", app}, {"x-fault", "origin trap"}}}
 
 // dialWorkers returns a connection to each worker.
-func (p *proxy) dialWorkers(t *testing.T) []*envoytest.Conn {
+func dialWorkers(t *testing.T, p *fleet.Proxy) []*envoytest.Conn {
 	t.Helper()
-	addr, _, _ := p.address(byXDS)
+	addr, _, _ := p.Address(byXDS)
 	var conns []*envoytest.Conn
 	for range workers {
 		conn, err := envoytest.Dial(addr)
@@ -86,14 +87,14 @@ func (p *proxy) dialWorkers(t *testing.T) []*envoytest.Conn {
 		}
 		conns = append(conns, conn)
 	}
-	p.checkWorkers(t)
+	p.CheckWorkers(t)
 	return conns
 }
 
 // awaitVersion waits until a worker serves a version, and returns the first that it did.
 func awaitVersion(t *testing.T, conn *envoytest.Conn, version int) (first int) {
 	t.Helper()
-	envoytest.Eventually(t, recovery, "the next version", func() bool {
+	envoytest.Eventually(t, fleet.Recovery, "the next version", func() bool {
 		response, err := conn.Do(requests[0])
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -17,27 +18,27 @@ const (
 // TestXDS: a control plane pushes a hundred policies, and each reaches every worker
 // while no request fails. A bad one is refused, and changes nothing.
 func TestXDS(t *testing.T) {
-	f := startFleet(t)
+	f := deploy(t)
 	load := startLoad(t, f.proxies, byXDS)
 	before := f.vms(t)
-	var took durations
+	var took fleet.Durations
 	for n := 2; n <= 1+updates; n++ {
-		took.measure(func() { f.push(t, largeDocument(n, updateSize)) }, load.awaiting(t, byXDS, n))
+		took.Measure(func() { f.push(t, largeDocument(n, updateSize)) }, load.Awaiting(t, byXDS, n))
 	}
 	t.Logf("by xDS, in every worker after: %s", took)
 	// The workers keep their VMs. Envoy tries each configuration in one more, on its
 	// main thread, and throws that away.
 	for i, after := range f.vms(t) {
-		f.proxies[i].checkWorkers(t)
+		f.proxies[i].CheckWorkers(t)
 		if want := (vms{before[i].active, before[i].created + updates}); after != want {
-			t.Errorf("%s: VMs: %+v after %d updates, want %+v", f.proxies[i].node, after, updates, want)
+			t.Errorf("%s: VMs: %+v after %d updates, want %+v", f.proxies[i].Node, after, updates, want)
 		}
 	}
 
 	good := f.xds.version()
 	f.push(t, `{"allow_origins": ["`+app+`", "`+app+`/"]}`)
 	refused := map[string]bool{}
-	envoytest.Eventually(t, recovery, "both Envoys to refuse the bad policy", func() bool {
+	envoytest.Eventually(t, fleet.Recovery, "both Envoys to refuse the bad policy", func() bool {
 		for _, n := range f.xds.refusals() {
 			refused[n.node] = true
 			// This is all that Envoy says. What the filter says is in Envoy's log.
@@ -55,25 +56,25 @@ func TestXDS(t *testing.T) {
 			"rejected: Unable to create Wasm plugin cors",
 		} {
 			if n := strings.Count(p.Log(), line+"\n"); n != 1 {
-				t.Errorf("%s: the log has %d lines %q, want 1", p.node, n, line)
+				t.Errorf("%s: the log has %d lines %q, want 1", p.Node, n, line)
 			}
 		}
 		if n := p.Stats(t)["extension_config_discovery.http_filter.cors.update_rejected"]; n != 1 {
-			t.Errorf("%s: update_rejected is %d, want 1", p.node, n)
+			t.Errorf("%s: update_rejected is %d, want 1", p.Node, n)
 		}
 	}
-	load.remains(t, byXDS, 1+updates)
+	load.Remains(t, byXDS, 1+updates)
 
 	f.push(t, document(2+updates)) // the next good one serves again
-	load.await(t, byXDS, 2+updates)
-	load.check(t)
+	load.Await(t, byXDS, 2+updates)
+	load.Check(t)
 }
 
 // vms are the VMs of an Envoy: those that it has, and all that it has ever had.
 type vms struct{ active, created uint64 }
 
 // vms returns the VMs of each Envoy.
-func (f *fleet) vms(tb testing.TB) (list []vms) {
+func (f *deployment) vms(tb testing.TB) (list []vms) {
 	tb.Helper()
 	for _, p := range f.proxies {
 		stats := p.Stats(tb)

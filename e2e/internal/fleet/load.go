@@ -1,4 +1,4 @@
-package hotreload_test
+package fleet
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -19,9 +20,22 @@ const (
 	pause = 3 * time.Millisecond
 )
 
-// A load sends requests over kept-alive connections until it is stopped, and judges
+// A Conversation is what a client says on one connection, which one worker serves.
+type Conversation interface {
+	// Next is what to send.
+	Next() cases.Request
+	// Judge returns the version of the policies that the worker has by its answer, or an error
+	// if the answer is one of no version. Versions must not go back.
+	Judge(*envoytest.Response) (version int, err error)
+}
+
+// Begin begins a conversation with a listener of an Envoy.
+type Begin func(p *Proxy, listener string) Conversation
+
+// A Load sends requests over kept-alive connections until it is stopped, and judges
 // every answer.
-type load struct {
+type Load struct {
+	begin   Begin
 	clients []*client
 	stop    chan struct{}
 	running sync.WaitGroup
@@ -31,13 +45,13 @@ type load struct {
 	excused  int // requests that failed because their Envoy was down
 	failed   int
 	failures []string // the first ones
-	took     durations
+	took     Durations
 }
 
 // A client is one connection at a time to one listener.
 type client struct {
-	load     *load
-	envoy    *proxy
+	load     *Load
+	envoy    *Proxy
 	listener string
 
 	mu      sync.Mutex
@@ -45,11 +59,11 @@ type client struct {
 	since   time.Time // when the first answer of that version came
 }
 
-// startLoad begins sending to these listeners of all Envoys, and returns once every
-// client has had its first answer.
-func startLoad(tb testing.TB, envoys []*proxy, listeners ...string) *load {
+// StartLoad begins sending to these listeners of all Envoys, and returns once every
+// client has had an answer of a version.
+func StartLoad(tb testing.TB, begin Begin, envoys []*Proxy, listeners ...string) *Load {
 	tb.Helper()
-	l := &load{stop: make(chan struct{})}
+	l := &Load{begin: begin, stop: make(chan struct{})}
 	for _, envoy := range envoys {
 		for _, listener := range listeners {
 			for range clients {
@@ -59,15 +73,15 @@ func startLoad(tb testing.TB, envoys []*proxy, listeners ...string) *load {
 			}
 		}
 	}
-	tb.Cleanup(l.end)
-	envoytest.Eventually(tb, recovery, "every client to have an answer", func() bool {
+	tb.Cleanup(l.End)
+	envoytest.Eventually(tb, Recovery, "every client to have an answer", func() bool {
 		return !slices.ContainsFunc(l.clients, func(c *client) bool { n, _ := c.state(); return n == 0 })
 	})
 	return l
 }
 
-// end stops the clients. It may be called again.
-func (l *load) end() {
+// End stops the clients. It may be called again.
+func (l *Load) End() {
 	l.mu.Lock()
 	select {
 	case <-l.stop:
@@ -78,10 +92,10 @@ func (l *load) end() {
 	l.running.Wait()
 }
 
-// check ends the load, fails the test if a request failed, and says how many there were.
-func (l *load) check(tb testing.TB) {
+// Check ends the load, fails the test if a request failed, and says how many there were.
+func (l *Load) Check(tb testing.TB) {
 	tb.Helper()
-	l.end()
+	l.End()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failed > 0 {
@@ -91,16 +105,23 @@ func (l *load) check(tb testing.TB) {
 		l.failed, l.excused)
 }
 
-// await waits until every client of a listener gets answers of a version, and
+// Took returns how long each answer took until now.
+func (l *Load) Took() Durations {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.took)
+}
+
+// Await waits until every client of a listener gets answers of a version, and
 // returns when the last one got its first. It can be limited to some Envoys.
-func (l *load) await(tb testing.TB, listener string, version int, envoys ...*proxy) (last time.Time) {
+func (l *Load) Await(tb testing.TB, listener string, version int, envoys ...*Proxy) (last time.Time) {
 	tb.Helper()
 	for _, c := range l.clients {
 		if c.listener != listener || len(envoys) > 0 && !slices.Contains(envoys, c.envoy) {
 			continue
 		}
-		envoytest.Eventually(tb, recovery, fmt.Sprintf("version %d of %s in every worker of %s", version, listener,
-			c.envoy.node), func() bool {
+		envoytest.Eventually(tb, Recovery, fmt.Sprintf("version %d of %s in every worker of %s", version, listener,
+			c.envoy.Node), func() bool {
 			n, since := c.state()
 			if n == version && since.After(last) {
 				last = since
@@ -111,26 +132,26 @@ func (l *load) await(tb testing.TB, listener string, version int, envoys ...*pro
 	return last
 }
 
-// awaiting is await for later.
-func (l *load) awaiting(tb testing.TB, listener string, version int) func() time.Time {
+// Awaiting is Await for later.
+func (l *Load) Awaiting(tb testing.TB, listener string, version int) func() time.Time {
 	tb.Helper()
 	return func() time.Time {
 		tb.Helper()
-		return l.await(tb, listener, version)
+		return l.Await(tb, listener, version)
 	}
 }
 
-// remains fails the test if a client of the listener gets another version.
-func (l *load) remains(tb testing.TB, listener string, version int) {
+// Remains fails the test if a client of the listener gets another version.
+func (l *Load) Remains(tb testing.TB, listener string, version int) {
 	tb.Helper()
 	for _, c := range l.clients {
 		if n, _ := c.state(); c.listener == listener && n != version {
-			tb.Errorf("%s serves version %d of %s, want %d", c.envoy.node, n, listener, version)
+			tb.Errorf("%s serves version %d of %s, want %d", c.envoy.Node, n, listener, version)
 		}
 	}
 }
 
-func (l *load) stopped() bool {
+func (l *Load) stopped() bool {
 	select {
 	case <-l.stop:
 		return true
@@ -147,33 +168,30 @@ func (c *client) run() {
 	}
 }
 
-// connection sends requests over one connection, until it ends. One worker serves it,
-// so that versions must not go back.
+// connection sends requests over one connection, until it ends.
 func (c *client) connection() {
-	addr, outage, down := c.envoy.address(c.listener)
+	addr, outage, down := c.envoy.Address(c.listener)
 	fail := func(err error) {
 		c.load.mu.Lock()
 		defer c.load.mu.Unlock()
 		c.load.requests++
-		if _, now, _ := c.envoy.address(c.listener); down || now != outage {
+		if _, now, _ := c.envoy.Address(c.listener); down || now != outage {
 			c.load.excused++
 			return
 		}
 		if c.load.failed++; c.load.failed <= 10 {
-			c.load.failures = append(c.load.failures, fmt.Sprintf("%s, listener %s: %v", c.envoy.node, c.listener, err))
+			c.load.failures = append(c.load.failures, fmt.Sprintf("%s, listener %s: %v", c.envoy.Node, c.listener, err))
 		}
 	}
+	talk := c.load.begin(c.envoy, c.listener)
 	conn, err := envoytest.Dial(addr)
 	if err != nil {
 		fail(err)
 		return
 	}
 	defer conn.Close()
-	for last, i := 0, 0; !c.load.stopped(); i++ {
-		request, turn := foreignRequest, i%(len(requests)+1)
-		if turn < len(requests) {
-			request = requests[turn]
-		}
+	for last := 0; !c.load.stopped(); {
+		request := talk.Next()
 		start := time.Now()
 		response, err := conn.Do(request)
 		took := time.Since(start)
@@ -181,12 +199,7 @@ func (c *client) connection() {
 			fail(err)
 			return
 		}
-		version := last
-		if turn < len(requests) {
-			version, err = versionOf(request, response)
-		} else {
-			err = checkForeign(response)
-		}
+		version, err := talk.Judge(response)
 		switch {
 		case err != nil:
 			fail(err)
