@@ -28,10 +28,10 @@ import (
 // A store is a database, and how cors-policyd reads it.
 type store struct {
 	*sql.DB
-	server *dbtest.Server // nil if there is none
-	url    string
-	fields string // further ones of cors-policyd's configuration
-	numbed bool   // parameters are numbered
+	server   *dbtest.Server // nil if there is none
+	url      string
+	fields   string // further ones of cors-policyd's configuration
+	numbered bool   // parameters are numbered
 }
 
 // The databases that all is tested on.
@@ -54,7 +54,8 @@ func newSQLite(tb testing.TB) *store {
 func newPostgreSQL(tb testing.TB) *store {
 	tb.Helper()
 	server := dbtest.PostgreSQL(tb)
-	s := &store{server: server, DB: server.Start(tb), url: server.URL, fields: "poll: 1h\nnotify: cors_origins\n", numbed: true}
+	s := &store{server: server, DB: server.Start(tb), url: server.URL, numbered: true,
+		fields: "poll: 1h\nnotify: cors_origins\n"}
 	s.exec(tb, "CREATE FUNCTION tell() RETURNS trigger AS $$ BEGIN NOTIFY cors_origins; RETURN NULL; END $$ LANGUAGE plpgsql")
 	return s
 }
@@ -69,7 +70,7 @@ func newMariaDB(tb testing.TB) *store {
 func (s *store) table(tb testing.TB, name, columns string) {
 	tb.Helper()
 	s.exec(tb, "CREATE TABLE "+name+" ("+columns+")")
-	if s.numbed {
+	if s.numbered {
 		s.exec(tb, "CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON "+name+" EXECUTE FUNCTION tell()")
 	}
 }
@@ -93,7 +94,7 @@ func execute(e interface {
 
 // text is a statement with its parameters as the database has them.
 func (s *store) text(text string) string {
-	for i := 1; s.numbed && strings.Contains(text, "?"); i++ {
+	for i := 1; s.numbered && strings.Contains(text, "?"); i++ {
 		text = strings.Replace(text, "?", "$"+strconv.Itoa(i), 1)
 	}
 	return text
@@ -151,8 +152,8 @@ func (p *policyd) start(tb testing.TB) {
 		tb.Fatal(err)
 	}
 	envoytest.Eventually(tb, fleet.Recovery, "cors-policyd to be ready", func() bool {
-		status, _, _, err := p.get("/readyz")
-		return err == nil && status == http.StatusOK
+		a, err := p.get("/readyz")
+		return err == nil && a.StatusCode == http.StatusOK
 	})
 }
 
@@ -169,11 +170,17 @@ func (p *policyd) signal(tb testing.TB, s syscall.Signal) {
 	}
 }
 
+// An answer is an answer of cors-policyd.
+type answer struct {
+	*http.Response
+	text string
+}
+
 // get asks it for a path, with headers as "name: value".
-func (p *policyd) get(path string, headers ...string) (status int, body, etag string, err error) {
+func (p *policyd) get(path string, headers ...string) (answer, error) {
 	request, err := http.NewRequest(http.MethodGet, "http://"+p.http+path, nil)
 	if err != nil {
-		return 0, "", "", err
+		return answer{}, err
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -181,21 +188,27 @@ func (p *policyd) get(path string, headers ...string) (status int, body, etag st
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, "", "", err
+		return answer{}, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(text), response.Header.Get("ETag"), err
+	return answer{response, string(text)}, err
+}
+
+// must is get where nothing may fail.
+func (p *policyd) must(tb testing.TB, path string, headers ...string) answer {
+	tb.Helper()
+	a, err := p.get(path, headers...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
 }
 
 // metric is the sum of the series that begin so.
 func (p *policyd) metric(tb testing.TB, name string) (sum float64) {
 	tb.Helper()
-	_, text, _, err := p.get("/metrics")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(p.must(tb, "/metrics").text) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if strings.HasPrefix(series, name) {
 			n, err := strconv.ParseFloat(value, 64)
@@ -241,7 +254,10 @@ func newPipe(tb testing.TB, target string) *pipe {
 // pass passes a connection on until either side closes it.
 func (p *pipe) pass(from net.Conn) {
 	defer from.Close()
-	to, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	to, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
@@ -289,6 +305,14 @@ func (p *pipe) swallows() bool {
 	return p.swallow
 }
 
+// to passes new connections on to another server.
+func (p *pipe) to(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+// cut swallows what is said, or no more.
 func (p *pipe) cut(cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
