@@ -4,9 +4,6 @@ package fleet
 
 import (
 	"fmt"
-	"os"
-	"regexp"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -94,26 +91,6 @@ func (p *Proxy) CheckWorkers(tb testing.TB) {
 
 // Resident returns how many bytes of memory Envoy has.
 func (p *Proxy) Resident(tb testing.TB) int { tb.Helper(); return Resident(tb, p.PID()) }
-
-var vmRSS = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
-
-// Resident returns how many bytes of memory a process has.
-func Resident(tb testing.TB, pid int) int {
-	tb.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	match := vmRSS.FindSubmatch(status)
-	if match == nil {
-		tb.Fatalf("no VmRSS in %s", status)
-	}
-	kibibytes, err := strconv.Atoi(string(match[1]))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return kibibytes << 10
-}
 
 // Listener returns an HTTP listener that spreads its connections over all workers.
 func Listener(name string, filter map[string]any) map[string]any {
