@@ -21,6 +21,8 @@ const workers, envoys = 2, 2
 const (
 	byXDS  = "ecds"
 	byWait = "wait"
+	// byLookup has one policy, whose origins are looked up.
+	byLookup = "lookup"
 )
 
 // template is cors-policyd's configuration, but for what is the database's. Policies of rows are
@@ -77,11 +79,13 @@ func deploy(tb testing.TB, s *store, source string, listeners ...string) *deploy
 	s.table(tb, "sites", "name VARCHAR(64), host VARCHAR(255), path VARCHAR(255), origin VARCHAR(255), kind INT")
 	s.exec(tb, "INSERT INTO tenant_origins VALUES (?)", tenant(1))
 	s.exec(tb, "INSERT INTO sites VALUES ('one', 'one.example', NULL, ?, 1), ('two', 'two.example', '/v2', ?, 1)", app, app)
-	return deployOn(tb, s, newPolicyd(tb, s.url, s.fields+template), source, listeners...)
+	return deployOn(tb, s, newPolicyd(tb, s.url, s.fields+template), envoys, source, listeners...)
 }
 
 // deployOn starts Envoys before a cors-policyd.
-func deployOn(tb testing.TB, s *store, policyd *policyd, source string, listeners ...string) *deployment {
+func deployOn(
+	tb testing.TB, s *store, policyd *policyd, envoys int, source string, listeners ...string,
+) *deployment {
 	tb.Helper()
 	d := &deployment{
 		store: s, policyd: policyd, http: newPipe(tb, policyd.http), xds: newPipe(tb, policyd.xds),
@@ -112,7 +116,8 @@ func (d *deployment) bootstrap(tb testing.TB, node, source string) string {
 	// So that a cors-policyd that is cut off without a word is missed.
 	alive := map[string]any{"connection_keepalive": map[string]any{"interval": "1s", "timeout": "1s"}}
 	discovered, xds := fleet.Discovered("cors", d.xds.addr, alive)
-	filters := map[string]map[string]any{byXDS: discovered, byWait: plugin.Filter()}
+	lookup := envoytest.Plugin{Module: module, Config: lookupConfig}
+	filters := map[string]map[string]any{byXDS: discovered, byWait: plugin.Filter(), byLookup: lookup.Filter()}
 	var list []any
 	for _, name := range d.listeners {
 		list = append(list, fleet.Listener(name, filters[name]))
