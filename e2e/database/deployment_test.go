@@ -116,7 +116,7 @@ func (d *deployment) bootstrap(tb testing.TB, node, source string) string {
 	// So that a cors-policyd that is cut off without a word is missed.
 	alive := map[string]any{"connection_keepalive": map[string]any{"interval": "1s", "timeout": "1s"}}
 	discovered, xds := fleet.Discovered("cors", d.xds.addr, alive)
-	lookup := envoytest.Plugin{Module: module, Config: lookupConfig}
+	lookup := envoytest.Plugin{Module: module, Config: lookupConfig()}
 	filters := map[string]map[string]any{byXDS: discovered, byWait: plugin.Filter(), byLookup: lookup.Filter()}
 	var list []any
 	for _, name := range d.listeners {

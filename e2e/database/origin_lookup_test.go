@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,9 +17,14 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
+// entries is max_entries of the policy.
+var entries = flag.Int("entries", 10_000, "the `number` of answers that a worker remembers")
+
 // lookupConfig is the filter's configuration of the listener byLookup.
-const lookupConfig = `{"policies": [{"name": "tenants", "allow_origins": ["` + app + `"], "allow_credentials": true,
-	"origin_lookup": {"cluster": "policies", "timeout": "500ms", "ttl": "1m", "max_entries": 10000}}]}`
+func lookupConfig() string {
+	return fmt.Sprintf(`{"policies": [{"name": "tenants", "allow_origins": [%q], "allow_credentials": true,
+		"origin_lookup": {"cluster": "policies", "timeout": "2s", "ttl": "1m", "max_entries": %d}}]}`, app, *entries)
+}
 
 // lookupRequest is a request from an origin, or its preflight.
 func lookupRequest(origin string, preflight bool) cases.Request {

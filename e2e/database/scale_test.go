@@ -64,6 +64,7 @@ func BenchmarkDocument(b *testing.B) {
 				}
 				load.Check(b)
 				took.Report(b, "", 50, 100)
+				load.Took().Report(b, "answer-", 50, 99.9, 100)
 				for i, name := range []string{"policyd", "envoy"} {
 					b.ReportMetric(float64(cpu[i].Microseconds())/1000/float64(n), "cpu-ms/"+name)
 				}

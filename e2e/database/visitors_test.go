@@ -10,7 +10,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
-// An origins is a source of origins for one connection, each known or not.
+// An originsOf returns what gives the origins of a connection, each known or not.
 type originsOf func(connection int) func(i int) (origin string, known bool)
 
 // visit sends requests, or preflights, over four connections, each of which sends the next one when the
@@ -35,7 +35,7 @@ func (d *deployment) visit(tb testing.TB, each int, preflight bool, from origins
 				request := lookupRequest(origin, preflight)
 				start := time.Now()
 				response, err := conn.Do(request)
-				time := time.Since(start)
+				elapsed := time.Since(start)
 				if err == nil {
 					err = checkLookup(request, response, known)
 				}
@@ -44,7 +44,7 @@ func (d *deployment) visit(tb testing.TB, each int, preflight bool, from origins
 					return
 				}
 				mu.Lock()
-				took = append(took, time)
+				took = append(took, elapsed)
 				mu.Unlock()
 			}
 		})
@@ -112,15 +112,14 @@ func BenchmarkOriginLookup(b *testing.B) {
 			turn++
 			d.visit(b, 25_000, false, zipf) // fills what is remembered
 			var took fleet.Durations
-			hits, all := d.lookups(b, "hit", "stale"), 0
+			hits := d.lookups(b, "hit", "stale")
 			for b.Loop() {
 				turn++
 				took = append(took, d.visit(b, 10_000, false, zipf)...)
 			}
-			all = len(took)
 			hits = d.lookups(b, "hit", "stale") - hits
 			took.Report(b, "", 50, 99)
-			b.ReportMetric(100*float64(hits)/float64(all), "%hits")
+			b.ReportMetric(100*float64(hits)/float64(len(took)), "%hits")
 			full := d.proxies[0].Resident(b)
 			b.ReportMetric(mebibytes(full-empty)/workers, "MiB/worker")
 			b.ReportMetric(0, "ns/op")
