@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ func BenchmarkRows(b *testing.B) {
 				var took fleet.Durations
 				for b.Loop() {
 					d.ready(b)
+					time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // whenever, between two polls
 					var n int
 					took.Measure(func() { n = d.change(b) }, func() time.Time { return load.Await(b, listener, n) })
 					d.settle(listener, n)
