@@ -93,7 +93,8 @@ func deployOn(
 	}
 	for i := range envoys {
 		node := fmt.Sprintf("envoy-%d", i)
-		p := &fleet.Proxy{Node: node, Bootstrap: d.bootstrap(tb, node, source), Listeners: listeners, Workers: workers}
+		p := &fleet.Proxy{Node: node, Listeners: listeners, Workers: workers,
+			Bootstrap: d.bootstrap(tb, node, source, []string{"GRPC", "DELTA_GRPC"}[i%2])}
 		d.proxies = append(d.proxies, p)
 		d.settled[p] = map[string]int{}
 		p.Launch(tb) // both at once: Envoy compiles the module first
@@ -104,8 +105,8 @@ func deployOn(
 	return d
 }
 
-// bootstrap returns the configuration of one Envoy.
-func (d *deployment) bootstrap(tb testing.TB, node, source string) string {
+// bootstrap returns the configuration of one Envoy. One of two has ECDS in its form of deltas.
+func (d *deployment) bootstrap(tb testing.TB, node, source, api string) string {
 	tb.Helper()
 	module, err := envoytest.Module()
 	if err != nil {
@@ -115,7 +116,7 @@ func (d *deployment) bootstrap(tb testing.TB, node, source string) string {
 		{"cluster": "policies", "path": "/v1/policies", ` + source + `}}`}
 	// So that a cors-policyd that is cut off without a word is missed.
 	alive := map[string]any{"connection_keepalive": map[string]any{"interval": "1s", "timeout": "1s"}}
-	discovered, xds := fleet.Discovered("cors", d.xds.addr, alive)
+	discovered, xds := fleet.Discovered("cors", d.xds.addr, api, alive)
 	lookup := envoytest.Plugin{Module: module, Config: lookupConfig()}
 	filters := map[string]map[string]any{byXDS: discovered, byWait: plugin.Filter(), byLookup: lookup.Filter()}
 	var list []any
@@ -284,4 +285,46 @@ func expected(request cases.Request, n int) (status int, lines []string) {
 	}
 	slices.Sort(lines)
 	return status, lines
+}
+
+// TestJudge: an answer that is made of two versions is noticed, whichever line is the other's.
+func TestJudge(t *testing.T) {
+	answer := func(request cases.Request, n int) *envoytest.Response {
+		status, lines := expected(request, n)
+		response := &envoytest.Response{Status: status}
+		for _, line := range lines {
+			name, value, _ := strings.Cut(line, ": ")
+			response.Headers = append(response.Headers, [2]string{name, value})
+		}
+		return response
+	}
+	c := &conversation{deployment: &deployment{version: 4, upstream: &upstream{}}, version: 3}
+	for range 7 {
+		c.version = 3
+		request := c.Next()
+		one, other := answer(request, 3), answer(request, 4)
+		for _, response := range []*envoytest.Response{one, other} {
+			if _, err := c.Judge(response); err != nil {
+				t.Error(err)
+			}
+			c.version = 3
+		}
+		for i, line := range one.Headers {
+			mix := &envoytest.Response{Status: one.Status, Headers: slices.Clone(one.Headers)}
+			values := other.Values(line[0])
+			if len(values) == 0 || values[0] == line[1] {
+				continue
+			}
+			mix.Headers[i][1] = values[0]
+			if n, err := c.Judge(mix); err == nil {
+				t.Errorf("%+v with the %s of the next version passes as version %d", request, line[0], n)
+			}
+			c.version = 3
+		}
+		for _, response := range []*envoytest.Response{{Status: one.Status}, {Status: 503, Headers: one.Headers}} {
+			if _, err := c.Judge(response); err == nil {
+				t.Errorf("%+v: %+v passes", request, response)
+			}
+		}
+	}
 }

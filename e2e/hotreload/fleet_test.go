@@ -83,7 +83,7 @@ func (f *deployment) push(tb testing.TB, config string) {
 func (f *deployment) bootstrap(node, upstream string) string {
 	plugin := f.plugin
 	plugin.Config = sourced("/cors.json", f.fields)
-	discovery, xds := fleet.Discovered(filterName, f.xds.addr, map[string]any{})
+	discovery, xds := fleet.Discovered(filterName, f.xds.addr, "GRPC", map[string]any{})
 	return envoytest.Bootstrap{Extra: map[string]any{
 		"node": map[string]any{"id": node, "cluster": "fleet"},
 		"static_resources": map[string]any{

@@ -108,12 +108,12 @@ func Cluster(name, addr string) map[string]any {
 }
 
 // Discovered returns a filter whose configuration comes from the cluster xds, and that cluster.
-// http2 are options of its connection.
-func Discovered(name, addr string, http2 map[string]any) (filter, cluster map[string]any) {
+// api is how, GRPC or DELTA_GRPC, and http2 are options of the connection.
+func Discovered(name, addr, api string, http2 map[string]any) (filter, cluster map[string]any) {
 	filter = map[string]any{"name": name, "config_discovery": map[string]any{
 		"type_urls": []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
 		"config_source": map[string]any{"resource_api_version": "V3", "api_config_source": map[string]any{
-			"api_type": "GRPC", "transport_api_version": "V3",
+			"api_type": api, "transport_api_version": "V3",
 			"grpc_services": []any{map[string]any{"envoy_grpc": map[string]any{"cluster_name": "xds"}}},
 		}},
 	}}
