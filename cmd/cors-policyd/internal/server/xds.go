@@ -94,6 +94,7 @@ func (s *Server) NewXDS() (*XDS, error) {
 		grpc.MaxRecvMsgSize(256 << 10), grpc.MaxConcurrentStreams(100), grpc.MaxHeaderListSize(maxHeader),
 		grpc.KeepaliveParams(keepAlive), grpc.KeepaliveEnforcementPolicy(keptAlive),
 		grpc.StreamInterceptor(s.guardStream), grpc.UnaryInterceptor(s.guardCall),
+		grpc.ForceServerCodecV2(newSharing()),
 	}
 	if s.settings.TLS != nil {
 		config, err := serverTLS(s.settings.TLS, s.notReloaded, "h2")
