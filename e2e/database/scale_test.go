@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,8 +17,24 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
-// clients is how many clients of cors-policyd the benchmarks have.
-var clients = flag.Int("clients", 5000, "the `number` of clients that wait, each an Envoy to cors-policyd")
+// What the benchmarks of many clients have.
+var (
+	clients   = flag.Int("clients", 5000, "the `number` of clients, each an Envoy to cors-policyd")
+	documents = flag.String("documents", "10,1000,10000", "the `numbers` of origins of their documents")
+)
+
+// sizes are the numbers of origins of documents.
+func sizes(tb testing.TB) (list []int) {
+	tb.Helper()
+	for text := range strings.SplitSeq(*documents, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, n)
+	}
+	return list
+}
 
 // fill adds origins to those of the tenants.
 func (s *store) fill(tb testing.TB, origins int) {
@@ -193,7 +210,7 @@ func TestWaitingClients(t *testing.T) {
 // otherwise, on a machine that they share with cors-policyd: when the last one has it, and the
 // processor's time and memory of cors-policyd.
 func BenchmarkWaitingClients(b *testing.B) {
-	for _, origins := range []int{10, 1_000, 10_000} {
+	for _, origins := range sizes(b) {
 		b.Run(fmt.Sprintf("origins=%d", origins), func(b *testing.B) {
 			c, change := crowded(b, origins, *clients)
 			m := newMeter(b, c.policyd)

@@ -102,7 +102,7 @@ func TestSubscribers(t *testing.T) {
 
 // BenchmarkSubscribers is BenchmarkWaitingClients with subscribers of ECDS.
 func BenchmarkSubscribers(b *testing.B) {
-	for _, origins := range []int{10, 1_000, 10_000} {
+	for _, origins := range sizes(b) {
 		b.Run(fmt.Sprintf("origins=%d", origins), func(b *testing.B) {
 			c, change := crowded(b, origins, 0)
 			list := subscribe(b, c.policyd, *clients)
