@@ -46,7 +46,7 @@ func (s *store) customers(tb testing.TB, n int) {
 	}
 }
 
-// A crowd of customers: the first few come again and again, most of them once, as a Zipf
+// The visitors of a site: the first few come again and again, most of them once, as a Zipf
 // distribution has it, and one of five isn't known.
 type visitors struct {
 	random *rand.Rand
@@ -111,42 +111,51 @@ func look(p *policyd, seed uint64, n int) (took fleet.Durations, err error) {
 // in a second, how long each takes, and the processor's time of cors-policyd and of the database for each.
 func BenchmarkLookups(b *testing.B) {
 	for _, s := range stores {
-		store := s.make(b)
-		store.customers(b, *origins)
-		p := newPolicyd(b, store.url, store.fields+lookups)
-		for _, connections := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/connections=%d", s.name, connections), func(b *testing.B) {
-				const each = 1_000
-				var mu sync.Mutex
-				var took fleet.Durations
-				used := spent(b, p, store)
-				for b.Loop() {
-					var looking sync.WaitGroup
-					for c := range connections {
-						looking.Go(func() {
-							list, err := look(p, uint64(len(took)+c), each)
-							mu.Lock()
-							defer mu.Unlock()
-							took = append(took, list...)
-							if err != nil {
-								b.Error(err)
-							}
-						})
-					}
-					looking.Wait()
+		b.Run(s.name, func(b *testing.B) {
+			store := s.make(b)
+			store.customers(b, *origins)
+			p := newPolicyd(b, store.url, store.fields+lookups)
+			for _, connections := range []int{1, 16} {
+				b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+					lookAll(b, store, p, connections)
+				})
+			}
+		})
+	}
+}
+
+// lookAll measures look-ups over connections that each make one after the other.
+func lookAll(b *testing.B, s *store, p *policyd, connections int) {
+	b.Helper()
+	const each = 1_000
+	var mu sync.Mutex
+	var took fleet.Durations
+	used := spent(b, p, s)
+	for b.Loop() {
+		var looking sync.WaitGroup
+		for c := range connections {
+			seed := uint64(len(took) + c)
+			looking.Go(func() {
+				list, err := look(p, seed, each)
+				mu.Lock()
+				defer mu.Unlock()
+				took = append(took, list...)
+				if err != nil {
+					b.Error(err)
 				}
-				n := float64(len(took))
-				b.ReportMetric(n/b.Elapsed().Seconds(), "lookups/s")
-				took.Report(b, "", 50, 99)
-				now := spent(b, p, store)
-				for i, process := range []string{"policyd", "database"} {
-					b.ReportMetric(float64((now[i]-used[i]).Microseconds())/n, "cpu-us/"+process)
-				}
-				b.ReportMetric(mebibytes(fleet.Resident(b, p.process.Process.Pid)), "MiB/policyd")
-				b.ReportMetric(0, "ns/op")
 			})
 		}
+		looking.Wait()
 	}
+	n := float64(len(took))
+	b.ReportMetric(n/b.Elapsed().Seconds(), "lookups/s")
+	took.Report(b, "", 50, 99)
+	now := spent(b, p, s)
+	for i, process := range []string{"policyd", "database"} {
+		b.ReportMetric(float64((now[i]-used[i]).Microseconds())/n, "cpu-us/"+process)
+	}
+	b.ReportMetric(mebibytes(fleet.Resident(b, p.process.Process.Pid)), "MiB/policyd")
+	b.ReportMetric(0, "ns/op")
 }
 
 // spent is the processor's time of cors-policyd, and of the database's server.
