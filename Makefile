@@ -115,12 +115,13 @@ test-gateways: build envoy $(LINTER) ## Test with the code of Istio and Envoy Ga
 # The suites that start Envoys, on one that is installed beside that of the other targets.
 .PHONY: test-envoy
 test-envoy: override ENVOY := $(CURDIR)/build/tools/envoy-$(VERSION)/bin/envoy
-test-envoy: build prometheus systemd ## Test on another Envoy: make test-envoy VERSION=1.36.4
+test-envoy: build databases prometheus systemd ## Test on another Envoy: make test-envoy VERSION=1.36.4
 	@[ -n '$(VERSION)' ] || { echo 'make test-envoy: say on which, as in make test-envoy VERSION=1.36.4' >&2; exit 1; }
 	@tools/install envoy $(VERSION)
 	go test -count 1 ./internal/envoy ./internal/envoytest ./demo
 	go -C e2e test -count 1 -timeout 15m ./envoy ./operate
 	go -C e2e test -count 1 -timeout 10m ./hotreload
+	go -C e2e test -count 1 -timeout 10m ./database
 
 .PHONY: soak
 soak: build envoy ## Update policies for an hour; SOAKFLAGS narrows it
