@@ -115,7 +115,7 @@ func (d *deployment) bootstrap(tb testing.TB, node, source, api string) string {
 	plugin := envoytest.Plugin{Module: module, Config: `{"policy_source":
 		{"cluster": "policies", "path": "/v1/policies", ` + source + `}}`}
 	// So that a cors-policyd that is cut off without a word is missed.
-	alive := map[string]any{"connection_keepalive": map[string]any{"interval": "1s", "timeout": "1s"}}
+	alive := map[string]any{"connection_keepalive": map[string]any{"interval": "2s", "timeout": "1s"}}
 	discovered, xds := fleet.Discovered("cors", d.xds.addr, api, alive)
 	lookup := envoytest.Plugin{Module: module, Config: lookupConfig()}
 	filters := map[string]map[string]any{byXDS: discovered, byWait: plugin.Filter(), byLookup: lookup.Filter()}
