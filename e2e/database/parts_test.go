@@ -126,7 +126,10 @@ func newPolicyd(tb testing.TB, url, fields string) *policyd {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	text := fmt.Sprintf("listen: %s\nxds: {listen: %q, module: %q}\ndatabase: %s\n%s", p.http, p.xds, module, url, fields)
+	text := fmt.Sprintf("listen: %s\ndatabase: %s\n%s", p.http, url, fields)
+	if strings.Contains(fields, "policies:") {
+		text += fmt.Sprintf("xds: {listen: %q, module: %q}\n", p.xds, module)
+	}
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
