@@ -2,6 +2,7 @@ package config
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -27,6 +28,34 @@ type OriginLookup struct {
 	Stale time.Duration
 	// MaxEntries is how many answers a worker remembers.
 	MaxEntries int
+}
+
+// AppendTarget appends the path to ask for an origin that comes in a request for a host, with
+// the policy's name, the host and the origin in its query.
+func (l *OriginLookup) AppendTarget(b []byte, policy, host, origin string) []byte {
+	separator := byte('?')
+	if strings.IndexByte(l.Path, '?') >= 0 {
+		separator = '&'
+	}
+	b = append(append(append(b, l.Path...), separator), "policy="...)
+	b = append(appendEscaped(b, policy), "&host="...)
+	b = append(appendEscaped(b, host), "&origin="...)
+	return appendEscaped(b, origin)
+}
+
+// appendEscaped appends a text as it may stand in a query (RFC 3986, section 2.1).
+func appendEscaped(b []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '-', c == '.', c == '_', c == '~':
+			b = append(b, c)
+		default:
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return b
 }
 
 // Limits and defaults of an OriginLookup. A timeout has those of a PolicySource otherwise.

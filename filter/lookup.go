@@ -101,8 +101,9 @@ type askKey struct {
 // ask asks for what has a key, and has failed at once if that can't be done.
 func (p *Plugin) ask(l *lookup, key string) *ask {
 	a := &ask{lookup: l, key: key}
+	p.scratch = a.appendPath(p.scratch[:0])
 	headers := []cors.Header{
-		{Name: ":method", Value: "GET"}, {Name: ":path", Value: a.path()},
+		{Name: ":method", Value: "GET"}, {Name: ":path", Value: string(p.scratch)},
 		{Name: ":authority", Value: l.Authority},
 		{Name: ":scheme", Value: "http"}, {Name: "user-agent", Value: "proxy-wasm-cors"},
 	}
@@ -122,19 +123,11 @@ func (p *Plugin) ask(l *lookup, key string) *ask {
 	return a
 }
 
-// path is what is asked for, with the policy, the host and the origin in its query.
-func (a *ask) path() string {
+// appendPath appends what is asked for.
+func (a *ask) appendPath(b []byte) []byte {
 	policy, rest, _ := strings.Cut(a.key, "\x00")
 	host, origin, _ := strings.Cut(rest, "\x00")
-	path, separator := a.lookup.Path, byte('?')
-	if strings.IndexByte(path, '?') >= 0 {
-		separator = '&'
-	}
-	b := make([]byte, 0, len(path)+3*len(a.key))
-	b = append(append(append(b, path...), separator), "policy="...)
-	b = append(appendEscaped(b, policy), "&host="...)
-	b = append(appendEscaped(b, host), "&origin="...)
-	return string(appendEscaped(b, origin))
+	return a.lookup.AppendTarget(b, policy, host, origin)
 }
 
 // origin is the origin that is asked for.
@@ -227,21 +220,6 @@ func maxAge(cacheControl string, otherwise time.Duration) (age time.Duration, st
 		}
 	}
 	return age, true
-}
-
-// appendEscaped appends a text as it may stand in a query (RFC 3986, section 2.1).
-func appendEscaped(b []byte, s string) []byte {
-	const digits = "0123456789ABCDEF"
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '-', c == '.', c == '_', c == '~':
-			b = append(b, c)
-		default:
-			b = append(b, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return b
 }
 
 // appendLower appends a text in lower case.
