@@ -205,8 +205,8 @@ func (s *search) document(d *document.Node, kind string) {
 
 // configurationFields are fields that tell the filter's configuration from others.
 var configurationFields = []string{
-	"policies", "defaults", "policy_source", "allow_origins", "allow_methods", "allow_headers", "expose_headers",
-	"allow_credentials", "unmatched_preflights",
+	"policies", "defaults", "policy_source", "origin_lookup", "allow_origins", "allow_methods", "allow_headers",
+	"expose_headers", "allow_credentials", "unmatched_preflights",
 }
 
 func isConfiguration(d *document.Node) bool { return d.Has(configurationFields...) }

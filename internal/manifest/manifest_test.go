@@ -33,6 +33,11 @@ func TestFind(t *testing.T) {
 			`"" {"allowOrigins": ["*", "http"]}`,
 			`a.yaml:3:5: allow_origins[1]: "http" has no scheme; write "https://http"`,
 		}},
+		{"a look-up, no origins, and a field of Envoy's", "a.yaml", "originLookup: {cluster: policies}\nnode: {}\n",
+			[]string{
+				`"" {"originLookup": {"cluster": "policies"}, "node": {}}`,
+				`a.yaml:2:1: node: is not a field; write "mode"`,
+			}},
 		{"two in a file", "a.yaml", "allow_origins: ['*']\n---\npolicies: []\n", []string{
 			`"" {"allow_origins": ["*"]}`, `"" {"policies": []}`,
 			`a.yaml:3:11: policies: is empty; write at least one policy`,
@@ -86,7 +91,7 @@ func TestFind(t *testing.T) {
 		{"WasmPlugin with a type", "a.yaml",
 			"kind: WasmPlugin\nmetadata: {name: x}\nspec: {pluginConfig: {'@type': x/google.protobuf.StringValue, allow_origins: ['*']}, phase: AUTHN}\n", []string{
 				`"WasmPlugin x" {"@type": "x/google.protobuf.StringValue", "allow_origins": ["*"]}`,
-				`a.yaml:3:23: "@type": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, debug, mode`,
+				`a.yaml:3:23: "@type": is not a field; leave it out; the fields are name, match, allow_origins, allow_methods, allow_headers, expose_headers, allow_credentials, max_age, allow_private_network, unmatched_preflights, preflight_status, upstream_cors_headers, origin_lookup, debug, mode`,
 			}},
 		{"a word with cors in it", "a.yaml",
 			"kind: WasmPlugin\nmetadata: {name: corsair}\nspec: {pluginConfig: {}}\n---\nkind: WasmPlugin\nmetadata: {name: my_CORS-2}\nspec: {pluginConfig: {allow_origins: ['*']}, phase: AUTHN}\n", []string{
