@@ -22,7 +22,7 @@ type explainFlags struct {
 	headers                                []string
 	credentials, private, all              bool
 	curl, har                              string
-	output                                 *format
+	lookup, output                         *format
 }
 
 func newExplain() *cobra.Command {
@@ -41,6 +41,9 @@ of URLs no values of the query.
 The request may also come from what you have at hand: a command that was copied from
 the browser's developer tools as cURL, or a HAR file that was exported from them, of
 which each failing CORS request is explained.
+
+Where the policy looks the origin up (origin_lookup), nobody is asked: explain says what
+the filter would ask, and what the page gets for each answer.
 
 It exits with 0 if the page gets the answer, and 1 if the browser blocks it or the
 configuration is wrong.`,
@@ -66,6 +69,10 @@ configuration is wrong.`,
 	flags.StringVar(&f.curl, "from-curl", "", `take the request from a curl command, "-" for standard input`)
 	flags.StringVar(&f.har, "har", "", `take the failing requests from a HAR file, "-" for standard input`)
 	flags.BoolVar(&f.all, "all", false, "of a HAR file, explain the CORS requests that didn't fail, too")
+	f.lookup = &format{among: explain.LookupResults()}
+	flags.Var(f.lookup, "lookup", "what a look-up of the origin comes to (origin_lookup): "+
+		strings.Join(f.lookup.among, ", ")+"; if not given, it says no")
+	complete(c, "lookup", f.lookup.among)
 	f.output = outputFlag(c, "text", "json")
 	if err := c.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag is there
@@ -123,8 +130,9 @@ func (f *explainFlags) run(c *cobra.Command, _ []string) error {
 		return err
 	}
 	var list []*explain.Report
+	lookup, _ := explain.ParseLookupResult(f.lookup.value) // which the flag has checked
 	for _, s := range subjects {
-		list = append(list, explain.ByFile(plugin, s, f.route))
+		list = append(list, explain.ByFile(plugin, s, f.route, lookup))
 	}
 	isBlocked := func(e *explain.Report) bool { return !e.Allowed() }
 	return verdict(f.print(c.OutOrStdout(), list), slices.ContainsFunc(list, isBlocked))
@@ -257,6 +265,10 @@ func (p *printer) explanation(e *explain.Report) {
 	p.request(e)
 	p.section("Policy")
 	p.choices(e)
+	if e.Lookup != nil {
+		p.section("Look-up")
+		p.lookup(e)
+	}
 	p.section("Preflight")
 	p.preflight(e)
 	p.section("Actual")
@@ -354,6 +366,33 @@ func (p *printer) choices(e *explain.Report) {
 	}
 }
 
+func (p *printer) lookup(e *explain.Report) {
+	l := e.Lookup
+	if l.NotAsked != "" {
+		p.line("none: %s", l.NotAsked)
+		return
+	}
+	p.line("allow_origins lacks the origin, and the cluster %s is asked (Host: %s):", l.Cluster, l.Authority)
+	p.line("  GET %s", l.Path)
+	answers := map[string]string{"allowed": "200 or 204", "denied": "403 or 404",
+		"failed": "anything else, or nothing within " + l.Timeout.String() + ", and no remembered answer"}
+	for _, o := range l.Outcomes {
+		then := "blocked: " + o.Because
+		switch {
+		case o.Because == "" && (e.Request.ByHand || !e.Request.CORS()):
+			then = "not blocked"
+		case o.Because == "":
+			then = "the page gets the answer"
+		}
+		p.line("%s: %s", answers[o.Result], then)
+	}
+	chosen := "; --lookup chooses another"
+	if l.Given {
+		chosen = ", as --lookup says"
+	}
+	p.line("what follows takes it to be %s%s", p.in(bold, l.Result), chosen)
+}
+
 func (p *printer) answer(a *explain.Answer) {
 	switch {
 	case !a.Forwarded:
@@ -416,6 +455,9 @@ func (p *printer) changes(e *explain.Report) {
 			continue
 		}
 		p.line("%s: %s: %s", e.Place(c.Offset), p.in(bold, c.Path), p.in(green, c.Edit))
+		if c.Or != "" {
+			p.line("  or %s", p.in(green, c.Or))
+		}
 		for _, warning := range c.Warnings {
 			p.line("  %s", p.in(yellow, "but then: "+warning+" (warning)"))
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 )
@@ -96,7 +97,7 @@ func testRoundTrip(t *testing.T, from string) {
 
 // outcome is what becomes of a request.
 func outcome(c *config.Document, e expected) string {
-	exchange := explain.Run(c.Policies.Lookup(explain.Key(e.URL, e.route)), e.Request)
+	exchange := explain.Run(c.Policies.Lookup(explain.Key(e.URL, e.route)), e.Request, cors.NotLookedUp)
 	switch d := exchange.Decision(); {
 	case d == nil || d.Untouched():
 		return "untouched"

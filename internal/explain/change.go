@@ -22,6 +22,8 @@ type Change struct {
 	Offset int `json:"-"`
 	// Edit is what to do.
 	Edit string `json:"edit"`
+	// Or is what to do elsewhere instead, or "".
+	Or string `json:"or,omitempty"`
 	// Warnings are what "corsctl validate" warns of when it is done, and didn't before.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -41,7 +43,7 @@ func (e *Explanation) change(policies []config.Policy, written *config.Policy, k
 		e.changeMatch(policies, key)
 		return
 	}
-	ed := &editor{written: written, config: written.Config, request: e.Request}
+	ed := &editor{written: written, config: written.Config, request: e.Request, lookup: e.result}
 	if !ed.edit(e.Exchange) {
 		e.Changes = []Change{{Edit: ed.impossible}}
 		return
@@ -59,7 +61,7 @@ func (ed *editor) edit(exchange *Exchange) bool {
 		if policy == nil {
 			return false
 		}
-		exchange = Run(policy, ed.request)
+		exchange = Run(policy, ed.request, ed.lookup)
 	}
 	return true
 }
@@ -69,9 +71,10 @@ type editor struct {
 	written    *config.Policy
 	config     cors.Config // whose lists are the policy's until they are edited
 	request    browser.Request
-	edits      []edit         // one for each field, in the order in which they were made
-	impossible string         // why no edit helps
-	warnings   []cors.Problem // about the edited policy, as it was compiled last, if it is valid
+	lookup     cors.LookupResult // of the origin
+	edits      []edit            // one for each field, in the order in which they were made
+	impossible string            // why no edit helps
+	warnings   []cors.Problem    // about the edited policy, as it was compiled last, if it is valid
 }
 
 // An edit of a field: what is added to its list, quoted, or what else to do.
@@ -215,7 +218,11 @@ func (ed *editor) summarize() (changes []Change) {
 		case e.added != nil:
 			words = "add " + strings.Join(e.added, ", ")
 		}
-		changes = append(changes, Change{Path: path, Offset: offset, Edit: words})
+		c := Change{Path: path, Offset: offset, Edit: words}
+		if e.field == "allow_origins" {
+			c.Or = ed.register()
+		}
+		changes = append(changes, c)
 	}
 	_, before := cors.Compile(ed.written.Config)
 	for _, p := range newWarnings(before, ed.warnings) {
@@ -226,6 +233,21 @@ func (ed *editor) summarize() (changes []Change) {
 		changes[at].Warnings = append(changes[at].Warnings, inOneLine(p))
 	}
 	return changes
+}
+
+// register says what to do where the origin is looked up, instead of an edit of allow_origins;
+// "" if that doesn't help.
+func (ed *editor) register() string {
+	c := ed.config
+	c.AllowOrigins = ed.written.Config.AllowOrigins
+	policy, _ := cors.Compile(c)
+	switch {
+	case policy == nil || !policy.LooksUp() || Run(policy, ed.request, cors.LookupAllows).Blocked != nil:
+		return ""
+	case ed.lookup == cors.LookupFailed:
+		return "see why the look-up fails, if " + ed.request.Origin + " is registered there"
+	}
+	return "register " + ed.request.Origin + " where the cluster " + ed.written.Lookup.Cluster + " looks it up"
 }
 
 // newWarnings are the warnings among the problems that weren't there before.
@@ -250,7 +272,7 @@ func (e *Explanation) changeMatch(policies []config.Policy, key match.Key) {
 	for i := range policies {
 		written := &policies[i]
 		policy, _ := cors.Compile(written.Config)
-		if Run(policy, e.Request).Blocked != nil || len(written.Match.Hosts) == 0 || key.Host == "" {
+		if Run(policy, e.Request, e.result).Blocked != nil || len(written.Match.Hosts) == 0 || key.Host == "" {
 			continue
 		}
 		m := written.Match
@@ -272,9 +294,10 @@ func (e *Explanation) newPolicy(policies []config.Policy, key match.Key) Change 
 		written: &config.Policy{},
 		config:  cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}},
 		request: e.Request,
+		lookup:  e.result,
 	}
 	policy := ed.compile()
-	if policy == nil || !ed.edit(Run(policy, e.Request)) {
+	if policy == nil || !ed.edit(Run(policy, e.Request, e.result)) {
 		return Change{Edit: ed.impossible}
 	}
 	var m match.Match

@@ -62,19 +62,20 @@ func Key(rawURL, route string) match.Key {
 	return key
 }
 
-// Run sends a request through a policy, nil for none, as a browser does.
-func Run(policy *cors.Policy, r browser.Request) *Exchange {
+// Run sends a request through a policy, nil for none, as a browser does. Lookup is what a
+// look-up of the origin comes to, where there is one.
+func Run(policy *cors.Policy, r browser.Request, lookup cors.LookupResult) *Exchange {
 	e := &Exchange{Policy: policy}
 	if e.Blocked = browser.Verdict(r, nil, nil); e.Blocked != nil {
 		return e // The browser makes no request at all, and so no preflight.
 	}
 	var preflight, actual *browser.Response
 	if lines := r.Preflight(); lines != nil {
-		e.Preflight, e.PreflightDecision = answer(policy, "OPTIONS", lines)
+		e.Preflight, e.PreflightDecision = answer(policy, "OPTIONS", lines, lookup)
 		preflight = &e.Preflight.Response
 	}
 	if browser.Verdict(r, preflight, nil) == nil {
-		e.Actual, e.ActualDecision = answer(policy, r.Method, r.Actual())
+		e.Actual, e.ActualDecision = answer(policy, r.Method, r.Actual(), lookup)
 		actual = &e.Actual.Response
 	}
 	e.Blocked = browser.Verdict(r, preflight, actual)
@@ -82,12 +83,18 @@ func Run(policy *cors.Policy, r browser.Request) *Exchange {
 }
 
 // answer is what comes back through the filter for a request with these lines.
-func answer(policy *cors.Policy, method string, lines [][2]string) (*Answer, *cors.Decision) {
+func answer(policy *cors.Policy, method string, lines [][2]string, lookup cors.LookupResult) (
+	*Answer, *cors.Decision) {
 	upstream := &Answer{Forwarded: true, Response: browser.Response{Status: 200, Headers: [][2]string{}}}
 	if policy == nil {
 		return upstream, nil
 	}
-	d := policy.Decide(request(method, lines))
+	r := request(method, lines)
+	d := policy.Decide(r)
+	if d.Asks() {
+		r.Lookup = lookup
+		d = policy.Decide(r)
+	}
 	if d.Answered() {
 		a := &Answer{Response: browser.Response{Status: d.Status()}}
 		for _, h := range d.AppendHeaders(nil) {

@@ -5,6 +5,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,6 +36,8 @@ type Choice struct {
 // An Explanation is what the filter and a browser make of a request, and why.
 type Explanation struct {
 	*Exchange
+	// Lookup is the look-up of the origin; nil if there is nothing to say of one.
+	Lookup *Lookup
 	// Request is the request, normalized as a browser does.
 	Request browser.Request
 	// Choices are the policies: the one that applies, those that match as well, and
@@ -48,15 +51,19 @@ type Explanation struct {
 	Typed string
 	// Hints are what the policy's author should know besides.
 	Hints []string
+
+	result cors.LookupResult // of the look-up
 }
 
-// Explain explains a request to a proxy with these policies.
-func Explain(policies []config.Policy, r browser.Request, route string) *Explanation {
-	e := &Explanation{Request: r}
+// Explain explains a request to a proxy with these policies. Lookup is what a look-up of the
+// origin comes to, where there is one; if it isn't known, it is taken to say no.
+func Explain(policies []config.Policy, r browser.Request, route string, lookup cors.LookupResult) *Explanation {
+	e := &Explanation{Request: r, result: cmp.Or(lookup, cors.LookupDenies)}
 	typed := e.normalize()
 	key := Key(r.URL, route)
 	choices, written, policy := choose(policies, key)
-	e.Choices, e.Exchange = choices, Run(policy, e.Request)
+	e.Choices, e.Exchange = choices, Run(policy, e.Request, e.result)
+	e.lookUp(written, key, lookup)
 	if e.Blocked != nil {
 		e.change(policies, written, key)
 	}
@@ -77,7 +84,7 @@ const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflig
 // or because it is not for another origin: no browser decides on its answer.
 func WithoutOrigin(policies []config.Policy, r browser.Request, route string) *Explanation {
 	choices, _, policy := choose(policies, Key(r.URL, route))
-	actual, decision := answer(policy, r.Method, r.Headers)
+	actual, decision := answer(policy, r.Method, r.Headers, cors.NotLookedUp)
 	return &Explanation{
 		Exchange: &Exchange{Policy: policy, Actual: actual, ActualDecision: decision}, Request: r, Choices: choices,
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
@@ -34,7 +35,7 @@ func TestCases(t *testing.T) {
 		}
 		compared++
 		t.Run(c.Name, func(t *testing.T) {
-			e := explain.Explain(policiesOf(c.Config), r, c.Request.Route)
+			e := explain.Explain(policiesOf(c.Config), r, c.Request.Route, cors.NotLookedUp)
 			got := e.Actual
 			if c.Request.Method == "OPTIONS" {
 				got = e.Preflight
@@ -259,6 +260,26 @@ func TestChange(t *testing.T) {
 			`{"match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}`, get,
 			[]explain.Change{{Path: "policies",
 				Edit: `write the policy as the first of a list of policies, and add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
+		{"an origin that a look-up lacks", `{"origin_lookup": {"cluster": "policies"}, "allow_origins": ["https://b.example"]}`,
+			with(func(r *browser.Request) { r.Method = "PUT" }),
+			[]explain.Change{{Path: "allow_origins", Offset: 60, Edit: `add "https://app.example"`,
+				Or: "register https://app.example where the cluster policies looks it up"},
+				{Path: "allow_methods", Edit: `write ["PUT"]`}}},
+		{"nothing but a look-up, inherited", `{"defaults": {"origin_lookup": {"cluster": "policies"}}, "policies": [{"name": "a"}]}`, get,
+			[]explain.Change{{Path: "policies[0].allow_origins", Offset: 70, Edit: `write ["https://app.example"]`,
+				Or: "register https://app.example where the cluster policies looks it up"}}},
+		{"what isn't looked up", `{"origin_lookup": {"cluster": "policies"}}`,
+			with(func(r *browser.Request) { r.Origin = "null" }),
+			[]explain.Change{{Path: "allow_origins", Edit: `write ["null"]`}}},
+		{"a look-up in shadow mode", `{"origin_lookup": {"cluster": "policies"}, "mode": "shadow"}`, get,
+			[]explain.Change{{Path: "mode", Offset: 51, Edit: `write "enforce"`},
+				{Path: "allow_origins", Edit: `write ["https://app.example"]`,
+					Or: "register https://app.example where the cluster policies looks it up"}}},
+		{"no policy, and look-ups by default",
+			`{"defaults": {"origin_lookup": {"cluster": "policies"}}, "policies": [{"name": "a", "match": {"hosts": ["b.example"]}}]}`,
+			get,
+			[]explain.Change{{Path: "policies",
+				Edit: `add {"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}`}}},
 		{"what the filter refuses", `{"allow_origins": ["https://app.example"], "allow_credentials": true}`,
 			with(func(r *browser.Request) { r.Origin = "http://app.example" }),
 			[]explain.Change{{Edit: `no change of the policy helps, because the filter refuses it: "http://app.example" with allow_credentials trusts whoever is on the network between, because plain http can be forged; have the pages served over https, or leave out allow_credentials`}}},
@@ -273,7 +294,7 @@ func TestChange(t *testing.T) {
 				_, problems := config.Parse(test.doc)
 				t.Fatal(problems)
 			}
-			e := explain.Explain(policies, test.request, "")
+			e := explain.Explain(policies, test.request, "", cors.NotLookedUp)
 			if e.Blocked == nil {
 				t.Fatal("it is allowed")
 			}
@@ -292,7 +313,8 @@ func TestChange(t *testing.T) {
 					}
 				}
 				policies := policiesOf(doc)
-				isAllowed := policies != nil && explain.Explain(policies, test.request, "").Blocked == nil
+				isAllowed := policies != nil &&
+					explain.Explain(policies, test.request, "", cors.NotLookedUp).Blocked == nil
 				if isAllowed != (without < 0) {
 					t.Errorf("%s: allowed %v without change %d", doc, isAllowed, without)
 				}
@@ -363,7 +385,7 @@ func TestChoices(t *testing.T) {
 	} {
 		t.Run(test.url+" "+test.route, func(t *testing.T) {
 			e := explain.Explain(policiesOf(doc), browser.Request{Origin: page, URL: test.url, Method: "GET"},
-				test.route)
+				test.route, cors.NotLookedUp)
 			var got []string
 			for _, c := range e.Choices {
 				switch s := c.Name + ": " + c.Why; {
@@ -389,7 +411,7 @@ func TestNeverSent(t *testing.T) {
 		"same-origin mode": {Origin: page, URL: "https://api.example/", Method: "PUT", Mode: browser.ModeSameOrigin},
 		"scheme":           {Origin: page, URL: "ftp://api.example/", Method: "PUT"},
 	} {
-		e := explain.Explain(policiesOf(`{"allow_origins": ["*"]}`), r, "")
+		e := explain.Explain(policiesOf(`{"allow_origins": ["*"]}`), r, "", cors.NotLookedUp)
 		if e.Blocked == nil || e.Preflight != nil || e.PreflightDecision != nil || e.Actual != nil ||
 			e.Decision() != nil || e.Hints != nil {
 			t.Errorf("%s: blocked %v, preflight %v, actual %v, hints %q", name, e.Blocked, e.Preflight, e.Actual,
@@ -401,7 +423,7 @@ func TestNeverSent(t *testing.T) {
 // TestShadow: the reason is the browser's, as the filter changes nothing.
 func TestShadow(t *testing.T) {
 	r := browser.Request{Origin: page, URL: "https://api.example/", Method: "PUT"}
-	e := explain.Explain(policiesOf(`{"allow_origins": ["https://b.example"], "mode": "shadow"}`), r, "")
+	e := explain.Explain(policiesOf(`{"allow_origins": ["https://b.example"], "mode": "shadow"}`), r, "", cors.NotLookedUp)
 	if e.Decision() != nil || e.Because() != e.Blocked.Error() {
 		t.Errorf("because %s", e.Because())
 	}
@@ -431,7 +453,7 @@ func TestHints(t *testing.T) {
 			"a browser sends the origin Capacitor://localhost/index.html?t=*** as capacitor://localhost"},
 	} {
 		e := explain.Explain(policiesOf(`{"allow_origins": ["*"]}`),
-			browser.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "")
+			browser.Request{Origin: test.origin, URL: "https://api.example/", Method: "GET", Mode: test.mode}, "", cors.NotLookedUp)
 		if test.want == "" && e.Hints != nil || test.want != "" && !slices.Contains(e.Hints, test.want) {
 			t.Errorf("%s, mode %q: got %q, want %q", test.origin, test.mode, e.Hints, test.want)
 		}
@@ -479,7 +501,8 @@ func TestAsTyped(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := explain.Explain(policiesOf(test.doc),
-				browser.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "")
+				browser.Request{Origin: test.origin, URL: "https://api.example/", Method: test.method}, "",
+				cors.NotLookedUp)
 			if e.Typed != test.want {
 				t.Errorf("got %q, want %q", e.Typed, test.want)
 			}
@@ -498,7 +521,7 @@ func TestByHand(t *testing.T) {
 		`{"allow_origins": ["https://b.example"]}`:   {"allow_origins", ""},
 	} {
 		e := explain.Explain(policiesOf(doc), browser.Request{Origin: page, URL: "https://api.example/",
-			Method: "OPTIONS", ByHand: true}, "")
+			Method: "OPTIONS", ByHand: true}, "", cors.NotLookedUp)
 		var paths []string
 		for _, c := range e.Changes {
 			paths = append(paths, c.Path)
@@ -535,7 +558,7 @@ func TestGRPCWeb(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			e := explain.Explain(policiesOf(test.doc),
 				browser.Request{Origin: page, URL: "https://api.example/", Method: "POST", Headers: test.headers,
-					UnsafeNames: test.names}, "")
+					UnsafeNames: test.names}, "", cors.NotLookedUp)
 			hints := strings.Join(e.Hints, "\n")
 			if test.want == "" && strings.Contains(hints, "gRPC") || !strings.Contains(hints, test.want) {
 				t.Errorf("got %q, want %q", hints, test.want)

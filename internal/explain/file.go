@@ -1,11 +1,13 @@
 package explain
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
@@ -23,9 +25,10 @@ type Report struct {
 	route string
 }
 
-// ByFile explains a request to a proxy with the configuration in a file, which is valid.
-func ByFile(plugin *manifest.Plugin, s *Subject, route string) *Report {
-	e := &Report{Explain(plugin.Policies(), capture.Mask(s.Request), route), s, plugin, route}
+// ByFile explains a request to a proxy with the configuration in a file, which is valid, as
+// [Explain] does.
+func ByFile(plugin *manifest.Plugin, s *Subject, route string, lookup cors.LookupResult) *Report {
+	e := &Report{Explain(plugin.Policies(), capture.Mask(s.Request), route, lookup), s, plugin, route}
 	e.Request.URL = capture.MaskURL(e.Request.URL) // its path has found the policy
 	for _, f := range plugin.Around() {
 		e.Hints = append(e.Hints, f.Error())
@@ -121,6 +124,7 @@ func (e *Report) MarshalJSON() ([]byte, error) {
 		Request   requestJSON            `json:"request"`
 		File      string                 `json:"file"`
 		Policies  []choiceJSON           `json:"policies"`
+		Lookup    *Lookup                `json:"lookup,omitempty"`
 		Preflight preflightJSON          `json:"preflight"`
 		Actual    *Answer                `json:"actual,omitempty"`
 		Allowed   bool                   `json:"allowed"`
@@ -137,8 +141,9 @@ func (e *Report) MarshalJSON() ([]byte, error) {
 		},
 		Preflight: preflightJSON{Needed: e.Preflight != nil, Reasons: orEmpty(r.PreflightReasons()),
 			Request: [][2]string{}, Answer: e.Preflight},
-		Actual: e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{}, Typed: e.Typed,
-		Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)), Around: document.JSON(e.Plugin.Around()),
+		Lookup: e.Lookup, Actual: e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{},
+		Typed: e.Typed, Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)),
+		Around: document.JSON(e.Plugin.Around()),
 	}
 	for _, c := range e.Choices {
 		result.Policies = append(result.Policies, choiceJSON{c, e.Plugin.Position(c.Offset)})
@@ -154,7 +159,11 @@ func (e *Report) MarshalJSON() ([]byte, error) {
 		}
 		result.Changes = append(result.Changes, made)
 	}
-	return json.Marshal(result)
+	b := &bytes.Buffer{}
+	encoder := json.NewEncoder(b)
+	encoder.SetEscapeHTML(false) // "&" is to be copied as it stands
+	err := encoder.Encode(result)
+	return b.Bytes(), err
 }
 
 func (e *Report) blockedJSON() *blockedJSON {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
@@ -93,11 +94,10 @@ type expectation struct {
 
 // failures runs the test.
 func (t *test) failures(policies []config.Policy) (list []*document.Finding) {
-	ask := explain.WithoutOrigin
+	e := explain.WithoutOrigin(policies, t.request, t.route)
 	if t.browser {
-		ask = explain.Explain
+		e = explain.Explain(policies, t.request, t.route, cors.NotLookedUp)
 	}
-	e := ask(policies, t.request, t.route)
 	for _, x := range t.expect {
 		if got := x.check(e, x.node); got != "" {
 			list = append(list, x.node.Finding(problem.Unexpected, x.path, got, ""))
