@@ -27,6 +27,7 @@ func newTest() *cobra.Command {
         headers: {Content-Type: application/json}
         credentials: true         # the credentials mode is "include"
         route: orders             # the name of Envoy's route
+        lookup: denied            # what a look-up of the origin says: allowed, denied, failed
       expect:
         verdict: allowed          # or blocked
         policy: shop              # or null for none

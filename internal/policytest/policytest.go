@@ -81,6 +81,7 @@ type test struct {
 	request browser.Request
 	browser bool // an origin is given, so a browser makes the request
 	route   string
+	lookup  cors.LookupResult
 	expect  []expectation
 }
 
@@ -96,7 +97,7 @@ type expectation struct {
 func (t *test) failures(policies []config.Policy) (list []*document.Finding) {
 	e := explain.WithoutOrigin(policies, t.request, t.route)
 	if t.browser {
-		e = explain.Explain(policies, t.request, t.route, cors.NotLookedUp)
+		e = explain.Explain(policies, t.request, t.route, t.lookup)
 	}
 	for _, x := range t.expect {
 		if got := x.check(e, x.node); got != "" {
@@ -251,10 +252,10 @@ func (l *loader) request(of *document.Node, path string, t *test) {
 			"write origin, method, url, headers, credentials and route, as far as they matter")
 		return
 	}
-	l.fields(n, path, "origin", "method", "url", "route", "headers", "credentials", "private_network")
+	l.fields(n, path, "origin", "method", "url", "route", "headers", "credentials", "private_network", "lookup")
 	text := func(name, otherwise string) string { return l.text(n.Get(name), path+"."+name, otherwise) }
 	t.browser = n.Has("origin")
-	t.route = text("route", "")
+	t.route, t.lookup = text("route", ""), l.lookup(n.Get("lookup"), path+".lookup", t.browser)
 	t.request = browser.Request{
 		Origin: l.origin(n.Get("origin"), path+".origin"), Method: text("method", "GET"), URL: text("url", ""),
 		CredentialsInclude: l.flag(n, "credentials", path), PrivateNetwork: l.flag(n, "private_network", path),
@@ -282,6 +283,21 @@ func (l *loader) origin(n *document.Node, path string) string {
 		return "null"
 	}
 	return l.text(n, path, "")
+}
+
+// lookup reads what a look-up of the origin comes to.
+func (l *loader) lookup(n *document.Node, path string, browser bool) cors.LookupResult {
+	result, known := explain.ParseLookupResult(n.String())
+	switch {
+	case n == nil:
+	case !browser:
+		l.fail(problem.MisplacedField, n, path, "is what a look-up says of an origin, and the request has none",
+			"write an origin, or leave it out")
+	case !known || result == cors.NotLookedUp:
+		l.fail(problem.InvalidValue, n, path, "is no result of a look-up",
+			"write one of "+strings.Join(explain.LookupResults(), ", "))
+	}
+	return result
 }
 
 // text reads a text that isn't empty.

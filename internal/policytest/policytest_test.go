@@ -76,3 +76,46 @@ func TestEveryExpectationCanFail(t *testing.T) {
 		}
 	}
 }
+
+// TestLookup: what a look-up of an origin comes to is for the test to say.
+func TestLookup(t *testing.T) {
+	for _, test := range []struct{ request, expect, want string }{
+		{`origin: "https://a.example", lookup: allowed`, "verdict: allowed", ""},
+		{`origin: "https://a.example", lookup: denied`, "verdict: blocked, reason: origin_not_allowed", ""},
+		{`origin: "https://a.example", lookup: failed`, "verdict: blocked, reason: origin_not_allowed", ""},
+		{`origin: "https://a.example"`, "verdict: blocked", ""},
+		{`origin: "https://a.example", method: PUT, lookup: allowed`, "preflight_status: 204", ""},
+		{`origin: "https://a.example", method: PUT`, "preflight_status: 403", ""},
+		{`origin: null, lookup: allowed`, "verdict: blocked", ""},
+		{`origin: "http://a.example", lookup: allowed`, "verdict: blocked", ""},
+		{`origin: "https://own.example", lookup: denied`, "verdict: allowed", ""},
+
+		{`origin: "https://a.example"`, "verdict: allowed", "tests[0].expect.verdict: a browser blocks it: " +
+			"origin https://a.example is not in allow_origins, and the look-up says no"},
+		{`origin: "https://a.example", lookup: failed`, "verdict: allowed", "tests[0].expect.verdict: " +
+			"a browser blocks it: origin https://a.example is not in allow_origins, and the look-up failed"},
+		{`origin: "https://a.example", lookup: allowed`, "verdict: blocked",
+			"tests[0].expect.verdict: a browser allows it"},
+		{`origin: "https://a.example", lookup: yes`, "verdict: allowed",
+			"tests[0].request.lookup: is no result of a look-up; write one of allowed, denied, failed"},
+		{`origin: "https://a.example", lookup: ""`, "verdict: allowed", "tests[0].request.lookup: is no result"},
+		{`origin: "https://a.example", lookup: null`, "verdict: allowed", "tests[0].request.lookup: is no result"},
+		{`lookup: allowed`, "headers: {vary: Origin}", "tests[0].request.lookup: " +
+			"is what a look-up says of an origin, and the request has none; write an origin, or leave it out"},
+	} {
+		report := run(`
+configuration:
+  {origin_lookup: {cluster: policies}, allow_origins: ["https://own.example"], allow_methods: [PUT],
+    allow_credentials: true}
+tests:
+  - {name: a, request: {` + test.request + `}, expect: {` + test.expect + `}}
+`)
+		var got []string
+		for _, f := range report.Results[0].Failures {
+			got = append(got, f.Error())
+		}
+		if all := strings.Join(got, "\n"); (all == "") != (test.want == "") || !strings.Contains(all, test.want) {
+			t.Errorf("{%s}, {%s}: got %q, want %q", test.request, test.expect, all, test.want)
+		}
+	}
+}
