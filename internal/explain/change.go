@@ -88,8 +88,12 @@ type edit struct {
 func (ed *editor) next(e *Exchange) bool {
 	d := e.decision()
 	c := &ed.config
-	if c.Shadow || c.Off {
-		c.Shadow, c.Off = false, false
+	switch {
+	case c.Off: // which has no other field, so that its origins are missing as well
+		c.Off, c.AllowOrigins = false, []cors.OriginEntry{{Text: ed.request.Origin}}
+		return ed.set("mode", `write "enforce"`) && ed.add("allow_origins", ed.request.Origin)
+	case c.Shadow:
+		c.Shadow = false
 		return ed.set("mode", `write "enforce"`)
 	}
 	switch d.Reason {
