@@ -248,7 +248,11 @@ func (p *Plugin) logProblems(problems []config.Problem) {
 
 // OnTick implements types.PluginContext.
 func (p *Plugin) OnTick() {
-	if p.release(); p.ticks.source() {
+	p.release()
+	if len(p.answers) == 0 {
+		p.ticks.calm()
+	}
+	if p.ticks.source() {
 		p.source.tick()
 	}
 }

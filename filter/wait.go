@@ -193,8 +193,6 @@ func (p *Plugin) release() {
 func (p *Plugin) later() {
 	if len(p.answers) > 0 {
 		p.ticks.hasten()
-	} else {
-		p.ticks.calm()
 	}
 }
 

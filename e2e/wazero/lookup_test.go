@@ -743,6 +743,62 @@ func TestLookupOutdated(t *testing.T) {
 	}
 }
 
+// TestLookupOutdatedElsewhere: where the proxy tells a plugin that the source of another one,
+// in the same VM, has a new document, the ticks of both stay their own.
+func TestLookupOutdatedElsewhere(t *testing.T) {
+	f := startVMs(t, sourceOf("/a", `, "interval": "0.5s"`), 2)
+	a := f.roots
+	var b []*wasmhost.Root // so many that it is mostly one of them that the proxy tells
+	for i := range 8 {
+		b = append(b, f.configure(sourceOf(fmt.Sprintf("/b%d", i), `, "interval": "100s"`))...)
+	}
+	version := 0
+	f.answer = func(fetch *fetchedAt) *wasmhost.HTTPAnswer {
+		switch path := fetch.header(":path"); {
+		case strings.HasPrefix(path, "/v1/lookup"):
+			return nil // for as long as the test takes
+		case path == "/a":
+			version++
+			return &wasmhost.HTTPAnswer{Status: 200, Body: strings.Replace(lookingUp(`, "timeout": "60s"`),
+				"PUT", fmt.Sprintf(`PUT", "M%d`, version), 1)}
+		default:
+			return publish("https://b.example")(fetch)
+		}
+	}
+	f.roots = slices.Concat(a, b)
+	f.run(2 * time.Second)
+	var waiting []*wasmhost.Stream
+	for range 100 {
+		for _, root := range a {
+			s := root.Begin(preflightFrom("https://a.example"))
+			if err := s.Request(); err != nil || !s.Waits() {
+				t.Fatal(err, "or it doesn't wait")
+			}
+			waiting = append(waiting, s)
+		}
+		f.run(100 * time.Millisecond)
+		for _, root := range b {
+			if root.TickPeriod() == time.Millisecond {
+				t.Fatal("a plugin that looks nothing up has the ticks of one that does")
+			}
+		}
+	}
+	f.run(6 * time.Second)
+	for i, s := range waiting {
+		if s.Waits() {
+			t.Fatalf("stream %d of %d waits with policies of long ago", i, len(waiting))
+		}
+		if err := s.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, root := range a {
+		if root.TickPeriod() == time.Millisecond {
+			t.Error("a plugin has ticks each millisecond, and nobody waits")
+		}
+	}
+}
+
 // TestLookupPanics: a bug that one stream meets when it is to go on leaves no other waiting,
 // nor itself.
 func TestLookupPanics(t *testing.T) {
