@@ -120,6 +120,19 @@ func stranger(id uint32) *filter.Stream {
 	return s
 }
 
+// stopAll has a message stand still as a whole, StopAllIterationAndWatermark in Envoy. What the
+// ABI has for it holds the headers up alone where allow_on_headers_stop_iteration is set, and
+// the body takes them along.
+const stopAll = 4
+
+// status is what a callback returns.
+func status(action types.Action) uint32 {
+	if action == types.ActionPause {
+		return stopAll
+	}
+	return uint32(action)
+}
+
 //go:wasmexport proxy_on_request_headers
 func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
 	s := streams.Get(id)
@@ -128,7 +141,7 @@ func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
 	}
 	defer guard()
 	enter("proxy_on_request_headers", s)
-	return uint32(s.OnHttpRequestHeaders(int(headers), endOfStream != 0))
+	return status(s.OnHttpRequestHeaders(int(headers), endOfStream != 0))
 }
 
 //go:wasmexport proxy_on_response_headers
@@ -139,7 +152,7 @@ func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
 	}
 	defer guard()
 	enter("proxy_on_response_headers", s)
-	return uint32(s.OnHttpResponseHeaders(int(headers), endOfStream != 0))
+	return status(s.OnHttpResponseHeaders(int(headers), endOfStream != 0))
 }
 
 //go:wasmexport proxy_on_tick

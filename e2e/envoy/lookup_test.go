@@ -2,6 +2,7 @@ package envoy_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -357,4 +358,46 @@ func TestLookupUpdate(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// TestLookupBodies: what stands still does so with its body, also where Envoy is told that a
+// plugin may hold headers up alone, which the body would take along.
+func TestLookupBodies(t *testing.T) {
+	body := strings.Repeat("x", 100_000)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(upstream.Close)
+	registry := newRegistry(t)
+	var listeners []envoytest.Listener
+	for _, alone := range []bool{false, true} {
+		cors := plugin(t, fmt.Sprintf(tenants, fmt.Sprintf(`, "timeout": "10s", "path": "/%t"`, alone)))
+		cors.VMID = fmt.Sprint(alone)
+		filter := cors.Filter()
+		filter["typed_config"].(map[string]any)["config"].(map[string]any)["allow_on_headers_stop_iteration"] = alone
+		listeners = append(listeners, envoytest.Listener{Name: cors.VMID, Filters: []any{filter}})
+	}
+	envoy := envoytest.Start(t, envoytest.Bootstrap{
+		Upstream: upstream.Listener.Addr().String(), Listeners: listeners,
+		Clusters: []any{envoytest.Cluster("policies", registry.addr())},
+	}.String(), envoytest.Options{})
+	for i := range 10 {
+		addr, origin := envoy.Addr(t, listeners[i%2].Name), fmt.Sprintf("https://204-300-%d.example", i)
+		response, err := envoytest.HTTP1(addr, actualOf(origin))
+		if err != nil || fmt.Sprint(response.Values("access-control-allow-origin")) != "["+origin+"]" {
+			t.Errorf("%d: %v, %v", i, response, err)
+		}
+		conn, err := envoytest.Dial(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(100*time.Millisecond, func() { _, _ = io.WriteString(conn, "12345") })
+		request := preflightOf(fmt.Sprintf("https://204-300-%d-preflight.example", i))
+		request.Headers = append(request.Headers, [2]string{"content-length", "5"})
+		if response, err = conn.Do(request); err != nil || response.Status != 204 {
+			t.Errorf("%d: %v, %v", i, response, err)
+		}
+		conn.Close()
+	}
+	alive(t, envoy)
 }
