@@ -262,12 +262,12 @@ func (p *Plugin) OnQueueReady(uint32) { p.watch.sync() }
 
 // Gone is called when the plugin goes.
 func (p *Plugin) Gone() {
-	if p.source != nil {
-		p.source.gone()
-	}
 	p.vm.asked -= len(p.asks) // whose answers don't come any more
 	p.asks = nil
 	forget(p.lookups)
+	if p.source != nil {
+		p.source.gone()
+	}
 }
 
 // refusal says how many errors there are. The problems that are logged are at most

@@ -133,11 +133,21 @@ func (a *ask) appendPath(b []byte) []byte {
 // origin is the origin that is asked for.
 func (a *ask) origin() string { return a.key[strings.LastIndexByte(a.key, 0)+1:] }
 
-// answered takes the answer. ok is false if there is none.
+// answered takes the answer, and has go on who waits for it. ok is false if there is none.
 func (p *Plugin) answered(a *ask, ok bool) {
+	defer p.later() // They go on whatever becomes of the answer.
 	p.vm.asked--
+	delete(p.asks, askKey{a.lookup.cache, a.key})
+	a.result = cors.LookupFailed
+	p.answers = append(p.answers, a)
+	p.take(a, ok)
+	a.lookup.count(resultCounts[a.result])
+	p.release()
+}
+
+// take makes of an answer what it says of the origin, and remembers it.
+func (p *Plugin) take(a *ask, ok bool) {
 	l := a.lookup
-	delete(p.asks, askKey{l.cache, a.key})
 	status, _ := p.host.FetchedHeader(":status")
 	switch {
 	case !ok:
@@ -149,15 +159,10 @@ func (p *Plugin) answered(a *ask, ok bool) {
 	default:
 		p.troubled(l, "status "+status)
 	}
-	if a.result == cors.NotLookedUp {
+	if a.result == cors.LookupFailed {
 		p.failed(a)
 	} else {
 		p.remember(a)
-	}
-	l.count(resultCounts[a.result])
-	if a.first != nil {
-		p.answers = append(p.answers, a)
-		p.release()
 	}
 }
 

@@ -33,8 +33,8 @@ func (t *ticks) source() bool {
 // hasten has ticks come at once, one after the other, until calm is called.
 func (t *ticks) hasten() {
 	if !t.hurry {
-		t.hurry = true
 		t.host.SetTickPeriod(time.Millisecond)
+		t.hurry = true
 	}
 }
 
@@ -42,7 +42,7 @@ func (t *ticks) hasten() {
 // period.
 func (t *ticks) calm() {
 	if t.hurry {
-		t.hurry = false
 		t.host.SetTickPeriod(t.period)
+		t.hurry = false
 	}
 }

@@ -196,7 +196,10 @@ func (*host) DefineCounter(name string) filter.Counter {
 	return filter.Counter(id)
 }
 
-func (*host) Count(c filter.Counter) { proxyIncrementMetric(uint32(c), 1) }
+func (*host) Count(c filter.Counter) {
+	fault("count")
+	proxyIncrementMetric(uint32(c), 1)
+}
 
 func (*host) SetTickPeriod(period time.Duration) {
 	fault("tick")
@@ -236,6 +239,7 @@ func (*host) ContinueRequest() { proxyContinueStream(request) }
 func (*host) ContinueResponse() { proxyContinueStream(response) }
 
 func (*host) FetchedHeader(name string) (string, bool) {
+	fault(name)
 	return header(fetchedHeaders, name)
 }
 

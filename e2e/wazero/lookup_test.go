@@ -803,7 +803,8 @@ func TestLookupOutdatedElsewhere(t *testing.T) {
 // nor itself.
 func TestLookupPanics(t *testing.T) {
 	const origin = "https://a.example"
-	for _, fault := range []string{"access-control-request-headers", "access-control-allow-origin", "cors.reason"} {
+	for _, fault := range []string{"access-control-request-headers", "access-control-allow-origin", "cors.reason",
+		":status", "cache-control", "count"} {
 		for _, status := range []int{204, 404} {
 			module, vm := newFaultyVM(t)
 			_ = module
