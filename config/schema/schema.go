@@ -151,11 +151,14 @@ func fieldsOf(fields []Field, optional ...string) object {
 	return o
 }
 
-// quiet is a schema that editors don't offer. Nothing may stand beside a $ref: then
-// the language service for YAML would overlook it.
+// quiet is a schema that editors don't offer, but for its description. Nothing may stand beside
+// a $ref: then the language service for YAML would overlook it.
 func quiet(schema object) object {
-	if schema[0].Key == "$ref" {
+	switch schema[0].Key {
+	case "$ref":
 		schema = all(schema)
+	case "description":
+		schema = schema[1:]
 	}
 	return join(schema, object{{"doNotSuggest", true}})
 }

@@ -2,6 +2,8 @@ package schema_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"regexp"
 	"strconv"
@@ -102,6 +104,24 @@ func TestSchema(t *testing.T) {
 	})
 	if examples < len(schema.Policy) {
 		t.Errorf("there are only %d examples", examples)
+	}
+}
+
+// TestNamesOnce: no object of the schema has a name twice, of which readers take one or the
+// other, and some none.
+func TestNamesOnce(t *testing.T) {
+	var once any
+	if err := json.Unmarshal(schema.JSON(), &once); err != nil {
+		t.Fatal(err)
+	}
+	var want, got bytes.Buffer
+	encoder := json.NewEncoder(&want)
+	encoder.SetEscapeHTML(false)
+	if err := errors.Join(encoder.Encode(once), json.Compact(&got, schema.JSON())); err != nil {
+		t.Fatal(err)
+	}
+	if want, got := len(bytes.TrimSpace(want.Bytes())), len(bytes.TrimSpace(got.Bytes())); want != got {
+		t.Errorf("%d bytes are lost where the schema is read", got-want)
 	}
 }
 
