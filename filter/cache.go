@@ -36,6 +36,13 @@ func (c caches) acquire(of *config.OriginLookup) *cache {
 	return c[key]
 }
 
+// trim has caches give room to others that have come.
+func (c caches) trim() {
+	for _, one := range c {
+		one.trim()
+	}
+}
+
 // A cache has answers, the most recently used first.
 type cache struct {
 	caches      caches
@@ -103,6 +110,11 @@ func (c *cache) put(key string, allowed bool, expires int64) {
 	}
 	e.allowed, e.expires, e.retry = allowed, expires, 0
 	c.link(e)
+	c.trim()
+}
+
+// trim forgets what there is no room for, of which each cache has its share.
+func (c *cache) trim() {
 	for len(c.entries) > c.key.max || c.size > maxCached/max(1, len(c.caches)) && len(c.entries) > 1 {
 		c.remove(c.last)
 	}

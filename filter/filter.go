@@ -304,6 +304,7 @@ func (p *Plugin) use(c *config.Document, counters *counters) {
 	p.policies, p.withoutOrigin, p.replySize = p.serve(c, counters), withoutOrigin(c.Policies), 0
 	p.everywhere = p.policies.Everywhere()
 	forget(before) // not sooner, so that what both look up is not forgotten
+	p.vm.caches.trim()
 	p.outdate()
 }
 
