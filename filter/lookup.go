@@ -110,7 +110,7 @@ func (p *Plugin) ask(l *lookup, key string) *ask {
 	sent := p.host.Fetch(p.id, l.Cluster, appendHeaderMap(nil, headers), l.Timeout,
 		func(_ int, ok bool) { p.answered(a, ok) })
 	if !sent {
-		p.troubled(l, "the cluster "+strconv.Quote(l.Cluster)+" is unknown, or has no endpoint")
+		p.troubled(l, "the cluster "+strconv.Quote(l.Cluster)+" is unknown, has no endpoint, or has as many requests as it may have")
 		p.failed(a)
 		l.count(lookupFailed)
 		return a

@@ -401,3 +401,38 @@ func TestLookupBodies(t *testing.T) {
 	}
 	alive(t, envoy)
 }
+
+// TestLookupRefused: a look-up that Envoy refuses at once, since as many are under way as its
+// cluster may have, has failed, and is none of those that may be under way.
+func TestLookupRefused(t *testing.T) {
+	upstream, registry := envoytest.NewUpstream(t), newRegistry(t)
+	policies := envoytest.Cluster("policies", registry.addr())
+	policies["circuit_breakers"] = map[string]any{"thresholds": []any{map[string]any{
+		"max_requests": 1, "max_pending_requests": 1, "max_connections": 1}}}
+	envoy := envoytest.Start(t, envoytest.Bootstrap{
+		Upstream: upstream.Addr(),
+		Listeners: []envoytest.Listener{{
+			Name: "main", Filters: []any{plugin(t, fmt.Sprintf(tenants, `, "timeout": "10s"`)).Filter()},
+		}},
+		Clusters: []any{policies},
+	}.String(), envoytest.Options{})
+	addr := envoy.Addr(t, "main")
+	for round := range 4 {
+		var requests []cases.Request
+		for i := range 60 {
+			requests = append(requests, preflightOf(fmt.Sprintf("https://204-300-%d-%d.example", round, i)))
+		}
+		statuses := crowd(t, addr, requests)
+		if statuses[403] == 0 || statuses[204] == 0 || statuses[204]+statuses[403] != len(requests) {
+			t.Errorf("%v", statuses)
+		}
+	}
+	if response, err := envoytest.HTTP1(addr, preflightOf("https://204-0-last.example")); err != nil ||
+		response.Status != 204 {
+		t.Errorf("%+v, %v", response, err)
+	}
+	if n := lookups(t, envoy)["overloaded"]; n > 0 {
+		t.Errorf("%d count as too many", n)
+	}
+	alive(t, envoy)
+}

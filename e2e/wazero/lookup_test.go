@@ -554,7 +554,7 @@ func TestLookupCannotAsk(t *testing.T) {
 	}
 	lookup.counted(map[string]uint64{"failed": 6})
 	logs := strings.Join(lookup.vm.Logs(), "\n")
-	if want := `warn origin_lookup: policy tenants: the cluster "policies" is unknown, or has no endpoint; origins are not allowed of which no answer is remembered`; strings.Count(logs, want) != 1 {
+	if want := `warn origin_lookup: policy tenants: the cluster "policies" is unknown, has no endpoint, or has as many requests as it may have; origins are not allowed of which no answer is remembered`; strings.Count(logs, want) != 1 {
 		t.Errorf("there is no %q, or more than one, in\n%s", want, logs)
 	}
 }
