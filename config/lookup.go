@@ -30,22 +30,20 @@ type OriginLookup struct {
 	MaxEntries int
 }
 
-// AppendTarget appends the path to ask for an origin that comes in a request for a host, with
-// the policy's name, the host and the origin in its query.
-func (l *OriginLookup) AppendTarget(b []byte, policy, host, origin string) []byte {
-	separator := byte('?')
+// Target is the path to ask for an origin that comes in a request for a host, with the policy's
+// name, the host and the origin in its query.
+func (l *OriginLookup) Target(policy, host, origin string) string {
+	separator := "?"
 	if strings.IndexByte(l.Path, '?') >= 0 {
-		separator = '&'
+		separator = "&"
 	}
-	b = append(append(append(b, l.Path...), separator), "policy="...)
-	b = append(appendEscaped(b, policy), "&host="...)
-	b = append(appendEscaped(b, host), "&origin="...)
-	return appendEscaped(b, origin)
+	return l.Path + separator + "policy=" + escape(policy) + "&host=" + escape(host) + "&origin=" + escape(origin)
 }
 
-// appendEscaped appends a text as it may stand in a query (RFC 3986, section 2.1).
-func appendEscaped(b []byte, s string) []byte {
+// escape writes a text as it may stand in a query (RFC 3986, section 2.1).
+func escape(s string) string {
 	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, 3*len(s))
 	for i := range len(s) {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
@@ -55,7 +53,7 @@ func appendEscaped(b []byte, s string) []byte {
 			b = append(b, '%', digits[c>>4], digits[c&15])
 		}
 	}
-	return b
+	return string(b)
 }
 
 // Limits and defaults of an OriginLookup. A timeout has those of a PolicySource otherwise.

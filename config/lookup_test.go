@@ -20,7 +20,7 @@ func TestTarget(t *testing.T) {
 			"/?policy=default&host=a%26origin%3Db%23%2B%20%25%C3%BC&origin=app%3A%2F%2F~"},
 		{"/", "default", "", "capacitor://LocalHost", "/?policy=default&host=&origin=capacitor%3A%2F%2FLocalHost"},
 	} {
-		got := string((&config.OriginLookup{Path: test.path}).AppendTarget(nil, test.policy, test.host, test.origin))
+		got := (&config.OriginLookup{Path: test.path}).Target(test.policy, test.host, test.origin)
 		if got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}

@@ -50,9 +50,7 @@ func (p *Plugin) lookUp(l *lookup, host, origin string) lookedUp {
 	if len(host) > maxAuthority {
 		return l.found(cors.LookupDenies)
 	}
-	p.scratch = appendLower(append(append(p.scratch[:0], l.policy...), 0), host)
-	p.scratch = append(append(p.scratch, 0), origin...)
-	key := p.scratch
+	key := p.lookupKey(l.policy, host, origin)
 	if e := l.cache.get(key); e != nil {
 		switch now := monotonic(); {
 		case now < e.expires:
@@ -75,6 +73,23 @@ func (p *Plugin) lookUp(l *lookup, host, origin string) lookedUp {
 		a = p.ask(l, string(key))
 	}
 	return lookedUp{a.result, a, joined}
+}
+
+// lookupKey is by what the answers are remembered, until scratch is used again: the policy, the
+// host in lower case, and the origin, none of which has a zero byte.
+func (p *Plugin) lookupKey(policy, host, origin string) []byte {
+	b := p.scratch[:0]
+	for _, part := range [...]string{policy, "\x00", host, "\x00", origin} {
+		b = append(b, part...)
+	}
+	p.scratch = b
+	b = b[len(policy)+1:]
+	for i := range len(host) {
+		if c := b[i]; 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return p.scratch
 }
 
 // found counts a result, and returns it.
@@ -101,16 +116,16 @@ type askKey struct {
 // ask asks for what has a key, and has failed at once if that can't be done.
 func (p *Plugin) ask(l *lookup, key string) *ask {
 	a := &ask{lookup: l, key: key}
-	p.scratch = a.appendPath(p.scratch[:0])
 	headers := []cors.Header{
-		{Name: ":method", Value: "GET"}, {Name: ":path", Value: string(p.scratch)},
+		{Name: ":method", Value: "GET"}, {Name: ":path", Value: a.path()},
 		{Name: ":authority", Value: l.Authority},
 		{Name: ":scheme", Value: "http"}, {Name: "user-agent", Value: "proxy-wasm-cors"},
 	}
 	sent := p.host.Fetch(p.id, l.Cluster, appendHeaderMap(nil, headers), l.Timeout,
 		func(_ int, ok bool) { p.answered(a, ok) })
 	if !sent {
-		p.troubled(l, "the cluster "+strconv.Quote(l.Cluster)+" is unknown, has no endpoint, or has as many requests as it may have")
+		p.troubled(l, "the cluster "+strconv.Quote(l.Cluster)+
+			" is unknown, has no endpoint, or has as many requests as it may have")
 		p.failed(a)
 		l.count(lookupFailed)
 		return a
@@ -123,11 +138,11 @@ func (p *Plugin) ask(l *lookup, key string) *ask {
 	return a
 }
 
-// appendPath appends what is asked for.
-func (a *ask) appendPath(b []byte) []byte {
+// path is what is asked for.
+func (a *ask) path() string {
 	policy, rest, _ := strings.Cut(a.key, "\x00")
 	host, origin, _ := strings.Cut(rest, "\x00")
-	return a.lookup.AppendTarget(b, policy, host, origin)
+	return a.lookup.Target(policy, host, origin)
 }
 
 // origin is the origin that is asked for.
@@ -225,18 +240,6 @@ func maxAge(cacheControl string, otherwise time.Duration) (age time.Duration, st
 		}
 	}
 	return age, true
-}
-
-// appendLower appends a text in lower case.
-func appendLower(b []byte, s string) []byte {
-	for i := range len(s) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		b = append(b, c)
-	}
-	return b
 }
 
 // A lookupCount is what is counted of look-ups.

@@ -81,8 +81,7 @@ func (e *Explanation) lookUp(written *config.Policy, key match.Key, given cors.L
 	shown := &config.OriginLookup{Path: strings.TrimPrefix(capture.MaskURL(base+l.Path), base)}
 	e.Lookup = &Lookup{
 		Cluster: l.Cluster, Authority: l.Authority, Timeout: l.Timeout,
-		Path: string(shown.AppendTarget(nil, cmp.Or(e.Policy.Name(), "default"), cmp.Or(key.Host, unknown),
-			e.Request.Origin)),
+		Path: shown.Target(cmp.Or(e.Policy.Name(), "default"), cmp.Or(key.Host, unknown), e.Request.Origin),
 		// Nobody is registered until somebody says so.
 		Result: lookupResults[cmp.Or(given, cors.LookupDenies)], Given: given != cors.NotLookedUp,
 	}
