@@ -43,7 +43,8 @@ func (c caches) trim() {
 	}
 }
 
-// A cache has answers, the most recently used first.
+// A cache has answers, the most recently used first. What links them is not inlined, nor are the
+// methods of an [ask] that do: each time it would be some hundred bytes of code, 5 kB together.
 type cache struct {
 	caches      caches
 	key         cacheKey
@@ -114,6 +115,8 @@ func (c *cache) put(key string, allowed bool, expires int64) {
 }
 
 // trim forgets what there is no room for, of which each cache has its share.
+//
+//go:noinline
 func (c *cache) trim() {
 	for len(c.entries) > c.key.max || c.size > maxCached/max(1, len(c.caches)) && len(c.entries) > 1 {
 		c.remove(c.last)
@@ -127,12 +130,14 @@ func (c *cache) drop(key string) {
 	}
 }
 
+//go:noinline
 func (c *cache) remove(e *entry) {
 	c.unlink(e)
 	delete(c.entries, e.key)
 	c.size -= e.size()
 }
 
+//go:noinline
 func (c *cache) link(e *entry) {
 	e.previous, e.next = nil, c.first
 	if c.first != nil {
@@ -143,6 +148,7 @@ func (c *cache) link(e *entry) {
 	c.first = e
 }
 
+//go:noinline
 func (c *cache) unlink(e *entry) {
 	if e.previous != nil {
 		e.previous.next = e.next

@@ -37,6 +37,8 @@ func (s *Stream) await(serving *served, found lookedUp) {
 }
 
 // add has a stream wait for the ask.
+//
+//go:noinline
 func (a *ask) add(w *wait) {
 	w.ask, w.previous, w.next = a, a.last, nil
 	if a.last == nil {
@@ -49,6 +51,8 @@ func (a *ask) add(w *wait) {
 }
 
 // remove has it wait no longer.
+//
+//go:noinline
 func (a *ask) remove(w *wait) {
 	if w.previous == nil {
 		a.first = w.next
