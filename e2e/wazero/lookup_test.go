@@ -418,6 +418,24 @@ func TestLookupAsksAgain(t *testing.T) {
 	}
 }
 
+// TestLookupNoStore: what must not be kept takes the place of what was.
+func TestLookupNoStore(t *testing.T) {
+	const a = "https://a.example"
+	lookup := newLookupTest(t, lookingUp(`, "ttl": "10s"`))
+	lookup.ask(a, 204)
+	lookup.pass(11 * time.Second)
+	lookup.knows(a, true, a)
+	lookup.answer(404, [2]string{"cache-control", "no-store"})
+	for range 2 {
+		s := lookup.begin(preflightFrom(a))
+		if !s.Waits() {
+			t.Fatal("something is remembered")
+		}
+		lookup.answer(404, [2]string{"cache-control", "max-age=60, no-store"})
+		lookup.finish(s)
+	}
+}
+
 // TestLookupKeys: an answer is for its policy, host and origin alone, whatever they are like.
 func TestLookupKeys(t *testing.T) {
 	lookup := newLookupTest(t, `{"defaults": {"origin_lookup": {"cluster": "policies"}}, "policies": [
@@ -708,6 +726,79 @@ func TestLookupFromSource(t *testing.T) {
 	}
 	if got := root.TickPeriod(); got < period*8/10 || got > period*12/10 {
 		t.Errorf("the period of ticks was %s, and is %s", period, got)
+	}
+}
+
+// TestLookupWaitsForTheSame: who has waited gets what the next one gets, who doesn't have to.
+func TestLookupWaitsForTheSame(t *testing.T) {
+	const origin = "https://a.example"
+	requests := []cases.Request{from(origin)}
+	for _, headers := range [][][2]string{
+		nil,
+		{{"Access-Control-Request-Headers", "x-ok"}},
+		{{"Access-Control-Request-Headers", "x-not, x-ok"}},
+		{{"Access-Control-Request-Private-Network", "true"}},
+		{{"Access-Control-Request-Headers", "x-ok"}, {"Access-Control-Request-Private-Network", "true"}},
+	} {
+		request := preflightFrom(origin)
+		request.Headers = append(request.Headers, headers...)
+		requests = append(requests, request)
+	}
+	for _, more := range []string{
+		"", `, "unmatched_preflights": "forward"`, `, "debug": true`, `, "upstream_cors_headers": "keep"`,
+		`, "allow_credentials": true, "allow_headers": ["*"], "allow_methods": ["*"]`,
+		`, "allow_methods": ["PUT"], "preflight_status": 200, "max_age": 0`,
+		`, "allow_private_network": true, "allow_headers": ["X-Ok"], "allow_methods": ["PUT"], "expose_headers": ["X-A"]`,
+	} {
+		lookup := newLookupTest(t, `{"origin_lookup": {"cluster": "policies", "ttl": 1, "stale": 0}`+more+`}`)
+		for _, request := range requests {
+			for _, status := range []int{204, 404} {
+				for _, headers := range [][][2]string{nil, {{"Access-Control-Allow-Origin", "*"}, {"Vary", "origin"}}} {
+					what := fmt.Sprintf("%s, %v, %d, %v", more, request.Headers, status, headers)
+					lookup.waitsForTheSame(what, request, status, cases.Upstream{Headers: headers})
+				}
+			}
+		}
+	}
+}
+
+func (t *lookupTest) waitsForTheSame(what string, request cases.Request, status int, up cases.Upstream) {
+	t.Helper()
+	type outcome struct {
+		wasmhost.Result
+		Properties map[string]string
+		Counts     map[string]uint64
+	}
+	exchange := func(answer func(s *wasmhost.Stream)) outcome {
+		before := t.vm.Metrics()
+		s := t.begin(request)
+		answer(s)
+		if s.Result().Forwarded && s.Result().Status == 0 && !s.Waits() {
+			t.try(s.Response(up))
+		}
+		o := outcome{t.finish(s), s.Properties, t.vm.Metrics()}
+		for name := range o.Counts {
+			if o.Counts[name] -= before[name]; strings.Contains(name, "cors_lookups_total") {
+				delete(o.Counts, name)
+			}
+		}
+		o.Calls, o.Allocations = nil, 0
+		return o
+	}
+	t.pass(2 * time.Second)
+	waited := exchange(func(*wasmhost.Stream) { t.answer(status) })
+	known := exchange(func(*wasmhost.Stream) {})
+	t.pass(2 * time.Second)
+	held := exchange(func(s *wasmhost.Stream) {
+		if s.Result().Forwarded {
+			t.try(s.Response(up))
+		}
+		t.answer(status)
+	})
+	for _, got := range []outcome{waited, held} {
+		if diff := cmp.Diff(known, got); diff != "" {
+			t.Errorf("%s (-known +waited):\n%s", what, diff)
+		}
 	}
 }
 
