@@ -65,6 +65,9 @@ func TestFit(t *testing.T) {
 					t.Fatalf("%+v: two of %+v fit alike: %+v", key, matches, fit)
 				}
 			}
+			if got, ok := table.LookupHost(match.Key{Route: key.Route, Host: key.Host}); ok && got != want {
+				t.Errorf("%+v without its path: %v, want %v", key, got, want)
+			}
 			if got := table.Lookup(key); got != want {
 				t.Fatalf("%+v of %+v: look-up found %v, want %v by %+v", key, matches, got, want, best)
 			}
@@ -145,6 +148,9 @@ func TestShared(t *testing.T) {
 				}
 			}
 			got := table.Lookup(key)
+			if early, ok := table.LookupHost(match.Key{Route: key.Route, Host: key.Host}); ok && early != got {
+				t.Errorf("%+v without its path: %v, want %v", key, early, got)
+			}
 			if got != nil {
 				found++
 			}

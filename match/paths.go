@@ -11,13 +11,25 @@ type hostTable struct {
 	shared []*pathTable
 }
 
-func (t *hostTable) lookup(path string) number {
-	if t == nil {
+// A target is the path of a request, if it is known.
+type target struct {
+	path  string
+	known bool
+}
+
+func (t *hostTable) lookup(p target) number {
+	switch {
+	case t == nil:
 		return 0
+	case p.known:
+	case t.shared == nil && t.own.paths() == 0:
+		return t.own.every
+	default:
+		return pathMatters
 	}
-	best, length := t.own.lookup(path)
+	best, length := t.own.lookup(p.path)
 	for _, shared := range t.shared {
-		if n, l := shared.lookup(path); l > length {
+		if n, l := shared.lookup(p.path); l > length {
 			best, length = n, l
 		}
 	}
@@ -36,6 +48,9 @@ type pathTable struct {
 	// of a path are looked up as there are lengths of prefixes.
 	depths uint64
 }
+
+// paths is how many paths the table has.
+func (t *pathTable) paths() int { return len(t.few) + len(t.exact) + len(t.prefixes) }
 
 // A claimedPath is a path of a pathTable in its canonical form, and its number.
 type claimedPath struct {

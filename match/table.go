@@ -56,10 +56,23 @@ func (t *Table[T]) Everywhere() (value T) {
 // value for its route; or else for its host, for the longest wildcard over its host, for
 // every host; and of each of these for its path, for the longest prefix, for every path.
 func (t *Table[T]) Lookup(k Key) (value T) {
-	if n := t.index.lookup(k); n != 0 {
+	if n := t.index.lookup(k, true); n != 0 {
 		return t.values[n-1]
 	}
 	return value
+}
+
+// LookupHost is Lookup for a request whose path isn't known. It returns false if that
+// matters.
+func (t *Table[T]) LookupHost(k Key) (value T, ok bool) {
+	switch n := t.index.lookup(k, false); n {
+	case pathMatters:
+		return value, false
+	case 0:
+		return value, true
+	default:
+		return t.values[n-1], true
+	}
 }
 
 // An index finds the number of the value that applies to a request.
@@ -79,26 +92,30 @@ type index struct {
 // A number is a value's index in the table plus one. Zero is no value.
 type number int32
 
-func (x *index) lookup(k Key) number {
+// pathMatters is no value's number: which it is depends on a path that isn't known.
+const pathMatters number = -1
+
+func (x *index) lookup(k Key, known bool) number {
 	if n := x.routes[k.Route]; n != 0 {
 		return n
 	}
-	path, _, _ := strings.Cut(k.Path, "?")
+	p := target{known: known}
+	p.path, _, _ = strings.Cut(k.Path, "?")
 	if x.byHost {
-		if n := x.lookupHost(k.Host, path); n != 0 {
+		if n := x.lookupHost(k.Host, p); n != 0 {
 			return n
 		}
 	}
-	return x.every.lookup(path)
+	return x.every.lookup(p)
 }
 
 // lookupHost returns the number for the most specific host that has one for the path.
-func (x *index) lookupHost(host, path string) number {
+func (x *index) lookupHost(host string, p target) number {
 	var a authority
 	if !a.set(host) {
 		return 0
 	}
-	if n := x.lookupIn(x.hosts, &a, 0, path); n != 0 {
+	if n := x.lookupIn(x.hosts, &a, 0, p); n != 0 {
 		return n
 	}
 	// From the left, so that the longest wildcard comes first.
@@ -111,7 +128,7 @@ func (x *index) lookupHost(host, path string) number {
 		if x.depths>>labels&1 == 0 {
 			continue
 		}
-		if n := x.lookupIn(x.suffixes, &a, from, path); n != 0 {
+		if n := x.lookupIn(x.suffixes, &a, from, p); n != 0 {
 			return n
 		}
 	}
@@ -120,13 +137,13 @@ func (x *index) lookupHost(host, path string) number {
 
 // lookupIn looks an authority up, from an offset of its host on: as it is if it has a
 // port, and without the port.
-func (x *index) lookupIn(hosts map[string]*hostTable, a *authority, from int, path string) number {
+func (x *index) lookupIn(hosts map[string]*hostTable, a *authority, from int, p target) number {
 	if x.ports && a.end < a.length {
-		if n := hosts[string(a.bytes[from:a.length])].lookup(path); n != 0 {
+		if n := hosts[string(a.bytes[from:a.length])].lookup(p); n != 0 {
 			return n
 		}
 	}
-	return hosts[string(a.bytes[from:a.end])].lookup(path)
+	return hosts[string(a.bytes[from:a.end])].lookup(p)
 }
 
 // An authority is one in the form in which hosts are compared: in lower case, and
