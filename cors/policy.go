@@ -123,9 +123,6 @@ func (p *Policy) Shadow() bool { return p.shadow }
 // Off reports whether the policy decides nothing.
 func (p *Policy) Off() bool { return p.off }
 
-// AllowsPrivateNetwork reports whether [Request.PrivateNetwork] matters to the policy.
-func (p *Policy) AllowsPrivateNetwork() bool { return p.privateNetwork }
-
 // Compile checks a Config and compiles it. It reports everything that is wrong at
 // once, in the order of the fields (beyond [MaxProblems] only their number); the policy
 // is nil if any of it is more than a warning.

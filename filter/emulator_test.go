@@ -80,6 +80,14 @@ func (*sdkHost) ObserveResponse(upstream *cors.Upstream) bool {
 	return true
 }
 
+func (*sdkHost) ObserveRequest(facts *Facts) {
+	lines, err := proxywasm.GetHttpRequestHeaders()
+	must(err)
+	for _, line := range lines {
+		facts.Observe(line[0], line[1])
+	}
+}
+
 func (*sdkHost) ObserveAnswer(answer *cors.Answer) bool {
 	lines, err := proxywasm.GetHttpResponseHeaders()
 	must(err)

@@ -32,6 +32,8 @@ type Host interface {
 	// none. Several lines of a header that CORS knows arrive joined by commas; of
 	// others only the first counts.
 	RequestHeader(name string) (value string, ok bool)
+	// ObserveRequest tells facts of all of the request's headers.
+	ObserveRequest(facts *Facts)
 	// RouteName returns the name of the request's route, or "".
 	RouteName() string
 	// SetFilterState puts a value into the state that the request has in the proxy, from
@@ -181,10 +183,10 @@ type Plugin struct {
 
 	// For the callback that runs, kept to be used again.
 	scratch   []byte
+	facts     Facts
 	authority string // of the request, once its policy depends on it
 	upstream  cors.Upstream
 	answer    cors.Answer
-	lines     [1]string
 }
 
 // OnPluginStart implements types.PluginContext: it reads the configuration, unless

@@ -31,9 +31,7 @@ func keep(d *cors.Decision, request *cors.Request) *shadowed {
 func (s *Stream) watch(serving *served, request *cors.Request) {
 	// First, so that a failure changes nothing either; nor is there a difference then.
 	s.shadow = &shadow{policy: countedName(serving.policy), counters: serving.counters}
-	if request.Preflight() {
-		s.readPreflight(request, true)
-	} else {
+	if !request.Preflight() {
 		_, request.Cookie = s.plugin.host.RequestHeader("cookie")
 	}
 	d := serving.policy.Decide(request)

@@ -44,20 +44,18 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		return types.ActionContinue
 	}
 	request := cors.Request{Origin: origin, HasOrigin: true}
+	var facts *Facts
 	if method, ok := host.RequestHeader("access-control-request-method"); ok && method != "" {
 		request.RequestMethod = method
-		request.Method, _ = host.RequestHeader(":method")
+		facts = s.observe(&request)
 	}
-	serving := s.policy()
+	serving := s.policy(facts)
 	if serving == nil || serving.policy.Off() {
 		return types.ActionContinue
 	}
 	if serving.policy.Shadow() {
 		s.watch(serving, &request)
 		return types.ActionContinue
-	}
-	if request.Preflight() {
-		s.readPreflight(&request, serving.policy.AllowsPrivateNetwork())
 	}
 	d := serving.policy.Decide(&request)
 	if d.Asks() && !s.lookUp(serving, &request, &d) {
@@ -104,46 +102,51 @@ func (s *Stream) lookUp(serving *served, request *cors.Request, d *cors.Decision
 	return true
 }
 
-// readPreflight reads what else there is to a preflight.
-func (s *Stream) readPreflight(request *cors.Request, privateNetwork bool) {
-	host := s.plugin.host
-	if names, ok := host.RequestHeader("access-control-request-headers"); ok {
-		s.plugin.lines[0] = names
-		request.RequestHeaders = s.plugin.lines[:]
-	}
-	if privateNetwork {
-		flag, _ := host.RequestHeader("access-control-request-private-network")
-		request.PrivateNetwork = flag == "true"
-	}
+// observe reads at once what else there may be to a preflight: each header by itself would cost
+// nearly as much as all together.
+func (s *Stream) observe(request *cors.Request) *Facts {
+	f := &s.plugin.facts
+	*f = Facts{requestHeaders: f.requestHeaders[:0]}
+	s.plugin.host.ObserveRequest(f)
+	request.Method, request.RequestHeaders, request.PrivateNetwork = f.method, f.requestHeaders, f.privateNetwork
+	return f
 }
 
 // withoutOrigin latches what the answer to a request without an origin needs.
 func (s *Stream) withoutOrigin() {
 	if edits := s.plugin.withoutOrigin; edits != nil {
 		s.edits = *edits
-	} else if serving := s.policy(); serving != nil {
+	} else if serving := s.policy(nil); serving != nil {
 		s.edits = editsWithoutOrigin(serving.policy)
 	}
 }
 
-// policy finds the policy that applies, and asks the host for no more than it takes.
-func (s *Stream) policy() *served {
-	s.plugin.authority = ""
+// policy finds the policy that applies, and asks the host for no more than it takes, and of
+// what the facts have for nothing.
+func (s *Stream) policy(f *Facts) *served {
+	var key match.Key
+	if f != nil {
+		key.Host, key.Path = f.authority, f.path
+	}
+	s.plugin.authority = key.Host
 	if serving := s.plugin.everywhere; serving != nil {
 		return serving
 	}
 	host, policies := s.plugin.host, s.plugin.policies
-	var key match.Key
 	if policies.ByRoute() {
 		key.Route = host.RouteName()
+	}
+	if f != nil {
+		return policies.Lookup(key)
 	}
 	if policies.ByHost() {
 		key.Host, _ = host.RequestHeader(":authority")
 		s.plugin.authority = key.Host
 	}
-	if policies.ByPath() {
-		key.Path, _ = host.RequestHeader(":path")
+	if serving, ok := policies.LookupHost(key); ok {
+		return serving
 	}
+	key.Path, _ = host.RequestHeader(":path")
 	return policies.Lookup(key)
 }
 

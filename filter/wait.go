@@ -142,7 +142,7 @@ func (s *Stream) settlePreflight() {
 	w.count()
 	request := cors.Request{Method: "OPTIONS", Origin: w.ask.origin(), HasOrigin: true, Lookup: w.ask.result}
 	request.RequestMethod, _ = s.plugin.host.RequestHeader("access-control-request-method")
-	s.readPreflight(&request, w.serving.policy.AllowsPrivateNetwork())
+	s.observe(&request)
 	d := w.serving.policy.Decide(&request)
 	s.plugin.record(w.serving, &d)
 	if d.Answered() {

@@ -74,8 +74,16 @@ func header(headers uint32, name string) (string, bool) {
 	return "", false
 }
 
+func (*host) ObserveRequest(facts *filter.Facts) {
+	lines, _ := headerLinesOf(requestHeaders)
+	for range lines.left {
+		name, value := lines.next()
+		facts.Observe(name, value)
+	}
+}
+
 func (*host) ObserveResponse(upstream *cors.Upstream) bool {
-	lines, ok := responseLines()
+	lines, ok := headerLinesOf(responseHeaders)
 	for range lines.left {
 		name, value := lines.next()
 		upstream.Observe(name, value)
@@ -84,7 +92,7 @@ func (*host) ObserveResponse(upstream *cors.Upstream) bool {
 }
 
 func (*host) ObserveAnswer(answer *cors.Answer) bool {
-	lines, ok := responseLines()
+	lines, ok := headerLinesOf(responseHeaders)
 	for range lines.left {
 		name, value := lines.next()
 		answer.Observe(name, value)
@@ -100,9 +108,9 @@ type headerLines struct {
 	sizes, data unsafe.Pointer
 }
 
-// responseLines are the lines of the answer, or ok false if they can't be read.
-func responseLines() (lines headerLines, ok bool) {
-	if proxyGetHeaderMapPairs(responseHeaders, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
+// headerLinesOf are the lines of a header map, or ok false if they can't be read.
+func headerLinesOf(headers uint32) (lines headerLines, ok bool) {
+	if proxyGetHeaderMapPairs(headers, unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
 		return lines, false
 	}
 	if slots.size < 4 {

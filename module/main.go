@@ -90,12 +90,22 @@ func proxyOnConfigure(rootID, size uint32) (ok bool) {
 
 //go:wasmexport proxy_on_context_create
 func proxyOnContextCreate(id, rootID uint32) {
+	// Most streams are of the plugin that had the last one: there is nothing here that can
+	// panic, and nothing that the host hands over.
+	if p := lastRoot.plugin; p != nil && rootID == lastRoot.id {
+		streams.Put(id, p.NewStream(id))
+		return
+	}
+	createContext(id, rootID)
+}
+
+func createContext(id, rootID uint32) {
 	defer guard()
 	enter("proxy_on_context_create", nil)
 	if rootID == 0 {
 		p := vm.NewPluginContext(id).(*filter.Plugin)
 		plugins[id] = p
-		lastRoot.id = 0
+		lastRoot.id, lastRoot.plugin = 0, nil
 		if p.Accepted() {
 			configurationFault()
 			p.Configure()
@@ -185,15 +195,19 @@ func proxyOnHTTPCallResponse(_, call, headers, size, _ uint32) {
 
 //go:wasmexport proxy_on_delete
 func proxyOnDelete(id uint32) {
-	defer guard()
-	enter("proxy_on_delete", nil)
 	if s := streams.Remove(id); s != nil {
 		s.Release()
 		return
 	}
+	deletePlugin(id)
+}
+
+func deletePlugin(id uint32) {
+	defer guard()
+	enter("proxy_on_delete", nil)
 	if p := plugins[id]; p != nil {
 		delete(plugins, id)
-		lastRoot.id = 0
+		lastRoot.id, lastRoot.plugin = 0, nil
 		p.Gone()
 		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.plugin == id })
 	}
