@@ -556,7 +556,27 @@ func TestLookupLimits(t *testing.T) {
 	lookup.counted(map[string]uint64{"overloaded": 3, "allowed": 50 + 999, "denied": 50})
 }
 
-// TestLookupCan'tAsk: an unknown cluster, or one without an endpoint.
+// TestLookupLimitsStale: of expired answers, too, a hundred are asked for again at once; all
+// serve.
+func TestLookupLimitsStale(t *testing.T) {
+	lookup := newLookupTest(t, lookingUp(`, "ttl": "10s"`))
+	origin := func(i int) string { return fmt.Sprintf("https://o%d.example", i) }
+	for i := range 101 {
+		lookup.ask(origin(i), 204)
+	}
+	lookup.pass(11 * time.Second)
+	for i := range 101 {
+		if got := allowedOrigin(lookup.finish(lookup.begin(from(origin(i))))); got != origin(i) {
+			t.Errorf("%q is allowed, want %q", got, origin(i))
+		}
+	}
+	if n := len(lookup.root.HTTPCalls()); n != 100 {
+		t.Errorf("%d are asked for, want 100", n)
+	}
+	lookup.counted(map[string]uint64{"allowed": 101, "stale": 101})
+}
+
+// TestLookupCannotAsk: an unknown cluster, or one without an endpoint.
 func TestLookupCannotAsk(t *testing.T) {
 	lookup := newLookupTest(t, lookingUp(""))
 	lookup.vm.Unreachable = true
