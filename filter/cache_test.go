@@ -65,13 +65,8 @@ func TestCache(t *testing.T) {
 func TestCachesTogether(t *testing.T) {
 	vm := &VM{}
 	for i := range 6 {
-		document, problems := config.Parse(fmt.Sprintf(
-			`{"origin_lookup": {"cluster": "policies", "path": "/%d", "max_entries": 100000}}`, i))
-		if document == nil {
-			t.Fatal(problems)
-		}
 		p := vm.Unconfigured()
-		p.use(document, nil)
+		p.use(askingFor(t, fmt.Sprint("/", i)), nil)
 		c := p.lookups[0].cache
 		for j := range 20_000 {
 			c.put(fmt.Sprintf("%05d%s", j, strings.Repeat("x", 2000)), true, 0)
@@ -84,4 +79,37 @@ func TestCachesTogether(t *testing.T) {
 			t.Errorf("%d caches have %d bytes, want nearly %d", i+1, size, maxCached)
 		}
 	}
+}
+
+// TestCachesGone: a cache is there for as long as some policy asks for what is in it.
+func TestCachesGone(t *testing.T) {
+	vm := &VM{}
+	first, second := vm.Unconfigured(), vm.Unconfigured()
+	for i, step := range []struct {
+		do   func()
+		want int
+	}{
+		{func() { first.use(askingFor(t, "/a"), nil) }, 1},
+		{func() { second.use(askingFor(t, "/a"), nil) }, 1},
+		{func() { second.use(askingFor(t, "/b"), nil) }, 2},
+		{func() { second.use(askingFor(t, "/a"), nil) }, 1},
+		{first.Gone, 1},
+		{func() { second.use(askingFor(t, "/a"), nil) }, 1},
+		{second.Gone, 0},
+	} {
+		if step.do(); len(vm.caches) != step.want {
+			t.Errorf("step %d: %d caches, want %d", i, len(vm.caches), step.want)
+		}
+	}
+}
+
+// askingFor is a document whose policy asks for a path.
+func askingFor(t *testing.T, path string) *config.Document {
+	t.Helper()
+	document, problems := config.Parse(`{"origin_lookup": {"cluster": "policies", "path": "` + path +
+		`", "max_entries": 100000}}`)
+	if document == nil {
+		t.Fatal(problems)
+	}
+	return document
 }

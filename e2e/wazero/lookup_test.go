@@ -850,6 +850,45 @@ func TestLookupQueued(t *testing.T) {
 	lookup.counted(map[string]uint64{"allowed": 41})
 }
 
+// TestLookupTicks: ticks that come to release streams are not the source's, unless one of those
+// is due; and in the end there are those alone again.
+func TestLookupTicks(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies", "interval": "10s"}}`)
+	fetched(t, root, lookingUp(""))
+	lookup := &lookupTest{t, vm, root}
+	for range 120 {
+		lookup.begin(preflightFrom("https://a.example"))
+	}
+	lookup.answer(204)
+	looked := func() (n int) {
+		for _, call := range root.Calls() {
+			if strings.HasPrefix(call, "register queue") {
+				n++
+			}
+		}
+		return n
+	}
+	before := looked()
+	for _, want := range []struct {
+		pass                    time.Duration
+		waiting, looks, fetches int
+		period                  time.Duration
+	}{
+		{0, 56, 0, 0, time.Millisecond},
+		{20 * time.Second, 24, 1, 1, time.Millisecond},
+		{0, 0, 2, 1, time.Second},
+	} {
+		lookup.pass(want.pass)
+		lookup.try(root.Tick())
+		if vm.Waiting() != want.waiting || looked()-before != want.looks || len(root.HTTPCalls()) != want.fetches ||
+			root.TickPeriod() != want.period {
+			t.Errorf("%d wait, the source has looked %d times and fetches %d, the period is %s; want %v",
+				vm.Waiting(), looked()-before, len(root.HTTPCalls()), root.TickPeriod(), want)
+		}
+	}
+}
+
 // TestLookupOutdated: a stream that waits keeps the policies that it has begun with; of many
 // that are replaced meanwhile only the last few are kept.
 func TestLookupOutdated(t *testing.T) {
