@@ -214,7 +214,9 @@ func (*host) SetTickPeriod(period time.Duration) {
 	proxySetTickPeriodMilliseconds(uint32(period.Milliseconds()))
 }
 
-func (*host) Fetch(plugin uint32, cluster string, headers []byte, timeout time.Duration, answered func(int, bool)) bool {
+func (*host) Fetch(plugin uint32, cluster string, headers []byte, timeout time.Duration,
+	answered func(size int, ok bool),
+) bool {
 	// No trailers, as a header map.
 	var none, call uint64
 	status := proxyHTTPCall(data(cluster), size(cluster), unsafe.Pointer(unsafe.SliceData(headers)),
