@@ -8,8 +8,8 @@ type shadow struct {
 	policy   string
 	counters *outcomeCounters
 	decision cors.Shadow
-	allowed  *shadowed // what it is if a look-up allows the origin, and
-	denied   *shadowed // if not, while it is under way
+	// results are the decisions for what a look-up may come to, while it is under way.
+	results *[cors.LookupFailed + 1]shadowed
 }
 
 // A shadowed is a decision that is kept.
@@ -19,12 +19,17 @@ type shadowed struct {
 	why      string // it isn't allowed
 }
 
-func keep(d *cors.Decision, request *cors.Request) *shadowed {
-	k := &shadowed{decision: d.Shadow(request), outcome: d.Outcome()}
-	if !d.Allowed() {
-		k.why = string(d.AppendLogged(nil))
+// keep keeps the decisions on a request whose origin is being looked up.
+func (s *shadow) keep(policy *cors.Policy, request *cors.Request) {
+	s.results = new([cors.LookupFailed + 1]shadowed)
+	for result := cors.LookupAllows; result <= cors.LookupFailed; result++ {
+		request.Lookup = result
+		d := policy.Decide(request)
+		kept := &s.results[result]
+		if kept.decision, kept.outcome = d.Shadow(request), d.Outcome(); !d.Allowed() {
+			kept.why = string(d.AppendLogged(nil))
+		}
 	}
-	return k
 }
 
 // watch decides a request by a policy that changes nothing, to be compared with the answer.
@@ -36,10 +41,7 @@ func (s *Stream) watch(serving *served, request *cors.Request) {
 	}
 	d := serving.policy.Decide(request)
 	if d.Asks() && !s.lookUp(serving, request, &d) {
-		s.shadow.denied = keep(&d, request)
-		request.Lookup = cors.LookupAllows
-		d = serving.policy.Decide(request)
-		s.shadow.allowed = keep(&d, request)
+		s.shadow.keep(serving.policy, request)
 		return
 	}
 	s.plugin.record(serving, &d)
@@ -47,12 +49,9 @@ func (s *Stream) watch(serving *served, request *cors.Request) {
 }
 
 // settleShadow is for when the origin has been looked up.
-func (p *Plugin) settleShadow(serving *served, s *shadow, allowed bool) {
-	kept := s.denied
-	if allowed {
-		kept = s.allowed
-	}
-	s.decision, s.allowed, s.denied = kept.decision, nil, nil
+func (p *Plugin) settleShadow(serving *served, s *shadow, result cors.LookupResult) {
+	kept := &s.results[result]
+	s.decision, s.results = kept.decision, nil
 	if serving.counters != nil {
 		p.host.Count(serving.counters.outcomes[kept.outcome])
 	}

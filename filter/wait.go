@@ -121,7 +121,7 @@ func (s *Stream) settle() {
 	w := s.wait
 	w.count()
 	if s.shadow != nil {
-		s.plugin.settleShadow(w.serving, s.shadow, w.ask.result == cors.LookupAllows)
+		s.plugin.settleShadow(w.serving, s.shadow, w.ask.result)
 		return
 	}
 	d := w.decide(w.ask.result)
