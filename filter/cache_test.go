@@ -66,7 +66,7 @@ func TestCachesTogether(t *testing.T) {
 	vm := &VM{}
 	for i := range 6 {
 		p := vm.Unconfigured()
-		p.use(askingFor(t, fmt.Sprint("/", i)), nil)
+		p.use(askingFor(t, fmt.Sprintf(`"path": "/%d", "max_entries": 100000`, i)), nil)
 		c := p.lookups[0].cache
 		for j := range 20_000 {
 			c.put(fmt.Sprintf("%05d%s", j, strings.Repeat("x", 2000)), true, 0)
@@ -89,12 +89,15 @@ func TestCachesGone(t *testing.T) {
 		do   func()
 		want int
 	}{
-		{func() { first.use(askingFor(t, "/a"), nil) }, 1},
-		{func() { second.use(askingFor(t, "/a"), nil) }, 1},
-		{func() { second.use(askingFor(t, "/b"), nil) }, 2},
-		{func() { second.use(askingFor(t, "/a"), nil) }, 1},
+		{func() { first.use(askingFor(t, `"path": "/a"`), nil) }, 1},
+		{func() { second.use(askingFor(t, `"path": "/a"`), nil) }, 1},
+		{func() { second.use(askingFor(t, `"path": "/b"`), nil) }, 2},
+		{func() { second.use(askingFor(t, `"path": "/a"`), nil) }, 1},
+		{func() { second.use(askingFor(t, `"path": "/a", "authority": "b.example"`), nil) }, 2},
+		{func() { second.use(askingFor(t, `"path": "/a", "max_entries": 5`), nil) }, 2},
+		{func() { second.use(askingFor(t, `"path": "/a"`), nil) }, 1},
 		{first.Gone, 1},
-		{func() { second.use(askingFor(t, "/a"), nil) }, 1},
+		{func() { second.use(askingFor(t, `"path": "/a"`), nil) }, 1},
 		{second.Gone, 0},
 	} {
 		if step.do(); len(vm.caches) != step.want {
@@ -103,11 +106,10 @@ func TestCachesGone(t *testing.T) {
 	}
 }
 
-// askingFor is a document whose policy asks for a path.
-func askingFor(t *testing.T, path string) *config.Document {
+// askingFor is a document whose policy looks origins up, with more fields than the cluster.
+func askingFor(t *testing.T, more string) *config.Document {
 	t.Helper()
-	document, problems := config.Parse(`{"origin_lookup": {"cluster": "policies", "path": "` + path +
-		`", "max_entries": 100000}}`)
+	document, problems := config.Parse(`{"origin_lookup": {"cluster": "policies", ` + more + `}}`)
 	if document == nil {
 		t.Fatal(problems)
 	}

@@ -417,6 +417,22 @@ func TestLookupAsksAgain(t *testing.T) {
 	}
 }
 
+// TestLookupFlaps: what fails again and again is logged once a minute.
+func TestLookupFlaps(t *testing.T) {
+	lookup := newLookupTest(t, lookingUp(""))
+	for i := range 13 {
+		lookup.ask(fmt.Sprintf("https://o%d.example", i), 500)
+		lookup.ask(fmt.Sprintf("https://o%d.example", i), 204)
+		lookup.pass(10 * time.Second)
+	}
+	logs := strings.Join(lookup.vm.Logs(), "\n")
+	for _, want := range []string{"status 500", "answers again"} {
+		if n := strings.Count(logs, want); n != 3 {
+			t.Errorf("%q is logged %d times in two minutes, want 3", want, n)
+		}
+	}
+}
+
 // TestLookupNoStore: what must not be kept takes the place of what was.
 func TestLookupNoStore(t *testing.T) {
 	const a = "https://a.example"
@@ -669,8 +685,9 @@ func TestLookupLeavers(t *testing.T) {
 	if result := lookup.finish(late); result.Status != 504 || allowedOrigin(result) != "" {
 		t.Errorf("%+v", result)
 	}
+	streams[6] = lookup.begin(preflightFrom(origin)) // after one that was the last, and has left
 	lookup.answer(204)
-	for _, s := range streams[3:6] {
+	for _, s := range streams[3:7] {
 		if got := allowedOrigin(lookup.finish(s)); got != origin {
 			t.Errorf("%q is allowed", got)
 		}
