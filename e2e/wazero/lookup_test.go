@@ -681,16 +681,16 @@ func TestLookupLeavers(t *testing.T) {
 		lookup.try(streams[i].End())
 	}
 	late := lookup.begin(preflightFrom(origin))
-	lookup.try(late.Answer(504))
-	if result := lookup.finish(late); result.Status != 504 || allowedOrigin(result) != "" {
-		t.Errorf("%+v", result)
-	}
+	lookup.try(late.Answer(504))                     // which the client is still to get when the look-up is answered
 	streams[6] = lookup.begin(preflightFrom(origin)) // after one that was the last, and has left
 	lookup.answer(204)
 	for _, s := range streams[3:7] {
 		if got := allowedOrigin(lookup.finish(s)); got != origin {
 			t.Errorf("%q is allowed", got)
 		}
+	}
+	if result := lookup.finish(late); result.Status != 504 || allowedOrigin(result) != "" {
+		t.Errorf("%+v", result)
 	}
 	lookup.knows(origin, true)
 
@@ -871,6 +871,25 @@ func TestLookupQueued(t *testing.T) {
 		lookup.finish(s)
 	}
 	lookup.counted(map[string]uint64{"allowed": 41})
+}
+
+// TestLookupHost: the host that is asked for is the request's own, also where policies no longer
+// depend on it.
+func TestLookupHost(t *testing.T) {
+	vm := newVM(t)
+	root := newRoot(t, vm, `{"policy_source": {"cluster": "policies"}}`)
+	lookup := &lookupTest{t, vm, root}
+	for i, match := range []string{`"match": {"hosts": ["*.example"]}, `, ""} {
+		fetched(t, root, strings.Replace(lookingUp(""), `"allow_origins"`, match+`"allow_origins"`, 1))
+		request := from("https://a.example")
+		request.Host = fmt.Sprintf("api%d.example", i)
+		s := lookup.begin(request)
+		if got := query(t, root.HTTPCalls()[0]).Get("host"); got != request.Host {
+			t.Errorf("%s is asked for, want %s", got, request.Host)
+		}
+		lookup.answer(204)
+		lookup.finish(s)
+	}
 }
 
 // TestLookupTicks: ticks that come to release streams are not the source's, unless one of those
