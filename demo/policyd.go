@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
@@ -50,9 +49,10 @@ type rows struct {
 
 // A process is a cors-policyd that was started.
 type process struct {
-	*exec.Cmd
-	exited chan struct{}
-	says   string // why it couldn't serve, if it has said so
+	*envoy.Process
+	log   *lineWriter
+	ended sync.Once // the last line has been read
+	says  string    // why it couldn't serve, if it has said so
 }
 
 // field returns what matches the fields of policyd.yaml that the demo needs.
@@ -89,12 +89,12 @@ func newPolicyd(dir string, stdout, stderr io.Writer) (*policyd, error) {
 // start starts cors-policyd, and returns when it serves.
 func (p *policyd) start(ctx context.Context) error {
 	p.mu.Lock()
-	if p.process != nil && !p.process.hasExited() {
+	if p.process != nil && !p.process.HasExited() {
 		p.mu.Unlock()
 		return nil
 	}
-	run := &process{Cmd: exec.Command(p.binary, "-c", p.config), exited: make(chan struct{})}
-	log := &lineWriter{line: func(line []byte) {
+	run := &process{}
+	run.log = &lineWriter{line: func(line []byte) {
 		if bytes.HasPrefix(line, []byte("time=")) { // of slog
 			if bytes.Contains(line, []byte(" level=INFO ")) {
 				return
@@ -104,26 +104,22 @@ func (p *policyd) start(ctx context.Context) error {
 		}
 		fmt.Fprintf(p.stderr, "%s", line)
 	}}
-	run.Stderr = log
-	err := envoy.Fork(run.Cmd, true)
-	if err == nil {
+	cmd := exec.Command(p.binary, "-c", p.config)
+	cmd.Stderr = run.log
+	var err error
+	if run.Process, err = envoy.Fork(cmd, true); err == nil {
 		p.process = run
 	}
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	go func() {
-		_ = run.Wait() // its state says it all
-		log.flush()
-		close(run.exited)
-	}()
 	for {
 		if _, err := p.ask(ctx, http.MethodGet, "/readyz", nil); err == nil {
 			break
 		}
 		select {
-		case <-run.exited:
+		case <-run.Exited():
 			p.change(func(r *rows) { r.Stopped = run.end() })
 			return fmt.Errorf("cors-policyd doesn't serve, but has ended: %s", run.end())
 		case <-ctx.Done():
@@ -138,7 +134,7 @@ func (p *policyd) start(ctx context.Context) error {
 
 // mourn tells the page and the terminal when cors-policyd has ended.
 func (p *policyd) mourn(run *process) {
-	<-run.exited
+	<-run.Exited()
 	if p.stopping.Load() {
 		return
 	}
@@ -147,33 +143,20 @@ func (p *policyd) mourn(run *process) {
 		"the page can start cors-policyd again\n\n", run.end())
 }
 
-func (r *process) hasExited() bool {
-	select {
-	case <-r.exited:
-		return true
-	default:
-		return false
-	}
-}
-
 // end says how an ended process has ended.
-func (r *process) end() string { return r.ProcessState.String() + r.says }
+func (r *process) end() string {
+	r.ended.Do(r.log.flush)
+	return r.State().String() + r.says
+}
 
 // stop ends cors-policyd, gently at first.
 func (p *policyd) stop() {
 	p.mu.Lock()
 	run := p.process
 	p.mu.Unlock()
-	if run == nil {
-		return
-	}
-	p.stopping.Store(true)
-	_ = run.Process.Signal(syscall.SIGTERM) // it may be gone already
-	select {
-	case <-run.exited:
-	case <-time.After(5 * time.Second):
-		_ = run.Process.Kill()
-		<-run.exited
+	if run != nil {
+		p.stopping.Store(true)
+		run.Stop()
 	}
 }
 

@@ -11,9 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"sync"
-	"syscall"
 	"time"
 )
 
@@ -55,26 +52,25 @@ type Options struct {
 
 // An Envoy is a process that was started.
 type Envoy struct {
-	began  time.Time
-	cmd    *exec.Cmd
-	dir    string
-	exited chan struct{} // closed once the process is gone
-	admin  string        // host:port of the admin interface, once WaitReady has returned
+	*Process
+	began time.Time
+	dir   string
+	admin string // host:port of the admin interface, once WaitReady has returned
 }
 
 // Start starts an Envoy, and doesn't wait for it; see [Envoy.WaitReady].
 func Start(o Options) (*Envoy, error) {
-	e := &Envoy{dir: o.Dir, exited: make(chan struct{})}
+	e := &Envoy{dir: o.Dir}
 	if err := os.Remove(e.path("admin")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	e.cmd = exec.Command(o.Binary, append([]string{
+	cmd := exec.Command(o.Binary, append([]string{
 		"--config-path", o.Config, "--admin-address-path", e.path("admin"),
 		// Its shared memory needs an id per Envoy, and outlives it.
 		"--disable-hot-restart",
 	}, o.Args...)...)
-	e.cmd.Stdout, e.cmd.Stderr = o.Stdout, o.Stderr
-	for name, stream := range map[string]*io.Writer{accessLog: &e.cmd.Stdout, log: &e.cmd.Stderr} {
+	cmd.Stdout, cmd.Stderr = o.Stdout, o.Stderr
+	for name, stream := range map[string]*io.Writer{accessLog: &cmd.Stdout, log: &cmd.Stderr} {
 		if *stream != nil {
 			continue
 		}
@@ -87,43 +83,18 @@ func Start(o Options) (*Envoy, error) {
 		*stream = file
 	}
 	e.began = time.Now()
-	if err := Fork(e.cmd, o.OwnGroup); err != nil {
+	var err error
+	if e.Process, err = Fork(cmd, o.OwnGroup); err != nil {
 		return nil, err
 	}
-	go func() {
-		_ = e.cmd.Wait() // The process's state says it all.
-		close(e.exited)
-	}()
 	return e, nil
-}
-
-// forks starts processes, from one thread that lives as long as this process does. The
-// kernel ends a child with the thread that has forked it, and Go ends threads at will.
-var forks = sync.OnceValue(func() chan<- func() {
-	forks := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for start := range forks {
-			start()
-		}
-	}()
-	return forks
-})
-
-// Fork starts what runs beside an Envoy, and like it doesn't outlive this process. In a group of
-// its own the terminal's Ctrl-C doesn't reach it.
-func Fork(cmd *exec.Cmd, ownGroup bool) error {
-	cmd.SysProcAttr = attributes(ownGroup)
-	started := make(chan error)
-	forks() <- func() { started <- cmd.Start() }
-	return <-started
 }
 
 // WaitReady waits until Envoy serves. It fails if Envoy exits instead, or ctx ends.
 func (e *Envoy) WaitReady(ctx context.Context) error {
 	for !e.isReady(ctx) {
 		select {
-		case <-e.exited:
+		case <-e.Exited():
 			return fmt.Errorf("envoy doesn't serve, but has ended with %s", e.State())
 		case <-ctx.Done():
 			return fmt.Errorf("envoy doesn't serve after %s: %w", e.Age().Round(time.Second), ctx.Err())
@@ -135,36 +106,6 @@ func (e *Envoy) WaitReady(ctx context.Context) error {
 
 // Age returns how long it is since Envoy was started.
 func (e *Envoy) Age() time.Duration { return time.Since(e.began) }
-
-// PID returns the process id.
-func (e *Envoy) PID() int { return e.cmd.Process.Pid }
-
-// Exited returns a channel that is closed once Envoy is gone.
-func (e *Envoy) Exited() <-chan struct{} { return e.exited }
-
-// HasExited reports whether Envoy is gone.
-func (e *Envoy) HasExited() bool {
-	select {
-	case <-e.exited:
-		return true
-	default:
-		return false
-	}
-}
-
-// State returns how Envoy has ended, once it is gone.
-func (e *Envoy) State() *os.ProcessState { return e.cmd.ProcessState }
-
-// Stop ends Envoy, gently at first, and returns when it is gone.
-func (e *Envoy) Stop() {
-	_ = e.cmd.Process.Signal(syscall.SIGTERM) // It may be gone already.
-	select {
-	case <-e.exited:
-	case <-time.After(5 * time.Second):
-		_ = e.cmd.Process.Kill()
-		<-e.exited
-	}
-}
 
 // Names of files in Options.Dir.
 const (
