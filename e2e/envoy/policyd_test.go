@@ -8,16 +8,15 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
@@ -39,33 +38,7 @@ func startPolicyd(t *testing.T, config string) *policyd {
 	write(t, filepath.Join(p.dir, p.config), strings.ReplaceAll(config, "/etc/cors-policyd", p.dir))
 	certify(t, p.dir)
 	write(t, filepath.Join(p.dir, "tokens"), "another\n5c1de0f2a7b94c68\n")
-	log := &envoytest.Output{}
-	cmd := exec.CommandContext(t.Context(), "setpriv", "--pdeathsig", "KILL", filepath.Join(root, "build/cors-policyd"),
-		"-c", p.config)
-	cmd.Dir, cmd.Stderr = p.dir, log
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 0 {
-			t.Errorf("cors-policyd: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("cors-policyd's log:\n%s", log)
-		}
-	})
-	envoytest.Eventually(t, 20*time.Second, "cors-policyd has a document", func() bool {
-		return strings.Contains(log.String(), "a new document")
-	})
-	address := regexp.MustCompile(`msg="serving (\w+)" address=(\S+)`)
-	for _, found := range address.FindAllStringSubmatch(log.String(), -1) {
-		if found[1] == "HTTP" {
-			p.http = found[2]
-		} else {
-			p.xds = found[2]
-		}
-	}
+	p.http, p.xds = fleet.StartPolicyd(t, p.dir, p.config)
 	return p
 }
 

@@ -5,17 +5,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
@@ -198,10 +196,6 @@ func startEnvoy(t *testing.T, upstream *envoytest.Upstream, source string) (
 // returns its address. It allows one look-up in a second.
 func startPolicyd(t *testing.T) (address string) {
 	t.Helper()
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	const config = `listen: 127.0.0.1:0
 xds: {listen: 127.0.0.1:0}
@@ -214,24 +208,7 @@ lookups: {tenants: SELECT 1 FROM cors_origins WHERE origin = :origin}
 	if err := os.WriteFile(filepath.Join(dir, "policyd.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := &envoytest.Output{}
-	cmd := exec.CommandContext(t.Context(), "timeout", "300", filepath.Join(root, "build/cors-policyd"), "-c", "policyd.yaml")
-	cmd.Dir, cmd.Stderr = dir, log
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Wait() // the test's context has ended it
-		if t.Failed() {
-			t.Logf("cors-policyd's log:\n%s", log)
-		}
-	})
-	serving := regexp.MustCompile(`msg="serving HTTP" address=(\S+)`)
-	envoytest.Eventually(t, 20*time.Second, "cors-policyd has a document", func() bool {
-		return strings.Contains(log.String(), "a new document")
-	})
-	address = serving.FindStringSubmatch(log.String())[1]
+	address, _ = fleet.StartPolicyd(t, dir, "policyd.yaml")
 	lookUp(t, address)
 	return address
 }

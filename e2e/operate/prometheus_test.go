@@ -61,22 +61,9 @@ func startPrometheus(t *testing.T, envoy *envoytest.Envoy, policyd string) *serv
 			t.Fatal(err)
 		}
 	}
-	s := &server{Output: &envoytest.Output{}}
-	// It ends with the test, and soon after it if that is killed.
-	cmd := exec.CommandContext(t.Context(), "timeout", "300", prometheus(t, "prometheus"),
+	s := &server{Output: envoytest.Run(t, exec.Command(prometheus(t, "prometheus"),
 		"--config.file", filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path", filepath.Join(dir, "data"),
-		"--web.listen-address", "127.0.0.1:0")
-	cmd.Stdout, cmd.Stderr = s, s
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Wait() // the test's context has ended it
-		if t.Failed() {
-			t.Logf("Prometheus' log:\n%s", s)
-		}
-	})
+		"--web.listen-address", "127.0.0.1:0"))}
 	address := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 	envoytest.Eventually(t, 60*time.Second, "Prometheus serves", func() bool {
 		match := address.FindStringSubmatch(s.String())
