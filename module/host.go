@@ -75,6 +75,7 @@ func header(headers uint32, name string) (string, bool) {
 }
 
 func (*host) ObserveRequest(facts *filter.Facts) {
+	fault("access-control-request-headers")
 	lines, _ := headerLinesOf(requestHeaders)
 	for range lines.left {
 		name, value := lines.next()
