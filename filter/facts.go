@@ -1,9 +1,9 @@
 package filter
 
-// Facts are what there is to a preflight beside its origin and the requested method, until
-// the callback returns.
+// Facts are what there is to a preflight beside its origin, until the callback returns.
 type Facts struct {
 	method, authority, path string
+	requestMethod           string
 	requestHeaders          []string // the lines of Access-Control-Request-Headers
 	privateNetwork          bool
 }
@@ -17,6 +17,8 @@ func (f *Facts) Observe(name, value string) {
 		f.authority = value
 	case ":path":
 		f.path = value
+	case "access-control-request-method":
+		f.requestMethod = value
 	case "access-control-request-headers":
 		f.requestHeaders = append(f.requestHeaders, value)
 	case "access-control-request-private-network":

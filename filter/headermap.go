@@ -24,6 +24,14 @@ func appendHeaderMap(b []byte, headers []cors.Header) []byte {
 	return b
 }
 
+// get are the headers of a request of the filter's own, with those that it has besides.
+func get(path, authority string, more ...cors.Header) []cors.Header {
+	return append(append([]cors.Header{
+		{Name: ":method", Value: "GET"}, {Name: ":path", Value: path}, {Name: ":authority", Value: authority},
+		{Name: ":scheme", Value: "http"},
+	}, more...), cors.Header{Name: "user-agent", Value: "proxy-wasm-cors"})
+}
+
 // replies are the header maps of a policy's answers to allowed preflights, by
 // [cors.Decision.Variant], each made when the first preflight needs it.
 type replies [2]reply

@@ -116,12 +116,7 @@ type askKey struct {
 // ask asks for what has a key, and has failed at once if that can't be done.
 func (p *Plugin) ask(l *lookup, key string) *ask {
 	a := &ask{lookup: l, key: key}
-	headers := []cors.Header{
-		{Name: ":method", Value: "GET"}, {Name: ":path", Value: a.path()},
-		{Name: ":authority", Value: l.Authority},
-		{Name: ":scheme", Value: "http"}, {Name: "user-agent", Value: "proxy-wasm-cors"},
-	}
-	sent := p.host.Fetch(p.id, l.Cluster, appendHeaderMap(nil, headers), l.Timeout,
+	sent := p.host.Fetch(p.id, l.Cluster, appendHeaderMap(nil, get(a.path(), l.Authority)), l.Timeout,
 		func(_ int, ok bool) { p.answered(a, ok) })
 	if !sent {
 		p.troubled(l, "the cluster "+strconv.Quote(l.Cluster)+

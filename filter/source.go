@@ -213,12 +213,7 @@ func (s *source) gone() {
 
 // fetch asks for the document, unless another was sooner.
 func (s *source) fetch() {
-	headers := []cors.Header{
-		{Name: ":method", Value: "GET"}, {Name: ":path", Value: s.from.Path},
-		{Name: ":authority", Value: s.from.Authority},
-		{Name: ":scheme", Value: "http"}, {Name: "accept", Value: "application/json"},
-		{Name: "user-agent", Value: "proxy-wasm-cors"},
-	}
+	headers := get(s.from.Path, s.from.Authority, cors.Header{Name: "accept", Value: "application/json"})
 	if s.from.Wait > 0 {
 		headers = append(headers, cors.Header{Name: "prefer",
 			Value: "wait=" + strconv.Itoa(int((s.from.Wait+time.Second-1)/time.Second))})

@@ -140,9 +140,8 @@ func (w *wait) count() {
 func (s *Stream) settlePreflight() {
 	w := s.wait
 	w.count()
-	request := cors.Request{Method: "OPTIONS", Origin: w.ask.origin(), HasOrigin: true, Lookup: w.ask.result}
-	request.RequestMethod, _ = s.plugin.host.RequestHeader("access-control-request-method")
-	s.observe(&request)
+	request := cors.Request{Origin: w.ask.origin(), HasOrigin: true, Lookup: w.ask.result}
+	request.RequestMethod = s.observe(&request).requestMethod
 	d := w.serving.policy.Decide(&request)
 	s.plugin.record(w.serving, &d)
 	if d.Answered() {
@@ -177,10 +176,9 @@ func (s *Stream) proceed() bool {
 // before: with hundreds, its stack overflows, and the VM is dead.
 const maxReleased = 32
 
-// release has streams go on whose origins have been looked up, and the others in the ticks to
-// come. A panic leaves the rest to those, too.
+// release has streams go on whose origins have been looked up. Others, and those that a panic
+// leaves, are for the ticks to come.
 func (p *Plugin) release() {
-	defer p.later()
 	for released := 0; len(p.answers) > 0; p.answers = slices.Delete(p.answers, 0, 1) {
 		for a := p.answers[0]; a.first != nil; {
 			if released == maxReleased {
