@@ -26,7 +26,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -177,15 +176,8 @@ func documentOf(t *testing.T, message *anypb.Any) string {
 // TestXDS: both protocols of ECDS have the document that HTTP has, and each change of it.
 func TestXDS(t *testing.T) {
 	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
-	d := start(t, database+"xds: {listen: '127.0.0.1:0', resource: cors, module: /m.wasm}\n"+tenants)
-	conn, err := grpc.NewClient(d.XDSAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	client := extensionv3.NewExtensionConfigDiscoveryServiceClient(conn)
+	d := start(t, database+ecds+tenants)
+	ctx, client := d.ecds(t)
 	world, err := client.StreamExtensionConfigs(ctx)
 	if err != nil {
 		t.Fatal(err)

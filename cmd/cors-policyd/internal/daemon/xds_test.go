@@ -18,19 +18,26 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// ecds is a client of ECDS, and for how long its streams may live: as long as the test, or a minute.
+func (d *daemon) ecds(t *testing.T) (context.Context, extensionv3.ExtensionConfigDiscoveryServiceClient) {
+	t.Helper()
+	conn, err := grpc.NewClient(d.XDSAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(func() { cancel(); _ = conn.Close() })
+	return ctx, extensionv3.NewExtensionConfigDiscoveryServiceClient(conn)
+}
+
 // subscribe opens a stream, and returns what sends a request and what awaits an answer, which is
 // nil if there is none in time.
 func (d *daemon) subscribe(t *testing.T) (
 	send func(*discoveryv3.DiscoveryRequest), receive func(within time.Duration) *discoveryv3.DiscoveryResponse,
 ) {
 	t.Helper()
-	conn, err := grpc.NewClient(d.XDSAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(func() { cancel(); _ = conn.Close() })
-	stream, err := extensionv3.NewExtensionConfigDiscoveryServiceClient(conn).StreamExtensionConfigs(ctx)
+	ctx, client := d.ecds(t)
+	stream, err := client.StreamExtensionConfigs(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,14 +107,8 @@ func TestRefusedDelta(t *testing.T) {
 	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
 	d := start(t, database+ecds+tenants)
 	d.until(t, "https://app")
-	conn, err := grpc.NewClient(d.XDSAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	stream, err := extensionv3.NewExtensionConfigDiscoveryServiceClient(conn).DeltaExtensionConfigs(ctx)
+	ctx, client := d.ecds(t)
+	stream, err := client.DeltaExtensionConfigs(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
