@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,7 +14,13 @@ type Problem = problem.Problem
 
 // Errors returns the problems that are more than warnings.
 func Errors(problems []Problem) []Problem {
-	return slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return p.Warning })
+	list := make([]Problem, 0, len(problems))
+	for i := range problems {
+		if !problems[i].Warning {
+			list = append(list, problems[i])
+		}
+	}
+	return list
 }
 
 // A path is a place in a document, put into words only for a problem. The zero value
@@ -121,16 +126,17 @@ func (ps *problems) fail(kind problem.Kind, offset int, where path, what, instea
 // sorted returns the problems in the order of the document, without the last warnings if
 // there are too many, and at the end how many others there are.
 func (ps *problems) sorted() []Problem {
-	slices.SortStableFunc(ps.found, func(a, b Problem) int {
-		return cmp.Or(a.Offset-b.Offset, strings.Compare(a.Field, b.Field), strings.Compare(a.What, b.What))
-	})
+	inOrder(ps.found)
 	errors, warnings := min(ps.Errors, problem.Max), 0
-	list := slices.DeleteFunc(ps.found, func(p Problem) bool {
-		if p.Warning {
-			warnings++
+	list := ps.found[:0]
+	for i := range ps.found {
+		if ps.found[i].Warning {
+			if warnings++; warnings > problem.Max-errors {
+				continue
+			}
 		}
-		return p.Warning && warnings > problem.Max-errors
-	})
+		list = append(list, ps.found[i])
+	}
 	ps.locate(list)
 	if more := ps.Errors + ps.Warnings - len(list); more > 0 {
 		last := list[len(list)-1]
@@ -140,6 +146,21 @@ func (ps *problems) sorted() []Problem {
 		list = append(list, others)
 	}
 	return list
+}
+
+// inOrder brings problems into the order of the document. They are few and mostly are in
+// order, and a sort of package slices would be 11 kB of the module.
+func inOrder(list []Problem) {
+	for i := range list {
+		for j := i; j > 0 && stands(&list[j], &list[j-1]) < 0; j-- {
+			list[j], list[j-1] = list[j-1], list[j]
+		}
+	}
+}
+
+// stands compares where two problems stand.
+func stands(a, b *Problem) int {
+	return cmp.Or(a.Offset-b.Offset, strings.Compare(a.Field, b.Field), strings.Compare(a.What, b.What))
 }
 
 // locate finds the lines and columns of problems that are in the document's order.

@@ -154,8 +154,16 @@ func (w *watch) older(id uint64, s *source) bool {
 // remove takes a source that goes out, and reports whether it was the VM's last one of its
 // kind.
 func (w *watch) remove(s *source) bool {
-	w.sources = slices.DeleteFunc(w.sources, func(other *source) bool { return other == s })
-	return !slices.ContainsFunc(w.sources, func(other *source) bool { return other.key == s.key })
+	last, left := true, w.sources[:0]
+	for _, other := range w.sources {
+		if other != s {
+			left = append(left, other)
+			last = last && other.key != s.key
+		}
+	}
+	clear(w.sources[len(left):])
+	w.sources = left
+	return last
 }
 
 // now is the time in milliseconds.

@@ -2,6 +2,7 @@ package match
 
 import (
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -271,11 +272,11 @@ func (b *builder) claim(t *pathTable, h hostEntry) {
 
 // share claims the rule's paths for its hosts in a table that they share.
 func (b *builder) share() {
-	names := make([]string, len(b.hosts))
+	names := make(byName, len(b.hosts))
 	for i, h := range b.hosts {
 		names[i] = h.text
 	}
-	slices.Sort(names)
+	sort.Sort(&names)
 	key := strings.Join(names, ",")
 	t := b.groups[key]
 	if t == nil {
@@ -290,6 +291,14 @@ func (b *builder) share() {
 	}
 	b.claim(t, b.hosts[0])
 }
+
+// byName sorts names by package sort, which the parser of regexes needs too: that of
+// package slices would be 24 kB of the module.
+type byName []string
+
+func (n *byName) Len() int           { return len(*n) }
+func (n *byName) Less(i, j int) bool { return (*n)[i] < (*n)[j] }
+func (n *byName) Swap(i, j int)      { (*n)[i], (*n)[j] = (*n)[j], (*n)[i] }
 
 // shareAmong makes a table one of those that the rule's hosts share. It reports whether
 // each of them may have one more.

@@ -259,8 +259,38 @@ func (d *determinizer) closure(list, seeds []uint32, context syntax.EmptyOp) (_ 
 		}
 	}
 	d.todo = todo
-	slices.Sort(list)
+	sortNumbers(list)
 	return list, final
+}
+
+// sortNumbers sorts a list, by heapsort. The sort of package slices would be 16 kB of the
+// module, for each type of numbers.
+func sortNumbers(list []uint32) {
+	for i := len(list)/2 - 1; i >= 0; i-- {
+		siftDown(list, i)
+	}
+	for end := len(list) - 1; end > 0; end-- {
+		list[0], list[end] = list[end], list[0]
+		siftDown(list[:end], 0)
+	}
+}
+
+// siftDown makes a heap of the numbers from root on, below which are heaps.
+func siftDown(list []uint32, root int) {
+	for {
+		child := 2*root + 1
+		if child >= len(list) {
+			return
+		}
+		if child+1 < len(list) && list[child] < list[child+1] {
+			child++
+		}
+		if list[root] >= list[child] {
+			return
+		}
+		list[root], list[child] = list[child], list[root]
+		root = child
+	}
 }
 
 // pruned is the automaton without the states from which nothing can match any more.

@@ -33,8 +33,8 @@ type examiner struct {
 	nodes   numbering // of states with what the host's last label is so far
 	reached []arrival // by node
 	columns []column
-	edges   []int32 // by node and column; the node it leads to, or -1
-	ends    []int32 // the nodes where a host may end
+	edges   []int32  // by node and column; the node it leads to, or -1
+	ends    []uint32 // the nodes where a host may end
 }
 
 // An arrival is the node that a node was first reached from, or -1, and the byte.
@@ -164,7 +164,7 @@ func (x *examiner) graph() {
 		}
 		if label == name || label == afterName {
 			if _, ok := x.port(state); ok {
-				x.ends = append(x.ends, i)
+				x.ends = append(x.ends, uint32(i))
 			}
 		}
 	}
@@ -180,7 +180,7 @@ func (x *examiner) node(state uint16, label labelKind, by arrival) int32 {
 }
 
 // path is a way from the beginning of the host to a node.
-func (x *examiner) path(node int32) string {
+func (x *examiner) path(node uint32) string {
 	var b []byte
 	for at := x.reached[node]; at.from >= 0; at = x.reached[at.from] {
 		b = append(b, at.by)
@@ -215,12 +215,12 @@ type walker struct {
 type hole struct {
 	suffix string
 	before byte
-	nodes  []int32
+	nodes  []uint32
 }
 
 // find is the first hole among the hosts of which a suffix leads from a set of nodes to
 // the end; nil if there is none. path has the sets on the way here.
-func (w *walker) find(suffix string, set []int32, path []string) *hole {
+func (w *walker) find(suffix string, set []uint32, path []string) *hole {
 	if w.budget < 0 || len(suffix) > MaxHost {
 		return nil // examine knows that the budget is spent; no host is longer
 	}
@@ -255,33 +255,38 @@ func (w *walker) find(suffix string, set []int32, path []string) *hole {
 // A preceding column are the nodes from which its bytes lead into a set.
 type preceding struct {
 	*column
-	set    []int32
+	set    []uint32
 	states string // the key of the nodes' states
 	count  int    // how many bytes lead there from the same states
 }
 
 // preceding are the columns whose bytes lead into a set.
-func (w *walker) preceding(set []int32) []preceding {
+func (w *walker) preceding(set []uint32) []preceding {
 	w.budget -= len(w.edges) + len(set)
 	w.inside = append(w.inside[:0], make([]bool, len(w.reached))...)
 	inside := w.inside
 	for _, node := range set {
 		inside[node] = true
 	}
-	list := make([]preceding, len(w.columns))
+	all := make([]preceding, len(w.columns))
 	for i, to := range w.edges {
 		if to >= 0 && inside[to] {
-			c := &list[i%len(list)]
-			c.set = append(c.set, int32(i/len(list)))
+			c := &all[i%len(all)]
+			c.set = append(c.set, uint32(i/len(all)))
 		}
 	}
-	for i := range list {
-		list[i].column = &w.columns[i]
-		if list[i].kind != dotByte {
-			list[i].states = setKey(w.states(list[i].set))
+	list := all[:0]
+	for i := range all {
+		c := &all[i]
+		if len(c.set) == 0 {
+			continue
 		}
+		c.column = &w.columns[i]
+		if c.kind != dotByte {
+			c.states = setKey(w.states(c.set))
+		}
+		list = append(list, *c)
 	}
-	list = slices.DeleteFunc(list, func(c preceding) bool { return len(c.set) == 0 })
 	for i, c := range list {
 		for _, other := range list {
 			if c.states == other.states {
@@ -294,16 +299,16 @@ func (w *walker) preceding(set []int32) []preceding {
 
 // states are the automaton's states of a set of nodes. Whether a label is a number so far
 // makes no difference to what the operator wrote, so it is they that count.
-func (x *examiner) states(set []int32) []int32 {
-	list := make([]int32, len(set))
+func (x *examiner) states(set []uint32) []uint32 {
+	list := make([]uint32, len(set))
 	for i, node := range set {
-		list[i] = int32(x.nodes.list[node].a)
+		list[i] = uint32(x.nodes.list[node].a)
 	}
-	slices.Sort(list)
+	sortNumbers(list)
 	return slices.Compact(list)
 }
 
-func setKey(set []int32) string {
+func setKey(set []uint32) string {
 	b := make([]byte, 0, 4*len(set))
 	for _, n := range set {
 		b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))

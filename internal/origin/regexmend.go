@@ -531,11 +531,12 @@ func withHTTPS(tokens []token) []token {
 	case i < 0:
 		return nil
 	case findSlashes(tokens[i+1:]) >= 0: // alternatives that begin with a scheme of their own
-		list := slices.Clone(tokens)
-		for j := 0; j < len(list); j++ {
-			if hasPrefix(list[j:], "http:") {
-				list = slices.Insert(list, j+len("http"), token{literalToken, "s"})
+		var list []token
+		for j, t := range tokens {
+			if t.is(':') && j >= len("http") && hasPrefix(tokens[j-len("http"):], "http") {
+				list = append(list, token{literalToken, "s"})
 			}
+			list = append(list, t)
 		}
 		return list
 	case depth(shape(tokens[:i])) != 0:
