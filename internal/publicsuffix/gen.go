@@ -29,44 +29,32 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	rules = append(rules, above(rules)...)
-	byTLD := map[string][]string{}
+	below := map[string][]string{}
 	for _, rule := range rules {
-		// A top-level domain is a public suffix with or without a rule.
-		if i := strings.LastIndexByte(rule, '.'); i >= 0 {
-			byTLD[rule[i+1:]] = append(byTLD[rule[i+1:]], rule[:i])
+		first, domain, ok := strings.Cut(rule, ".")
+		switch {
+		case !ok: // a top-level domain is a public suffix with or without a rule
+			continue
+		case first == "*":
+			first, domain, _ = strings.Cut(domain, ".")
+			first = "*." + first
+		}
+		below[domain] = append(below[domain], first)
+		// Each domain above has a line, too.
+		for _, above, ok := strings.Cut(domain, "."); ok; _, above, ok = strings.Cut(above, ".") {
+			if _, has := below[above]; !has {
+				below[above] = nil
+			}
 		}
 	}
 	var lines []string
-	for _, tld := range slices.Sorted(maps.Keys(byTLD)) {
-		slices.Sort(byTLD[tld])
-		lines = append(lines, tld+" "+strings.Join(byTLD[tld], " "))
+	for _, domain := range slices.Sorted(maps.Keys(below)) {
+		slices.Sort(below[domain])
+		lines = append(lines, strings.Join(append([]string{domain}, below[domain]...), " "))
 	}
 	if err := os.WriteFile("table.txt", []byte(strings.Join(lines, "\n")), 0o644); err != nil {
 		log.Fatal(err)
 	}
-}
-
-// above returns a mark, "^" and the domain, for each domain that is no public suffix
-// and has some below it.
-func above(rules []string) (marks []string) {
-	seen := map[string]bool{}
-	for _, rule := range rules {
-		seen[rule] = true
-	}
-	for _, rule := range rules {
-		if strings.HasPrefix(rule, "!") {
-			continue
-		}
-		for _, domain, _ := strings.Cut(rule, "."); strings.Contains(domain, "."); _, domain,
-			_ = strings.Cut(domain, ".") {
-			if !seen[domain] && !seen["^"+domain] {
-				seen["^"+domain] = true
-				marks = append(marks, "^"+domain)
-			}
-		}
-	}
-	return marks
 }
 
 // readRules reads the list's rules from the source of its test.

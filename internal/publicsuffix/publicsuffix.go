@@ -12,8 +12,9 @@ import (
 
 //go:generate go run gen.go
 
-// table has a line for each top-level domain: the domain, and its rules without it, sorted;
-// and, after "^", the domains that are no public suffixes and have some below them.
+// table has a line for each domain below which public suffixes lie: the domain, and the
+// labels before it in the list's rules, sorted. A rule such as "*.kobe.jp" is "*.kobe" in
+// the line of jp, and an exception begins with "!".
 //
 //go:embed table.txt
 var table string
@@ -23,42 +24,33 @@ var table string
 // registries such as github.io included. The domain is in lower case and
 // Punycode, without a trailing dot.
 func Is(domain string) bool {
-	rest, rules, ok := rulesFor(domain)
-	if !ok {
+	label, parent, ok := strings.Cut(domain, ".")
+	if !ok || hasRule(parent, label) {
 		return true // the list's implicit rule: every top-level domain
 	}
-	if _, ok := find(rules, ' ', rest); ok {
-		return true
-	}
-	wildcard := "*"
-	if _, parent, ok := strings.Cut(rest, "."); ok {
-		wildcard = "*." + parent
-	}
-	if _, ok := find(rules, ' ', wildcard); !ok {
-		return false
-	}
-	_, exception := find(rules, ' ', "!"+rest)
-	return !exception
+	above, grandparent, _ := strings.Cut(parent, ".")
+	return hasRule(grandparent, "*."+above) && !hasRule(parent, "!"+label)
 }
 
 // Over reports whether public suffixes lie below domain, which is none itself: as
 // s3.amazonaws.com lies below amazonaws.com, and every name below kobe.jp is one.
 func Over(domain string) bool {
-	rest, rules, _ := rulesFor(domain)
-	_, ok := find(rules, ' ', "^"+rest)
-	return ok
+	if Is(domain) {
+		return false
+	}
+	if _, ok := find(table, '\n', domain); ok {
+		return true
+	}
+	label, parent, _ := strings.Cut(domain, ".")
+	return hasRule(parent, "*."+label)
 }
 
-// rulesFor are the rules of a domain's top-level domain, and the domain without that; ok
-// is false for a top-level domain itself.
-func rulesFor(domain string) (rest, rules string, ok bool) {
-	i := strings.LastIndexByte(domain, '.')
-	if i < 0 {
-		return "", "", false
-	}
-	line, _ := find(table, '\n', domain[i+1:])
-	_, rules, _ = strings.Cut(line, " ")
-	return domain[:i], rules, true
+// hasRule reports whether there is a rule for labels before a domain.
+func hasRule(domain, labels string) bool {
+	line, _ := find(table, '\n', domain)
+	_, rules, _ := strings.Cut(line, " ")
+	_, ok := find(rules, ' ', labels)
+	return ok
 }
 
 // find finds the element whose first word is key in a sorted list.
