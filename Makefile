@@ -175,6 +175,7 @@ fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzDecide -fuzztime $(FUZZTIME) ./cors
 	go test -run '^$$' -fuzz FuzzToASCII -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./internal/origin
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzDuration -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzSuggestions -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./config
 	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./internal/manifest
 	go test -run '^$$' -fuzz FuzzConvert -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./internal/convert

@@ -152,7 +152,7 @@ func unknownField(
 ) (kind problem.Kind, what, instead string) {
 	kind, what = problem.UnknownField, "is not a field"
 	// Annotations and properties have prefixes and dots: "nginx.ingress.kubernetes.io/cors-max-age".
-	plain := strings.ReplaceAll(separators.Replace(strings.ToLower(key[strings.LastIndexByte(key, '/')+1:])), ".", "")
+	plain := strings.ReplaceAll(withoutSeparators(strings.ToLower(key[strings.LastIndexByte(key, '/')+1:])), ".", "")
 	if plain == "" {
 		plain = "//" // as comments are written
 	}

@@ -131,11 +131,11 @@ func (r *reader) duration(v gjson.Result, where path, least, otherwise, most tim
 	if v.Type == gjson.Null {
 		return otherwise
 	}
-	d, err := time.ParseDuration(v.Str)
+	d, ok := parseDuration(v.Str)
 	switch {
 	case v.Type == gjson.Number:
 		d = time.Duration(v.Num * float64(time.Second))
-	case v.Type != gjson.String || err != nil:
+	case v.Type != gjson.String || !ok:
 		r.wrongType(v, where, "a duration", `write a duration, such as "`+otherwise.String()+`"`)
 		return otherwise
 	}

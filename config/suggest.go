@@ -96,7 +96,7 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 	}
 	object.ForEach(func(key, value gjson.Result) bool {
 		text := value.Str
-		kind := separators.Replace(strings.ToLower(key.Str))
+		kind := strings.ToLower(withoutSeparators(key.Str))
 		if value.Type == gjson.String && kind == "value" { // {"type": "Exact", "value": …}
 			kind = strings.ToLower(textOf(object, "type"))
 			if kind == "regularexpression" {
@@ -215,7 +215,7 @@ func wordOfBool(word string) string {
 // "600", "10 min" and "1d", or those above it.
 func asDuration(s string) (seconds int, ok bool) {
 	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 && d <= cors.MaxMaxAge*time.Second {
+	if d, ok := parseDuration(s); ok && d >= 0 && d <= cors.MaxMaxAge*time.Second {
 		return int((d + time.Second - 1) / time.Second), true
 	}
 	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyz")

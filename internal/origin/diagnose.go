@@ -407,7 +407,10 @@ func diagnoseRegex(s string) diagnosis {
 	}
 	// What has no other escape than that of a dot is literal, and where dots aren't
 	// escaped at all, nobody meant them to match anything.
-	plain := strings.NewReplacer(`\.`, ".", `\-`, "-", `\:`, ":").Replace(expr)
+	plain := expr
+	for _, escaped := range [...]string{`\.`, `\-`, `\:`} {
+		plain = strings.ReplaceAll(plain, escaped, escaped[1:])
+	}
 	if !strings.Contains(expr, `\`) {
 		for _, wildcard := range [...]string{"://.*.", "://.+.", "://(.*.)?", "://(.+.)?"} {
 			plain = strings.Replace(plain, wildcard, "://*.", 1)
