@@ -439,8 +439,11 @@ func (s *source) pause(failures, now int64, news bool) time.Duration {
 	return spread(wait*9/10, wait*11/10) - held
 }
 
-// again sets the time of the next fetch, after a failure or none, and what else there is to
-// change in the record, unless another VM has asked.
+// again sets the time of the next fetch, after a failure or none, and what else there is
+// to change in the record, unless another VM has asked. It isn't inlined: the copies would
+// add 3 kB to the module.
+//
+//go:noinline
 func (s *source) again(failed bool, change func(r *record)) {
 	s.change(func(r *record) bool {
 		if r.owner != s.id {

@@ -39,7 +39,10 @@ func (a *automaton) MatchString(s string) bool {
 	return a.final[a.run(startState, s)]
 }
 
-// run returns the state after s.
+// run returns the state after s. It isn't inlined: the copies would add 1 kB to the
+// module.
+//
+//go:noinline
 func (a *automaton) run(state uint16, s string) uint16 {
 	for i := 0; i < len(s) && state != deadState; i++ {
 		state = a.step(state, s[i])
@@ -185,7 +188,9 @@ func (d *determinizer) step(from subset, c byte) uint16 {
 	return d.state(d.outs, rune(c))
 }
 
-// add adds a state.
+// add adds a state. It isn't inlined: the copies would add 3 kB to the module.
+//
+//go:noinline
 func (d *determinizer) add(s subset, final bool) (state uint16) {
 	d.states = append(d.states, s)
 	d.elements += len(s.word) + len(s.other)
@@ -387,6 +392,9 @@ type numbering struct {
 
 type pair struct{ a, b uint16 }
 
+// number isn't inlined: the copies would add 3 kB to the module.
+//
+//go:noinline
 func (n *numbering) number(p pair) uint16 {
 	number, known := n.of[p]
 	if !known {

@@ -230,7 +230,10 @@ func join(tokens []token) string {
 	return b.String()
 }
 
-// is reports whether the token is the character, escaped or not.
+// is reports whether the token is the character, escaped or not. It isn't inlined: the
+// copies would add 4 kB to the module.
+//
+//go:noinline
 func (t token) is(c byte) bool {
 	return t.kind == literalToken && (t.text == string(c) || t.text == `\`+string(c))
 }
