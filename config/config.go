@@ -294,7 +294,7 @@ func (r *reader) checkName(p *policy, where path) {
 		r.named[name.Str] = int32(p.index)
 	} else if r.Wants(false) {
 		r.report(problem.Duplicate, name.Index, where.field("name"),
-			strconv.Quote(shorten(name.Str))+" is the name of "+policyPath(int(other)).String()+" too",
+			quote(name.Str)+" is the name of "+policyPath(int(other)).String()+" too",
 			"give each policy a name of its own")
 	}
 }

@@ -1,9 +1,10 @@
 package config
 
 import (
-	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // checkEncoding says what is wrong with a document that isn't UTF-8 from its first
@@ -33,7 +34,7 @@ func asValue(word string) string {
 	case "None", "nil", "NULL", "Null", "undefined":
 		return "null"
 	}
-	return strconv.Quote(word)
+	return problem.InQuotes(word)
 }
 
 // bareword is the word at the beginning of s that stands without quotes where a value

@@ -2,7 +2,6 @@ package config
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -176,5 +175,5 @@ func rename(field string, present func(field string) bool) string {
 	if present(field) {
 		return "leave it out, or write what it says into " + field + ", which is there too"
 	}
-	return "write " + strconv.Quote(field)
+	return "write " + problem.InQuotes(field)
 }

@@ -128,7 +128,7 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	case fieldName:
 		name, ok := r.string(v, p.field(f))
 		if ok && !validName(name) {
-			r.fail(problem.InvalidValue, v.Index, p.field(f), strconv.Quote(shorten(name))+" is not a name",
+			r.fail(problem.InvalidValue, v.Index, p.field(f), quote(name)+" is not a name",
 				"write 1 to 64 letters, digits, dots, hyphens and underscores")
 			return
 		}

@@ -122,7 +122,7 @@ func (e *endpoint) read(r *reader, v gjson.Result, where path, fields []gjson.Re
 	isHost := func(t string) bool { return t != "" && !strings.ContainsAny(t, "/?#@") }
 	isPath := func(t string) bool { return strings.HasPrefix(t, "/") }
 	authority = text(fieldAuthority, cluster, isHost, "is not a host", `write a host such as "policies.internal"`)
-	target = text(fieldPath, e.path, isPath, "is not a path", "write a path such as "+strconv.Quote(e.example))
+	target = text(fieldPath, e.path, isPath, "is not a path", "write a path such as "+problem.InQuotes(e.example))
 	return cluster, target, authority
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/origin"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -54,9 +55,9 @@ func (r *reader) mended(field, text string) string {
 		return instead
 	}
 	if field == matchFields[fieldPaths] {
-		return `{"prefix": ` + strconv.Quote(text) + `}`
+		return `{"prefix": ` + problem.InQuotes(text) + `}`
 	}
-	return strconv.Quote(text)
+	return problem.InQuotes(text)
 }
 
 // asList says what to write instead of a value that isn't a list.
@@ -154,7 +155,7 @@ func asPath(object gjson.Result) (entry string) {
 	if match.Check(m).Errors > 0 || len(path) > origin.MaxInstead {
 		return ""
 	}
-	return `{"` + kind + `": ` + strconv.Quote(path) + `}`
+	return `{"` + kind + `": ` + problem.InQuotes(path) + `}`
 }
 
 const anyPathMatch = `write {"exact": "/path"} or {"prefix": "/path"}`
@@ -164,7 +165,7 @@ func (r *reader) asPathMatch(v gjson.Result) string {
 	if v.Type != gjson.String {
 		return anyPathMatch
 	}
-	quoted := strconv.Quote(v.Str)
+	quoted := problem.InQuotes(v.Str)
 	switch entry := r.mended("paths", v.Str); entry {
 	case "":
 		return anyPathMatch

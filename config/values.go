@@ -70,7 +70,7 @@ func printable(key string) string {
 	if validName(key) {
 		return key
 	}
-	return strconv.Quote(shorten(key))
+	return quote(key)
 }
 
 // each calls element for each element of a list. A missing field and null are an empty one.
@@ -155,10 +155,10 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 	}
 	for _, word := range words {
 		if strings.EqualFold(s, word) {
-			instead = "write " + strconv.Quote(word)
+			instead = "write " + problem.InQuotes(word)
 		}
 	}
-	r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(s))+" is not one of "+
+	r.fail(problem.InvalidValue, v.Index, where, quote(s)+" is not one of "+
 		strings.Join(words, ", "), instead)
 	return ""
 }
@@ -200,7 +200,7 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 		if ok {
 			what = " is not a whole number of seconds"
 		}
-		r.fail(problem.InvalidValue, v.Index, where, strconv.Quote(shorten(v.Str))+what, mended)
+		r.fail(problem.InvalidValue, v.Index, where, quote(v.Str)+what, mended)
 	default:
 		r.wrongType(v, where, "a number of seconds", instead)
 	}
@@ -234,7 +234,7 @@ func typeName(v gjson.Result) string {
 	}
 	switch v.Type {
 	case gjson.String:
-		return "the string " + strconv.Quote(shorten(v.Str))
+		return "the string " + quote(v.Str)
 	case gjson.Number:
 		return "the number " + shorten(v.Raw)
 	case gjson.Null:
@@ -251,6 +251,9 @@ func shorten(s string) string {
 	part, more := problem.Cut(s, 61)
 	return part + more
 }
+
+// quote is as much of a value in quotes.
+func quote(s string) string { return problem.InQuotes(shorten(s)) }
 
 // nearest returns the name that key was probably meant to be, or "".
 func nearest(key string, known []string) string {

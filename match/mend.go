@@ -2,7 +2,6 @@ package match
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -68,7 +67,7 @@ func mendHost(s, otherwise string) string {
 		if path != "" && path != "/" {
 			and = ", and the path in match.paths" // without it the policy is for more
 		}
-		if quoted := strconv.Quote(mended); !slices.Contains(list, quoted) {
+		if quoted := problem.InQuotes(mended); !slices.Contains(list, quoted) {
 			list = append(list, quoted)
 		}
 	}
@@ -93,7 +92,7 @@ func mendPath(p Path, otherwise string) string {
 	if isURL {
 		and = ", and the host in match.hosts"
 	}
-	return `write {"` + kind + `": ` + strconv.Quote(mended.Path) + `}` + and
+	return `write {"` + kind + `": ` + problem.InQuotes(mended.Path) + `}` + and
 }
 
 // repairPath makes of what was written for a path what was meant, and reports whether it

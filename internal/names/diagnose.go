@@ -2,7 +2,6 @@ package names
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -61,7 +60,7 @@ func (b *listBuilder) diagnose(s string) (kind problem.Kind, what, instead strin
 			list = nil
 			break
 		}
-		if quoted := strconv.Quote(name); !slices.Contains(list, quoted) {
+		if quoted := problem.InQuotes(name); !slices.Contains(list, quoted) {
 			list = append(list, quoted)
 		}
 	}

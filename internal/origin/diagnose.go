@@ -76,7 +76,7 @@ func (m *mender) try(s string, depth int) string {
 	case m.credentials && p.trustsStrangers():
 		return ""
 	}
-	return strconv.Quote(s)
+	return problem.InQuotes(s)
 }
 
 // meant is the diagnosis of an entry that can be mended.

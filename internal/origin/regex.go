@@ -2,7 +2,6 @@ package origin
 
 import (
 	"regexp/syntax"
-	"strconv"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -68,7 +67,7 @@ func invalidRegex(err error) (what, instead string) {
 const exampleRegex = `https://([a-z0-9-]+\.)*example\.com`
 
 // regexEntry is the entry of allow_origins for a regex.
-func regexEntry(expr string) string { return `{"regex": ` + strconv.Quote(expr) + `}` }
+func regexEntry(expr string) string { return `{"regex": ` + problem.InQuotes(expr) + `}` }
 
 // regex compiles the regex of the entry and reports what is wrong with it, or doubtful.
 func (b *originBuilder) regex(expr string) *automaton {

@@ -2,9 +2,10 @@ package origin
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // maxMendedRegex is how long a regex may be that is mended, which takes a dozen times what it
@@ -19,7 +20,7 @@ type mending struct {
 
 func (m mending) instead() string {
 	if m.pattern {
-		return "write " + strconv.Quote(m.expr) + ", which is no regex"
+		return "write " + problem.InQuotes(m.expr) + ", which is no regex"
 	}
 	return "write " + regexEntry(m.expr)
 }
@@ -165,10 +166,16 @@ const (
 	anchorToken // ^, $, \b, …
 )
 
+// with is a list with more tokens at its end. It isn't inlined: the copies of append would
+// add 8 kB to the module.
+//
+//go:noinline
+func with(list []token, more ...token) []token { return append(list, more...) }
+
 func tokenize(expr string) (list []token) {
 	for expr != "" {
 		t := firstToken(expr)
-		list = append(list, t)
+		list = with(list, t)
 		expr = expr[len(t.text):]
 	}
 	return list
@@ -356,12 +363,12 @@ func asPunycode(tokens []token) []token {
 		ascii, ok := toASCII(label)
 		switch {
 		case end == i:
-			list = append(list, tokens[i])
+			list = with(list, tokens[i])
 			end++
 		case !IsASCII(label) && ok && (end == len(tokens) || tokens[end].kind != timesToken):
-			list = append(list, tokenize(ascii)...)
+			list = with(list, tokenize(ascii)...)
 		default:
-			list = append(list, tokens[i:end]...)
+			list = with(list, tokens[i:end]...)
 		}
 		i = end
 	}
@@ -373,14 +380,14 @@ func withoutAnchors(tokens []token) []token {
 		return nil
 	}
 	last := len(tokens) - 1
-	return append(appendUnanchored(tokens[:1:1], tokens[1:last]), tokens[last])
+	return with(appendUnanchored(tokens[:1:1], tokens[1:last]), tokens[last])
 }
 
 // appendUnanchored appends tokens without their anchors.
 func appendUnanchored(list, tokens []token) []token {
 	for _, t := range tokens {
 		if t.kind != anchorToken {
-			list = append(list, t)
+			list = with(list, t)
 		}
 	}
 	return list
@@ -413,7 +420,7 @@ func withoutDefaultPort(tokens []token) []token {
 		case hasPort(tokens[i:], ":80"):
 			i += len(":80") - 1
 		default:
-			list = append(list, tokens[i])
+			list = with(list, tokens[i])
 		}
 	}
 	return list
@@ -465,7 +472,7 @@ func withBoundary(tokens []token) []token {
 		if begins || strings.HasSuffix(rest, "^") {
 			name = "(" + name + ")?"
 		}
-		return append(append(slices.Clone(tokens[:len(rest)]), tokenize(name)...), tokens[i:]...)
+		return with(with(slices.Clone(tokens[:len(rest)]), tokenize(name)...), tokens[i:]...)
 	}
 	return nil
 }
@@ -494,7 +501,7 @@ func withoutTail(tokens []token) []token {
 			}
 		}
 	}
-	return append(list[:n:n], tokenize(rest)...)
+	return with(list[:n:n], tokenize(rest)...)
 }
 
 // withScheme puts the scheme before a host.
@@ -513,18 +520,18 @@ func withScheme(tokens []token) []token {
 	form := shape(list)
 	for i := range form {
 		if form[i] == '|' && depth(form[:i]) == 0 {
-			return append(appendUnanchored(tokenize(`https://(.*\.)?(`), list), token{closeToken, ")"})
+			return with(appendUnanchored(tokenize(`https://(.*\.)?(`), list), token{closeToken, ")"})
 		}
 	}
 	switch {
 	case len(list) == 0:
 		return nil
 	case list[0].is('.'):
-		return append(tokenize("https://.*"), list...)
+		return with(tokenize("https://.*"), list...)
 	case begins || !list[0].ofHost():
-		return append(tokenize("https://"), list...)
+		return with(tokenize("https://"), list...)
 	}
-	return append(tokenize(`https://(.*\.)?`), list...)
+	return with(tokenize(`https://(.*\.)?`), list...)
 }
 
 // withHTTPS replaces what stands before the host.
@@ -537,13 +544,13 @@ func withHTTPS(tokens []token) []token {
 		var list []token
 		for j, t := range tokens {
 			if t.is(':') && j >= len("http") && hasPrefix(tokens[j-len("http"):], "http") {
-				list = append(list, token{literalToken, "s"})
+				list = with(list, token{literalToken, "s"})
 			}
-			list = append(list, t)
+			list = with(list, t)
 		}
 		return list
 	case depth(shape(tokens[:i])) != 0:
 		return nil
 	}
-	return append(tokenize("https"), tokens[i:]...)
+	return with(tokenize("https"), tokens[i:]...)
 }

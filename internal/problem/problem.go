@@ -136,3 +136,9 @@ func Quote(s string) string {
 	part, more := Cut(s, 120)
 	return strconv.Quote(part) + more
 }
+
+// InQuotes is a value in quotes, all of it, as a message says to write it. It isn't inlined,
+// as [strconv.Quote] is: the copies would add 12 kB to the module.
+//
+//go:noinline
+func InQuotes(s string) string { return strconv.Quote(s) }
