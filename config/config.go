@@ -114,11 +114,12 @@ func ParseFetched(doc string) (*Document, []Problem) {
 // A reader reads one document, one policy after the other.
 type reader struct {
 	problems
-	fetched       bool // the document comes from a policy source
-	wantsPolicies bool // as they are written
-	from          *PolicySource
-	lookups       map[*cors.Policy]*OriginLookup
-	policies      []Policy
+	fetched bool // the document comes from a policy source
+	from    *PolicySource
+	lookups map[*cors.Policy]*OriginLookup
+	// added is called with each policy, if somebody wants them as they are written. The
+	// filter doesn't, and the module is without what puts them together.
+	added func(p *policy, m match.Match)
 
 	defaults policy
 	single   policy  // of which there is one at a time

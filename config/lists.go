@@ -43,36 +43,45 @@ func (r *reader) readLists(p *policy, credentials bool) cors.Lists {
 	}
 }
 
-// A sized thing tells how many bytes of memory it takes, about.
-type sized[T any] interface {
-	*T
-	Size() int
-}
-
 // maxNames bounds a list of methods or of headers: with the shortest names it makes a
 // header that is as long as [names.MaxList] allows.
 const maxNames = names.MaxList / len("a, ")
 
 // readNames compiles a list of names, unless that has been done.
 func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *names.List {
-	return cached(r, r.lists.names, p, f, credentials, func(v gjson.Result) *names.List {
-		if n := count(v); n > maxNames {
-			r.fail(problem.TooLarge, v.Index, p.field(f),
-				"has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
-			return nil
-		}
-		// What is wrong with a default was said when the defaults were read, without
-		// regard to credentials.
-		again := p.inherits(f) && credentials
-		r.muted = again
-		r.names = r.texts(r.names[:0], v, p.field(f), &r.namesAt)
-		list := of.Compile(r.names, credentials, r)
-		r.muted = false
-		if again {
-			of.CheckCredentials(r.names, r)
-		}
+	key, found := r.listKey(p, f, credentials), r.Errors+r.Warnings
+	if list, ok := r.lists.names[key]; ok {
 		return list
-	})
+	}
+	list := r.compileNames(p, f, of, credentials)
+	if r.isShared(p, f, found) {
+		r.lists.names[key] = list
+	}
+	if list != nil {
+		r.spendList(p, f, list.Size())
+	}
+	return list
+}
+
+// compileNames compiles a list of names, or reports why it can't.
+func (r *reader) compileNames(p *policy, f int, of names.Field, credentials bool) *names.List {
+	v := &p.fields[f]
+	if n := count(*v); n > maxNames {
+		r.fail(problem.TooLarge, v.Index, p.field(f),
+			"has "+strconv.Itoa(n)+" entries, and may have "+strconv.Itoa(maxNames), "shorten the list")
+		return nil
+	}
+	// What is wrong with a default was said when the defaults were read, without
+	// regard to credentials.
+	again := p.inherits(f) && credentials
+	r.muted = again
+	r.names = r.texts(r.names[:0], *v, p.field(f), &r.namesAt)
+	list := of.Compile(r.names, credentials, r)
+	r.muted = false
+	if again {
+		of.CheckCredentials(r.names, r)
+	}
+	return list
 }
 
 // readOrigins compiles allow_origins, unless that has been done.
@@ -86,9 +95,17 @@ func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 	}
 	inherited := p.inherits(fieldAllowOrigins)
 	own := credentials && !inherited // what credentials forbid of what is inherited is found below
-	origins := cached(r, r.lists.origins, p, fieldAllowOrigins, own, func(v gjson.Result) *origin.Set {
-		return r.compileOrigins(p, v, own)
-	})
+	key, found := r.listKey(p, fieldAllowOrigins, own), r.Errors+r.Warnings
+	origins, ok := r.lists.origins[key]
+	if !ok {
+		origins = r.compileOrigins(p, v, own)
+		if r.isShared(p, fieldAllowOrigins, found) {
+			r.lists.origins[key] = origins
+		}
+		if origins != nil {
+			r.spendList(p, fieldAllowOrigins, origins.Size())
+		}
+	}
 	if origins == nil || !credentials || !inherited {
 		return origins
 	}
@@ -102,28 +119,22 @@ func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 	return origins
 }
 
-// cached compiles a list, unless that has been done.
-func cached[T any, P sized[T]](r *reader, cache map[listKey]P, p *policy, f int, credentials bool,
-	compile func(v gjson.Result) P) P {
-	v := p.fields[f]
-	inherited := p.inherits(f) || p.isDefaults
-	key := listKey{field: f, text: v.Raw, credentials: credentials}
-	if inherited {
-		key.text, key.offset = "", v.Index
+func (r *reader) listKey(p *policy, f int, credentials bool) listKey {
+	v := &p.fields[f]
+	if p.inherits(f) || p.isDefaults {
+		return listKey{field: f, offset: v.Index, credentials: credentials}
 	}
-	if list, ok := cache[key]; ok {
-		return list
-	}
-	before := r.Errors + r.Warnings
-	list := compile(v)
-	if inherited || r.Errors+r.Warnings == before {
-		cache[key] = list
-	}
-	if list != nil {
-		r.spend(list.Size(), v.Index, p.field(f))
-	}
-	return list
+	return listKey{field: f, text: v.Raw, credentials: credentials}
 }
+
+// isShared reports whether other policies share what a list was compiled to; found is how
+// many problems there were before.
+func (r *reader) isShared(p *policy, f, found int) bool {
+	return p.inherits(f) || p.isDefaults || r.Errors+r.Warnings == found
+}
+
+// spendList spends the memory of a list that was compiled.
+func (r *reader) spendList(p *policy, f, size int) { r.spend(size, p.fields[f].Index, p.field(f)) }
 
 // isEmpty reports whether a list has no element, as a missing field and null have none.
 func isEmpty(v gjson.Result) bool {

@@ -37,12 +37,13 @@ type field struct {
 // there are none if it isn't valid.
 func ParsePolicies(doc string) (*Document, []Policy, []Problem) {
 	r := newReader(doc)
-	r.wantsPolicies = true
+	var policies []Policy
+	r.added = func(p *policy, m match.Match) { policies = append(policies, r.written(p, m)) }
 	c, problems := r.parse()
 	if c == nil {
 		return nil, nil, problems
 	}
-	return c, r.policies, problems
+	return c, policies, problems
 }
 
 // written is the policy that has been read, as the document has it.

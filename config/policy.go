@@ -58,8 +58,8 @@ func (r *reader) add(p *policy) {
 	m, ok := r.match(p)
 	r.places = append(r.places, p.place)
 	r.table.Add(m, compiled, ok)
-	if r.wantsPolicies {
-		r.policies = append(r.policies, r.written(p, m))
+	if r.added != nil {
+		r.added(p, m)
 	}
 }
 

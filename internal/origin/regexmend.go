@@ -497,7 +497,8 @@ func withoutTail(tokens []token) []token {
 			// The beginning of an IPv4 address goes on as one.
 			begin := strings.ReplaceAll(join(list[from+len("://"):n]), `\`, "")
 			if dots := strings.Count(begin, "."); strings.Trim(begin, "0123456789.") == "" && dots < 4 {
-				rest = strings.TrimSuffix(strings.Repeat(`[0-9]+\.`, 4-dots), `\.`)
+				const octets = `[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+`
+				rest = octets[dots*len(`[0-9]+\.`):]
 			}
 		}
 	}
