@@ -145,6 +145,9 @@ type reader struct {
 	at                   [3][]place // of the fields of a match
 }
 
+// newReader isn't inlined: the copies would add 2 kB to the module.
+//
+//go:noinline
 func newReader(doc string) *reader {
 	r := &reader{problems: problems{doc: doc}, regexes: origin.NewRegexBudget()}
 	r.lists = listCache{origins: map[listKey]*origin.Set{}, names: map[listKey]*names.List{}}
@@ -191,7 +194,10 @@ func (r *reader) read() *match.Table[*cors.Policy] {
 	return r.table.Table()
 }
 
-// has reports whether an object has one of the fields.
+// has reports whether an object has one of the fields. It isn't inlined: the copies would
+// add 2 kB to the module.
+//
+//go:noinline
 func (r *reader) has(object gjson.Result, fields []string) (found bool) {
 	object.ForEach(func(key, _ gjson.Result) bool {
 		found = found || canonical(key.Str, fields) >= 0

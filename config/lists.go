@@ -163,28 +163,30 @@ func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *or
 
 // entries are the entries of allow_origins, but those of a wrong type, which have been
 // reported. None of it is kept, so that a list of a hundred thousand origins needs no
-// more memory than its document.
+// more memory than its document. It is inlined, so that the iterator needs none either.
 func (r *reader) entries(list gjson.Result) iter.Seq2[int, origin.Entry] {
-	return func(yield func(int, origin.Entry) bool) {
-		if !list.IsArray() {
-			return
-		}
-		i := -1
-		list.ForEach(func(_, e gjson.Result) bool {
-			i++
-			entry := origin.Entry{Text: e.Str, Offset: e.Index}
-			if e.Type != gjson.String {
-				muted := r.muted
-				r.muted = true
-				entry.Text, entry.Regex = r.regex(e, path{})
-				r.muted = muted
-				if !entry.Regex {
-					return true
-				}
-			}
-			return yield(i, entry)
-		})
+	return func(yield func(int, origin.Entry) bool) { r.eachEntry(list, yield) }
+}
+
+func (r *reader) eachEntry(list gjson.Result, yield func(int, origin.Entry) bool) {
+	if !list.IsArray() {
+		return
 	}
+	i := -1
+	list.ForEach(func(_, e gjson.Result) bool {
+		i++
+		entry := origin.Entry{Text: e.Str, Offset: e.Index}
+		if e.Type != gjson.String {
+			muted := r.muted
+			r.muted = true
+			entry.Text, entry.Regex = r.regex(e, path{})
+			r.muted = muted
+			if !entry.Regex {
+				return true
+			}
+		}
+		return yield(i, entry)
+	})
 }
 
 // regex reads an entry of allow_origins that isn't a string.

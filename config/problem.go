@@ -104,17 +104,26 @@ type problems struct {
 	muted bool // what comes has been said
 }
 
-// Wants implements [problem.Reporter].
+// Wants implements [problem.Reporter]. It isn't inlined: the copies would add 1 kB to the
+// module.
+//
+//go:noinline
 func (ps *problems) Wants(warning bool) bool { return !ps.muted && ps.Limit.Wants(warning) }
 
-// describe adds a problem that is wanted.
+// describe adds a problem that is wanted. It isn't inlined: the copies would add 1 kB to
+// the module.
+//
+//go:noinline
 func (ps *problems) describe(p Problem, offset int, where path) {
 	p.Rule, p.Offset = 0, offset
 	p.Field, p.Index = where.split()
 	ps.found = append(ps.found, p)
 }
 
-// report adds an error that is wanted.
+// report adds an error that is wanted. It isn't inlined: the copies would add 1 kB to the
+// module.
+//
+//go:noinline
 func (ps *problems) report(kind problem.Kind, offset int, where path, what, instead string) {
 	ps.describe(Problem{Kind: kind, What: what, Instead: instead}, offset, where)
 }

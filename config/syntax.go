@@ -75,6 +75,9 @@ func (s *scanner) text() bool {
 		"leave out what follows, or check for a brace too many")
 }
 
+// fail isn't inlined: the copies would add 1 kB to the module.
+//
+//go:noinline
 func (s *scanner) fail(what, instead string) bool {
 	s.kind, s.what, s.instead = problem.Syntax, what, instead
 	return false

@@ -257,6 +257,9 @@ var lookupNames = [lookupCounts]string{"hit", "stale", "allowed", "denied", "fai
 var resultCounts = [...]lookupCount{cors.LookupAllows: lookupAllowed, cors.LookupDenies: lookupDenied,
 	cors.LookupFailed: lookupFailed, cors.LookupOverloaded: lookupOverloaded}
 
+// count isn't inlined: the copies would add 1 kB to the module.
+//
+//go:noinline
 func (l *lookup) count(n lookupCount) {
 	if l.counters != nil {
 		l.host.Count(l.counters[n])

@@ -32,6 +32,8 @@ type diagnosis struct {
 	instead string
 }
 
+const inUpperCase = " has upper-case letters, which browsers never send in an origin"
+
 const anOrigin = `write an origin, such as "https://app.example"`
 
 // Limits of what is mended: how many things in an entry one after the other, and how
@@ -175,34 +177,40 @@ func diagnose(s string) diagnosis {
 		return advised(" contains white space", "write each origin as a string of its own, without spaces")
 	}
 	scheme, rest, found := strings.Cut(s, "://")
+	lower, server := strings.ToLower(scheme), before(rest, "/?#")
 	switch {
 	case !found, scheme != "" && strings.HasPrefix(s, "blob:"):
 		return diagnoseScheme(s)
 	case strings.Contains(scheme, "*"):
 		d := diagnosis{kind: problem.WildcardMisplaced, what: " has a wildcard in its scheme",
 			instead: "write one entry for each scheme"}
-		if host := strings.TrimSuffix(before(rest, "/?#"), ":*"); host == "*" {
+		if host := strings.TrimSuffix(server, ":*"); host == "*" {
 			d.mended = []string{"*"}
 		} else {
 			// Whoever trusts a site with credentials doesn't mean its pages over http.
 			d.mended, d.all = []string{"https://" + rest, "http://" + rest}, true
 		}
 		return d
-	case !validScheme(strings.ToLower(scheme)):
+	case !validScheme(lower):
 		return advised(" has an invalid scheme", `write a scheme such as "https"`)
-	case strings.ToLower(scheme) != scheme:
-		return neverSent(" has upper-case letters, which browsers never send in an origin",
-			strings.ToLower(scheme)+"://"+rest)
-	case special(scheme) && strings.ToLower(before(rest, "/?#")) != before(rest, "/?#") && IsASCII(s):
-		return neverSent(" has upper-case letters, which browsers never send in an origin",
-			strings.ToLower(withoutPath(s)))
+	case lower != scheme:
+		return neverSent(inUpperCase, lower+"://"+rest)
+	case special(scheme) && strings.ToLower(server) != server && IsASCII(s):
+		return neverSent(inUpperCase, strings.ToLower(withoutPath(s)))
 	case rest == "":
 		return meant(" has no host", s+"app.example")
 	}
 	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
-		part := map[byte]string{'/': "a path", '?': "a query", '#': "a fragment", '\\': "a backslash"}[rest[i]]
-		if rest[i:] == "/" {
-			part += " (a trailing slash)"
+		part := "a backslash"
+		switch {
+		case rest[i:] == "/":
+			part = "a path (a trailing slash)"
+		case rest[i] == '/':
+			part = "a path"
+		case rest[i] == '?':
+			part = "a query"
+		case rest[i] == '#':
+			part = "a fragment"
 		}
 		return meant(" has "+part+", and an origin is only scheme, host and port", withoutPath(s))
 	}

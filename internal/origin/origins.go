@@ -190,6 +190,9 @@ func Compile(entries iter.Seq2[int, Entry], credentials bool, budget *RegexBudge
 	return newOriginBuilder(credentials, budget, r).compile(entries)
 }
 
+// newOriginBuilder isn't inlined: the copies would add 1 kB to the module.
+//
+//go:noinline
 func newOriginBuilder(credentials bool, budget *RegexBudget, r problem.Reporter) *originBuilder {
 	return &originBuilder{
 		Builder: problem.NewBuilder(r, "allow_origins"), credentials: credentials,

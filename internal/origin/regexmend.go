@@ -229,6 +229,9 @@ func firstToken(expr string) token {
 	return token{kind, expr[:length]}
 }
 
+// join isn't inlined: the copies would add 7 kB to the module.
+//
+//go:noinline
 func join(tokens []token) string {
 	var b strings.Builder
 	for _, t := range tokens {
