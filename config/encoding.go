@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -25,13 +26,15 @@ func checkEncoding(doc string) (what, instead string) {
 	return "", ""
 }
 
+// nullWords are those that other formats have for null.
+var nullWords = []string{"None", "nil", "NULL", "Null", "undefined"}
+
 // asValue returns a word that stands without quotes as JSON.
 func asValue(word string) string {
 	if value := wordOfBool(word); value != "" {
 		return value
 	}
-	switch word {
-	case "None", "nil", "NULL", "Null", "undefined":
+	if slices.Contains(nullWords, word) {
 		return "null"
 	}
 	return problem.InQuotes(word)

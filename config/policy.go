@@ -123,38 +123,38 @@ func (r *reader) off(p *policy, errors int) *cors.Policy {
 
 // readField reads a field that is neither a list nor the match.
 func (r *reader) readField(p *policy, f int, v gjson.Result) {
-	c := &p.config
+	c, where := &p.config, p.field(f)
 	switch f {
 	case fieldName:
-		name, ok := r.string(v, p.field(f))
+		name, ok := r.string(v, where)
 		if ok && !validName(name) {
-			r.fail(problem.InvalidValue, v.Index, p.field(f), quote(name)+" is not a name",
+			r.fail(problem.InvalidValue, v.Index, where, quote(name)+" is not a name",
 				"write 1 to 64 letters, digits, dots, hyphens and underscores")
 			return
 		}
 		c.Name = strings.Clone(name)
 	case fieldAllowCredentials:
-		c.AllowCredentials = r.bool(v, p.field(f))
+		c.AllowCredentials = r.bool(v, where)
 	case fieldMaxAge:
-		if c.MaxAge = r.seconds(v, p.field(f)); c.MaxAge != nil && !cors.CheckMaxAge(*c.MaxAge, r) {
+		if c.MaxAge = r.seconds(v, where); c.MaxAge != nil && !cors.CheckMaxAge(*c.MaxAge, r) {
 			c.MaxAge = nil // which is reported once, not for each heir
 		}
 	case fieldAllowPrivateNetwork:
-		c.AllowPrivateNetwork = r.bool(v, p.field(f))
+		c.AllowPrivateNetwork = r.bool(v, where)
 	case fieldUnmatchedPreflights:
 		c.ForwardUnmatchedPreflights = !strings.EqualFold(v.Str, "ignore") &&
-			r.choice(v, p.field(f), true, "reject", "forward") == "forward"
+			r.choice(v, where, true, "reject", "forward") == "forward"
 	case fieldPreflightStatus:
-		c.PreflightStatus = r.status(v, p.field(f))
+		c.PreflightStatus = r.status(v, where)
 	case fieldUpstreamCORSHeaders:
-		c.KeepUpstreamHeaders = r.choice(v, p.field(f), false, "replace", "keep") == "keep"
+		c.KeepUpstreamHeaders = r.choice(v, where, false, "replace", "keep") == "keep"
 	case fieldOriginLookup:
 		p.lookup = r.lookup(p, v)
 		c.Lookup = v.Type != gjson.Null // one that is wrong needs no origins beside it either
 	case fieldDebug:
-		c.Debug = r.bool(v, p.field(f))
+		c.Debug = r.bool(v, where)
 	case fieldMode:
-		mode := r.choice(v, p.field(f), false, "enforce", "shadow", "off")
+		mode := r.choice(v, where, false, "enforce", "shadow", "off")
 		c.Shadow, c.Off = mode == "shadow", mode == "off"
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -203,13 +204,19 @@ func asBool(v gjson.Result) string {
 	return instead
 }
 
-// wordOfBool returns true or false for the words that other formats have for them, and
-// "" for others.
+// The words that other formats have for true and false.
+var (
+	trueWords  = []string{"true", "yes", "on", "1", "enabled"}
+	falseWords = []string{"false", "no", "off", "0", "disabled"}
+)
+
+// wordOfBool returns true or false for such a word, and "" for others.
 func wordOfBool(word string) string {
-	switch strings.ToLower(word) {
-	case "true", "yes", "on", "1", "enabled":
+	word = strings.ToLower(word)
+	switch {
+	case slices.Contains(trueWords, word):
 		return "true"
-	case "false", "no", "off", "0", "disabled":
+	case slices.Contains(falseWords, word):
 		return "false"
 	}
 	return ""

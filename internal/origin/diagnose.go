@@ -314,16 +314,15 @@ func diagnoseScheme(s string) diagnosis {
 	return meant(" has no scheme", withoutPath(scheme+host))
 }
 
-// everyone reports whether an entry is a word for every origin in another tool.
-func everyone(s string) bool {
-	return slices.Contains([]string{"all", "any", "every", "everyone", "wildcard"}, strings.ToLower(s))
-}
+// Words for every origin in other tools, and for the origin of the API itself, as in a
+// Content-Security-Policy.
+var (
+	everyoneWords = []string{"all", "any", "every", "everyone", "wildcard"}
+	ownWords      = []string{"self", "same-origin", "same-site", "this"}
+)
 
-// ownOrigin reports whether an entry is a word for the origin of the API itself, as in
-// a Content-Security-Policy.
-func ownOrigin(s string) bool {
-	return slices.Contains([]string{"self", "same-origin", "same-site", "this"}, strings.ToLower(s))
-}
+func everyone(s string) bool  { return slices.Contains(everyoneWords, strings.ToLower(s)) }
+func ownOrigin(s string) bool { return slices.Contains(ownWords, strings.ToLower(s)) }
 
 func beforePort(s string) string {
 	host, _, _ := CutPort(s)

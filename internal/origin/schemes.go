@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -19,17 +20,11 @@ func everyHost(scheme string) string {
 	return ".*"
 }
 
-// neverOrigin reports whether pages of a scheme, if there are any, have no origin of their
-// own in any browser. It isn't inlined: the copies would add 1 kB to the module.
-//
-//go:noinline
-func neverOrigin(scheme string) bool {
-	switch scheme {
-	case "about", "blob", "data", "filesystem", "javascript", "mailto":
-		return true
-	}
-	return false
-}
+// neverOrigins are schemes whose pages, if there are any, have no origin of their own in any
+// browser.
+var neverOrigins = []string{"about", "blob", "data", "filesystem", "javascript", "mailto"}
+
+func neverOrigin(scheme string) bool { return slices.Contains(neverOrigins, scheme) }
 
 // An oddity is what no browser sends of the origins that a pattern stands for. A browser
 // may be built otherwise, so that it is worth no more than a warning.
