@@ -49,6 +49,7 @@ func (r *Request) Preflight() bool {
 // A Decision is what a policy makes of a request, for as long as the request's strings
 // are there. What is needed later is in [Decision.Edits].
 type Decision struct {
+	_ incomparable
 	// Preflight tells whether the request is a preflight.
 	Preflight bool
 	// Reason says why the decision is as it is.

@@ -86,6 +86,7 @@ const (
 
 // A Policy is a compiled Config. It is immutable, and safe for concurrent use.
 type Policy struct {
+	_     incomparable
 	name  string
 	lists Lists
 

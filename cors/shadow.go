@@ -60,6 +60,7 @@ func (v Verdict) String() string {
 // Access-Control-Allow-Methods for consent; as the preflight doesn't show that, it is judged
 // as any other.
 type Shadow struct {
+	_              incomparable
 	origin         string
 	method         string
 	headers        string // the requested ones, as one list

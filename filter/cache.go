@@ -69,6 +69,7 @@ func forget(lookups []*lookup) {
 
 // An entry is a remembered answer.
 type entry struct {
+	_              incomparable
 	key            string
 	previous, next *entry
 	expires        int64

@@ -100,6 +100,7 @@ func (l *lookup) found(result cors.LookupResult) lookedUp {
 
 // An ask is a question that is under way.
 type ask struct {
+	_           incomparable
 	lookup      *lookup
 	key         string
 	first, last *wait

@@ -5,6 +5,7 @@ import "github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 // A shadow is what a policy that changes nothing would have done. It has nothing of the
 // policy, which may be replaced, and all that came with it, before there is an answer.
 type shadow struct {
+	_        incomparable
 	policy   string
 	counters *outcomeCounters
 	decision cors.Shadow
@@ -14,6 +15,7 @@ type shadow struct {
 
 // A shadowed is a decision that is kept.
 type shadowed struct {
+	_        incomparable
 	decision cors.Shadow
 	outcome  cors.Outcome
 	why      string // it isn't allowed

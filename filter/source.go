@@ -15,6 +15,7 @@ import (
 // A source keeps a plugin's policies those of a document that some server has. Of the
 // proxy's VMs one fetches the document and hands it to the others, see [record].
 type source struct {
+	_      incomparable
 	plugin *Plugin
 	from   *config.PolicySource
 	key    string // of the record

@@ -11,6 +11,7 @@ import (
 
 // A Stream is the context of one request and its answer.
 type Stream struct {
+	_ incomparable
 	types.DefaultHttpContext
 	plugin *Plugin
 	next   *Stream // in the plugin's list of released streams

@@ -2,6 +2,7 @@ package problem
 
 // A Builder reports the problems of a field, an entry after the other.
 type Builder struct {
+	_     incomparable
 	To    Reporter
 	Field string
 	// The entry that problems are about: its index, -1 for the field as a whole, and where

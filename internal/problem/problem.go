@@ -142,3 +142,7 @@ func Quote(s string) string {
 //
 //go:noinline
 func InQuotes(s string) string { return strconv.Quote(s) }
+
+// incomparable is a field of structs that nothing compares: the module is then without the
+// function that would, which can be a kilobyte.
+type incomparable [0]func()
