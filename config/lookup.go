@@ -117,7 +117,7 @@ func (r *reader) integer(v gjson.Result, where path, least, otherwise, most int)
 	}
 	n := int(min(max(v.Num, 0), float64(most)))
 	if float64(n) != v.Num || n < least {
-		r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range",
+		r.refuse(problem.OutOfRange, v, where, " is out of range",
 			"write "+strconv.Itoa(otherwise)+", or another whole number from "+strconv.Itoa(least)+" to "+strconv.Itoa(most))
 	}
 	return n

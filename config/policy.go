@@ -128,7 +128,7 @@ func (r *reader) readField(p *policy, f int, v gjson.Result) {
 	case fieldName:
 		name, ok := r.string(v, where)
 		if ok && !validName(name) {
-			r.fail(problem.InvalidValue, v.Index, where, quote(name)+" is not a name",
+			r.refuse(problem.InvalidValue, v, where, " is not a name",
 				"write 1 to 64 letters, digits, dots, hyphens and underscores")
 			return
 		}
@@ -171,12 +171,11 @@ func (r *reader) status(v gjson.Result, where path) int {
 	case v.Raw == "200" || v.Raw == "204":
 		return int(v.Num)
 	}
-	if n := int(v.Num); v.Num == 200 || v.Num == 204 {
-		r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one",
-			"write "+strconv.Itoa(n))
-		return 0
+	kind, what, instead := problem.OutOfRange, " is out of range", "write 200 or 204"
+	if v.Num == 200 || v.Num == 204 {
+		kind, what, instead = problem.InvalidValue, notWritten, "write "+strconv.Itoa(int(v.Num))
 	}
-	r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" is out of range", "write 200 or 204")
+	r.refuse(kind, v, where, what, instead)
 	return 0
 }
 

@@ -158,10 +158,12 @@ func (r *reader) choice(v gjson.Result, where path, anyCase bool, words ...strin
 			instead = "write " + problem.InQuotes(word)
 		}
 	}
-	r.fail(problem.InvalidValue, v.Index, where, quote(s)+" is not one of "+
-		strings.Join(words, ", "), instead)
+	r.refuse(problem.InvalidValue, v, where, " is not one of "+strings.Join(words, ", "), instead)
 	return ""
 }
+
+// notWritten is said of a number such as 1e1.
+const notWritten = " is a whole number that isn't written as one"
 
 // seconds reads a number of seconds, or a duration.
 func (r *reader) seconds(v gjson.Result, where path) *int {
@@ -175,17 +177,16 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 		if err == nil {
 			return &n
 		}
-		switch n := int(math.Ceil(min(max(v.Num, 0), cors.MaxMaxAge))); { // or the whole seconds above it
+		n = int(math.Ceil(min(max(v.Num, 0), cors.MaxMaxAge))) // or the whole seconds above it
+		kind, what, mended := problem.InvalidValue, " is not a whole number of seconds", strconv.Itoa(n)
+		switch {
 		case !strings.ContainsAny(v.Raw, ".eE"), !(v.Num >= 0 && v.Num <= cors.MaxMaxAge):
-			r.fail(problem.OutOfRange, v.Index, where, shorten(v.Raw)+" seconds are out of range",
-				"write "+strconv.Itoa(cors.ChromiumMaxAge)+", or at most "+strconv.Itoa(cors.MaxMaxAge))
+			kind, what = problem.OutOfRange, " seconds are out of range"
+			mended = strconv.Itoa(cors.ChromiumMaxAge) + ", or at most " + strconv.Itoa(cors.MaxMaxAge)
 		case float64(n) == v.Num:
-			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is a whole number that isn't written as one",
-				"write "+strconv.Itoa(n))
-		default:
-			r.fail(problem.InvalidValue, v.Index, where, shorten(v.Raw)+" is not a whole number of seconds",
-				"write "+strconv.Itoa(n))
+			what = notWritten
 		}
+		r.refuse(kind, v, where, what, "write "+mended)
 	case gjson.String:
 		d, ok := parseDuration(v.Str)
 		if ok && d%time.Second == 0 {
@@ -200,7 +201,7 @@ func (r *reader) seconds(v gjson.Result, where path) *int {
 		if ok {
 			what = " is not a whole number of seconds"
 		}
-		r.fail(problem.InvalidValue, v.Index, where, quote(v.Str)+what, mended)
+		r.refuse(problem.InvalidValue, v, where, what, mended)
 	default:
 		r.wrongType(v, where, "a number of seconds", instead)
 	}
@@ -222,6 +223,18 @@ func (r *reader) wrongType(v gjson.Result, where path, want, instead string) {
 	if r.Wants(false) {
 		r.report(problem.WrongType, v.Index, where, "is "+typeName(v)+", not "+want, cmp.Or(instead, "write "+want))
 	}
+}
+
+// refuse reports a number or a string that its field doesn't take; what follows it.
+func (r *reader) refuse(kind problem.Kind, v gjson.Result, where path, what, instead string) {
+	if !r.Wants(false) {
+		return
+	}
+	value := shorten(v.Raw)
+	if v.Type == gjson.String {
+		value = quote(v.Str)
+	}
+	r.report(kind, v.Index, where, value+what, instead)
 }
 
 // typeName is the type of a value in words.
