@@ -24,8 +24,8 @@ func TestFields(t *testing.T) {
 		"policy":        {policyFields, schema.Policy},
 		"defaults":      {defaultFields, schema.Inherited},
 		"match":         {matchFields, schema.Match},
-		"policy_source": {sourceFields, schema.Source},
-		"origin_lookup": {lookupFields, schema.Lookup},
+		"policy_source": {sourceFields[:], schema.Source},
+		"origin_lookup": {lookupFields[:], schema.Lookup},
 	} {
 		var fields []string
 		for _, f := range test.schema {

@@ -68,7 +68,7 @@ const (
 	MaxMaxEntries     = 100_000
 )
 
-var lookupFields = []string{"cluster", "path", "authority", "timeout", "ttl", "stale", "max_entries"}
+var lookupFields = [...]string{"cluster", "path", "authority", "timeout", "ttl", "stale", "max_entries"}
 
 // The fields of origin_lookup, as indices of lookupFields; those of an endpoint come first.
 const (
@@ -90,7 +90,7 @@ func (r *reader) lookup(p *policy, v gjson.Result) *OriginLookup {
 	}
 	r.spend(lookupCost+len(v.Raw), v.Index, where)
 	var fields [numLookupFields]gjson.Result
-	r.object(v, where, lookupFields, fields[:])
+	r.object(v, where, lookupFields[:], fields[:])
 	at := func(f int) path { return where.field(lookupFields[f]) }
 	duration := func(f int, least, otherwise, most time.Duration) time.Duration {
 		return r.duration(fields[f], at(f), least, otherwise, most)

@@ -45,7 +45,7 @@ const exampleWait = 30 * time.Second
 // MaxDocument is the longest document in bytes that is fetched.
 const MaxDocument = 4 << 20
 
-var sourceFields = []string{"cluster", "path", "authority", "interval", "timeout", "wait"}
+var sourceFields = [...]string{"cluster", "path", "authority", "interval", "timeout", "wait"}
 
 // The fields of policy_source, as indices of sourceFields; those of an endpoint come first.
 const (
@@ -62,7 +62,7 @@ func (r *reader) source(v gjson.Result) *PolicySource {
 		return nil
 	}
 	var fields [numSourceFields]gjson.Result
-	r.object(v, where, sourceFields, fields[:])
+	r.object(v, where, sourceFields[:], fields[:])
 	at := func(f int) path { return where.field(sourceFields[f]) }
 	s := &PolicySource{
 		Interval: r.duration(fields[fieldInterval], at(fieldInterval), MinInterval, DefaultInterval, MaxInterval),

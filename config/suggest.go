@@ -31,17 +31,17 @@ func (r *reader) mended(field, text string) string {
 		AllowCredentials: r.mayAllowCredentials()}
 	var m match.Match
 	switch field {
-	case policyFields[fieldAllowOrigins]:
+	case "allow_origins":
 		c.AllowOrigins[0].Text = text
-	case policyFields[fieldAllowMethods]:
+	case "allow_methods":
 		c.AllowMethods = []string{text}
-	case policyFields[fieldAllowHeaders]:
+	case "allow_headers":
 		c.AllowHeaders = []string{text}
-	case policyFields[fieldExposeHeaders]:
+	case "expose_headers":
 		c.ExposeHeaders = []string{text}
-	case matchFields[fieldHosts]:
+	case "hosts":
 		m.Hosts = []string{text}
-	case matchFields[fieldPaths]:
+	case "paths":
 		m.Paths = []match.Path{{Path: text, Prefix: true}}
 	}
 	_, found := cors.Compile(c)
@@ -55,7 +55,7 @@ func (r *reader) mended(field, text string) string {
 		}
 		return instead
 	}
-	if field == matchFields[fieldPaths] {
+	if field == "paths" {
 		return `{"prefix": ` + problem.InQuotes(text) + `}`
 	}
 	return problem.InQuotes(text)
@@ -67,15 +67,15 @@ func (r *reader) asList(v gjson.Result, field string) string {
 	list := ""
 	switch {
 	case field == "policies" || r.policy == nil:
-	case v.Type == gjson.String && field == matchFields[fieldRoutes]:
+	case v.Type == gjson.String && field == "routes":
 		if v.Str != "" {
 			list = v.Raw
 		}
 	case v.Type == gjson.String:
 		list = r.mended(field, v.Str)
-	case v.IsObject() && field == policyFields[fieldAllowOrigins]:
+	case v.IsObject() && field == "allow_origins":
 		list = r.asOrigin(v)
-	case v.IsObject() && field == matchFields[fieldPaths]:
+	case v.IsObject() && field == "paths":
 		list = asPath(v)
 	}
 	if list == "" || len(list) > origin.MaxInstead {
