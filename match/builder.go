@@ -172,7 +172,9 @@ func (b *builder) addRoutes(routes []string, complete bool) {
 // whether all are right.
 func (b *builder) readPaths(paths []Path) (ok bool) {
 	seen := map[Path]bool{}
-	b.paths = slices.Grow(b.paths[:0], max(1, len(paths)))
+	if b.paths = b.paths[:0]; cap(b.paths) < len(paths) {
+		b.paths = make([]pathEntry, 0, len(paths))
+	}
 	ok = true
 	for i, p := range paths {
 		b.about("match.paths", i)
@@ -204,7 +206,9 @@ func (b *builder) readPaths(paths []Path) (ok bool) {
 // listed twice.
 func (b *builder) readHosts(hosts []string) {
 	seen := map[string]bool{}
-	b.hosts = slices.Grow(b.hosts[:0], max(1, len(hosts)))
+	if b.hosts = b.hosts[:0]; cap(b.hosts) < len(hosts) {
+		b.hosts = make([]hostEntry, 0, len(hosts))
+	}
 	for i, host := range hosts {
 		b.about("match.hosts", i)
 		pattern, f := parseHost(host)

@@ -134,9 +134,11 @@ func (a *automaton) columns() (list []column) {
 	// The dot first: what is literal is read as far as it goes, and makes the best example.
 	for _, c := range []byte(".abcdefghijklmnopqrstuvwxyz0123456789-_") {
 		class, kind := a.class[c], kindOf(c)
-		i := slices.IndexFunc(list, func(c column) bool { return c.class == class && c.kind == kind })
-		if i < 0 {
-			i = len(list)
+		i := 0
+		for i < len(list) && (list[i].class != class || list[i].kind != kind) {
+			i++
+		}
+		if i == len(list) {
 			list = append(list, column{class: class, kind: kind})
 		}
 		list[i].bytes = append(list[i].bytes, c)

@@ -343,7 +343,7 @@ func withoutDelimiters(tokens []token) []token {
 }
 
 func lowerCase(tokens []token) []token {
-	list := slices.Clone(tokens)
+	list := with(nil, tokens...)
 	for i, t := range list {
 		if t.kind == literalToken && len(t.text) == 1 && t.text[0] < utf8.RuneSelf ||
 			t.kind == classToken && !strings.Contains(t.text, `\`) && !strings.Contains(t.text, "[:") {
@@ -444,7 +444,7 @@ func cutAny(s string, suffixes ...string) (before string, found bool) {
 
 // withDots escapes the dots that stand between the parts of a domain.
 func withDots(tokens []token) []token {
-	list, form := slices.Clone(tokens), shape(tokens)
+	list, form := with(nil, tokens...), shape(tokens)
 	for i := 1; i+1 < len(list); i++ {
 		if form[i] == 'A' && strings.IndexByte("hC)?*", form[i-1]) >= 0 && strings.IndexByte("hC(", form[i+1]) >= 0 {
 			list[i] = token{literalToken, `\.`}
@@ -478,7 +478,7 @@ func withBoundary(tokens []token) []token {
 		if begins || strings.HasSuffix(rest, "^") {
 			name = "(" + name + ")?"
 		}
-		return with(with(slices.Clone(tokens[:len(rest)]), tokenize(name)...), tokens[i:]...)
+		return with(with(tokens[:len(rest):len(rest)], tokenize(name)...), tokens[i:]...)
 	}
 	return nil
 }
