@@ -3,7 +3,6 @@ package filter
 import (
 	"encoding/binary"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -143,9 +142,9 @@ func (w *watch) sync() {
 
 // older reports whether an id is of a source with the key of s, which the VM had before it.
 func (w *watch) older(id uint64, s *source) bool {
-	for _, other := range w.sources[:slices.Index(w.sources, s)] {
-		if other.id == id {
-			return true
+	for _, other := range w.sources {
+		if other == s || other.id == id {
+			return other != s
 		}
 	}
 	return false

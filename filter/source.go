@@ -243,7 +243,7 @@ func (s *source) fetch() {
 	s.inFlight = s.plugin.host.Fetch(s.plugin.id, s.from.Cluster, appendHeaderMap(nil, headers), s.timeout(),
 		s.answered)
 	if !s.inFlight {
-		s.failed(unreachable, "can't ask the cluster "+strconv.Quote(s.from.Cluster)+
+		s.failed(unreachable, "can't ask the cluster "+quote(s.from.Cluster)+
 			": it is unknown, or has no endpoint")
 	}
 }
@@ -286,8 +286,7 @@ func (s *source) sync() record {
 		// It was good for the VM that has fetched it, and is so here but for another build.
 		c, problems := config.ParseFetched(body)
 		if c == nil {
-			s.plugin.host.Log(Error,
-				"policy_source: the document that serves elsewhere is refused: "+problems[0].Error())
+			s.log(Error, "the document that serves elsewhere is refused: "+problems[0].Error())
 			return r
 		}
 		s.plugin.use(c, s.plugin.counters)
@@ -296,6 +295,12 @@ func (s *source) sync() record {
 	s.number = r.number
 	return r
 }
+
+// log logs what happens to the source. It isn't inlined: the copies would add 1 kB to the
+// module.
+//
+//go:noinline
+func (s *source) log(level Level, what string) { s.plugin.host.Log(level, "policy_source: "+what) }
 
 // current reports whether the document that serves is the record's, whole and with the ETag
 // that the record has.
@@ -313,7 +318,7 @@ func (s *source) take(body string) {
 		// What is wrong with it is in the log. A source of several servers, one of which
 		// has a bad document, would else fill the log.
 		if s.trouble != troubleRefused {
-			s.plugin.host.Log(Error, "policy_source: a document is refused that was refused before; "+
+			s.log(Error, "a document is refused that was refused before; "+
 				s.plugin.serving("still"))
 		}
 		s.refuse()
@@ -326,7 +331,7 @@ func (s *source) take(body string) {
 	if c == nil {
 		copy(s.refused[1:], s.refused[:])
 		s.refused[0] = digest
-		s.plugin.host.Log(Error, "policy_source: the document is refused: "+refusal(problems)+"; "+
+		s.log(Error, "the document is refused: "+refusal(problems)+"; "+
 			s.plugin.serving("still"))
 		s.refuse()
 		return
@@ -336,7 +341,7 @@ func (s *source) take(body string) {
 	s.serving, s.trouble, s.logged = digest, "", 0
 	s.publish(body)
 	s.plugin.counters.count(countUpdated)
-	s.plugin.host.Log(Info, "policy_source: a new document, "+s.plugin.serving("now"))
+	s.log(Info, "a new document, "+s.plugin.serving("now"))
 }
 
 // publish hands the document that serves to the other VMs. Its number is odd as long as it
@@ -382,7 +387,7 @@ func (s *source) etag() string {
 func (s *source) unchanged(whole bool) {
 	s.plugin.counters.count(countUnchanged)
 	if s.trouble != "" {
-		s.plugin.host.Log(Info, "policy_source: answers again with the same document, "+s.plugin.serving("still"))
+		s.log(Info, "answers again with the same document, "+s.plugin.serving("still"))
 	}
 	s.trouble, s.logged = "", 0
 	s.again(false, func(r *record) {
@@ -398,7 +403,7 @@ func (s *source) failed(kind trouble, why string) {
 	s.plugin.counters.count(countFailed)
 	if s.logged&kind == 0 {
 		s.logged |= kind
-		s.plugin.host.Log(Warn, "policy_source: "+why+"; "+s.plugin.serving("still"))
+		s.log(Warn, why+"; "+s.plugin.serving("still"))
 	}
 	if s.trouble == "" {
 		s.trouble = why
