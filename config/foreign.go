@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
@@ -133,10 +134,8 @@ func foreignMeaning(name string, known []string) string {
 			continue
 		}
 		for _, f := range object.names {
-			for known := range strings.FieldsSeq(f.names) {
-				if known == name {
-					return f.means
-				}
+			if slices.Contains(strings.FieldsFunc(f.names, unicode.IsSpace), name) {
+				return f.means
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tidwall/gjson"
 
@@ -225,7 +226,7 @@ func wordOfBool(word string) string {
 // asDuration returns the seconds that a string stands for as people write them, such as
 // "600", "10 min" and "1d", or those above it.
 func asDuration(s string) (seconds int, ok bool) {
-	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
+	s = strings.ToLower(strings.Join(strings.FieldsFunc(s, unicode.IsSpace), ""))
 	if d, ok := parseDuration(s); ok && d >= 0 && d <= cors.MaxMaxAge*time.Second {
 		return int((d + time.Second - 1) / time.Second), true
 	}

@@ -525,7 +525,11 @@ func diagnoseHost(scheme, rest string) diagnosis {
 // diagnoseIPv6 says what is wrong with a host that should be an IPv6 address.
 func diagnoseIPv6(scheme, bare, everyPort string) diagnosis {
 	address, tail := strings.Trim(bare, "[]"), ""
-	if i := strings.LastIndex(bare, "]:"); i >= 0 {
+	i := len(bare) - len("]:")
+	for i >= 0 && !strings.HasPrefix(bare[i:], "]:") {
+		i--
+	}
+	if i >= 0 {
 		address, tail = strings.Trim(bare[:i], "[]"), bare[i+1:]
 	}
 	pieces, ok := parseIPv6(address)

@@ -9,7 +9,7 @@ import (
 // if it has none, or a right one.
 func IPv6Problem(s string) string {
 	host := s
-	if i := strings.LastIndex(s, "]"); i >= 0 {
+	if i := strings.LastIndexByte(s, ']'); i >= 0 {
 		host = s[:i+1]
 	}
 	pieces, ok := parseIPv6(strings.ToLower(strings.Trim(host, "[]")))
