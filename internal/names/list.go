@@ -31,16 +31,26 @@ const (
 type List struct {
 	// Value is that of the header; "" for no header, or, with "*" and credentials, for
 	// one that repeats what the preflight asks for.
-	Value   string
-	names   map[string]struct{} // of headers, in lower case
-	longest uint16              // what is longer isn't looked for
+	Value string
+	// few has the names if there are no more than fewNames, which are compared sooner than
+	// hashed, and names has them else. Those of headers are in lower case.
+	few     []string
+	names   map[string]struct{}
+	longest uint16 // what is longer isn't looked for
 	of      Field
 	// Any says that the list is "*", with what may stand beside it.
 	Any bool
 }
 
+const fewNames = 8
+
 // Has reports whether the list has a method, or a header's name in lower case.
 func (l *List) Has(name string) bool {
+	for _, few := range l.few {
+		if few == name {
+			return true
+		}
+	}
 	_, ok := l.names[name]
 	return ok
 }
@@ -60,6 +70,11 @@ func (l *List) HasHeader(name string) bool {
 			lower[i] = c + ('a' - 'A')
 		}
 	}
+	for _, few := range l.few {
+		if few == string(lower) {
+			return true
+		}
+	}
 	_, ok := l.names[string(lower)]
 	return ok
 }
@@ -67,7 +82,7 @@ func (l *List) HasHeader(name string) bool {
 // Size is about how many bytes of memory the list takes.
 func (l *List) Size() int {
 	f := fields[l.of]
-	return f.own + f.perName*len(l.names) + f.perByte*len(l.Value)
+	return f.own + f.perName*(len(l.few)+len(l.names)) + f.perByte*len(l.Value)
 }
 
 // Compile compiles a list of the field. It returns nil if an entry is wrong.
@@ -220,7 +235,7 @@ func (b *listBuilder) list(list []string) *List {
 		return l
 	}
 	b.names = make(map[string]struct{}, len(list))
-	var few [8]string // which most lists have at the most
+	var few [fewNames]string // which most lists have at the most
 	kept := few[:0]
 	length := 0
 	for i, name := range list {
@@ -250,11 +265,23 @@ func (b *listBuilder) list(list []string) *List {
 		l.Value = strings.Join(kept, ", ")
 	}
 	if fields[b.of].perName > 0 { // what is exposed is never looked up
-		l.names = b.names
-		if len(b.names) < len(list) { // and have room for what was left out
-			l.names = make(map[string]struct{}, len(b.names))
-			maps.Copy(l.names, b.names)
-		}
+		l.keep(b.names, len(list))
 	}
 	return l
+}
+
+// keep keeps the names, which were made with room for so many.
+func (l *List) keep(names map[string]struct{}, room int) {
+	switch {
+	case len(names) <= fewNames:
+		l.few = make([]string, 0, len(names))
+		for name := range names {
+			l.few = append(l.few, name)
+		}
+	case len(names) < room:
+		l.names = make(map[string]struct{}, len(names))
+		maps.Copy(l.names, names)
+	default:
+		l.names = names
+	}
 }
