@@ -164,28 +164,34 @@ type Edits struct {
 
 // Edits returns what the answer needs if the request is forwarded.
 func (d *Decision) Edits() Edits {
-	e := d.edits()
+	e := d.policy.edits(d.Reason, d.origin)
 	if d.borrowed {
 		e.origin = strings.Clone(e.origin)
 	}
 	return e
 }
 
-func (d *Decision) edits() Edits {
-	p := d.policy
-	if d.Untouched() {
-		return Edits{}
+// WithoutOrigin returns what the answer to a request without an Origin needs.
+func (p *Policy) WithoutOrigin() Edits {
+	origin := ""
+	if !p.off && p.lists.Origins.Any() { // a policy that is off has no lists
+		origin = "*"
 	}
-	e := Edits{
-		origin: d.origin,
-		keep:   p.keep,
-		// A request without an origin gets headers only where every request gets the
-		// same, so that a cached answer serves them all. What else the upstream says
-		// to it no browser looks at.
-		replace: d.Reason != NoOrigin || d.origin != "",
-		vary:    d.origin != "*",
+	return p.edits(NoOrigin, origin)
+}
+
+// edits are those of a decision that has such a value of Access-Control-Allow-Origin.
+func (p *Policy) edits(reason Reason, origin string) (e Edits) {
+	if p.shadow || p.off {
+		return e
 	}
-	if d.origin != "" {
+	e.origin, e.keep = origin, p.keep
+	// A request without an origin gets headers only where every request gets the
+	// same, so that a cached answer serves them all. What else the upstream says
+	// to it no browser looks at.
+	e.replace = reason != NoOrigin || origin != ""
+	e.vary = origin != "*"
+	if origin != "" {
 		e.exposed, e.credentials = p.lists.ExposedHeaders.Value, p.credentials
 	}
 	return e
@@ -193,16 +199,16 @@ func (d *Decision) edits() Edits {
 
 // Edit is [Edits.Apply] for an answer that comes while the request is still there.
 func (d *Decision) Edit(u *Upstream, to Editor) {
-	e := d.edits()
+	e := d.policy.edits(d.Reason, d.origin)
 	e.Apply(u, to)
 }
 
 // None reports whether no answer needs an edit.
-func (e *Edits) None() bool { return *e == Edits{} }
+func (e *Edits) None() bool { return !e.replace && !e.vary }
 
 // OnlyVary reports whether all that an answer may need is that Vary covers Origin, so
 // that its other headers need not be observed.
-func (e *Edits) OnlyVary() bool { return *e == Edits{vary: true} }
+func (e *Edits) OnlyVary() bool { return e.vary && !e.replace && !e.keep }
 
 // Apply makes an answer right. One that is right already is left alone.
 func (e *Edits) Apply(u *Upstream, to Editor) {
@@ -210,14 +216,14 @@ func (e *Edits) Apply(u *Upstream, to Editor) {
 		return
 	}
 	if e.replace {
-		want := [...]string{allowOrigin: e.origin, allowCredentials: "", exposeHeaders: e.exposed}
+		u.replace(allowOrigin, e.origin, to)
+		credentials := ""
 		if e.credentials {
-			want[allowCredentials] = "true"
+			credentials = "true"
 		}
-		for i, value := range want {
-			u.replace(i, value, to)
-		}
-		for i := len(want); u.seen>>i != 0; i++ { // of what only preflights get, and mostly nothing
+		u.replace(allowCredentials, credentials, to)
+		u.replace(exposeHeaders, e.exposed, to)
+		for i := exposeHeaders + 1; u.seen>>i != 0; i++ { // of what only preflights get, and mostly nothing
 			u.replace(i, "", to)
 		}
 	}
@@ -228,6 +234,9 @@ func (e *Edits) Apply(u *Upstream, to Editor) {
 
 // replace makes a header have one line with the value, or none if it is "".
 func (u *Upstream) replace(header int, value string, to Editor) {
+	if value == "" && u.seen>>header&1 == 0 {
+		return
+	}
 	name, lines := names.ResponseHeaders[header], 0
 	if u.seen>>header&1 != 0 {
 		lines = u.lines[header]

@@ -317,18 +317,13 @@ func withoutOrigin(policies *match.Table[*cors.Policy]) *cors.Edits {
 		return nil
 	}
 	all := policies.All()
-	edits := editsWithoutOrigin(all[0])
+	edits := all[0].WithoutOrigin()
 	for _, policy := range all[1:] {
-		if editsWithoutOrigin(policy) != edits {
+		if policy.WithoutOrigin() != edits {
 			return nil
 		}
 	}
 	return &edits
-}
-
-func editsWithoutOrigin(policy *cors.Policy) cors.Edits {
-	d := policy.Decide(&cors.Request{})
-	return d.Edits()
 }
 
 // closed is for when there are no policies: one applies to every request, and allows

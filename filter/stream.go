@@ -118,20 +118,28 @@ func (s *Stream) withoutOrigin() {
 	if edits := s.plugin.withoutOrigin; edits != nil {
 		s.edits = *edits
 	} else if serving := s.policy(nil); serving != nil {
-		s.edits = editsWithoutOrigin(serving.policy)
+		s.edits = serving.policy.WithoutOrigin()
 	}
 }
 
 // policy finds the policy that applies, and asks the host for no more than it takes, and of
 // what the facts have for nothing.
 func (s *Stream) policy(f *Facts) *served {
+	s.plugin.authority = ""
+	if f != nil {
+		s.plugin.authority = f.authority
+	}
+	if serving := s.plugin.everywhere; serving != nil {
+		return serving
+	}
+	return s.find(f)
+}
+
+// find is policy where it depends on the request.
+func (s *Stream) find(f *Facts) *served {
 	var key match.Key
 	if f != nil {
 		key.Host, key.Path = f.authority, f.path
-	}
-	s.plugin.authority = key.Host
-	if serving := s.plugin.everywhere; serving != nil {
-		return serving
 	}
 	host, policies := s.plugin.host, s.plugin.policies
 	if policies.ByRoute() {
