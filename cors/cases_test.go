@@ -50,6 +50,7 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 		return untouched
 	}
 	d := policy.Decide(facts(r))
+	checkShortCuts(t, policy, facts(r), &d)
 	if d.Answered() {
 		reason := d.Why()
 		if d.Allowed() {
@@ -64,6 +65,23 @@ func exchange(t *testing.T, c cases.Case) cases.Want {
 	got := untouched
 	got.Headers = cases.Lines(edit(d, c.Upstream.Headers))
 	return got
+}
+
+// checkShortCuts checks that what takes less than a decision comes to the same.
+func checkShortCuts(t *testing.T, policy *cors.Policy, r *cors.Request, d *cors.Decision) {
+	t.Helper()
+	origin, variant, ok := policy.AllowsPreflight(r)
+	wantVariant, want := d.Variant()
+	if want = want && d.Answered(); ok != want {
+		t.Errorf("AllowsPreflight is %v, want %v", ok, want)
+	}
+	if ok && (origin != d.Origin() || variant != wantVariant) {
+		t.Errorf("AllowsPreflight has %q and answer %d, want %q and %d", origin, variant, d.Origin(), wantVariant)
+	}
+	without := policy.Decide(&cors.Request{})
+	if got, want := policy.WithoutOrigin(), without.Edits(); got != want {
+		t.Errorf("WithoutOrigin is %+v, want %+v", got, want)
+	}
 }
 
 // facts are what the engine needs to know of a request.

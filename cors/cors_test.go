@@ -315,8 +315,10 @@ func FuzzDecide(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, origin, requestMethod, line1, line2 string, hasOrigin bool) {
 		for _, p := range policies {
-			d := p.Decide(&cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin,
-				RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}})
+			r := &cors.Request{Method: method, Origin: origin, HasOrigin: hasOrigin,
+				RequestMethod: requestMethod, RequestHeaders: []string{line1, line2}}
+			d := p.Decide(r)
+			checkShortCuts(t, p, r, &d)
 			if why := d.Why(); len(why) > 1000 || strings.ContainsAny(why, "\r\n\x00") {
 				t.Errorf("the explanation is %q", why)
 			}

@@ -74,17 +74,18 @@ type Decision struct {
 // Decide decides a request by the CORS protocol
 // (https://fetch.spec.whatwg.org/#http-cors-protocol). It does not allocate, but where the answer has to
 // repeat requested headers that came in an unusual form.
-func (p *Policy) Decide(r *Request) Decision {
+func (p *Policy) Decide(r *Request) (d Decision) {
+	d.policy = p
 	if p.off {
-		return Decision{policy: p, Reason: PolicyOff}
+		d.Reason = PolicyOff
+		return d
 	}
 	if !r.HasOrigin {
 		return p.withoutOrigin()
 	}
-	d := Decision{policy: p, Preflight: r.Preflight()}
+	d.Preflight = r.Preflight()
 	kept, result := p.lists.Origins.Match(r.Origin)
-	reason := [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed,
-		origin.Malformed: OriginMalformed}[result]
+	reason := originReasons[result]
 	if reason == OriginNotAllowed && p.lookup {
 		reason = d.lookUp(r)
 	}
@@ -95,15 +96,53 @@ func (p *Policy) Decide(r *Request) Decision {
 	switch d.Reason = reason; {
 	case reason == OriginNotAllowed, reason == OriginMalformed:
 		d.offender = r.Origin
-	case reason != Allowed && !d.debug:
-	case p.lists.Origins.Any():
-		d.origin = "*"
-	case kept != "":
-		d.origin = kept
-	default:
-		d.origin, d.borrowed = r.Origin, true
+	case reason == Allowed || d.debug:
+		d.origin, d.borrowed = p.allowed(r.Origin, kept)
 	}
 	return d
+}
+
+// originReasons are the reasons that an origin gives.
+var originReasons = [...]Reason{origin.Allowed: Allowed, origin.NotAllowed: OriginNotAllowed,
+	origin.Malformed: OriginMalformed}
+
+// allowed is the value of Access-Control-Allow-Origin for an origin that is allowed, kept being
+// what the policy has of it. It says whether that is borrowed from the request.
+func (p *Policy) allowed(origin, kept string) (value string, borrowed bool) {
+	switch {
+	case p.lists.Origins.Any():
+		return "*", false
+	case kept != "":
+		return kept, false
+	}
+	return origin, true
+}
+
+// repeats reports whether an answer to a preflight repeats the names that it asks for.
+func (p *Policy) repeats() bool {
+	return p.credentials && (p.lists.Methods.Any || p.lists.RequestHeaders.Any)
+}
+
+// AllowsPreflight is [Policy.Decide] for what nearly every preflight comes to: it is allowed, and
+// its answer is one of those that can be kept ready. It returns the value of
+// Access-Control-Allow-Origin, which may be the request's memory, and which answer it is, as
+// [Decision.Variant]; or ok false for all else, on which a [Decision] has more to say.
+func (p *Policy) AllowsPreflight(r *Request) (allowed string, variant int, ok bool) {
+	if !r.Preflight() || p.off || p.shadow || p.repeats() || p.checkMethod(r.RequestMethod) != Allowed {
+		return "", 0, false
+	}
+	kept, result := p.lists.Origins.Match(r.Origin)
+	if result != origin.Allowed {
+		return "", 0, false
+	}
+	if _, _, reason := p.checkHeaders(r.RequestHeaders); reason != Allowed {
+		return "", 0, false
+	}
+	if p.privateNetwork && r.PrivateNetwork {
+		variant = 1
+	}
+	allowed, _ = p.allowed(r.Origin, kept)
+	return allowed, variant, true
 }
 
 // withoutOrigin is the decision on every request without an Origin header.

@@ -70,8 +70,7 @@ func (d *Decision) AppendHeaders(dst []Header) []Header {
 // of one variant differ in the value of Access-Control-Allow-Origin alone, and so can be
 // kept ready. It returns false if the answer repeats more of the request than the origin.
 func (d *Decision) Variant() (variant int, ok bool) {
-	p := d.policy
-	if !d.Allowed() || p.credentials && (p.lists.Methods.Any || p.lists.RequestHeaders.Any) {
+	if !d.Allowed() || d.policy.repeats() {
 		return 0, false
 	}
 	if d.privateNetwork {

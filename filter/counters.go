@@ -145,11 +145,16 @@ func (p *Plugin) serve(c *config.Document, counters *counters) *match.Table[*ser
 // countedName is what a policy is called where there must be a name.
 func countedName(policy *cors.Policy) string { return cmp.Or(policy.Name(), "default") }
 
+// count counts an outcome.
+func (p *Plugin) count(s *served, outcome cors.Outcome) {
+	if s.counters != nil {
+		p.host.Count(s.counters.outcomes[outcome])
+	}
+}
+
 // record counts a decision, and says to the access log why a request isn't allowed.
 func (p *Plugin) record(s *served, d *cors.Decision) {
-	if s.counters != nil {
-		p.host.Count(s.counters.outcomes[d.Outcome()])
-	}
+	p.count(s, d.Outcome())
 	if !d.Allowed() {
 		p.explain(countedName(s.policy))
 		p.scratch = d.AppendLogged(p.scratch[:0])

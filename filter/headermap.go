@@ -38,7 +38,10 @@ type replies [2]reply
 
 // A reply is a header map with a hole where the value of its first header goes, the
 // origin: head goes before the value, and has its size at sizeOffset; tail goes after it.
-type reply struct{ head, tail []byte }
+type reply struct {
+	head, tail []byte
+	status     int
+}
 
 const sizeOffset = 8
 
@@ -75,7 +78,7 @@ func newReply(d *cors.Decision) reply {
 	headers := d.AppendHeaders(nil)
 	m := appendHeaderMap(nil, headers)
 	hole := 4 + 8*len(headers) + len(headers[0].Name) + 1
-	return reply{m[:hole:hole], m[hole+len(d.Origin()):]}
+	return reply{m[:hole:hole], m[hole+len(d.Origin()):], d.Status()}
 }
 
 // with appends the header map with the origin filled in to b.

@@ -58,6 +58,9 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 		s.watch(serving, &request)
 		return types.ActionContinue
 	}
+	if facts != nil && s.replyAllowed(serving, &request) {
+		return types.ActionPause
+	}
 	d := serving.policy.Decide(&request)
 	if d.Asks() && !s.lookUp(serving, &request, &d) {
 		if d.Preflight {
@@ -75,9 +78,29 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	return types.ActionContinue
 }
 
+const allowedDetails = "cors: preflight allowed"
+
+// replyAllowed answers a preflight that is allowed, if its answer is kept ready: with less than
+// it takes to make a decision that could be explained. It returns false, and does nothing, if
+// that is wanted.
+func (s *Stream) replyAllowed(serving *served, request *cors.Request) bool {
+	if serving.replies == nil {
+		return false
+	}
+	origin, variant, ok := serving.policy.AllowsPreflight(request)
+	if !ok || serving.replies[variant].head == nil {
+		return false
+	}
+	p, reply := s.plugin, &serving.replies[variant]
+	p.count(serving, cors.PreflightAllowed)
+	p.scratch = reply.with(p.scratch[:0], origin)
+	p.host.Reply(reply.status, allowedDetails, p.scratch)
+	return true
+}
+
 // reply answers a preflight.
 func (s *Stream) reply(serving *served, d *cors.Decision) {
-	p, details := s.plugin, "cors: preflight allowed"
+	p, details := s.plugin, allowedDetails
 	if !d.Allowed() {
 		details = "cors: " + d.Why()
 	}
