@@ -4,31 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
-
-// TestWithoutPolling: only a runtime that is known is changed.
-func TestWithoutPolling(t *testing.T) {
-	const around = "package runtime\n\n%\n// usleep sleeps.\nfunc usleep(usec uint32) {}\n"
-	for _, test := range []struct{ name, declaration, want string }{
-		{"as it is", imported, defined},
-		{"none", "", ""},
-		{"twice", imported + imported, ""},
-		{"another result", strings.Replace(imported, " errno", " int32", 1), ""},
-		{"another one beside it", imported + "func poll_oneoff(in *subscription) errno\n", ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := withoutPolling(strings.Replace(around, "%", test.declaration, 1))
-			if (err == nil) != (test.want != "") {
-				t.Fatalf("error %v", err)
-			}
-			if want := strings.Replace(around, "%", test.want, 1); err == nil && got != want {
-				t.Errorf("got %s\nwant %s", got, want)
-			}
-		})
-	}
-}
 
 // TestReproducible builds the module twice, with the overlay in folders of its own, and on
 // a machine that builds all else with other flags: the bytes are the same, so that
@@ -47,7 +24,7 @@ func TestReproducible(t *testing.T) {
 			t.Setenv("GOEXPERIMENT", "nogreenteagc")
 		}
 		output := filepath.Join(dir, "cors.wasm")
-		if err := (build{output: output, version: "v1", revision: "r"}).run(); err != nil {
+		if err := (build{folder: "module", output: output, version: "v1", revision: "r"}).run(); err != nil {
 			t.Fatal(err)
 		}
 		var err error

@@ -1,0 +1,41 @@
+package main
+
+import "slices"
+
+// edits are all of them. RATIONALE.md has why they are worth it ("Size of the module", "The
+// collector is told when to run").
+var edits = slices.Concat(polling, functionTable)
+
+// The runtime sleeps and waits for files by poll_oneoff, which Envoys before mid-2026
+// answer with ENOSYS, and the runtime then ends the VM. A filter has nothing to wait
+// for: no timer of its own, no file, no second thread. Only the runtime's scavenger,
+// which the collector wakes, goes to sleep between two rounds; that its sleep ends at
+// once has it do them at once. So poll_oneoff is no import, and reports that nothing has
+// happened. An import that stays would end VMs only under load.
+var polling = []edit{{
+	"runtime/os_wasip1.go",
+	`//go:wasmimport wasi_snapshot_preview1 poll_oneoff
+//go:noescape
+func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *size) errno
+`,
+	`//go:nosplit
+func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *size) errno {
+	*nevents = 0
+	return 0
+}
+`,
+}}
+
+// The linker writes a table that leads from a PC to the function, with a bucket for every 4,096
+// bytes of code. On Wasm a PC is the function's number times 65,536 plus a place in it, so that
+// each function has sixteen buckets, all of which say its number. The runtime takes the number
+// from the PC instead, and the table is cut out of the linker's output, see [withoutFuncTable].
+var functionTable = []edit{{
+	"runtime/symtab.go",
+	`	ffb := (*findfuncbucket)(add(unsafe.Pointer(datap.findfunctab), b*unsafe.Sizeof(findfuncbucket{})))
+	idx := ffb.idx + uint32(ffb.subbuckets[i])
+`,
+	`	_ = i
+	idx := uint32(b / nsub)
+`,
+}}

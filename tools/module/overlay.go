@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// An edit replaces a text in a file of Go's own source, for this build alone. The text must be
+// there exactly once: a version of Go that has it otherwise needs a look before it may build
+// the module, because what an edit was for, or what it relied on, may have moved.
+type edit struct {
+	file     string // below GOROOT/src
+	old, new string
+}
+
+// apply returns the source with the edit.
+func (e edit) apply(source string) (string, error) {
+	if n := strings.Count(source, e.old); n != 1 {
+		begin, _, _ := strings.Cut(strings.TrimSpace(e.old), "\n")
+		return "", fmt.Errorf("%s has %d times what begins with %q, and should have it once; "+
+			"read what this version of Go does there, and mend tools/module", e.file, n, begin)
+	}
+	return strings.Replace(source, e.old, e.new, 1), nil
+}
+
+// writeOverlay writes the file for go build's flag -overlay into dir, and what it
+// refers to. It returns the file's path.
+func writeOverlay(folder, dir string) (string, error) {
+	// Asked for in the module's folder, whose go.mod chooses the toolchain.
+	goroot, err := exec.Command("go", "-C", folder, "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w", err)
+	}
+	src := filepath.Join(strings.TrimSpace(string(goroot)), "src")
+	sources := map[string]string{}
+	for _, e := range edits {
+		if sources[e.file] == "" {
+			text, err := os.ReadFile(filepath.Join(src, filepath.FromSlash(e.file)))
+			if err != nil {
+				return "", err
+			}
+			sources[e.file] = string(text)
+		}
+		if sources[e.file], err = e.apply(sources[e.file]); err != nil {
+			return "", err
+		}
+	}
+	replace := map[string]string{}
+	for file, text := range sources {
+		replacement := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(replacement, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(src, filepath.FromSlash(file))] = replacement
+	}
+	table, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, table, 0o600)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+)
+
+// TestApply: only source that is known is changed.
+func TestApply(t *testing.T) {
+	e := edit{"runtime/some.go", "func f() {\n\treturn 1\n", "func f() {\n\treturn 2\n"}
+	const around = "package runtime\n\n%}\n\nfunc g() {}\n"
+	for _, test := range []struct{ name, text, want, err string }{
+		{"as it is", e.old, e.new, ""},
+		{"none", "", "", `runtime/some.go has 0 times what begins with "func f() {"`},
+		{"twice", e.old + e.old, "", `runtime/some.go has 2 times what begins with "func f() {"`},
+		{"another one", strings.Replace(e.old, "1", "3", 1), "", `has 0 times`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := e.apply(strings.Replace(around, "%", test.text, 1))
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got error %v, want %s", err, test.err)
+				}
+				return
+			}
+			if want := strings.Replace(around, "%", test.want, 1); err != nil || got != want {
+				t.Errorf("got %s, error %v\nwant %s", got, err, want)
+			}
+		})
+	}
+}
+
+// TestEdits: each edit changes something, and fails the build where its text isn't there.
+func TestEdits(t *testing.T) {
+	for _, e := range edits {
+		if e.old == e.new {
+			t.Errorf("%s: an edit changes nothing: %s", e.file, e.old)
+		}
+		if _, err := e.apply("package p\n"); err == nil || !strings.Contains(err.Error(), e.file) {
+			t.Errorf("%s: without its text the error is %v", e.file, err)
+		}
+	}
+}
+
+// TestProbe runs a program that is built with all edits: its stack grows, its memory is
+// collected, a panic is caught, and its functions have their names and lines.
+func TestProbe(t *testing.T) {
+	ctx, path := context.Background(), filepath.Join(t.TempDir(), "probe.wasm")
+	if err := (build{folder: filepath.Join("testdata", "probe"), output: path}).run(); err != nil {
+		t.Fatal(err)
+	}
+	module, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	t.Cleanup(func() { _ = runtime.Close(ctx) })
+	wasi_snapshot_preview1.MustInstantiate(ctx, runtime)
+	var stderr bytes.Buffer
+	vm, err := runtime.InstantiateWithConfig(ctx, module,
+		wazero.NewModuleConfig().WithStderr(&stderr).WithStartFunctions("_initialize"))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	if _, err := vm.ExportedFunction("probe").Call(ctx); err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	source, err := os.ReadFile(filepath.Join("testdata", "probe", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// line is the number of the line that ends in a comment, in digits.
+	line := func(comment string) string {
+		before, _, _ := strings.Cut(string(source), "// "+comment+"\n")
+		return strconv.Itoa(1 + strings.Count(before, "\n"))
+	}
+	want := "sum 2003000\n" +
+		"panic runtime error: index out of range [2000] with length 2000\n" +
+		"stack main.callers:" + line("callers") + " main.stack:" + line("stack") + " main.probe:" + line("probe")
+	got, _, _ := strings.Cut(stderr.String(), " runtime.")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the probe says (-want +got):\n%s", diff)
+	}
+}
