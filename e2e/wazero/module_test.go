@@ -467,8 +467,6 @@ func TestImports(t *testing.T) {
 		wasi_snapshot_preview1.args_get wasi_snapshot_preview1.args_sizes_get
 		wasi_snapshot_preview1.clock_time_get
 		wasi_snapshot_preview1.environ_get wasi_snapshot_preview1.environ_sizes_get
-		wasi_snapshot_preview1.fd_fdstat_get wasi_snapshot_preview1.fd_fdstat_set_flags
-		wasi_snapshot_preview1.fd_prestat_dir_name wasi_snapshot_preview1.fd_prestat_get
 		wasi_snapshot_preview1.fd_write
 		wasi_snapshot_preview1.proc_exit wasi_snapshot_preview1.random_get
 		wasi_snapshot_preview1.sched_yield`)

@@ -4,7 +4,7 @@ import "slices"
 
 // edits are all of them. RATIONALE.md has why they are worth it ("Size of the module", "The
 // collector is told when to run").
-var edits = slices.Concat(polling, functionTable)
+var edits = slices.Concat(polling, functionTable, settings, files)
 
 // The runtime sleeps and waits for files by poll_oneoff, which Envoys before mid-2026
 // answer with ENOSYS, and the runtime then ends the VM. A filter has nothing to wait
@@ -37,5 +37,48 @@ var functionTable = []edit{{
 `,
 	`	_ = i
 	idx := uint32(b / nsub)
+`,
+}}
+
+// What GODEBUG sets is read and counted by internal/godebug, which keeps a table of all settings
+// and registers each with the runtime's metrics: 150 functions, for a variable that no Envoy
+// hands over. In the module only package time asks for a setting, of a time-out's channel.
+var settings = []edit{{
+	"time/sleep.go",
+	`	"internal/godebug"
+`,
+	"",
+}, {
+	"time/sleep.go",
+	`var asynctimerchan = godebug.New("asynctimerchan")
+`,
+	"",
+}, {
+	"time/sleep.go",
+	`	if asynctimerchan.Value() == "1" {
+		asynctimerchan.IncNonDefault()
+		return nil
+	}
+`,
+	"",
+}}
+
+// Package syscall looks for folders that the host may have opened for the module, and has its
+// standard output not block. A filter has no files, and Envoy's log takes what is written.
+var files = []edit{{
+	"syscall/fs_wasip1.go",
+	`func init() {
+	dirNameBuf := make([]byte, 256)
+`,
+	`func _() {
+	dirNameBuf := make([]byte, 256)
+`,
+}, {
+	"syscall/fs_wasip1.go",
+	`func init() {
+	// Try to set stdio to non-blocking mode before the os package
+`,
+	`func _() {
+	// Try to set stdio to non-blocking mode before the os package
 `,
 }}
