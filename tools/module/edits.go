@@ -4,7 +4,7 @@ import "slices"
 
 // edits are all of them. RATIONALE.md has why they are worth it ("Size of the module", "The
 // collector is told when to run").
-var edits = slices.Concat(polling, functionTable, settings, files)
+var edits = slices.Concat(polling, functionTable, settings, files, unused)
 
 // The runtime sleeps and waits for files by poll_oneoff, which Envoys before mid-2026
 // answer with ENOSYS, and the runtime then ends the VM. A filter has nothing to wait
@@ -13,12 +13,12 @@ var edits = slices.Concat(polling, functionTable, settings, files)
 // once has it do them at once. So poll_oneoff is no import, and reports that nothing has
 // happened. An import that stays would end VMs only under load.
 var polling = []edit{{
-	"runtime/os_wasip1.go",
-	`//go:wasmimport wasi_snapshot_preview1 poll_oneoff
+	file: "runtime/os_wasip1.go",
+	old: `//go:wasmimport wasi_snapshot_preview1 poll_oneoff
 //go:noescape
 func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *size) errno
 `,
-	`//go:nosplit
+	new: `//go:nosplit
 func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *size) errno {
 	*nevents = 0
 	return 0
@@ -31,54 +31,54 @@ func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *siz
 // each function has sixteen buckets, all of which say its number. The runtime takes the number
 // from the PC instead, and the table is cut out of the linker's output, see [withoutFuncTable].
 var functionTable = []edit{{
-	"runtime/symtab.go",
-	`	ffb := (*findfuncbucket)(add(unsafe.Pointer(datap.findfunctab), b*unsafe.Sizeof(findfuncbucket{})))
+	file: "runtime/symtab.go",
+	old: `	ffb := (*findfuncbucket)(add(unsafe.Pointer(datap.findfunctab), b*unsafe.Sizeof(findfuncbucket{})))
 	idx := ffb.idx + uint32(ffb.subbuckets[i])
 `,
-	`	_ = i
+	new: `	_ = i
 	idx := uint32(b / nsub)
 `,
 }}
 
 // What GODEBUG sets is read and counted by internal/godebug, which keeps a table of all settings
-// and registers each with the runtime's metrics: 150 functions, for a variable that no Envoy
-// hands over. In the module only package time asks for a setting, of a time-out's channel.
+// and registers each with the runtime's metrics: 150 functions, for a variable that filters
+// are not given. In the module only package time asks for a setting, of a time-out's channel.
 var settings = []edit{{
-	"time/sleep.go",
-	`	"internal/godebug"
+	file: "time/sleep.go",
+	old: `	"internal/godebug"
 `,
-	"",
+	new: "",
 }, {
-	"time/sleep.go",
-	`var asynctimerchan = godebug.New("asynctimerchan")
+	file: "time/sleep.go",
+	old: `var asynctimerchan = godebug.New("asynctimerchan")
 `,
-	"",
+	new: "",
 }, {
-	"time/sleep.go",
-	`	if asynctimerchan.Value() == "1" {
+	file: "time/sleep.go",
+	old: `	if asynctimerchan.Value() == "1" {
 		asynctimerchan.IncNonDefault()
 		return nil
 	}
 `,
-	"",
+	new: "",
 }}
 
 // Package syscall looks for folders that the host may have opened for the module, and has its
 // standard output not block. A filter has no files, and Envoy's log takes what is written.
 var files = []edit{{
-	"syscall/fs_wasip1.go",
-	`func init() {
+	file: "syscall/fs_wasip1.go",
+	old: `func init() {
 	dirNameBuf := make([]byte, 256)
 `,
-	`func _() {
+	new: `func _() {
 	dirNameBuf := make([]byte, 256)
 `,
 }, {
-	"syscall/fs_wasip1.go",
-	`func init() {
+	file: "syscall/fs_wasip1.go",
+	old: `func init() {
 	// Try to set stdio to non-blocking mode before the os package
 `,
-	`func _() {
+	new: `func _() {
 	// Try to set stdio to non-blocking mode before the os package
 `,
 }}

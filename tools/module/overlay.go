@@ -10,21 +10,23 @@ import (
 )
 
 // An edit replaces a text in a file of Go's own source, for this build alone. The text must be
-// there exactly once: a version of Go that has it otherwise needs a look before it may build
-// the module, because what an edit was for, or what it relied on, may have moved.
+// there as often as is known, which is once if times is 0: a version of Go that has it otherwise
+// needs a look before it may build the module, because what an edit was for, or what it relied
+// on, may have moved.
 type edit struct {
 	file     string // below GOROOT/src
 	old, new string
+	times    int
 }
 
 // apply returns the source with the edit.
 func (e edit) apply(source string) (string, error) {
-	if n := strings.Count(source, e.old); n != 1 {
+	if n, known := strings.Count(source, e.old), max(1, e.times); n != known {
 		begin, _, _ := strings.Cut(strings.TrimSpace(e.old), "\n")
-		return "", fmt.Errorf("%s has %d times what begins with %q, and should have it once; "+
-			"read what this version of Go does there, and mend tools/module", e.file, n, begin)
+		return "", fmt.Errorf("%s has %d times what begins with %q, and is known to have it %d times; "+
+			"read what this version of Go does there, and mend tools/module", e.file, n, begin, known)
 	}
-	return strings.Replace(source, e.old, e.new, 1), nil
+	return strings.ReplaceAll(source, e.old, e.new), nil
 }
 
 // writeOverlay writes the file for go build's flag -overlay into dir, and what it

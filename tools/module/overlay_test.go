@@ -16,7 +16,7 @@ import (
 
 // TestApply: only source that is known is changed.
 func TestApply(t *testing.T) {
-	e := edit{"runtime/some.go", "func f() {\n\treturn 1\n", "func f() {\n\treturn 2\n"}
+	e := edit{file: "runtime/some.go", old: "func f() {\n\treturn 1\n", new: "func f() {\n\treturn 2\n"}
 	const around = "package runtime\n\n%}\n\nfunc g() {}\n"
 	for _, test := range []struct{ name, text, want, err string }{
 		{"as it is", e.old, e.new, ""},
