@@ -1,10 +1,11 @@
 package main
 
-import "slices"
-
-// edits are all of them. RATIONALE.md has why they are worth it ("Size of the module", "The
+// cuts are all of them. RATIONALE.md has why they are worth it ("Size of the module", "The
 // collector is told when to run").
-var edits = slices.Concat(polling, functionTable, settings, files, unused)
+var cuts = []cut{
+	polling, functionTable, settings, files,
+	tracing, debugging, checks, profiles, foreign, threads, arenas, specials, timers, numbers,
+}
 
 // The runtime sleeps and waits for files by poll_oneoff, which Envoys before mid-2026
 // answer with ENOSYS, and the runtime then ends the VM. A filter has nothing to wait
@@ -12,7 +13,7 @@ var edits = slices.Concat(polling, functionTable, settings, files, unused)
 // which the collector wakes, goes to sleep between two rounds; that its sleep ends at
 // once has it do them at once. So poll_oneoff is no import, and reports that nothing has
 // happened. An import that stays would end VMs only under load.
-var polling = []edit{{
+var polling = cut{edits: []edit{{
 	file: "runtime/os_wasip1.go",
 	old: `//go:wasmimport wasi_snapshot_preview1 poll_oneoff
 //go:noescape
@@ -24,13 +25,13 @@ func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *siz
 	return 0
 }
 `,
-}}
+}}}
 
 // The linker writes a table that leads from a PC to the function, with a bucket for every 4,096
 // bytes of code. On Wasm a PC is the function's number times 65,536 plus a place in it, so that
 // each function has sixteen buckets, all of which say its number. The runtime takes the number
 // from the PC instead, and the table is cut out of the linker's output, see [withoutFuncTable].
-var functionTable = []edit{{
+var functionTable = cut{edits: []edit{{
 	file: "runtime/symtab.go",
 	old: `	ffb := (*findfuncbucket)(add(unsafe.Pointer(datap.findfunctab), b*unsafe.Sizeof(findfuncbucket{})))
 	idx := ffb.idx + uint32(ffb.subbuckets[i])
@@ -38,12 +39,12 @@ var functionTable = []edit{{
 	new: `	_ = i
 	idx := uint32(b / nsub)
 `,
-}}
+}}}
 
 // What GODEBUG sets is read and counted by internal/godebug, which keeps a table of all settings
 // and registers each with the runtime's metrics: 150 functions, for a variable that filters
 // are not given. In the module only package time asks for a setting, of a time-out's channel.
-var settings = []edit{{
+var settings = cut{edits: []edit{{
 	file: "time/sleep.go",
 	old: `	"internal/godebug"
 `,
@@ -61,11 +62,11 @@ var settings = []edit{{
 	}
 `,
 	new: "",
-}}
+}}}
 
 // Package syscall looks for folders that the host may have opened for the module, and has its
 // standard output not block. A filter has no files, and Envoy's log takes what is written.
-var files = []edit{{
+var files = cut{edits: []edit{{
 	file: "syscall/fs_wasip1.go",
 	old: `func init() {
 	dirNameBuf := make([]byte, 256)
@@ -81,4 +82,4 @@ var files = []edit{{
 	new: `func _() {
 	// Try to set stdio to non-blocking mode before the os package
 `,
-}}
+}}}

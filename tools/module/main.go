@@ -2,7 +2,7 @@
 //
 //	go run ./tools/module -o build/cors.wasm [-version V -revision R] [-tags TAGS]
 //
-// It runs in the repository's root folder. Go's own source is compiled with the [edits], and
+// It runs in the repository's root folder. Go's own source is compiled without its [cuts], and
 // what the linker wrote loses a table that nobody reads then; see [withoutFuncTable].
 package main
 
@@ -40,7 +40,7 @@ func (b build) run() error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	overlay, err := writeOverlay(b.folder, scratch)
+	overlay, err := writeOverlay(b.folder, scratch, cuts)
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,9 @@ func (b build) run() error {
 	}
 	module, err := os.ReadFile(linked)
 	if err != nil {
+		return err
+	}
+	if err := checkNeeded(module, cuts); err != nil {
 		return err
 	}
 	if module, err = withoutFuncTable(module); err != nil {

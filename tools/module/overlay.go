@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,6 +9,28 @@ import (
 	"path/filepath"
 	"strings"
 )
+
+// A cut is something that the module does without.
+type cut struct {
+	// unless are what the names of functions begin with: a module that has one of these
+	// functions needs what would be missing.
+	unless []string
+	edits  []edit
+}
+
+// checkNeeded looks for functions in the linker's output that need what was cut. Their names are
+// there for Go's own use, in a table in which each ends with a zero byte.
+func checkNeeded(module []byte, cuts []cut) error {
+	for _, c := range cuts {
+		for _, name := range c.unless {
+			if bytes.Contains(module, []byte("\x00"+name)) {
+				return fmt.Errorf("the module has a function %s…, which needs what is cut out of Go's source "+
+					"because nothing did; take that cut out of tools/module", name)
+			}
+		}
+	}
+	return nil
+}
 
 // An edit replaces a text in a file of Go's own source, for this build alone. The text must be
 // there as often as is known, which is once if times is 0: a version of Go that has it otherwise
@@ -30,8 +53,8 @@ func (e edit) apply(source string) (string, error) {
 }
 
 // writeOverlay writes the file for go build's flag -overlay into dir, and what it
-// refers to. It returns the file's path.
-func writeOverlay(folder, dir string) (string, error) {
+// refers to: Go's source without what is cut. It returns the file's path.
+func writeOverlay(folder, dir string, cuts []cut) (string, error) {
 	// Asked for in the module's folder, whose go.mod chooses the toolchain.
 	goroot, err := exec.Command("go", "-C", folder, "env", "GOROOT").Output()
 	if err != nil {
@@ -39,16 +62,18 @@ func writeOverlay(folder, dir string) (string, error) {
 	}
 	src := filepath.Join(strings.TrimSpace(string(goroot)), "src")
 	sources := map[string]string{}
-	for _, e := range edits {
-		if sources[e.file] == "" {
-			text, err := os.ReadFile(filepath.Join(src, filepath.FromSlash(e.file)))
-			if err != nil {
+	for _, c := range cuts {
+		for _, e := range c.edits {
+			if sources[e.file] == "" {
+				text, err := os.ReadFile(filepath.Join(src, filepath.FromSlash(e.file)))
+				if err != nil {
+					return "", err
+				}
+				sources[e.file] = string(text)
+			}
+			if sources[e.file], err = e.apply(sources[e.file]); err != nil {
 				return "", err
 			}
-			sources[e.file] = string(text)
-		}
-		if sources[e.file], err = e.apply(sources[e.file]); err != nil {
-			return "", err
 		}
 	}
 	replace := map[string]string{}

@@ -41,13 +41,30 @@ func TestApply(t *testing.T) {
 
 // TestEdits: each edit changes something, and fails the build where its text isn't there.
 func TestEdits(t *testing.T) {
-	for _, e := range edits {
-		if e.old == e.new {
-			t.Errorf("%s: an edit changes nothing: %s", e.file, e.old)
+	for _, c := range cuts {
+		for _, e := range c.edits {
+			if e.old == e.new {
+				t.Errorf("%s: an edit changes nothing: %s", e.file, e.old)
+			}
+			if _, err := e.apply("package p\n"); err == nil || !strings.Contains(err.Error(), e.file) {
+				t.Errorf("%s: without its text the error is %v", e.file, err)
+			}
 		}
-		if _, err := e.apply("package p\n"); err == nil || !strings.Contains(err.Error(), e.file) {
-			t.Errorf("%s: without its text the error is %v", e.file, err)
+	}
+}
+
+// TestCheckNeeded: who needs what is cut hears of it, wherever the name is in the module.
+func TestCheckNeeded(t *testing.T) {
+	for _, c := range cuts {
+		for _, name := range c.unless {
+			module := []byte("\x00main.main\x00" + name + "F\x00main.f\x00")
+			if err := checkNeeded(module, cuts); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: error %v", name, err)
+			}
 		}
+	}
+	if err := checkNeeded([]byte("\x00main.main\x00my/time.newTimer\x00"), cuts); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -61,6 +78,9 @@ func TestProbe(t *testing.T) {
 	module, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := checkNeeded(module, []cut{{unless: []string{"main.deeper"}}}); err == nil {
+		t.Error("a function isn't found that the module has")
 	}
 	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
 	t.Cleanup(func() { _ = runtime.Close(ctx) })
