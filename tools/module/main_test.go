@@ -21,7 +21,7 @@ func TestReproducible(t *testing.T) {
 		t.Setenv("TMPDIR", dir)
 		if i > 0 {
 			t.Setenv("GOFLAGS", "-race -gcflags=all=-N -tags=faults")
-			t.Setenv("GOEXPERIMENT", "nogreenteagc")
+			t.Setenv("GOEXPERIMENT", "norandomizedheapbase64")
 		}
 		output := filepath.Join(dir, "cors.wasm")
 		if err := (build{folder: "module", output: output, version: "v1", revision: "r"}).run(); err != nil {
