@@ -5,6 +5,7 @@ package main
 var cuts = []cut{
 	polling, functionTable, settings, files,
 	tracing, debugging, checks, profiles, foreign, threads, arenas, specials, timers, numbers,
+	classes,
 }
 
 // The runtime sleeps and waits for files by poll_oneoff, which Envoys before mid-2026

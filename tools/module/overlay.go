@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +37,7 @@ func checkNeeded(module []byte, cuts []cut) error {
 // An edit replaces a text in a file of Go's own source, for this build alone. The text must be
 // there as often as is known, which is once if times is 0: a version of Go that has it otherwise
 // needs a look before it may build the module, because what an edit was for, or what it relied
-// on, may have moved.
+// on, may have moved. Where the old text is empty, the file is a new one.
 type edit struct {
 	file     string // below GOROOT/src
 	old, new string
@@ -44,6 +46,12 @@ type edit struct {
 
 // apply returns the source with the edit.
 func (e edit) apply(source string) (string, error) {
+	if e.old == "" {
+		if source != "" {
+			return "", fmt.Errorf("%s is there; read what this version of Go has in it, and mend tools/module", e.file)
+		}
+		return e.new, nil
+	}
 	if n, known := strings.Count(source, e.old), max(1, e.times); n != known {
 		begin, _, _ := strings.Cut(strings.TrimSpace(e.old), "\n")
 		return "", fmt.Errorf("%s has %d times what begins with %q, and is known to have it %d times; "+
@@ -66,7 +74,7 @@ func writeOverlay(folder, dir string, cuts []cut) (string, error) {
 		for _, e := range c.edits {
 			if sources[e.file] == "" {
 				text, err := os.ReadFile(filepath.Join(src, filepath.FromSlash(e.file)))
-				if err != nil {
+				if err != nil && (e.old != "" || !errors.Is(err, fs.ErrNotExist)) {
 					return "", err
 				}
 				sources[e.file] = string(text)

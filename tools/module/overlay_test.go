@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,5 +111,38 @@ func TestProbe(t *testing.T) {
 	got, _, _ := strings.Cut(stderr.String(), " runtime.")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the probe says (-want +got):\n%s", diff)
+	}
+}
+
+// TestClasses: without Unicode's tables regexes are taken and refused as with them, and match the
+// same of ASCII.
+func TestClasses(t *testing.T) {
+	dir := t.TempDir()
+	overlay, err := writeOverlay(".", dir, []cut{classes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said [2][]string
+	for i, flags := range [][]string{{}, {"-overlay", overlay}} {
+		program := filepath.Join(dir, strconv.Itoa(i))
+		build := exec.Command("go", slices.Concat([]string{"build", "-o", program}, flags, []string{"./testdata/classes"})...)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		out, err := exec.Command(program).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		said[i] = strings.Split(string(out), "\n")
+	}
+	if len(said[0]) < 100_000 || len(said[1]) != len(said[0]) {
+		t.Fatalf("%d lines with the tables, %d without", len(said[0]), len(said[1]))
+	}
+	wrong := 0
+	for i, want := range said[0] {
+		if got := said[1][i]; got != want && wrong < 20 {
+			wrong++
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }
