@@ -4,7 +4,7 @@ package main
 // collector is told when to run").
 var cuts = []cut{
 	polling, functionTable, settings, files,
-	tracing, debugging, checks, profiles, foreign, threads, arenas, specials, timers, numbers,
+	tracing, debugging, checks, profiles, versions, foreign, threads, arenas, specials, timers, numbers,
 	classes,
 }
 

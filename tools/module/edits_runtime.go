@@ -100,6 +100,13 @@ var profiles = cut{
 	},
 }
 
+// The runtime keeps the versions of what a program is built of for the program itself. The
+// module's are in the provenance of a release.
+var versions = cut{
+	unless: []string{"runtime/debug.ReadBuildInfo"},
+	edits:  []edit{never("runtime/proc.go", "len(modinfo) == 1", 1)},
+}
+
 // There is no C in a Wasm module, whose functions would stand in stacks.
 var foreign = cut{
 	edits: []edit{

@@ -2,8 +2,9 @@
 //
 //	go run ./tools/module -o build/cors.wasm [-version V -revision R] [-tags TAGS]
 //
-// It runs in the repository's root folder. Go's own source is compiled without its [cuts], and
-// what the linker wrote loses a table that nobody reads then; see [withoutFuncTable].
+// It runs in the repository's root folder. Go's own source is compiled without the [cuts], gjson
+// without its [modifiers], and what the linker wrote loses a table that nobody reads then; see
+// [withoutFuncTable].
 package main
 
 import (
@@ -44,15 +45,19 @@ func (b build) run() error {
 	if err != nil {
 		return err
 	}
+	modfile, err := writeModfile(b.folder, scratch)
+	if err != nil {
+		return err
+	}
 	linked := filepath.Join(scratch, "linked.wasm")
-	if err := b.link(overlay, linked); err != nil {
+	if err := b.link(overlay, modfile, linked); err != nil {
 		return err
 	}
 	module, err := os.ReadFile(linked)
 	if err != nil {
 		return err
 	}
-	if err := checkNeeded(module, cuts); err != nil {
+	if err := checkNeeded(module, append(cuts, modifiers)); err != nil {
 		return err
 	}
 	if module, err = withoutFuncTable(module); err != nil {
@@ -62,18 +67,23 @@ func (b build) run() error {
 }
 
 // link has Go build the module.
-func (b build) link(overlay, output string) error {
+func (b build) link(overlay, modfile, output string) error {
 	// No path of this machine and nothing of the work tree's state: whoever builds
-	// the same source gets the same bytes.
-	cmd := exec.Command("go", "-C", b.folder, "build", "-buildmode=c-shared", "-overlay", overlay,
+	// the same source gets the same bytes. The ID of the build would depend on the copies' paths.
+	cmd := exec.Command("go", "-C", b.folder, "build", "-buildmode=c-shared", "-overlay", overlay, "-modfile", modfile,
 		"-trimpath", "-buildvcs=false", "-tags", b.tags, "-o", output,
-		"-ldflags", fmt.Sprintf("-s -w -X main.version=%s -X main.revision=%s", b.version, b.revision), ".")
-	// Neither what GOFLAGS has for the machine's other builds: -race and -mod=vendor fail,
+		"-ldflags", fmt.Sprintf("-s -w -buildid= -X main.version=%s -X main.revision=%s", b.version, b.revision), ".")
+	cmd.Env = environment()
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// environment is that of Go's commands.
+func environment() []string {
+	// Without what GOFLAGS has for the machine's other builds: -race and -mod=vendor fail,
 	// -gcflags changes the bytes. It can't be empty, for then go env's file counts. The collector
 	// is the one that Go had up to 1.25: the new one is for heaps that aren't in the cache of the
 	// processor, and 36 kB larger.
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly",
+	return append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly",
 		"GOWASM=", "GOEXPERIMENT=nogreenteagc")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
 }

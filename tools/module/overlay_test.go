@@ -41,9 +41,12 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// all are the cuts of Go and of gjson.
+var all = slices.Concat(cuts, []cut{modifiers})
+
 // TestEdits: each edit changes something, and fails the build where its text isn't there.
 func TestEdits(t *testing.T) {
-	for _, c := range cuts {
+	for _, c := range all {
 		for _, e := range c.edits {
 			if e.old == e.new {
 				t.Errorf("%s: an edit changes nothing: %s", e.file, e.old)
@@ -57,15 +60,15 @@ func TestEdits(t *testing.T) {
 
 // TestCheckNeeded: who needs what is cut hears of it, wherever the name is in the module.
 func TestCheckNeeded(t *testing.T) {
-	for _, c := range cuts {
+	for _, c := range all {
 		for _, name := range c.unless {
 			module := []byte("\x00main.main\x00" + name + "F\x00main.f\x00")
-			if err := checkNeeded(module, cuts); err == nil || !strings.Contains(err.Error(), name) {
+			if err := checkNeeded(module, all); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: error %v", name, err)
 			}
 		}
 	}
-	if err := checkNeeded([]byte("\x00main.main\x00my/time.newTimer\x00"), cuts); err != nil {
+	if err := checkNeeded([]byte("\x00main.main\x00my/time.newTimer\x00"), all); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// gjson is the package that reads JSON. An overlay may not have files of dependencies, so that a
+// copy is edited, and replaces it in a copy of go.mod.
+const gjson = "github.com/tidwall/gjson"
+
+// A path in gjson, such as Get has, may name modifiers of what it finds, which links all that
+// they use: what formats numbers, and Get itself. The reader of configurations goes from value
+// to value, without any path.
+var modifiers = cut{
+	unless: []string{gjson + ".Get", gjson + ".Result.Get", gjson + ".AddModifier", gjson + ".ModifierExists"},
+	edits: []edit{{
+		file: "gjson.go",
+		old: `func init() {
+	stockModifiers = map[string]func(json, arg string) string{
+`,
+		new: `func _() {
+	stockModifiers = map[string]func(json, arg string) string{
+`,
+	}},
+}
+
+// writeModfile writes the file for go build's flag -modfile into dir, and what it refers to. It
+// returns the file's path.
+func writeModfile(folder, dir string) (string, error) {
+	original, err := output("go", "-C", folder, "list", "-m", "-f", "{{.Dir}}", gjson)
+	if err != nil {
+		return "", err
+	}
+	replacement := filepath.Join(dir, "gjson")
+	if err := os.CopyFS(replacement, os.DirFS(original)); err != nil {
+		return "", err
+	}
+	sources, err := apply(original, []cut{modifiers})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", gjson, err)
+	}
+	for file, text := range sources {
+		if err := os.WriteFile(filepath.Join(replacement, file), []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	gomod, err := output("go", "-C", folder, "env", "GOMOD")
+	if err != nil {
+		return "", err
+	}
+	for name, more := range map[string]string{
+		"go.mod": fmt.Sprintf("\nreplace %s => %q\n", gjson, replacement),
+		"go.sum": "",
+	} {
+		text, err := os.ReadFile(filepath.Join(filepath.Dir(gomod), name))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), append(text, more...), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(dir, "go.mod"), nil
+}
