@@ -26,6 +26,17 @@ var modifiers = cut{
 	}},
 }
 
+// A number that isn't written in digits alone is formatted by a method that the linker keeps,
+// because gjson's values are also held as interfaces, and that nothing calls.
+var formatting = cut{
+	edits: []edit{{
+		file:  "gjson.go",
+		old:   "return strconv.FormatFloat(t.Num, 'f', -1, 64)\n",
+		new:   `panic("gjson: a number is to be formatted, which tools/module has cut")` + "\n",
+		times: 2,
+	}},
+}
+
 // writeModfile writes the file for go build's flag -modfile into dir, and what it refers to. It
 // returns the file's path.
 func writeModfile(folder, dir string) (string, error) {
@@ -37,7 +48,7 @@ func writeModfile(folder, dir string) (string, error) {
 	if err := os.CopyFS(replacement, os.DirFS(original)); err != nil {
 		return "", err
 	}
-	sources, err := apply(original, []cut{modifiers})
+	sources, err := apply(original, []cut{modifiers, formatting})
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", gjson, err)
 	}

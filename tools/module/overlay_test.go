@@ -42,7 +42,7 @@ func TestApply(t *testing.T) {
 }
 
 // all are the cuts of Go and of gjson.
-var all = slices.Concat(cuts, []cut{modifiers})
+var all = slices.Concat(cuts, []cut{modifiers, formatting})
 
 // TestEdits: each edit changes something, and fails the build where its text isn't there.
 func TestEdits(t *testing.T) {
