@@ -23,7 +23,7 @@ func main() {
 			}
 		}
 	}
-	letters := []string{"ſ", "K", "é", "É", "ß", "ẞ", "Α", "α", "ǅ", `\x{1e943}`, `\pL`, `\pN`, `\pq`}
+	letters := []string{"ſ", "\u212a", "K", "é", "É", "ß", "ẞ", "Α", "α", "ǅ", `\x{1e943}`, `\pL`, `\pN`, `\pq`}
 	for c := ' '; c <= '~'; c++ {
 		letters = append(letters, `\x{`+fmt.Sprintf("%x", c)+"}")
 	}
