@@ -23,7 +23,7 @@ func measureEngine(o *options, _ *files, r *results) error {
 	if o.quick {
 		duration = "50ms"
 	}
-	cmd := exec.Command(engineBenchmarks, "-test.bench", "Engine", "-test.benchtime", duration)
+	cmd := exec.Command(engineBenchmarks, "-test.run", "Engines", "-test.bench", "Engine", "-test.benchtime", duration)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

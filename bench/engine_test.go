@@ -23,7 +23,7 @@ func (r *recorder) WriteHeader(status int)         { r.status = status }
 
 // TestEngines: both libraries make the same of the benchmarks' requests.
 func TestEngines(t *testing.T) {
-	for _, c := range cases() {
+	for _, c := range engineCases() {
 		for name, handler := range c.handlers(t) {
 			w := &recorder{header: http.Header{}}
 			handler.ServeHTTP(w, c.request())
@@ -41,7 +41,7 @@ func TestEngines(t *testing.T) {
 // BenchmarkEngine has the two libraries decide a request and write the headers of
 // its answer.
 func BenchmarkEngine(b *testing.B) {
-	for _, c := range cases() {
+	for _, c := range engineCases() {
 		handlers := c.handlers(b)
 		for _, name := range []string{ours, "rs/cors"} {
 			handler := handlers[name]
@@ -66,7 +66,7 @@ type engineCase struct {
 	allowed bool
 }
 
-func cases() []engineCase {
+func engineCases() []engineCase {
 	one, many, wildcards := []string{origin}, []string{}, []string{}
 	for i := range 1000 {
 		many = append(many, fmt.Sprintf("https://app-%d.example", i))

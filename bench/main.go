@@ -27,7 +27,7 @@ the root of the repository, on a machine with nothing else to do; "make bench" b
 what it needs, and passes flags on: make bench BENCHFLAGS="-quick -sections cpu".
 
 Further modules are measured if $BENCH_MODULES has them, one a line, each as
-name=path or name=path=configuration. They must do what bench/floor.wat does.
+name=path or name=path=configuration. They must do what bench/equal.wat does.
 
 Flags:
 `
@@ -66,7 +66,7 @@ var sections = []section{
 // files are the paths that a run uses.
 type files struct {
 	envoy              string
-	cors, empty, floor string // modules
+	cors, empty, equal string // modules
 	more               []module
 }
 
@@ -163,7 +163,7 @@ func prepare(o *options) (*files, error) {
 	if err := os.WriteFile(f.cors, code, 0o644); err != nil {
 		return nil, err
 	}
-	for name, path := range map[string]*string{"empty": &f.empty, "floor": &f.floor} {
+	for name, path := range map[string]*string{"empty": &f.empty, "equal": &f.equal} {
 		*path = filepath.Join(scratch, name+".wasm")
 		if text, err := exec.Command("wat2wasm", "bench/"+name+".wat", "-o", *path).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("wat2wasm: %w\n%s", err, text)

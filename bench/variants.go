@@ -74,7 +74,7 @@ const (
 	native     = "native CORS"
 	script     = "Lua"
 	empty      = "WAT, empty"
-	floor      = "WAT, same work"
+	floor      = "WAT, equal"
 	ours       = "ours"
 	routed     = "ours, header route"
 )
@@ -111,7 +111,7 @@ func variants(f *files) (all []variant) {
 	add(native, nativeBase, allows, "", nativeListener)
 	add(script, none, varies, "", chain(lua))
 	add(empty, none, nothing, "", chain(wasm(f.empty, "")))
-	add(floor, none, varies, "", chain(wasm(f.floor, "")))
+	add(floor, none, varies, "", chain(wasm(f.equal, "")))
 	add(ours, none, varies, f.cors, chain(wasm(f.cors, policy)))
 	add(routed, none, varies, "", func(n int) envoy.Listener { return headerRoute(n, wasm(f.cors, policy)) })
 	for _, m := range f.more {
