@@ -12,22 +12,26 @@ type panel struct {
 	title  string
 	values []float64 // NaN for no bar
 	errors []float64 // half of what is uncertain, if known
+	notes  []string  // behind each figure, if there are any
 	most   float64   // the end of the scale; the largest value if zero
 }
 
 // add adds a bar, or none for nil.
-func (p *panel) add(d *difference) {
+func (p *panel) add(d *estimate) {
 	if d == nil {
-		d = &difference{value: math.NaN()}
+		d = &estimate{value: math.NaN()}
 	}
 	p.values, p.errors = append(p.values, d.value), append(p.errors, d.error)
 }
 
 // Sizes of a chart, in pixels.
 const (
-	labelWidth = 170
+	labelWidth = 184
 	panelsRoom = 840 // shared by the panels
-	widest     = 210
+	widest     = 250
+	figureRoom = 50 // of a panel, for the figure to the right of the longest bar
+	noteRoom   = 45 // for what is behind it
+	digitWidth = 8
 	panelGap   = 24
 	rowHeight  = 26
 	topHeight  = 92
@@ -76,8 +80,11 @@ func bar(title, note, accent string, labels []string, panels []panel) string {
 	for n, p := range panels {
 		left := float64(labelWidth + n*(panelWidth+panelGap))
 		write(left, topHeight-12, "head", "start", p.title)
-		// Room to the right for the figure.
-		scale := float64(panelWidth-50) / max(p.most, p.max())
+		room := figureRoom
+		if p.notes != nil {
+			room += noteRoom
+		}
+		scale := float64(panelWidth-room) / max(p.most, p.max())
 		for i, v := range p.values {
 			if math.IsNaN(v) {
 				continue
@@ -94,7 +101,11 @@ func bar(title, note, accent string, labels []string, panels []panel) string {
 				fmt.Fprintf(&b, `<path d="M%.1f %.1fH%.1f" class="error"/>`+"\n", low, middle, high)
 				end = max(end, high)
 			}
-			write(end+5, middle+4, "", "start", fmt.Sprintf("%.1f", math.Round(v*10)/10+0))
+			figure := fmt.Sprintf("%.1f", math.Round(v*10)/10+0)
+			write(end+5, middle+4, "", "start", figure)
+			if p.notes != nil {
+				write(end+12+digitWidth*float64(len(figure)), middle+4, "note", "start", p.notes[i])
+			}
 		}
 		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" class="line"/>`+"\n", left, topHeight, topHeight+rowHeight*len(labels))
 	}

@@ -123,7 +123,7 @@ func (all probes) find(variant string, copies int, kind string) *probe {
 
 // added is how many µs each copy of the filter adds to its base, or nil if that wasn't
 // measured.
-func (all probes) added(variant string, copies int, kind string) *difference {
+func (all probes) added(variant string, copies int, kind string) *estimate {
 	p := all.find(variant, copies, kind)
 	if p == nil {
 		return nil
@@ -133,6 +133,16 @@ func (all probes) added(variant string, copies int, kind string) *difference {
 		return nil
 	}
 	return differenceOf(p.samples, base.samples, float64(copies))
+}
+
+// ratio is what one variant adds to the base of both over what another one adds, or nil if
+// one of them wasn't measured.
+func (all probes) ratio(variant, other, kind string) *estimate {
+	p, q := all.find(variant, 1, kind), all.find(other, 1, kind)
+	if p == nil || q == nil || p.base != q.base || p.base == "" {
+		return nil
+	}
+	return ratioOf(p.samples, q.samples, all.find(p.base, 1, kind).samples)
 }
 
 // String is the lower quartile, the median and the interquartile range.
@@ -146,25 +156,12 @@ func (p *probe) String() string {
 
 // reportCPU makes the tables and the chart.
 func (r *results) reportCPU(variants []variant, all probes) {
-	added := chapter{
-		title: "CPU per request",
-		text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
-quartiles to the same Envoy without a filter, ± half of its 90 % interval by resampling.
-"No filter, again" is the same thing measured twice: the noise. Of six is for each copy in a
-chain of six, which costs less than one alone: what all share is paid once, and the
-answers already have the headers of the copies behind. The first copy answers a preflight.
-Envoy's own filter ignores direct responses: its listener, and the one that it is compared
-with, have a route to a cluster and a fault filter that answers, which a preflight spares.
-
-![The table as a chart](chart.svg)`,
-		rows: [][]string{{"variant", "no Origin", "actual", "preflight", "no Origin, of six", "actual, of six"}},
-	}
+	r.reportAdded(variants, all)
+	r.reportRatios(all)
 	whole := chapter{title: "CPU per request, as measured",
 		text: `All of what a request costs the worker, in µs: lower quartile, median and interquartile
 range of the rounds.`,
 		rows: [][]string{{"variant", "no Origin", "actual", "preflight"}}}
-	panels := []panel{{title: noOrigin}, {title: actual}, {title: preflight}}
-	var bars []string
 	for _, v := range variants {
 		label := v.name
 		if v.copies > 1 {
@@ -175,23 +172,86 @@ range of the rounds.`,
 			row = append(row, all.find(v.name, v.copies, kind).String())
 		}
 		whole.rows = append(whole.rows, row)
+	}
+	r.add(whole)
+}
+
+// reportAdded makes the table and the chart of what each variant adds.
+func (r *results) reportAdded(variants []variant, all probes) {
+	c := chapter{
+		title: "CPU per request",
+		text: `What a request adds to the CPU time of Envoy's worker, in µs: the difference of the lower
+quartiles to the same Envoy without a filter, ± half of its 90 % interval by resampling.
+"No filter, again" is the same thing measured twice: the noise. "WAT, equal" is written by hand
+and makes the same host calls as the filter: the floor of what does the same. Of six is for each
+copy in a chain of six, which costs less than one alone: what all share is paid once, and the
+answers already have the headers of the copies behind. The first copy answers a preflight.
+Envoy's own filter ignores direct responses: its listener, and the one that it is compared
+with, have a route to a cluster and a fault filter that answers, which a preflight spares.
+
+![The table as a chart](chart.svg)`,
+		rows: [][]string{{"variant", "no Origin", "actual", "preflight", "no Origin, of six", "actual, of six"}},
+	}
+	panels := []panel{{title: noOrigin}, {title: actual}, {title: preflight}}
+	var bars []string
+	for _, v := range variants {
 		if v.base == "" || v.copies > 1 {
 			continue
 		}
-		row = []string{v.name}
+		row := []string{v.name}
 		for i, kind := range kinds {
 			d := all.added(v.name, 1, kind)
 			row = append(row, d.String())
 			panels[i].add(d)
+			ratio := all.ratio(v.name, floor, kind)
+			if v.name == again {
+				ratio = nil // of noise
+			}
+			panels[i].notes = append(panels[i].notes, times(ratio))
 		}
 		for _, kind := range []string{noOrigin, actual} {
 			row = append(row, all.added(v.name, chainLength, kind).String())
 		}
-		added.rows, bars = append(added.rows, row), append(bars, v.name)
+		c.rows, bars = append(c.rows, row), append(bars, v.name)
 	}
-	r.add(added)
-	r.add(whole)
+	r.add(c)
 	sameScale(panels)
-	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals", r.envoy)
+	note := fmt.Sprintf("Envoy %s, one worker, single copies; the lines are 90 %% intervals; "+
+		"× is the ratio to %q, the same host calls by hand", r.envoy, floor)
 	r.files["chart.svg"] = bar("CPU that CORS adds to a request, µs", note, ours, bars, panels)
+}
+
+// times is a ratio as the chart has it.
+func times(ratio *estimate) string {
+	if ratio == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f×", ratio.value)
+}
+
+// reportRatios makes the table of ratios, and notes the goals among them.
+func (r *results) reportRatios(all probes) {
+	c := chapter{
+		title: "CPU in ratios",
+		text: `What one variant adds over what another one adds, ± half of the 90 % interval by resampling. Unlike
+the figures above they can be compared between machines. "Rust" is a filter that does the same,
+built with the proxy-wasm crate.`,
+		rows: [][]string{append([]string{"ratio"}, kinds...)},
+	}
+	for _, pair := range [][2]string{{ours, rust}, {ours, floor}, {rust, floor}} {
+		row := []string{pair[0] + " / " + pair[1]}
+		for _, kind := range kinds {
+			row = append(row, all.ratio(pair[0], pair[1], kind).String())
+		}
+		c.rows = append(c.rows, row)
+	}
+	r.add(c)
+	for _, g := range []struct {
+		of    string
+		limit map[string]float64
+	}{{rust, ofRust}, {floor, ofFloor}} {
+		for _, kind := range kinds {
+			r.goal("CPU, "+ours+" / "+g.of+", "+kind, g.limit[kind], "", all.ratio(ours, g.of, kind))
+		}
+	}
 }

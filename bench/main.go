@@ -26,10 +26,13 @@ Measures the CORS filter in Envoy, everything interleaved in one process. Run it
 the root of the repository, on a machine with nothing else to do; "make bench" builds
 what it needs, and passes flags on: make bench BENCHFLAGS="-quick -sections cpu".
 
-Further modules are measured if $BENCH_MODULES has them, one a line, each as
-name=path or name=path=configuration. They must do what bench/equal.wat does.
+A filter in Rust that does the same is measured beside it if -rust has its module, whose
+configuration is the text
+  ` + rustPolicy + `
+and with it how much of Rust's CPU the filter takes. So is any other module, each by a
+flag -more. They must do what bench/equal.wat does.
 
-Flags:
+Sections, and how long each takes with the default flags:
 `
 
 // scratch is the folder of what a run needs and leaves.
@@ -38,6 +41,8 @@ const scratch = "build/bench"
 // options are the command's flags.
 type options struct {
 	module      string
+	rust        string
+	more        modules
 	out         string
 	sections    string
 	rounds      int
@@ -51,22 +56,24 @@ type options struct {
 
 // A section is a part of the run.
 type section struct {
-	name string
-	run  func(*options, *files, *results) error
+	name  string
+	about string
+	run   func(*options, *files, *results) error
 }
 
 var sections = []section{
-	{"cpu", measureCPU},
-	{"latency", measureLatency},
-	{"start", measureStart},
-	{"scale", measureScale},
-	{"engine", measureEngine},
+	{"cpu", "CPU of a request, beside other filters, and the ratios to them: 4 minutes", measureCPU},
+	{"scale", "CPU, start and memory with many policies or origins: 5 minutes", measureScale},
+	{"start", "start and memory, with one worker and two: 4 minutes", measureStart},
+	{"latency", "latency at a fixed rate: 1 minute", measureLatency},
+	{"engine", "the engine as a Go library, beside github.com/rs/cors: 1 minute", measureEngine},
 }
 
 // files are the paths that a run uses.
 type files struct {
 	envoy              string
-	cors, empty, equal string // modules
+	cors, empty, equal string  // modules
+	rust               *module // nil if there is none
 	more               []module
 }
 
@@ -74,11 +81,15 @@ func main() {
 	// This thread moves between cores, see pinWorker.
 	runtime.LockOSThread()
 	var names []string
+	about := ""
 	for _, s := range sections {
 		names = append(names, s.name)
+		about += fmt.Sprintf("  %-8s %s\n", s.name, s.about)
 	}
 	var o options
 	flag.StringVar(&o.module, "module", "build/cors.wasm", "the filter, a Wasm `file`")
+	flag.StringVar(&o.rust, "rust", "", "the same filter in Rust, a Wasm `file`")
+	flag.Var(&o.more, "more", "a further module, `name=file or name=file=configuration`; may be given again")
 	flag.StringVar(&o.out, "out", "",
 		"`folder` of the results (default bench/results, but "+scratch+"/results for a part of the run)")
 	flag.StringVar(&o.sections, "sections", strings.Join(names, ","), "what to measure, a `list`")
@@ -88,9 +99,10 @@ func main() {
 	flag.IntVar(&o.starts, "starts", 5, "starts of each Envoy whose start is measured")
 	flag.IntVar(&o.rate, "rate", 2000, "requests per second for the latency")
 	flag.IntVar(&o.seconds, "seconds", 10, "seconds of requests for the latency")
-	flag.BoolVar(&o.quick, "quick", false, "a look in a minute: 5 rounds, 1 start, 2 seconds, unless told otherwise")
+	flag.BoolVar(&o.quick, "quick", false,
+		"a look in some minutes: 5 rounds, 1 start, 2 seconds, unless told otherwise")
 	flag.Usage = func() {
-		fmt.Fprint(flag.CommandLine.Output(), usage)
+		fmt.Fprint(flag.CommandLine.Output(), usage, about, "\nFlags:\n")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -155,7 +167,10 @@ func prepare(o *options) (*files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &files{envoy: binary, cors: filepath.Join(scratch, "cors.wasm")}
+	f := &files{
+		envoy: binary, cors: filepath.Join(scratch, "cors.wasm"),
+		more: o.more,
+	}
 	code, err := os.ReadFile(o.module)
 	if err != nil {
 		return nil, err
@@ -169,14 +184,8 @@ func prepare(o *options) (*files, error) {
 			return nil, fmt.Errorf("wat2wasm: %w\n%s", err, text)
 		}
 	}
-	for line := range strings.Lines(os.Getenv("BENCH_MODULES")) {
-		if line = strings.TrimSpace(line); line != "" {
-			m, err := parseModule(line)
-			if err != nil {
-				return nil, err
-			}
-			f.more = append(f.more, m)
-		}
+	if o.rust != "" {
+		f.rust = &module{rust, o.rust, rustPolicy}
 	}
 	return f, nil
 }

@@ -18,6 +18,7 @@ type results struct {
 	envoy   string // its version
 	setting string // where and of what the figures are
 
+	goals    []goal
 	chapters []chapter
 	files    map[string]string // to write, by name: charts, and the report
 }
@@ -98,7 +99,13 @@ Written by `+"`make bench`"+`.
 %d rounds of bursts of %d requests over %d connections of HTTP/1.1, answered by Envoy
 itself. Requests have Host, User-Agent, Accept, and what their kind needs.
 `, r.setting, o.rounds, o.burst, o.connections)
-	for _, c := range r.chapters {
+	chapters := r.chapters
+	if len(r.goals) > 0 {
+		goals := r.reportGoals()
+		fmt.Printf("\n%s\n\n%s\n", goals.title, goals.table())
+		chapters = append([]chapter{goals}, chapters...)
+	}
+	for _, c := range chapters {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", c.title, c.text, c.table())
 	}
 	r.files["results.md"] = b.String()
@@ -111,9 +118,10 @@ itself. Requests have Host, User-Agent, Accept, and what their kind needs.
 	return nil
 }
 
+// amount is the size of a file or a document.
 func amount(bytes float64) string {
 	if bytes < 100_000 {
 		return fmt.Sprintf("%.1f kB", bytes/1e3)
 	}
-	return fmt.Sprintf("%.1f MB", bytes/1e6)
+	return fmt.Sprintf("%.2f MB", bytes/1e6)
 }

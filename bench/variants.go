@@ -77,6 +77,7 @@ const (
 	floor      = "WAT, equal"
 	ours       = "ours"
 	routed     = "ours, header route"
+	rust       = "Rust"
 )
 
 //go:embed cors.lua
@@ -85,6 +86,9 @@ var luaScript string
 // policy is the policy of all variants.
 const policy = `{"allow_origins": ["` + origin + `"], ` +
 	`"allow_methods": ["GET", "POST"], "allow_headers": ["x-pingother"], "max_age": 86400}`
+
+// rustPolicy is the same as the filter in Rust reads it.
+const rustPolicy = origin + "|GET, POST|x-pingother|86400"
 
 // variants are all that is measured.
 func variants(f *files) (all []variant) {
@@ -114,7 +118,7 @@ func variants(f *files) (all []variant) {
 	add(floor, none, varies, "", chain(wasm(f.equal, "")))
 	add(ours, none, varies, f.cors, chain(wasm(f.cors, policy)))
 	add(routed, none, varies, "", func(n int) envoy.Listener { return headerRoute(n, wasm(f.cors, policy)) })
-	for _, m := range f.more {
+	for _, m := range f.peers() {
 		add(m.name, none, varies, m.path, chain(wasm(m.path, m.configuration)))
 	}
 	return all
@@ -158,11 +162,26 @@ func headerRoute(n int, config object) envoy.Listener {
 // A module is a further Wasm module to measure.
 type module struct{ name, path, configuration string }
 
-// parseModule reads name=path or name=path=configuration.
-func parseModule(s string) (module, error) {
+// peers are the further modules.
+func (f *files) peers() []module {
+	if f.rust == nil {
+		return f.more
+	}
+	return append([]module{*f.rust}, f.more...)
+}
+
+// modules are those of the flag -more.
+type modules []module
+
+// String implements flag.Value.
+func (m *modules) String() string { return "" }
+
+// Set implements flag.Value. It reads name=file or name=file=configuration.
+func (m *modules) Set(s string) error {
 	parts := append(strings.SplitN(s, "=", 3), "", "")
 	if parts[0] == "" || parts[1] == "" {
-		return module{}, fmt.Errorf("module %q isn't name=path or name=path=configuration", s)
+		return fmt.Errorf("%q isn't name=file or name=file=configuration", s)
 	}
-	return module{parts[0], parts[1], parts[2]}, nil
+	*m = append(*m, module{parts[0], parts[1], parts[2]})
+	return nil
 }
