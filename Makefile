@@ -167,6 +167,8 @@ $(LINTER) $(ACTIONS):
 bench: build envoy wabt ## Measure what CORS costs in Envoy; BENCHFLAGS=-help tells more
 	@go -C bench build -o ../build/bench/bench .
 	@go -C bench test -c -o ../build/bench/bench.test .
+	@GOOS=wasip1 GOARCH=wasm go -C bench build -buildmode=c-shared -trimpath -ldflags='-s -w' \
+		-o ../build/bench/emptygo.wasm ./emptygo
 	@build/bench/bench $(BENCHFLAGS)
 
 .PHONY: fuzz

@@ -25,7 +25,7 @@ type probes []*probe
 func measureCPU(o *options, f *files, r *results) error {
 	all := variants(f)
 	say("cpu: starting an Envoy with %d listeners", len(all))
-	e, err := startEnvoy(f, 1, all...)
+	e, err := startEnvoy(f, bootstrap{workers: 1}, all...)
 	if err != nil {
 		return err
 	}

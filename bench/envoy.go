@@ -25,22 +25,34 @@ type server struct {
 	targets []*target
 }
 
+// A bootstrap is what an Envoy has beside its listeners.
+type bootstrap struct {
+	workers  int
+	clusters []any
+	more     object // further fields
+}
+
 // startEnvoy starts an Envoy with a listener for each variant, and waits until it is
 // ready. Its configuration and its log stay in the scratch folder.
-func startEnvoy(f *files, workers int, variants ...variant) (*server, error) {
+func startEnvoy(f *files, b bootstrap, variants ...variant) (*server, error) {
 	var listeners []any
 	for _, v := range variants {
 		listeners = append(listeners, v.listener.Config())
 	}
+	fields := object{
+		"admin": object{"address": envoy.Address("127.0.0.1:0")},
+		"static_resources": object{
+			"listeners": listeners,
+			"clusters":  append([]any{object{"name": "nobody"}}, b.clusters...),
+		},
+	}
+	maps.Copy(fields, b.more)
 	config := filepath.Join(scratch, "envoy.json")
-	if err := os.WriteFile(config, []byte(envoy.JSON(object{
-		"admin":            object{"address": envoy.Address("127.0.0.1:0")},
-		"static_resources": object{"listeners": listeners, "clusters": []any{object{"name": "nobody"}}},
-	})), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(envoy.JSON(fields)), 0o600); err != nil {
 		return nil, err
 	}
 	process, err := envoy.Start(envoy.Options{Binary: f.envoy, Config: config, Dir: scratch, Args: []string{
-		"--concurrency", strconv.Itoa(workers), "-l", "error", "--component-log-level", "wasm:warn",
+		"--concurrency", strconv.Itoa(b.workers), "-l", "error", "--component-log-level", "wasm:warn",
 	}})
 	if err != nil {
 		return nil, err

@@ -16,6 +16,13 @@ var (
 	ofFloor = map[string]float64{noOrigin: 1.2, actual: 1.2, preflight: 1.2}
 )
 
+const (
+	moduleInMB  = 3.4
+	startInMs   = 1400
+	memoryInMiB = 92
+	lessInMiB   = 77 // where Envoy gives memory back
+)
+
 // verdict says whether the goal is met.
 func (g *goal) verdict() string {
 	switch {

@@ -29,7 +29,7 @@ func measureLatency(o *options, f *files, r *results) error {
 	measured := slices.DeleteFunc(variants(f), func(v variant) bool {
 		return v.copies > 1 || v.name != none && v.name != again && v.module == ""
 	})
-	e, err := startEnvoy(f, 1, measured...)
+	e, err := startEnvoy(f, bootstrap{workers: 1}, measured...)
 	if err != nil {
 		return err
 	}

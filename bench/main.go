@@ -71,10 +71,10 @@ var sections = []section{
 
 // files are the paths that a run uses.
 type files struct {
-	envoy              string
-	cors, empty, equal string  // modules
-	rust               *module // nil if there is none
-	more               []module
+	envoy                       string
+	cors, empty, equal, emptyGo string  // modules
+	rust                        *module // nil if there is none
+	more                        []module
 }
 
 func main() {
@@ -168,7 +168,7 @@ func prepare(o *options) (*files, error) {
 		return nil, err
 	}
 	f := &files{
-		envoy: binary, cors: filepath.Join(scratch, "cors.wasm"),
+		envoy: binary, cors: filepath.Join(scratch, "cors.wasm"), emptyGo: filepath.Join(scratch, "emptygo.wasm"),
 		more: o.more,
 	}
 	code, err := os.ReadFile(o.module)

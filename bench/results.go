@@ -31,10 +31,7 @@ func newResults(o *options, f *files) *results {
 	cpu, _ := os.ReadFile("/proc/cpuinfo")
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	version, _ := exec.Command(f.envoy, "--version").Output()
-	size := 0.0
-	if info, err := os.Stat(f.cors); err == nil {
-		size = float64(info.Size())
-	}
+	size, _ := fileSize(f.cors)
 	r := &results{options: o, files: map[string]string{}, envoy: find(`version: \w+/([^/]+)`, version)}
 	r.setting = fmt.Sprintf("%s: %s, %d cores, Linux %s; Envoy %s with one worker; module of %s by %s.",
 		time.Now().UTC().Format(time.DateOnly), find(`model name\s*: (.*)`, cpu), runtime.NumCPU(),
@@ -125,3 +122,9 @@ func amount(bytes float64) string {
 	}
 	return fmt.Sprintf("%.2f MB", bytes/1e6)
 }
+
+// mebibyte is the unit of memory.
+const mebibyte = 1 << 20
+
+// memory is an amount of memory.
+func memory(bytes float64) string { return fmt.Sprintf("%.1f MiB", bytes/mebibyte) }

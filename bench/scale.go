@@ -94,7 +94,7 @@ func measureScale(o *options, f *files, r *results) error {
 	plain := variant{name: none, copies: 1, listener: envoy.Listener{Name: none, Routes: []any{direct(nil)}}}
 	variants := []variant{plain}
 	all := sizes()
-	var starts []*start
+	var starts starts
 	for _, s := range all {
 		v := variant{
 			name: s.name, base: none + ", " + s.name, copies: 1, work: varies,
@@ -103,13 +103,13 @@ func measureScale(o *options, f *files, r *results) error {
 			},
 		}
 		variants = append(variants, v)
-		starts = append(starts, &start{variant: v, workers: 1, query: s.queries()[1]})
+		starts = append(starts, &start{variant: v, setting: oneWorker, query: s.queries()[1]})
 	}
-	if err := startInTurn(o, f, "scale", starts); err != nil {
+	if err := starts.inTurn(o, f, "scale"); err != nil {
 		return err
 	}
 	say("scale: starting with all of them")
-	e, err := startEnvoy(f, 1, variants...)
+	e, err := startEnvoy(f, oneWorker.bootstrap, variants...)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func measureScale(o *options, f *files, r *results) error {
 }
 
 // reportScale makes the table and the chart.
-func (r *results) reportScale(sizes []size, starts []*start, all probes) {
+func (r *results) reportScale(sizes []size, starts starts, all probes) {
 	columns := []string{noOrigin, actual, byWildcard, preflight}
 	c := chapter{
 		title: "Scale",
@@ -146,7 +146,7 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 	for _, kind := range columns {
 		panels = append(panels, panel{title: kind + ", µs"})
 	}
-	ready, memory := panel{title: "ready, s"}, panel{title: "resident, MB"}
+	ready, resident := panel{title: "ready, s"}, panel{title: "resident, MiB"}
 	var labels []string
 	for i, s := range sizes {
 		millis, rss := quantile(starts[i].ready, 0.5), quantile(starts[i].rss, 0.5)
@@ -156,14 +156,14 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 			row = append(row, d.String())
 			panels[n].add(d)
 		}
-		row = append(row, amount(float64(len(s.config))), fmt.Sprintf("%.0f ms", millis), amount(rss))
+		row = append(row, amount(float64(len(s.config))), fmt.Sprintf("%.0f ms", millis), memory(rss))
 		c.rows = append(c.rows, row)
-		ready.values, memory.values = append(ready.values, millis/1000), append(memory.values, rss/1e6)
+		ready.values, resident.values = append(ready.values, millis/1000), append(resident.values, rss/mebibyte)
 		labels = append(labels, s.name)
 	}
 	r.add(c)
 	sameScale(panels)
 	r.files["scale.svg"] = bar("What the size of the configuration costs",
 		"CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals",
-		"", labels, append(panels, ready, memory))
+		"", labels, append(panels, ready, resident))
 }
