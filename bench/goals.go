@@ -12,8 +12,9 @@ type goal struct {
 
 // The limits of what the filter costs, each in the unit of its name.
 var (
-	ofRust  = map[string]float64{noOrigin: 0.85, actual: 0.82, preflight: 0.92}
-	ofFloor = map[string]float64{noOrigin: 1.2, actual: 1.2, preflight: 1.2}
+	ofRust        = map[string]float64{noOrigin: 0.85, actual: 0.82, preflight: 0.92}
+	ofFloor       = map[string]float64{noOrigin: 1.2, actual: 1.2, preflight: 1.2}
+	hostsInMicros = map[string]float64{noOrigin: 1.1, actual: 1.35, preflight: 0.8}
 )
 
 const (

@@ -27,10 +27,25 @@ func common(more object) object {
 	return fields
 }
 
-// sizes are the configurations to measure.
-func sizes() []size {
+// onePolicy is the size that policies by host are compared with: one policy for all requests,
+// so that there is nothing to look up.
+const onePolicy = "1 policy"
+
+// byHost is the size that has goals.
+const byHost = "5,000 by host"
+
+// sizesOfPolicies are the configurations of policies to measure.
+func sizesOfPolicies() []size {
 	return []size{
-		policies("1 policy", 1), policies("100 policies", 100), policies("10,000 policies", 10_000),
+		{name: onePolicy, config: policy, host: "host-2500.example.com", path: "/part-0/items", exact: origin},
+		policies("1 by host and path", 1), policies("100 by host and path", 100),
+		policies("5,000 by host and path", 5000), policies("10,000 by host and path", 10_000), hosts(byHost, 5000),
+	}
+}
+
+// sizesOfOrigins are those of one policy with many origins.
+func sizesOfOrigins() []size {
+	return []size{
 		origins("1 origin", 1), origins("1,000 origins", 1000), origins("100,000 origins", 100_000),
 	}
 }
@@ -53,6 +68,26 @@ func policies(name string, n int) size {
 		config: envoy.JSON(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": all}),
 		host:   fmt.Sprintf("host-%d.example.com", middle/10),
 		path:   fmt.Sprintf("/part-%d/items", middle%10),
+		exact:  origin,
+	}
+}
+
+// hosts are n policies of one origin each, one to a host. Half of the hosts have it for one path;
+// the one in the middle has not.
+func hosts(name string, n int) size {
+	var all []object
+	for i := range n {
+		match := object{"hosts": []string{fmt.Sprintf("host-%d.example.com", i)}}
+		if i%2 == 1 {
+			match["paths"] = []object{{"prefix": "/part-0"}}
+		}
+		all = append(all, object{"name": fmt.Sprintf("policy-%d", i), "match": match})
+	}
+	return size{
+		name:   name,
+		config: envoy.JSON(object{"defaults": common(object{"allow_origins": []string{origin}}), "policies": all}),
+		host:   fmt.Sprintf("host-%d.example.com", n/2/2*2),
+		path:   "/part-0/items",
 		exact:  origin,
 	}
 }
@@ -93,7 +128,7 @@ func (s *size) queries() (all []query) {
 func measureScale(o *options, f *files, r *results) error {
 	plain := variant{name: none, copies: 1, listener: envoy.Listener{Name: none, Routes: []any{direct(nil)}}}
 	variants := []variant{plain}
-	all := sizes()
+	all := append(sizesOfPolicies(), sizesOfOrigins()...)
 	var starts starts
 	for _, s := range all {
 		v := variant{
@@ -130,14 +165,15 @@ func measureScale(o *options, f *files, r *results) error {
 	return nil
 }
 
-// reportScale makes the table and the chart.
+// reportScale makes the tables and the chart.
 func (r *results) reportScale(sizes []size, starts starts, all probes) {
 	columns := []string{noOrigin, actual, byWildcard, preflight}
 	c := chapter{
 		title: "Scale",
 		text: `What the size of the configuration costs: µs of CPU added to a request (as above), time from
 the start of the process until Envoy is ready, and Envoy's resident memory. Policies are
-by host and path, ten paths to a host. Origins are exact ones and wildcards in turn.
+by host, half of the hosts for a path, of which the request's isn't one; or by host and path, ten
+paths to a host. Origins are exact ones and wildcards in turn.
 
 ![The table as a chart](scale.svg)`,
 		rows: [][]string{append(append([]string{"size"}, columns...), "configuration", "ready", "resident")},
@@ -162,8 +198,33 @@ by host and path, ten paths to a host. Origins are exact ones and wildcards in t
 		labels = append(labels, s.name)
 	}
 	r.add(c)
+	r.reportFinding(all)
 	sameScale(panels)
 	r.files["scale.svg"] = bar("What the size of the configuration costs",
 		"CPU added to a request, time until Envoy is ready, and memory; the lines are 90 % intervals",
 		"", labels, append(panels, ready, resident))
+}
+
+// reportFinding makes the table of what it costs to find the policy, and notes the goals.
+func (r *results) reportFinding(all probes) {
+	c := chapter{
+		title: "Many policies against one",
+		text: `How many µs of CPU more a request costs than with one policy that is for all requests: what it
+takes to ask for the host or for host and path, and to find the policy.`,
+		rows: [][]string{append([]string{"policies"}, kinds...)},
+	}
+	more := func(size, kind string) *estimate {
+		return differenceOf(all.find(size, 1, kind).samples, all.find(onePolicy, 1, kind).samples, 1)
+	}
+	for _, s := range sizesOfPolicies()[1:] {
+		row := []string{s.name}
+		for _, kind := range kinds {
+			row = append(row, more(s.name, kind).String())
+		}
+		c.rows = append(c.rows, row)
+	}
+	r.add(c)
+	for _, kind := range kinds {
+		r.goal("CPU, "+byHost+" more than "+onePolicy+", "+kind, hostsInMicros[kind], "µs", more(byHost, kind))
+	}
 }
