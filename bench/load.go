@@ -58,8 +58,19 @@ func (t *target) close() {
 type exchange struct {
 	*target
 	request []byte
+	serial  []byte // the part of request that is another number each time, or nil
+	sent    int
 	size    int
 	status  string
+}
+
+// next is the request to send next.
+func (e *exchange) next() []byte {
+	if e.serial != nil {
+		e.sent++
+		copy(e.serial, fmt.Appendf(nil, "%0*d", len(e.serial), e.sent))
+	}
+	return e.request
 }
 
 // learn sends a query once, and checks that the answer is what the target owes.
@@ -73,7 +84,7 @@ func (t *target) learn(q query) (*exchange, error) {
 	for {
 		n, err := unix.Read(t.fds[0], buf)
 		if err != nil || n == 0 {
-			return nil, fmt.Errorf("no answer: %w", errors.Join(err, unix.ECONNRESET))
+			return nil, fmt.Errorf("no whole answer, but %q: %w", raw, errors.Join(err, unix.ECONNRESET))
 		}
 		raw = append(raw, buf[:n]...)
 		head := bytes.Index(raw, []byte("\r\n\r\n"))
@@ -85,7 +96,11 @@ func (t *target) learn(q query) (*exchange, error) {
 			return nil, err
 		}
 		if len(raw) == head+4+int(max(answer.ContentLength, 0)) {
-			return &exchange{t, []byte(q.text), len(raw), string(raw[9:12])}, verify(t.work, q, answer)
+			x := &exchange{target: t, request: []byte(q.text), size: len(raw), status: string(raw[9:12])}
+			if at := strings.Index(q.text, serial); at >= 0 {
+				x.serial = x.request[at : at+len(serial)]
+			}
+			return x, verify(t.work, q, answer)
 		}
 	}
 }
@@ -100,7 +115,7 @@ func (e *exchange) burst(n int) error {
 			}
 		}
 		if i < n {
-			if _, err := unix.Write(fd, e.request); err != nil {
+			if _, err := unix.Write(fd, e.next()); err != nil {
 				return err
 			}
 		}

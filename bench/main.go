@@ -63,6 +63,7 @@ type section struct {
 
 var sections = []section{
 	{"cpu", "CPU of a request, beside other filters, and the ratios to them: 4 minutes", measureCPU},
+	{"answers", "CPU of answers with 5 and 25 headers, of look-ups and of counters: 2 minutes", measureAnswers},
 	{"scale", "CPU, start and memory with many policies or origins: 5 minutes", measureScale},
 	{"start", "start and memory, with one worker and two: 4 minutes", measureStart},
 	{"latency", "latency at a fixed rate: 1 minute", measureLatency},

@@ -19,6 +19,9 @@ var kinds = []string{noOrigin, actual, preflight}
 
 const origin = "https://foo.example"
 
+// serial in the text of a query stands for a number that is another one in each request.
+const serial = "0000000"
+
 // A query is a request, and what is known about it.
 type query struct {
 	kind    string

@@ -19,16 +19,13 @@ type worker struct {
 }
 
 // pinWorker puts Envoy's only worker on the last core, and everything else of Envoy
-// and the calling thread on the others, until release.
+// and this process on the others, until release.
 func (s *server) pinWorker() (*worker, error) {
-	workers, rest, err := s.threads()
+	threads, err := threadsOf(s.PID())
 	if err != nil {
 		return nil, err
 	}
-	if len(workers) != 1 {
-		return nil, fmt.Errorf("%d threads called wrk:worker_ in Envoy instead of one", len(workers))
-	}
-	w := &worker{task: fmt.Sprintf("/proc/%d/task/%d", s.PID(), workers[0])}
+	w := &worker{}
 	if err := unix.SchedGetaffinity(0, &w.all); err != nil {
 		return nil, err
 	}
@@ -45,44 +42,62 @@ func (s *server) pinWorker() (*worker, error) {
 	own.Set(last)
 	others := w.all
 	others.Clear(last)
-	if err := unix.SchedSetaffinity(workers[0], &own); err != nil {
-		return nil, err
-	}
-	const this = 0
-	for _, id := range append(rest, this) {
-		if err := unix.SchedSetaffinity(id, &others); err != nil {
+	workers := 0
+	for id, name := range threads {
+		cores := &others
+		if strings.HasPrefix(name, "wrk:worker_") {
+			w.task = fmt.Sprintf("/proc/%d/task/%d", s.PID(), id)
+			cores = &own
+			workers++
+		}
+		if err := unix.SchedSetaffinity(id, cores); err != nil {
 			return nil, err
 		}
 	}
-	return w, nil
+	if workers != 1 {
+		return nil, fmt.Errorf("%d threads called wrk:worker_ in Envoy instead of one", workers)
+	}
+	return w, moveTo(&others)
 }
 
-// threads returns the ids of Envoy's workers, and of its other threads.
-func (s *server) threads() (workers, rest []int, err error) {
-	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", s.PID()))
+// threadsOf returns the names of a process's threads, by their ids.
+func threadsOf(pid int) (map[int]string, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", pid))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for _, file := range names {
+	threads := map[int]string{}
+	for _, file := range files {
 		name, err := os.ReadFile(file)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		id, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if strings.HasPrefix(string(name), "wrk:worker_") {
-			workers = append(workers, id)
-		} else {
-			rest = append(rest, id)
-		}
+		threads[id] = string(name)
 	}
-	return workers, rest, nil
+	return threads, nil
 }
 
-// release lets the calling thread run on every core again.
-func (w *worker) release() { _ = unix.SchedSetaffinity(0, &w.all) }
+// moveTo puts all threads of this process on some cores: the one that sends requests, and
+// those of the backend. Those that the runtime starts later are where their starter is.
+func moveTo(cores *unix.CPUSet) error {
+	threads, err := threadsOf(os.Getpid())
+	if err != nil {
+		return err
+	}
+	for id := range threads {
+		if err := unix.SchedSetaffinity(id, cores); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release lets this process run on every core again.
+func (w *worker) release() { _ = moveTo(&w.all) }
 
 // times returns how long the worker has run on its core, and how long it has waited
 // for the core, once it has nothing to do. The kernel counts a thread's time when
