@@ -83,6 +83,9 @@ func (t *target) learn(q query) (*exchange, error) {
 	method, _, _ := strings.Cut(q.text, " ")
 	for {
 		n, err := unix.Read(t.fds[0], buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
 		if err != nil || n == 0 {
 			return nil, fmt.Errorf("no whole answer, but %q: %w", raw, errors.Join(err, unix.ECONNRESET))
 		}
