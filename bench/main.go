@@ -66,6 +66,7 @@ var sections = []section{
 	{"answers", "CPU of answers with 5 and 25 headers, of look-ups and of counters: 2 minutes", measureAnswers},
 	{"scale", "CPU, start and memory with many policies or origins: 5 minutes", measureScale},
 	{"start", "start and memory, with one worker and two: 4 minutes", measureStart},
+	{"updates", "memory after 1, 10 and 100 updates of 2 MB: 2 minutes", measureUpdates},
 	{"latency", "latency at a fixed rate: 1 minute", measureLatency},
 	{"engine", "the engine as a Go library, beside github.com/rs/cors: 1 minute", measureEngine},
 }
@@ -101,7 +102,7 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 2000, "requests per second for the latency")
 	flag.IntVar(&o.seconds, "seconds", 10, "seconds of requests for the latency")
 	flag.BoolVar(&o.quick, "quick", false,
-		"a look in some minutes: 5 rounds, 1 start, 2 seconds, unless told otherwise")
+		"a look in some minutes: 5 rounds, 1 start, 2 seconds, unless told otherwise, and 10 updates")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage, about, "\nFlags:\n")
 		flag.PrintDefaults()
