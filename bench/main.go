@@ -49,7 +49,6 @@ type options struct {
 	burst       int
 	connections int
 	starts      int
-	rate        int
 	seconds     int
 	quick       bool
 }
@@ -67,7 +66,7 @@ var sections = []section{
 	{"scale", "CPU, start and memory with many policies or origins: 5 minutes", measureScale},
 	{"start", "start and memory, with one worker and two: 4 minutes", measureStart},
 	{"updates", "memory after 1, 10 and 100 updates of 2 MB: 2 minutes", measureUpdates},
-	{"latency", "latency at a fixed rate: 1 minute", measureLatency},
+	{"latency", "latency at half of saturation, and while policies change: 2 minutes", measureLatency},
 	{"engine", "the engine as a Go library, beside github.com/rs/cors: 1 minute", measureEngine},
 }
 
@@ -99,7 +98,6 @@ func main() {
 	flag.IntVar(&o.burst, "burst", 2000, "requests in a burst")
 	flag.IntVar(&o.connections, "connections", 16, "kept-alive connections of a burst")
 	flag.IntVar(&o.starts, "starts", 5, "starts of each Envoy whose start is measured")
-	flag.IntVar(&o.rate, "rate", 2000, "requests per second for the latency")
 	flag.IntVar(&o.seconds, "seconds", 10, "seconds of requests for the latency")
 	flag.BoolVar(&o.quick, "quick", false,
 		"a look in some minutes: 5 rounds, 1 start, 2 seconds, unless told otherwise, and 10 updates")
@@ -140,7 +138,7 @@ func run(o *options, names []string) error {
 			return fmt.Errorf("no section %q, there are %s", name, strings.Join(names, ", "))
 		}
 	}
-	if o.rounds < 1 || o.burst < 1 || o.connections < 1 || o.starts < 1 || o.rate < 1 || o.seconds < 1 {
+	if o.rounds < 1 || o.burst < 1 || o.connections < 1 || o.starts < 1 || o.seconds < 1 {
 		return errors.New("numbers must be positive")
 	}
 	f, err := prepare(o)
