@@ -64,6 +64,18 @@ type exchange struct {
 	status  string
 }
 
+// newExchange is the exchange of a request, whose answer is raw.
+func newExchange(t *target, request string, raw []byte) *exchange {
+	x := &exchange{target: t, request: []byte(request), size: len(raw)}
+	if len(raw) >= 12 {
+		x.status = string(raw[9:12])
+	}
+	if at := strings.Index(request, serial); at >= 0 {
+		x.serial = x.request[at : at+len(serial)]
+	}
+	return x
+}
+
 // next is the request to send next.
 func (e *exchange) next() []byte {
 	if e.serial != nil {
@@ -99,11 +111,7 @@ func (t *target) learn(q query) (*exchange, error) {
 			return nil, err
 		}
 		if len(raw) == head+4+int(max(answer.ContentLength, 0)) {
-			x := &exchange{target: t, request: []byte(q.text), size: len(raw), status: string(raw[9:12])}
-			if at := strings.Index(q.text, serial); at >= 0 {
-				x.serial = x.request[at : at+len(serial)]
-			}
-			return x, verify(t.work, q, answer)
+			return newExchange(t, q.text, raw), verify(t.work, q, answer)
 		}
 	}
 }
