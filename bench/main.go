@@ -62,9 +62,9 @@ type section struct {
 
 var sections = []section{
 	{"cpu", "CPU of a request, beside other filters, and the ratios to them: 4 minutes", measureCPU},
-	{"answers", "CPU of answers with 5 and 25 headers, of look-ups and of counters: 2 minutes", measureAnswers},
-	{"scale", "CPU, start and memory with many policies or origins: 5 minutes", measureScale},
-	{"start", "start and memory, with one worker and two: 4 minutes", measureStart},
+	{"answers", "CPU of answers with 5 and 25 headers, of look-ups and of counters: 3 minutes", measureAnswers},
+	{"scale", "CPU, start and memory with many policies or origins: 6 minutes", measureScale},
+	{"start", "start and memory, with one worker and two: 3 minutes", measureStart},
 	{"updates", "memory after 1, 10 and 100 updates of 2 MB: 2 minutes", measureUpdates},
 	{"latency", "latency at half of saturation, and while policies change: 2 minutes", measureLatency},
 	{"engine", "the engine as a Go library, beside github.com/rs/cors: 1 minute", measureEngine},
@@ -94,7 +94,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "",
 		"`folder` of the results (default bench/results, but "+scratch+"/results for a part of the run)")
 	flag.StringVar(&o.sections, "sections", strings.Join(names, ","), "what to measure, a `list`")
-	flag.IntVar(&o.rounds, "rounds", 30, "rounds, each with a burst of everything in random order")
+	flag.IntVar(&o.rounds, "rounds", 60, "rounds, each with a burst of everything in random order")
 	flag.IntVar(&o.burst, "burst", 2000, "requests in a burst")
 	flag.IntVar(&o.connections, "connections", 16, "kept-alive connections of a burst")
 	flag.IntVar(&o.starts, "starts", 5, "starts of each Envoy whose start is measured")
