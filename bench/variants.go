@@ -80,6 +80,7 @@ const (
 	floor      = "WAT, equal"
 	ours       = "ours"
 	routed     = "ours, header route"
+	matched    = "ours, matcher"
 	rust       = "Rust"
 )
 
@@ -121,6 +122,7 @@ func variants(f *files) (all []variant) {
 	add(floor, none, varies, "", chain(wasm(f.equal, "")))
 	add(ours, none, varies, f.cors, chain(wasm(f.cors, policy)))
 	add(routed, none, varies, "", func(n int) envoy.Listener { return headerRoute(n, wasm(f.cors, policy)) })
+	add(matched, none, varies, "", chain(headerMatcher(wasm(f.cors, policy))))
 	for _, m := range f.peers() {
 		add(m.name, none, varies, m.path, chain(wasm(m.path, m.configuration)))
 	}
@@ -160,6 +162,39 @@ func headerRoute(n int, config object) envoy.Listener {
 	enabled["match"] = object{"prefix": "/", "headers": []any{object{"name": "origin", "present_match": true}}}
 	vary := object{"response_headers_to_add": []any{object{"header": object{"key": "vary", "value": "Origin"}}}}
 	return envoy.Listener{Filters: filters, Routes: []any{direct(enabled), direct(vary)}}
+}
+
+// headerMatcher is a composite filter that runs a filter for requests with an Origin. For
+// the others it adds Vary, but to answers that have it: what deploy/envoy-matcher has.
+func headerMatcher(config object) object {
+	first := func(message, header, regex string, action object) object {
+		input := object{"@type": "type.googleapis.com/envoy.type.matcher.v3." + message, "header_name": header}
+		return object{"matchers": []any{object{
+			"predicate": object{"single_predicate": object{
+				"input":       envoy.Filter(header, input),
+				"value_match": object{"safe_regex": object{"google_re2": object{}, "regex": regex}},
+			}},
+			"on_match": object{"action": envoy.Filter("action", action)},
+		}}}
+	}
+	match := func(config, list object) object {
+		return envoy.Typed("common.matching.v3.ExtensionWithMatcher", object{
+			"extension_config": envoy.Filter("matched", config), "xds_matcher": list,
+		})
+	}
+	execute := func(config object) object {
+		return envoy.Typed("filters.http.composite.v3.ExecuteFilterAction",
+			object{"typed_config": envoy.Filter("executed", config)})
+	}
+	vary := envoy.Typed("filters.http.header_mutation.v3.HeaderMutation", object{"mutations": object{
+		"response_mutations": []any{object{"append": object{"header": object{"key": "vary", "value": "Origin"}}}},
+	}})
+	unlessThere := match(vary, object{"matcher_list": first("HttpResponseHeaderMatchInput", "vary",
+		`(?i)(\C*,)?[ \t]*(origin|\*)[ \t]*(,\C*)?`, envoy.Typed("filters.common.matcher.action.v3.SkipFilter", nil))})
+	return match(envoy.Typed("filters.http.composite.v3.Composite", nil), object{
+		"matcher_list": first("HttpRequestHeaderMatchInput", "origin", `\C*`, execute(config)),
+		"on_no_match":  object{"action": envoy.Filter("vary", execute(unlessThere))},
+	})
 }
 
 // A module is a further Wasm module to measure.
