@@ -55,7 +55,9 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 // TestExamples: what users copy is valid, without a warning.
 func TestExamples(t *testing.T) {
 	files := []string{"../../envoy.yaml"}
-	for _, folder := range []string{"envoy", "envoy-ecds", "envoy-origin-route", "envoy-gateway", "istio"} {
+	for _, folder := range []string{
+		"envoy", "envoy-ecds", "envoy-origin-route", "envoy-matcher", "envoy-gateway", "istio",
+	} {
 		found, err := filepath.Glob("../../deploy/" + folder + "/*.yaml")
 		if err != nil || found == nil {
 			t.Fatal(found, err)

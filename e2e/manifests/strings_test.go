@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"strings"
 
 	"github.com/google/cel-go/cel"
 	"github.com/ohler55/ojg/jp"
@@ -13,9 +14,13 @@ import (
 )
 
 // languages read strings that schemas know nothing of, by the field that has them. All that
-// read a regex of these fields, Envoy and the filter, take the syntax of RE2, as Go does.
+// read a regex of these fields, Envoy and the filter, take the syntax of RE2, as Go does but for
+// \C, any byte, which Envoy takes: the filter's own reader is asked, too.
 var languages = map[string]func(text string) error{
-	"regex":    func(text string) error { _, err := regexp.Compile(text); return err },
+	"regex": func(text string) error {
+		_, err := regexp.Compile(strings.ReplaceAll(text, `\C`, "."))
+		return err
+	},
 	"jsonPath": func(text string) error { _, err := jp.ParseString(text); return err },
 	"expression": func(text string) error {
 		env, err := cel.NewEnv()
