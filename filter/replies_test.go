@@ -110,3 +110,94 @@ func keptReplies(p *Plugin) iter.Seq[*replies] {
 		}
 	}
 }
+
+// An answeringHost is a stillHost that takes down what is done to a request.
+type answeringHost struct {
+	stillHost
+	done    []string
+	defined Counter
+}
+
+func (h *answeringHost) Count(c Counter) { h.done = append(h.done, fmt.Sprint("count ", c)) }
+
+func (h *answeringHost) DefineCounter(string) Counter {
+	h.defined++
+	return h.defined
+}
+
+func (h *answeringHost) SetFilterState(name string, value []byte) {
+	h.done = append(h.done, fmt.Sprintf("%s: %s", name, value))
+}
+
+func (h *answeringHost) Reply(status int, details string, headers []byte) {
+	h.done = append(h.done, fmt.Sprintf("%d %s %q", status, details, readHeaderMap(headers)))
+}
+
+// TestPreflightAgain: a preflight that is answered without a decision, because its answer is
+// kept ready, is answered and counted as the first one was.
+func TestPreflightAgain(t *testing.T) {
+	const origins = `"allow_origins": ["https://a.example", "https://*.b.example"]`
+	for _, test := range []struct {
+		name, config string
+		kept         bool // the answer to one of the preflights is
+	}{
+		{"lists", `{` + origins + `, "allow_methods": ["PUT"], "allow_headers": ["x-a"]}`, true},
+		{"credentials", `{` + origins + `, "allow_methods": ["PUT"], "allow_headers": ["x-a"], ` +
+			`"allow_credentials": true}`, true},
+		{"every name", `{"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"]}`, true},
+		{"every name with credentials", `{` + origins + `, "allow_methods": ["*"], "allow_headers": ["*"], ` +
+			`"allow_credentials": true}`, false},
+		{"status, private network and debug", `{` + origins + `, "allow_methods": ["PUT"], "allow_headers": ["x-a"], ` +
+			`"preflight_status": 200, "allow_private_network": true, "debug": true, "max_age": 5}`, true},
+		{"forward", `{` + origins + `, "allow_methods": ["PUT"], "unmatched_preflights": "forward"}`, true},
+		{"shadow", `{` + origins + `, "allow_methods": ["PUT"], "mode": "shadow"}`, false},
+		{"off", `{"mode": "off"}`, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, problems := config.Parse(test.config)
+			if c == nil {
+				t.Fatal(problems)
+			}
+			host := &answeringHost{}
+			host.response = []cors.Header{{Name: ":status", Value: "200"}}
+			vm := &VM{Host: host}
+			p := vm.Unconfigured()
+			ask := func(request []cors.Header) []string {
+				host.request, host.done = request, nil
+				s := p.NewStream(1)
+				s.OnHttpRequestHeaders(0, true)
+				host.done = append(host.done, fmt.Sprintf("%+v", s.edits))
+				s.Release()
+				return host.done
+			}
+			p.use(c, vm.counters)
+			for _, origin := range []string{"https://a.example", "https://x.b.example", "https://evil.example", "bad"} {
+				for _, method := range []string{"GET", "PUT", "put", "TRACE"} {
+					for _, header := range []string{"", "x-a", "authorization", "x-a,,X-A", strings.Repeat("x-a,", 2049)} {
+						for _, network := range []string{"true", "false"} {
+							request := []cors.Header{
+								{Name: ":method", Value: "OPTIONS"}, {Name: "origin", Value: origin},
+								{Name: "access-control-request-method", Value: method},
+								{Name: "access-control-request-headers", Value: header},
+								{Name: "access-control-request-private-network", Value: network},
+							}
+							again := ask(request)
+							all := p.policies.All()
+							kept := all[0].replies
+							all[0].replies = nil
+							if diff := cmp.Diff(ask(request), again); diff != "" {
+								t.Errorf("%.200q (-first +again):\n%s", request, diff)
+							}
+							if kept != nil {
+								all[0].replies = kept
+							}
+						}
+					}
+				}
+			}
+			if kept := p.policies.All()[0].replies != nil; kept != test.kept {
+				t.Errorf("an answer is kept: %v, want %v", kept, test.kept)
+			}
+		})
+	}
+}
