@@ -160,18 +160,18 @@ func (ps *problems) sorted() []Problem {
 	return list
 }
 
-// inOrder brings problems into the order of the document. They are few and mostly are in
-// order, and a sort of package slices would be 11 kB of the module.
+// inOrder brings problems into the order of the document. They are no more than are described,
+// and mostly are in order, and a sort of package slices would be 11 kB of the module.
 func inOrder(list []Problem) {
 	for i := range list {
-		for j := i; j > 0 && stands(&list[j], &list[j-1]) < 0; j-- {
+		for j := i; j > 0 && comparePlaces(&list[j], &list[j-1]) < 0; j-- {
 			list[j], list[j-1] = list[j-1], list[j]
 		}
 	}
 }
 
-// stands compares where two problems stand.
-func stands(a, b *Problem) int {
+// comparePlaces compares where two problems are, and in one place their words.
+func comparePlaces(a, b *Problem) int {
 	return cmp.Or(a.Offset-b.Offset, strings.Compare(a.Field, b.Field), strings.Compare(a.What, b.What))
 }
 
