@@ -40,7 +40,8 @@ var formatting = cut{
 // writeModfile writes the file for go build's flag -modfile into dir, and what it refers to. It
 // returns the file's path.
 func writeModfile(folder, dir string) (string, error) {
-	original, err := output("go", "-C", folder, "list", "-m", "-f", "{{.Dir}}", gjson)
+	// The folder of the package, not of the module: that downloads it where it isn't there yet.
+	original, err := output("go", "-C", folder, "list", "-f", "{{.Dir}}", gjson)
 	if err != nil {
 		return "", err
 	}

@@ -117,6 +117,38 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestWriteModfile: gjson is edited, and comes from the proxy first on a machine that has built nothing yet.
+func TestWriteModfile(t *testing.T) {
+	cache, err := output("go", "env", "GOMODCACHE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOPROXY", "file://"+filepath.ToSlash(filepath.Join(cache, "cache", "download")))
+	t.Setenv("GOMODCACHE", t.TempDir())
+	t.Cleanup(func() {
+		if _, err := output("go", "clean", "-modcache"); err != nil { // whose files are read-only
+			t.Error(err)
+		}
+	})
+	dir := t.TempDir()
+	modfile, err := writeModfile(filepath.Join("testdata", "probe"), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gomod, err := os.ReadFile(modfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "\nreplace " + gjson + " => " + strconv.Quote(filepath.Join(dir, "gjson")) + "\n"
+	if !bytes.HasSuffix(gomod, []byte(want)) {
+		t.Errorf("go.mod doesn't end with %s:\n%s", want, gomod)
+	}
+	source, err := os.ReadFile(filepath.Join(dir, "gjson", "gjson.go"))
+	if err != nil || !bytes.Contains(source, []byte(modifiers.edits[0].new)) {
+		t.Errorf("gjson.go isn't edited, error %v", err)
+	}
+}
+
 // TestClasses: without Unicode's tables regexes are taken and refused as with them, and match the
 // same of ASCII.
 func TestClasses(t *testing.T) {
