@@ -17,7 +17,8 @@ func empty(file, function string) edit {
 // it is never called.
 func dies(file, function, says string) edit {
 	e := empty(file, function)
-	e.new += "\tthrow(\"" + says + "\")\n"
+	// Before the return, which only has the compiler know that nothing comes after it.
+	e.new = e.old + "\tthrow(\"" + says + "\")\n\treturn\n"
 	return e
 }
 

@@ -76,28 +76,13 @@ func TestCheckNeeded(t *testing.T) {
 // TestProbe runs a program that is built with all edits: its stack grows, its memory is
 // collected, a panic is caught, and its functions have their names and lines.
 func TestProbe(t *testing.T) {
-	ctx, path := context.Background(), filepath.Join(t.TempDir(), "probe.wasm")
-	if err := (build{folder: filepath.Join("testdata", "probe"), output: path}).run(); err != nil {
-		t.Fatal(err)
-	}
-	module, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	module := buildProbe(t)
 	if err := checkNeeded(module, []cut{{unless: []string{"main.deeper"}}}); err == nil {
 		t.Error("a function isn't found that the module has")
 	}
-	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
-	t.Cleanup(func() { _ = runtime.Close(ctx) })
-	wasi_snapshot_preview1.MustInstantiate(ctx, runtime)
-	var stderr bytes.Buffer
-	vm, err := runtime.InstantiateWithConfig(ctx, module,
-		wazero.NewModuleConfig().WithStderr(&stderr).WithStartFunctions("_initialize"))
+	stderr, err := call(t, module, "probe")
 	if err != nil {
-		t.Fatalf("%v\n%s", err, &stderr)
-	}
-	if _, err := vm.ExportedFunction("probe").Call(ctx); err != nil {
-		t.Fatalf("%v\n%s", err, &stderr)
+		t.Fatalf("%v\n%s", err, stderr)
 	}
 	source, err := os.ReadFile(filepath.Join("testdata", "probe", "main.go"))
 	if err != nil {
@@ -111,10 +96,64 @@ func TestProbe(t *testing.T) {
 	want := "sum 2003000\n" +
 		"panic runtime error: index out of range [2000] with length 2000\n" +
 		"stack main.callers:" + line("callers") + " main.stack:" + line("stack") + " main.probe:" + line("probe")
-	got, _, _ := strings.Cut(stderr.String(), " runtime.")
+	got, _, _ := strings.Cut(stderr, " probe:") // what calls main.probe for the host
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the probe says (-want +got):\n%s", diff)
 	}
+	t.Run("dies", func(t *testing.T) { testDies(t, module) })
+}
+
+// testDies: the runtime ends the VM where it always did, rather than go on in a broken memory.
+func testDies(t *testing.T, module []byte) {
+	for _, test := range []struct {
+		name, function, says string
+		environment          [][2]string
+	}{
+		{"pointer to no object", "badPointer", "fatal error: found bad pointer in Go heap\n", nil},
+		{"pointer to a free object", "freeObject", "fatal error: found pointer to free object\n", nil},
+		{"a second thread", "probe", "fatal error: newm: a Wasm module has one thread\n", [][2]string{{"GOMAXPROCS", "2"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stderr, err := call(t, module, test.function, test.environment...)
+			if err == nil || !strings.HasPrefix(stderr, test.says) {
+				t.Errorf("got error %v\n%s\nwant %s", err, stderr, test.says)
+			}
+		})
+	}
+}
+
+// buildProbe builds the program in testdata/probe with all edits.
+func buildProbe(t *testing.T) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "probe.wasm")
+	if err := (build{folder: filepath.Join("testdata", "probe"), output: path}).run(); err != nil {
+		t.Fatal(err)
+	}
+	module, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
+}
+
+// call calls a function of a module in a VM of its own, which has the environment, and returns
+// what is written to the standard error.
+func call(t *testing.T, module []byte, function string, environment ...[2]string) (stderr string, err error) {
+	t.Helper()
+	ctx := context.Background()
+	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	defer func() { _ = runtime.Close(ctx) }()
+	wasi_snapshot_preview1.MustInstantiate(ctx, runtime)
+	var written bytes.Buffer
+	config := wazero.NewModuleConfig().WithStderr(&written).WithStartFunctions("_initialize")
+	for _, variable := range environment {
+		config = config.WithEnv(variable[0], variable[1])
+	}
+	vm, err := runtime.InstantiateWithConfig(ctx, module, config)
+	if err == nil {
+		_, err = vm.ExportedFunction(function).Call(ctx)
+	}
+	return written.String(), err
 }
 
 // TestWriteModfile: gjson is edited, and comes from the proxy first on a machine that has built nothing yet.

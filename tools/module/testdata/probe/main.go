@@ -5,6 +5,7 @@ package main
 import (
 	"runtime"
 	"strings"
+	"unsafe"
 )
 
 func main() {}
@@ -60,4 +61,68 @@ func digits(n int) string {
 		return string(rune('0' + n))
 	}
 	return digits(n/10) + digits(n%10)
+}
+
+// A large is an object that fills pages of its own, which are nobody's when it is collected.
+type large [1 << 20]byte
+
+// A small is an object that shares a page with others.
+type small [100]byte
+
+var (
+	// address is that of an object that is collected, for all that the collector knows.
+	address  uintptr
+	badLarge *large
+	badSmall *small
+	neighbor *small
+)
+
+// forgets makes objects and keeps none of them, but the address of one.
+//
+//go:noinline
+func forgets() {
+	var objects [8]*large
+	for i := range objects {
+		objects[i] = new(large)
+	}
+	address = uintptr(unsafe.Pointer(objects[len(objects)/2]))
+}
+
+// forgetsSmall keeps the object beside the one whose address it keeps.
+//
+//go:noinline
+func forgetsSmall() {
+	objects := make([]*small, 1000)
+	for i := range objects {
+		objects[i] = new(small)
+	}
+	address, neighbor = uintptr(unsafe.Pointer(objects[500])), objects[501]
+}
+
+// badPointer has the collector find a pointer into pages that are nobody's.
+//
+//go:wasmexport badPointer
+func badPointer() {
+	forgets()
+	collect()
+	badLarge = *(**large)(unsafe.Pointer(&address))
+	collect()
+	println("no harm", badLarge)
+}
+
+// freeObject has the collector find a pointer to an object that it has freed.
+//
+//go:wasmexport freeObject
+func freeObject() {
+	forgetsSmall()
+	collect()
+	badSmall = *(**small)(unsafe.Pointer(&address))
+	collect()
+	println("no harm", badSmall, neighbor)
+}
+
+// collect collects the garbage, and what that has left to do.
+func collect() {
+	runtime.GC()
+	runtime.GC()
 }
