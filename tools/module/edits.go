@@ -31,8 +31,13 @@ func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *siz
 // The linker writes a table that leads from a PC to the function, with a bucket for every 4,096
 // bytes of code. On Wasm a PC is the function's number times 65,536 plus a place in it, so that
 // each function has sixteen buckets, all of which say its number. The runtime takes the number
-// from the PC instead, and the table is cut out of the linker's output, see [withoutFuncTable].
+// from the PC instead, and the table is cut out of the linker's output, see [withoutFuncTable]. Its
+// address has no name any more, so that whatever else reads the table isn't compiled.
 var functionTable = cut{edits: []edit{{
+	file: "runtime/symtab.go",
+	old:  "	findfunctab  uintptr\n",
+	new:  "	_            uintptr\n",
+}, {
 	file: "runtime/symtab.go",
 	old: `	ffb := (*findfuncbucket)(add(unsafe.Pointer(datap.findfunctab), b*unsafe.Sizeof(findfuncbucket{})))
 	idx := ffb.idx + uint32(ffb.subbuckets[i])

@@ -85,14 +85,15 @@ func apply(folder string, cuts []cut) (map[string]string, error) {
 // refers to: Go's source without what is cut. It returns the file's path.
 func writeOverlay(folder, dir string, cuts []cut) (string, error) {
 	// Asked for in the module's folder, whose go.mod chooses the toolchain.
-	goroot, err := output("go", "-C", folder, "env", "GOROOT")
+	said, err := output("go", "-C", folder, "env", "GOVERSION", "GOROOT")
 	if err != nil {
 		return "", err
 	}
-	src := filepath.Join(goroot, "src")
+	version, goroot, _ := strings.Cut(said, "\n")
+	src := filepath.Join(strings.TrimSpace(goroot), "src")
 	sources, err := apply(src, cuts)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%s: %w", version, err)
 	}
 	replace := map[string]string{}
 	for file, text := range sources {
