@@ -7,7 +7,7 @@ import (
 )
 
 // gjson is the package that reads JSON. An overlay may not have files of dependencies, so that a
-// copy is edited, and replaces it in a copy of go.mod.
+// copy of go.mod replaces it by a folder of this project, which only the overlay has.
 const gjson = "github.com/tidwall/gjson"
 
 // A path in gjson, such as Get has, may name modifiers of what it finds, which links all that
@@ -37,42 +37,49 @@ var formatting = cut{
 	}},
 }
 
-// writeModfile writes the file for go build's flag -modfile into dir, and what it refers to. It
-// returns the file's path.
-func writeModfile(folder, dir string) (string, error) {
+// writeModfile writes the file for go build's flag -modfile into dir, and the edited files beside
+// it. It returns the file's path, and what the overlay has to put where gjson is looked for then: a
+// folder that isn't there, because its path gets into the module, whose bytes would depend on
+// that of a copy.
+func writeModfile(folder, dir string) (modfile string, replace map[string]string, err error) {
 	// The folder of the package, not of the module: that downloads it where it isn't there yet.
 	original, err := output("go", "-C", folder, "list", "-f", "{{.Dir}}", gjson)
 	if err != nil {
-		return "", err
-	}
-	replacement := filepath.Join(dir, "gjson")
-	if err := os.CopyFS(replacement, os.DirFS(original)); err != nil {
-		return "", err
-	}
-	sources, err := apply(original, []cut{modifiers, formatting})
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", gjson, err)
-	}
-	for file, text := range sources {
-		if err := os.WriteFile(filepath.Join(replacement, file), []byte(text), 0o600); err != nil {
-			return "", err
-		}
+		return "", nil, err
 	}
 	gomod, err := output("go", "-C", folder, "env", "GOMOD")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	for name, more := range map[string]string{
-		"go.mod": fmt.Sprintf("\nreplace %s => %q\n", gjson, replacement),
-		"go.sum": "",
-	} {
-		text, err := os.ReadFile(filepath.Join(filepath.Dir(gomod), name))
+	root, replace := filepath.Dir(gomod), map[string]string{}
+	files, err := os.ReadDir(original)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, f := range files {
+		if f.Type().IsRegular() {
+			replace[filepath.Join(root, "gjson", f.Name())] = filepath.Join(original, f.Name())
+		}
+	}
+	sources, err := apply(original, []cut{modifiers, formatting})
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: %w", gjson, err)
+	}
+	for file, text := range sources {
+		edited := filepath.Join(dir, file)
+		if err := os.WriteFile(edited, []byte(text), 0o600); err != nil {
+			return "", nil, err
+		}
+		replace[filepath.Join(root, "gjson", file)] = edited
+	}
+	for name, more := range map[string]string{"go.mod": "\nreplace " + gjson + " => ./gjson\n", "go.sum": ""} {
+		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), append(text, more...), 0o600); err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
-	return filepath.Join(dir, "go.mod"), nil
+	return filepath.Join(dir, "go.mod"), replace, nil
 }

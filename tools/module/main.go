@@ -41,11 +41,11 @@ func (b build) run() error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	overlay, err := writeOverlay(b.folder, scratch, cuts)
+	modfile, replace, err := writeModfile(b.folder, scratch)
 	if err != nil {
 		return err
 	}
-	modfile, err := writeModfile(b.folder, scratch)
+	overlay, err := writeOverlay(b.folder, scratch, cuts, replace)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,8 +83,9 @@ func apply(folder string, cuts []cut) (map[string]string, error) {
 }
 
 // writeOverlay writes the file for go build's flag -overlay into dir, and what it
-// refers to: Go's source without what is cut. It returns the file's path.
-func writeOverlay(folder, dir string, cuts []cut) (string, error) {
+// refers to: Go's source without what is cut. It replaces further files, if there are any, and
+// returns the file's path.
+func writeOverlay(folder, dir string, cuts []cut, further map[string]string) (string, error) {
 	// Asked for in the module's folder, whose go.mod chooses the toolchain.
 	said, err := output("go", "-C", folder, "env", "GOVERSION", "GOROOT")
 	if err != nil {
@@ -96,6 +98,7 @@ func writeOverlay(folder, dir string, cuts []cut) (string, error) {
 		return "", fmt.Errorf("%s: %w", version, err)
 	}
 	replace := map[string]string{}
+	maps.Copy(replace, further)
 	for file, text := range sources {
 		replacement := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
 		if err := os.WriteFile(replacement, []byte(text), 0o600); err != nil {
