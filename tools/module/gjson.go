@@ -43,11 +43,11 @@ var formatting = cut{
 // that of a copy.
 func writeModfile(folder, dir string) (modfile string, replace map[string]string, err error) {
 	// The folder of the package, not of the module: that downloads it where it isn't there yet.
-	original, err := output("go", "-C", folder, "list", "-f", "{{.Dir}}", gjson)
+	original, err := goSays("-C", folder, "list", "-f", "{{.Dir}}", gjson)
 	if err != nil {
 		return "", nil, err
 	}
-	gomod, err := output("go", "-C", folder, "env", "GOMOD")
+	gomod, err := goSays("-C", folder, "env", "GOMOD")
 	if err != nil {
 		return "", nil, err
 	}

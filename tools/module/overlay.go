@@ -87,7 +87,7 @@ func apply(folder string, cuts []cut) (map[string]string, error) {
 // returns the file's path.
 func writeOverlay(folder, dir string, cuts []cut, further map[string]string) (string, error) {
 	// Asked for in the module's folder, whose go.mod chooses the toolchain.
-	said, err := output("go", "-C", folder, "env", "GOVERSION", "GOROOT")
+	said, err := goSays("-C", folder, "env", "GOVERSION", "GOROOT")
 	if err != nil {
 		return "", err
 	}
@@ -114,9 +114,9 @@ func writeOverlay(folder, dir string, cuts []cut, further map[string]string) (st
 	return overlay, os.WriteFile(overlay, table, 0o600)
 }
 
-// output returns what a command prints, without the white space around it.
-func output(name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
+// goSays returns what a command of Go's prints, without the white space around it.
+func goSays(args ...string) (string, error) {
+	cmd := exec.Command("go", args...)
 	cmd.Env, cmd.Stderr = environment(), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -106,6 +106,7 @@ func TestProbe(t *testing.T) {
 
 // testDies: the runtime ends the VM where it always did, rather than go on in a broken memory.
 func testDies(t *testing.T, module []byte) {
+	t.Helper()
 	for _, test := range []struct {
 		name, function, says string
 		environment          [][2]string
@@ -159,14 +160,14 @@ func call(t *testing.T, module []byte, function string, environment ...[2]string
 
 // TestWriteModfile: gjson is edited, and comes from the proxy first on a machine that has built nothing yet.
 func TestWriteModfile(t *testing.T) {
-	cache, err := output("go", "env", "GOMODCACHE")
+	cache, err := goSays("env", "GOMODCACHE")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GOPROXY", "file://"+filepath.ToSlash(filepath.Join(cache, "cache", "download")))
 	t.Setenv("GOMODCACHE", t.TempDir())
 	t.Cleanup(func() {
-		if _, err := output("go", "clean", "-modcache"); err != nil { // whose files are read-only
+		if _, err := goSays("clean", "-modcache"); err != nil { // whose files are read-only
 			t.Error(err)
 		}
 	})
