@@ -42,6 +42,38 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// TestApplyFiles: the edits of a file are made one after the other, a new file isn't there yet,
+// and one that is edited is.
+func TestApplyFiles(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "a.go"), []byte("one one two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		edits []edit
+		want  map[string]string
+		err   string
+	}{
+		{"two of a file", []edit{{file: "a.go", old: "one", new: "two", times: 2}, {file: "a.go", old: "two", new: "2", times: 3}},
+			map[string]string{"a.go": "2 2 2"}, ""},
+		{"not so often", []edit{{file: "a.go", old: "one", new: "two"}}, nil, "is known to have it 1 times"},
+		{"a new file", []edit{{file: "b.go", new: "package b"}}, map[string]string{"b.go": "package b"}, ""},
+		{"a new file that is there", []edit{{file: "a.go", new: "package a"}}, nil, "a.go is there"},
+		{"a file that isn't there", []edit{{file: "b.go", old: "one", new: "two"}}, nil, "no such file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := apply(folder, []cut{{edits: test.edits}})
+			if test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) || test.err == "" && err != nil {
+				t.Errorf("error %v, want %s", err, test.err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // all are the cuts of Go and of gjson.
 var all = slices.Concat(cuts, []cut{modifiers, formatting})
 
