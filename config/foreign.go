@@ -3,7 +3,6 @@ package config
 import (
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
@@ -134,8 +133,10 @@ func foreignMeaning(name string, known []string) string {
 			continue
 		}
 		for _, f := range object.names {
-			if slices.Contains(strings.FieldsFunc(f.names, unicode.IsSpace), name) {
-				return f.means
+			for known := range strings.FieldsSeq(f.names) {
+				if known == name {
+					return f.means
+				}
 			}
 		}
 	}
