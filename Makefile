@@ -1,4 +1,5 @@
 # Versions of everything that isn't in go.mod, in one place.
+GO_VERSION       := 1.26.8
 ENVOY_VERSION    := 1.40.0
 # Those that README.md says it is tested on.
 ENVOYS_TESTED    := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
@@ -14,6 +15,9 @@ MODULE_VERSION  := $(or $(call git,describe --tags --match 'v[0-9]*' --dirty), \
 MODULE_REVISION := $(or $(call git,rev-parse HEAD),unknown)
 MODULE_CREATED  := $(call git,log -1 --format=%cI)
 
+# The one Go that all is built by, so that everybody's bytes are the same, and that what
+# tools/module edits is as it is known. Another version of Go downloads it.
+export GOTOOLCHAIN := go$(GO_VERSION)
 # Nothing here needs a C compiler.
 export CGO_ENABLED := 0
 # Nor does Go ask Git, which may distrust the folder's owner: that is an error to Go.
