@@ -7,6 +7,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A lookup looks up the origins that a policy lacks (origin_lookup).
@@ -120,7 +121,7 @@ func (p *Plugin) ask(l *lookup, key string) *ask {
 	sent := p.host.Fetch(p.id, l.Cluster, appendHeaderMap(nil, get(a.path(), l.Authority)), l.Timeout,
 		func(_ int, ok bool) { p.answered(a, ok) })
 	if !sent {
-		p.troubled(l, "the cluster "+quote(l.Cluster)+
+		p.troubled(l, "the cluster "+problem.InQuotes(l.Cluster)+
 			" is unknown, has no endpoint, or has as many requests as it may have")
 		p.failed(a)
 		l.count(lookupFailed)
@@ -191,7 +192,7 @@ func (p *Plugin) remember(a *ask) {
 	l := a.lookup
 	if l.cache.trouble {
 		l.cache.trouble = false
-		p.host.Log(Info, "origin_lookup: policy "+l.policy+": the cluster "+quote(l.Cluster)+" answers again")
+		p.host.Log(Info, "origin_lookup: policy "+l.policy+": the cluster "+problem.InQuotes(l.Cluster)+" answers again")
 	}
 	value, _ := p.host.FetchedHeader("cache-control")
 	age, store := maxAge(value, l.TTL)
@@ -266,9 +267,3 @@ func (l *lookup) count(n lookupCount) {
 		l.host.Count(l.counters[n])
 	}
 }
-
-// quote quotes a cluster's name. It isn't inlined, as [strconv.Quote] is: the copies would
-// add 1 kB to the module.
-//
-//go:noinline
-func quote(name string) string { return strconv.Quote(name) }

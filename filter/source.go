@@ -10,6 +10,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 // A source keeps a plugin's policies those of a document that some server has. Of the
@@ -243,7 +244,7 @@ func (s *source) fetch() {
 	s.inFlight = s.plugin.host.Fetch(s.plugin.id, s.from.Cluster, appendHeaderMap(nil, headers), s.timeout(),
 		s.answered)
 	if !s.inFlight {
-		s.failed(unreachable, "can't ask the cluster "+quote(s.from.Cluster)+
+		s.failed(unreachable, "can't ask the cluster "+problem.InQuotes(s.from.Cluster)+
 			": it is unknown, or has no endpoint")
 	}
 }
