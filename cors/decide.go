@@ -147,11 +147,15 @@ func (p *Policy) AllowsPreflight(r *Request) (allowed string, variant int, ok bo
 
 // withoutOrigin is the decision on every request without an Origin header.
 func (p *Policy) withoutOrigin() Decision {
-	d := Decision{policy: p, Reason: NoOrigin}
-	if p.lists.Origins.Any() {
-		d.origin = "*"
+	return Decision{policy: p, Reason: NoOrigin, origin: p.forAll()}
+}
+
+// forAll is the value of Access-Control-Allow-Origin that all answers have, or "" if there is none.
+func (p *Policy) forAll() string {
+	if !p.off && p.lists.Origins.Any() { // a policy that is off has no lists
+		return "*"
 	}
-	return d
+	return ""
 }
 
 // preflight checks the requested method and headers in the order of the

@@ -171,13 +171,7 @@ func (d *Decision) Edits() Edits {
 }
 
 // WithoutOrigin returns what the answer to a request without an Origin needs.
-func (p *Policy) WithoutOrigin() Edits {
-	origin := ""
-	if !p.off && p.lists.Origins.Any() { // a policy that is off has no lists
-		origin = "*"
-	}
-	return p.edits(NoOrigin, origin)
-}
+func (p *Policy) WithoutOrigin() Edits { return p.edits(NoOrigin, p.forAll()) }
 
 // edits are those of a decision that has such a value of Access-Control-Allow-Origin.
 func (p *Policy) edits(reason Reason, origin string) (e Edits) {
