@@ -231,7 +231,7 @@ const nobody = "https://nobody.invalid"
 // apply otherwise.
 func (c *conversion) exempt(m match.Match, from *document.Node, name string) {
 	d := newDraft(from, name, "without-cors")
-	d.Match, d.AllowOrigins, d.Shadow = m, []cors.OriginEntry{{Text: nobody}}, true
+	d.Match, d.Off = m, true
 	c.add(d)
 }
 

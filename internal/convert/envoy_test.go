@@ -121,7 +121,7 @@ func TestEnvoyFindings(t *testing.T) {
 			name: "a patch that switches CORS off",
 			text: `{kind: EnvoyFilter, metadata: {name: f}, spec: {configPatches: [{applyTo: VIRTUAL_HOST, patch: {value: {typed_per_filter_config: {` + cors + `}}}}},
 				{applyTo: HTTP_ROUTE, match: {routeConfiguration: {vhost: {route: {name: r}}}}, patch: {value: {typed_per_filter_config: {envoy.filters.http.cors: {"@type": x/envoy.config.route.v3.FilterConfig, disabled: true}}}}}]}}`,
-			want: []string{`"match": {"routes": ["r"]}`, `"mode": "shadow"`}, without: "warning",
+			want: []string{`"match": {"routes": ["r"]}`, `"mode": "off"`}, without: "warning",
 		},
 		{
 			name: "domains twice, and paths that no request has",

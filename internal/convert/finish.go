@@ -339,13 +339,13 @@ func (c *conversion) claim(d *draft, taken map[match.Claim]*draft, claim match.C
 func (c *conversion) leaveOutEmpty() {
 	b := newBuilder[*draft]()
 	for _, d := range c.drafts {
-		if len(d.AllowOrigins) > 0 {
+		if !d.empty() {
 			b.Add(d.Match, d, true)
 		}
 	}
 	table := b.Table()
 	c.drafts = slices.DeleteFunc(c.drafts, func(d *draft) bool {
-		if len(d.AllowOrigins) > 0 {
+		if !d.empty() {
 			return false
 		}
 		if table == nil || !covered(table, d.Match) {
@@ -359,6 +359,9 @@ func (c *conversion) leaveOutEmpty() {
 		return false
 	})
 }
+
+// empty reports whether a policy lacks the origin that it needs; one that is off needs none.
+func (d *draft) empty() bool { return len(d.AllowOrigins) == 0 && !d.Off }
 
 // newBuilder builds a table of matches that have been checked.
 func newBuilder[T any]() *match.Builder[T] {
