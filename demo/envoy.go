@@ -71,10 +71,16 @@ func (p *proxy) filterFile() string { return filepath.Join(p.dir, "cors.yaml") }
 
 // facts are what the page and the banner say of the running Envoy.
 type facts struct {
-	App    string `json:"app"`   // the app's origin
-	Other  string `json:"other"` // the same server under a name that is another origin
-	API    string `json:"api"`
-	Policy string `json:"policy"` // the filter's configuration, as Envoy holds it
+	App   string `json:"app"`   // the app's origin
+	Other string `json:"other"` // the same server under a name that is another origin
+	API   string `json:"api"`
+	Bare  string `json:"bare"` // the API's upstream, without Envoy and the filter
+	// Origins are those that the demo has pages of; *.localhost stands for all names below it,
+	// and null for a sandboxed frame.
+	Origins []string `json:"origins"`
+	Policy  string   `json:"policy"` // the filter's configuration, as Envoy holds it
+	// Applied tells that a page has given Envoy the policy, which then isn't the one in File.
+	Applied bool `json:"applied"`
 	// Database is what is said of the API whose origins are in the database.
 	Database databaseFacts `json:"database"`
 	// File is where to edit the policy, or "" if Envoy doesn't take it while it runs.
@@ -110,6 +116,7 @@ func (p *proxy) describe(ctx context.Context) (f facts, err error) {
 	f.App = "http://localhost:" + ports["app"]
 	f.Other = "http://127.0.0.1:" + ports["app"]
 	f.API = "http://localhost:" + ports["api"]
+	f.Origins = []string{f.App, f.Other, "http://*.localhost:" + ports["app"], "null"}
 	f.Database.API = "http://localhost:" + ports["database"]
 	if p.text != nil {
 		f.File = p.config
@@ -124,6 +131,8 @@ func (p *proxy) describe(ctx context.Context) (f facts, err error) {
 	return f, err
 }
 
+const stringValueType = "type.googleapis.com/google.protobuf.StringValue"
+
 // pluginConfiguration finds the one StringValue in a configuration dump, which
 // is what Envoy hands to the filter. It returns "" if there is none.
 func pluginConfiguration(dump []byte) string {
@@ -136,7 +145,7 @@ func pluginConfiguration(dump []byte) string {
 
 func stringValue(node any) string {
 	object, _ := node.(map[string]any)
-	if object["@type"] == "type.googleapis.com/google.protobuf.StringValue" {
+	if object["@type"] == stringValueType {
 		value, _ := object["value"].(string)
 		return strings.TrimSpace(value)
 	}

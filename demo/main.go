@@ -40,6 +40,7 @@ type options struct {
 	appUpstream string
 	apiUpstream string
 	logLevel    string
+	web         string
 }
 
 // databaseConfig is what is added to the configuration for the database.
@@ -56,6 +57,7 @@ func main() {
 		"`address` of the API's upstream, as in the configuration's cluster api")
 	flag.StringVar(&o.logLevel, "log-level", "warning",
 		"Envoy's log `level`: trace, debug, info, warning, error, critical, off")
+	flag.StringVar(&o.web, "web", "build/playground", "`folder` of the page, as \"make playground\" makes it")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -97,8 +99,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 
-	rec := newRecorder()
-	app := newApp(rec, database)
+	rec, log := newRecorder(), newEventLog()
+	app := newApp(rec, log, pageFiles(o.web))
+	database.handle(&app.mux)
 	serve(appListener, app)
 	serve(apiListener, api{rec})
 
@@ -117,12 +120,11 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	stdout := &lineWriter{line: accessLog(rec, out)}
+	reasons := newReasons()
+	stdout := &lineWriter{line: accessLog(rec, log, out)}
 	stderr := &lineWriter{line: func(line []byte) {
-		if m := filterError.FindSubmatch(line); m != nil {
-			app.change(func(f *facts) { f.Reasons = append(f.Reasons, string(m[1])) })
-		}
 		fmt.Fprintf(os.Stderr, "%s", line)
+		reasons.line(line)
 	}}
 	p, err := startProxy(binary, dir, o, stdout, stderr)
 	if err != nil {
@@ -134,7 +136,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		stderr.flush()
 	}()
 
-	err = present(ctx, p, app, database, out)
+	err = present(ctx, p, &policies{app: app, reasons: reasons, out: out}, o, database)
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(out, "\nStopping Envoy and cors-policyd")
@@ -146,8 +148,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 }
 
 // accessLog takes Envoy's output: the access log to the recorder and the terminal. Of the
-// probes of an origin the terminal gets those that end otherwise than the one before.
-func accessLog(rec *recorder, out io.Writer) func(line []byte) {
+// probes of an origin the terminal and the page get those that end otherwise than the one before.
+func accessLog(rec *recorder, log *eventLog, out io.Writer) func(line []byte) {
 	readable := map[string]bool{}
 	return func(line []byte) {
 		r, ok := parseAccess(line)
@@ -163,55 +165,35 @@ func accessLog(rec *recorder, out io.Writer) func(line []byte) {
 		} else {
 			rec.addAccess(r)
 		}
+		log.add("", r.line)
 		fmt.Fprintln(out, r)
 	}
 }
 
-// present waits for Envoy, shows it to the page and on the terminal, and hands it the
-// edits of the policy, until it ends or ctx does.
-func present(ctx context.Context, p *proxy, app *app, database *policyd, out io.Writer) error {
+// present waits for Envoy, shows it to the page and on the terminal, and hands it other
+// policies, until it ends or ctx does.
+func present(ctx context.Context, p *proxy, policies *policies, o options, database *policyd) error {
 	f, err := p.describe(ctx)
 	if err != nil {
 		return err
 	}
-	f.Database.File, f.Database.Config, f.Database.Command = database.database, database.config, database.command()
-	app.publish(f)
-	banner(out, f, p.Admin())
-	if f.File != "" {
-		go reloadEdits(ctx, p, app, out)
+	_, port, err := net.SplitHostPort(o.apiUpstream)
+	if err != nil {
+		return err
 	}
+	f.Bare = "http://localhost:" + port
+	f.Database.File, f.Database.Config, f.Database.Command = database.database, database.config, database.command()
+	if f.File != "" {
+		policies.reloader = newReloader(p, policies.reasons)
+		go follow(ctx, p.config, p.text, func(text []byte) { policies.edited(ctx, text) })
+	}
+	policies.app.publish(f, policies)
+	banner(policies.out, f, p.Admin())
 	select {
 	case <-ctx.Done():
 	case <-p.Exited():
 	}
 	return nil
-}
-
-// reloadEdits hands every edit of the policy to Envoy.
-func reloadEdits(ctx context.Context, p *proxy, app *app, out io.Writer) {
-	r := newReloader(p)
-	follow(ctx, p.config, p.text, func(text []byte) {
-		var reasons []string
-		app.change(func(f *facts) { reasons, f.Reasons = f.Reasons, nil })
-		result, err := r.take(ctx, string(text))
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			fmt.Fprintf(out, "\n%s has changed, but: %v\n\n", p.config, err)
-			return
-		}
-		app.change(func(f *facts) {
-			f.Refused = result.refused
-			if result.policy != "" {
-				f.Policy = result.policy
-			}
-			if result.refused && f.Reasons == nil { // Envoy doesn't repeat them
-				f.Reasons = reasons
-			}
-		})
-		fmt.Fprintf(out, "\n%s has changed: %s\n\n", p.config, result.says)
-	})
 }
 
 // listen opens one of the demo's own ports, named by its flag.

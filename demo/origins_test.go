@@ -112,7 +112,7 @@ func TestSuggestions(t *testing.T) {
 func TestAccessLogOfProbes(t *testing.T) {
 	rec := newRecorder()
 	var out strings.Builder
-	line := accessLog(rec, &out)
+	line := accessLog(rec, newEventLog(), &out)
 	for _, origins := range [][2]string{
 		{"http://a.example", ""}, {"http://a.example", ""}, {"http://b.example", "http://b.example"},
 		{"http://a.example", "http://a.example"}, {"http://a.example", "http://a.example"}, {"http://a.example", ""},

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // A split is Envoy's configuration in two parts: the configuration of the filter
@@ -106,42 +111,67 @@ func follow(ctx context.Context, file string, text []byte, changed func([]byte))
 
 // A reloader hands the filter's configuration to a running Envoy.
 type reloader struct {
-	proxy *proxy
-	split split  // what Envoy got last
-	bad   bool   // whether it refused that
-	dump  string // of what it refused last, as its admin interface has it
+	proxy    *proxy
+	reasons  *reasons
+	mu       sync.Mutex
+	resource string   // what Envoy got last
+	refused  bool     // whether it refused that
+	why      []string // it did
+	dump     string   // of what it refused last, as its admin interface has it
 }
 
-func newReloader(p *proxy) *reloader {
+func newReloader(p *proxy, reasons *reasons) *reloader {
 	s, _ := splitFilter(string(p.text)) // Envoy runs on it
-	return &reloader{proxy: p, split: s}
+	return &reloader{proxy: p, reasons: reasons, resource: s.resource()}
 }
 
-// A reload is what became of an edit.
+// A reload is what became of another configuration.
 type reload struct {
 	says    string // for the terminal
-	refused bool   // Envoy doesn't serve what is in the file
-	policy  string // what it serves now, "" if that is what it served before
+	refused bool   // Envoy doesn't serve it
+	reasons []string
+	policy  string // what Envoy serves now, "" if that is what it served before
 }
 
 const still = "Envoy serves the policy from before"
 
-// take hands the text's part for the filter to Envoy.
-func (r *reloader) take(ctx context.Context, text string) (reload, error) {
+// takeFile hands the part of Envoy's configuration that is for the filter to Envoy.
+func (r *reloader) takeFile(ctx context.Context, text string) (reload, error) {
 	next, ok := splitFilter(text)
 	if !ok {
 		return reload{says: "there is no filter cors in it any more; " + still, refused: true}, nil
 	}
-	if next.filter == r.split.filter {
+	return r.take(ctx, next.resource())
+}
+
+// takePolicy hands Envoy the filter's configuration of text with another policy in it.
+func (r *reloader) takePolicy(ctx context.Context, text, policy string) (reload, error) {
+	s, ok := splitFilter(text)
+	if !ok {
+		return reload{}, errors.New("there is no filter cors in it any more")
+	}
+	resource, err := withPolicy(s.resource(), policy)
+	if err != nil {
+		return reload{}, err
+	}
+	return r.take(ctx, resource)
+}
+
+// take hands a resource to Envoy, and waits for what becomes of it.
+func (r *reloader) take(ctx context.Context, resource string) (reload, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if resource == r.resource {
 		const says = "while the demo runs it takes only the configuration of the filter cors from it"
-		return reload{says: says, refused: r.bad}, nil
+		return reload{says: says, refused: r.refused, reasons: r.why}, nil
 	}
 	before, err := r.proxy.updates(ctx)
 	if err != nil {
 		return reload{}, err
 	}
-	r.split, r.bad = next, true
-	if err := writeAtOnce(r.proxy.filterFile(), next.resource()); err != nil {
+	r.reasons.forget()
+	r.resource, r.refused = resource, true
+	if err := writeAtOnce(r.proxy.filterFile(), resource); err != nil {
 		return reload{}, err
 	}
 	after, err := r.proxy.updatesSince(ctx, before)
@@ -153,15 +183,112 @@ func (r *reloader) take(ctx context.Context, text string) (reload, error) {
 	case err != nil:
 		return reload{}, err
 	case after.failure > before.failure:
+		r.why = nil
 		return reload{says: "Envoy can't read the new policy, for the reason above; " + still, refused: true}, nil
 	// The dump has what Envoy got last, also if it refused it. And if it gets that
-	// once more, it counts a success.
-	case after.rejected > before.rejected, dump == r.dump:
-		r.dump = dump
-		return reload{says: "Envoy refuses the new policy, for the reasons above; " + still, refused: true}, nil
+	// once more, it counts a success, and doesn't repeat the reasons.
+	case dump == r.dump:
+	case after.rejected > before.rejected:
+		r.dump, r.why = dump, r.reasons.wait(ctx)
+	default:
+		r.refused, r.why, r.dump = false, nil, ""
+		return reload{says: "Envoy serves the new policy", policy: policy}, nil
 	}
-	r.bad, r.dump = false, ""
-	return reload{says: "Envoy serves the new policy", policy: policy}, nil
+	return reload{says: "Envoy refuses the new policy, for the reasons above; " + still, refused: true,
+		reasons: r.why}, nil
+}
+
+// withPolicy returns a resource with another configuration of the plugin.
+func withPolicy(resource, policy string) (string, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(resource), &doc); err != nil {
+		return "", err
+	}
+	value := stringValueNode(&doc)
+	if value == nil {
+		return "", errors.New("the filter has no configuration as a StringValue")
+	}
+	*value = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: policy}
+	text, err := yaml.Marshal(&doc)
+	return string(text), err
+}
+
+// stringValueNode finds the value of the one StringValue, or returns nil.
+func stringValueNode(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.MappingNode {
+		var value *yaml.Node
+		found := false
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			switch name, field := node.Content[i].Value, node.Content[i+1]; name {
+			case "@type":
+				found = field.Value == stringValueType
+			case "value":
+				value = field
+			}
+		}
+		if found {
+			return value
+		}
+	}
+	for _, child := range node.Content {
+		if value := stringValueNode(child); value != nil {
+			return value
+		}
+	}
+	return nil
+}
+
+// reasons are what the filter has said of a configuration that it refuses.
+type reasons struct {
+	mu      sync.Mutex
+	lines   []string
+	refused chan struct{} // closed by the last line of a refusal
+}
+
+func newReasons() *reasons { return &reasons{refused: make(chan struct{})} }
+
+var (
+	// filterError matches a line of Envoy's log in which the filter says what is wrong.
+	filterError = regexp.MustCompile(`\]\[error\]\[wasm\].* wasm log: (.*)`)
+	// filterRefuses matches the line after those.
+	filterRefuses = regexp.MustCompile(`\]\[critical\]\[wasm\].* wasm log: the configuration is refused`)
+)
+
+// line takes a line of Envoy's log.
+func (r *reasons) line(line []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := filterError.FindSubmatch(line); m != nil && len(r.lines) < 100 {
+		r.lines = append(r.lines, string(m[1]))
+	} else if filterRefuses.Match(line) {
+		select {
+		case <-r.refused:
+		default:
+			close(r.refused)
+		}
+	}
+}
+
+// forget begins with the next configuration.
+func (r *reasons) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines, r.refused = nil, make(chan struct{})
+}
+
+// wait returns the reasons once they are complete, since Envoy counts a refusal before its log is read here.
+func (r *reasons) wait(ctx context.Context) []string {
+	r.mu.Lock()
+	refused := r.refused
+	r.mu.Unlock()
+	select {
+	case <-refused:
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.lines)
 }
 
 // updates are Envoy's counters of the configurations of the filter that it has read.
@@ -207,6 +334,3 @@ func (p *proxy) filter(ctx context.Context) (config, policy string, err error) {
 	}
 	return config, pluginConfiguration(dump), nil
 }
-
-// filterError matches a line of Envoy's log in which the filter says what is wrong.
-var filterError = regexp.MustCompile(`\]\[error\]\[wasm\].* wasm log: (.*)`)

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"embed"
 	"encoding/json"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"slices"
@@ -16,9 +14,6 @@ import (
 	"time"
 )
 
-//go:embed web
-var web embed.FS
-
 // cookieName names the cookie that proves a credentialed request. Cookies know
 // no ports: what the app sets for localhost, the browser sends to the API too.
 const cookieName = "cors_demo"
@@ -26,37 +21,45 @@ const cookieName = "cors_demo"
 // app serves the page, and tells it what Envoy and the upstream saw.
 type app struct {
 	rec   *recorder
+	log   *eventLog
 	mux   http.ServeMux
-	ready chan struct{} // closed once facts are known
+	ready chan struct{} // closed once what follows is known
 
-	mu    sync.Mutex
-	facts facts
+	policies *policies
+	mu       sync.Mutex
+	facts    facts
 }
 
-func newApp(rec *recorder, database *policyd) *app {
-	a := &app{rec: rec, ready: make(chan struct{})}
-	files, err := fs.Sub(web, "web")
-	if err != nil {
-		panic(err)
-	}
-	a.mux.Handle("GET /", http.FileServerFS(files))
+func newApp(rec *recorder, log *eventLog, page http.Handler) *app {
+	a := &app{rec: rec, log: log, ready: make(chan struct{})}
+	a.mux.Handle("GET /", page)
 	a.mux.HandleFunc("GET /facts", a.serveFacts)
 	a.mux.HandleFunc("GET /observed", a.serveObserved)
-	database.handle(&a.mux)
+	a.mux.Handle("GET /log", ours(log.serve))
+	a.mux.Handle("POST /policy", ours(a.writePolicy((*policies).apply)))
+	a.mux.Handle("DELETE /policy", ours(a.writePolicy((*policies).restore)))
 	return a
 }
 
 // publish lets the page know of the running Envoy.
-func (a *app) publish(f facts) {
-	a.facts = f
+func (a *app) publish(f facts, p *policies) {
+	a.facts, a.policies = f, p
 	close(a.ready)
 }
 
 // change lets the page know that something about the running Envoy has changed.
 func (a *app) change(change func(*facts)) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	change(&a.facts)
+	a.mu.Unlock()
+	a.log.add("policy", []byte("{}"))
+}
+
+// current returns the facts.
+func (a *app) current() facts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.facts
 }
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -78,10 +81,7 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *app) serveFacts(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-a.ready:
-		a.mu.Lock()
-		f := a.facts
-		a.mu.Unlock()
-		writeJSON(w, f)
+		writeJSON(w, a.current())
 	case <-r.Context().Done():
 	}
 }

@@ -43,8 +43,8 @@ func TestAPIEchoesAndKnowsNothingOfCORS(t *testing.T) {
 }
 
 func TestApp(t *testing.T) {
-	app := newApp(newRecorder(), &policyd{})
-	app.publish(facts{App: "http://localhost:1", API: "http://localhost:2"})
+	app := newApp(newRecorder(), newEventLog(), pageFiles("none"))
+	app.publish(facts{App: "http://localhost:1", API: "http://localhost:2"}, &policies{})
 	server := httptest.NewServer(app)
 	defer server.Close()
 

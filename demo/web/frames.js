@@ -1,4 +1,5 @@
-// Has requests sent by pages of other origins: frames of this server under its other names.
+// Has requests sent by pages of other origins: frames of this server under its other names, and
+// for the origin null one in a sandbox.
 
 import { send } from './send.js';
 import { el } from './view.js';
@@ -6,8 +7,13 @@ import { el } from './view.js';
 const frames = new Map(); // by origin; each is there for good
 const loaded = new Set(); // origins
 
-// isServed tells whether the demo has pages of an origin.
+// isServed tells whether the demo can have requests sent from an origin.
 export function isServed(origin) {
+  return origin === 'null' || isPage(origin);
+}
+
+// isPage tells whether an origin is that of a page of the demo.
+export function isPage(origin) {
   const url = URL.canParse(origin) && new URL(origin);
   return url.origin === origin && url.protocol === 'http:' && url.port === location.port
     && /^(127\.0\.0\.1|([a-z0-9-]+\.)*localhost)$/.test(url.hostname);
@@ -38,7 +44,7 @@ export async function sendFrom(origin, api, steps, exchange) {
     return [];
   }
   const { port1, port2 } = new MessageChannel();
-  frame.contentWindow.postMessage({ api, steps, exchange }, origin, [port2]);
+  frame.contentWindow.postMessage({ api, steps, exchange }, origin === 'null' ? '*' : origin, [port2]);
   return new Promise((resolve) => {
     port1.onmessage = ({ data }) => resolve(data);
     setTimeout(resolve, 10_000, []);
@@ -47,7 +53,11 @@ export async function sendFrom(origin, api, steps, exchange) {
 
 // load resolves to undefined if the frame does not report within ten seconds.
 function load(origin) {
-  const frame = el('iframe', { src: `${origin}/frame.html`, hidden: true });
+  const frame = el('iframe', { hidden: true, title: `A page of ${origin}` });
+  if (origin === 'null') {
+    frame.sandbox = 'allow-scripts';
+  }
+  frame.src = `${origin === 'null' ? location.origin : origin}/frame.html`;
   return new Promise((resolve) => {
     const end = (loaded) => {
       clearTimeout(timer);

@@ -1,7 +1,7 @@
 // The origins in the database: shows them, adds and removes them, and measures how long it is
 // from the click until browsers do otherwise.
 
-import { isReady, isServed, prepare, sendFrom } from './frames.js';
+import { isPage, isReady, isServed, prepare, sendFrom } from './frames.js';
 import { el } from './view.js';
 
 const $ = (id) => document.getElementById(id);
@@ -12,7 +12,7 @@ let rows = { origins: [] };
 
 // apiFor returns the database's API under the name that a page has itself, so that cookies get there too.
 export function apiFor(facts, origin) {
-  return `http://${new URL(origin).hostname}:${new URL(facts.database.api).port}`;
+  return `http://${origin === 'null' ? location.hostname : new URL(origin).hostname}:${new URL(facts.database.api).port}`;
 }
 
 // isReadable tells whether a page of an origin may read what the database's API answers.
@@ -103,7 +103,7 @@ export async function showOrigins(facts, changed) {
   function row(origin) {
     const button = el('button', { className: 'button', type: 'button', ariaLabel: `Remove ${origin}` }, 'Remove');
     button.addEventListener('click', ({ timeStamp }) => remove(origin, timeStamp));
-    const name = isServed(origin) && origin !== page
+    const name = isPage(origin) && origin !== page
       ? el('a', { href: origin, target: '_blank' }, origin)
       : origin;
     const tr = el('tr', {},
