@@ -71,6 +71,9 @@ type Node struct {
 	Members []Member
 	// Elements are the elements of a list.
 	Elements []*Node
+	// Tag is a tag that a YAML file gives the value, such as "!Ref", if it is none of YAML's
+	// own: what it means is known to who reads the file.
+	Tag string
 	// Merges is where the object's merge keys (<<) stand in the file, in bytes: not
 	// everything that reads YAML knows them.
 	Merges []int

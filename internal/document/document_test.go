@@ -305,3 +305,32 @@ func TestNotText(t *testing.T) {
 		}
 	}
 }
+
+// TestTag: a value keeps a tag of another tool, and is read as what stands there.
+func TestTag(t *testing.T) {
+	for text, want := range map[string]struct {
+		tag  string
+		kind document.Kind
+		text string
+	}{
+		"a: !Ref Origin":              {"!Ref", document.String, "Origin"},
+		"a: !Ref 7":                   {"!Ref", document.String, "7"},
+		"a: !Sub 'https://${Domain}'": {"!Sub", document.String, "https://${Domain}"},
+		"a: !Join ['', [b, c]]":       {"!Join", document.List, ""},
+		"a: !If\n  x: y":              {"!If", document.Object, ""},
+		"a: !!str 7":                  {"", document.String, "7"},
+		"a: ! 7":                      {"", document.String, "7"},
+		"a: 7":                        {"", document.Number, "7"},
+		`{"a": "!Ref"}`:               {"", document.String, "!Ref"},
+	} {
+		file, failed := document.Parse("file.yaml", text)
+		if failed != nil {
+			t.Errorf("%q: %v", text, failed)
+			continue
+		}
+		n := file.Documents[0].Get("a")
+		if n.Tag != want.tag || n.Kind != want.kind || n.Text != want.text {
+			t.Errorf("%q is %q, %d, %q, want %+v", text, n.Tag, n.Kind, n.Text, want)
+		}
+	}
+}

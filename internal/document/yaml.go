@@ -147,6 +147,9 @@ func (y *yamlReader) node(n *yaml.Node, depth int) *Node {
 			y.either("check the aliases", "check the brackets"))
 	}
 	value := &Node{file: y.file, Offset: y.file.offset(n.Line, n.Column)}
+	if tag := n.ShortTag(); !strings.HasPrefix(tag, "!!") {
+		value.Tag = tag
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
 		y.aliases = true
