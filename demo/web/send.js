@@ -5,7 +5,8 @@
 export async function send(api, steps, exchange) {
   const outcomes = [];
   for (const step of steps) {
-    outcomes.push(await sendOne(`${api}${step.path}?exchange=${exchange}`, step.init));
+    const more = step.path.includes('?') ? '&' : '?';
+    outcomes.push(await sendOne(`${api}${step.path}${more}exchange=${exchange}`, step.init));
   }
   return outcomes;
 }
