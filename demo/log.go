@@ -15,17 +15,10 @@ type event struct {
 	data []byte
 }
 
-// What an eventLog keeps at most: events, and bytes of their data.
-const (
-	keptEvents = 500
-	keptBytes  = 1 << 20
-)
-
 // An eventLog tells pages of requests as they are logged, and of other policies.
 type eventLog struct {
 	mu      sync.Mutex
-	events  []event
-	bytes   int
+	events  bounded[event]
 	last    int           // the id of the latest event
 	changed chan struct{} // closed, and replaced, at each event
 }
@@ -35,19 +28,12 @@ func newEventLog() *eventLog {
 	return &eventLog{last: int(time.Now().UnixMilli()), changed: make(chan struct{})}
 }
 
-// add tells the pages of an event, and forgets the oldest ones when there are too many.
+// add tells the pages of an event.
 func (l *eventLog) add(kind string, data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
-	l.events = append(l.events, event{l.last, kind, data})
-	l.bytes += len(data)
-	forget := 0
-	for len(l.events)-forget > keptEvents || l.bytes > keptBytes {
-		l.bytes -= len(l.events[forget].data)
-		forget++
-	}
-	l.events = append(l.events[:0:0], l.events[forget:]...)
+	l.events.add(event{l.last, kind, data}, len(data))
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -58,11 +44,11 @@ func (l *eventLog) since(id int) ([]event, <-chan struct{}) {
 	defer l.mu.Unlock()
 	first := 0
 	if id <= l.last {
-		for first < len(l.events) && l.events[first].id <= id {
+		for first < len(l.events.items) && l.events.items[first].id <= id {
 			first++
 		}
 	}
-	return l.events[first:], l.changed
+	return l.events.items[first:], l.changed
 }
 
 // aStream is how long an answer lasts. Envoy gives up after 15 s, unless a route has another

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -64,32 +63,5 @@ func TestLogMissesNothing(t *testing.T) {
 	last = strconv.Itoa(n + 1000) // of another demo
 	if got := read(4); len(got) != 4 || got[0] != `{"n":1}` {
 		t.Errorf("of an id that isn't known %q", got)
-	}
-}
-
-func TestLogForgetsTheOldest(t *testing.T) {
-	for _, test := range []struct {
-		name        string
-		add, size   int
-		kept, bytes int
-	}{
-		{"many", keptEvents + 20, 10, keptEvents, keptEvents * 10},
-		{"long", 9, keptBytes / 4, 4, keptBytes},
-		{"too long for it", 2, keptBytes + 1, 0, 0},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			log := newEventLog()
-			first := log.last
-			for range test.add {
-				log.add("", slices.Repeat([]byte("x"), test.size))
-			}
-			events, _ := log.since(0)
-			if len(events) != test.kept || log.bytes != test.bytes {
-				t.Errorf("%d events of %d bytes, want %d of %d", len(events), log.bytes, test.kept, test.bytes)
-			}
-			if n := len(events); n > 0 && events[n-1].id != first+test.add {
-				t.Errorf("the latest is %s, want %s", fmt.Sprint(events[n-1].id), fmt.Sprint(first+test.add))
-			}
-		})
 	}
 }

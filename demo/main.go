@@ -157,6 +157,10 @@ func accessLog(rec *recorder, log *eventLog, out io.Writer) func(line []byte) {
 			fmt.Fprintf(os.Stderr, "%s", line)
 			return
 		}
+		if r.mark() != "" {
+			rec.addAccess(r)
+			return
+		}
 		if r.probe() {
 			before, known := readable[r.Origin]
 			if readable[r.Origin] = r.AllowOrigin != ""; known && readable[r.Origin] == before {

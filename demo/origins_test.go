@@ -137,8 +137,8 @@ func TestAccessLogOfProbes(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	if len(rec.accesses) > 0 {
-		t.Errorf("probes are recorded: %d", len(rec.accesses))
+	if len(rec.accesses.items) > 0 {
+		t.Errorf("probes are recorded: %d", len(rec.accesses.items))
 	}
 }
 

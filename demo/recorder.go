@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -44,12 +45,6 @@ func (a access) preflight() bool {
 	return a.Method == "OPTIONS" && a.Origin != "" && a.RequestMethod != ""
 }
 
-// last tells whether the browser sends nothing after this request: it was the
-// one that the page asked for, or a preflight that was refused.
-func (a access) last() bool {
-	return !a.preflight() || a.AllowOrigin == ""
-}
-
 // probe tells whether the request is one of the many by which the page finds out when a row
 // takes effect.
 func (a access) probe() bool {
@@ -57,9 +52,22 @@ func (a access) probe() bool {
 	return path == "/probe"
 }
 
+// mark is the id of a mark, by which the demo knows that Envoy has logged all that came before.
+func (a access) mark() string {
+	if id, ok := strings.CutPrefix(a.Path, markPath); ok {
+		return id
+	}
+	return ""
+}
+
+// markPath begins the path of a mark.
+const markPath = "/mark/"
+
 // exchange is the id that the page puts into the URL of what belongs together.
-func (a access) exchange() string {
-	u, err := url.Parse(a.Path)
+func (a access) exchange() string { return exchangeOf(a.Path) }
+
+func exchangeOf(target string) string {
+	u, err := url.Parse(target)
 	if err != nil {
 		return ""
 	}
@@ -106,83 +114,94 @@ func (a access) String() string {
 
 // A visit is one request as the API's upstream saw it.
 type visit struct {
-	RequestID string      `json:"-"`
+	RequestID string      `json:"-"` // "" if it came without Envoy
+	Exchange  string      `json:"-"`
 	Request   [][2]string `json:"request"` // headers
 	Answer    [][2]string `json:"answer"`  // headers
 }
 
+// size is about how many bytes it takes.
+func (v visit) size() (n int) {
+	for _, line := range append(v.Request, v.Answer...) {
+		n += len(line[0]) + len(line[1])
+	}
+	return n
+}
+
 // An observation is one request on both sides of Envoy.
 type observation struct {
-	Envoy    json.RawMessage `json:"envoy"`
+	Envoy    json.RawMessage `json:"envoy"` // null if the request came without Envoy
 	Reason   string          `json:"reason"`
 	Upstream *visit          `json:"upstream"` // nil if the request did not get there
 }
 
-// kept bounds what the recorder remembers: a run of the whole page is 12 requests.
-const kept = 1000
-
 // A recorder remembers the latest requests, for the page to ask about.
 type recorder struct {
 	mu       sync.Mutex
-	accesses []access
-	visits   []visit
-	changed  chan struct{} // closed, and replaced, at each new access
+	accesses bounded[access]
+	visits   bounded[visit]
+	marks    map[string]chan struct{} // those that are waited for
 }
 
-func newRecorder() *recorder {
-	return &recorder{changed: make(chan struct{})}
-}
+func newRecorder() *recorder { return &recorder{marks: map[string]chan struct{}{}} }
 
 func (r *recorder) addAccess(a access) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.accesses = appendBounded(r.accesses, a)
-	close(r.changed)
-	r.changed = make(chan struct{})
+	if id := a.mark(); id != "" {
+		if mark, ok := r.marks[id]; ok {
+			delete(r.marks, id)
+			close(mark)
+		}
+		return
+	}
+	r.accesses.add(a, len(a.line))
 }
 
 func (r *recorder) addVisit(v visit) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.visits = appendBounded(r.visits, v)
+	r.visits.add(v, v.size())
 }
 
-func appendBounded[T any](list []T, item T) []T {
-	return append(list[max(0, len(list)+1-kept):], item)
-}
-
-// observe returns the requests of an exchange, in the order of the access log,
-// once it has seen the end of as many fetch calls as told, or ctx is done.
-func (r *recorder) observe(ctx context.Context, exchange string, fetches int) []observation {
-	for {
-		found, ended, changed := r.find(exchange)
-		if ended >= fetches {
-			return found
-		}
+// settle waits until Envoy has logged all requests that it has answered, since the access log
+// comes after the answer. Send sends a request for a path to Envoy, whose line comes after theirs.
+func (r *recorder) settle(ctx context.Context, send func(path string) error) {
+	id, mark := rand.Text(), make(chan struct{})
+	r.mu.Lock()
+	r.marks[id] = mark
+	r.mu.Unlock()
+	if send(markPath+id) == nil {
 		select {
-		case <-changed:
+		case <-mark:
 		case <-ctx.Done():
-			return found
 		}
 	}
+	r.mu.Lock()
+	delete(r.marks, id)
+	r.mu.Unlock()
 }
 
-func (r *recorder) find(exchange string) (found []observation, ended int, changed <-chan struct{}) {
+// find returns the requests of an exchange in the order of the access log, and those that came
+// without Envoy.
+func (r *recorder) find(exchange string) []observation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found = []observation{}
-	for _, a := range r.accesses {
+	found := []observation{}
+	for _, a := range r.accesses.items {
 		if a.exchange() != exchange {
 			continue
 		}
-		if a.last() {
-			ended++
-		}
 		o := observation{Envoy: a.line, Reason: a.reason()}
-		if i := slices.IndexFunc(r.visits, func(v visit) bool { return v.RequestID == a.RequestID }); i >= 0 {
-			o.Upstream = &r.visits[i]
+		if i := slices.IndexFunc(r.visits.items, func(v visit) bool { return v.RequestID == a.RequestID }); i >= 0 {
+			o.Upstream = &r.visits.items[i]
 		}
 		found = append(found, o)
 	}
-	return found, ended, r.changed
+	for i, v := range r.visits.items {
+		if v.RequestID == "" && v.Exchange == exchange {
+			found = append(found, observation{Envoy: json.RawMessage("null"), Upstream: &r.visits.items[i]})
+		}
+	}
+	return found
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,10 +50,11 @@ func TestOtherOutputIsNotOfTheAccessLog(t *testing.T) {
 	}
 }
 
-// The access log comes after the answer, so the page has to wait for it.
-func TestObserveWaitsForTheEndOfAnExchange(t *testing.T) {
+// The access log comes after the answer, so that the page has to wait for it.
+func TestRecorderWaitsForTheLog(t *testing.T) {
 	rec := newRecorder()
 	add := func(line string) {
+		t.Helper()
 		a, ok := parseAccess([]byte(line))
 		if !ok {
 			t.Fatal(line)
@@ -62,15 +65,22 @@ func TestObserveWaitsForTheEndOfAnExchange(t *testing.T) {
 	add(allowedLine)
 	add(refusedLine)
 
-	found := make(chan []observation)
-	go func() { found <- rec.observe(t.Context(), "b", 1) }()
+	settled, sent := make(chan struct{}), make(chan string, 1)
+	go func() {
+		rec.settle(t.Context(), func(path string) error { sent <- path; return nil })
+		close(settled)
+	}()
+	path := <-sent
+	add(postLine)
+	add(`{"method":"GET","path":"/mark/another"}`)
 	select {
-	case got := <-found:
-		t.Fatalf("did not wait for the request after the preflight: %v", got)
+	case <-settled:
+		t.Fatal("did not wait for its own mark")
 	case <-time.After(20 * time.Millisecond):
 	}
-	add(postLine)
-	got := <-found
+	add(`{"method":"GET","path":"` + path + `"}`)
+	<-settled
+	got := rec.find("b")
 	if len(got) != 2 || string(got[0].Envoy) != allowedLine || string(got[1].Envoy) != postLine {
 		t.Fatalf("observed %v", got)
 	}
@@ -80,15 +90,27 @@ func TestObserveWaitsForTheEndOfAnExchange(t *testing.T) {
 	if got[1].Upstream == nil || got[1].Upstream.Request[0] != [2]string{"x-pingother", "pingpong"} {
 		t.Errorf("at the upstream: %v", got[1].Upstream)
 	}
-
-	// A refused preflight is an end, and a patience that ends is one too.
-	if got := rec.observe(t.Context(), "a", 1); len(got) != 1 ||
-		got[0].Reason != "method DELETE is not in allow_methods (allowed: PUT, PATCH)" {
+	if got := rec.find("a"); len(got) != 1 || got[0].Reason != "method DELETE is not in allow_methods (allowed: PUT, PATCH)" {
 		t.Errorf("observed %v", got)
 	}
+
+	// Patience ends, and a mark that can't be sent isn't waited for.
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if got := rec.observe(ctx, "b", 2); len(got) != 2 {
+	rec.settle(ctx, func(string) error { return nil })
+	rec.settle(t.Context(), func(string) error { return errors.New("away") })
+	if len(rec.marks) > 0 {
+		t.Errorf("%d marks are waited for", len(rec.marks))
+	}
+}
+
+// What comes to the upstream without Envoy is seen as well.
+func TestRecorderFindsWhatCameWithoutEnvoy(t *testing.T) {
+	rec := newRecorder()
+	rec.addVisit(visit{Exchange: "a"})
+	rec.addVisit(visit{Exchange: "a", RequestID: "1"})
+	rec.addVisit(visit{Exchange: "b"})
+	if got := rec.find("a"); len(got) != 1 || string(got[0].Envoy) != "null" || got[0].Upstream == nil {
 		t.Errorf("observed %v", got)
 	}
 }
@@ -97,12 +119,15 @@ func TestRecorderForgetsTheOldest(t *testing.T) {
 	rec := newRecorder()
 	for i := range kept + 5 {
 		rec.addAccess(access{Method: "GET", Path: fmt.Sprintf("/?exchange=%d", i)})
-		rec.addVisit(visit{RequestID: fmt.Sprint(i)})
+		rec.addVisit(visit{RequestID: fmt.Sprint(i), Request: [][2]string{{"a", strings.Repeat("x", 10_000)}}})
 	}
-	if len(rec.accesses) != kept || len(rec.visits) != kept {
-		t.Errorf("%d and %d kept, want %d", len(rec.accesses), len(rec.visits), kept)
+	if n := len(rec.accesses.items); n != kept {
+		t.Errorf("%d kept, want %d", n, kept)
 	}
-	if first := rec.accesses[0].exchange(); first != "5" {
-		t.Errorf("the oldest is %s, want 5", first)
+	if rec.visits.bytes > keptBytes {
+		t.Errorf("%d bytes kept, want at most %d", rec.visits.bytes, keptBytes)
+	}
+	if got := rec.find("0"); len(got) > 0 {
+		t.Errorf("the first is remembered: %v", got)
 	}
 }

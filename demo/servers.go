@@ -86,17 +86,33 @@ func (a *app) serveFacts(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveObserved answers what was seen of an exchange of so many fetch calls. It
-// waits for the end of the exchange, since the access log comes after the answer.
+// serveObserved answers what was seen of an exchange, once Envoy has logged it: of so many
+// fetch calls, of which 0 leave nothing to wait for.
 func (a *app) serveObserved(w http.ResponseWriter, r *http.Request) {
 	fetches, err := strconv.Atoi(r.FormValue("fetches"))
 	if err != nil || r.FormValue("exchange") == "" {
 		http.Error(w, "want ?exchange=id&fetches=number", http.StatusBadRequest)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
-	defer cancel()
-	writeJSON(w, a.rec.observe(ctx, r.FormValue("exchange"), fetches))
+	if fetches > 0 {
+		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+		defer cancel()
+		a.rec.settle(ctx, func(path string) error { return ask(ctx, a.current().API+path) })
+	}
+	writeJSON(w, a.rec.find(r.FormValue("exchange")))
+}
+
+// ask sends a request, whatever the answer to it.
+func ask(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
 }
 
 // api is the API's upstream. It knows nothing of CORS: it answers what reached it.
@@ -117,7 +133,11 @@ func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Request-Id", id)    // the policy exposes this one to scripts
 	h.Set("X-Served-By", "demo") // and not this one
 	seen := headerLines(r.Header)
-	a.rec.addVisit(visit{RequestID: id, Request: seen, Answer: headerLines(h)})
+	if !strings.HasPrefix(r.URL.Path, markPath) {
+		a.rec.addVisit(visit{
+			RequestID: id, Exchange: exchangeOf(r.URL.String()), Request: seen, Answer: headerLines(h),
+		})
+	}
 	writeJSON(w, map[string]any{
 		"method":  r.Method,
 		"path":    r.URL.Path,

@@ -37,8 +37,8 @@ func TestAPIEchoesAndKnowsNothingOfCORS(t *testing.T) {
 		len(echo.Headers) != 2 || echo.Headers[0] != [2]string{"origin", "http://localhost:10000"} {
 		t.Errorf("echo: %+v", echo)
 	}
-	if len(rec.visits) != 1 || rec.visits[0].RequestID != "7" {
-		t.Errorf("visits: %+v", rec.visits)
+	if len(rec.visits.items) != 1 || rec.visits.items[0].RequestID != "7" {
+		t.Errorf("visits: %+v", rec.visits.items)
 	}
 }
 
