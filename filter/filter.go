@@ -229,7 +229,7 @@ func (p *Plugin) Configure() bool {
 			rest = ", until the policy source answers"
 		}
 		if len(c.Policies.All()) == 0 {
-			c = closed("no policies have arrived from the policy source, so that no origin is allowed")
+			c = closed(cors.NotArrived)
 		}
 	}
 	if p.source == nil || !p.source.serves() {

@@ -35,6 +35,9 @@ type Request struct {
 	// ByHand tells that somebody sends the request without a browser, so that no preflight
 	// goes before it.
 	ByHand bool
+	// PreflightCached tells that the browser remembers an answer that covers the request,
+	// see [PreflightCache], so that it makes no preflight.
+	PreflightCached bool
 	// Mode is the request's mode.
 	Mode Mode
 	// RedirectedFrom is the URL that was redirected to URL, if any, for messages.
@@ -105,11 +108,11 @@ func (r Request) PreflightReasons() (reasons []string) {
 
 // Preflight returns the header lines of the preflight that a browser makes before
 // this request, as far as CORS is concerned, in the standard's order: nil if it
-// makes none. The preflight's method is OPTIONS, its URL the request's.
+// makes none, or need make none. The preflight's method is OPTIONS, its URL the request's.
 //
 // See https://fetch.spec.whatwg.org/#cors-preflight-fetch.
 func (r Request) Preflight() (headers [][2]string) {
-	if len(r.PreflightReasons()) == 0 {
+	if r.PreflightCached || len(r.PreflightReasons()) == 0 {
 		return nil
 	}
 	headers = [][2]string{{"Origin", r.Origin}, {"Access-Control-Request-Method", NormalizeMethod(r.Method)}}

@@ -26,6 +26,21 @@ type Change struct {
 	Or string `json:"or,omitempty"`
 	// Warnings are what "corsctl validate" warns of when it is done, and didn't before.
 	Warnings []string `json:"warnings,omitempty"`
+	// Rewrite is the edit for code; nil without a path.
+	Rewrite *Rewrite `json:"-"`
+}
+
+// A Rewrite is an edit of a field of an object in a configuration.
+type Rewrite struct {
+	// Object is where the object begins, in bytes: a policy. The field "policies" is one of the
+	// configuration.
+	Object int
+	// Field is the field, such as "match.hosts". The object may lack it.
+	Field string
+	// Added are what the field's list gets at its end, each as JSON. If there are none, Value
+	// is what takes the field's place, as JSON.
+	Added []string
+	Value string
 }
 
 // maxEdits is above the number of edits that any request needs: the filter takes no
@@ -43,7 +58,7 @@ func (e *Explanation) change(policies []config.Policy, written *config.Policy, k
 		e.changeMatch(policies, key)
 		return
 	}
-	ed := &editor{written: written, config: written.Config, request: e.Request, lookup: e.result}
+	ed := e.editor(written, written.Config)
 	if !ed.edit(e.Exchange) {
 		e.Changes = []Change{{Edit: ed.impossible}}
 		return
@@ -61,7 +76,7 @@ func (ed *editor) edit(exchange *Exchange) bool {
 		if policy == nil {
 			return false
 		}
-		exchange = Run(policy, ed.request, ed.lookup)
+		exchange = ed.upstream.Run(policy, ed.request, ed.lookup)
 	}
 	return true
 }
@@ -72,9 +87,18 @@ type editor struct {
 	config     cors.Config // whose lists are the policy's until they are edited
 	request    browser.Request
 	lookup     cors.LookupResult // of the origin
-	edits      []edit            // one for each field, in the order in which they were made
-	impossible string            // why no edit helps
-	warnings   []cors.Problem    // about the edited policy, as it was compiled last, if it is valid
+	upstream   Upstream
+	edits      []edit         // one for each field, in the order in which they were made
+	impossible string         // why no edit helps
+	warnings   []cors.Problem // about the edited policy, as it was compiled last, if it is valid
+}
+
+// editor edits a policy so that it allows the request. The browser remembers nothing of what
+// another policy has answered.
+func (e *Explanation) editor(written *config.Policy, c cors.Config) *editor {
+	ed := &editor{written: written, config: c, request: e.Request, lookup: e.result, upstream: e.upstream}
+	ed.request.PreflightCached = false
+	return ed
 }
 
 // An edit of a field: what is added to its list, quoted, or what else to do.
@@ -82,6 +106,7 @@ type edit struct {
 	field string
 	added []string
 	other string
+	value string // what other says to write, as JSON; "" for the policy's own list
 }
 
 // next makes the edit that mends what a request has failed by.
@@ -91,10 +116,10 @@ func (ed *editor) next(e *Exchange) bool {
 	switch {
 	case c.Off: // which has no other field, so that its origins are missing as well
 		c.Off, c.AllowOrigins = false, []cors.OriginEntry{{Text: ed.request.Origin}}
-		return ed.set("mode", `write "enforce"`) && ed.add("allow_origins", ed.request.Origin)
+		return ed.set("mode", `"enforce"`) && ed.add("allow_origins", ed.request.Origin)
 	case c.Shadow:
 		c.Shadow = false
-		return ed.set("mode", `write "enforce"`)
+		return ed.set("mode", `"enforce"`)
 	}
 	switch d.Reason {
 	case cors.OriginNotAllowed:
@@ -108,7 +133,7 @@ func (ed *editor) next(e *Exchange) bool {
 		c.AllowHeaders = append(slices.Clip(c.AllowHeaders), name)
 		return ed.add("allow_headers", name)
 	case cors.Allowed:
-		return ed.browser(e.Blocked)
+		return ed.browser(e)
 	}
 	ed.impossible = "no policy can allow it: " + d.Why()
 	return false
@@ -128,8 +153,12 @@ func (ed *editor) missingHeader() string {
 }
 
 // browser mends what the filter allows, and the browser blocks all the same.
-func (ed *editor) browser(b *browser.Blocked) bool {
-	c := &ed.config
+func (ed *editor) browser(e *Exchange) bool {
+	c, b := &ed.config, e.Blocked
+	if !b.Preflight && c.KeepUpstreamHeaders && ed.upstream.allowsOrigin() {
+		c.KeepUpstreamHeaders = false
+		return ed.set("upstream_cors_headers", `"replace"`)
+	}
 	switch b.Reason {
 	case browser.WildcardWithCredentials, browser.AllowCredentialsNotTrue:
 		own := cors.OriginEntry{Text: ed.request.Origin}
@@ -139,19 +168,19 @@ func (ed *editor) browser(b *browser.Blocked) bool {
 			if !slices.Contains(c.AllowOrigins, own) {
 				c.AllowOrigins = append(slices.Clip(c.AllowOrigins), own)
 			}
-			ed.set("allow_origins", `write the origins that may send credentials instead of "*", such as `+
+			ed.say("allow_origins", "", `write the origins that may send credentials instead of "*", such as `+
 				strconv.Quote(ed.request.Origin))
 		}
 		if slices.Contains(c.ExposeHeaders, "*") {
 			c.ExposeHeaders = nil
-			ed.set("expose_headers",
+			ed.say("expose_headers", "[]",
 				`write the names of the headers instead of "*", which counts for nothing with credentials`)
 		}
 		c.AllowCredentials = true
-		return ed.set("allow_credentials", "write true")
+		return ed.set("allow_credentials", "true")
 	case browser.PrivateNetworkNotAllowed:
 		c.AllowPrivateNetwork = true
-		return ed.set("allow_private_network", "write true")
+		return ed.set("allow_private_network", "true")
 	case browser.AuthorizationNotListed:
 		c.AllowHeaders = append(slices.Clip(c.AllowHeaders), "Authorization")
 		return ed.add("allow_headers", "Authorization")
@@ -166,8 +195,14 @@ func (ed *editor) add(field, word string) bool {
 	return true
 }
 
-func (ed *editor) set(field, words string) bool {
-	ed.of(field).other = words
+// set gives a field another value, which is JSON.
+func (ed *editor) set(field, value string) bool { return ed.say(field, value, "write "+value) }
+
+// say gives a field another value, "" for the list that the policy has now, and says so in
+// words.
+func (ed *editor) say(field, value, words string) bool {
+	e := ed.of(field)
+	e.other, e.value = words, value
 	return true
 }
 
@@ -215,14 +250,21 @@ func (ed *editor) summarize() (changes []Change) {
 		// What is inherited is others' too: they are none of this request's business,
 		// so that the edit is one of the policy itself.
 		path, offset, own := ed.written.OwnField(e.field)
-		words := e.other
-		switch whole := (policyjson.Policy{Config: ed.config}).List(e.field); {
+		words, rewrite := e.other, &Rewrite{Object: ed.written.Offset, Field: e.field, Value: e.value}
+		whole := (policyjson.Policy{Config: ed.config}).List(e.field)
+		if e.value == "" {
+			rewrite.Value = "[" + strings.Join(whole, ", ") + "]"
+		}
+		switch {
 		case whole != nil && !own:
-			words = "write [" + strings.Join(whole, ", ") + "]"
+			words = "write " + rewrite.Value
 		case e.added != nil:
 			words = "add " + strings.Join(e.added, ", ")
+			if e.other == "" {
+				rewrite.Added = e.added
+			}
 		}
-		c := Change{Path: path, Offset: offset, Edit: words}
+		c := Change{Path: path, Offset: offset, Edit: words, Rewrite: rewrite}
 		if e.field == "allow_origins" {
 			c.Or = ed.register()
 		}
@@ -246,7 +288,7 @@ func (ed *editor) register() string {
 	c.AllowOrigins = ed.written.Config.AllowOrigins
 	policy, _ := cors.Compile(c)
 	switch {
-	case policy == nil || !policy.LooksUp() || Run(policy, ed.request, cors.LookupAllows).Blocked != nil:
+	case policy == nil || !policy.LooksUp() || ed.upstream.Run(policy, ed.request, cors.LookupAllows).Blocked != nil:
 		return ""
 	case ed.lookup == cors.LookupFailed:
 		return "see why the look-up fails, if " + ed.request.Origin + " is registered there"
@@ -276,7 +318,7 @@ func (e *Explanation) changeMatch(policies []config.Policy, key match.Key) {
 	for i := range policies {
 		written := &policies[i]
 		policy, _ := cors.Compile(written.Config)
-		if Run(policy, e.Request, e.result).Blocked != nil || len(written.Match.Hosts) == 0 || key.Host == "" {
+		if e.upstream.Run(policy, e.Request, e.result).Blocked != nil || len(written.Match.Hosts) == 0 || key.Host == "" {
 			continue
 		}
 		m := written.Match
@@ -284,8 +326,9 @@ func (e *Explanation) changeMatch(policies []config.Policy, key match.Key) {
 		_, covers := m.Fit(key)
 		if isValid, warnings := valid(policies, i, m); covers && isValid {
 			path, offset, _ := written.Field("match.hosts")
-			edit := "add " + strconv.Quote(key.Host)
-			e.Changes = []Change{{Path: path, Offset: offset, Edit: edit, Warnings: warnings}}
+			host := strconv.Quote(key.Host)
+			e.Changes = []Change{{Path: path, Offset: offset, Edit: "add " + host, Warnings: warnings,
+				Rewrite: &Rewrite{Object: written.Offset, Field: "match.hosts", Added: []string{host}}}}
 			return
 		}
 	}
@@ -294,14 +337,9 @@ func (e *Explanation) changeMatch(policies []config.Policy, key match.Key) {
 
 // newPolicy is a policy for the request's host and path, beside those that there are.
 func (e *Explanation) newPolicy(policies []config.Policy, key match.Key) Change {
-	ed := &editor{
-		written: &config.Policy{},
-		config:  cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}},
-		request: e.Request,
-		lookup:  e.result,
-	}
+	ed := e.editor(&config.Policy{}, cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}})
 	policy := ed.compile()
-	if policy == nil || !ed.edit(Run(policy, e.Request, e.result)) {
+	if policy == nil || !ed.edit(e.upstream.Run(policy, ed.request, e.result)) {
 		return Change{Edit: ed.impossible}
 	}
 	var m match.Match
@@ -316,14 +354,16 @@ func (e *Explanation) newPolicy(policies []config.Policy, key match.Key) Change 
 		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
 	}
 	ed.config.Name = "new"
-	words := "add " + policyjson.Line(policyjson.Policy{Config: ed.config, Match: m}.Object())
+	added := policyjson.Line(policyjson.Policy{Config: ed.config, Match: m}.Object())
+	words := "add " + added
 	if policies[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words
 	}
 	for _, p := range ed.warnings {
 		warnings = append(warnings, inOneLine(p))
 	}
-	return Change{Path: "policies", Edit: words, Warnings: warnings}
+	return Change{Path: "policies", Edit: words, Warnings: warnings,
+		Rewrite: &Rewrite{Field: "policies", Added: []string{added}}}
 }
 
 // valid reports whether the filter accepts the policies, if one has another match, and what

@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
@@ -11,11 +13,43 @@ import (
 // An Answer is the answer to a preflight or to an actual request, as far as CORS is
 // concerned.
 type Answer struct {
-	// Forwarded tells that the request reaches the upstream. The upstream is taken to
-	// answer with 200, and without CORS headers of its own.
+	// Forwarded tells that the request reaches the upstream.
 	Forwarded bool `json:"forwarded"`
-	// Response has the lines that the filter adds or answers with.
+	// Response has the lines of the upstream's answer as the filter leaves them, or those
+	// that the filter answers with. Names are in lower case.
 	browser.Response
+}
+
+// An Upstream is what answers behind the filter. The zero value answers with 200, and
+// without headers that CORS depends on.
+type Upstream struct {
+	// Actual is its answer to an actual request, and Preflight that to a preflight that
+	// reaches it. A status of 0 is 200.
+	Actual, Preflight browser.Response
+}
+
+// answers reports whether the upstream answers otherwise than the zero value does.
+func (u Upstream) answers() bool { return len(u.Actual.Headers)+len(u.Preflight.Headers) > 0 }
+
+// allowsOrigin reports whether the answer to an actual request allows an origin, so that a
+// policy may have it left alone.
+func (u Upstream) allowsOrigin() bool {
+	return slices.ContainsFunc(u.Actual.Headers, func(h [2]string) bool {
+		return strings.EqualFold(h[0], "Access-Control-Allow-Origin")
+	})
+}
+
+// answer is the upstream's answer to a request with these lines, before the filter sees it.
+func (u Upstream) answer(method string, lines [][2]string) *Answer {
+	from := u.Actual
+	if r := request(method, lines); r.Preflight() {
+		from = u.Preflight
+	}
+	a := &Answer{Forwarded: true, Response: browser.Response{Status: cmp.Or(from.Status, 200), Headers: [][2]string{}}}
+	for _, h := range from.Headers {
+		a.AddResponseHeader(strings.ToLower(h[0]), h[1])
+	}
+	return a
 }
 
 // An Exchange is what happens to a request: what the filter answers, and what the
@@ -62,30 +96,35 @@ func Key(rawURL, route string) match.Key {
 	return key
 }
 
+// Run is [Upstream.Run] with an upstream that knows nothing of CORS.
+func Run(policy *cors.Policy, r browser.Request, lookup cors.LookupResult) *Exchange {
+	return Upstream{}.Run(policy, r, lookup)
+}
+
 // Run sends a request through a policy, nil for none, as a browser does. Lookup is what a
 // look-up of the origin comes to, where there is one.
-func Run(policy *cors.Policy, r browser.Request, lookup cors.LookupResult) *Exchange {
+func (u Upstream) Run(policy *cors.Policy, r browser.Request, lookup cors.LookupResult) *Exchange {
 	e := &Exchange{Policy: policy}
 	if e.Blocked = browser.Verdict(r, nil, nil); e.Blocked != nil {
 		return e // The browser makes no request at all, and so no preflight.
 	}
 	var preflight, actual *browser.Response
 	if lines := r.Preflight(); lines != nil {
-		e.Preflight, e.PreflightDecision = answer(policy, "OPTIONS", lines, lookup)
+		e.Preflight, e.PreflightDecision = u.through(policy, "OPTIONS", lines, lookup)
 		preflight = &e.Preflight.Response
 	}
 	if browser.Verdict(r, preflight, nil) == nil {
-		e.Actual, e.ActualDecision = answer(policy, r.Method, r.Actual(), lookup)
+		e.Actual, e.ActualDecision = u.through(policy, r.Method, r.Actual(), lookup)
 		actual = &e.Actual.Response
 	}
 	e.Blocked = browser.Verdict(r, preflight, actual)
 	return e
 }
 
-// answer is what comes back through the filter for a request with these lines.
-func answer(policy *cors.Policy, method string, lines [][2]string, lookup cors.LookupResult) (
+// through is what comes back through the filter for a request with these lines.
+func (u Upstream) through(policy *cors.Policy, method string, lines [][2]string, lookup cors.LookupResult) (
 	*Answer, *cors.Decision) {
-	upstream := &Answer{Forwarded: true, Response: browser.Response{Status: 200, Headers: [][2]string{}}}
+	upstream := u.answer(method, lines)
 	if policy == nil {
 		return upstream, nil
 	}
@@ -103,7 +142,11 @@ func answer(policy *cors.Policy, method string, lines [][2]string, lookup cors.L
 		return a, &d
 	}
 	if !d.Untouched() {
-		d.Edit(&cors.Upstream{}, upstream)
+		observed := &cors.Upstream{}
+		for _, h := range upstream.Headers {
+			observed.Observe(h[0], h[1])
+		}
+		d.Edit(observed, upstream)
 	}
 	return upstream, &d
 }
@@ -131,8 +174,16 @@ func (a *Answer) AddResponseHeader(name, value string) {
 	a.Headers = append(a.Headers, [2]string{name, value})
 }
 
-// ReplaceResponseHeader implements [cors.Editor]. The upstream has no such header.
-func (a *Answer) ReplaceResponseHeader(name, value string) { a.AddResponseHeader(name, value) }
+// ReplaceResponseHeader implements [cors.Editor].
+func (a *Answer) ReplaceResponseHeader(name, value string) {
+	for i, h := range a.Headers {
+		if h[0] == name {
+			a.Headers[i][1] = value
+		}
+	}
+}
 
-// RemoveResponseHeader implements [cors.Editor]. The upstream has no such header.
-func (a *Answer) RemoveResponseHeader(string) {}
+// RemoveResponseHeader implements [cors.Editor].
+func (a *Answer) RemoveResponseHeader(name string) {
+	a.Headers = slices.DeleteFunc(a.Headers, func(h [2]string) bool { return h[0] == name })
+}

@@ -52,20 +52,52 @@ type Explanation struct {
 	// Hints are what the policy's author should know besides.
 	Hints []string
 
-	result cors.LookupResult // of the look-up
+	result   cors.LookupResult // of the look-up
+	upstream Upstream
 }
 
-// Explain explains a request to a proxy with these policies. Lookup is what a look-up of the
-// origin comes to, where there is one; if it isn't known, it is taken to say no.
+// A Proxy is the filter and what is behind it, and the browser before it.
+type Proxy struct {
+	// Policies are those of the filter.
+	Policies []config.Policy
+	// Waiting tells that the filter has no policies, and waits for those of its policy source.
+	Waiting  bool
+	Upstream Upstream
+	// Cache is what the browser remembers of preflights; nil for a browser that has just
+	// been started.
+	Cache *browser.PreflightCache
+}
+
+// Explain is [Proxy.Explain] with an upstream that knows nothing of CORS.
 func Explain(policies []config.Policy, r browser.Request, route string, lookup cors.LookupResult) *Explanation {
-	e := &Explanation{Request: r, result: cmp.Or(lookup, cors.LookupDenies)}
+	return (&Proxy{Policies: policies}).Explain(r, route, lookup)
+}
+
+// Explain explains a request to the proxy. Lookup is what a look-up of the origin comes to,
+// where there is one; if it isn't known, it is taken to say no.
+func (p *Proxy) Explain(r browser.Request, route string, lookup cors.LookupResult) *Explanation {
+	e := &Explanation{Request: r, result: cmp.Or(lookup, cors.LookupDenies), upstream: p.Upstream}
 	typed := e.normalize()
 	key := Key(r.URL, route)
-	choices, written, policy := choose(policies, key)
-	e.Choices, e.Exchange = choices, Run(policy, e.Request, e.result)
+	choices, written, policy := choose(p.Policies, key)
+	if p.Waiting {
+		policy = cors.Closed(cors.NotArrived)
+	}
+	if p.Cache != nil && len(e.Request.PreflightReasons()) > 0 {
+		e.Request.PreflightCached = p.Cache.Covers(e.Request)
+	}
+	e.Choices, e.Exchange = choices, p.Upstream.Run(policy, e.Request, e.result)
+	if p.Cache != nil && e.Preflight != nil && (e.Blocked == nil || !e.Blocked.Preflight) {
+		p.Cache.Store(e.Request, e.Preflight.Headers)
+	}
 	e.lookUp(written, key, lookup)
-	if e.Blocked != nil {
-		e.change(policies, written, key)
+	switch {
+	case e.Blocked == nil:
+	case p.Waiting:
+		e.Changes = []Change{{Edit: "see that the policy source answers with a document that is valid, " +
+			"or write policies beside it, which serve until then"}}
+	default:
+		e.change(p.Policies, written, key)
 	}
 	if r.ByHand {
 		e.Changes = append(e.Changes, Change{Edit: noPreflight})
@@ -84,7 +116,7 @@ const noPreflight = "OPTIONS without Access-Control-Request-Method is no preflig
 // or because it is not for another origin: no browser decides on its answer.
 func WithoutOrigin(policies []config.Policy, r browser.Request, route string) *Explanation {
 	choices, _, policy := choose(policies, Key(r.URL, route))
-	actual, decision := answer(policy, r.Method, r.Headers, cors.NotLookedUp)
+	actual, decision := Upstream{}.through(policy, r.Method, r.Headers, cors.NotLookedUp)
 	return &Explanation{
 		Exchange: &Exchange{Policy: policy, Actual: actual, ActualDecision: decision}, Request: r, Choices: choices,
 	}
@@ -191,7 +223,10 @@ func noMatch(m match.Match, key match.Key) string {
 // hint adds what isn't in the verdict, and matters.
 func (e *Explanation) hint(written *config.Policy) {
 	r := e.Request
-	const upstreamCounts = "what the upstream answers counts, and is taken to have no CORS headers"
+	upstreamCounts := "what the upstream answers counts"
+	if !e.upstream.answers() {
+		upstreamCounts += ", and is taken to have no CORS headers"
+	}
 	add := func(format string, args ...any) { e.Hints = append(e.Hints, fmt.Sprintf(format, args...)) }
 	if !r.CORS() {
 		switch {
@@ -210,7 +245,10 @@ func (e *Explanation) hint(written *config.Policy) {
 	if e.Actual == nil && e.Preflight == nil {
 		return // The browser never sends it, whatever the policy says.
 	}
-	if written == nil {
+	switch {
+	case written == nil && e.Policy != nil:
+		return // it waits for policies, and says so
+	case written == nil:
 		add("no policy applies, so that the filter does nothing: %s", upstreamCounts)
 		return
 	}
@@ -221,7 +259,7 @@ func (e *Explanation) hint(written *config.Policy) {
 		add("the policy is off, and the filter does nothing: %s", upstreamCounts)
 	case c.Shadow:
 		add("the policy is in shadow mode, and changes nothing: %s", upstreamCounts)
-	case e.Preflight != nil && e.Preflight.Forwarded:
+	case e.Preflight != nil && e.Preflight.Forwarded && !e.upstream.answers():
 		add("the preflight is forwarded to the upstream, whose answer is taken to be a 200 without CORS headers")
 	}
 	if c.KeepUpstreamHeaders {

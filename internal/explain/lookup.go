@@ -86,7 +86,7 @@ func (e *Explanation) lookUp(written *config.Policy, key match.Key, given cors.L
 		Result: lookupResults[cmp.Or(given, cors.LookupDenies)], Given: given != cors.NotLookedUp,
 	}
 	for result := cors.LookupAllows; int(result) < len(lookupResults); result++ {
-		then := &Explanation{Exchange: Run(e.Policy, e.Request, result)}
+		then := &Explanation{Exchange: e.upstream.Run(e.Policy, e.Request, result)}
 		o := Outcome{Result: lookupResults[result], Allowed: then.Blocked == nil && !e.Request.ByHand}
 		if then.Blocked != nil {
 			o.Because = then.Because()

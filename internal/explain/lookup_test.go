@@ -122,7 +122,7 @@ func TestChangeOfLookup(t *testing.T) {
 		e := explain.Explain(policies, r, "", result)
 		want = append(want, explain.Change{Path: "allow_methods", Edit: `write ["PUT"]`},
 			explain.Change{Path: "allow_credentials", Edit: "write true"})
-		if diff := cmp.Diff(want, e.Changes); diff != "" {
+		if diff := cmp.Diff(want, e.Changes, inWords); diff != "" {
 			t.Errorf("%d (-want +got)\n%s", result, diff)
 		}
 	}

@@ -20,9 +20,9 @@ func (e *Explanation) asTyped(typed string) {
 	}
 	r.Origin = typed
 	const sent = "sent as it is written, as curl does, "
-	answered, d := answer(e.Policy, r.Method, r.Actual(), e.result)
+	answered, d := e.upstream.through(e.Policy, r.Method, r.Actual(), e.result)
 	if lines := r.Preflight(); lines != nil {
-		answered, d = answer(e.Policy, "OPTIONS", lines, e.result)
+		answered, d = e.upstream.through(e.Policy, "OPTIONS", lines, e.result)
 	}
 	switch {
 	case d.Untouched(), d.Allowed():
@@ -33,7 +33,7 @@ func (e *Explanation) asTyped(typed string) {
 	default:
 		words := "the answer has no CORS headers"
 		preflight := [][2]string{{"Origin", typed}, {"Access-Control-Request-Method", r.Method}}
-		if a, _ := answer(e.Policy, "OPTIONS", preflight, e.result); !a.Forwarded {
+		if a, _ := e.upstream.through(e.Policy, "OPTIONS", preflight, e.result); !a.Forwarded {
 			words += fmt.Sprintf(", and a preflight is answered with %d", a.Status)
 		}
 		e.Typed = sent + words + ": " + d.Why()
