@@ -92,8 +92,27 @@ dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
 		-image "$${IMAGE:-ghcr.io/proxy-wasm-cors/proxy-wasm-cors:$(MODULE_VERSION)}" \
 		$(if $(MODULE_CREATED),-created '$(MODULE_CREATED)')
 
+# What the page has beside the files of demo/web. Each is made when what it is made of has changed.
+PAGE := build/page
+PAGE_PARTS := $(PAGE)/engine.wasm $(PAGE)/wasm_exec.js
+
+.PHONY: playground
+playground: $(PAGE_PARTS) ## Write the page to build/playground, for any web server
+	@rm -rf build/playground.partial && mkdir build/playground.partial
+	@cp -R demo/web/. $(PAGE)/. build/playground.partial
+	@rm -rf build/playground && mv build/playground.partial build/playground
+
+$(PAGE)/engine.wasm: go.mod go.sum Makefile $(shell find config cors match internal demo/engine -type f -not -name '*_test.go')
+	@mkdir -p $(PAGE)
+	GOOS=js GOARCH=wasm GOWASM= go build -trimpath -ldflags='-s -w' -o $@ ./demo/engine/wasm
+
+# It goes with the version of Go.
+$(PAGE)/wasm_exec.js: go.mod Makefile
+	@mkdir -p $(PAGE)
+	@cp "$$(go env GOROOT)/lib/wasm/wasm_exec.js" $@ && touch $@
+
 .PHONY: run
-run: build envoy ## Run the demo: Envoy on envoy.yaml, and cors-policyd, until Ctrl-C
+run: build envoy playground ## Run the demo: Envoy on envoy.yaml, and cors-policyd, until Ctrl-C
 	@go build -o build/demo ./demo
 	@build/demo
 

@@ -151,6 +151,13 @@ func (u Upstream) through(policy *cors.Policy, method string, lines [][2]string,
 	return upstream, &d
 }
 
+// Seen is a request with these lines as the filter sees it, with a cookie or without.
+func Seen(method string, lines [][2]string, cookie bool) *cors.Request {
+	r := request(method, lines)
+	r.Cookie = cookie
+	return r
+}
+
 // request is a request as the filter sees it.
 func request(method string, lines [][2]string) *cors.Request {
 	r := &cors.Request{Method: method}

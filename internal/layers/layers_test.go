@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"config/schema", "filter", "internal/document"},
 	{"internal/capture", "internal/convert", "internal/manifest"},
 	{"internal/explain"},
-	{"internal/policytest"},
+	{"internal/policytest", "demo/engine"},
 	// Of cors-policyd alone.
 	{"cmd/cors-policyd/internal/sqltext"},
 	{"cmd/cors-policyd/internal/database"},
