@@ -1,9 +1,10 @@
-# Versions of everything that isn't in go.mod, in one place.
+# Versions of everything that isn't in a go.mod or demo/npm/package.json, in one place.
 GO_VERSION       := 1.26.8
 ENVOY_VERSION    := 1.40.0
 # Those that README.md says it is tested on.
 ENVOYS_TESTED    := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 ENVOY_GATEWAY_VERSION := 1.9.1
+NODE_VERSION     := 24.19.0
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT       := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
@@ -94,7 +95,10 @@ dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
 
 # What the page has beside the files of demo/web. Each is made when what it is made of has changed.
 PAGE := build/page
-PAGE_PARTS := $(PAGE)/engine.wasm $(PAGE)/wasm_exec.js
+PAGE_PARTS := $(PAGE)/engine.wasm $(PAGE)/wasm_exec.js $(PAGE)/codemirror.js
+# npm's packages, and where Node.js is if PATH hasn't one that is new enough.
+NPM := build/npm
+with_node := PATH="$(CURDIR)/build/tools/node/bin:$$PATH"
 
 .PHONY: playground
 playground: $(PAGE_PARTS) ## Write the page to build/playground, for any web server
@@ -110,6 +114,21 @@ $(PAGE)/engine.wasm: go.mod go.sum Makefile $(shell find config cors match inter
 $(PAGE)/wasm_exec.js: go.mod Makefile
 	@mkdir -p $(PAGE)
 	@cp "$$(go env GOROOT)/lib/wasm/wasm_exec.js" $@ && touch $@
+
+# With it comes LICENSES.txt, which has the texts of all that the page has of others.
+$(PAGE)/codemirror.js: $(NPM)/installed $(wildcard demo/npm/*.js) go.mod go.sum
+	@mkdir -p $(PAGE)
+	@cp demo/npm/*.js $(NPM)
+	@go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Dir}}{{end}}{{end}}' ./demo/engine | sort -u | \
+		{ echo "go $$(go env GOROOT)" && cat; } | (cd $(NPM) && $(with_node) node build.js ../../$(PAGE))
+
+$(NPM)/installed: demo/npm/package.json demo/npm/package-lock.json demo/npm/.npmrc Makefile
+	@tools/install node $(NODE_VERSION)
+	@rm -rf $(NPM) && mkdir -p $(NPM)
+	@cp $(filter demo/npm/%,$^) $(NPM)
+	@echo 'installing the packages of demo/npm'
+	@cd $(NPM) && $(with_node) npm ci --silent
+	@touch $@
 
 .PHONY: run
 run: build envoy playground ## Run the demo: Envoy on envoy.yaml, and cors-policyd, until Ctrl-C
