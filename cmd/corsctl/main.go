@@ -47,6 +47,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitGood
 	case errors.Is(err, errFindings):
 		return exitFindings
+	case errors.Is(err, errNoAnswer):
+		return exitUsage
 	}
 	for _, one := range separate(err) {
 		fmt.Fprintf(stderr, "corsctl: %s\n", printable(one.Error()))
@@ -89,7 +91,7 @@ used wrongly or couldn't do its work.`,
 		Version:       thisBuild().Version,
 	}
 	root.SetVersionTemplate("corsctl {{.Version}}\n")
-	root.AddCommand(newValidate(), newExplain(), newConvert(), newSchema(), newTest(), newVersion())
+	root.AddCommand(newValidate(), newExplain(), newProbe(), newConvert(), newSchema(), newTest(), newVersion())
 	return root
 }
 

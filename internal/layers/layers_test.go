@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"config", "internal/policyjson"},
 	{"config/schema", "filter", "internal/document"},
 	{"internal/capture", "internal/convert", "internal/manifest"},
-	{"internal/explain"},
+	{"internal/explain", "internal/probe", "internal/probe/mistakes"},
 	{"internal/policytest", "demo/engine"},
 	// Of cors-policyd alone.
 	{"cmd/cors-policyd/internal/sqltext"},

@@ -1,0 +1,106 @@
+package probe
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
+)
+
+// A Blocked is why a browser gives a page a network error instead of an answer.
+type Blocked struct {
+	// Reason is one of [browser.BlockReasons], or one of the reasons below.
+	Reason browser.BlockReason `json:"reason"`
+	// Because is the reason in words, after the step that fails.
+	Because string `json:"because"`
+	// Step is the step of the standard that fails, and Section where the standard has it.
+	Step    string `json:"step"`
+	Section string `json:"section"`
+	// Preflight tells that it is the preflight's answer that is at fault.
+	Preflight bool `json:"preflight"`
+	// Chromium is how Chromium reports it.
+	Chromium browser.ChromiumError `json:"chromium"`
+
+	cors *browser.Blocked // nil if it isn't about the answer's CORS headers
+}
+
+// The reasons that package browser doesn't know, because they are about connections and
+// redirects.
+const (
+	// MixedContent is a page of https that asks plain http.
+	MixedContent browser.BlockReason = "mixed-content"
+	// TooManyRedirects is the twenty-first redirect.
+	TooManyRedirects browser.BlockReason = "too-many-redirects"
+	// InvalidRedirect is a redirect to what is no URL.
+	InvalidRedirect browser.BlockReason = "invalid-redirect"
+)
+
+const redirectFetchSection = "https://fetch.spec.whatwg.org/#http-redirect-fetch"
+
+// judged is what a browser says of what package browser found at a URL; nil is nothing.
+func judged(hop *Hop, b *browser.Blocked) *Blocked { return blockedBy(hop.Request, b) }
+
+// blockedBy is as judged, for a request without secrets.
+func blockedBy(masked browser.Request, b *browser.Blocked) *Blocked {
+	if b == nil {
+		return nil
+	}
+	said := *b
+	if said.Header == "Location" {
+		said.Value = capture.MaskURL(said.Value)
+	}
+	said.Value = short(said.Value)
+	return &Blocked{
+		Reason: b.Reason, Because: said.Error(), Step: said.Step(), Section: said.Section(), Preflight: b.Preflight,
+		Chromium: browser.Chromium(masked, &said), cors: b,
+	}
+}
+
+// notMade is why a browser doesn't make a request at all, for a page of that origin; nil if it
+// does.
+func notMade(page string, req browser.Request) *Blocked {
+	if isHTTPS(page) && !isHTTPS(req.URL) && !trustworthy(req.URL) {
+		at := shownURL(req.URL)
+		if _, _, err := browser.Target(req.URL); err == nil {
+			return &Blocked{
+				Reason: MixedContent, Step: "main fetch, mixed content", Section: "https://w3c.github.io/webappsec-mixed-content/#should-block-fetch",
+				Because: "main fetch, mixed content: a page of https may not ask plain http, whatever the answer",
+				Chromium: browser.ChromiumError{Message: fmt.Sprintf("Mixed Content: The page at '%s/' was loaded over HTTPS, "+
+					"but requested an insecure resource '%s'. This request has been blocked; the content must be served over HTTPS.", page, at)},
+			}
+		}
+	}
+	return blockedBy(shown(req), browser.Verdict(req, nil, nil))
+}
+
+// trustworthy reports whether a URL is potentially trustworthy though it isn't of https,
+// because it leads to the own machine.
+//
+// See https://w3c.github.io/webappsec-secure-contexts/#is-url-trustworthy.
+func trustworthy(rawURL string) bool {
+	host := hostOf(rawURL)
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// hostOf is the host of a URL, without the brackets of an address.
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.Hostname(), ".")
+}
+
+// originOf is the serialized origin of a URL, null if that has none.
+func originOf(rawURL string) string {
+	if origin, err := browser.SerializeOrigin(rawURL); err == nil {
+		return origin
+	}
+	return "null"
+}

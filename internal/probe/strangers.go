@@ -1,0 +1,95 @@
+package probe
+
+import (
+	"context"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
+)
+
+// A Stranger is a question from another origin than the page's.
+type Stranger struct {
+	// Origin is who asks, and What what is special about that origin.
+	Origin string
+	What   string
+	*Exchange
+	// Accepted tells that the server allows it, and WithCredentials that it does so with
+	// credentials.
+	Accepted, WithCredentials bool
+}
+
+// madeUp is an origin of nobody: example is a reserved name (RFC 2606).
+const madeUp = "https://corsctl-probe.example"
+
+// A stranger is an origin that isn't the page's.
+type stranger struct{ origin, what string }
+
+// strangers are origins that a server may mistake for the one that it means to allow.
+func strangers(origin string, all bool) []stranger {
+	list := []stranger{{madeUp, "it is made up"}}
+	if !all {
+		return list
+	}
+	list = append(list, stranger{"null", "any page can have it, in a sandboxed frame"})
+	scheme, host, ok := strings.Cut(origin, "://")
+	if !ok || host == "" || strings.ContainsAny(host, "[") {
+		return list
+	}
+	host, port, hasPort := strings.Cut(host, ":")
+	if hasPort {
+		port = ":" + port
+	}
+	list = append(list, stranger{scheme + "://" + host + ".corsctl-probe.example" + port, "it begins as the page's does"})
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
+		list = append(list, stranger{scheme + "://corsctl-probe" + domain + port, "it ends as the page's does"})
+		if sub := strings.TrimSuffix(host, "."+domain); sub != host {
+			list = append(list, stranger{scheme + "://" + sub + "x" + domain + port,
+				"it has another character for a dot of the page's"})
+		}
+	}
+	if scheme == "https" {
+		list = append(list, stranger{"http://" + host + port, "the page's host without TLS"})
+	}
+	return list
+}
+
+// askOthers asks from other origins where the server allows the page's by name.
+func (p *Prober) askOthers(ctx context.Context, c *client, r *Report) {
+	hop := r.Last()
+	if r.Verdict != Allowed && r.Verdict != PreflightAllowed || !hop.request.CORS() || hop.request.Origin == "null" {
+		return
+	}
+	e := hop.Preflight
+	if e == nil {
+		e = hop.Actual
+	}
+	if value(e.Answer.Headers, "access-control-allow-origin") == "*" {
+		return
+	}
+	if e == hop.Actual && notSent(Question{}, hop.request) != "" {
+		return // Once is enough.
+	}
+	limited, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	for _, s := range strangers(hop.request.Origin, p.OtherOrigins) {
+		if browser.SameOrigin(s.origin, hop.request.URL) {
+			continue
+		}
+		req := hop.request
+		req.Origin = s.origin
+		lines := req.Actual()
+		if e == hop.Preflight {
+			lines = req.Preflight()
+		}
+		asked := &Stranger{Origin: s.origin, What: s.what, Exchange: c.exchange(limited, e.Method, req, lines)}
+		r.Others = append(r.Others, asked)
+		if asked.Failure != nil {
+			return
+		}
+		headers := asked.Answer.Headers
+		asked.Accepted = browser.CORSCheck(s.origin, false, headers) == nil
+		asked.WithCredentials = browser.CORSCheck(s.origin, true, headers) == nil
+	}
+}
