@@ -222,6 +222,7 @@ fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzDuration -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzSuggestions -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./config
 	go test -run '^$$' -fuzz FuzzFind -fuzztime $(FUZZTIME) ./internal/manifest
+	go test -run '^$$' -fuzz FuzzManifest -fuzztime $(FUZZTIME) ./internal/render
 	go test -run '^$$' -fuzz FuzzConvert -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./internal/convert
 	go test -run '^$$' -fuzz FuzzMatchers -fuzztime $(FUZZTIME) ./internal/convert
 	go test -run '^$$' -fuzz FuzzCurl -fuzztime $(FUZZTIME) ./internal/capture

@@ -10,19 +10,21 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/convert"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/render"
 )
 
 // convertFlags are the flags of convert.
 type convertFlags struct {
-	from   string
-	strict bool
-	output *format
+	from, to string
+	strict   bool
+	manifest manifestFlags
+	output   *format
 }
 
 func newConvert() *cobra.Command {
 	f := &convertFlags{}
 	c := &cobra.Command{
-		Use:   "convert [--from FORMAT] FILE|-",
+		Use:   "convert [--from FORMAT] [--to istio|envoy-gateway|envoy] FILE|-",
 		Short: "Make a configuration of what other tools call a CORS policy",
 		Long: `convert reads the CORS policies of another tool and prints the configuration of the
 filter that means the same. What can't be carried over, and what was unsafe there, is
@@ -38,18 +40,25 @@ Without --from the format is recognized, and said. The formats are:
   higress         Higress' cors plugin
   nginx-ingress   the annotations of ingress-nginx
 
+With --to the result is a complete manifest, as corsctl manifest writes it, with the
+options of that.
+
 docs/converting.md says what becomes of what. It exits with 0 if there is a
 configuration, with 1 if there is none or, with --strict, if there are warnings, and
 with 2 if the format can't be told.`,
 		Example: `  corsctl convert --from istio virtualservice.yaml > cors.json
-  kubectl get ingress -A -o yaml | corsctl convert --from nginx-ingress --strict -`,
+  kubectl get ingress -A -o yaml | corsctl convert --from nginx-ingress --strict -
+  corsctl convert virtualservice.yaml --to istio --selector istio=ingressgateway > cors.yaml`,
 		Args: files(1, `convert needs one file; write "-" for standard input`),
 		RunE: f.run,
 	}
 	c.Flags().StringVar(&f.from, "from", "", "the format: "+strings.Join(convert.Formats(), ", "))
+	c.Flags().StringVar(&f.to, "to", "", "write a manifest for one of "+strings.Join(render.Kinds(), ", "))
 	c.Flags().BoolVar(&f.strict, "strict", false, "fail if anything isn't carried over as it was")
+	f.manifest.add(c, render.Kinds()...)
 	f.output = outputFlag(c, "text", "json")
 	complete(c, "from", convert.Formats())
+	complete(c, "to", render.Kinds())
 	return c
 }
 
@@ -71,14 +80,36 @@ func (f *convertFlags) run(c *cobra.Command, args []string) error {
 	if fails {
 		result.Configuration, result.Remove = "", nil
 	}
+	written, err := f.wrap(c, result.Configuration)
+	if err != nil {
+		return err
+	}
 	if f.output.value == "json" {
-		err = printJSON(c.OutOrStdout(), result.JSON())
+		err = printJSON(c.OutOrStdout(), f.inJSON(result, written))
 	} else {
 		printFindings(c.ErrOrStderr(), result.Findings)
-		_, err = fmt.Fprint(c.OutOrStdout(), result.Configuration)
+		_, err = fmt.Fprint(c.OutOrStdout(), written)
 		printRemovals(c.ErrOrStderr(), result.Remove)
 	}
 	return verdict(err, wrong > 0 || fails)
+}
+
+// wrap is a manifest around a configuration, or the configuration as it is if no manifest is
+// asked for or there is nothing to stand in one.
+func (f *convertFlags) wrap(c *cobra.Command, configuration string) (string, error) {
+	if f.to == "" && !f.manifest.given(c) || f.to != "" && configuration == "" {
+		return configuration, nil
+	}
+	return f.manifest.write(c, f.to, configuration)
+}
+
+// inJSON is the result for programs, with the manifest if there is one.
+func (f *convertFlags) inJSON(result *convert.Result, written string) any {
+	fields := result.JSON()
+	if f.to != "" && written != "" {
+		fields["manifest"] = written
+	}
+	return fields
 }
 
 // convert converts a file, and says which format it is read as if it had to find out.

@@ -91,7 +91,7 @@ used wrongly or couldn't do its work.`,
 		Version:       thisBuild().Version,
 	}
 	root.SetVersionTemplate("corsctl {{.Version}}\n")
-	root.AddCommand(newValidate(), newExplain(), newProbe(), newConvert(), newSchema(), newTest(), newVersion())
+	root.AddCommand(newValidate(), newExplain(), newProbe(), newConvert(), newManifest(), newSchema(), newTest(), newVersion())
 	return root
 }
 

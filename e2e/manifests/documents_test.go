@@ -28,10 +28,11 @@ func (t text) String() string { return fmt.Sprintf("%s:%d", t.file, t.line) }
 // operated are the folders of deploy that e2e/operate checks, by the programs that read them.
 var operated = []string{"grafana", "prometheus"}
 
-// texts are all manifests and configurations of the repository that its users copy.
+// texts are all manifests and configurations of the repository that its users copy, or have
+// corsctl write.
 func texts(root string) ([]text, error) {
 	var files []string
-	for _, pattern := range []string{"envoy.yaml", "README.md", "docs/*.md"} {
+	for _, pattern := range []string{"envoy.yaml", "README.md", "docs/*.md", "internal/render/testdata/*.yaml"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || found == nil {
 			return nil, fmt.Errorf("%s: no such file, or %w", pattern, err)

@@ -74,7 +74,7 @@ type Removal struct {
 }
 
 // JSON is the result as [encoding/json] takes it.
-func (r *Result) JSON() any {
+func (r *Result) JSON() map[string]any {
 	type removal struct {
 		File string `json:"file"`
 		document.Position

@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"cors", "match"},
 	{"config", "internal/policyjson"},
 	{"config/schema", "filter", "internal/document"},
-	{"internal/capture", "internal/convert", "internal/manifest"},
+	{"internal/capture", "internal/convert", "internal/manifest", "internal/render"},
 	{"internal/explain", "internal/probe", "internal/probe/mistakes"},
 	{"internal/policytest", "demo/engine"},
 	// Of cors-policyd alone.
