@@ -33,6 +33,7 @@ what to remove at the source: two that do CORS are one too many.
 
 Without --from the format is recognized, and said. The formats are:
 
+  apisix          APISIX' cors plugin: apisix.yaml, Admin API, ApisixRoute
   envoy           Envoy's native CorsPolicy, on routes and virtual hosts
   istio           the corsPolicy of a VirtualService
   gateway-api     the CORS filters of an HTTPRoute

@@ -34,6 +34,7 @@ type format struct {
 var formats = map[string]format{
 	"envoy": {fromEnvoy,
 		"a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own"},
+	"apisix":        {fromAPISIX, "a route, a service or a global rule with the plugin cors, or an ApisixRoute"},
 	"istio":         {fromIstio, "a VirtualService with a corsPolicy"},
 	"gateway-api":   {fromGatewayAPI, "an HTTPRoute with a filter of the type CORS"},
 	"envoy-gateway": {fromEnvoyGateway, "a SecurityPolicy with cors"},

@@ -804,6 +804,24 @@ func (p envoyPath) covers(other envoyPath) bool {
 	return p.matches(other.text)
 }
 
+// mayMatch reports whether a pattern may match a path that another one matches, as far as
+// the text before its first special character tells.
+func (p envoyPath) mayMatch(other envoyPath) bool {
+	if p.kind != regexPath {
+		return false
+	}
+	text := strings.TrimPrefix(p.text, "^")
+	special := strings.IndexAny(text, `\.+*?()|[]{}^$:`)
+	if special < 0 || strings.Contains(text, "|") || p.anyCase || other.anyCase || other.kind == regexPath {
+		return true
+	}
+	if strings.IndexByte("*?{", text[special]) >= 0 {
+		special-- // the character before may be missing
+	}
+	begin := text[:max(special, 0)]
+	return strings.HasPrefix(other.text, begin) || other.kind != exactPath && strings.HasPrefix(begin, other.text)
+}
+
 // samples are paths in all places where the filter may see the path otherwise.
 func (p envoyPath) samples() (paths []string) {
 	switch p.kind {

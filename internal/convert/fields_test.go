@@ -55,6 +55,32 @@ var fieldTests = []fieldTest{
 		},
 	},
 	{
+		format: "apisix", name: "plugin",
+		text: `{routes: [{uri: /a, plugins: {cors: {FIELD}}}]}`,
+		fields: map[string][]string{
+			"allow_origins":    {`"https://a.example"`, `"**"`, `"null"`, `"https://a.example,https://b.example"`, `""`},
+			"allow_methods":    {"PUT", `"**"`, `"PUT,"`},
+			"allow_headers":    {"x-a", `"x-a,"`},
+			"expose_headers":   {"x-a", `"*"`, `"**"`},
+			"max_age":          {"600", "-1"},
+			"allow_credential": {"true"}, "allow_credentials": {"true"},
+			"allow_origins_by_regex":    {`["https://[a-z]+\\.a\\.example$"]`},
+			"allow_origins_by_metadata": {"[A]"},
+			"timing_allow_origins":      {`"https://a.example"`}, "timing_allow_origins_by_regex": {`["a"]`},
+			"_meta": {"{disable: true}", "{filter: [[arg_a, ==, b]]}"}, "disable": {"true"}, "zzz": {"1"},
+		},
+		alike: map[string][]string{"allow_origins": {`"**"`}},
+	},
+	{
+		format: "apisix", name: "route",
+		text: `{routes: [{uri: /a, plugins: {cors: {allow_origins: "https://app.example"}}, FIELD}]}`,
+		fields: map[string][]string{
+			"host": {"a.example"}, "hosts": {"[a.example]"}, "uris": {"[/b]"}, "methods": {"[GET]"},
+			"vars": {"[[arg_a, ==, b]]"}, "remote_addr": {"127.0.0.1"}, "remote_addrs": {"[127.0.0.1]"},
+			"filter_func": {"f"}, "status": {"0"}, "service_id": {"a"}, "plugin_config_id": {"a"},
+		},
+	},
+	{
 		format: "istio", name: "corsPolicy",
 		text: `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}], FIELD}}]}}`,
 		fields: map[string][]string{

@@ -73,7 +73,7 @@ func (t *routing) host(gateway string, r *resource, host routedHost) *virtualHos
 	key := func(name string) string { return gateway + " " + strings.ToLower(name) }
 	v := t.hosts[key(host.names[0])]
 	if v == nil {
-		v = &virtualHost{from: r.Get("spec"), name: r.name}
+		v = &virtualHost{from: cmp.Or(r.Get("spec"), r.Node), name: r.name}
 		table.hosts = append(table.hosts, v)
 	} else if v.name != r.name {
 		v.name = strings.TrimPrefix(host.names[0], "*.") // which both have
@@ -165,7 +165,7 @@ func (t *routing) widen(v *virtualHost) {
 		contested := slices.ContainsFunc(v.routes, func(other *envoyRoute) bool {
 			covers := other.path.covers(r.path)
 			covered = covered || covers && len(other.conditions) == 0
-			return other.policy.key() != r.policy.key() && (covers || other.path.kind == regexPath)
+			return other.policy.key() != r.policy.key() && (covers || other.path.mayMatch(r.path))
 		})
 		if contested {
 			continue
