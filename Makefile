@@ -138,7 +138,7 @@ run: build envoy playground ## Run the demo: Envoy on envoy.yaml, and cors-polic
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy chromium curl databases prometheus systemd wabt ## Run every test but those of the gateways
+test: build envoy playground chromium curl databases prometheus systemd wabt ## Run every test but those of the gateways
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload

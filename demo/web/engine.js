@@ -134,7 +134,7 @@ async function instantiate(url, imports) {
 }
 
 /** What the engine is asked. Each call returns at once, and throws what the engine has failed by. */
-class Engine {
+export class Engine {
   #call;
 
   #schema;
