@@ -39,6 +39,7 @@ var formats = map[string]format{
 	"gateway-api":   {fromGatewayAPI, "an HTTPRoute with a filter of the type CORS"},
 	"envoy-gateway": {fromEnvoyGateway, "a SecurityPolicy with cors"},
 	"higress":       {fromHigress, "an Ingress with CORS annotations, or the configuration of the cors plugin"},
+	"s3":            {fromS3, "a list of CORSRules, or an AWS::S3::Bucket with a CorsConfiguration"},
 	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 

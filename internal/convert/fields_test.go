@@ -155,6 +155,21 @@ var fieldTests = []fieldTest{
 		},
 	},
 	{
+		format: "s3", name: "rule",
+		text: `{CORSRules: [{AllowedOrigins: ["https://app.example"], AllowedMethods: [GET], FIELD}]}`,
+		fields: map[string][]string{
+			"AllowedHeaders": {"[x-a]", `["*"]`, `["x-amz-*"]`}, "ExposeHeaders": {"[x-a]"},
+			"MaxAgeSeconds": {"600", "-1"}, "zzz": {"1"},
+		},
+	},
+	{
+		format: "s3", name: "origins",
+		text: `{Resources: {B: {Type: "AWS::S3::Bucket", Properties: {CorsConfiguration: {CorsRules: [{AllowedMethods: [PUT], FIELD}]}}}}}`,
+		fields: map[string][]string{
+			"AllowedOrigins": {`["*"]`, `["https://*.a.example"]`, `["https://*.*.example"]`, "[!Ref A]", "{Ref: A}"},
+		},
+	},
+	{
 		format: "nginx-ingress", name: "annotations",
 		text: `{kind: Ingress, metadata: {name: i, annotations: {nginx.ingress.kubernetes.io/enable-cors: "true", FIELD}}, spec: {rules: [{host: a.example}]}}`,
 		fields: map[string][]string{
