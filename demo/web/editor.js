@@ -3,9 +3,9 @@
 
 import {
   acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap, completionKeymap, defaultKeymap,
-  EditorState, EditorView, foldGutter, foldKeymap, forceLinting, highlightSpecialChars, HighlightStyle, history,
-  historyKeymap, indentOnInput, indentWithTab, json, keymap, lineNumbers, linter, lintGutter, lintKeymap, search,
-  searchKeymap, startCompletion, syntaxHighlighting, tags,
+  EditorState, EditorView, foldGutter, foldKeymap, forceLinting, forEachDiagnostic, highlightSpecialChars, HighlightStyle,
+  history, historyKeymap, indentOnInput, indentWithTab, json, keymap, lineNumbers, linter, lintGutter, search, searchKeymap,
+  startCompletion, syntaxHighlighting, tags,
 } from './codemirror.js';
 import { placeAt, Schema } from './complete.js';
 
@@ -37,7 +37,7 @@ export function createEditor(parent, { engine, text = '', label = 'Configuration
   help.id = `editor-help-${editors}`;
   help.hidden = true; // to all but screen readers, who are told it as the editor's description
   help.textContent = 'Tab indents. To leave the editor with the keyboard, press Escape, and then Tab. '
-    + 'Ctrl+Space offers what can be written, F8 goes to the next problem, Ctrl+Shift+M lists them, Ctrl+F searches.';
+    + 'Ctrl+Space offers what can be written, F8 goes to the next problem, Ctrl+period mends it, Ctrl+F searches.';
   const schema = new Schema(engine.schema());
   const view = new EditorView({
     parent,
@@ -49,8 +49,9 @@ export function createEditor(parent, { engine, text = '', label = 'Configuration
         autocompletion({ override: [(context) => complete(schema, context)], icons: false }),
         linter(({ state }) => diagnostics(engine.check(state.doc.toString())), { delay: 200 }),
         keymap.of([
-          { key: 'Tab', run: acceptCompletion }, indentWithTab, ...closeBracketsKeymap, ...completionKeymap, ...searchKeymap,
-          ...historyKeymap, ...foldKeymap, ...lintKeymap, ...defaultKeymap,
+          { key: 'Tab', run: acceptCompletion }, indentWithTab, { key: 'F8', run: (v) => goToProblem(v, 1) },
+          { key: 'Shift-F8', run: (v) => goToProblem(v, -1) }, { key: 'Mod-.', run: mend }, ...closeBracketsKeymap,
+          ...completionKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, ...defaultKeymap,
         ]),
         EditorView.contentAttributes.of({ 'aria-label': label, 'aria-describedby': help.id }),
         EditorView.updateListener.of((update) => {
@@ -104,6 +105,36 @@ function diagnostics({ findings }) {
       },
     }],
   }));
+}
+
+// problems are the findings, where they stand now.
+function problems({ state }) {
+  const list = [];
+  forEachDiagnostic(state, (diagnostic, from, to) => list.push({ ...diagnostic, from, to }));
+  return list.sort((a, b) => a.from - b.from);
+}
+
+// goToProblem selects the next one, or the one before, and has screen readers say it.
+function goToProblem(view, direction) {
+  const { from } = view.state.selection.main;
+  const all = problems(view);
+  const next = direction > 0 ? all.find((p) => p.from > from) ?? all[0] : all.findLast((p) => p.from < from) ?? all.at(-1);
+  if (next) {
+    view.dispatch({
+      selection: { anchor: next.from, head: next.to },
+      scrollIntoView: true,
+      effects: EditorView.announce.of(`${next.severity}: ${next.message}`),
+    });
+  }
+  return Boolean(next);
+}
+
+// mend does what mends the problem that the cursor is at.
+function mend(view) {
+  const { from } = view.state.selection.main;
+  const problem = problems(view).find((p) => p.from <= from && from <= p.to && p.actions.length > 0);
+  problem?.actions[0].apply(view, problem.from, problem.to);
+  return Boolean(problem);
 }
 
 function shorten(text) {
@@ -197,9 +228,9 @@ const theme = EditorView.theme({
     overflow: 'hidden', minHeight: 'inherit', maxHeight: '32rem' },
   '&.cm-focused': { outline: '2px solid var(--accent)', outlineOffset: '2px' },
   '.cm-scroller': { font: '.8125rem/1.6 var(--mono)', minHeight: 'inherit' },
-  '.cm-content': { caretColor: 'var(--ink)', minWidth: '0', overflowWrap: 'anywhere' },
+  '.cm-content': { caretColor: 'var(--ink)', minHeight: 'inherit', minWidth: '0', overflowWrap: 'anywhere' },
   '.cm-content:focus-visible': { outline: 'none' }, // the editor has one
-  '.cm-gutters': { background: 'var(--well)', color: 'var(--soft)', borderRight: '1px solid var(--line)' },
+  '.cm-gutters': { minHeight: 'inherit', background: 'var(--well)', color: 'var(--soft)', borderRight: '1px solid var(--line)' },
   '.cm-foldPlaceholder': { background: 'var(--well)', color: 'var(--ink)', border: '1px solid var(--soft)' },
   '&.cm-focused .cm-matchingBracket': { background: 'none', outline: '1px solid var(--accent)' },
   '&.cm-focused .cm-nonmatchingBracket': { background: 'none', outline: '1px solid var(--bad)' },
@@ -221,8 +252,6 @@ const theme = EditorView.theme({
     borderRadius: '.25rem', margin: '.25rem 0 0', display: 'block', textAlign: 'left', overflowWrap: 'anywhere' },
   '.cm-panels': panel,
   '.cm-panels.cm-panels-top, .cm-panels.cm-panels-bottom': { borderColor: 'var(--line)' },
-  '.cm-panel.cm-panel-lint ul [aria-selected]': { background: 'var(--paper)' },
-  '.cm-panel.cm-panel-lint ul [aria-selected] u': { textDecoration: 'underline' },
   '.cm-panel button': { ...field, backgroundImage: 'none', color: 'var(--accent)', cursor: 'pointer' },
   '.cm-panel button[name=close]': { color: 'var(--ink)', border: '0', background: 'none' },
   '.cm-panel.cm-search': { paddingRight: '2rem' },

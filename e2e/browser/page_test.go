@@ -3,6 +3,7 @@ package browser_test
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -464,27 +465,32 @@ func (b *chromium) prefer(scheme string) {
 // screenshots saves the page in light and dark, if $DEMO_SCREENSHOTS names a directory.
 func (b *chromium) screenshots(name string) {
 	b.t.Helper()
-	dir := os.Getenv("DEMO_SCREENSHOTS")
-	if dir == "" {
+	if os.Getenv("DEMO_SCREENSHOTS") == "" {
 		return
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		b.t.Fatal(err)
 	}
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			b.prefer(scheme)
 			b.run(chromedp.EmulateViewport(width, 900))
 			b.run(ignore(chromedp.Evaluate[chromedp.Void](`scrollTo({top: 0, behavior: 'instant'})`)))
-			image, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			file := filepath.Join(dir, fmt.Sprintf("%s-%s-%d.png", name, scheme, width))
-			if err := os.WriteFile(file, image, 0o666); err != nil {
-				b.t.Fatal(err)
-			}
+			b.screenshot(fmt.Sprintf("%s-%s-%d", name, scheme, width))
 		}
+	}
+}
+
+// screenshot saves the page as it is, if $DEMO_SCREENSHOTS names a directory.
+func (b *chromium) screenshot(name string) {
+	b.t.Helper()
+	dir := os.Getenv("DEMO_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	image, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o777), os.WriteFile(filepath.Join(dir, name+".png"), image, 0o666)); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
