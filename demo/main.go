@@ -98,9 +98,13 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err := checkPorts(o, database.listen); err != nil {
 		return err
 	}
+	page, err := pageFiles(o.web)
+	if err != nil {
+		return err
+	}
 
 	rec, log := newRecorder(), newEventLog()
-	app := newApp(rec, log, pageFiles(o.web))
+	app := newApp(rec, log, page)
 	database.handle(&app.mux)
 	serve(appListener, app)
 	serve(apiListener, api{rec})

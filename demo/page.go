@@ -3,32 +3,25 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"embed"
+	"fmt"
 	"io"
 	"io/fs"
 	"mime"
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 )
 
-//go:embed web
-var web embed.FS
-
-// pageFiles serves the page: the folder, or where that isn't there, the page's sources, which
-// lack what is built.
-func pageFiles(folder string) http.Handler {
-	if info, err := os.Stat(folder); err == nil && info.IsDir() {
-		return &page{files: os.DirFS(folder), packed: map[string]packed{}}
+// pageFiles serves the page from its folder.
+func pageFiles(folder string) (http.Handler, error) {
+	if _, err := os.Stat(filepath.Join(folder, "index.html")); err != nil {
+		return nil, fmt.Errorf("%w; \"make run\" makes it", err)
 	}
-	files, err := fs.Sub(web, "web")
-	if err != nil {
-		panic(err)
-	}
-	return &page{files: files, packed: map[string]packed{}}
+	return &page{files: os.DirFS(folder), packed: map[string]packed{}}, nil
 }
 
 // A page serves files, compressed where the browser takes that: the module that explains

@@ -14,6 +14,9 @@ import (
 // A folder is served as it is now, compressed for who takes that.
 func TestPageFiles(t *testing.T) {
 	dir := t.TempDir()
+	if _, err := pageFiles(dir); err == nil || !strings.Contains(err.Error(), `"make run" makes it`) {
+		t.Errorf("of an empty folder: %v", err)
+	}
 	write := func(name, text string) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
@@ -27,7 +30,10 @@ func TestPageFiles(t *testing.T) {
 	write("engine.wasm", "\x00asm"+strings.Repeat("x", 10_000))
 	write("playground/main.js", "export {}")
 	write("notes.txt", "notes")
-	page := pageFiles(dir)
+	page, err := pageFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	get := func(path, accept string, header ...string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Header.Set("Accept-Encoding", accept)

@@ -43,7 +43,11 @@ func TestAPIEchoesAndKnowsNothingOfCORS(t *testing.T) {
 }
 
 func TestApp(t *testing.T) {
-	app := newApp(newRecorder(), newEventLog(), pageFiles("none"))
+	page, err := pageFiles("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := newApp(newRecorder(), newEventLog(), page)
 	app.publish(facts{App: "http://localhost:1", API: "http://localhost:2"}, &policies{})
 	server := httptest.NewServer(app)
 	defer server.Close()

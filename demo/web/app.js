@@ -1,53 +1,85 @@
-// Runs the scenarios and shows what came of them.
+// Runs the scenarios, and shows what came of them beside what the engine expects.
 
-import { labels, matches, observe } from './facts.js';
-import { sendFrom } from './frames.js';
+import { Card } from './card.js';
+import { loadEngine } from './engine.js';
+import { changes, sentence } from './explain.js';
+import { differing, expect, observe } from './facts.js';
+import { prepare as prepareFrame, recordFrom } from './frames.js';
+import { followLog } from './log.js';
 import { apiFor, isReadable, showOrigins } from './origins.js';
+import { show } from './playground/dom.js';
 import { scenarios } from './scenarios.js';
-import { send } from './send.js';
-import { code, el, exchangeItem } from './view.js';
-
-let facts = await (await fetch('/facts')).json();
-const page = location.origin;
-const cards = new Map();
-const own = page === facts.app; // the origin that envoy.yaml allows
-let registered = await isRegistered();
-let rows;
-let following; // a turn to come
+import { execute } from './send.js';
+import { el } from './view.js';
 
 const $ = (id) => document.getElementById(id);
+const page = location.origin;
 
-// The API that the scenarios ask: that of the policy in envoy.yaml, or, for a page whose origin is
-// in the database, the one whose policy is there.
-const api = () => (registered ? apiFor(facts, page) : facts.api);
-const allowed = () => own || registered;
-const other = () => (registered ? `http://stranger.localhost:${location.port}` : facts.other);
+/** @type {import('./engine.js').Engine | undefined} undefined where it can't be loaded */
+let engine;
+let facts; // the demo's, of the Envoy that runs
+let rows; // of the database
+let registered = false; // the database allows this page, and the policy of Envoy doesn't
+let away = false; // the demo doesn't answer
+let following; // a turn to come
+let retry; // a timer
+let changed = 0; // when Envoy had to ask for other origins
 
-for (const [name, text] of Object.entries(facts.database)) {
-  for (const node of document.querySelectorAll(`[data-database="${name}"]`)) {
-    node.textContent = text;
+const cards = scenarios.map((scenario) => new Card(scenario, (card) => {
+  card.state = 'running';
+  inTurn(() => runCards([card]));
+}));
+
+async function start() {
+  try {
+    engine = await loadEngine();
+  } catch (error) {
+    $('no-engine').hidden = false;
+    $('no-engine').querySelector('span').textContent = error.message;
   }
+  for (const node of document.querySelectorAll('[data-live]')) {
+    node.hidden = false;
+  }
+  for (const [name, text] of Object.entries(facts.database)) {
+    for (const node of document.querySelectorAll(`[data-database="${name}"]`)) {
+      node.textContent = text;
+    }
+  }
+  document.querySelector('[data-port]').textContent = location.port;
+  for (const node of document.querySelectorAll('[data-file]')) {
+    node.textContent = facts.file;
+  }
+  for (const card of cards) {
+    $('cards').append(card.node);
+    $('index').append(card.mark);
+    card.state = 'running';
+  }
+  showScore();
+  cards[0].open(true);
+  openLinked();
+  addEventListener('hashchange', openLinked);
+  $('run-all').addEventListener('click', () => document.documentElement.dataset.state === 'running' || inTurn(runAll));
+  $('fold-all').addEventListener('click', () => {
+    const open = !cards.every((card) => card.isOpen);
+    cards.forEach((card) => card.open(open));
+    $('fold-all').textContent = open ? 'Fold all' : 'Unfold all';
+  });
+
+  rows = await ask('origins').catch(() => undefined);
+  registered = await isRegistered();
+  await inTurn(runAll);
+  showOrigins(facts, (now) => {
+    if (rows?.document !== now.document || rows?.stopped !== now.stopped) {
+      changed = performance.now();
+    }
+    rows = now;
+    following ??= inTurn(follow);
+  });
+  followLog({
+    policy: () => inTurn(update),
+    connected: (is) => (is ? inTurn(update) : setAway()),
+  });
 }
-document.querySelector('[data-port]').textContent = location.port;
-for (const node of document.querySelectorAll('[data-file]')) {
-  node.textContent = facts.file;
-}
-$('to-app').href = facts.app;
-$('run-all').addEventListener('click', () => {
-  scenarios.forEach((scenario) => setState(scenario, 'running'));
-  inTurn(runAll);
-});
-for (const scenario of scenarios) {
-  addCard(scenario);
-}
-showAPI();
-addEventListener('focus', () => inTurn(takeOver));
-const first = inTurn(runAll);
-showOrigins(facts, (now) => {
-  rows = now;
-  following ??= inTurn(follow);
-});
-await first;
 
 // inTurn does one thing that runs scenarios after the other.
 function inTurn(action) {
@@ -55,89 +87,145 @@ function inTurn(action) {
   return inTurn.last;
 }
 
-// isRegistered tells whether this page may read the database's API.
+// ask asks the demo, which answers at once or not at all.
+async function ask(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(5_000) });
+  if (!response.ok || !response.headers.get('Content-Type')?.startsWith('application/json')) {
+    throw new Error(`${path}: ${response.status}`);
+  }
+  return response.json();
+}
+
+function openLinked() {
+  cards.find(({ scenario }) => `#${scenario.id}` === location.hash)?.open(true);
+}
+
+// The API that the scenarios ask: that of the policy of Envoy, or, for a page whose origin is in
+// the database and not in that policy, the one whose policy is there.
+const api = () => (registered ? apiFor(facts, page) : facts.api);
+const policy = () => (registered ? rows?.document : facts.policy);
+
+// greeting is the walk of a simple GET of a page's.
+function greeting(origin, text = policy()) {
+  return engine?.walk(text, { origin, method: 'GET', url: `${api()}/greeting`, headers: [], credentials: false });
+}
+
+// isRegistered tells whether this page may read the database's API, and not the other one.
 async function isRegistered() {
-  return !own && isReadable(facts, page).catch(() => false);
+  return !greeting(page, facts.policy)?.verdict.readable && isReadable(facts, page).catch(() => false);
+}
+
+// from is the origin that sends a scenario's requests: for one that is to come from elsewhere the
+// first that the policy doesn't allow.
+function from({ elsewhere }) {
+  if (!elsewhere) {
+    return page;
+  }
+  const origins = [facts.other, `http://stranger.localhost:${location.port}`, facts.app].filter((origin) => origin !== page);
+  return origins.find((origin) => !greeting(origin)?.verdict.readable) ?? origins[0];
 }
 
 // follow runs all again if the database now allows this page, or no longer does. Envoy may
-// have the news some milliseconds after the page.
+// have the news some time after the page.
 async function follow() {
   following = undefined;
-  await showPolicy();
-  for (const wait of own ? [] : [0, 500]) {
-    await new Promise((resolve) => { setTimeout(resolve, wait); });
-    const now = await isRegistered();
-    if (now !== registered) {
-      registered = now;
-      showAPI();
-      await runAll();
-      return;
-    }
+  if (away) {
+    return;
+  }
+  const document = rows?.document;
+  const want = document && !greeting(page, facts.policy)?.verdict.readable
+    && Boolean(greeting(page, document)?.verdict.readable);
+  let now = await isRegistered();
+  for (const end = performance.now() + patience(); engine && now !== want && performance.now() < end;) {
+    await pause(100);
+    now = await isRegistered();
+  }
+  if (now !== registered) {
+    registered = now;
+    await runAll();
+  } else {
+    showPolicy();
   }
 }
 
-// showAPI shows where the requests go.
-function showAPI() {
-  for (const [name, text] of Object.entries({ page, api: api(), app: facts.app })) {
+// patience is how long Envoy may take to hear of other origins: it asks again after some
+// seconds if cors-policyd was away.
+const patience = () => (rows?.stopped ? 500 : Math.max(0, changed + 10_000 - performance.now()));
+
+const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
+
+// update runs all again if Envoy has another policy, or the demo was away.
+async function update() {
+  const before = facts.policy;
+  const was = away;
+  if (await readFacts()) {
+    if (was || facts.policy !== before) {
+      registered = await isRegistered();
+      await runAll();
+    }
+    showPolicy();
+  }
+}
+
+// readFacts tells whether the demo answers.
+async function readFacts() {
+  try {
+    facts = await ask('facts');
+    away = false;
+    $('away').hidden = true;
+    return true;
+  } catch {
+    setAway();
+    return false;
+  }
+}
+
+// setAway says, once, that nothing answers, and tries again until something does.
+function setAway() {
+  away = true;
+  $('away').hidden = false;
+  cards.forEach((card) => card.fail());
+  showScore();
+  clearTimeout(retry);
+  retry = setTimeout(() => inTurn(update), 1_000);
+}
+
+// showPolicy shows the policy that Envoy has, and what it means for this page.
+function showPolicy() {
+  for (const [name, text] of Object.entries({ page, api: api(), app: facts.app, database: apiFor(facts, page) })) {
     for (const node of document.querySelectorAll(`[data-origin="${name}"]`)) {
       node.textContent = text;
     }
   }
-  $('edit').hidden = !facts.file || registered;
+  $('policy').textContent = registered ? written(rows?.document) : facts.policy;
+  $('edit').hidden = !facts.file || registered || facts.applied;
+  $('applied').hidden = !facts.applied || registered;
   $('from-database').hidden = !registered;
-  $('notice').hidden = allowed();
-  $('registered').hidden = !registered;
-  for (const [scenario, card] of cards) {
-    card.querySelector('.code').replaceChildren(...code(scenario.steps.map((step) => [api() + step.path, step.init])));
-  }
-}
-
-function addCard(scenario) {
-  const card = $('card').content.firstElementChild.cloneNode(true);
-  card.id = card.dataset.scenario = scenario.id;
-  card.querySelector('h2').textContent = scenario.title;
-  card.querySelector('.says').textContent = scenario.says;
-  card.querySelector('.run').addEventListener('click', () => {
-    setState(scenario, 'running');
-    inTurn(() => run(scenario));
-  });
-  if (scenario.elsewhere && own) {
-    card.querySelector('.run').after(el('a', { className: 'aside', href: facts.other }, `Open this page as ${facts.other}`));
-  }
-  cards.set(scenario, card);
-  $('cards').append(card);
-  $('index').append(el('a', { href: `#${scenario.id}`, title: scenario.title }, el('span', {}, scenario.title)));
-}
-
-// takeOver runs all again if the policy was edited while the visitor was away.
-async function takeOver() {
-  const before = facts.policy;
-  await showPolicy();
-  if (facts.policy !== before) {
-    await runAll();
-  }
-}
-
-async function showPolicy() {
-  try {
-    facts = await (await fetch('/facts')).json();
-  } catch {
-    // The demo has stopped; the cards will say so.
-  }
-  $('policy').textContent = registered ? policyOf(rows?.document) : facts.policy;
   $('refused').hidden = !facts.refused || registered;
   $('refused').querySelector('ul').replaceChildren(...(facts.reasons ?? []).map((reason) => el('li', {}, reason)));
   $('refused').querySelector('span').hidden = Boolean(facts.reasons?.length);
+
+  const walk = greeting(page, facts.policy);
+  const refused = Boolean(walk) && !walk.verdict.readable;
+  $('notice').hidden = !refused || registered;
+  $('registered').hidden = !registered;
+  if (refused) {
+    const { because } = walk.verdict;
+    $('because').textContent = because ? sentence(because) : '';
+    $('registered-because').textContent = because ? sentence(because) : '';
+    show($('to-let'), ...walk.notes.map((note) => el('p', {}, sentence(note))), ...changes(walk.changes));
+  }
+  $('to-app').hidden = page === facts.app || !greeting(facts.app, facts.policy)?.verdict.readable;
+  $('to-app').href = facts.app;
 }
 
-// policyOf writes the policy in a document of cors-policyd, a line a field.
-function policyOf(document = '') {
+// written writes the policy in a document of cors-policyd, a line a field.
+function written(document = '') {
   if (!document) {
     return '';
   }
-  const [policy] = JSON.parse(document).policies;
-  const fields = Object.entries(policy).map(([name, value]) => {
+  const [first] = JSON.parse(document).policies;
+  const fields = Object.entries(first).map(([name, value]) => {
     const text = Array.isArray(value) ? `[${value.map((v) => JSON.stringify(v)).join(', ')}]` : JSON.stringify(value);
     return `  "${name}": ${text}`;
   });
@@ -145,65 +233,149 @@ function policyOf(document = '') {
 }
 
 async function runAll() {
-  for (const scenario of scenarios) {
-    setState(scenario, 'running');
+  await runCards(cards);
+}
+
+// runCards runs cards one after the other, by the policy that Envoy has now; again if it has
+// another one before the end.
+async function runCards(some) {
+  some.forEach((card) => { card.state = 'running'; });
+  showScore();
+  for (let policyBefore; await readFacts() && policyBefore !== policy();) {
+    policyBefore = policy();
+    showPolicy();
+    for (const card of some) {
+      card.state = 'running';
+      if (away || !await run(card)) {
+        setAway();
+        return;
+      }
+      showScore();
+    }
   }
-  await showPolicy();
-  for (const scenario of scenarios) {
-    await run(scenario);
+  showScore();
+}
+
+// run runs a scenario, and tells whether the demo answers.
+async function run(card) {
+  const { scenario } = card;
+  const origin = from(scenario);
+  const code = scenario.code(api());
+  card.prepare(code, origin === page ? '' : origin);
+  if (origin !== page) {
+    await prepareFrame(origin);
+  }
+  const before = policy();
+  for (const since = performance.now(); ;) {
+    const exchange = `${scenario.id}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
+    const outcomes = await recordFrom(origin, code, exchange);
+    let records;
+    try {
+      records = await ask(`observed?exchange=${exchange}&fetches=1`);
+    } catch {
+      return false;
+    }
+    const seen = observe(outcomes, records);
+    const { expected, walks } = await expectation(scenario, code, origin, before, seen);
+    const differs = expected ? differing(expected, seen) : [];
+    // A database's news takes Envoy a while.
+    if (differs.length && registered && performance.now() - since < patience() && before === policy()) {
+      await pause(250);
+      continue;
+    }
+    card.show({
+      expected, seen, walks, outcomes, records,
+      doubt: doubt(walks, records, differs),
+      report: report({ scenario, code, origin, before, expected, seen, differs, outcomes, records }),
+    });
+    return true;
   }
 }
 
-async function run(scenario) {
-  setState(scenario, 'running');
-  const exchange = `${scenario.id}-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
-  try {
-    const outcomes = scenario.elsewhere && allowed()
-      ? await sendFrom(other(), api(), scenario.steps, exchange)
-      : await send(api(), scenario.steps, exchange);
-    const response = await fetch(`/observed?exchange=${exchange}&fetches=${outcomes.length}`);
-    show(scenario, outcomes, await response.json());
-  } catch (error) {
-    show(scenario, [], []);
-    cards.get(scenario).querySelector('.why').textContent = `The demo itself does not answer (${error.message}). Is it still running?`;
+// expectation is what the engine expects of code. What a look-up comes to only Envoy knows: then
+// it is what fits what was seen, if anything does.
+async function expectation(scenario, code, origin, text, seen) {
+  if (!engine || text === undefined) {
+    return { walks: [] };
   }
+  const cookie = new URL(api()).hostname === location.hostname && origin === page;
+  let first;
+  for (const lookup of ['', 'allowed', 'failed']) {
+    const walks = await foresee(scenario, code, origin, text, lookup);
+    const expected = expect(walks, scenario, cookie);
+    first ??= { expected, walks };
+    if (!differing(expected, seen).length) {
+      return { expected, walks };
+    }
+    if (!walks.some((walk) => walk.lookup)) {
+      break;
+    }
+  }
+  return first;
 }
 
-function show(scenario, outcomes, records) {
-  const card = cards.get(scenario);
-  const expected = (allowed() ? scenario.allowed : scenario.refused)(page, other());
-  const seen = observe(outcomes, records);
-
-  let pass = true;
-  const rows = Object.keys(expected).map((fact) => {
-    const same = matches(fact, expected[fact], seen[fact]);
-    pass &&= same;
-    const row = el('tr', { className: same ? 'same' : 'other' },
-      el('th', { scope: 'row' }, labels[fact]),
-      el('td', { className: 'expected' }, expected[fact]),
-      el('td', { className: 'seen' }, seen[fact]));
-    row.dataset.fact = fact;
-    return row;
+// foresee runs code with the engine in place of the browser and Envoy.
+async function foresee({ gateway }, code, origin, text, lookup) {
+  const requests = [];
+  let walks = [];
+  const upstream = gateway ? { status: gateway.status } : { status: 200 };
+  await execute(code, async (url, { method = 'GET', headers = {}, credentials, body } = {}) => {
+    requests.push({
+      origin, method, url, headers: Object.entries(headers), credentials: credentials === 'include', body: body !== undefined, lookup,
+    });
+    walks = engine.walk(text, requests, { upstream });
+    const { verdict, actual } = walks.at(-1);
+    if (!verdict.readable) {
+      throw new TypeError('Failed to fetch');
+    }
+    return new Response('', { status: actual.answer.status });
   });
-  card.querySelector('.facts tbody').replaceChildren(...rows);
-  card.querySelector('.why').textContent = scenario.why[allowed() ? 'allowed' : 'refused'];
-  card.querySelector('.exchange').replaceChildren(...(records.length
-    ? records.map((record, i) => exchangeItem(record, records.slice(0, i)))
-    : [el('li', { className: 'empty' }, 'Envoy logged no request.')]));
-  setState(scenario, pass ? 'pass' : 'fail');
+  return walks;
 }
 
-function setState(scenario, state) {
-  const card = cards.get(scenario);
-  card.dataset.state = state;
-  card.querySelector('.run').disabled = state === 'running';
-  card.querySelector('.verdict').textContent = { running: 'Running', pass: 'As expected', fail: 'Not as expected' }[state];
-  $('index').children[scenarios.indexOf(scenario)].dataset.state = state;
+// doubt says why what differs need not be a bug.
+function doubt(walks, records, differs) {
+  const { policy_source: source, policySource } = differs.length ? JSON.parse(policy()) : {};
+  const cached = walks.some(({ preflight }) => preflight?.cached)
+    && records.length > walks.reduce((n, { preflight, actual }) => n + Boolean(preflight?.answer) + Boolean(actual), 0);
+  if (!registered && (source ?? policySource)) {
+    return 'This configuration fetches its policies while Envoy runs, and the page knows only those that stand in it.';
+  }
+  if (cached) {
+    return 'The browser asked again, though it may remember the answer. With “Disable cache” ticked in the developer tools it does that.';
+  }
+  if (!records.length) {
+    return 'No request came to Envoy. An extension of the browser may have stopped it, or a proxy.';
+  }
+  return '';
+}
 
-  const states = [...cards.values()].map((c) => c.dataset.state);
+// report is for who mends it.
+function report({ scenario, code, origin, before, expected = {}, seen, differs, outcomes, records }) {
+  return [
+    `“${scenario.title}” isn't as expected: ${differs.join(', ')}`, '',
+    ...Object.keys(seen).map((fact) => `${fact}: expected ${expected[fact]}; seen ${seen[fact]}`), '',
+    `Sent from ${origin}:`, code, '',
+    'The policy:', before, '',
+    'What the script learned:', JSON.stringify(outcomes, null, 2), '',
+    'What Envoy logged, and the API received:', JSON.stringify(records, null, 2), '',
+    navigator.userAgent,
+  ].join('\n');
+}
+
+function showScore() {
+  const states = cards.map((card) => card.state);
   const running = states.includes('running');
-  const passed = states.filter((s) => s === 'pass').length;
-  $('score').textContent = running ? 'Running' : `${passed} of ${states.length} as expected`;
-  $('run-all').disabled = running;
-  document.documentElement.dataset.state = running ? 'running' : passed === states.length ? 'pass' : 'fail';
+  const of = (state) => states.filter((s) => s === state).length;
+  $('score').textContent = running ? 'Running' : away ? 'Not run'
+    : of('seen') === states.length ? 'Run' : `${of('pass')} of ${states.length} as expected`;
+  $('run-all').setAttribute('aria-disabled', running);
+  document.documentElement.dataset.state = running ? 'running' : away ? 'away' : of('fail') ? 'fail' : 'pass';
+}
+
+facts = await ask('facts').catch(() => undefined);
+if (facts) {
+  await start();
+} else {
+  document.documentElement.dataset.state = 'alone';
 }

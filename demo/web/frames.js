@@ -1,7 +1,7 @@
 // Has requests sent by pages of other origins: frames of this server under its other names, and
 // for the origin null one in a sandbox.
 
-import { send } from './send.js';
+import { record, send } from './send.js';
 import { el } from './view.js';
 
 const frames = new Map(); // by origin; each is there for good
@@ -35,19 +35,26 @@ export function prepare(origin) {
 // sendFrom has a page of an origin run the steps of a scenario, and returns what it learns. It
 // returns no outcomes if the page doesn't answer.
 export async function sendFrom(origin, api, steps, exchange) {
-  if (origin === location.origin) {
-    return send(api, steps, exchange);
-  }
+  return origin === location.origin ? send(api, steps, exchange) : order(origin, { api, steps, exchange });
+}
+
+// recordFrom has a page of an origin run code, and returns what it learns, as sendFrom does.
+export async function recordFrom(origin, code, exchange) {
+  return origin === location.origin ? record(code, exchange) : order(origin, { code, exchange });
+}
+
+// order has the frame of an origin do something.
+async function order(origin, what) {
   const frame = await prepare(origin);
   if (!frame) {
     frames.delete(origin);
     return [];
   }
   const { port1, port2 } = new MessageChannel();
-  frame.contentWindow.postMessage({ api, steps, exchange }, origin === 'null' ? '*' : origin, [port2]);
+  frame.contentWindow.postMessage(what, origin === 'null' ? '*' : origin, [port2]);
   return new Promise((resolve) => {
     port1.onmessage = ({ data }) => resolve(data);
-    setTimeout(resolve, 10_000, []);
+    setTimeout(resolve, 15_000, []);
   });
 }
 

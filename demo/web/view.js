@@ -1,6 +1,6 @@
 // Builds the parts of a card.
 
-import { isPreflight, isRefused } from './facts.js';
+import { corsAnswer, isPreflight } from './facts.js';
 
 // el makes an element with properties and children.
 export function el(tag, properties, ...children) {
@@ -9,52 +9,71 @@ export function el(tag, properties, ...children) {
   return node;
 }
 
-// code writes fetch calls as they would stand in a script; equal calls become a loop.
-export function code(calls) {
-  const written = calls.map(([url, init]) => `await fetch(${literal(url)}${init ? `, ${literal(init)}` : ''});`);
-  const text = calls.length > 1 && calls.every((call) => call[1] === calls[0][1])
-    ? `for (let i = 0; i < ${calls.length}; i++) {\n${written[0].replaceAll(/^/gm, '  ')}\n}`
-    : written.join('\n');
+// code writes a script, with its strings marked.
+export function code(text) {
   return text.split(/('[^'\n]*')/).map((part, i) => (i % 2 ? el('span', { className: 'string' }, part) : part));
 }
 
-function literal(value, indent = '') {
-  if (typeof value === 'string') {
-    return `'${value}'`;
-  }
-  const fields = Object.entries(value).map(([name, field]) => {
-    const key = /^\w+$/.test(name) ? name : `'${name}'`;
-    return `${indent}  ${key}: ${literal(field, `${indent}  `)},\n`;
+/**
+ * exchange shows the requests of an exchange: how far each got, its headers, its answer's, and
+ * what the browser did then.
+ * @param {object[]} records the server's
+ * @param {import('./send.js').Outcome[]} outcomes what the script learned of its requests
+ */
+export function exchange(records, outcomes) {
+  const calls = callsOf(records);
+  const known = calls.length === outcomes.length; // else nobody knows which is whose
+  return calls.flatMap(({ preflight, actual }, i) => {
+    const outcome = known ? outcomes[i] : undefined;
+    const remembered = !preflight && calls[0].preflight && calls[0].actual;
+    return [
+      preflight && item(preflight, i, actual ? `The browser took it as permission, and sent the ${actual.envoy.method}.`
+        : 'The browser did not send the request that it asked for.', !actual),
+      actual && item(actual, i, (remembered && i ? 'The browser remembered the answer to the preflight. ' : '')
+        + (!outcome ? '' : outcome.error ? 'The browser withheld the answer from the script.' : 'The script could read the answer.'),
+      Boolean(outcome?.error)),
+    ].filter(Boolean);
   });
-  return `{\n${fields.join('')}${indent}}`;
 }
 
-// exchangeItem shows one request: how far it got, its headers, its answer's, and
-// why. The earlier ones are those of the same exchange.
-export function exchangeItem({ envoy, upstream, reason }, earlier) {
-  const readableByPage = Boolean(envoy['access-control-allow-origin']);
+// callsOf takes a preflight and the request after it for one call of fetch.
+function callsOf(records) {
+  const calls = [];
+  for (const record of records) {
+    if (isPreflight(record.envoy)) {
+      calls.push({ preflight: record });
+    } else if (calls.at(-1)?.preflight && !calls.at(-1).actual) {
+      calls.at(-1).actual = record;
+    } else {
+      calls.push({ actual: record });
+    }
+  }
+  return calls;
+}
+
+function item({ envoy, upstream, reason }, call, then, withheld) {
   return el('li', {},
-    el('h3', {},
+    el('h4', {},
       `${envoy.method} ${envoy.path.split('?')[0]} `,
       el('span', { className: 'role' }, isPreflight(envoy) ? 'preflight' : '')),
-    lane(envoy, upstream, readableByPage),
-    el('p', { className: 'because' }, because(envoy, upstream, reason, earlier)),
+    lane(envoy, upstream, withheld),
+    el('p', { className: 'because' }, `${answered(envoy, upstream, reason)} ${then}`.trim()),
     el('div', { className: 'columns' },
-      column('Request', requestHeaders(envoy, upstream)),
-      column(`Answer: ${envoy.status}`, answerHeaders(envoy, upstream))));
+      column('Request', requestHeaders(envoy, upstream), `${call}-${envoy.method}`),
+      column(`Answer: ${envoy.status}`, answerHeaders(envoy, upstream), `${call}-${envoy.method}`)));
 }
 
 // lane draws the way from the browser over Envoy to the API, and back.
-function lane(envoy, upstream, readableByPage) {
-  const withheld = !readableByPage && !isPreflight(envoy);
+function lane(envoy, upstream, withheld) {
   const way = upstream ? 'passed on to the API' : 'answered by Envoy';
+  const kept = withheld && !isPreflight(envoy);
   const node = el('div', { className: 'lane', role: 'img' },
     el('span', { className: 'stop' }, 'Browser'),
-    hop(envoy.method, withheld ? `${envoy.status}, withheld` : envoy.status, withheld || isRefused(envoy) ? 'bad' : 'good'),
+    hop(envoy.method, kept ? `${envoy.status}, withheld` : envoy.status, withheld ? 'bad' : 'good'),
     el('span', { className: 'stop' }, 'Envoy'),
     upstream ? hop(envoy.method, envoy.status, '') : hop('not asked', '', 'idle'),
     el('span', { className: `stop ${upstream ? '' : 'idle'}` }, 'API'));
-  node.setAttribute('aria-label', `${envoy.method} ${way}, status ${envoy.status}${withheld ? ', withheld from the script' : ''}`);
+  node.setAttribute('aria-label', `${envoy.method} ${way}, status ${envoy.status}${kept ? ', withheld from the script' : ''}`);
   return node;
 }
 
@@ -64,21 +83,14 @@ function hop(there, back, kind) {
     el('span', { className: 'back' }, back));
 }
 
-// because says in plain words what happened to a request.
-function because(envoy, upstream, reason, earlier) {
-  const allowOrigin = envoy['access-control-allow-origin'];
-  if (isRefused(envoy)) {
-    return upstream ? 'The API answered the preflight, and allowed nothing.' : `Refused by Envoy: ${reason}.`;
+// answered says who answered, and what the filter has to say of it.
+function answered(envoy, upstream, reason) {
+  const logged = envoy.cors_reason ? ` The filter logged: ${envoy.cors_reason}.` : '';
+  if (upstream) {
+    return `The API answered.${logged}`;
   }
-  if (isPreflight(envoy)) {
-    return upstream ? 'The API answered the preflight.' : 'Allowed by Envoy, which did not ask the API.';
-  }
-  const remembered = earlier.length > 1 && isPreflight(earlier[0].envoy) && !isPreflight(earlier.at(-1).envoy)
-    ? 'Sent without a preflight, since the browser kept the answer to the first. ' : '';
-  const answer = upstream ? 'The API’s answer' : `Envoy’s own answer (${reason})`;
-  return allowOrigin
-    ? `${remembered}${answer}, with the page’s origin in Access-Control-Allow-Origin: the script may read it.`
-    : `${remembered}${answer}, without Access-Control-Allow-Origin: the browser withholds it from the script.`;
+  return envoy.details?.startsWith('cors:') ? `The filter answered, without the API: ${reason}.`
+    : `Envoy answered, without the API: ${reason}.${logged}`;
 }
 
 // Headers that say nothing of CORS: shown on demand only.
@@ -95,13 +107,8 @@ function requestHeaders(envoy, upstream) {
   ];
 }
 
-const corsAnswer = [
-  'access-control-allow-origin', 'access-control-allow-credentials', 'access-control-allow-methods',
-  'access-control-allow-headers', 'access-control-expose-headers', 'access-control-max-age', 'vary',
-];
-
 function answerHeaders(envoy, upstream) {
-  const groups = [['CORS headers, from Envoy', pick(envoy, corsAnswer)]];
+  const groups = [['CORS headers', pick(envoy, [...corsAnswer, 'vary'])]];
   if (upstream) {
     groups.push(['from the API', upstream.answer]);
   }
@@ -113,14 +120,17 @@ function pick(envoy, names) {
 }
 
 // column lists headers in groups: [label, [[name, value], …], folded].
-function column(title, groups) {
-  return el('section', {}, el('h4', {}, title), ...groups.map(([label, headers, folded]) => {
+function column(title, groups, key) {
+  return el('section', {}, el('h5', {}, title), ...groups.map(([label, headers, folded]) => {
     const lines = headers.map(([name, text]) => el('p', { className: 'line' }, el('b', {}, `${name}: `), text));
     if (!lines.length) {
       lines.push(el('p', { className: 'line none' }, 'none'));
     }
-    return folded
-      ? el('details', {}, el('summary', {}, label), ...lines)
-      : el('div', {}, el('h5', {}, label), ...lines);
+    if (!folded) {
+      return el('div', {}, el('h6', {}, label), ...lines);
+    }
+    const details = el('details', {}, el('summary', {}, label), ...lines);
+    details.dataset.key = details.firstElementChild.dataset.key = `${key}-more`;
+    return details;
   }));
 }

@@ -35,7 +35,7 @@ func TestOriginsFromADatabase(t *testing.T) {
 	b.wantRows()
 	there := openBrowser(t) // a visitor of the other origin, who only looks on
 	there.open(d.other)
-	there.checkCards(seenFrom(d.app, d.other, false))
+	there.checkCards(seenFrom(d.other, d.stranger, false))
 
 	var allowed, blocked []int
 	for range 5 {
@@ -63,7 +63,7 @@ func TestOriginsFromADatabase(t *testing.T) {
 		there.works(false)
 	}
 	t.Logf("from the click: allowed after %v ms, blocked after %v ms", allowed, blocked)
-	there.checkCards(seenFrom(d.app, d.other, false))
+	there.checkCards(seenFrom(d.other, d.stranger, false))
 	console.check(t)
 	if failed, all := stop(); len(failed) > 0 || all == 0 {
 		t.Errorf("of %d requests failed %q", all, failed)
@@ -121,7 +121,7 @@ func TestAPageAddsItsOwnOrigin(t *testing.T) {
 	b := openBrowser(t)
 	shop := strings.Replace(d.app, "localhost", "shop.localhost", 1)
 	b.open(shop)
-	b.checkCards(seenFrom(d.app, shop, false))
+	b.checkCards(seenFrom(shop, d.other, false))
 	b.run(chromedp.Click(chromedp.CSS(`form.add button`))) // its origin is in the field
 	after(t, b.said("Added "+shop), "allowed")
 	b.works(true)

@@ -26,7 +26,10 @@ type card struct {
 	Expected map[string]string
 	Seen     map[string]string
 	Requests []string // the exchange, one line for each request
-	Because  []string // the reasons, in the same order
+	Because  []string // what is said of each, in the same order
+	// Explained is what the engine says of each fetch, and Changes what to change.
+	Explained, Changes []string
+	Code               string
 }
 
 // readCards collects the cards by scenario.
@@ -39,8 +42,11 @@ const readCards = `Object.fromEntries([...document.querySelectorAll('[data-scena
 		verdict: card.querySelector('.verdict').textContent,
 		expected: facts('.expected'),
 		seen: facts('.seen'),
-		requests: texts('.exchange h3'),
+		requests: texts('.exchange h4'),
 		because: texts('.because'),
+		explained: texts('.explained > p:first-child'),
+		code: card.querySelector('.code').textContent,
+		changes: texts('.change'),
 	}];
 }))`
 
@@ -49,70 +55,68 @@ func seenFrom(app, other string, allowed bool) map[string]map[string]string {
 	if allowed {
 		return map[string]map[string]string{
 			"simple-get": {
-				"page": "reads 200", "envoy": "GET 200", "upstream": "GET",
+				"script": "reads 200", "envoy": "GET 200", "upstream": "GET",
 				"allowOrigin": app, "cookie": "not sent", "exposed": "X-Request-Id",
 			},
 			"preflighted-post": {
-				"page": "reads 200", "envoy": "OPTIONS 204, POST 200", "upstream": "POST",
-				"allowOrigin": app, "maxAge": "7200",
+				"script": "reads 200", "envoy": "OPTIONS 204, POST 200", "upstream": "POST",
+				"allowOrigin": app, "maxAge": "7200", "reason": "OPTIONS: preflight allowed",
 			},
 			"cached-preflight": {
-				"page": "reads 200, reads 200", "envoy": "OPTIONS 204, POST 200, POST 200", "upstream": "POST, POST",
-				"allowOrigin": app, "maxAge": "7200",
+				"script": "reads 200, reads 200", "envoy": "OPTIONS 204, POST 200, POST 200", "upstream": "POST, POST",
+				"allowOrigin": app, "maxAge": "7200", "reason": "OPTIONS: preflight allowed",
 			},
 			"credentialed": {
-				"page": "reads 200", "envoy": "GET 200", "upstream": "GET",
+				"script": "reads 200", "envoy": "GET 200", "upstream": "GET",
 				"allowOrigin": app, "cookie": "sent",
 			},
-			"method-not-allowed": {
-				"page": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none",
-				"reason": "method DELETE is not in allow_methods (allowed: PUT, PATCH)",
+			"delete": {
+				"script": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none",
+				"reason": "OPTIONS: method DELETE is not in allow_methods (allowed: PUT, PATCH)",
 			},
-			"header-not-allowed": {
-				"page": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none",
-				"reason": "header x-requested-with is not in allow_headers (allowed: Content-Type, X-PINGOTHER)",
+			"custom-header": {
+				"script": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none",
+				"reason": "OPTIONS: header x-requested-with is not in allow_headers (allowed: Content-Type, X-PINGOTHER)",
 			},
-			"origin-not-allowed": {
-				"page": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET",
+			"another-origin": {
+				"script": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET",
 				"allowOrigin": "none",
-				"reason":      "origin " + other + " is not in allow_origins",
+				"reason":      "OPTIONS: origin " + other + " is not in allow_origins",
 			},
 			"error-answer": {
-				"page": "reads 503", "envoy": "GET 503", "upstream": "nothing",
-				"allowOrigin": app, "body": "no healthy upstream",
+				"script": "reads 503", "envoy": "GET 503", "upstream": "nothing",
+				"allowOrigin": app, "body": "no healthy upstream", "reason": "GET: no healthy upstream",
 			},
 		}
 	}
-	reason := "origin " + other + " is not in allow_origins"
-	refused := map[string]string{
-		"page": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none", "reason": reason,
-	}
 	refusedWith := func(facts map[string]string) map[string]string {
-		all := maps.Clone(refused)
+		all := map[string]string{
+			"script": "network error", "envoy": "OPTIONS 403", "upstream": "nothing", "allowOrigin": "none",
+			"reason": "OPTIONS: origin " + app + " is not in allow_origins",
+		}
 		maps.Copy(all, facts)
 		return all
 	}
 	return map[string]map[string]string{
 		"simple-get": {
-			"page": "network error", "envoy": "GET 200", "upstream": "GET",
+			"script": "network error", "envoy": "GET 200", "upstream": "GET",
 			"allowOrigin": "none", "cookie": "not sent", "exposed": "none",
 		},
 		"preflighted-post": refusedWith(map[string]string{"maxAge": "none"}),
-		"cached-preflight": refusedWith(map[string]string{
-			"page": "network error, network error", "envoy": "OPTIONS 403, OPTIONS 403", "maxAge": "none",
-		}),
+		"cached-preflight": refusedWith(map[string]string{"maxAge": "none"}), // the code ends at the first
 		"credentialed": {
-			"page": "network error", "envoy": "GET 200", "upstream": "GET",
+			"script": "network error", "envoy": "GET 200", "upstream": "GET",
 			"allowOrigin": "none", "cookie": "not sent",
 		},
-		"method-not-allowed": refused,
-		"header-not-allowed": refused,
-		"origin-not-allowed": refusedWith(map[string]string{
-			"page": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET",
+		"delete":        refusedWith(nil),
+		"custom-header": refusedWith(nil),
+		"another-origin": refusedWith(map[string]string{
+			"script": "network error, network error", "envoy": "GET 200, OPTIONS 403", "upstream": "GET",
+			"reason": "OPTIONS: origin " + other + " is not in allow_origins",
 		}),
 		"error-answer": {
-			"page": "network error", "envoy": "GET 503", "upstream": "nothing",
-			"allowOrigin": "none", "body": "none",
+			"script": "network error", "envoy": "GET 503", "upstream": "nothing",
+			"allowOrigin": "none", "body": "none", "reason": "GET: no healthy upstream",
 		},
 	}
 }
@@ -132,7 +136,10 @@ func TestPage(t *testing.T) {
 			console := b.console()
 			b.open(test.origin)
 
-			want := seenFrom(d.app, d.other, test.allowed)
+			want := seenFrom(d.app, d.other, true)
+			if !test.allowed {
+				want = seenFrom(d.other, d.stranger, false)
+			}
 			b.checkCards(want)
 			if hidden := evaluate[bool](b, `document.getElementById('notice').hidden`); hidden != test.allowed {
 				t.Errorf("the notice is hidden: %t, want %t", hidden, test.allowed)
@@ -142,8 +149,8 @@ func TestPage(t *testing.T) {
 				t.Errorf("the page does not show the policy, but %q", policy)
 			}
 			foreign := evaluate[[]string](b, fmt.Sprintf(
-				`performance.getEntriesByType('resource').map((e) => e.name).filter((url) => ![%q, %q, %q, %q].includes(new URL(url).origin))`,
-				d.app, d.other, d.api, d.database))
+				`performance.getEntriesByType('resource').map((e) => e.name).filter((url) => ![%q, %q, %q, %q, %q].includes(new URL(url).origin))`,
+				d.app, d.other, d.stranger, d.api, d.database))
 			if len(foreign) > 0 {
 				t.Errorf("the page loads from elsewhere: %q", foreign)
 			}
@@ -156,7 +163,7 @@ func TestPage(t *testing.T) {
 			b.settle()
 			b.checkCards(want)
 
-			link := map[bool]string{true: `#origin-not-allowed .aside`, false: `#to-app`}[test.allowed]
+			link := map[bool]string{true: `#another-origin .where a`, false: `#to-app`}[test.allowed]
 			to := map[bool]string{true: d.other, false: d.app}[test.allowed]
 			if origin := evaluate[string](b, `new URL(document.querySelector('`+link+`').href).origin`); origin != to {
 				t.Errorf("%s leads to %s, want %s", link, origin, to)
@@ -180,28 +187,28 @@ func checkReasons(t *testing.T, d *demo) {
 		requests []string
 		because  []string
 	}{
-		{"simple-get", []string{"GET /greeting"}, []string{
-			"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
-		}},
+		{"simple-get", []string{"GET /greeting"}, []string{"The API answered. The script could read the answer."}},
 		{"preflighted-post", []string{"OPTIONS /people preflight", "POST /people"}, []string{
-			"Allowed by Envoy, which did not ask the API.",
-			"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+			"The filter answered, without the API: preflight allowed. The browser took it as permission, and sent the POST.",
+			"The API answered. The script could read the answer.",
 		}},
 		{"cached-preflight", []string{"OPTIONS /people preflight", "POST /people", "POST /people"}, []string{
-			"Allowed by Envoy, which did not ask the API.",
-			"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
-			"Sent without a preflight, since the browser kept the answer to the first. " +
-				"The API’s answer, with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+			"The filter answered, without the API: preflight allowed. The browser took it as permission, and sent the POST.",
+			"The API answered. The script could read the answer.",
+			"The API answered. The browser remembered the answer to the preflight. The script could read the answer.",
 		}},
-		{"method-not-allowed", []string{"OPTIONS /people/1 preflight"}, []string{
-			"Refused by Envoy: method DELETE is not in allow_methods (allowed: PUT, PATCH).",
+		{"delete", []string{"OPTIONS /people/1 preflight"}, []string{
+			"The filter answered, without the API: method DELETE is not in allow_methods (allowed: PUT, PATCH). " +
+				"The browser did not send the request that it asked for.",
 		}},
-		{"origin-not-allowed", []string{"GET /greeting", "OPTIONS /people/1 preflight"}, []string{
-			"The API’s answer, without Access-Control-Allow-Origin: the browser withholds it from the script.",
-			"Refused by Envoy: origin " + d.other + " is not in allow_origins.",
+		{"another-origin", []string{"GET /greeting", "OPTIONS /people/1 preflight"}, []string{
+			"The API answered. The filter logged: origin " + d.other + " is not in allow_origins. " +
+				"The browser withheld the answer from the script.",
+			"The filter answered, without the API: origin " + d.other + " is not in allow_origins. " +
+				"The browser did not send the request that it asked for.",
 		}},
 		{"error-answer", []string{"GET /down"}, []string{
-			"Envoy’s own answer (no healthy upstream), with the page’s origin in Access-Control-Allow-Origin: the script may read it.",
+			"Envoy answered, without the API: no healthy upstream. The script could read the answer.",
 		}},
 	} {
 		got := cards[test.scenario]
@@ -230,10 +237,9 @@ func TestPreflightIsCachedForMaxAge(t *testing.T) {
 		name   string
 		maxAge string
 		want   []string
-		state  string // of the page's card
 	}{
-		{"two hours", `"max_age": 7200`, []string{"OPTIONS 204", "POST 200", "POST 200"}, "pass"},
-		{"zero", `"max_age": 0`, []string{"OPTIONS 204", "POST 200", "OPTIONS 204", "POST 200"}, "fail"},
+		{"two hours", `"max_age": 7200`, []string{"OPTIONS 204", "POST 200", "POST 200"}},
+		{"zero", `"max_age": 0`, []string{"OPTIONS 204", "POST 200", "OPTIONS 204", "POST 200"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := startDemo(t, `"max_age": 7200`, test.maxAge)
@@ -243,9 +249,9 @@ func TestPreflightIsCachedForMaxAge(t *testing.T) {
 			if got := d.observed(t, "twice", 2); !slices.Equal(got, test.want) {
 				t.Errorf("Envoy logged %q, want %q", got, test.want)
 			}
-			// The page notices a policy that is not what it expects.
-			if got := b.cards()["cached-preflight"]; got.State != test.state {
-				t.Errorf("the page's card says %+v, want %s", got, test.state)
+			// The page's card says the same.
+			if got := b.cards()["cached-preflight"]; got.State != "pass" || got.Seen["envoy"] != strings.Join(test.want, ", ") {
+				t.Errorf("the page's card says %+v, want %s", got, test.want)
 			}
 		})
 	}
@@ -284,19 +290,17 @@ func TestPolicyIsReloaded(t *testing.T) {
 		{"as shipped", shipped, "Envoy serves the new policy", shipped, false},
 	} {
 		d.edit(t, step.text, step.says)
-		if step.name == "as shipped" { // Coming back to the page is enough.
-			b.run(ignore(chromedp.Evaluate[chromedp.Void](`dispatchEvent(new Event('focus'))`)))
-			b.run(ignore(chromedp.Poll[bool](`document.getElementById('refused').hidden`)))
-		} else {
-			b.run(chromedp.Click(chromedp.CSS(`#run-all`)))
-		}
-		b.settle()
-		page, state, policy := "network error", "pass", methods
+		// The page learns of it by itself.
+		page, policy := "network error", methods
 		if step.serves == more {
-			page, state, policy = "reads 200", "fail", `"allow_methods": ["PUT", "DELETE"]`
+			page, policy = "reads 200", `"allow_methods": ["PUT", "DELETE"]`
 		}
-		if c := b.cards()["method-not-allowed"]; c.Seen["page"] != page || c.State != state {
-			t.Errorf("%s: of the DELETE is seen %q (%s), want %q (%s)", step.name, c.Seen["page"], c.State, page, state)
+		b.run(ignore(chromedp.Poll[bool](fmt.Sprintf(
+			`document.getElementById('refused').hidden === %t && document.getElementById('policy').textContent.includes(%q)`,
+			!step.refused, policy))))
+		b.settle()
+		if c := b.cards()["delete"]; c.Seen["script"] != page || c.State != "pass" {
+			t.Errorf("%s: of the DELETE is seen %q (%s), want %q", step.name, c.Seen["script"], c.State, page)
 		}
 		if got := evaluate[string](b, `document.getElementById('policy').textContent`); !strings.Contains(got, policy) {
 			t.Errorf("%s: the page shows the policy %q, want %q in it", step.name, got, policy)

@@ -11,7 +11,8 @@ export const $ = (id) => document.getElementById(id);
  * @param {...(Node|string|false|null|undefined)} children those that are nothing are left out
  */
 export function show(node, ...children) {
-  const focused = node.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const active = node.contains(document.activeElement) ? document.activeElement : undefined;
+  const focused = (active?.matches('summary') ? active.parentElement : active)?.dataset.key;
   const details = (from) => from.querySelectorAll('details[data-key]');
   const open = new Map([...details(node)].map((d) => [d.dataset.key, d.open]));
   node.replaceChildren(...children.flat().filter(Boolean));
@@ -19,7 +20,8 @@ export function show(node, ...children) {
     d.open = open.get(d.dataset.key) ?? d.open;
   }
   if (focused) {
-    node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    const like = node.querySelector(`[data-key="${CSS.escape(focused)}"]`);
+    (like?.matches('details') ? like.querySelector('summary') : like)?.focus({ preventScroll: true });
   }
 }
 
