@@ -276,7 +276,7 @@ func (a *adviser) vary(headers [][2]string) {
 // cookies is about cookies that don't come back.
 func (a *adviser) cookies(req browser.Request, headers [][2]string) {
 	cookies := values(headers, "set-cookie")
-	if len(cookies) == 0 || site(req.Origin, req.URL) != "cross-site" {
+	if len(cookies) == 0 || sameSite(req.Origin, req.URL) {
 		return
 	}
 	if !req.CredentialsInclude {

@@ -40,11 +40,10 @@ const (
 
 const redirectFetchSection = "https://fetch.spec.whatwg.org/#http-redirect-fetch"
 
-// judged is what a browser says of what package browser found at a URL; nil is nothing.
-func judged(hop *Hop, b *browser.Blocked) *Blocked { return blockedBy(hop.Request, b) }
-
-// blockedBy is as judged, for a request without secrets.
-func blockedBy(masked browser.Request, b *browser.Blocked) *Blocked {
+// judged is what a browser says to a page of that origin of what package browser found about
+// a request, which is one without secrets; nil is nothing. A redirect may have made the
+// request's own origin null, but the page's is the one that the console names.
+func judged(page string, masked browser.Request, b *browser.Blocked) *Blocked {
 	if b == nil {
 		return nil
 	}
@@ -53,6 +52,7 @@ func blockedBy(masked browser.Request, b *browser.Blocked) *Blocked {
 		said.Value = capture.MaskURL(said.Value)
 	}
 	said.Value = short(said.Value)
+	masked.Origin = page
 	return &Blocked{
 		Reason: b.Reason, Because: said.Error(), Step: said.Step(), Section: said.Section(), Preflight: b.Preflight,
 		Chromium: browser.Chromium(masked, &said), cors: b,
@@ -73,7 +73,7 @@ func notMade(page string, req browser.Request) *Blocked {
 			}
 		}
 	}
-	return blockedBy(shown(req), browser.Verdict(req, nil, nil))
+	return judged(page, shown(req), browser.Verdict(req, nil, nil))
 }
 
 // trustworthy reports whether a URL is potentially trustworthy though it isn't of https,

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/publicsuffix"
@@ -41,36 +40,37 @@ type client struct {
 	timeout   time.Duration
 	userAgent string
 	progress  func(words string)
-	untrusted atomic.Pointer[Failure] // what is wrong with the certificate seen last
+	roots     *x509.CertPool
 }
 
 func newClient(p *Prober) *client {
-	c := &client{timeout: p.Timeout, userAgent: p.UserAgent, progress: p.Progress}
-	config := &tls.Config{RootCAs: p.Roots, MinVersion: tls.VersionTLS12}
-	if p.Insecure {
-		config.InsecureSkipVerify = true // and VerifyConnection remembers what would have been wrong
-		config.VerifyConnection = func(state tls.ConnectionState) error {
-			c.untrusted.Store(certificateFailure(verify(state, p.Roots)))
-			return nil
-		}
-	}
+	c := &client{timeout: p.Timeout, userAgent: p.UserAgent, progress: p.Progress, roots: p.Roots}
 	// A step that hangs leaves time to say which one.
 	step := p.Timeout / 2
 	c.transport = &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: step}).DialContext,
-		TLSClientConfig:        config,
+		Proxy:       http.ProxyFromEnvironment,
+		DialContext: (&net.Dialer{Timeout: step}).DialContext,
+		TLSClientConfig: &tls.Config{
+			RootCAs: p.Roots, MinVersion: tls.VersionTLS12,
+			InsecureSkipVerify: p.Insecure, // and ask says what would be wrong
+		},
 		TLSHandshakeTimeout:    step,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // bodies aren't read
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
+			if response.StatusCode != http.StatusOK {
+				return proxyError(response.StatusCode)
+			}
+			return nil
+		},
 	}
 	return c
 }
 
 // verify is what crypto/tls does unless it is told not to.
-func verify(state tls.ConnectionState, roots *x509.CertPool) error {
-	options := x509.VerifyOptions{Roots: roots, DNSName: state.ServerName, Intermediates: x509.NewCertPool()}
+func verify(state *tls.ConnectionState, host string, roots *x509.CertPool) error {
+	options := x509.VerifyOptions{Roots: roots, DNSName: host, Intermediates: x509.NewCertPool()}
 	for _, certificate := range state.PeerCertificates[1:] {
 		options.Intermediates.AddCert(certificate)
 	}
@@ -80,14 +80,24 @@ func verify(state tls.ConnectionState, roots *x509.CertPool) error {
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
+// A sender is who makes a request: the page's origin, and the URLs of the request, the last of
+// which is asked, and which the others redirected to. Without an origin it is no page.
+type sender struct {
+	page string
+	urls []string
+}
+
+func (s sender) url() string { return s.urls[len(s.urls)-1] }
+
 // ask makes one request with these header lines, and those that a browser adds.
-func (c *client) ask(ctx context.Context, method, rawURL string, lines [][2]string) (*Answer, *Failure) {
+func (c *client) ask(ctx context.Context, method string, from sender, lines [][2]string) (*Answer, *Failure) {
 	t := &trace{}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, t.hooks()), method, rawURL, http.NoBody)
+	ctx = httptrace.WithClientTrace(ctx, t.hooks())
+	request, err := http.NewRequestWithContext(ctx, method, from.url(), http.NoBody)
 	if err != nil {
 		return nil, failure(err, t, c.timeout)
 	}
-	for _, h := range append(c.added(rawURL, lines), lines...) {
+	for _, h := range append(c.added(from, lines), lines...) {
 		if strings.EqualFold(h[0], "User-Agent") {
 			request.Header.Del(h[0]) // the page's own
 		}
@@ -106,7 +116,7 @@ func (c *client) ask(ctx context.Context, method, rawURL string, lines [][2]stri
 	a.Status, a.Headers = response.StatusCode, headerLines(response.Header)
 	if response.TLS != nil {
 		a.TLS = tls.VersionName(response.TLS.Version)
-		a.Untrusted = c.untrusted.Load()
+		a.Untrusted = certificateFailure(verify(response.TLS, request.URL.Hostname(), c.roots))
 	}
 	return a, nil
 }
@@ -118,33 +128,34 @@ func (c *client) proxied(r *http.Request) bool {
 
 // added are the header lines that a browser adds to a fetch of its own accord, as far as
 // servers go by them.
-func (c *client) added(rawURL string, lines [][2]string) [][2]string {
-	list := [][2]string{
-		{"User-Agent", c.userAgent},
-		{"Accept-Encoding", "gzip, deflate, br, zstd"},
-		{"Sec-Fetch-Mode", "cors"},
-		{"Sec-Fetch-Dest", "empty"},
+func (c *client) added(from sender, lines [][2]string) [][2]string {
+	list := [][2]string{{"User-Agent", c.userAgent}, {"Accept-Encoding", "gzip, deflate, br, zstd"}}
+	for _, h := range [][2]string{{"Accept", "*/*"}, {"Accept-Language", "en"}} {
+		if values(lower(lines), strings.ToLower(h[0])) == nil {
+			list = append(list, h)
+		}
 	}
-	named := func(name string) func(h [2]string) bool {
-		return func(h [2]string) bool { return strings.EqualFold(h[0], name) }
-	}
-	if !slices.ContainsFunc(lines, named("Accept")) {
-		list = append(list, [2]string{"Accept", "*/*"})
-	}
-	if !slices.ContainsFunc(lines, named("Accept-Language")) {
-		list = append(list, [2]string{"Accept-Language", "en"})
-	}
-	i := slices.IndexFunc(lines, named("Origin"))
-	if i < 0 {
+	if from.page == "" {
 		return list
 	}
-	origin := lines[i][1]
-	list = append(list, [2]string{"Sec-Fetch-Site", site(origin, rawURL)})
+	if isHTTPS(from.url()) || trustworthy(from.url()) {
+		list = append(list, [2]string{"Sec-Fetch-Site", from.site()}, [2]string{"Sec-Fetch-Mode", "cors"},
+			[2]string{"Sec-Fetch-Dest", "empty"})
+	}
 	// By the referrer policy of pages that set none, strict-origin-when-cross-origin.
-	if strings.HasPrefix(origin, "http") && (!strings.HasPrefix(origin, "https:") || isHTTPS(rawURL)) {
-		list = append(list, [2]string{"Referer", origin + "/"})
+	if strings.HasPrefix(from.page, "http") && (!isHTTPS(from.page) || isHTTPS(from.url())) {
+		list = append(list, [2]string{"Referer", from.page + "/"})
 	}
 	return list
+}
+
+// lower are header lines with their names in lower case.
+func lower(lines [][2]string) [][2]string {
+	lines = slices.Clone(lines)
+	for i := range lines {
+		lines[i][0] = strings.ToLower(lines[i][0])
+	}
+	return lines
 }
 
 func isHTTPS(rawURL string) bool {
@@ -152,18 +163,29 @@ func isHTTPS(rawURL string) bool {
 	return strings.EqualFold(scheme, "https")
 }
 
-// site is the value of Sec-Fetch-Site for a request from an origin to a URL.
+// site is the value of Sec-Fetch-Site: the farthest that the request has gone.
 //
 // See https://w3c.github.io/webappsec-fetch-metadata/#sec-fetch-site-header.
-func site(origin, rawURL string) string {
-	if browser.SameOrigin(origin, rawURL) {
-		return "same-origin"
+func (s sender) site() string {
+	farthest := "same-origin"
+	for _, url := range s.urls {
+		switch {
+		case browser.SameOrigin(s.page, url):
+		case !sameSite(s.page, url):
+			return "cross-site"
+		default:
+			farthest = "same-site"
+		}
 	}
-	from, to := registrable(origin), registrable(rawURL)
-	if from != "" && from == to && isHTTPS(origin) == isHTTPS(rawURL) {
-		return "same-site"
-	}
-	return "cross-site"
+	return farthest
+}
+
+// sameSite reports whether an origin and a URL are of the same site.
+//
+// See https://html.spec.whatwg.org/multipage/browsers.html#same-site.
+func sameSite(origin, rawURL string) bool {
+	site := registrable(origin)
+	return site != "" && site == registrable(rawURL) && isHTTPS(origin) == isHTTPS(rawURL)
 }
 
 // registrable is the domain that somebody registered, of which a URL's host is a part, or the

@@ -168,7 +168,7 @@ func (p *Prober) withoutOrigin(ctx context.Context, q named) *Side {
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	s := &Side{Verdict: Unknown}
-	if s.actual, s.failure = c.ask(limited, q.Method, q.URL, q.Headers); s.failure != nil {
+	if s.actual, s.failure = c.ask(limited, q.Method, sender{urls: []string{q.URL}}, q.Headers); s.failure != nil {
 		s.Because = s.failure.What
 		return s
 	}

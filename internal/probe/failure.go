@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -64,7 +66,7 @@ func failure(err error, t *trace, timeout time.Duration) *Failure {
 		return &Failure{Kind: FailedInterrupted, What: "interrupted while waiting for " + t.waitingFor()}
 	}
 	for _, classify := range []func(error) *Failure{
-		proxyFailure, timeoutFailure(t, timeout), networkFailure, certificateFailure, tlsFailure, httpFailure,
+		proxyFailure, timeoutFailure(t, timeout), networkFailure(t), certificateFailure, tlsFailure, httpFailure,
 	} {
 		if f := classify(err); f != nil {
 			return f
@@ -83,13 +85,23 @@ func clean(err error) string {
 	return problem.Printable(text, '\uFFFD')
 }
 
+// A proxyError is the status with which a proxy refuses to connect.
+type proxyError int
+
+// Error implements error.
+func (e proxyError) Error() string { return "it answers " + strconv.Itoa(int(e)) }
+
 func proxyFailure(err error) *Failure {
+	const do = "see the environment's HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+	if status, ok := errors.AsType[proxyError](err); ok {
+		return &Failure{FailedProxy, "the proxy doesn't connect: " + status.Error(), do, "ERR_TUNNEL_CONNECTION_FAILED"}
+	}
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Op != "proxyconnect" && !strings.HasPrefix(op.Op, "socks") {
 		return nil
 	}
-	return &Failure{FailedProxy, "the proxy doesn't connect: " + clean(op.Err),
-		"see the environment's HTTPS_PROXY, HTTP_PROXY and NO_PROXY", "ERR_PROXY_CONNECTION_FAILED"}
+	return &Failure{FailedProxy, "the proxy doesn't connect: " + clean(op.Err), do,
+		"ERR_PROXY_CONNECTION_FAILED"}
 }
 
 func timeoutFailure(t *trace, timeout time.Duration) func(error) *Failure {
@@ -109,7 +121,19 @@ func timeoutFailure(t *trace, timeout time.Duration) func(error) *Failure {
 }
 
 // networkFailure is about what is below TLS and HTTP.
-func networkFailure(err error) *Failure {
+func networkFailure(t *trace) func(error) *Failure {
+	return func(err error) *Failure {
+		f := connectionFailure(err)
+		if f != nil && f.Kind == FailedReset && t.waitingFor() == string(stepHandshake) {
+			f.What = strings.Replace(f.What, "before it answered", "in the TLS handshake", 1)
+			f.Do = "see that it speaks TLS on this port, and has a certificate for this host"
+			f.Chromium = strings.Replace(f.Chromium, "EMPTY_RESPONSE", "CONNECTION_CLOSED", 1)
+		}
+		return f
+	}
+}
+
+func connectionFailure(err error) *Failure {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		what := "the name " + dns.Name + " can't be looked up: " + dns.Err
 		if dns.IsNotFound {
@@ -187,12 +211,13 @@ func namesOf(c *x509.Certificate) string {
 }
 
 func tlsFailure(err error) *Failure {
-	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return &Failure{FailedTLS, "the server doesn't speak TLS on this port: " + record.Msg,
-			"ask it with http://, or see its port", "ERR_SSL_PROTOCOL_ERROR"}
-	}
-	if strings.Contains(err.Error(), "HTTP response to HTTPS client") {
+	record, ok := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch), ok && string(record.RecordHeader[:]) == "HTTP/":
 		return &Failure{FailedTLS, "the server speaks plain HTTP on this port, and no TLS", "ask it with http://",
+			"ERR_SSL_PROTOCOL_ERROR"}
+	case ok:
+		return &Failure{FailedTLS, "the server doesn't speak TLS on this port: " + record.Msg, "see its port",
 			"ERR_SSL_PROTOCOL_ERROR"}
 	}
 	if strings.Contains(err.Error(), "tls: ") {

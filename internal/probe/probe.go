@@ -161,6 +161,7 @@ func (p *Prober) walk(ctx context.Context, c *client, q Question) *Report {
 type walk struct {
 	client   *client
 	report   *Report
+	urls     []string
 	cookie   string
 	tainting bool // The response tainting is "cors".
 }
@@ -178,7 +179,7 @@ func (w *walk) run(ctx context.Context) {
 			return
 		}
 		hop := &Hop{Request: shown(req), request: req}
-		w.report.Hops = append(w.report.Hops, hop)
+		w.report.Hops, w.urls = append(w.report.Hops, hop), append(w.urls, req.URL)
 		if !w.ask(ctx, hop) {
 			return
 		}
@@ -202,12 +203,14 @@ func (w *walk) run(ctx context.Context) {
 // isn't blocked.
 func (w *walk) ask(ctx context.Context, hop *Hop) bool {
 	req, r := hop.request, w.report
+	from := sender{r.question.Origin, w.urls}
 	if lines := req.Preflight(); lines != nil {
-		hop.Preflight = w.client.exchange(ctx, "OPTIONS", req, lines)
+		hop.Preflight = w.client.exchange(ctx, "OPTIONS", from, req, lines)
 		if hop.Preflight.Failure != nil {
 			return false
 		}
-		if r.Blocked = judged(hop, browser.Verdict(req, hop.Preflight.response(), nil)); r.Blocked != nil {
+		r.Blocked = judged(from.page, hop.Request, browser.Verdict(req, hop.Preflight.response(), nil))
+		if r.Blocked != nil {
 			return false
 		}
 	}
@@ -221,19 +224,21 @@ func (w *walk) ask(ctx context.Context, hop *Hop) bool {
 	if w.cookie != "" {
 		lines = append(lines, [2]string{"Cookie", w.cookie})
 	}
-	hop.Actual = w.client.exchange(ctx, req.Method, req, lines)
+	hop.Actual = w.client.exchange(ctx, req.Method, from, req, lines)
 	if hop.Actual.Failure != nil {
 		return false
 	}
-	r.Blocked = judged(hop, browser.Verdict(req, hop.Preflight.response(), hop.Actual.response()))
+	r.Blocked = judged(from.page, hop.Request, browser.Verdict(req, hop.Preflight.response(), hop.Actual.response()))
 	return r.Blocked == nil
 }
 
 // exchange makes one of a request's two requests.
-func (c *client) exchange(ctx context.Context, method string, req browser.Request, lines [][2]string) *Exchange {
+func (c *client) exchange(
+	ctx context.Context, method string, from sender, req browser.Request, lines [][2]string,
+) *Exchange {
 	e := &Exchange{Method: method, Origin: req.Origin}
 	e.URL, e.Lines = shownURL(req.URL), shownRequest(lines)
-	e.Answer, e.Failure = c.ask(ctx, method, req.URL, lines)
+	e.Answer, e.Failure = c.ask(ctx, method, from, lines)
 	return e
 }
 

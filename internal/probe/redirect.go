@@ -39,8 +39,8 @@ func (w *walk) redirect(hop *Hop, redirects int) (*browser.Request, *Blocked) {
 	}
 	if target.User != nil && (w.tainting || !browser.SameOrigin(req.Origin, target.String())) {
 		// Package browser finds it too, but not behind a redirect that began at the page's own origin.
-		return nil, judged(hop, &browser.Blocked{Reason: browser.RedirectWithCredentials, Header: "Location",
-			Value: location, Status: answer.Status})
+		return nil, judged(w.report.question.Origin, hop.Request, &browser.Blocked{
+			Reason: browser.RedirectWithCredentials, Header: "Location", Value: location, Status: answer.Status})
 	}
 	next := req
 	next.URL, next.RedirectedFrom = target.String(), w.report.question.URL

@@ -83,7 +83,8 @@ func (p *Prober) askOthers(ctx context.Context, c *client, r *Report) {
 		if e == hop.Preflight {
 			lines = req.Preflight()
 		}
-		asked := &Stranger{Origin: s.origin, What: s.what, Exchange: c.exchange(limited, e.Method, req, lines)}
+		from := sender{s.origin, []string{req.URL}}
+		asked := &Stranger{Origin: s.origin, What: s.what, Exchange: c.exchange(limited, e.Method, from, req, lines)}
 		r.Others = append(r.Others, asked)
 		if asked.Failure != nil {
 			return

@@ -54,7 +54,11 @@ func (t *trace) hooks() *httptrace.ClientTrace {
 		DNSStart:          func(httptrace.DNSStartInfo) { t.enter(stepResolve) },
 		ConnectStart:      func(string, string) { t.enter(stepConnect) },
 		TLSHandshakeStart: func() { t.enter(stepHandshake) },
-		TLSHandshakeDone:  func(tls.ConnectionState, error) { t.enter(stepAnswer) },
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			if err == nil {
+				t.enter(stepAnswer)
+			}
+		},
 		GotConn: func(info httptrace.GotConnInfo) {
 			t.enter(stepAnswer)
 			if remote, err := netip.ParseAddrPort(info.Conn.RemoteAddr().String()); err == nil {

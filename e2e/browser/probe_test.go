@@ -1,0 +1,259 @@
+package browser_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/security"
+	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/probe"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/probe/mistakes"
+)
+
+// TestProbe has Chromium and package probe ask servers that make all mistakes, and compares
+// what they send, whether the page gets the answer, and what Chromium says with what is said
+// that it says.
+func TestProbe(t *testing.T) {
+	seen := &sent{requests: map[int][]string{}}
+	page := httptest.NewServer(&mistakes.Server{})
+	t.Cleanup(page.Close)
+	elsewhere := &mistakes.Server{Page: page.URL, Seen: seen.request}
+	other := httptest.NewServer(elsewhere)
+	t.Cleanup(other.Close)
+	server := &mistakes.Server{Page: page.URL, Elsewhere: other.URL, Seen: seen.request}
+	api := httptest.NewServer(server)
+	t.Cleanup(api.Close)
+	server.Here, elsewhere.Here, elsewhere.Elsewhere = api.URL, other.URL, api.URL
+
+	var reports []*probe.Report
+	asker := &probe.Prober{Timeout: time.Minute, UserAgent: "test"}
+	for n, m := range mistakes.All {
+		q := probe.Question{Request: m.Request, Send: true}
+		q.Origin, q.URL = page.URL, api.URL+"/"+strconv.Itoa(n)
+		reports = append(reports, asker.Probe(t.Context(), q))
+	}
+	probed := seen.take()
+
+	b := openBrowser(t)
+	said := collectReports(b)
+	b.run(chromedp.Navigate(page.URL))
+	results := fetchMistakes(b, api.URL)
+	said.wait(func(n int) bool {
+		return reports[n].Blocked == nil || mistakes.All[n].Chromium || reports[n].Blocked.Chromium.Message == ""
+	})
+	browsed := seen.take()
+
+	for n, m := range mistakes.All {
+		t.Run(m.Name, func(t *testing.T) {
+			if diff := cmp.Diff(browsed[n], probed[n]); diff != "" && !m.Chromium {
+				t.Errorf("requests of (-Chromium +probe):\n%s", diff)
+			}
+			blocked := reports[n].Blocked
+			if m.Chromium {
+				blocked = nil
+			}
+			if (results[n] == "") != (blocked == nil) {
+				t.Errorf("Chromium: %q, want %+v", results[n], blocked)
+			}
+			var names, messages []string
+			if blocked != nil && blocked.Chromium.Name != "" {
+				names = []string{blocked.Chromium.Name}
+			}
+			if blocked != nil && blocked.Chromium.Message != "" {
+				messages = []string{blocked.Chromium.Message}
+			}
+			if diff := cmp.Diff(names, said.names[n]); diff != "" {
+				t.Errorf("the network panel's names (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(messages, said.messages[n]); diff != "" {
+				t.Errorf("on the console (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// fetchMistakes has a page make the requests of all mistakes, and returns what each fails with.
+func fetchMistakes(b *chromium, api string) []string {
+	b.t.Helper()
+	var scripts []string
+	for n, m := range mistakes.All {
+		headers, _ := json.Marshal(m.Request.Headers)
+		credentials := map[bool]string{true: "include", false: "omit"}[m.Request.CredentialsInclude]
+		scripts = append(scripts, fmt.Sprintf(`fetch("%s/%d", {method: %q, credentials: %q, headers: %s ?? []})
+			.then(() => "", String)`, api, n, m.Request.Method, credentials, headers))
+	}
+	results, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](
+		"Promise.all(["+strings.Join(scripts, ",\n")+"])", chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return results
+}
+
+// sent has what reached the servers, of which mistake.
+type sent struct {
+	mu       sync.Mutex
+	requests map[int][]string
+}
+
+// comparedLines are the lines that a page or CORS has a say in, and those that servers go by.
+var comparedLines = []string{"Accept", "Access-Control-Request-Headers", "Access-Control-Request-Method",
+	"Access-Control-Request-Private-Network", "Authorization", "Content-Length", "Content-Type", "Origin", "Referer",
+	"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "X-Key"}
+
+func (s *sent) request(n int, r *http.Request) {
+	if strings.Contains(r.Header.Get("Origin"), "corsctl-probe") {
+		return
+	}
+	line := r.Method + " " + r.Host + r.URL.Path
+	for _, name := range comparedLines {
+		for _, value := range r.Header.Values(name) {
+			line += "\n" + name + ": " + value
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests[n] = append(s.requests[n], line)
+}
+
+func (s *sent) take() map[int][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.requests
+	s.requests = map[int][]string{}
+	return taken
+}
+
+// reports is what Chromium reports of each mistake.
+type reports struct {
+	mu              sync.Mutex
+	urls            map[network.RequestID]string
+	names, messages map[int][]string
+}
+
+var mistakeURL = regexp.MustCompile(`//[^/]+/(\d+)`)
+
+// mistakeOf is the mistake that a URL, or a text with one, is about.
+func mistakeOf(text string) (n int, ok bool) {
+	found := mistakeURL.FindStringSubmatch(text)
+	if found == nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(found[1])
+	return n, err == nil
+}
+
+func collectReports(b *chromium) *reports {
+	b.t.Helper()
+	r := &reports{urls: map[network.RequestID]string{}, names: map[int][]string{}, messages: map[int][]string{}}
+	err := chromedp.Listen(b.ctx, func(ev any) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		switch ev := ev.(type) {
+		case *network.EventRequestWillBeSent:
+			r.urls[ev.RequestID] = ev.Request.URL
+		case *network.EventLoadingFailed:
+			if n, ok := mistakeOf(r.urls[ev.RequestID]); ok && ev.CorsErrorStatus != nil {
+				r.names[n] = append(r.names[n], ev.CorsErrorStatus.CorsError.String())
+			}
+		case *log.EventEntryAdded:
+			r.entry(ev.Entry)
+		}
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+// entry keeps a line of the console, unless it only repeats that a request failed.
+func (r *reports) entry(e *log.Entry) {
+	if strings.HasSuffix(e.Text, "net::ERR_FAILED") || strings.Contains(e.Text, "responded with a status of") {
+		return
+	}
+	n, ok := mistakeOf(e.Text)
+	if !ok {
+		n, ok = mistakeOf(e.URL)
+	}
+	if ok {
+		r.messages[n] = append(r.messages[n], e.Text)
+	}
+}
+
+// wait waits for the messages, which come by another way than the results.
+func (r *reports) wait(silent func(n int) bool) {
+	complete := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for n := range mistakes.All {
+			if !silent(n) && r.messages[n] == nil {
+				return false
+			}
+		}
+		return true
+	}
+	for deadline := time.Now().Add(5 * time.Second); !complete() && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestProbeMixedContent: Chromium doesn't ask plain http for a page of https, and what it says
+// is what probe says, also behind a redirect.
+func TestProbeMixedContent(t *testing.T) {
+	page := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		if r.URL.Path == "/redirect" {
+			http.Redirect(w, r, "http://api.example/1", http.StatusFound)
+		}
+	}))
+	t.Cleanup(page.Close)
+	b := openBrowser(t)
+	ignoring := security.SetIgnoreCertificateErrorsParams{Ignore: true}
+	if _, err := chromedp.Call(b.ctx, security.SetIgnoreCertificateErrors, ignoring); err != nil {
+		t.Fatal(err)
+	}
+	console := collectConsole(b)
+	b.run(chromedp.Navigate(page.URL))
+	asker := &probe.Prober{Timeout: time.Minute, Insecure: true}
+	for _, url := range []string{"http://api.example/1", page.URL + "/redirect"} {
+		result, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
+			fmt.Sprintf(`fetch(%q).then(() => "", String)`, url), chromedp.EvalAwaitPromise))
+		if err != nil || result == "" {
+			t.Errorf("%s: Chromium lets the page have the answer (%v)", url, err)
+		}
+		q := probe.Question{}
+		q.Origin, q.URL, q.Method = page.URL, url, "GET"
+		r := asker.Probe(t.Context(), q)
+		if r.Blocked == nil || r.Blocked.Reason != probe.MixedContent {
+			t.Fatalf("%s: probe says %+v", url, r.Blocked)
+		}
+		got := console.of("http://api.example/1")
+		if !slices.Contains(got, r.Blocked.Chromium.Message) {
+			t.Errorf("%s: on the console is\n\t%q, want\n\t%q", url, got, r.Blocked.Chromium.Message)
+		}
+		console.clear()
+	}
+}
+
+// clear forgets what the console says.
+func (c *collectedConsole) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lines = nil
+}
