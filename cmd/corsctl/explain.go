@@ -22,7 +22,10 @@ type explainFlags struct {
 	headers                                []string
 	credentials, private, all              bool
 	curl, har                              string
-	lookup, output                         *format
+	lookup, by, output                     *format
+
+	// recorded is how many CORS requests the HAR file has, and failed how many of them failed.
+	recorded, failed int
 }
 
 func newExplain() *cobra.Command {
@@ -40,7 +43,8 @@ of URLs no values of the query.
 
 The request may also come from what you have at hand: a command that was copied from
 the browser's developer tools as cURL, or a HAR file that was exported from them, of
-which each failing CORS request is explained.
+which the failing CORS requests are explained: those that are blocked for the same cause
+at once, with one change for all of them, or with --by request each on its own.
 
 Where the policy looks the origin up (origin_lookup), nobody is asked: explain says what
 the filter would ask, and what the page gets for each answer.
@@ -50,7 +54,8 @@ configuration is wrong.`,
 		Example: `  corsctl explain -c envoy.yaml --origin https://app.example.com --method PUT \
       --header 'Content-Type: application/json' --url https://api.example.com/v1/users
   corsctl explain -c cors.json --from-curl - < request.txt
-  corsctl explain -c cors.json --har localhost.har`,
+  corsctl explain -c cors.json --har localhost.har
+  corsctl explain -c cors.json --har localhost.har --all --by request -o json`,
 		Args: usedRight,
 		RunE: f.run,
 	}
@@ -73,6 +78,10 @@ configuration is wrong.`,
 	flags.Var(f.lookup, "lookup", "what a look-up of the origin comes to (origin_lookup): "+
 		strings.Join(f.lookup.among, ", ")+"; if not given, it says no")
 	complete(c, "lookup", f.lookup.among)
+	f.by = &format{among: []string{"cause", "request"}}
+	flags.Var(f.by, "by", "of a HAR file, explain each of: "+strings.Join(f.by.among, ", ")+
+		"; if not given, text is by cause, and JSON a list by request")
+	complete(c, "by", f.by.among)
 	f.output = outputFlag(c, "text", "json")
 	if err := c.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag is there
@@ -111,6 +120,9 @@ func usedRight(c *cobra.Command, args []string) error {
 		return errors.New("explain takes no arguments beside its flags; " +
 			"write the URL into --url, and what has spaces in quotes")
 	}
+	if given("by") && !given("har") {
+		return errors.New("--by says how a HAR file is explained; give one with --har, or leave it out")
+	}
 	if !given("config") {
 		return errors.New("explain needs --config, the file with the configuration")
 	}
@@ -141,6 +153,10 @@ func (f *explainFlags) run(c *cobra.Command, _ []string) error {
 // print prints explanations; of one request alone, programs read no list.
 func (f *explainFlags) print(w io.Writer, list []*explain.Report) error {
 	switch {
+	case f.har != "" && f.byCause():
+		causes := explain.FindCauses(list)
+		causes.Recorded, causes.Failed = f.recorded, f.failed
+		return f.printCauses(w, causes)
 	case f.output.value == "json" && f.har != "":
 		return printJSON(w, list)
 	case f.output.value == "json":
@@ -201,7 +217,7 @@ func (f *explainFlags) fromCurl(c *cobra.Command) ([]*explain.Subject, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--from-curl: %w", err)
 	}
-	s := f.recorded(found)
+	s := f.subject(found)
 	s.Notes = append(s.Notes, warnings...)
 	s.Typed = !found.FromPreflight && !found.ByBrowser
 	if s.Origin == "" {
@@ -222,9 +238,10 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]*explain.Subject, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	failing := found
-	if !f.all {
-		failing = capture.Failing(found)
+	failing := capture.Failing(found)
+	f.recorded, f.failed = len(found), len(failing)
+	if f.all {
+		failing = found
 	}
 	if len(failing) == 0 {
 		return nil, fmt.Errorf("%s has no failing CORS request, and %s that succeeded; "+
@@ -233,7 +250,7 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]*explain.Subject, error) {
 	}
 	var list []*explain.Subject
 	for _, request := range failing {
-		s := f.recorded(request)
+		s := f.subject(request)
 		err := s.Check()
 		if s.Origin == "" {
 			err = errors.New("the page's origin isn't recorded; give it with --origin")
@@ -250,8 +267,8 @@ func (f *explainFlags) fromHAR(c *cobra.Command) ([]*explain.Subject, error) {
 	return list, nil
 }
 
-// recorded is a captured request, with what the flags say in place of what isn't known.
-func (f *explainFlags) recorded(found capture.Request) *explain.Subject {
+// subject is a captured request, with what the flags say in place of what isn't known.
+func (f *explainFlags) subject(found capture.Request) *explain.Subject {
 	s := explain.Recorded(found, f.origin, f.credentials)
 	if !s.CredentialsInclude {
 		s.Notes = append(s.Notes, `the credentials mode isn't recorded; if the page sends cookies, add --credentials`)
@@ -449,7 +466,12 @@ func (p *printer) verdict(e *explain.Report) {
 
 func (p *printer) changes(e *explain.Report) {
 	p.section("Change")
-	for _, c := range e.Changes {
+	p.edits(e, e.Changes)
+}
+
+// edits prints changes of the configuration that a report is on.
+func (p *printer) edits(e *explain.Report, changes []explain.Change) {
+	for _, c := range changes {
 		if c.Path == "" {
 			p.line("%s", c.Edit)
 			continue

@@ -91,7 +91,8 @@ used wrongly or couldn't do its work.`,
 		Version:       thisBuild().Version,
 	}
 	root.SetVersionTemplate("corsctl {{.Version}}\n")
-	root.AddCommand(newValidate(), newExplain(), newProbe(), newConvert(), newManifest(), newSchema(), newTest(), newVersion())
+	root.AddCommand(newValidate(), newExplain(), newProbe(), newConvert(), newManifest(), newSchema(), newTest(),
+		newVersion())
 	return root
 }
 

@@ -50,7 +50,7 @@ const maxEdits = cors.MaxRequestHeaders
 // change finds the smallest change that allows the request: it edits the policy
 // until the browser lets the answer through.
 func (e *Explanation) change(policies []config.Policy, written *config.Policy, key match.Key) {
-	if browser.ForbiddenMethod(e.Request.Method) || e.Preflight == nil && e.Actual == nil {
+	if e.neverMade() {
 		e.Changes = []Change{{Edit: "no policy can allow it: the browser doesn't make the request"}}
 		return
 	}
@@ -64,6 +64,11 @@ func (e *Explanation) change(policies []config.Policy, written *config.Policy, k
 		return
 	}
 	e.Changes = ed.summarize()
+}
+
+// neverMade reports whether the browser doesn't make the request, whatever the policy says.
+func (e *Explanation) neverMade() bool {
+	return browser.ForbiddenMethod(e.Request.Method) || e.Preflight == nil && e.Actual == nil
 }
 
 // edit makes edits until the browser lets the answer through, and reports whether it does.
@@ -258,11 +263,11 @@ func (ed *editor) summarize() (changes []Change) {
 		switch {
 		case whole != nil && !own:
 			words = "write " + rewrite.Value
+		case e.added != nil && e.other != "": // for another request, which needs less
+			words = e.other + ", " + strings.Join(e.added, ", ")
 		case e.added != nil:
 			words = "add " + strings.Join(e.added, ", ")
-			if e.other == "" {
-				rewrite.Added = e.added
-			}
+			rewrite.Added = e.added
 		}
 		c := Change{Path: path, Offset: offset, Edit: words, Rewrite: rewrite}
 		if e.field == "allow_origins" {
@@ -318,7 +323,8 @@ func (e *Explanation) changeMatch(policies []config.Policy, key match.Key) {
 	for i := range policies {
 		written := &policies[i]
 		policy, _ := cors.Compile(written.Config)
-		if e.upstream.Run(policy, e.Request, e.result).Blocked != nil || len(written.Match.Hosts) == 0 || key.Host == "" {
+		blocks := e.upstream.Run(policy, e.Request, e.result).Blocked != nil
+		if blocks || len(written.Match.Hosts) == 0 || key.Host == "" {
 			continue
 		}
 		m := written.Match
@@ -354,13 +360,18 @@ func (e *Explanation) newPolicy(policies []config.Policy, key match.Key) Change 
 		return Change{Edit: "add a policy that covers the request; none could be made of its host and path"}
 	}
 	ed.config.Name = "new"
-	added := policyjson.Line(policyjson.Policy{Config: ed.config, Match: m}.Object())
+	for _, p := range ed.warnings {
+		warnings = append(warnings, inOneLine(p))
+	}
+	return addition(policies, policyjson.Policy{Config: ed.config, Match: m}, warnings)
+}
+
+// addition is the change that adds a policy to those that there are.
+func addition(policies []config.Policy, p policyjson.Policy, warnings []string) Change {
+	added := policyjson.Line(p.Object())
 	words := "add " + added
 	if policies[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words
-	}
-	for _, p := range ed.warnings {
-		warnings = append(warnings, inOneLine(p))
 	}
 	return Change{Path: "policies", Edit: words, Warnings: warnings,
 		Rewrite: &Rewrite{Field: "policies", Added: []string{added}}}

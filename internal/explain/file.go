@@ -12,6 +12,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/manifest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
 // A Report is an explanation of a request by the configuration in a file, with the places
@@ -40,6 +41,9 @@ func ByFile(plugin *manifest.Plugin, s *Subject, route string, lookup cors.Looku
 	}
 	return e
 }
+
+// key is what policies match on, of the request as it was given.
+func (e *Report) key() match.Key { return Key(e.Subject.URL, e.route) }
 
 // Allowed reports whether a page gets the answer. It gets none of a request that no
 // browser makes.
@@ -141,8 +145,8 @@ func (e *Report) MarshalJSON() ([]byte, error) {
 		},
 		Preflight: preflightJSON{Needed: e.Preflight != nil, Reasons: orEmpty(r.PreflightReasons()),
 			Request: [][2]string{}, Answer: e.Preflight},
-		Lookup: e.Lookup, Actual: e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(), Changes: []changeJSON{},
-		Typed: e.Typed, Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)),
+		Lookup: e.Lookup, Actual: e.Actual, Allowed: e.Allowed(), Blocked: e.blockedJSON(),
+		Changes: e.inFile(e.Changes), Typed: e.Typed, Notes: orEmpty(slices.Concat(e.Subject.Notes, e.Hints)),
 		Around: document.JSON(e.Plugin.Around()),
 	}
 	for _, c := range e.Choices {
@@ -151,19 +155,30 @@ func (e *Report) MarshalJSON() ([]byte, error) {
 	if e.Preflight != nil {
 		result.Preflight.Request = r.Preflight()
 	}
-	for _, c := range e.Changes {
+	return marshal(result)
+}
+
+// marshal writes JSON in which "&" is to be copied as it stands.
+func marshal(v any) ([]byte, error) {
+	b := &bytes.Buffer{}
+	encoder := json.NewEncoder(b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return b.Bytes(), err
+}
+
+// inFile are changes with their places in the file.
+func (e *Report) inFile(changes []Change) []changeJSON {
+	list := []changeJSON{}
+	for _, c := range changes {
 		made := changeJSON{Change: c}
 		if c.Path != "" {
 			at := e.Plugin.Position(c.Offset)
 			made.Position = &at
 		}
-		result.Changes = append(result.Changes, made)
+		list = append(list, made)
 	}
-	b := &bytes.Buffer{}
-	encoder := json.NewEncoder(b)
-	encoder.SetEscapeHTML(false) // "&" is to be copied as it stands
-	err := encoder.Encode(result)
-	return b.Bytes(), err
+	return list
 }
 
 func (e *Report) blockedJSON() *blockedJSON {
