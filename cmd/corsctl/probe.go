@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"os/signal"
@@ -25,7 +27,8 @@ var errNoAnswer = errors.New("there is no answer")
 
 // probeFlags are the flags of probe.
 type probeFlags struct {
-	origin, method, compare             string
+	origin, method, connect             string
+	compare, compareConnect             string
 	headers                             []string
 	credentials, send, insecure, others bool
 	timeout                             time.Duration
@@ -53,7 +56,8 @@ one a line, and give it as -H @FILE, or "-H @-" for standard input.
 
 With --compare URL2 it asks two servers the same: the request, and what is made of it with
 and without a preflight and credentials, from another origin, from null and from none. It
-prints in what the answers differ. If URL2 has no path, it is that of URL.
+prints in what the answers differ. If URL2 has no path, it is that of URL. A server that
+DNS doesn't lead to yet is asked with --connect, or as the second with --compare-connect.
 
 It exits with 0 if the page gets the answer (or would, as far as it was asked), 1 if a
 browser blocks it, or two servers differ in that, and 2 if there is no answer.`,
@@ -80,8 +84,11 @@ browser blocks it, or two servers differ in that, and 2 if there is no answer.`,
 	flags.BoolVar(&f.others, "other-origins", false, "also ask from origins that servers are known to let in by mistake")
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate of the server, as no browser does")
 	flags.DurationVar(&f.timeout, "timeout", 10*time.Second,
-		"how long to wait for all answers; for a connection and for TLS half of it each")
+		"how long to wait for the answers; for a connection and for TLS half of it each")
+	flags.StringVar(&f.connect, "connect", "", "connect to this host:port instead of the URL's, which DNS may not lead to yet")
 	flags.StringVar(&f.compare, "compare", "", "ask this URL the same, and print the differences")
+	flags.StringVar(&f.compareConnect, "compare-connect", "",
+		"for the second server, connect to this host:port; its URL is the same unless --compare has one")
 	f.output = outputFlag(c, "text", "json")
 	return c
 }
@@ -94,10 +101,11 @@ func (f *probeFlags) run(c *cobra.Command, args []string) error {
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	p := &probe.Prober{
-		Timeout: f.timeout, Insecure: f.insecure, OtherOrigins: f.others, Progress: progress(c.ErrOrStderr()),
+		Timeout: f.timeout, Insecure: f.insecure, OtherOrigins: f.others, Connect: f.connect,
+		Progress:  progress(c.ErrOrStderr()),
 		UserAgent: "Mozilla/5.0 (compatible; corsctl/" + strings.TrimPrefix(thisBuild().Version, "v") + ")",
 	}
-	if f.compare != "" {
+	if f.compare != "" || f.compareConnect != "" {
 		return f.runCompare(ctx, c, p, q)
 	}
 	r := p.Probe(ctx, q)
@@ -116,11 +124,13 @@ func (f *probeFlags) run(c *cobra.Command, args []string) error {
 }
 
 func (f *probeFlags) runCompare(ctx context.Context, c *cobra.Command, p *probe.Prober, q probe.Question) error {
-	url2, err := withPath(f.compare, q.URL)
+	url2, err := withPath(cmp.Or(f.compare, q.URL), q.URL)
 	if err != nil {
 		return fmt.Errorf("--compare: %w", err)
 	}
-	compared := p.Compare(ctx, q, url2)
+	second := *p
+	second.Connect = f.compareConnect
+	compared := probe.Compare(ctx, p, &second, q, url2)
 	if f.output.value == "json" {
 		err = printJSON(c.OutOrStdout(), compared)
 	} else {
@@ -155,6 +165,11 @@ func (f *probeFlags) question(c *cobra.Command, rawURL string) (q probe.Question
 		return q, nil, errors.New("probe needs --origin, the origin of the page, such as https://app.example.com")
 	case f.timeout <= 0:
 		return q, nil, errors.New("--timeout has to be more than nothing; write it as 10s")
+	}
+	for flag, address := range map[string]string{"connect": f.connect, "compare-connect": f.compareConnect} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return q, nil, fmt.Errorf("--%s %q is no host and port; write both, such as 10.0.0.7:443", flag, address)
+		}
 	}
 	err = errors.Join(capture.CheckURL(rawURL), capture.CheckOrigin(f.origin), capture.CheckMethod(f.method))
 	if err != nil {

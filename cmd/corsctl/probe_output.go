@@ -147,9 +147,9 @@ func (p *printer) judgement(r *probe.Report) {
 		p.blocked(r.Blocked)
 	case r.Verdict == probe.PreflightAllowed:
 		p.line("%s", p.in(green, "allowed so far: the browser makes the request"))
-		p.line("whether the page gets its answer isn't known: %s", r.NotSent)
+		p.line("whether the page gets the answer to that isn't known without sending it")
 	case r.Verdict == probe.Unknown:
-		p.line("%s", p.in(yellow, "unknown: "+r.NotSent))
+		p.line("%s", p.in(yellow, "unknown: a browser sends the request without asking first, and here it isn't sent"))
 	default:
 		p.line("%s", p.in(green, "allowed: the page gets the answer"))
 		if names := exposedNames(r); names != "" {

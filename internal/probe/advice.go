@@ -118,8 +118,8 @@ func (a *adviser) network() {
 				a.add(Warning, string(f.Kind), "", f.What+": a browser gets no answer at all ("+f.Chromium+")", do)
 			}
 			if isPrivate(e.Answer.Address) && !a.privatePage() {
-				a.add(Note, "private-network", "", "the server's address "+e.Answer.Address.String()+" is a private one: "+
-					"Chromium asks the visitor before a public page may reach it (Local Network Access), and lets only pages of https ask", "")
+				a.add(Note, "private-network", "", "the server's address "+e.Answer.Address.String()+" isn't public: "+
+					"Chromium asks the visitor before a public page may reach it (Local Network Access)", "")
 			}
 			return
 		}

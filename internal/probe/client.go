@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -43,13 +44,15 @@ type client struct {
 	roots     *x509.CertPool
 }
 
-func newClient(p *Prober) *client {
+// newClient is a client for the question of a URL.
+func newClient(p *Prober, rawURL string) *client {
 	c := &client{timeout: p.Timeout, userAgent: p.UserAgent, progress: p.Progress, roots: p.Roots}
 	// A step that hangs leaves time to say which one.
 	step := p.Timeout / 2
+	dialer := &net.Dialer{Timeout: step}
 	c.transport = &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
-		DialContext: (&net.Dialer{Timeout: step}).DialContext,
+		DialContext: dialer.DialContext,
 		TLSClientConfig: &tls.Config{
 			RootCAs: p.Roots, MinVersion: tls.VersionTLS12,
 			InsecureSkipVerify: p.Insecure, // and ask says what would be wrong
@@ -65,7 +68,26 @@ func newClient(p *Prober) *client {
 			return nil
 		},
 	}
+	if p.Connect != "" {
+		c.transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+		c.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == hostPort(rawURL) {
+				address = p.Connect
+			}
+			return dialer.DialContext(ctx, network, address)
+		}
+	}
 	return c
+}
+
+// hostPort is the host and the port of a URL, as a connection is asked for.
+func hostPort(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // verify is what crypto/tls does unless it is told not to.

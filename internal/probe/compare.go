@@ -120,15 +120,15 @@ func questions(q Question) []named {
 	return list
 }
 
-// Compare asks two servers the same: q, and what is made of it, of q's URL and of url2.
-// Each question has the prober's timeout.
-func (p *Prober) Compare(ctx context.Context, q Question, url2 string) *Comparison {
+// Compare asks two servers the same: q, and what is made of it. The second has another URL,
+// or is asked by another prober. Each question has a prober's timeout.
+func Compare(ctx context.Context, p, p2 *Prober, q Question, url2 string) *Comparison {
 	c := &Comparison{URL: shownURL(q.URL), URL2: shownURL(url2)}
 	for _, asked := range questions(q) {
 		other := asked
 		other.URL = url2
 		second := make(chan *Side)
-		go func() { second <- p.side(ctx, other) }()
+		go func() { second <- p2.side(ctx, other) }()
 		row := &Row{Name: asked.name, Request: shown(asked.Request), A: p.side(ctx, asked), B: <-second}
 		row.Differences = slices.Concat(differences(inPreflight, row.A.preflight, row.B.preflight),
 			differences(inActual, row.A.actual, row.B.actual))
@@ -145,10 +145,10 @@ func (p *Prober) side(ctx context.Context, q named) *Side {
 	if q.noOrigin {
 		return p.withoutOrigin(ctx, q)
 	}
-	c := newClient(p)
+	c := newClient(p, q.URL)
 	defer c.close()
 	r := p.walk(ctx, c, q.Question)
-	s := &Side{Verdict: r.Verdict, Because: r.NotSent, failure: r.Failure()}
+	s := &Side{Verdict: r.Verdict, failure: r.Failure()}
 	if hop := r.Last(); hop != nil {
 		s.preflight, s.actual = answerOf(hop.Preflight), answerOf(hop.Actual)
 	}
@@ -157,13 +157,15 @@ func (p *Prober) side(ctx context.Context, q named) *Side {
 		s.Reason, s.Because = r.Blocked.Reason, r.Blocked.Because
 	case s.failure != nil:
 		s.Because = s.failure.What
+	case s.Verdict == Unknown:
+		s.Because = r.NotSent
 	}
 	return s
 }
 
 // withoutOrigin asks as what is no page does, whose answers caches keep for pages too.
 func (p *Prober) withoutOrigin(ctx context.Context, q named) *Side {
-	c := newClient(p)
+	c := newClient(p, q.URL)
 	defer c.close()
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
@@ -172,7 +174,7 @@ func (p *Prober) withoutOrigin(ctx context.Context, q named) *Side {
 		s.Because = s.failure.What
 		return s
 	}
-	s.Verdict = Allowed
+	s.Verdict = Answered
 	return s
 }
 

@@ -21,6 +21,9 @@ type Prober struct {
 	UserAgent string
 	// OtherOrigins also asks from origins that nobody should allow, see [Prober.Probe].
 	OtherOrigins bool
+	// Connect is the host and port to connect to instead of those of the question's URL; "" for
+	// these. It is how to ask a server that DNS doesn't lead to yet.
+	Connect string
 	// Progress, if there is one, is told what a request waits for that takes long.
 	Progress func(words string)
 	// Roots are the authorities that are trusted; nil are the system's.
@@ -49,6 +52,8 @@ const (
 	PreflightAllowed Verdict = "preflight-allowed"
 	// BlockedByBrowser means that the page gets a network error instead of the answer.
 	BlockedByBrowser Verdict = "blocked"
+	// Answered means that nobody judges the answer, because no page asked. Only comparisons have it.
+	Answered Verdict = "answered"
 	// Unknown means that there is no answer, or that nothing was asked.
 	Unknown Verdict = "unknown"
 )
@@ -134,7 +139,7 @@ func (r *Report) Failure() *Failure {
 // whatever origin asks; with OtherOrigins more of them try what servers mistake for the
 // origin. They ask for the preflight, or else for what was safe to ask for already.
 func (p *Prober) Probe(ctx context.Context, q Question) *Report {
-	c := newClient(p)
+	c := newClient(p, q.URL)
 	defer c.close()
 	r := p.walk(ctx, c, q)
 	if r.Blocked != nil {
@@ -256,11 +261,11 @@ func notSent(q Question, req browser.Request) string {
 		return ""
 	}
 	if !slices.Contains(safe, req.Method) {
-		return req.Method + " may change something, and wasn't sent; --send sends it"
+		return req.Method + " may change something, and isn't sent; --send sends it"
 	}
 	for _, h := range req.Headers {
 		if slices.Contains(overrides, strings.ToLower(h[0])) {
-			return "with " + h[0] + " the request may change something, and wasn't sent; --send sends it"
+			return "with " + h[0] + " the request may change something, and isn't sent; --send sends it"
 		}
 	}
 	return ""
