@@ -41,10 +41,7 @@ func shadowed(a *explain.Answer, d *cors.Decision, method string, lines [][2]str
 	if a == nil {
 		return nil
 	}
-	s := &Shadowed{Allowed: d.Allowed(), Reason: d.Why(), Compared: cors.Same.String()}
-	if outcome := d.Outcome().String(); outcome != "" {
-		s.Outcome = "shadow_" + outcome
-	}
+	s := &Shadowed{Allowed: d.Allowed(), Reason: d.Why(), Outcome: counted(d), Compared: cors.Same.String()}
 	if d.Reason == cors.NoOrigin { // which isn't compared
 		return s
 	}

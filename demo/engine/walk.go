@@ -145,23 +145,24 @@ type Change struct {
 // WalkAll makes requests one after the other, as one browser that was just started does, and
 // so remembers preflights from one to the next.
 func WalkAll(text string, requests []Request, options Options) []Walk {
-	proxy := &explain.Proxy{Upstream: options.Upstream.explain(), Cache: &browser.PreflightCache{}}
+	bypassed := options.Filter != nil && !*options.Filter
+	proxy := &explain.Proxy{Upstream: options.Upstream.explain(bypassed), Cache: &browser.PreflightCache{}}
 	walks := make([]Walk, len(requests))
 	for i, r := range requests {
-		w := &walker{text: text, proxy: proxy, bypassed: options.Filter != nil && !*options.Filter}
+		w := &walker{text: text, proxy: proxy, bypassed: bypassed}
 		w.walk(r)
 		walks[i] = w.Walk
 	}
 	return walks
 }
 
-// explain is the upstream as package explain has it.
-func (u Upstream) explain() explain.Upstream {
+// explain is the upstream as package explain has it, without Envoy or with it.
+func (u Upstream) explain(bare bool) explain.Upstream {
 	preflight := browser.Response{Status: cmp.Or(u.Preflights, u.Status), Headers: u.Headers}
 	if u.PreflightHeaders != nil {
 		preflight.Headers = u.PreflightHeaders
 	}
-	return explain.Upstream{Actual: browser.Response{Status: u.Status, Headers: u.Headers}, Preflight: preflight}
+	return explain.Upstream{Actual: browser.Response{Status: u.Status, Headers: u.Headers}, Preflight: preflight, Bare: bare}
 }
 
 // A walker walks one request.
@@ -278,7 +279,7 @@ func answerOf(a *explain.Answer, d *cors.Decision) Answer {
 	if d == nil {
 		return answer
 	}
-	answer.Reason, answer.Allowed, answer.Outcome = d.Why(), d.Allowed(), d.Outcome().String()
+	answer.Reason, answer.Allowed, answer.Outcome = d.Why(), d.Allowed(), counted(d)
 	switch {
 	case a.Forwarded:
 	case d.Allowed():
@@ -287,6 +288,15 @@ func answerOf(a *explain.Answer, d *cors.Decision) Answer {
 		answer.Details = strings.ReplaceAll("cors: "+d.Why(), " ", "_")
 	}
 	return answer
+}
+
+// counted is as what the filter counts a decision; "" if it doesn't.
+func counted(d *cors.Decision) string {
+	outcome := d.Outcome().String()
+	if outcome != "" && d.Policy().Shadow() {
+		return "shadow_" + outcome
+	}
+	return outcome
 }
 
 // exposed are the names of headers that the script can read beside the safelisted ones.

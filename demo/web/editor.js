@@ -230,7 +230,7 @@ const theme = EditorView.theme({
   '.cm-scroller': { font: '.8125rem/1.6 var(--mono)', minHeight: 'inherit' },
   '.cm-content': { caretColor: 'var(--ink)', minHeight: 'inherit', minWidth: '0', overflowWrap: 'anywhere' },
   '.cm-content:focus-visible': { outline: 'none' }, // the editor has one
-  '.cm-gutters': { minHeight: 'inherit', background: 'var(--well)', color: 'var(--soft)', borderRight: '1px solid var(--line)' },
+  '.cm-gutters': { background: 'none', color: 'var(--soft)', border: '0' },
   '.cm-foldPlaceholder': { background: 'var(--well)', color: 'var(--ink)', border: '1px solid var(--soft)' },
   '&.cm-focused .cm-matchingBracket': { background: 'none', outline: '1px solid var(--accent)' },
   '&.cm-focused .cm-nonmatchingBracket': { background: 'none', outline: '1px solid var(--bad)' },
@@ -243,7 +243,8 @@ const theme = EditorView.theme({
   '.cm-tooltip': { ...panel, background: 'var(--paper)', border: '1px solid var(--soft)', borderRadius: '.4375rem',
     maxWidth: 'min(32rem, calc(100vw - 2rem))', overflowWrap: 'anywhere' },
   '.cm-tooltip.cm-tooltip-autocomplete > ul': { font: '.8125rem/1.6 var(--mono)', maxWidth: 'min(28rem, calc(100vw - 3rem))' },
-  '.cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]': { background: 'var(--accent)', color: 'var(--on-accent)' },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]': { background: 'var(--accent)', color: 'var(--on-accent)',
+    outline: '2px solid var(--accent)', outlineOffset: '-2px' }, // which high contrast shows, and no background
   '.cm-completionMatchedText': { textDecoration: 'none', fontWeight: '700' },
   '.cm-completionInfo': { padding: '.5rem .75rem', fontSize: '.8125rem', whiteSpace: 'pre-line' },
   '.cm-diagnostic': { padding: '.375rem .75rem', borderLeftColor: 'var(--accent)', whiteSpace: 'pre-wrap', fontSize: '.8125rem' },

@@ -18,6 +18,8 @@ type Answer struct {
 	// Response has the lines of the upstream's answer as the filter leaves them, or those
 	// that the filter answers with. Names are in lower case.
 	browser.Response
+
+	bare bool
 }
 
 // An Upstream is what answers behind the filter. The zero value answers with 200, and
@@ -26,6 +28,8 @@ type Upstream struct {
 	// Actual is its answer to an actual request, and Preflight that to a preflight that
 	// reaches it. A status of 0 is 200.
 	Actual, Preflight browser.Response
+	// Bare tells that there is no Envoy before it.
+	Bare bool
 }
 
 // answers reports whether the upstream answers otherwise than the zero value does.
@@ -45,7 +49,8 @@ func (u Upstream) answer(method string, lines [][2]string) *Answer {
 	if r := request(method, lines); r.Preflight() {
 		from = u.Preflight
 	}
-	a := &Answer{Forwarded: true, Response: browser.Response{Status: cmp.Or(from.Status, 200), Headers: [][2]string{}}}
+	a := &Answer{Forwarded: true, bare: u.Bare,
+		Response: browser.Response{Status: cmp.Or(from.Status, 200), Headers: [][2]string{}}}
 	for _, h := range from.Headers {
 		a.AddResponseHeader(strings.ToLower(h[0]), h[1])
 	}
@@ -176,8 +181,15 @@ func request(method string, lines [][2]string) *cors.Request {
 	return r
 }
 
-// AddResponseHeader implements [cors.Editor].
+// AddResponseHeader implements [cors.Editor]. Of the lines of a header that CORS depends on
+// Envoy makes one.
 func (a *Answer) AddResponseHeader(name, value string) {
+	joins := !a.bare && (name == "vary" || name == "location" || strings.HasPrefix(name, "access-control-"))
+	is := func(h [2]string) bool { return h[0] == name }
+	if i := slices.IndexFunc(a.Headers, is); joins && i >= 0 {
+		a.Headers[i][1] += "," + value
+		return
+	}
 	a.Headers = append(a.Headers, [2]string{name, value})
 }
 
