@@ -170,6 +170,27 @@ var fieldTests = []fieldTest{
 		},
 	},
 	{
+		format: "spring", name: "globalcors",
+		text: `{spring: {cloud: {gateway: {globalcors: {corsConfigurations: {"[/**]": {allowedOriginPatterns: ["https://*.app.example"], FIELD}}}}}}}`,
+		fields: map[string][]string{
+			"allowedOrigins": {"https://a.example", `["*"]`, `"${A}"`, `"https://a.example,https://b.example"`},
+			"allowedMethods": {"PUT", `"*"`, "[PUT]", `"${A}"`, `"PUT,DELETE"`},
+			"allowedHeaders": {"x-a", `"*"`, "[x-a]"}, "exposedHeaders": {"x-a", `"*"`, "[x-a]"},
+			"maxAge":           {"600", `"600"`, "10m", `"${A}"`, "-1"},
+			"allowCredentials": {"true", `"true"`, `"${A}"`}, "allowPrivateNetwork": {"true"}, "zzz": {"1"},
+		},
+	},
+	{
+		format: "spring", name: "metadata",
+		text: `{spring: {cloud: {gateway: {routes: [{id: a, metadata: {cors: {allowedOriginPatterns: ["https://*.app.example"], FIELD}}}]}}}}`,
+		fields: map[string][]string{
+			"allowedOrigins": {"https://a.example", `"https://a.example,https://b.example"`}, "allowed-origins": {"https://a.example"},
+			"allowedOriginPatterns": {"https://*.a.example", `"https://*.a.example:[80,81]"`},
+			"allowedMethods":        {"PUT", `"*"`, `"PUT,DELETE"`}, "allowedHeaders": {"x-a"}, "exposedHeaders": {"x-a"},
+			"maxAge": {"600"}, "allowCredentials": {"true"}, "allowPrivateNetwork": {"true"}, "zzz": {"1"},
+		},
+	},
+	{
 		format: "nginx-ingress", name: "annotations",
 		text: `{kind: Ingress, metadata: {name: i, annotations: {nginx.ingress.kubernetes.io/enable-cors: "true", FIELD}}, spec: {rules: [{host: a.example}]}}`,
 		fields: map[string][]string{
