@@ -1,0 +1,192 @@
+package probe_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/probe"
+)
+
+// A redirector allows everything, answers /CODE/here and /CODE/there with a redirect to its own
+// /end or to another's, and remembers what it is asked.
+type redirector struct {
+	name, there string
+	asked       *[]string
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *redirector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	line := r.Method + " " + s.name + r.URL.RequestURI()
+	for _, name := range []string{"Origin", "Authorization", "Cookie", "Content-Type", "X-Key"} {
+		if value := r.Header.Get(name); value != "" {
+			line += " " + name + "=" + strings.ReplaceAll(value, "http://"+r.Host, "SELF")
+		}
+	}
+	*s.asked = append(*s.asked, line)
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	h.Set("Access-Control-Allow-Credentials", "true")
+	if r.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Methods", "PUT, POST")
+		h.Set("Access-Control-Allow-Headers", "authorization, content-type, x-key")
+		return
+	}
+	code, where, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	status := map[string]int{"301": 301, "302": 302, "303": 303, "307": 307, "308": 308, "300": 300}[code]
+	if status == 0 {
+		return
+	}
+	h.Set("Location", map[string]string{"here": "../end?a=b#part", "there": s.there + "/end", "invalid": "http://[",
+		"mail": "mailto:a@b.example", "nowhere": ""}[where])
+	w.WriteHeader(status)
+}
+
+// TestRedirects: what is sent where, as fetch does.
+func TestRedirects(t *testing.T) {
+	var asked []string
+	second := httptest.NewServer(&redirector{name: "there", asked: &asked})
+	t.Cleanup(second.Close)
+	first := httptest.NewServer(&redirector{name: "here", there: second.URL, asked: &asked})
+	t.Cleanup(first.Close)
+	const app = "https://app.example.com"
+	headers := [][2]string{{"Authorization", "A"}, {"Content-Type", "text/plain"}, {"X-Key", "K"}}
+	const sent = " Origin=https://app.example.com Authorization=A Cookie=C Content-Type=text/plain X-Key=K"
+	for _, test := range []struct {
+		name, method, path string
+		headers            [][2]string
+		origin             string
+		blocked            browser.BlockReason
+		asked              []string
+	}{
+		{"to the same host", "GET", "/302/here", headers, app, "", []string{
+			"OPTIONS here/302/here Origin=https://app.example.com", "GET here/302/here" + sent,
+			"OPTIONS here/end?a=b Origin=https://app.example.com", "GET here/end?a=b" + sent}},
+		{"to another", "GET", "/307/there", headers, app, "", []string{
+			"OPTIONS here/307/there Origin=https://app.example.com", "GET here/307/there" + sent,
+			"OPTIONS there/end Origin=null", "GET there/end Origin=null Content-Type=text/plain X-Key=K"}},
+		{"from the page's own host to another", "GET", "/302/there", nil, "SELF", "", []string{
+			"GET here/302/there Cookie=C", "GET there/end Origin=" + first.URL}},
+		{"POST becomes GET", "POST", "/301/here", nil, app, "", []string{
+			"POST here/301/here Origin=https://app.example.com Cookie=C",
+			"GET here/end?a=b Origin=https://app.example.com Cookie=C"}},
+		{"without the headers of a body", "POST", "/302/here", headers[1:2], app, "", []string{
+			"POST here/302/here Origin=https://app.example.com Cookie=C Content-Type=text/plain",
+			"GET here/end?a=b Origin=https://app.example.com Cookie=C"}},
+		{"POST stays POST", "POST", "/308/here", nil, app, "", []string{
+			"POST here/308/here Origin=https://app.example.com Cookie=C",
+			"POST here/end?a=b Origin=https://app.example.com Cookie=C"}},
+		{"PUT becomes GET by 303", "PUT", "/303/here", nil, app, "", []string{
+			"OPTIONS here/303/here Origin=https://app.example.com",
+			"PUT here/303/here Origin=https://app.example.com Cookie=C",
+			"GET here/end?a=b Origin=https://app.example.com Cookie=C"}},
+		{"HEAD stays HEAD", "HEAD", "/303/here", nil, app, "", []string{
+			"HEAD here/303/here Origin=https://app.example.com Cookie=C",
+			"HEAD here/end?a=b Origin=https://app.example.com Cookie=C"}},
+		{"300 is none", "GET", "/300/here", nil, app, "", []string{
+			"GET here/300/here Origin=https://app.example.com Cookie=C"}},
+		{"to nowhere is none", "GET", "/302/nowhere", nil, app, "", []string{
+			"GET here/302/nowhere Origin=https://app.example.com Cookie=C"}},
+		{"to no URL", "GET", "/302/invalid", nil, app, probe.InvalidRedirect, []string{
+			"GET here/302/invalid Origin=https://app.example.com Cookie=C"}},
+		{"to another scheme", "GET", "/302/mail", nil, app, browser.SchemeNotHTTP, []string{
+			"GET here/302/mail Origin=https://app.example.com Cookie=C"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			asked = nil
+			q := getFrom(strings.ReplaceAll(test.origin, "SELF", first.URL), first.URL+test.path)
+			q.Send, q.Cookie, q.CredentialsInclude = true, "C", true
+			q.Method, q.Headers = test.method, test.headers
+			r := prober().Probe(t.Context(), q)
+			asked = slices.DeleteFunc(asked, func(line string) bool { return strings.Contains(line, "corsctl-probe") })
+			if diff := cmp.Diff(test.asked, asked); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+			if got := of(r).Blocked; got != test.blocked || r.Failure() != nil {
+				t.Errorf("blocked by %q, want %q (%v)", got, test.blocked, r.Failure())
+			}
+		})
+	}
+}
+
+// TestNotSent: what may change something isn't sent unless it is asked for, not even by a
+// redirect or in disguise.
+func TestNotSent(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(&redirector{name: "here", asked: &asked})
+	t.Cleanup(server.Close)
+	for _, test := range []struct {
+		method, header string
+		verdict        probe.Verdict
+		asked          int
+	}{
+		{"PUT", "", probe.PreflightAllowed, 2}, // with the one from another origin
+		{"POST", "", probe.Unknown, 0},
+		{"GET", "X-HTTP-Method-Override", probe.BlockedByBrowser, 1},
+		{"GET", "", probe.Allowed, 2},
+	} {
+		asked = nil
+		q := getFrom("https://app.example.com", server.URL)
+		q.Method = test.method
+		if test.header != "" {
+			q.Headers = [][2]string{{test.header, "DELETE"}}
+		}
+		if r := prober().Probe(t.Context(), q); r.Verdict != test.verdict || len(asked) != test.asked {
+			t.Errorf("%s %s: the verdict is %s, asked %q", test.method, test.header, r.Verdict, asked)
+		}
+	}
+}
+
+// TestOtherOrigins: each mistake in comparing origins is found, and named.
+func TestOtherOrigins(t *testing.T) {
+	const app = "https://app.example.com"
+	for _, test := range []struct {
+		name   string
+		allows func(origin string) bool
+		want   []string
+	}{
+		{"equal", func(o string) bool { return o == app }, nil},
+		{"a prefix", func(o string) bool { return strings.HasPrefix(o, app) },
+			[]string{"https://app.example.com.corsctl-probe.example"}},
+		{"a suffix", func(o string) bool { return strings.HasSuffix(o, "example.com") },
+			[]string{"https://corsctl-probeexample.com", "https://appxexample.com", "http://app.example.com"}},
+		{"a dot that is any character", func(o string) bool { return len(o) == len(app) && o[11] == 'x' || o == app },
+			[]string{"https://appxexample.com"}},
+		{"null", func(o string) bool { return o == "null" || o == app }, []string{"null"}},
+		{"the host", func(o string) bool { return strings.HasSuffix(o, "://app.example.com") },
+			[]string{"http://app.example.com"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if origin := r.Header.Get("Origin"); test.allows(origin) {
+					w.Header().Set("Access-Control-Allow-Origin", origin)
+					w.Header().Set("Access-Control-Allow-Credentials", "true")
+				}
+				w.Header().Set("Vary", "Origin")
+			}))
+			t.Cleanup(server.Close)
+			p := prober()
+			p.OtherOrigins = true
+			r := p.Probe(t.Context(), getFrom(app, server.URL))
+			var let, said []string
+			for _, s := range r.Others {
+				if s.Accepted && s.WithCredentials {
+					let = append(let, s.Origin)
+				}
+			}
+			for _, a := range r.Advice {
+				if a.Severity == probe.Danger && a.Kind == "other-origin-with-credentials" {
+					said = append(said, a.What)
+				}
+			}
+			if diff := cmp.Diff(test.want, let); diff != "" || len(said) != len(let) || len(r.Others) != 6 {
+				t.Errorf("let in (-want +got):\n%s%q", diff, said)
+			}
+		})
+	}
+}
