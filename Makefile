@@ -89,6 +89,7 @@ dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
 		export GOOS=$${platform%-*} GOARCH=$${platform#*-} && exe=$$(GOFLAGS= go env GOEXE) && \
 		$(CORSCTL) -o build/dist.partial/corsctl-$$platform$$exe ./cmd/corsctl && \
 		$(POLICYD) -o ../../build/dist.partial/cors-policyd-$$platform$$exe . || exit; done
+	@rm -rf build/man && build/corsctl docs man build/man
 	@go run ./tools/dist -version '$(MODULE_VERSION)' -revision '$(MODULE_REVISION)' -envoy '$(ENVOYS_TESTED)' \
 		-image "$${IMAGE:-ghcr.io/proxy-wasm-cors/proxy-wasm-cors:$(MODULE_VERSION)}" \
 		$(if $(MODULE_CREATED),-created '$(MODULE_CREATED)')

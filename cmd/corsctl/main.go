@@ -92,7 +92,7 @@ used wrongly or couldn't do its work.`,
 	}
 	root.SetVersionTemplate("corsctl {{.Version}}\n")
 	root.AddCommand(newValidate(), newExplain(), newProbe(), newConvert(), newManifest(), newSchema(), newTest(),
-		newVersion())
+		newDocs(), newVersion())
 	return root
 }
 

@@ -71,11 +71,23 @@ func (r release) packDeploy(w io.Writer, root fs.FS, digest string) error {
 		}
 		return []byte(filled.Replace(string(content))), nil
 	}
+	return compress(w, func(w io.Writer) error {
+		return pack(w, "proxy-wasm-cors", r.created, root, edit, "LICENSE", "deploy", "envoy.yaml")
+	})
+}
+
+// packMan writes an archive of the man pages, as a folder of man has them.
+func (r release) packMan(w io.Writer, pages fs.FS) error {
+	return compress(w, func(w io.Writer) error { return pack(w, "man1", r.created, pages, nil, ".") })
+}
+
+// compress compresses what write writes.
+func compress(w io.Writer, write func(io.Writer) error) error {
 	compressed, err := gzip.NewWriterLevel(w, gzip.BestCompression)
 	if err != nil {
 		return err
 	}
-	if err := pack(compressed, "proxy-wasm-cors", r.created, root, edit, "LICENSE", "deploy", "envoy.yaml"); err != nil {
+	if err := write(compressed); err != nil {
 		return err
 	}
 	return compressed.Close()

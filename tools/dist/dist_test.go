@@ -111,7 +111,8 @@ func copySource(t *testing.T, dir string) {
 func testSums(t *testing.T, folder, sums string) {
 	t.Helper()
 	want := []string{
-		"RELEASE_NOTES.md", "cors-deploy.tar.gz", "cors-image.tar", "cors.wasm", "provenance.json", "sbom.cdx.json",
+		"RELEASE_NOTES.md", "cors-deploy.tar.gz", "cors-image.tar", "cors.wasm", "corsctl-man.tar.gz", "provenance.json",
+		"sbom.cdx.json",
 	}
 	for _, platform := range platforms {
 		exe := ""
@@ -245,9 +246,9 @@ func testArchives(t *testing.T, folder, digest string) {
 	if modules != 1 {
 		t.Errorf("%d modules in the image", modules)
 	}
-	compressed, err := gzip.NewReader(strings.NewReader(read(t, filepath.Join(folder, "cors-deploy.tar.gz"))))
-	if err != nil {
-		t.Fatal(err)
+	man := unpackCompressed(t, filepath.Join(folder, "corsctl-man.tar.gz"))
+	if page := man["man1/corsctl-validate.1"]; !strings.Contains(page, `"corsctl `+version+`"`) {
+		t.Errorf("the man page of corsctl validate is %q", page)
 	}
 	fill := strings.NewReplacer("ghcr.io/proxy-wasm-cors/proxy-wasm-cors:v0.0.0", image, strings.Repeat("0", 64), digest)
 	want := map[string]string{}
@@ -263,7 +264,7 @@ func testArchives(t *testing.T, folder, digest string) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(want, unpack(t, compressed)); diff != "" {
+	if diff := cmp.Diff(want, unpackCompressed(t, filepath.Join(folder, "cors-deploy.tar.gz"))); diff != "" {
 		t.Errorf("deploy (-want +got):\n%s", diff)
 	}
 }
@@ -282,6 +283,16 @@ func testCommand(t *testing.T, folder string) {
 	if want := "cors-policyd " + version + "\n"; err != nil || string(out) != want {
 		t.Errorf("got %q, error %v, want %q", out, err, want)
 	}
+}
+
+// unpackCompressed is unpack of a file that is compressed.
+func unpackCompressed(t *testing.T, path string) map[string]string {
+	t.Helper()
+	compressed, err := gzip.NewReader(strings.NewReader(read(t, path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unpack(t, compressed)
 }
 
 // unpack is the files of an archive. Nothing in it is of this machine.
@@ -318,6 +329,7 @@ func TestWriteNothing(t *testing.T) {
 		{"v1.0.0", image, "cors.wasm", "no such file"},
 		{"v1.0.0", image, "index.json", `no such file or directory; run "make image"`},
 		{"v1.0.0", image, "envoy.yaml", "no such file"},
+		{"v1.0.0", image, "corsctl.1", "no such file"},
 		{"v1.0.0", image, "the source", "go -C module list"},
 	} {
 		t.Chdir(t.TempDir())
@@ -325,6 +337,7 @@ func TestWriteNothing(t *testing.T) {
 		for name, text := range map[string]string{
 			"CHANGELOG.md": "## [1.0.0] - 2026-11-28\n- x\n", "LICENSE": "", "envoy.yaml": "", "deploy/a.yaml": "",
 			"b/cors.wasm": "\x00asm", "b/image/index.json": `{"manifests": [{"digest": "sha256:1234"}]}`,
+			"b/man/corsctl.1": "",
 		} {
 			if filepath.Base(name) != test.without {
 				if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {

@@ -3,8 +3,8 @@
 //	go run ./tools/dist -version v1.0.0 -revision 41cc7d08 -created 2026-11-28T22:32:32Z \
 //		-image registry.example/cors:v1.0.0 -envoy '1.39.3 1.40.0'
 //
-// It runs in the repository's root folder. There build has the module and the image's
-// layout, and build/dist.partial the commands for each platform. It adds the rest, and renames
+// It runs in the repository's root folder. There build has the module, the image's layout and the
+// man pages, and build/dist.partial the commands for each platform. It adds the rest, and renames
 // the folder to build/dist when it has all. The Makefile's target dist runs it.
 package main
 
@@ -65,16 +65,20 @@ func (r release) write(built, partial, finished string) error {
 	if err != nil {
 		return err
 	}
-	var image, deploy bytes.Buffer
+	var image, deploy, man bytes.Buffer
 	if err := pack(&image, "", r.created, layout, nil, "."); err != nil {
 		return err
 	}
 	if err := r.packDeploy(&deploy, os.DirFS("."), digest); err != nil {
 		return err
 	}
+	if err := r.packMan(&man, os.DirFS(filepath.Join(built, "man"))); err != nil {
+		return err
+	}
 	for name, content := range map[string][]byte{
 		"cors.wasm": module, "cors-image.tar": image.Bytes(), "cors-deploy.tar.gz": deploy.Bytes(),
-		"RELEASE_NOTES.md": fmt.Appendf(nil, "%s\nThe image is `%s@sha256:%s`.\n", notes, r.image, digest),
+		"corsctl-man.tar.gz": man.Bytes(),
+		"RELEASE_NOTES.md":   fmt.Appendf(nil, "%s\nThe image is `%s@sha256:%s`.\n", notes, r.image, digest),
 	} {
 		if err := os.WriteFile(filepath.Join(partial, name), content, 0o644); err != nil {
 			return err
