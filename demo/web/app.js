@@ -67,7 +67,7 @@ async function start() {
 
   rows = await ask('origins').catch(() => undefined);
   registered = await isRegistered();
-  await inTurn(runAll);
+  const first = inTurn(runAll);
   showOrigins(facts, (now) => {
     if (rows?.document !== now.document || rows?.stopped !== now.stopped) {
       changed = performance.now();
@@ -79,6 +79,7 @@ async function start() {
     policy: () => inTurn(update),
     connected: (is) => (is ? inTurn(update) : setAway()),
   });
+  await first;
 }
 
 // inTurn does one thing that runs scenarios after the other.

@@ -104,12 +104,12 @@ export function list(items, none = 'none') {
 }
 
 // loggedReason is what the filter gives the access log of a request: why it isn't allowed, or in
-// shadow mode how the policy differs from the answer.
-function loggedReason({ reason, allowed }, shadow) {
-  if (shadow) {
-    return shadow.compared === 'same' ? '' : `${shadow.compared}: ${shadow.why}`;
+// shadow mode how the policy differs from the answer, if it does.
+function loggedReason({ reason, allowed, outcome }, shadow) {
+  if (shadow && shadow.compared !== 'same') {
+    return `${shadow.compared}: ${shadow.why}`;
   }
-  return allowed ? '' : reason;
+  return allowed || !outcome && !shadow ? '' : reason;
 }
 
 function value(headers = [], name) {

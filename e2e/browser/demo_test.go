@@ -74,7 +74,7 @@ func startDemo(t *testing.T, replacements ...string) *demo {
 // newDemo prepares the command.
 func newDemo(t *testing.T, replacements ...string) (*demo, *exec.Cmd) {
 	t.Helper()
-	for _, name := range []string{"build/cors.wasm", "build/cors-policyd"} {
+	for _, name := range []string{"build/cors.wasm", "build/cors-policyd", "build/playground/index.html"} {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
 			t.Fatalf("%v; run make test", err)
 		}

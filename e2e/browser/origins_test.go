@@ -125,7 +125,7 @@ func TestAPageAddsItsOwnOrigin(t *testing.T) {
 	b.run(chromedp.Click(chromedp.CSS(`form.add button`))) // its origin is in the field
 	after(t, b.said("Added "+shop), "allowed")
 	b.works(true)
-	b.checkCards(seenFrom(shop, d.stranger, true))
+	b.checkCards(seenFrom(shop, d.other, true))
 	// A pattern has it, too: then the origin itself can go, and nothing changes.
 	pattern := strings.Replace(d.app, "localhost", "*.localhost", 1)
 	b.run(chromedp.SetValue(chromedp.CSS(`#origin`), pattern), chromedp.Click(chromedp.CSS(`form.add button`)))

@@ -28,8 +28,8 @@ type card struct {
 	Requests []string // the exchange, one line for each request
 	Because  []string // what is said of each, in the same order
 	// Explained is what the engine says of each fetch, and Changes what to change.
-	Explained, Changes []string
-	Code               string
+	Explained, Notes, Changes []string
+	Code                      string
 }
 
 // readCards collects the cards by scenario.
@@ -46,6 +46,7 @@ const readCards = `Object.fromEntries([...document.querySelectorAll('[data-scena
 		because: texts('.because'),
 		explained: texts('.explained > p:first-child'),
 		code: card.querySelector('.code').textContent,
+		notes: texts('.explained .hint'),
 		changes: texts('.change'),
 	}];
 }))`

@@ -1,0 +1,394 @@
+package browser_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// TestCardsNeverLie: whatever policy Envoy has, what the page says of each request is what
+// happened, by Envoy's log and by what Chromium tells of its requests.
+func TestCardsNeverLie(t *testing.T) {
+	d := startDemo(t)
+	happened := watchLog(t, d)
+	b := openBrowser(t)
+	happened.watch(b)
+	const lists = `"allow_methods": ["PUT", "PATCH"], "allow_headers": ["Content-Type", "X-PINGOTHER"], ` +
+		`"expose_headers": ["X-Request-Id"], "allow_credentials": true, "max_age": 7200`
+	app, both := fmt.Sprintf(`"allow_origins": [%q], `, d.app), fmt.Sprintf(`"allow_origins": [%q, %q], `, d.app, d.other)
+	const anyone = `"allow_origins": ["*"], "allow_methods": ["PUT"], "allow_headers": ["Content-Type", "X-PINGOTHER"]`
+	long := "https://" + strings.Repeat("a", 60) + "." + strings.Repeat("b", 60) + "." + strings.Repeat("c", 60) + ".example"
+	for _, test := range []struct {
+		name, policy string
+		page         string            // if it isn't the app's
+		seen         map[string]string // of the script, by card
+		says         map[string]string // by card, in what explains it
+	}{
+		{name: "127.0.0.1 is allowed", policy: both + lists, page: d.other, seen: map[string]string{
+			"simple-get": "reads 200", "preflighted-post": "reads 200", "another-origin": "network error, network error",
+		}, says: map[string]string{"another-origin": "origin " + d.stranger + " is not in allow_origins"}},
+		{name: "DELETE is allowed", policy: app + strings.Replace(lists, `"PATCH"`, `"DELETE"`, 1), seen: map[string]string{
+			"delete": "reads 200", "custom-header": "network error",
+		}},
+		{name: "any origin, without credentials", policy: anyone, seen: map[string]string{
+			"simple-get": "reads 200", "credentialed": "network error", "another-origin": "reads 200, reads 200",
+		}, says: map[string]string{"credentialed": "The request is sent, and the script can’t read the answer."}},
+		{name: "shadow mode", policy: app + lists + `, "mode": "shadow"`, seen: map[string]string{
+			"simple-get": "network error", "preflighted-post": "network error", "delete": "network error",
+		}, says: map[string]string{"delete": "The policy is in shadow mode, and changes nothing"}},
+		{name: "mode off", policy: `"mode": "off"`, seen: map[string]string{
+			"simple-get": "network error", "preflighted-post": "network error",
+		}, says: map[string]string{"simple-get": "The policy is off"}},
+		{name: "debug", policy: app + lists + `, "debug": true`, seen: map[string]string{
+			"simple-get": "reads 200", "delete": "network error", "custom-header": "network error",
+		}, says: map[string]string{"delete": "Method DELETE is not in allow_methods (allowed: PUT, PATCH)."}},
+		{name: "no policy applies", policy: `"policies": [{"name": "elsewhere", "match": {"hosts": ["api.example.com"]}, ` +
+			app + lists + `}]`, seen: map[string]string{"simple-get": "network error", "preflighted-post": "network error"},
+			says: map[string]string{"simple-get": "No policy applies, so that the filter does nothing"}},
+		{name: "preflights that aren't allowed are forwarded", policy: app + lists + `, "unmatched_preflights": "forward"`,
+			seen: map[string]string{"preflighted-post": "reads 200", "delete": "network error"},
+			says: map[string]string{"delete": "The preflight is forwarded to the upstream"}},
+		{name: "the upstream's headers are kept", policy: app + lists + `, "upstream_cors_headers": "keep"`,
+			seen: map[string]string{"simple-get": "reads 200", "delete": "network error"}},
+		{name: "max_age 0", policy: app + strings.Replace(lists, "7200", "0", 1), seen: map[string]string{
+			"cached-preflight": "reads 200, reads 200",
+		}},
+		{name: "no max_age", policy: app + strings.Replace(lists, `, "max_age": 7200`, "", 1), seen: map[string]string{
+			"cached-preflight": "reads 200, reads 200",
+		}},
+		{name: "preflights are answered with 200", policy: app + lists + `, "preflight_status": 200`, seen: map[string]string{
+			"preflighted-post": "reads 200",
+		}},
+		{name: "every header is exposed", policy: anyone + `, "expose_headers": ["*"]`, seen: map[string]string{
+			"simple-get": "reads 200",
+		}},
+		{name: "a policy source without policies", policy: `"policy_source": {"cluster": "down"}`, seen: map[string]string{
+			"simple-get": "network error", "preflighted-post": "network error",
+		}},
+		{name: "one policy for each path", policy: `"policies": [{"name": "people", "match": {"paths": [{"prefix": "/people"}]}, ` +
+			app + lists + `}, {"name": "rest", "allow_origins": ["https://app.example"]}]`, seen: map[string]string{
+			"simple-get": "network error", "preflighted-post": "reads 200", "error-answer": "network error",
+		}},
+		{name: "a look-up that fails", policy: `"origin_lookup": {"cluster": "down", "path": "/"}, ` + lists,
+			seen: map[string]string{"simple-get": "network error"}},
+		{name: "a long line", policy: `"allow_origins": ["` + strings.Repeat(long+`", "`, 40) + d.app + `"], ` + lists,
+			seen: map[string]string{"simple-get": "reads 200"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			policy := "{" + test.policy + "}"
+			if result, _ := d.write(t, http.MethodPost, policy); !result.Accepted {
+				t.Fatalf("Envoy refuses it: %q", result.Reasons)
+			}
+			page := d.app
+			if test.page != "" {
+				page = test.page
+			}
+			b := &chromium{t, b.ctx}
+			b.open(page)
+			if got := b.policy(); got != policy {
+				t.Fatalf("the page shows the policy %s", got)
+			}
+			happened.check(b)
+			cards := b.cards()
+			for card, want := range test.seen {
+				if got := cards[card].Seen["script"]; got != want {
+					t.Errorf("%s: the script %s, want %s", card, got, want)
+				}
+			}
+			for card, want := range test.says {
+				got := strings.Join(append(cards[card].Explained, cards[card].Notes...), "\n")
+				if !strings.Contains(strings.ToLower(got), strings.ToLower(want)) {
+					t.Errorf("%s is explained by %q, which lacks %q", card, got, want)
+				}
+			}
+			b.checkWidths(test.name)
+			b.screenshots("cards-" + strings.ReplaceAll(strings.ReplaceAll(test.name, " ", "-"), ",", ""))
+		})
+	}
+
+	// An open page follows by itself, and a refused policy changes nothing.
+	b.open(d.app)
+	another := "{" + app + `"allow_methods": ["DELETE"]}`
+	d.write(t, http.MethodPost, another)
+	b.wantPolicy(another)
+	happened.check(b)
+	if result, _ := d.write(t, http.MethodPost, `{"allow_origins": ["*"], "allow_credentials": true}`); result.Accepted {
+		t.Error("a bad policy is accepted")
+	}
+	b.open(d.app)
+	if got := b.policy(); got != another {
+		t.Errorf("with a refused policy the page shows %s", got)
+	}
+	happened.check(b)
+}
+
+func (b *chromium) policy() string {
+	b.t.Helper()
+	return evaluate[string](b, `document.getElementById('policy').textContent`)
+}
+
+// wantPolicy waits until the page shows a policy, and has run its requests by it.
+func (b *chromium) wantPolicy(policy string) {
+	b.t.Helper()
+	b.run(ignore(chromedp.Poll[bool](fmt.Sprintf(`document.getElementById('policy').textContent === %q`, policy))))
+	b.settle()
+}
+
+// A line is one of Envoy's access log.
+type line struct {
+	Method, Path, Details, Origin string
+	Status                        int
+	AllowOrigin                   string `json:"access-control-allow-origin"`
+	RequestMethod                 string `json:"access-control-request-method"`
+}
+
+func (l line) preflight() bool { return l.Method == http.MethodOptions && l.RequestMethod != "" }
+
+// A happening is what happened to the page's requests, by the browser and by Envoy.
+type happening struct {
+	d *demo
+
+	mu    sync.Mutex
+	lines []line
+	// sent are the ids of the browser's requests, but preflights, in order; and results what the
+	// script got of them.
+	sent    []string
+	urls    map[string]string // by id
+	results map[string]string // by id
+}
+
+// watchLog follows the demo's log of requests, which has each line of Envoy's as it is.
+func watchLog(t *testing.T, d *demo) *happening {
+	t.Helper()
+	h := &happening{d: d, urls: map[string]string{}, results: map[string]string{}}
+	last := ""
+	follow := func() error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.app+"/log", nil)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Last-Event-ID", last)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = res.Body.Close() }()
+		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+			if id, ok := strings.CutPrefix(lines.Text(), "id: "); ok {
+				last = id
+			}
+			text, ok := strings.CutPrefix(lines.Text(), "data: ")
+			var l line
+			if ok && json.Unmarshal([]byte(text), &l) == nil && l.Method != "" {
+				h.mu.Lock()
+				h.lines = append(h.lines, l)
+				h.mu.Unlock()
+			}
+		}
+		return nil
+	}
+	go func() {
+		for follow() == nil {
+		}
+	}()
+	return h
+}
+
+// watch notes what a browser tells of its requests.
+func (h *happening) watch(b *chromium) {
+	b.t.Helper()
+	if err := chromedp.Listen(b.ctx, func(ev any) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		switch e := ev.(type) {
+		case *network.EventRequestWillBeSent:
+			if id := string(e.RequestID); e.Request.Method != http.MethodOptions && !strings.Contains(e.Request.URL, "/observed?") {
+				h.sent = append(h.sent, id)
+				h.urls[id] = e.Request.URL
+			}
+		case *network.EventResponseReceived:
+			h.results[string(e.RequestID)] = fmt.Sprint("reads ", e.Response.Status)
+		case *network.EventLoadingFailed:
+			h.results[string(e.RequestID)] = "network error"
+		}
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// of returns what was logged of the latest run of a card, and what Chromium says that its script got.
+func (h *happening) of(card string) (lines []line, script []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	exchange := func(target string) string {
+		u, _ := url.Parse(target)
+		id := u.Query().Get("exchange")
+		if strings.HasPrefix(id, card+"-") && !strings.Contains(strings.TrimPrefix(id, card+"-"), "-") {
+			return id
+		}
+		return ""
+	}
+	latest := ""
+	for _, l := range slices.Backward(h.lines) {
+		if latest = exchange(l.Path); latest != "" {
+			break
+		}
+	}
+	for _, l := range h.lines {
+		if latest != "" && exchange(l.Path) == latest {
+			lines = append(lines, l)
+		}
+	}
+	for _, id := range h.sent {
+		if latest != "" && exchange(h.urls[id]) == latest {
+			script = append(script, h.results[id])
+		}
+	}
+	return lines, script
+}
+
+// settle waits until all that has been answered so far is in the log.
+func (h *happening) settle(t *testing.T) {
+	t.Helper()
+	last := fmt.Sprintf("/last?%d", time.Now().UnixNano())
+	res, err := http.Get(h.d.api + last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		h.mu.Lock()
+		there := slices.ContainsFunc(h.lines, func(l line) bool { return l.Path == last })
+		h.mu.Unlock()
+		if there {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the demo's log doesn't have what Envoy has logged")
+		}
+	}
+}
+
+// check compares all that the page says with what happened.
+func (h *happening) check(b *chromium) {
+	b.t.Helper()
+	h.settle(b.t)
+	for id, card := range b.cards() {
+		lines, script := h.of(id)
+		if len(lines) == 0 {
+			b.t.Errorf("%s: nothing is logged", id)
+			continue
+		}
+		if id == "another-origin" { // another process of Chromium sends it
+			script = scriptByLog(lines)
+		}
+		h.checkCard(b.t, id, card, lines, script)
+	}
+	readable := b.cards()["simple-get"].Seen["script"] == "reads 200"
+	if shown := evaluate[bool](b, `!document.getElementById('notice').hidden`); shown == readable {
+		b.t.Errorf("the notice that this page can't read answers is shown: %t", shown)
+	}
+	text := evaluate[string](b, `document.body.innerText`)
+	for _, word := range []string{"undefined", "NaN", "[object", "via_upstream", "via upstream", "This is a bug", "null"} {
+		if strings.Contains(text, word) {
+			b.t.Errorf("the page says %q", word)
+		}
+	}
+}
+
+func (*happening) checkCard(t *testing.T, id string, card card, lines []line, script []string) {
+	t.Helper()
+	var envoy, upstream, because []string
+	for i, l := range lines {
+		envoy = append(envoy, fmt.Sprint(l.Method, " ", l.Status))
+		says := "Envoy answered, without the API: "
+		switch {
+		case l.Details == "via_upstream":
+			upstream = append(upstream, l.Method)
+			says = "The API answered."
+		case strings.HasPrefix(l.Details, "cors:"):
+			says = "The filter answered, without the API: "
+		}
+		last := i == len(lines)-1
+		then := ""
+		switch {
+		case l.preflight() && (last || lines[i+1].preflight()):
+			then = "The browser did not send the request that it asked for."
+		case l.preflight():
+			then = "and sent the " + l.RequestMethod + "."
+		case last && script[len(script)-1] == "network error":
+			then = "The browser withheld the answer from the script."
+		case last:
+			then = "The script could read the answer."
+		}
+		because = append(because, says, then)
+	}
+	allowOrigin := lines[len(lines)-1].AllowOrigin
+	if allowOrigin == "" {
+		allowOrigin = "none"
+	}
+	if upstream == nil {
+		upstream = []string{"nothing"}
+	}
+	for fact, want := range map[string]string{
+		"script": strings.Join(script, ", "), "envoy": strings.Join(envoy, ", "), "upstream": strings.Join(upstream, ", "),
+		"allowOrigin": allowOrigin,
+	} {
+		if got := card.Seen[fact]; got != want {
+			t.Errorf("%s: the page has seen %s %q; it was %q", id, fact, got, want)
+		}
+	}
+	for fact, seen := range card.Seen {
+		if expected := card.Expected[fact]; expected != seen {
+			t.Errorf("%s: %s is expected to be %q, and seen as %q", id, fact, expected, seen)
+		}
+	}
+	if card.State != "pass" {
+		t.Errorf("%s: %s, %q", id, card.State, card.Verdict)
+	}
+	if len(card.Because) != len(lines) {
+		t.Errorf("%s: of %d requests the page says %q", id, len(lines), card.Because)
+		return
+	}
+	for i, says := range card.Because {
+		if !strings.HasPrefix(says, because[2*i]) || !strings.HasSuffix(says, because[2*i+1]) {
+			t.Errorf("%s: the page says %q; it was %q, %q", id, says, because[2*i], because[2*i+1])
+		}
+	}
+	if len(card.Explained) != len(script) {
+		t.Errorf("%s: of %d requests %d are explained", id, len(script), len(card.Explained))
+		return
+	}
+	for i, says := range card.Explained {
+		if reads := strings.Contains(says, "The script reads the answer."); reads != strings.HasPrefix(script[i], "reads") {
+			t.Errorf("%s: the page explains %q, and the script %s", id, says, script[i])
+		}
+	}
+}
+
+// scriptByLog is what a script without credentials gets, as Envoy's log lets one conclude.
+func scriptByLog(lines []line) (script []string) {
+	for i, l := range lines {
+		allowed := l.AllowOrigin == "*" || l.AllowOrigin == l.Origin
+		switch {
+		case l.preflight() && (i == len(lines)-1 || lines[i+1].preflight()):
+			script = append(script, "network error")
+		case l.preflight():
+		case allowed:
+			script = append(script, fmt.Sprint("reads ", l.Status))
+		default:
+			script = append(script, "network error")
+		}
+	}
+	return script
+}
