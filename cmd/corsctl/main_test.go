@@ -16,7 +16,7 @@ import (
 var update = flag.Bool("update", false, "write what the commands print into the scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"corsctl": main})
+	testscript.Main(m, map[string]func(){"corsctl": checked})
 }
 
 // TestScripts runs the examples of each command: what is typed, and all that is
