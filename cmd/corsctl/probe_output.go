@@ -231,6 +231,9 @@ func (p *printer) compared(c *probe.Comparison) {
 		}
 		p.line("%s%s", fmt.Sprintf(columns, row.Name, inShort(row.A), inShort(row.B)), p.in(colour, same))
 		p.reasons(row)
+		if row.Differs() {
+			continue // which has said enough
+		}
 		for _, d := range row.Differences {
 			p.line("  %s", p.in(faint, fmt.Sprintf("%s, %s: %s | %s", answerNames[d.Answer], d.Header,
 				orNone(d.A), orNone(d.B))))

@@ -257,3 +257,77 @@ func (c *collectedConsole) clear() {
 	defer c.mu.Unlock()
 	c.lines = nil
 }
+
+// TestProbeFailures: where there is no answer, Chromium's console has the words that probe says
+// that it has.
+func TestProbeFailures(t *testing.T) {
+	plain := httptest.NewServer(&mistakes.Server{})
+	t.Cleanup(plain.Close)
+	untrusted := httptest.NewTLSServer(&mistakes.Server{})
+	t.Cleanup(untrusted.Close)
+	gone := httptest.NewServer(&mistakes.Server{})
+	gone.Close()
+	long := "X-A: " + strings.Repeat("a", 1000) + "\r\n"
+	const head = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\n"
+	b := openBrowser(t)
+	console := collectConsole(b)
+	b.run(chromedp.Navigate(plain.URL))
+	asker := &probe.Prober{Timeout: time.Minute}
+	for _, test := range []struct{ name, url string }{
+		{"no such host", "http://api.invalid/"},
+		{"refused", gone.URL + "/"},
+		{"closed", answering(t, "")},
+		{"garbage", answering(t, "SSH-2.0-OpenSSH_9.6\r\n\r\n")},
+		{"a header that is too large", answering(t, head+strings.Repeat(long, 300)+"\r\n")},
+		{"a certificate that isn't trusted", untrusted.URL + "/"},
+		{"no TLS", "https" + strings.TrimPrefix(plain.URL, "http") + "/"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			q := probe.Question{}
+			q.Origin, q.URL, q.Method = plain.URL, test.url, "GET"
+			failure := asker.Probe(t.Context(), q).Failure()
+			if failure == nil {
+				t.Fatal("probe has an answer")
+			}
+			result, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
+				fmt.Sprintf(`fetch(%q).then(() => "", String)`, test.url), chromedp.EvalAwaitPromise))
+			if err != nil || result == "" {
+				t.Errorf("Chromium lets the page have an answer (%v)", err)
+			}
+			want := "Failed to load resource: net::" + failure.Chromium
+			got := console.last(func(lines []string) bool { return slices.Contains(lines, want) })
+			if !slices.Contains(got, want) {
+				t.Errorf("on the console is\n\t%q, want\n\t%q (%s)", got, want, failure.What)
+			}
+			console.clear()
+		})
+	}
+}
+
+// answering is the URL of a server that answers each request with a text, and closes.
+func answering(t *testing.T, text string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte(text)) // A client that doesn't read it all ends it.
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/"
+}
+
+// last are all lines of the console, once they are as they should be.
+func (c *collectedConsole) last(complete func(lines []string) bool) (lines []string) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		c.mu.Lock()
+		lines = slices.Clone(c.lines)
+		c.mu.Unlock()
+		if complete(lines) {
+			break
+		}
+	}
+	return lines
+}

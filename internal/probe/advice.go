@@ -117,7 +117,7 @@ func (a *adviser) network() {
 				do := strings.TrimSuffix(strings.TrimSuffix(f.Do, insecure), "; ")
 				a.add(Warning, string(f.Kind), "", f.What+": a browser gets no answer at all ("+f.Chromium+")", do)
 			}
-			if isPrivate(e.Answer.Address) && !a.privatePage() {
+			if isPrivate(e.Answer.Address) && !a.privatePage() && !a.connected {
 				a.add(Note, "private-network", "", "the server's address "+e.Answer.Address.String()+" isn't public: "+
 					"Chromium asks the visitor before a public page may reach it (Local Network Access)", "")
 			}

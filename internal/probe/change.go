@@ -267,6 +267,9 @@ func (m *mending) method(b *browser.Blocked) {
 			listed = slices.DeleteFunc(listed, otherCase)
 		}
 	}
+	for i, method := range listed {
+		listed[i] = browser.NormalizeMethod(method)
+	}
 	m.set(b.Header, strings.Join(append(m.withoutStar(listed), b.Name), ", "), why)
 }
 

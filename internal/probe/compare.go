@@ -92,6 +92,7 @@ func questions(q Question) []named {
 	list := []named{{name: asGiven, Question: q}}
 	vary := func(name string, edit func(*Question)) {
 		other := q
+		other.Send = false // Once is enough.
 		other.Headers = slices.Clone(q.Headers)
 		edit(&other)
 		list = append(list, named{name: name, Question: other})
@@ -104,7 +105,7 @@ func questions(q Question) []named {
 			})
 		})
 	} else {
-		vary(preflighted, func(o *Question) { o.Method, o.Send = "PUT", false })
+		vary(preflighted, func(o *Question) { o.Method = "PUT" })
 	}
 	if q.CredentialsInclude {
 		vary(withoutThem, func(o *Question) { o.CredentialsInclude = false })

@@ -46,6 +46,14 @@ type exchangeJSON struct {
 	Headers  [][2]string `json:"headers"`
 	Answer   *answerJSON `json:"answer,omitempty"`
 	NoAnswer *Failure    `json:"no_answer,omitempty"`
+	*strangerJSON
+}
+
+// strangerJSON is what of a question from another origin.
+type strangerJSON struct {
+	What            string `json:"what"`
+	Allowed         bool   `json:"allowed"`
+	WithCredentials bool   `json:"allowed_with_credentials"`
 }
 
 type answerJSON struct {
@@ -82,7 +90,9 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		}
 	}
 	for _, s := range r.Others {
-		exchanges = append(exchanges, exchangeOf("other-origin", s.Exchange))
+		j := exchangeOf("other-origin", s.Exchange)
+		j.strangerJSON = &strangerJSON{s.What, s.Accepted, s.WithCredentials}
+		exchanges = append(exchanges, j)
 	}
 	return encode(struct {
 		Verdict   Verdict        `json:"verdict"`

@@ -108,7 +108,8 @@ type Report struct {
 	// Advice is what doesn't change the verdict.
 	Advice []Advice
 
-	question Question
+	question  Question
+	connected bool // to another address than the URL's
 }
 
 // Last is where the question ended, nil if nothing was sent.
@@ -154,7 +155,7 @@ func (p *Prober) Probe(ctx context.Context, q Question) *Report {
 func (p *Prober) walk(ctx context.Context, c *client, q Question) *Report {
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	w := &walk{client: c, report: &Report{Request: shown(q.Request), Verdict: Unknown, question: q}}
+	w := &walk{client: c, report: &Report{Request: shown(q.Request), Verdict: Unknown, question: q, connected: p.Connect != ""}}
 	w.run(limited)
 	if w.report.Blocked != nil {
 		w.report.Verdict = BlockedByBrowser

@@ -127,7 +127,7 @@ func TestNotSent(t *testing.T) {
 	}{
 		{"PUT", "", probe.PreflightAllowed, 2}, // with the one from another origin
 		{"POST", "", probe.Unknown, 0},
-		{"GET", "X-HTTP-Method-Override", probe.BlockedByBrowser, 1},
+		{"GET", "X-HTTP-Method-Override", probe.BlockedByBrowser, 2},
 		{"GET", "", probe.Allowed, 2},
 	} {
 		asked = nil

@@ -55,21 +55,20 @@ func strangers(origin string, all bool) []stranger {
 	return list
 }
 
-// askOthers asks from other origins where the server allows the page's by name.
+// askOthers asks from other origins where the server allows the page's by name, whatever else
+// is wrong with its answer.
 func (p *Prober) askOthers(ctx context.Context, c *client, r *Report) {
 	hop := r.Last()
-	if r.Verdict != Allowed && r.Verdict != PreflightAllowed || !hop.request.CORS() || hop.request.Origin == "null" {
+	if hop == nil || !hop.request.CORS() || hop.request.Origin == "null" || r.Failure() != nil {
 		return
 	}
 	e := hop.Preflight
 	if e == nil {
 		e = hop.Actual
 	}
-	if value(e.Answer.Headers, "access-control-allow-origin") == "*" {
+	if e == nil || value(e.Answer.Headers, "access-control-allow-origin") != hop.request.Origin ||
+		e == hop.Actual && notSent(Question{}, hop.request) != "" { // Once is enough.
 		return
-	}
-	if e == hop.Actual && notSent(Question{}, hop.request) != "" {
-		return // Once is enough.
 	}
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()

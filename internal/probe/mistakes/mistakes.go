@@ -175,7 +175,7 @@ var All = []Mistake{
 	{Name: "method in lower case", Request: request("PUT"), Preflight: answer(204, acao+"*", acam+"get, put"),
 		Blocked: browser.MethodNotAllowed,
 		Because: `CORS-preflight fetch, step 7.5: method "PUT" is not in Access-Control-Allow-Methods "get, put"`,
-		Changes: []string{"preflight " + acam + "get, PUT"}},
+		Changes: []string{"preflight " + acam + "GET, PUT"}},
 	{Name: "the page's method in lower case", Request: request("patch"), Preflight: answer(204, acao+"*", acam+"PATCH"),
 		Blocked: browser.MethodNotAllowed,
 		Because: `CORS-preflight fetch, step 7.5: method "patch" is not in Access-Control-Allow-Methods "PATCH"`,
