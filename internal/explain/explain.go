@@ -96,6 +96,8 @@ func (p *Proxy) Explain(r browser.Request, route string, lookup cors.LookupResul
 	case p.Waiting:
 		e.Changes = []Change{{Edit: "see that the policy source answers with a document that is valid, " +
 			"or write policies beside it, which serve until then"}}
+	case len(p.Policies) == 0:
+		e.Changes = []Change{{Edit: "no policy can allow it: the filter isn't there"}}
 	default:
 		e.change(p.Policies, written, key)
 	}

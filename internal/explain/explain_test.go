@@ -96,6 +96,18 @@ func asked(c cases.Case) (r browser.Request, ok bool) {
 	return r, request.Method == "GET" && len(c.Request.Headers) == 1 && r.CORS()
 }
 
+// TestWithoutTheFilter: where the filter isn't there, no policy is proposed.
+func TestWithoutTheFilter(t *testing.T) {
+	for _, method := range []string{"GET", "PUT"} {
+		request := browser.Request{Origin: page, URL: "https://api.example/", Method: method}
+		e := (&explain.Proxy{}).Explain(request, "", cors.NotLookedUp)
+		want := []explain.Change{{Edit: "no policy can allow it: the filter isn't there"}}
+		if diff := cmp.Diff(want, e.Changes); e.Blocked == nil || diff != "" {
+			t.Errorf("%s: changes (-want +got)\n%s", method, diff)
+		}
+	}
+}
+
 // edits are what the tests understand of the words of a change.
 var edits = regexp.MustCompile(`^(add|write) (.*?)$`)
 
