@@ -116,6 +116,7 @@ func (a access) String() string {
 type visit struct {
 	RequestID string      `json:"-"` // "" if it came without Envoy
 	Exchange  string      `json:"-"`
+	Method    string      `json:"method"`
 	Request   [][2]string `json:"request"` // headers
 	Answer    [][2]string `json:"answer"`  // headers
 }

@@ -135,6 +135,7 @@ func (a api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := headerLines(r.Header)
 	if !strings.HasPrefix(r.URL.Path, markPath) {
 		a.rec.addVisit(visit{
+			Method:    r.Method,
 			RequestID: id, Exchange: exchangeOf(r.URL.String()), Request: seen, Answer: headerLines(h),
 		})
 	}
