@@ -9,7 +9,9 @@ export function examples({ app, api, other }) {
   const { hostname, protocol, port } = new URL(api);
   const apiAt = (name) => `${protocol}//${name}${port && `:${port}`}`;
   const subdomain = (name) => (hostname === 'localhost' ? `${name}.localhost` : hostname.replace(/^[^.]*/, name));
-  const get = (url, more) => ({ origin: app, method: 'GET', url, headers: [], credentials: false, ...more });
+  const get = (url, more) => ({
+    origin: app, method: 'GET', url, headers: [], credentials: false, forced: false, lookup: '', ...more,
+  });
   const json = [['Content-Type', 'application/json']];
   return [
     {

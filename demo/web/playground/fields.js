@@ -28,6 +28,7 @@ export function fields(changed) {
           url: $('try-url').value.trim(),
           headers: headers.read(),
           credentials: $('try-credentials').value === 'include',
+          forced: $('try-forced').checked,
           lookup: $('try-looked').hidden ? '' : $('try-lookup').value,
         },
         upstream: {
@@ -45,6 +46,8 @@ export function fields(changed) {
       $('try-url').value = request.url;
       headers.write(request.headers);
       $('try-credentials').value = request.credentials ? 'include' : '';
+      $('try-forced').checked = request.forced;
+      $('try-listens').hidden = !request.forced;
       $('try-lookup').value = request.lookup;
       $('try-status').value = upstream.status;
       $('try-preflights').value = upstream.preflights;
@@ -73,7 +76,7 @@ function statusOf(input, otherwise) {
 function headerRows(node, what, changed) {
   const rows = () => [...node.children];
   const inputs = (row) => row.querySelectorAll('input');
-  const read = () => rows().map((row) => [...inputs(row)].map((input) => input.value.trim())).filter(([name]) => name);
+  const read = () => rows().map((made) => [...inputs(made)].map((input) => input.value.trim())).filter(([name]) => name);
 
   function row(name = '', value = '') {
     const input = (properties) => el('input', { autocapitalize: 'off', spellcheck: false, ...properties });

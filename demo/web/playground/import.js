@@ -2,6 +2,7 @@
 
 import { el } from '../view.js';
 import { $, button, show } from './dom.js';
+import { sentence } from './result.js';
 
 // largest bounds the file that is read, in bytes: the engine takes it as one string.
 const largest = 64 << 20;
@@ -61,7 +62,7 @@ export function imports(read, take) {
     }
     if (requests.length === 1) {
       take(requests[0]);
-      say(`Taken: ${title(requests[0])}.`, ...(warnings ?? []));
+      say(`Taken: ${title(requests[0])}.`, ...notes(requests[0]), ...(warnings ?? []));
       return;
     }
     const sorted = requests.toSorted((a, b) => Boolean(b.failed) - Boolean(a.failed));
@@ -74,6 +75,7 @@ export function imports(read, take) {
           other.setAttribute('aria-current', other === choose);
         }
         take(request);
+        say(`Taken: ${title(request)}.`, ...notes(request));
       }, 'try-choice');
       return el('li', { className: request.failed ? 'failed' : '' }, choose);
     }));
@@ -82,6 +84,11 @@ export function imports(read, take) {
 
 function title({ method, url, origin, failed }) {
   return `${method} ${url}${origin ? `, by a page of ${origin}` : ''}${failed ? ', failed' : ''}`;
+}
+
+// notes say how a request was read, and what isn't known of it.
+function notes({ origin, notes: read }) {
+  return [...(read ?? []).map(sentence), ...(origin ? [] : ['The page’s origin isn’t recorded: write it above.'])];
 }
 
 function say(first, ...more) {

@@ -83,7 +83,7 @@ export function showLog(take) {
   function say() {
     $('try-log-says').textContent = !connected ? 'The demo does not answer. Is it still running?'
       : paused ? `Paused; ${waiting} since then.`
-        : entries.length === 0 ? 'Nothing yet. Each request to the API will stand here; a click takes it into the request above.'
+        : entries.length === 0 ? 'Nothing yet. Requests to the API will stand here; a click takes one into the request above.'
           : `The latest ${body.children.length}, newest first. A click takes one into the request above.`;
   }
 }
@@ -94,7 +94,8 @@ function row(line, id, take) {
   const preflight = isPreflight(line);
   const name = `${line.method} ${path}`;
   const choose = button(`log-${id}`, name, () => take(requestOf(line, path)), 'try-choice');
-  choose.setAttribute('aria-label', `Take into the request: ${name}, ${line.origin ? `of ${line.origin}` : 'without origin'}`);
+  const by = line.origin ? `of ${line.origin}` : 'without origin';
+  choose.setAttribute('aria-label', `Take into the request: ${name}, ${by}, line ${id + 1}`);
   const readable = Boolean(line['access-control-allow-origin']);
   return el('tr', { className: line.origin ? readable ? 'good' : 'bad' : '' },
     el('td', {}, el('time', { dateTime: line.time }, time.toLocaleTimeString('en-GB'))),

@@ -13,9 +13,9 @@ import { imports } from './import.js';
 import * as link from './link.js';
 import { compare, nearest, obstacle, outcomes, report, sendReally, table, upstreamOf } from './live.js';
 import { showLog } from './log.js';
-import { give, sameText, showFindings } from './policy.js';
-import { headline, showSteps, showVerdict, showWords } from './result.js';
-import { complete, keep, kept, plain } from './state.js';
+import { give, plural, sameText, showFindings } from './policy.js';
+import { inWords, sentence, showSteps, showVerdict, showWords } from './result.js';
+import { captured, complete, keep, kept, plain } from './state.js';
 
 const root = $('playground');
 
@@ -29,10 +29,11 @@ let expected; // what the engine says of the state that is shown
 
 start().catch((error) => {
   root.dataset.state = 'failed';
-  complain(`The engine could not be loaded (${error.message}). The page needs WebAssembly, and its own files beside it.`);
+  complain(`This part could not be loaded (${error.message}). It needs WebAssembly, and the page’s own files.`);
 });
 
 async function start() {
+  root.hidden = false;
   [engine, facts] = await Promise.all([loadEngine(), findFacts()]);
   offered = examples(facts ? { app: facts.app, api: facts.api, other: facts.other }
     : { app: 'https://app.example.com', api: 'https://api.example.com', other: 'https://other.example' });
@@ -65,7 +66,7 @@ async function findFacts() {
 async function initial() {
   const [first] = offered;
   const state = {
-    policy: facts?.policy ?? first.policy, request: { ...first.request, lookup: '' }, upstream: plain(), filter: true,
+    policy: facts?.policy ?? first.policy, request: { ...first.request }, upstream: plain(), filter: true,
   };
   if (link.isLink(location.hash)) {
     const linked = await fromLink();
@@ -94,7 +95,7 @@ function wire() {
   $('try-example').addEventListener('change', ({ target }) => {
     const example = offered[target.value];
     if (example) {
-      setState({ policy: example.policy, request: { ...example.request, lookup: '' }, upstream: plain(), filter: true });
+      setState({ policy: example.policy, request: { ...example.request }, upstream: plain(), filter: true });
     }
     target.value = '';
   });
@@ -112,7 +113,7 @@ function wire() {
       setState(complete(linked, state()));
     }
   });
-  imports((text) => engine.requests(text), (request) => setState(complete({ ...state(), request }, state())));
+  imports((text) => engine.requests(text), (request) => setState({ ...state(), request: captured(request) }));
   if (!facts) {
     return;
   }
@@ -174,9 +175,17 @@ function changed() {
   }, 80);
 }
 
-// decide asks the engine, and shows what it says.
+// decide shows what the engine says, if it has not failed itself.
 function decide() {
-  const now = state();
+  try {
+    ask(state());
+  } catch (error) {
+    complain(`The engine has failed: ${error.message}. Please report it, with the link to this page.`);
+  }
+}
+
+// ask asks the engine of a state, and shows what it says.
+function ask(now) {
   const checked = engine.check(now.policy);
   showFindings(checked, editor);
   form.offer({ origins: suggestions(), looksUp: /"origin_?lookup"/i.test(now.policy) });
@@ -205,7 +214,8 @@ function decide() {
 
 // whole is a request with a whole URL: who gives a path means the API.
 function whole(request) {
-  return request.url.startsWith('/') ? { ...request, url: (facts?.api ?? 'https://api.example.com') + request.url } : request;
+  const { url } = request;
+  return url.startsWith('/') ? { ...request, url: (facts?.api ?? 'https://api.example.com') + url } : request;
 }
 
 function suggestions() {
@@ -215,9 +225,12 @@ function suggestions() {
 
 function showWalk(walk) {
   const out = $('try-explained');
-  out.dataset.result = walk === undefined ? 'invalid' : walk.error ? 'unknown' : walk.verdict.readable ? 'readable' : 'blocked';
-  if (!walk || walk.error) {
-    const text = walk?.error ?? 'The filter refuses the policy, so there is nothing to decide by: first mend what is listed there.';
+  const decided = walk && !walk.error;
+  out.dataset.result = decided ? walk.verdict.readable ? 'readable' : 'blocked' : walk ? 'unknown' : 'invalid';
+  $('try-why').hidden = !decided;
+  if (!decided) {
+    const text = walk ? sentence(walk.error)
+      : 'The filter refuses the policy, so there is nothing to decide by: first mend what is listed there.';
     show($('try-verdict'), el('p', { className: 'try-verdict' }, text));
     show($('try-steps'));
     sayLater(text);
@@ -225,12 +238,12 @@ function showWalk(walk) {
   }
   showVerdict(walk, (text) => editor.setText(text));
   showSteps(walk);
-  sayLater(`${headline(walk)} ${walk.verdict.because ?? ''}`);
+  sayLater(inWords(walk));
 }
 
 function showUpstream({ status, headers, preflights }) {
-  $('try-upstream-says').textContent = `${status}${headers.length ? `, ${headers.length} of its own headers` : ', no CORS headers'}`
-    + `${preflights === 200 ? '' : `, ${preflights} for a preflight`}`;
+  const own = headers.length === 0 ? 'no CORS headers' : headers.length === 1 ? '1 header' : `${headers.length} headers`;
+  $('try-upstream-says').textContent = `${status}, ${own}${preflights === 200 ? '' : `, ${preflights} for a preflight`}`;
 }
 
 // say tells who listens, rather than sees.
@@ -239,15 +252,18 @@ function say(text) {
 }
 
 let saying;
+let said; // the latest verdict; that of the page as it is opened is just there
 
 // sayLater tells the verdict when typing has come to a rest, and only if it is another one.
 function sayLater(text) {
   clearTimeout(saying);
-  saying = setTimeout(() => {
-    if ($('try-says').textContent !== text) {
+  said ??= text;
+  if (text !== said) {
+    saying = setTimeout(() => {
+      said = text;
       say(text);
-    }
-  }, 1_000);
+    }, 1_000);
+  }
 }
 
 // showDifference says whether Envoy has what the editor has.
@@ -268,7 +284,8 @@ function showPlan(now, request) {
     show($('try-from'), `From ${from}, ${to}.`);
     return;
   }
-  const near = nearest(request, facts, (r) => engine.walk(now.policy, r, { upstream: now.upstream, filter: now.filter }));
+  const { policy, upstream, filter } = now;
+  const near = nearest(request, facts, (r) => engine.walk(policy, r, { upstream, filter }));
   show($('try-from'), `${why} `, near && isServed(near.origin) && button('nearest',
     `Take ${near.origin} and ${near.url} instead`, () => setState({ ...now, request: near })));
 }
@@ -277,15 +294,15 @@ function showPlan(now, request) {
 async function send() {
   const now = state();
   now.request = whole(now.request);
-  const policy = facts.policy;
-  const walk = (lookup, upstream = plain()) => engine.walk(policy, { ...now.request, lookup }, { upstream, filter: now.filter });
+  const { policy } = facts;
+  const { filter } = now;
+  const walk = (lookup, upstream) => engine.walk(policy, { ...now.request, lookup }, { upstream, filter });
   $('try-send').dataset.state = 'sending';
   $('try-go').disabled = true;
   try {
-    const before = walk(now.request.lookup);
-    const seen = await sendReally(now, facts, Boolean(before.preflight || before.actual));
+    const seen = await sendReally(now, facts);
     const rows = outcomes(now.request.lookup)
-      .map((lookup) => compare(walk(lookup, upstreamOf(seen, now.filter)), seen, now.filter));
+      .map((lookup) => compare(walk(lookup, upstreamOf(seen, filter)), seen, filter));
     const right = rows.find((r) => r.every(({ same }) => same)) ?? rows[0];
     showSent({ state: now, policy, rows: right, seen });
   } catch (error) {
@@ -314,9 +331,14 @@ function showSent({ state: sent, policy, rows, seen }) {
     table(rows),
     headers.length > 0 && fold('visible', `Headers that the script could read: ${headers.length}`, false,
       lines(`${outcome.status}`, headers)),
-    records.length > 0 && fold('records', `What Envoy logged: ${records.length} ${records.length === 1 ? 'line' : 'lines'}`, true,
-      ...records.map(({ envoy, reason }) => lines(`${envoy.method} ${envoy.path.split('?')[0]}: ${envoy.status}, ${reason}`,
-        Object.entries(envoy).filter(([name]) => /^(origin|access-control-.*|vary|cors_.*)$/.test(name))))),
-    ...records.filter((r) => r.upstream).map(({ envoy, upstream }, i) => fold(`upstream-${i}`,
-      `What the upstream saw: ${envoy.method}`, false, lines(`${envoy.method} ${envoy.path.split('?')[0]}`, upstream.request))));
+    sent.filter && records.length > 0 && fold('records', `What Envoy logged: ${plural(records.length, 'line')}`, true,
+      ...records.map(logged)),
+    ...records.filter((r) => r.upstream).map(({ upstream }, i) => fold(`upstream-${i}`,
+      `What the upstream saw: ${upstream.method}`, false, lines(upstream.method, upstream.request))));
+}
+
+// logged shows a line of Envoy's log.
+function logged({ envoy, reason }) {
+  const headers = Object.entries(envoy).filter(([name]) => /^(origin|access-control-.*|vary|cors_.*)$/.test(name));
+  return lines(`${envoy.method} ${envoy.path.split('?')[0]}: ${envoy.status}, ${reason}`, headers);
 }

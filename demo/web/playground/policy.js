@@ -14,12 +14,13 @@ export function showFindings({ ok, findings }, editor) {
   const warnings = count('warning');
   $('try-summary').textContent = ok && warnings === 0 ? 'The filter takes this policy.'
     : ok ? `The filter takes this policy, with ${plural(warnings, 'warning')}.`
-      : `The filter refuses this policy: ${plural(errors, 'error')}${warnings ? `, ${plural(warnings, 'warning')}` : ''}.`;
+      : `The filter refuses this policy: ${plural(errors, 'error')}, ${plural(warnings, 'warning')}.`;
   $('try-summary').dataset.ok = ok;
   $('try-findings').hidden = findings.length === 0;
   show($('try-findings'), ...findings.map((finding, i) => {
     const { severity, path, message, instead, line, column, from, to, replacement } = finding;
-    const place = button(`finding-${i}`, `${line}:${column}${path ? ` ${path}` : ''}`, () => editor.select(from, to), 'try-choice');
+    const where = `${line}:${column}${path ? ` ${path}` : ''}`;
+    const place = button(`finding-${i}`, where, () => editor.select(from, to), 'try-choice');
     place.setAttribute('aria-label', `Go to line ${line}, column ${column}${path ? `: ${path}` : ''}`);
     const fix = replacement !== undefined && button(`fix-${i}`, `Write ${replacement}`,
       () => editor.replace(from, to, replacement));
@@ -29,7 +30,8 @@ export function showFindings({ ok, findings }, editor) {
   }));
 }
 
-function plural(n, word) {
+/** plural counts things. */
+export function plural(n, word) {
   return `${n} ${word}${n === 1 ? '' : 's'}`;
 }
 

@@ -17,92 +17,120 @@ export function showVerdict(walk, apply) {
     chromium?.message && el('div', {},
       el('h4', {}, 'On Chromium’s console'), el('p', { className: 'try-console' }, chromium.message)),
     walk.shadow && shadow(walk.shadow),
-    walk.changes?.length > 0 && el('div', { className: 'try-changes' },
-      el('h4', {}, 'The smallest change that lets the script read it'), ...changes(walk.changes, apply)),
-    readable && el('p', { className: 'try-exposed' }, exposed(walk.exposed ?? [])));
+    walk.changes.length > 0 && el('div', { className: 'try-changes' },
+      el('h4', {}, walk.changed ? 'The smallest change that lets the script read it' : 'What would help'),
+      ...changes(walk, apply)),
+    walk.lookup && lookup(walk.lookup),
+    readable && el('p', { className: 'try-exposed' }, exposed(walk)),
+    ...walk.notes.map((note) => el('p', { className: 'hint' }, sentence(note))));
 }
 
-/** headline says in a few words what becomes of a request. */
-export function headline({ verdict, actual, preflight }) {
+/** inWords says the verdict. */
+export function inWords(walk) {
+  return [headline(walk), walk.verdict.because && sentence(walk.verdict.because)].filter(Boolean).join(' ');
+}
+
+// headline says in a few words what becomes of a request.
+function headline({ verdict, actual, preflight }) {
   if (verdict.readable) {
     return 'The script reads the answer.';
   }
   if (!actual && !preflight) {
     return 'The browser doesn’t send it.';
   }
-  return actual ? 'The request is sent, and the script can’t read the answer.' : 'The browser stops at the preflight.';
+  return actual ? 'The request is sent, but the script can’t read the answer.' : 'The browser stops at the preflight.';
 }
 
-function shadow(value) {
-  const text = typeof value === 'string' ? value : value.text ?? value.because ?? JSON.stringify(value);
-  return el('p', { className: 'hint' }, `Shadow mode: ${text}`);
+// shadow says what a policy in shadow mode would do, and how that compares.
+function shadow({ preflight, actual }) {
+  const says = (what, { reason, compared, why }) => el('li', {},
+    `${what}: ${reason}. `, compared === 'same' ? 'The page has the same now.'
+      : `That is ${compared} than what the page has now${why ? `: ${why}` : ''}.`);
+  return el('div', { className: 'try-changes' }, el('h4', {}, 'In force, the policy would say'), el('ul', {},
+    preflight ? says('to the preflight', preflight) : '', actual ? says('to the actual request', actual) : ''));
 }
 
-// changes shows the edits; the last has the text with all of them made.
-function changes(list, apply) {
+// lookup says what comes of each result of a look-up.
+function lookup({ not_asked: notAsked, cluster, path, outcomes }) {
+  return el('div', { className: 'try-changes' },
+    el('h4', {}, 'The look-up of the origin'),
+    notAsked ? el('p', { className: 'hint' }, sentence(`the origin isn’t looked up: ${notAsked}`))
+      : el('p', { className: 'hint' }, `The filter asks the cluster ${cluster} for `, el('code', {}, path), '.'),
+    el('ul', {}, ...(outcomes ?? []).map(({ result, allowed, because }) => el('li', {},
+      el('b', {}, result), allowed ? ': the script reads the answer' : `: it can’t, ${because}`))));
+}
+
+// changes shows the edits, and a button that makes them.
+function changes({ changes: list, changed }, apply) {
   const items = list.map(({ path, edit, or, warnings }) => el('li', {},
-    path ? el('code', {}, `${path}: `) : '', el('span', {}, edit),
-    or ? el('span', {}, `; or ${or}`) : '',
-    ...(warnings ?? []).map((warning) => el('p', { className: 'try-warning' }, `Then corsctl validate warns: ${warning}`))));
-  const made = list.findLast(({ text }) => text)?.text;
-  return [
-    el('ul', {}, ...items),
-    made ? button('apply-change', list.length > 1 ? 'Make these changes in the policy' : 'Make this change in the policy',
-      () => apply(made)) : '',
-  ].filter(Boolean);
+    path ? el('code', {}, `${path}: `) : '', path ? edit : sentence(edit), or ? `; or ${or}` : '',
+    ...warnings.map((warning) => el('p', { className: 'try-warning' }, `Then the filter warns: ${warning}.`))));
+  const name = list.length > 1 ? 'Make these changes in the policy' : 'Make this change in the policy';
+  return [el('ul', {}, ...items), changed ? button('apply-change', name, () => apply(changed)) : ''];
 }
 
-function exposed(names) {
-  return names.length
-    ? `Beside the headers that every script may read, it can read ${list(names)}.`
-    : 'Of the headers it can read those that every script may: Cache-Control, Content-Language, Content-Length, '
-      + 'Content-Type, Expires, Last-Modified and Pragma.';
+// exposed says which headers the script can read.
+function exposed({ exposed: names, steps }) {
+  if (steps.some(({ id, result }) => id === 'cross-origin' && result === 'no') || names.includes('*')) {
+    return 'It can read all headers but Set-Cookie.';
+  }
+  const safelist = 'Cache-Control, Content-Language, Content-Length, Content-Type, Expires, Last-Modified and Pragma';
+  return `Of the headers it can read those that every script may: ${safelist}`
+    + `${names.length ? `; and ${list(names)}` : ''}.`;
 }
 
 /** showSteps shows the way to the verdict. */
 export function showSteps(walk) {
+  const { steps, preflight, actual, dropped, policies } = walk;
   show($('try-steps'),
-    fold('steps', 'Step by step, as the Fetch standard walks it', true, el('ol', { className: 'try-walk' }, ...walk.steps.map(step))),
-    walk.preflight && fold('preflight', 'The preflight', true, ...exchange(walk.preflight)),
-    walk.actual && fold('actual', 'The actual request', true, ...exchange(walk.actual)),
-    walk.dropped?.length > 0 && el('p', { className: 'hint' },
-      `The browser drops ${list(walk.dropped.map(([name]) => name))}: a script can’t set what only browsers may.`),
-    walk.policies?.length > 0 && fold('policies', `Policies considered: ${walk.policies.length}`, walk.policies.length > 1,
-      el('ul', { className: 'try-policies' }, ...walk.policies.map(policy))));
+    el('div', { className: 'try-exchanges' },
+      ...[preflight && fold('preflight', 'The preflight', true, ...exchange(preflight)),
+      actual && fold('actual', 'The actual request', true, ...exchange(actual)),
+      policies.length > 0 && fold('policies', `Policies considered: ${policies.length}`, true,
+        el('ul', { className: 'try-policies' }, ...policies.map(policy)))].filter(Boolean)),
+    dropped.length > 0 && el('p', { className: 'hint' },
+      `The browser drops ${list(dropped.map(([name]) => name))}: a script can’t set what only browsers may.`),
+    fold('steps', `As the Fetch standard walks it: ${steps.length} ${steps.length === 1 ? 'step' : 'steps'}`, true,
+      el('ol', { className: 'try-walk' }, ...steps.map(step))));
 }
 
 const marks = { yes: ['→', 'yes'], no: ['–', 'no'], pass: ['✓', 'passed'], fail: ['✕', 'failed'], info: ['·', ''] };
 
 function step({ id, title, text, section, result }) {
-  const [mark, word] = marks[result] ?? marks.info;
-  const link = keyed(`section-${id}`, el('a', { href: section, className: 'try-section' }, 'Fetch'));
-  link.setAttribute('aria-label', `${title}, in the Fetch standard`);
+  const [mark, word] = marks[result];
+  const link = section && keyed(`section-${id}`, el('a', { href: section, className: 'try-section' }, 'Fetch'));
+  if (link) {
+    link.setAttribute('aria-label', `${title}, in the Fetch standard`);
+  }
   const sign = el('span', { className: `try-mark ${result}` }, mark);
   sign.setAttribute('aria-hidden', 'true');
-  return el('li', {}, sign,
-    el('div', {},
-      el('p', { className: 'try-title' }, el('b', {}, title), el('span', { className: 'try-quiet' }, word && ` (${word})`),
-        ' ', section ? link : ''),
-      text ? el('p', {}, text) : ''));
+  const node = el('li', {}, sign, el('div', {},
+    el('p', {}, el('b', {}, title), el('span', { className: 'try-quiet' }, word && ` (${word})`), ' ', link),
+    el('p', {}, text)));
+  node.dataset.step = id;
+  node.dataset.result = result;
+  return node;
 }
 
 // exchange shows a request and what is answered.
 function exchange({ reasons, cached, request, answer }) {
+  if (cached) {
+    return [el('p', {}, 'The browser has asked before, and the answer still holds: nothing is sent.')];
+  }
   const { method, url, headers } = request;
-  const from = answer?.forwarded ? 'from the upstream' : 'from Envoy';
   return [
-    reasons?.length ? el('p', {}, `The browser asks first, because ${list(reasons)}.`) : '',
-    cached ? el('p', {}, 'It has asked before, and the answer still holds: nothing is sent.') : '',
+    reasons ? el('p', {}, `The browser asks first, because ${list(reasons)}.`) : '',
     el('div', { className: 'columns' },
-      el('section', {}, el('h4', {}, 'Request'), lines(`${method} ${pathOf(url)}`, headers ?? [])),
-      answer ? el('section', {}, el('h4', {}, `Answer, ${from}`), lines(String(answer.status), answer.headers ?? [])) : ''),
-    answer?.details && answer.details !== 'via_upstream'
-      ? el('p', { className: 'hint' }, 'Envoy logs it with ', el('code', {}, answer.details)) : '',
+      el('section', {}, el('h4', {}, 'Request'), lines(`${method} ${pathOf(url)}`, headers)),
+      el('section', {}, el('h4', {}, `Answer, ${answer.forwarded ? 'from the upstream' : 'from Envoy'}`),
+        lines(String(answer.status), answer.headers))),
+    answer.forwarded ? '' : el('p', { className: 'hint' }, 'Envoy logs it with ', el('code', {}, answer.details)),
   ].filter(Boolean);
 }
 
 function pathOf(url) {
-  return URL.canParse(url ?? '') ? new URL(url).pathname + new URL(url).search : url ?? '';
+  const { pathname, search } = new URL(url);
+  return pathname + search;
 }
 
 function policy({ path, name, applies, matches, why }) {
@@ -115,11 +143,12 @@ function policy({ path, name, applies, matches, why }) {
 export function showWords(request, file) {
   const script = snippet(request);
   const line = command(request, file);
+  const part = (key, title, copyName, name, text) => el('div', {},
+    el('div', { className: 'head' }, el('h4', {}, title), copyButton(`copy-${key}`, copyName, () => text)),
+    keyed(key, code(name, text)));
   show($('try-snippets'),
-    el('div', {}, el('div', { className: 'head' }, el('h4', {}, 'In a script'), copyButton('copy-fetch', 'Copy the script', () => script)),
-      keyed('fetch', code('The request in a script', script))),
-    el('div', {}, el('div', { className: 'head' }, el('h4', {}, 'In a terminal'), copyButton('copy-command', 'Copy the command', () => line)),
-      keyed('command', code('The command that explains it', line))));
+    part('fetch', 'In a script', 'Copy the script', 'The request in a script', script),
+    part('command', 'In a terminal', 'Copy the command', 'The command that explains it', line));
 }
 
 /** list writes words as people do: "a", "a and b", "a, b and c". */

@@ -9,6 +9,7 @@
  * @property {string} url
  * @property {Header[]} headers
  * @property {boolean} credentials
+ * @property {boolean} forced whether a preflight is made whatever the rest is: an upload with a listener
  * @property {string} lookup what a look-up of the origin comes to, if the policy has one: "", or one of lookups
  *
  * @typedef {object} State
@@ -20,6 +21,12 @@
 
 /** lookups are what a look-up may come to, in the words of `corsctl explain --lookup`. */
 export const lookups = ['allowed', 'denied', 'failed'];
+
+/** captured makes a request of one that the engine has read: of some headers only the names are known. */
+export function captured({ origin, method, url, headers, names, credentials, forced }) {
+  const known = (names ?? []).map((name) => [name, name.toLowerCase() === 'content-type' ? 'application/json' : '1']);
+  return { origin, method, url, headers: [...headers, ...known], credentials, forced, lookup: '' };
+}
 
 /** plain is what an upstream answers that knows nothing of CORS. */
 export const plain = () => ({ status: 200, headers: [], preflights: 200 });
@@ -47,6 +54,7 @@ export function complete(value, state) {
       url: text(request?.url, state.request.url),
       headers: headers(request?.headers, state.request.headers),
       credentials: request ? request.credentials === true : state.request.credentials,
+      forced: request ? request.forced === true : state.request.forced,
       lookup: lookups.includes(request?.lookup) ? request.lookup : '',
     },
     upstream: {
