@@ -228,6 +228,7 @@ fuzz: ## Fuzz the parsers, each for FUZZTIME (30s)
 	go test -run '^$$' -fuzz FuzzMatchers -fuzztime $(FUZZTIME) ./internal/convert
 	go test -run '^$$' -fuzz FuzzCurl -fuzztime $(FUZZTIME) ./internal/capture
 	go test -run '^$$' -fuzz FuzzHAR -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./internal/capture
+	go test -run '^$$' -fuzz FuzzCall -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./demo/engine
 
 .PHONY: clean
 clean: ## Remove what was built and installed

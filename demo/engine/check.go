@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -59,12 +60,15 @@ func extent(text string) int {
 	if decoder.Decode(&raw) == nil {
 		return int(decoder.InputOffset())
 	}
-	if end := strings.IndexAny(text, ",:]}\n\r\t "); end > 0 {
-		return end
+	if end := bare.FindStringIndex(text); end != nil {
+		return end[1]
 	}
 	_, size := utf8.DecodeRuneInString(text)
 	return size
 }
+
+// bare is a word without quotes, which may be an origin.
+var bare = regexp.MustCompile(`^([^,:\]}\s]|:[^\s\["{])+`)
 
 // replacement is what a problem says to write in place of what it is about, to the end; nil
 // if it says something else, or if that doesn't mend it.
@@ -80,7 +84,7 @@ func replacement(text string, p config.Problem, end int) *string {
 	_, problems := config.Parse(text[:p.Offset] + written + text[end:])
 	for _, q := range problems {
 		same := q.Path() == p.Path() && q.What == p.What
-		if same || !q.Warning && p.Offset <= q.Offset && q.Offset < p.Offset+len(written) {
+		if same || !q.Warning && p.Offset <= q.Offset && q.Offset <= p.Offset+len(written) {
 			return nil
 		}
 	}

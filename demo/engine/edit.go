@@ -83,8 +83,8 @@ func listAt(text string, offset int) container { return containerAt(text, offset
 
 func containerAt(text string, start int) container {
 	c := container{text: text, start: start}
-	parsed := gjson.Parse(text[start:])
-	c.end = start + len(parsed.Raw)
+	c.end = start + extent(text[start:])
+	parsed := gjson.Parse(text[start:c.end])
 	parsed.ForEach(func(key, value gjson.Result) bool {
 		value.Index += start
 		m := member{start: value.Index, value: value, found: true}

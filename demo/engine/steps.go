@@ -146,24 +146,24 @@ func (w *walker) scriptSets() {
 		return
 	}
 	safelisted := browser.SafelistedMethod(r.Method)
-	text := r.Method + " is one of GET, HEAD and POST, which a page could always send."
+	text := "Yes: " + r.Method + " is one of GET, HEAD and POST, which a page could always send."
 	if !safelisted {
-		text = r.Method + " is not GET, HEAD or POST."
+		text = "No: " + r.Method + " is not GET, HEAD or POST."
 	}
 	w.step("method", "Is "+r.Method+" a CORS-safelisted method?", "cors-safelisted-method", answered(safelisted), "%s", text)
 	headers := w.Walk.Request.Headers
 	for i, h := range headers {
 		alone := browser.Request{Origin: r.Origin, URL: r.URL, Method: "GET", Headers: [][2]string{h}}
-		text, reasons := h[0]+" may be sent with this value without asking.", alone.PreflightReasons()
+		text, reasons := "Yes: it may be sent with this value without asking.", alone.PreflightReasons()
 		if len(reasons) > 0 {
-			text = sentence(reasons[0])
+			text = "No: " + reasons[0] + "."
 		}
 		w.step("header-"+strconv.Itoa(i+1), "Is "+h[0]+" a CORS-safelisted request-header?",
 			"cors-safelisted-request-header", answered(len(reasons) == 0), "%s", text)
 	}
 	for i, name := range r.UnsafeNames {
 		w.step("header-"+strconv.Itoa(len(headers)+i+1), "Is "+name+" a CORS-safelisted request-header?",
-			"cors-safelisted-request-header", no, "The recorded preflight asks for %s, so it isn't safelisted.", name)
+			"cors-safelisted-request-header", no, "No: the recorded preflight asks for %s.", name)
 	}
 }
 
@@ -204,10 +204,7 @@ func (w *walker) policySteps() {
 	applied := w.Choices[0]
 	name := "The configuration is one policy"
 	if applied.Path != "" {
-		name = applied.Path
-		if applied.Name != "" {
-			name += " (" + applied.Name + ")"
-		}
+		name = "The policy " + applied.Name + " (" + applied.Path + ")"
 	}
 	text := name + ": " + applied.Why + "."
 	switch w.Mode {
@@ -233,7 +230,7 @@ func (w *walker) policySteps() {
 func (w *walker) preflightSteps() {
 	const section = "cors-preflight-fetch"
 	r, a := w.Explanation.Request, w.Walk.Preflight.Answer
-	w.step("preflight-request", "What does it ask?", section, info, "OPTIONS %s, with %s.", r.URL, lines(r.Preflight()))
+	w.step("preflight-request", "What does it ask?", section, info, "It sends OPTIONS %s, with %s.", r.URL, lines(r.Preflight()))
 	w.answerStep("preflight-answer", *a)
 	blocked := w.Blocked
 	if blocked != nil && !blocked.Preflight {
@@ -254,7 +251,7 @@ func (w *walker) preflightSteps() {
 // actualSteps has the actual request, and the checks of its answer.
 func (w *walker) actualSteps() {
 	r, actual := w.Explanation.Request, w.Walk.Actual
-	text := r.Method + " " + r.URL
+	text := "It sends " + r.Method + " " + r.URL
 	if headers := actual.Request.Headers; len(headers) > 0 {
 		text += ", with " + lines(headers)
 	}
@@ -358,17 +355,17 @@ func preflightChecks(r browser.Request, a *Answer) []check {
 		parsed.passed = "Access-Control-Allow-Methods and Access-Control-Allow-Headers, as far as they are there, are lists of tokens."
 	}
 	method := check{"method", "Is " + r.Method + " allowed?", section,
-		r.Method + " is in Access-Control-Allow-Methods: " + methods + ".",
+		"Yes: " + r.Method + " is in Access-Control-Allow-Methods: " + methods + ".",
 		[]browser.BlockReason{browser.MethodNotAllowed}}
 	if browser.SafelistedMethod(r.Method) {
-		method.passed = r.Method + " is allowed without being listed."
+		method.passed = "Yes: " + r.Method + " is allowed without being listed."
 	} else if !hasMethods {
 		method.passed = "Without Access-Control-Allow-Methods the method that asked for the preflight is allowed."
 	}
 	list = append(list, parsed, method)
 	if asked, ok := value(r.Preflight(), "access-control-request-headers"); ok {
 		list = append(list, check{"headers", "Are the headers allowed?", section,
-			asked + ": Access-Control-Allow-Headers has them: " + names + ".",
+			"Access-Control-Allow-Headers has what the preflight asks for (" + asked + "): " + names + ".",
 			[]browser.BlockReason{browser.AuthorizationNotListed, browser.HeaderNotAllowed}})
 	}
 	return list

@@ -93,6 +93,8 @@ func (p *Proxy) Explain(r browser.Request, route string, lookup cors.LookupResul
 	e.lookUp(written, key, lookup)
 	switch {
 	case e.Blocked == nil:
+	case p.Upstream.Bare:
+		e.Changes = []Change{{Edit: "put the filter before the upstream, or have the upstream answer otherwise"}}
 	case p.Waiting:
 		e.Changes = []Change{{Edit: "see that the policy source answers with a document that is valid, " +
 			"or write policies beside it, which serve until then"}}
@@ -250,6 +252,8 @@ func (e *Explanation) hint(written *config.Policy) {
 	switch {
 	case written == nil && e.Policy != nil:
 		return // it waits for policies, and says so
+	case e.upstream.Bare:
+		return // there is no filter
 	case written == nil:
 		add("no policy applies, so that the filter does nothing: %s", upstreamCounts)
 		return
