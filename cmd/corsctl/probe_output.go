@@ -220,8 +220,8 @@ const columns = "%-20s %-16s %-16s "
 // compared prints what two servers answer to the same questions, as a table.
 func (p *printer) compared(c *probe.Comparison) {
 	p.section("Servers")
-	p.line("A  %s", c.URL)
-	p.line("B  %s", c.URL2)
+	p.line("A  %s%s", c.URL, connectedTo(c.Connect))
+	p.line("B  %s%s", c.URL2, connectedTo(c.Connect2))
 	p.section("Questions")
 	p.line("%s", p.in(bold, strings.TrimRight(fmt.Sprintf(columns, "question", "A", "B"), " ")))
 	for _, row := range c.Rows {
@@ -240,15 +240,22 @@ func (p *printer) compared(c *probe.Comparison) {
 		}
 	}
 	p.section("Verdict")
-	url, failure := c.Failure()
+	server, failure := c.Failure()
 	switch {
 	case failure != nil:
-		p.line("%s", p.in(red, fmt.Sprintf("no answer from %s: %s", url, failure.Error())))
+		p.line("%s", p.in(red, fmt.Sprintf("no answer from %s: %s", server, failure.Error())))
 	case c.Differs():
 		p.line("%s", p.in(red, "they differ in what a page gets"))
 	default:
 		p.line("%s", p.in(green, "a page gets the same from both, as far as it was asked"))
 	}
+}
+
+func connectedTo(address string) string {
+	if address == "" {
+		return ""
+	}
+	return ", at " + address
 }
 
 // reasons prints why the sides of a row come to what they do, where that isn't the same.

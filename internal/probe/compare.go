@@ -12,7 +12,9 @@ import (
 // A Comparison is what two servers answer to the same questions.
 type Comparison struct {
 	URL, URL2 string
-	Rows      []*Row
+	// Connect and Connect2 are where to connect to, if that isn't the URL's host.
+	Connect, Connect2 string
+	Rows              []*Row
 }
 
 // A Row is one question to both servers.
@@ -54,14 +56,14 @@ func (r *Row) Differs() bool { return r.A.Verdict != r.B.Verdict }
 // what the other does.
 func (c *Comparison) Differs() bool { return slices.ContainsFunc(c.Rows, (*Row).Differs) }
 
-// Failure is why there is no answer of one of the servers; nil if both answered.
-func (c *Comparison) Failure() (url string, f *Failure) {
+// Failure is why there is no answer of one of the servers, "A" or "B"; nil if both answered.
+func (c *Comparison) Failure() (server string, f *Failure) {
 	for _, row := range c.Rows {
 		switch {
 		case row.A.failure != nil:
-			return c.URL, row.A.failure
+			return "A", row.A.failure
 		case row.B.failure != nil:
-			return c.URL2, row.B.failure
+			return "B", row.B.failure
 		}
 	}
 	return "", nil
@@ -124,7 +126,7 @@ func questions(q Question) []named {
 // Compare asks two servers the same: q, and what is made of it. The second has another URL,
 // or is asked by another prober. Each question has a prober's timeout.
 func Compare(ctx context.Context, p, p2 *Prober, q Question, url2 string) *Comparison {
-	c := &Comparison{URL: shownURL(q.URL), URL2: shownURL(url2)}
+	c := &Comparison{URL: shownURL(q.URL), URL2: shownURL(url2), Connect: p.Connect, Connect2: p2.Connect}
 	for _, asked := range questions(q) {
 		other := asked
 		other.URL = url2

@@ -138,8 +138,10 @@ func (c *Comparison) MarshalJSON() ([]byte, error) {
 	}
 	return encode(struct {
 		A         string    `json:"a"`
+		AConnect  string    `json:"a_connect,omitempty"`
 		B         string    `json:"b"`
+		BConnect  string    `json:"b_connect,omitempty"`
 		Same      bool      `json:"same"`
 		Questions []rowJSON `json:"questions"`
-	}{c.URL, c.URL2, !c.Differs(), rows})
+	}{c.URL, c.Connect, c.URL2, c.Connect2, !c.Differs(), rows})
 }

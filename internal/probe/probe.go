@@ -155,7 +155,9 @@ func (p *Prober) Probe(ctx context.Context, q Question) *Report {
 func (p *Prober) walk(ctx context.Context, c *client, q Question) *Report {
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	w := &walk{client: c, report: &Report{Request: shown(q.Request), Verdict: Unknown, question: q, connected: p.Connect != ""}}
+	w := &walk{client: c, report: &Report{
+		Request: shown(q.Request), Verdict: Unknown, question: q, connected: p.Connect != "",
+	}}
 	w.run(limited)
 	if w.report.Blocked != nil {
 		w.report.Verdict = BlockedByBrowser
