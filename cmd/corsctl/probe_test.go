@@ -76,6 +76,9 @@ func TestProbe(t *testing.T) {
 		{"redirect", []string{server.URL + "/moved", app}, 0},
 		{"json", []string{server.URL + "/right?key=secret", app, "--method=PUT", "-H=Authorization: secret", "-H=X-Key",
 			"-o=json"}, 1},
+		{"json_redirect", []string{server.URL + "/moved", app, "-o=json"}, 0},
+		{"json_no_answer", []string{server.URL + "/right", app, "--connect=127.0.0.1:1", "-o=json"}, 2},
+		{"json_not_sent", []string{server.URL + "/right", app, "--method=POST", "-o=json"}, 2},
 		{"any_origin", []string{server.URL + "/any", app, "--credentials"}, 0},
 		{"same_origin", []string{server.URL + "/any", "--origin=" + server.URL + "/page", "--method=PATCH"}, 2},
 		{"mixed_content", []string{"http://api.example.com/", app}, 1},
@@ -86,6 +89,8 @@ func TestProbe(t *testing.T) {
 		{"compare_differs", []string{"http://api.localhost/any?key=secret", app, "--connect=" + addr,
 			"--compare=http://api.localhost/right", "--compare-connect=" + addr}, 1},
 		{"compare_json", []string{server.URL + "/any", app, "--compare=" + server.URL + "/right", "-o=json"}, 1},
+		{"compare_json_connect", []string{server.URL + "/right", app, "--connect=" + addr, "--compare-connect=127.0.0.1:1",
+			"-o=json"}, 2},
 		{"compare_no_answer", []string{server.URL + "/right", app, "--compare-connect=127.0.0.1:1"}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
