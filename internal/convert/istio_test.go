@@ -3,6 +3,9 @@ package convert
 import (
 	"strings"
 	"testing"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 )
 
 func TestIstio(t *testing.T) {
@@ -40,5 +43,28 @@ func TestIstioDuration(t *testing.T) {
 		if !strings.Contains(lines(result), "maxAge: "+want) {
 			t.Errorf("%s: %s", value, lines(result))
 		}
+	}
+}
+
+// TestIstioConditionsFirst: a route with conditions that comes first doesn't take the
+// requests of a later one that are for a part of its path.
+func TestIstioConditionsFirst(t *testing.T) {
+	result := convertText(t, "istio", "file.yaml", `
+kind: VirtualService
+metadata: {name: v}
+spec:
+  hosts: [a.example]
+  http:
+  - match: [{headers: {x-a: {exact: b}}}]
+    corsPolicy: {allowOrigins: [{exact: "https://app.example"}], allowCredentials: true}
+  - match: [{uri: {prefix: /private/}}]
+`)
+	checkResult(t, result)
+	c, problems := config.Parse(result.Configuration)
+	if c == nil && result.Configuration != "" {
+		t.Fatal(problems)
+	}
+	if c != nil && c.Policies.Lookup(explain.Key("https://a.example/private/x", "")) != nil {
+		t.Errorf("%s%s", result.Configuration, lines(result))
 	}
 }

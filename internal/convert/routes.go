@@ -157,7 +157,7 @@ func bySpecificity(a, b *envoyRoute) int {
 // what doesn't meet them gets no answer but the proxy's own.
 func (t *routing) widen(v *virtualHost) {
 	said := map[string]bool{}
-	for _, r := range v.routes {
+	for i, r := range v.routes {
 		if len(r.conditions) == 0 || r.name != "" || r.policy == nil {
 			continue
 		}
@@ -166,6 +166,8 @@ func (t *routing) widen(v *virtualHost) {
 			covers := other.path.covers(r.path)
 			covered = covered || covers && len(other.conditions) == 0
 			return other.policy.key() != r.policy.key() && (covers || other.path.mayMatch(r.path))
+		}) || slices.ContainsFunc(v.routes[i+1:], func(later *envoyRoute) bool {
+			return later.policy.key() != r.policy.key() && r.path.covers(later.path) // and would never be reached
 		})
 		if contested {
 			continue
