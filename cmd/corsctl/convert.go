@@ -41,6 +41,7 @@ Without --from the format is recognized, and said. The formats are:
   higress         Higress' cors plugin
   nginx-ingress   the annotations of ingress-nginx
   spring          globalcors of Spring Cloud Gateway, and cors of its routes
+  contour         the corsPolicy of an HTTPProxy
   s3              the CORS configuration of a bucket, in JSON or in CloudFormation
 
 With --to the result is a complete manifest, as corsctl manifest writes it, with the

@@ -41,6 +41,7 @@ var formats = map[string]format{
 	"higress":       {fromHigress, "an Ingress with CORS annotations, or the configuration of the cors plugin"},
 	"s3":            {fromS3, "a list of CORSRules, or an AWS::S3::Bucket with a CorsConfiguration"},
 	"spring":        {fromSpring, "spring.cloud.gateway.globalcors, or a route with cors in its metadata"},
+	"contour":       {fromContour, "an HTTPProxy with a corsPolicy"},
 	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 

@@ -219,9 +219,7 @@ func (t *envoyTable) placements(v *virtualHost) (list []placement) {
 		}
 		if i := slices.IndexFunc(earlier, func(before *envoyRoute) bool { return before.path.covers(r.path) }); i >= 0 {
 			if r.policy.key() != earlier[i].policy.key() {
-				t.reader.warn(r.from, "no request gets here, because the route in line "+line(earlier[i].from)+
-					" comes first and matches them all",
-					"left out; put it first if it is meant to apply")
+				t.reader.unreachable(r, earlier[i])
 			}
 			continue
 		}
@@ -234,6 +232,13 @@ func (t *envoyTable) placements(v *virtualHost) (list []placement) {
 		add(placement{policy: v.policy})
 	}
 	return list
+}
+
+// unreachable says so of a route that comes after one for all of its requests.
+func (e *envoyReader) unreachable(r, earlier *envoyRoute) {
+	e.warn(r.from, "no request gets here, because the route in line "+line(earlier.from)+
+		" comes first and matches them all",
+		"left out; put it first if it is meant to apply")
 }
 
 // necessary are the placements without those that the next wider one makes up for.

@@ -217,6 +217,15 @@ var fieldTests = []fieldTest{
 		},
 		alike: map[string][]string{"higress.io/cors-allow-credentials": {"true"}},
 	},
+	{
+		format: "contour", name: "corsPolicy",
+		text: `{kind: HTTPProxy, metadata: {name: p}, spec: {virtualhost: {fqdn: a.example, corsPolicy: {allowOrigin: ["https://app.example"], FIELD}}}}`,
+		fields: map[string][]string{
+			"allowMethods": {"[PUT]", `["*"]`, `[""]`}, "allowHeaders": {"[x-a]", `["*"]`, `[""]`},
+			"exposeHeaders": {"[x-a]", `["*"]`, `[""]`}, "maxAge": {"24h", `"0"`, "1d"}, "allowCredentials": {"true"},
+			"allowPrivateNetwork": {"true"}, "zzz": {"1"},
+		},
+	},
 }
 
 // TestEveryField: every field of a source is converted, or warned about, or refused:

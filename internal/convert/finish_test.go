@@ -330,7 +330,7 @@ func TestNothing(t *testing.T) {
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	if _, err := Convert("traefik", file); err == nil || !strings.Contains(err.Error(), "nginx-ingress") {
+	if _, err := Convert("haproxy", file); err == nil || !strings.Contains(err.Error(), "nginx-ingress") {
 		t.Error(err)
 	}
 }

@@ -337,7 +337,7 @@ func (t *translation) regex(expr string) {
 		return
 	}
 	matcher := "the regex " + quote(expr)
-	expr = strings.NewReplacer(`\/`, "/", `\:`, ":").Replace(strings.TrimPrefix(expr, "^"))
+	expr = plainSlashes(strings.TrimPrefix(expr, "^"))
 	if strings.HasSuffix(expr, "$") && !strings.HasSuffix(expr, `\$`) {
 		expr = expr[:len(expr)-1]
 	}

@@ -43,6 +43,8 @@ type routedHost struct {
 	// part tells that a wildcard of the resource has the host too: what doesn't reach it
 	// reaches others.
 	part bool
+	// sample is one of the hosts where match.hosts can't say what they are; otherwise "".
+	sample string
 }
 
 // everyHost is the host of a resource that names none.
@@ -81,7 +83,9 @@ func (t *routing) host(gateway string, r *resource, host routedHost) *virtualHos
 	for _, name := range host.names {
 		if t.hosts[key(name)] == nil {
 			t.hosts[key(name)] = v
-			v.domains = append(v.domains, newDomain(host.at, strings.ToLower(name), false))
+			d := newDomain(host.at, strings.ToLower(name), host.sample != "")
+			d.sample = cmp.Or(host.sample, d.sample)
+			v.domains = append(v.domains, d)
 		}
 	}
 	return v
@@ -137,20 +141,19 @@ func (t *routing) addDrafts() {
 // bySpecificity is the order of Gateway API: exact paths come first, then longer
 // prefixes, then routes that match by more.
 func bySpecificity(a, b *envoyRoute) int {
-	rank := func(r *envoyRoute) int {
-		n := len(strings.TrimSuffix(r.path.text, "/"))
-		switch r.path.kind {
-		case exactPath:
-			n = 1 << 30
-		case regexPath:
-			n += 1 << 20
-		}
-		return n
+	return cmp.Or(b.path.specificity()-a.path.specificity(), len(b.conditions)-len(a.conditions))
+}
+
+// specificity is more for a path that comes before another one.
+func (p envoyPath) specificity() int {
+	n := len(strings.TrimSuffix(p.text, "/"))
+	switch p.kind {
+	case exactPath:
+		n = 1 << 30
+	case regexPath:
+		n += 1 << 20
 	}
-	if rank(a) != rank(b) {
-		return rank(b) - rank(a)
-	}
-	return len(b.conditions) - len(a.conditions)
+	return n
 }
 
 // widen drops the conditions of routes that have all requests for their path anyway:

@@ -1,0 +1,101 @@
+package convert
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
+
+// searchOrigin adds what a regex allows that is looked for anywhere in an origin. What it
+// allows beside what it describes isn't carried over, because anyone can have such a
+// domain: without a "$", https://app.example.com.evil.example too.
+func (c *conversion) searchOrigin(d *draft, at *document.Node, expr string) {
+	if _, err := regexp.Compile(expr); err != nil || expr == "" {
+		c.matchOrigin(d, at, originMatcher{kind: regexMatcher, text: expr})
+		return
+	}
+	for _, one := range unbound(expr) {
+		c.searchOne(d, at, one)
+	}
+}
+
+// unbound are the alternatives of a regex of which each has its own anchors.
+func unbound(expr string) []string {
+	if strings.Contains(strings.ReplaceAll(expr, "(?:", ""), "(?") || strings.Contains(expr, `\Q`) {
+		return []string{expr} // flags, which are for all that follows
+	}
+	return split(expr)
+}
+
+// searchOne is searchOrigin for one of the alternatives.
+func (c *conversion) searchOne(d *draft, at *document.Node, expr string) {
+	body, begins := strings.CutPrefix(expr, "^")
+	ends := strings.HasSuffix(body, "$") && !strings.HasSuffix(body, `\$`)
+	if ends {
+		body = strings.TrimSuffix(body, "$")
+	}
+	// A scheme begins an origin, whether or not an anchor says so.
+	begins = begins || strings.Contains(plainSlashes(body), "://")
+	wide, whole := body, body
+	if !begins {
+		wide, whole = ".*"+body, "https?://"+body
+	}
+	if !ends {
+		wide += ".*"
+	}
+	escaped, _ := escapeDots(plainSlashes(wide))
+	s, ok := regexShape(escaped)
+	switch {
+	case ok && isDomain(s.host):
+		whole = wide // of which what the domain doesn't say is left out
+	case originMatcher{kind: regexMatcher, text: body}.matchesStar():
+		whole = body
+	case begins && ends:
+	default:
+		what := "the regex " + quote(expr) + " is looked for anywhere in an origin"
+		if impostor := impostorOf(expr); impostor != "" {
+			what += ", so it also matches " + quote(impostor)
+		}
+		c.warn(at, what, "carried over for the whole origin")
+	}
+	c.matchAs(d, at, whole, expr)
+}
+
+// matchAs adds what a regex allows that the source has in another form.
+func (c *conversion) matchAs(d *draft, at *document.Node, expr, there string) {
+	before := len(c.findings)
+	c.matchOrigin(d, at, originMatcher{kind: regexMatcher, text: expr})
+	for _, f := range c.findings[before:] {
+		f.What = strings.ReplaceAll(f.What, quote(expr), quote(there))
+	}
+}
+
+// plainSlashes is a regex without the escapes of slashes and colons, which need none.
+func plainSlashes(expr string) string { return strings.NewReplacer(`\/`, "/", `\:`, ":").Replace(expr) }
+
+// impostorOf is an origin that a regex without an anchor matches, and that is of somebody
+// else than it describes; "" if none is known.
+func impostorOf(expr string) string {
+	search, sample := regexp.MustCompile(expr), sampleOfRegex(expr)
+	impostors := []string{sample + ".evil.example"}
+	if !strings.Contains(sample, "://") {
+		impostors = []string{"https://" + sample + ".evil.example", "https://evil" + sample}
+	}
+	for _, impostor := range impostors {
+		if validOrigin(impostor) && search.MatchString(impostor) {
+			return impostor
+		}
+	}
+	return ""
+}
+
+// sampleOfRegex is a text that a regex matches, as a rule.
+func sampleOfRegex(expr string) string {
+	parsed, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return ""
+	}
+	return sampleOf(parsed, true)
+}
