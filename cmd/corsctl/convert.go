@@ -42,6 +42,7 @@ Without --from the format is recognized, and said. The formats are:
   nginx-ingress   the annotations of ingress-nginx
   spring          globalcors of Spring Cloud Gateway, and cors of its routes
   contour         the corsPolicy of an HTTPProxy
+  emissary        the cors of Mappings and of the Module
   s3              the CORS configuration of a bucket, in JSON or in CloudFormation
 
 With --to the result is a complete manifest, as corsctl manifest writes it, with the

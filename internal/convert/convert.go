@@ -42,6 +42,7 @@ var formats = map[string]format{
 	"s3":            {fromS3, "a list of CORSRules, or an AWS::S3::Bucket with a CorsConfiguration"},
 	"spring":        {fromSpring, "spring.cloud.gateway.globalcors, or a route with cors in its metadata"},
 	"contour":       {fromContour, "an HTTPProxy with a corsPolicy"},
+	"emissary":      {fromEmissary, "a Mapping with cors, or the Module named ambassador with it"},
 	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 

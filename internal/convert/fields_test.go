@@ -226,6 +226,25 @@ var fieldTests = []fieldTest{
 			"allowPrivateNetwork": {"true"}, "zzz": {"1"},
 		},
 	},
+	{
+		format: "emissary", name: "cors",
+		text: `{apiVersion: getambassador.io/v3alpha1, kind: Mapping, metadata: {name: m}, spec: {hostname: a.example, prefix: /, cors: {origins: ["https://app.example"], FIELD}}}`,
+		fields: map[string][]string{
+			"methods": {"[PUT]", `"PUT, PATCH"`, `["*"]`, `[""]`}, "headers": {"[x-a]", `"x-a"`, `["*"]`, `[""]`},
+			"exposed_headers": {"[x-a]", `["*"]`, `[""]`}, "max_age": {`"600"`, `"10m"`}, "credentials": {"true"},
+			"zzz": {"1"},
+		},
+	},
+	{
+		format: "emissary", name: "Mapping",
+		text: `{apiVersion: getambassador.io/v3alpha1, kind: Mapping, metadata: {name: m}, spec: {hostname: a.example, prefix: /v1/, cors: {origins: ["https://app.example"]}, FIELD}}`,
+		fields: map[string][]string{
+			"prefix_exact": {"true"}, "prefix_regex": {"true"}, "case_sensitive": {"false"}, "method": {"GET"},
+			"headers": {"{x-a: b}"}, "regex_headers": {"{x-a: b}"}, "query_parameters": {"{a: b}"},
+			"regex_query_parameters": {"{a: b}"}, "host": {"b.example"}, "host_redirect": {"true"}, "shadow": {"true"},
+		},
+		alike: map[string][]string{"case_sensitive": {"true"}},
+	},
 }
 
 // TestEveryField: every field of a source is converted, or warned about, or refused:
