@@ -43,6 +43,7 @@ var formats = map[string]format{
 	"spring":        {fromSpring, "spring.cloud.gateway.globalcors, or a route with cors in its metadata"},
 	"contour":       {fromContour, "an HTTPProxy with a corsPolicy"},
 	"emissary":      {fromEmissary, "a Mapping with cors, or the Module named ambassador with it"},
+	"traefik":       {fromTraefik, "a headers middleware with accessControl… fields, of a file or of Kubernetes"},
 	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 

@@ -245,6 +245,24 @@ var fieldTests = []fieldTest{
 		},
 		alike: map[string][]string{"case_sensitive": {"true"}},
 	},
+	{
+		format: "traefik", name: "headers",
+		text: `{http: {middlewares: {m: {headers: {accessControlAllowOriginList: ["https://app.example"], FIELD}}}}}`,
+		fields: map[string][]string{
+			"accessControlAllowOriginListRegex": {`["https://[a-z]+\\.app\\.example"]`, `[".*"]`, `[""]`},
+			"accessControlAllowMethods":         {"[PUT]", `["*"]`, `[""]`},
+			"accessControlAllowHeaders":         {"[x-a]", `["*"]`, `[""]`},
+			"accessControlExposeHeaders":        {"[x-a]", `["*"]`, `[""]`},
+			"accessControlMaxAge":               {"600", "10m", "-1"}, "accessControlAllowCredentials": {"true"},
+			"accessControlAllowOrigin": {"x"}, "accessControlZzz": {"1"},
+		},
+	},
+	{
+		format: "traefik", name: "router",
+		text:   `{http: {routers: {r: {rule: "Host(` + "`a.example`" + `)", FIELD}}, middlewares: {m: {headers: {accessControlAllowOriginList: ["https://app.example"]}}, c: {chain: {middlewares: [m]}}}}}`,
+		fields: map[string][]string{"middlewares": {"[m]", "[c]", `["m@file"]`, "[zzz]"}},
+		alike:  map[string][]string{"middlewares": {"[]"}},
+	},
 }
 
 // TestEveryField: every field of a source is converted, or warned about, or refused:
