@@ -44,6 +44,7 @@ Without --from the format is recognized, and said. The formats are:
   contour         the corsPolicy of an HTTPProxy
   emissary        the cors of Mappings and of the Module
   traefik         the headers middleware, of files and of Kubernetes
+  kong            the cors plugin, of declarative files and of Kubernetes
   s3              the CORS configuration of a bucket, in JSON or in CloudFormation
 
 With --to the result is a complete manifest, as corsctl manifest writes it, with the

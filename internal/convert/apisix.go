@@ -40,7 +40,7 @@ func fromAPISIX(c *conversion, documents []*document.Node) {
 			a.add(&apisixObject{kind: "global_rules", name: r.name, Node: r.Get("spec")})
 		case r.is("Ingress", ingressGroups...):
 			a.ingress(r)
-		case r.kind == "" && r.Kind == document.Object:
+		case r.kind == "" && r.Kind == document.Object && !isKong(r.Node):
 			a.document(r.Node)
 		}
 	}

@@ -44,6 +44,7 @@ var formats = map[string]format{
 	"contour":       {fromContour, "an HTTPProxy with a corsPolicy"},
 	"emissary":      {fromEmissary, "a Mapping with cors, or the Module named ambassador with it"},
 	"traefik":       {fromTraefik, "a headers middleware with accessControl… fields, of a file or of Kubernetes"},
+	"kong":          {fromKong, "a cors plugin, in a declarative configuration or in a KongPlugin"},
 	"nginx-ingress": {fromNginxIngress, "an Ingress with the annotation nginx.ingress.kubernetes.io/enable-cors"},
 }
 

@@ -263,6 +263,32 @@ var fieldTests = []fieldTest{
 		fields: map[string][]string{"middlewares": {"[m]", "[c]", `["m@file"]`, "[zzz]"}},
 		alike:  map[string][]string{"middlewares": {"[]"}},
 	},
+	{
+		format: "kong", name: "config",
+		text: `{_format_version: "3.0", plugins: [{name: cors, config: {origins: ["https://app.example"], FIELD}}]}`,
+		fields: map[string][]string{
+			"methods": {"[PUT]", `["*"]`, `[""]`, "[TRACE]"}, "headers": {"[x-a]", `["*"]`, `[""]`},
+			"exposed_headers": {"[x-a]", `["*"]`, `[""]`}, "max_age": {"600", "10.5", "-1"}, "credentials": {"true"},
+			"private_network": {"true"}, "preflight_continue": {"true"}, "allow_origin_absent": {"false"}, "zzz": {"1"},
+		},
+		// Whether an answer to a request without an Origin has CORS headers no browser asks.
+		alike: map[string][]string{"allow_origin_absent": {"false", "true"}},
+	},
+	{
+		format: "kong", name: "plugin",
+		text: `{_format_version: "3.0", services: [{name: s, routes: [{name: r, hosts: [a.example]}]}], plugins: [{name: cors, config: {origins: ["https://app.example"]}, FIELD}]}`,
+		fields: map[string][]string{
+			"service": {"s", "{name: s}", "zzz"}, "route": {"r", "zzz"}, "consumer": {"c"}, "enabled": {"false"},
+		},
+		alike: map[string][]string{"enabled": {"true"}},
+	},
+	{
+		format: "kong", name: "KongPlugin",
+		text: `{apiVersion: configuration.konghq.com/v1, kind: KongPlugin, metadata: {name: p}, plugin: cors, config: {origins: ["https://app.example"]}, FIELD}`,
+		fields: map[string][]string{
+			"disabled": {"true"}, "configFrom": {"{secretKeyRef: {name: s, key: k}}"}, "configPatches": {"[{path: /origins}]"},
+		},
+	},
 }
 
 // TestEveryField: every field of a source is converted, or warned about, or refused:
