@@ -34,6 +34,7 @@ what to remove at the source: two that do CORS are one too many.
 Without --from the format is recognized, and said. The formats are:
 
   apisix          APISIX' cors plugin: apisix.yaml, Admin API, ApisixRoute
+  aws-apigateway  HTTP and REST APIs of Amazon's API Gateway: OpenAPI, SAM, CloudFormation
   envoy           Envoy's native CorsPolicy, on routes and virtual hosts
   istio           the corsPolicy of a VirtualService
   gateway-api     the CORS filters of an HTTPRoute

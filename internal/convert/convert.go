@@ -34,7 +34,9 @@ type format struct {
 var formats = map[string]format{
 	"envoy": {fromEnvoy,
 		"a CorsPolicy, in a bootstrap, in listeners, in route configurations, in virtual hosts or on its own"},
-	"apisix":        {fromAPISIX, "a route, a service or a global rule with the plugin cors, or an ApisixRoute"},
+	"apisix": {fromAPISIX, "a route, a service or a global rule with the plugin cors, or an ApisixRoute"},
+	"aws-apigateway": {fromAWSAPIGateway,
+		"OpenAPI with the extensions of API Gateway, or a template of SAM or CloudFormation with an API"},
 	"istio":         {fromIstio, "a VirtualService with a corsPolicy"},
 	"gateway-api":   {fromGatewayAPI, "an HTTPRoute with a filter of the type CORS"},
 	"envoy-gateway": {fromEnvoyGateway, "a SecurityPolicy with cors"},
@@ -114,7 +116,7 @@ func Convert(from string, file *document.File) (*Result, error) {
 	}
 	c := &conversion{file: file}
 	format.read(c, file.Documents)
-	if len(c.remove) > 0 {
+	if len(c.remove) > 0 && !c.ownHeaders {
 		for _, d := range file.Documents {
 			d.Walk(c.setHeaders)
 		}
@@ -137,6 +139,8 @@ type conversion struct {
 	drafts   []*draft
 	findings []*document.Finding
 	remove   []Removal
+	// ownHeaders tells that the format's policies are CORS headers: none are beside them.
+	ownHeaders bool
 
 	// paths and steps say where values stand, when that is needed.
 	paths map[*document.Node]string

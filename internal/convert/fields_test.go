@@ -81,6 +81,29 @@ var fieldTests = []fieldTest{
 		},
 	},
 	{
+		format: "aws-apigateway", name: "x-amazon-apigateway-cors",
+		text: `{openapi: 3.0.1, x-amazon-apigateway-cors: {allowOrigins: ["https://app.example"], FIELD}}`,
+		fields: map[string][]string{
+			"allowMethods": {"[PUT]", `["*"]`, "PUT", `"PUT,DELETE"`, `"'PUT'"`}, "allowHeaders": {"[x-a]", `["*"]`},
+			"exposeHeaders": {"[x-a]", `["*"]`}, "maxAge": {"600", "-1"}, "allowCredentials": {"true"}, "zzz": {"1"},
+		},
+	},
+	{
+		format: "aws-apigateway", name: "origins",
+		text: `{Resources: {A: {Type: "AWS::ApiGatewayV2::Api", Properties: {CorsConfiguration: {AllowMethods: [PUT], FIELD}}}}}`,
+		fields: map[string][]string{
+			"AllowOrigins": {`["https://a.example"]`, `["*"]`, `["https://*"]`, `["https://*.a.example"]`, "[!Ref A]"},
+		},
+	},
+	{
+		format: "aws-apigateway", name: "Cors of SAM",
+		text: `{Resources: {A: {Type: "AWS::Serverless::Api", Properties: {Cors: {AllowOrigin: "'https://app.example'", FIELD}}}}}`,
+		fields: map[string][]string{
+			"AllowMethods": {`"'PUT'"`, "PUT", "!Ref A"}, "AllowHeaders": {`"'x-a'"`, `"'*'"`},
+			"MaxAge": {`"'600'"`, "600"}, "AllowCredentials": {"true", "!Ref A"}, "AllowOrigins": {"a"}, "zzz": {"1"},
+		},
+	},
+	{
 		format: "istio", name: "corsPolicy",
 		text: `{kind: VirtualService, metadata: {name: v}, spec: {hosts: [a.example], http: [{corsPolicy: {allowOrigins: [{exact: "https://app.example"}], FIELD}}]}}`,
 		fields: map[string][]string{
