@@ -161,12 +161,20 @@ func ParseAs(subject, name, text string) (*File, *Finding) {
 		return f, f.fail(problem.Syntax, 0, "the file is UTF-16", "save it as UTF-8")
 	case strings.HasPrefix(text, "\ufeff"):
 		return f, f.fail(problem.Syntax, 0, "begins with a byte order mark", "save it without")
+	case strings.HasSuffix(f.Name, ".toml"):
+		return f, f.fail(problem.Syntax, 0, isTOML, asYAML)
 	}
 	parse := f.parseYAML
 	if f.json = f.isJSON(); f.json {
 		parse = f.parseJSON
 	}
 	failed := parse()
+	// To YAML, TOML that doesn't begin with a table is a string.
+	if failed != nil || len(f.Documents) == 1 && f.Documents[0].Kind == String {
+		if at := toml.FindStringSubmatchIndex(text); at != nil {
+			return f, f.fail(problem.Syntax, at[2], isTOML, asYAML)
+		}
+	}
 	if failed == nil || !utf8.ValidString(text) {
 		return f, failed
 	}
@@ -177,6 +185,15 @@ func ParseAs(subject, name, text string) (*File, *Finding) {
 	}
 	return f, failed
 }
+
+const (
+	isTOML = "the file is TOML, which isn't read"
+	asYAML = "write it as YAML or JSON"
+)
+
+// toml finds a table of TOML and the value that it begins with. No JSON and no YAML has
+// such lines, one after the other.
+var toml = regexp.MustCompile(`(?m)^[ \t]*(\[\[?[\w."-]+\]\]?)[ \t]*(?:#.*)?\n(?:[ \t]*(?:[\[#].*)?\n)*[ \t]*[\w."-]+[ \t]*=`)
 
 // template finds an action of a template, of Helm's or another's, outside of comments.
 // Braces that are doubled by mistake have a quote behind them.

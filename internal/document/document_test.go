@@ -274,6 +274,7 @@ func TestNotText(t *testing.T) {
 	const (
 		utf16    = "1:1 the file is UTF-16; save it as UTF-8"
 		template = "the file is a template; run helm template first, and give what that prints"
+		toml     = "the file is TOML, which isn't read; write it as YAML or JSON"
 	)
 	for _, test := range []struct{ name, text, want string }{
 		{"a.json", "\xff\xfe{\x00}\x00", utf16},
@@ -287,6 +288,10 @@ func TestNotText(t *testing.T) {
 		{"a.json", `{"a": {{ .Values.a | toJson }}}`, "1:7 " + template},
 		{"a.yaml", "# {{ a }}\na: [\n", "3:1 did not find expected node content while parsing a flow node"},
 		{"a.yaml", "a: '{{ .Values.a }}'\n", ""},
+		{"a.toml", "a = 1", "1:1 " + toml},
+		{"-", "# TOML\n[http.routers]\n  [http.routers.api]\n    rule = \"x\"\n", "2:1 " + toml},
+		{"-", "a = 1\n\n[[b]]\nc = 2\n", "3:1 " + toml},
+		{"-", "[\n1\n]", ""},
 		{"a.json", `{"a": {{"b": 1}}}`,
 			"1:8 unexpected '{' where a field's name should stand; write names in double quotes, and no comma after the last field"},
 	} {
