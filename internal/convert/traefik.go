@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +38,9 @@ type traefikMiddleware struct {
 func fromTraefik(c *conversion, documents []*document.Node) {
 	x := &traefikReader{conversion: c, missing: map[string]bool{}, t: newRouting(c, "Traefik",
 		"give the routers the same middleware, or hosts and paths that the filter can tell apart", byRank)}
+	for _, d := range documents {
+		d.Walk(x.label)
+	}
 	list := resources(documents)
 	for _, r := range list {
 		switch {
@@ -72,6 +76,27 @@ func fromTraefik(c *conversion, documents []*document.Node) {
 		"convert it together with the routers that use it")
 	x.t.spread(x.routes)
 	x.t.addDrafts()
+}
+
+// traefikLabel is the label of a container that is about CORS.
+var traefikLabel = regexp.MustCompile(`(?i)^traefik\.http\.middlewares\.[^.]+\.headers\.accesscontrol`)
+
+// label warns of the labels of containers, which are no documents.
+func (x *traefikReader) label(n *document.Node) bool {
+	labels := n.Elements
+	for _, m := range n.Members {
+		if traefikLabel.MatchString(m.Name) {
+			labels = append(labels, m.Value)
+		}
+	}
+	for _, one := range labels {
+		if len(n.Members) > 0 || traefikLabel.MatchString(one.String()) {
+			x.found(one, "a label for Traefik")
+			x.warn(one, "is a label of a container, which isn't read",
+				"left out; write the middleware and its routers into a file, and convert that")
+		}
+	}
+	return true
 }
 
 // middleware reads a middleware.
