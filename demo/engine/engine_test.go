@@ -274,7 +274,8 @@ func FuzzCall(f *testing.F) {
 		f.Add(c.Config, "null", "GET", "http://localhost:1/", "Range")
 	}
 	f.Fuzz(func(t *testing.T, text, origin, method, url, name string) {
-		request := []engine.Request{{Origin: origin, Method: method, URL: url, Headers: [][2]string{{name, text}}, Names: []string{name}}}
+		request := []engine.Request{{Origin: origin, Method: method, URL: url, Headers: [][2]string{{name, text}},
+			Names: []string{name}}}
 		for function, arguments := range map[string][]any{
 			"check": {text}, "requests": {text}, "walk": {text, append(request, request...), engine.Options{}},
 		} {
@@ -282,7 +283,8 @@ func FuzzCall(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := engine.Call(function, string(encoded)); strings.Contains(got, "the engine has failed") || !json.Valid([]byte(got)) {
+			got := engine.Call(function, string(encoded))
+			if strings.Contains(got, "the engine has failed") || !json.Valid([]byte(got)) {
 				t.Error(got)
 			}
 		}

@@ -99,7 +99,8 @@ func (r Request) browser() browser.Request {
 // check says what is wrong with a request that can't be one. A header that a script can't set
 // is none: the browser drops it.
 func (r Request) check() error {
-	if err := errors.Join(capture.CheckOrigin(r.Origin), capture.CheckMethod(r.Method), capture.CheckURL(r.URL)); err != nil {
+	err := errors.Join(capture.CheckOrigin(r.Origin), capture.CheckMethod(r.Method), capture.CheckURL(r.URL))
+	if err != nil {
 		return err
 	}
 	for _, h := range r.Headers {

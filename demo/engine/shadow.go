@@ -25,13 +25,13 @@ type Shadowed struct {
 }
 
 func (w *walker) shadow() *Shadow {
-	if w.Mode != "shadow" {
+	if w.out.Mode != "shadow" {
 		return nil
 	}
-	r := w.Explanation.Request
+	r := w.said.Request
 	return &Shadow{
-		Preflight: shadowed(w.Explanation.Preflight, w.PreflightDecision, "OPTIONS", r.Preflight(), false),
-		Actual:    shadowed(w.Explanation.Actual, w.ActualDecision, r.Method, r.Actual(), r.CredentialsInclude),
+		Preflight: shadowed(w.said.Preflight, w.said.PreflightDecision, "OPTIONS", r.Preflight(), false),
+		Actual:    shadowed(w.said.Actual, w.said.ActualDecision, r.Method, r.Actual(), r.CredentialsInclude),
 	}
 }
 

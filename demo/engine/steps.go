@@ -41,10 +41,10 @@ func (w *walker) step(id, title, section, result, format string, args ...any) {
 	if section != "" {
 		section = fetch + section
 	}
-	w.Walk.Steps = append(w.Walk.Steps, Step{id, title, fmt.Sprintf(format, args...), section, result})
+	w.out.Steps = append(w.out.Steps, Step{id, title, fmt.Sprintf(format, args...), section, result})
 }
 
-// answered is the result of what is asked, and checked that of what is checked.
+// answered is the result of what is asked.
 func answered(b bool) string {
 	if b {
 		return yes
@@ -52,16 +52,9 @@ func answered(b bool) string {
 	return no
 }
 
-func checked(b bool) string {
-	if b {
-		return pass
-	}
-	return fail
-}
-
 // steps are all steps of the walk.
 func (w *walker) steps() {
-	r := w.Explanation.Request
+	r := w.said.Request
 	if !w.made() {
 		return
 	}
@@ -70,10 +63,10 @@ func (w *walker) steps() {
 		w.needsPreflight()
 	}
 	w.policySteps()
-	if w.Explanation.Preflight != nil {
+	if w.said.Preflight != nil {
 		w.preflightSteps()
 	}
-	if w.Explanation.Actual != nil {
+	if w.said.Actual != nil {
 		w.actualSteps()
 	}
 	w.readable()
@@ -81,7 +74,7 @@ func (w *walker) steps() {
 
 // made has the steps up to whether the request is made at all, and reports whether it is.
 func (w *walker) made() bool {
-	r, b := w.Explanation.Request, w.Blocked
+	r, b := w.said.Request, w.said.Blocked
 	method := "The method is " + r.Method + "."
 	if given := w.asked.Method; given != r.Method {
 		method = fmt.Sprintf("The browser writes the method %s as %s, as it does with those of HTML forms and a few others.",
@@ -95,7 +88,7 @@ func (w *walker) made() bool {
 		return false
 	}
 	w.step("request", "Can a script make the request?", "dom-request", pass, "Yes. %s", method)
-	for i, h := range w.Dropped {
+	for i, h := range w.out.Dropped {
 		w.step("dropped-"+strconv.Itoa(i+1), "Can a script set "+h[0]+"?", "forbidden-request-header", no,
 			"The header %s is a forbidden request-header: the browser leaves it out without a word, or sends its own.", h[0])
 	}
@@ -141,7 +134,7 @@ func cutPort(authority string) (host, port string) {
 
 // scriptSets has the steps about what the script sets: the method and each header.
 func (w *walker) scriptSets() {
-	r := w.Explanation.Request
+	r := w.said.Request
 	if !r.CORS() {
 		return
 	}
@@ -151,7 +144,7 @@ func (w *walker) scriptSets() {
 		text = "No: " + r.Method + " is not GET, HEAD or POST."
 	}
 	w.step("method", "Is "+r.Method+" a CORS-safelisted method?", "cors-safelisted-method", answered(safelisted), "%s", text)
-	headers := w.Walk.Request.Headers
+	headers := w.out.Request.Headers
 	for i, h := range headers {
 		alone := browser.Request{Origin: r.Origin, URL: r.URL, Method: "GET", Headers: [][2]string{h}}
 		text, reasons := "Yes: it may be sent with this value without asking.", alone.PreflightReasons()
@@ -169,7 +162,7 @@ func (w *walker) scriptSets() {
 
 // needsPreflight has the steps about whether there is a preflight.
 func (w *walker) needsPreflight() {
-	r := w.Explanation.Request
+	r := w.said.Request
 	reasons := r.PreflightReasons()
 	if len(reasons) == 0 {
 		w.step("preflight", "Does the browser ask first?", "main-fetch", no,
@@ -190,7 +183,7 @@ func (w *walker) needsPreflight() {
 // policySteps has which policy applies, and what is looked up.
 func (w *walker) policySteps() {
 	const title = "Which policy applies?"
-	switch w.Mode {
+	switch w.out.Mode {
 	case "bypassed":
 		w.step("policy", title, "", info, "The filter is not there: what the upstream answers counts.")
 		return
@@ -201,20 +194,20 @@ func (w *walker) policySteps() {
 		w.step("policy", title, "", info, "None, so the filter changes nothing: what the upstream answers counts.")
 		return
 	}
-	applied := w.Choices[0]
+	applied := w.said.Choices[0]
 	name := "The configuration is one policy"
 	if applied.Path != "" {
 		name = "The policy " + applied.Name + " (" + applied.Path + ")"
 	}
 	text := name + ": " + applied.Why + "."
-	switch w.Mode {
+	switch w.out.Mode {
 	case "off":
 		text += " It is off: the filter changes nothing, and what the upstream answers counts."
 	case "shadow":
 		text += " It is in shadow mode: the filter decides and counts, but what the upstream answers counts."
 	}
 	w.step("policy", title, "", info, "%s", text)
-	l := w.Explanation.Lookup
+	l := w.said.Lookup
 	switch {
 	case l == nil:
 	case l.NotAsked != "":
@@ -229,16 +222,16 @@ func (w *walker) policySteps() {
 // preflightSteps has the preflight, and the checks of its answer.
 func (w *walker) preflightSteps() {
 	const section = "cors-preflight-fetch"
-	r, a := w.Explanation.Request, w.Walk.Preflight.Answer
+	r, a := w.said.Request, w.out.Preflight.Answer
 	w.step("preflight-request", "What does it ask?", section, info, "It sends OPTIONS %s, with %s.", r.URL, lines(r.Preflight()))
 	w.answerStep("preflight-answer", *a)
-	blocked := w.Blocked
+	blocked := w.said.Blocked
 	if blocked != nil && !blocked.Preflight {
 		blocked = nil
 	}
 	w.checks("preflight-", blocked, preflightChecks(r, a))
 	if blocked == nil {
-		text := fmt.Sprintf("The browser remembers the answer for %d seconds.", w.Walk.Preflight.MaxAge)
+		text := fmt.Sprintf("The browser remembers the answer for %d seconds.", w.out.Preflight.MaxAge)
 		if seconds := browser.MaxAge(a.Headers); seconds > browser.ChromiumMaxAge {
 			text = fmt.Sprintf("The answer may be remembered for %d seconds; Chromium does for %d.", seconds, browser.ChromiumMaxAge)
 		} else if seconds == 0 {
@@ -250,7 +243,7 @@ func (w *walker) preflightSteps() {
 
 // actualSteps has the actual request, and the checks of its answer.
 func (w *walker) actualSteps() {
-	r, actual := w.Explanation.Request, w.Walk.Actual
+	r, actual := w.said.Request, w.out.Actual
 	text := "It sends " + r.Method + " " + r.URL
 	if headers := actual.Request.Headers; len(headers) > 0 {
 		text += ", with " + lines(headers)
@@ -263,7 +256,7 @@ func (w *walker) actualSteps() {
 	checks := corsChecks(r, actual.Answer.Headers)
 	checks = append(checks, check{"redirect", "Is it no redirect to a URL with a password?", "http-redirect-fetch", "",
 		[]browser.BlockReason{browser.RedirectWithCredentials}})
-	w.checks("", w.Blocked, checks)
+	w.checks("", w.said.Blocked, checks)
 }
 
 // answerStep has who answers what, and why.
@@ -278,7 +271,7 @@ func (w *walker) answerStep(id string, a Answer) {
 		return
 	}
 	text := "The upstream answers " + what
-	switch w.Mode {
+	switch w.out.Mode {
 	case "enforce", "waiting":
 		text = fmt.Sprintf("The filter forwards it: %s. The upstream answers, and after the filter that is: %s", a.Reason,
 			strings.TrimPrefix(what, "with "))
@@ -300,7 +293,7 @@ func (w *walker) checks(prefix string, blocked *browser.Blocked, list []check) {
 	for _, c := range list {
 		if blocked != nil && slices.Contains(c.reasons, blocked.Reason) {
 			w.step(prefix+c.id, c.title, c.section, fail, "%s", sentence(strings.TrimPrefix(blocked.Error(), blocked.Step()+": ")))
-			w.Walk.Steps[len(w.Walk.Steps)-1].Section = blocked.Section()
+			w.out.Steps[len(w.out.Steps)-1].Section = blocked.Section()
 			return
 		}
 		if c.passed != "" {
@@ -341,8 +334,8 @@ func preflightChecks(r browser.Request, a *Answer) []check {
 	const section = "cors-preflight-fetch"
 	methods, hasMethods := value(a.Headers, "access-control-allow-methods")
 	names, hasNames := value(a.Headers, "access-control-allow-headers")
-	list := append([]check{{"redirect", "Is it no redirect?", section, "", []browser.BlockReason{browser.PreflightRedirect}}},
-		corsChecks(r, a.Headers)...)
+	list := []check{{"redirect", "Is it no redirect?", section, "", []browser.BlockReason{browser.PreflightRedirect}}}
+	list = append(list, corsChecks(r, a.Headers)...)
 	list = append(list, check{"status", "Is its status ok?", section, fmt.Sprintf("%d is from 200 to 299.", a.Status),
 		[]browser.BlockReason{browser.PreflightStatus}})
 	if r.PrivateNetwork {
@@ -373,27 +366,27 @@ func preflightChecks(r browser.Request, a *Answer) []check {
 
 // readable has what the script gets.
 func (w *walker) readable() {
-	r := w.Explanation.Request
+	r := w.said.Request
 	const title = "What does the script get?"
 	switch {
-	case w.Blocked != nil && w.Explanation.Actual == nil:
+	case w.said.Blocked != nil && w.said.Actual == nil:
 		w.step("verdict", title, "concept-network-error", info,
 			"A network error, without a word of why. The request itself was never sent.")
-	case w.Blocked != nil:
+	case w.said.Blocked != nil:
 		w.step("verdict", title, "concept-network-error", info,
 			"A network error, without a word of why, although the request was sent and answered.")
 	case !r.CORS():
 		w.step("verdict", title, "", info, "The answer, with all its headers.")
-	case len(w.Walk.Exposed) == 0:
+	case len(w.out.Exposed) == 0:
 		w.step("verdict", title, "concept-filtered-response-cors", info,
 			"The answer, with the CORS-safelisted response headers: Cache-Control, Content-Language, Content-Length, "+
 				"Content-Type, Expires, Last-Modified and Pragma.")
-	case slices.Contains(w.Walk.Exposed, "*"):
+	case slices.Contains(w.out.Exposed, "*"):
 		w.step("verdict", title, "concept-filtered-response-cors", info,
 			"The answer, with all its headers but Set-Cookie.")
 	default:
 		w.step("verdict", title, "concept-filtered-response-cors", info,
-			"The answer, with the CORS-safelisted response headers and %s.", strings.Join(w.Walk.Exposed, ", "))
+			"The answer, with the CORS-safelisted response headers and %s.", strings.Join(w.out.Exposed, ", "))
 	}
 }
 

@@ -151,7 +151,7 @@ func WalkAll(text string, requests []Request, options Options) []Walk {
 	for i, r := range requests {
 		w := &walker{text: text, proxy: proxy, bypassed: bypassed}
 		w.walk(r)
-		walks[i] = w.Walk
+		walks[i] = w.out
 	}
 	return walks
 }
@@ -162,45 +162,47 @@ func (u Upstream) explain(bare bool) explain.Upstream {
 	if u.PreflightHeaders != nil {
 		preflight.Headers = u.PreflightHeaders
 	}
-	return explain.Upstream{Actual: browser.Response{Status: u.Status, Headers: u.Headers}, Preflight: preflight, Bare: bare}
+	actual := browser.Response{Status: u.Status, Headers: u.Headers}
+	return explain.Upstream{Actual: actual, Preflight: preflight, Bare: bare}
 }
 
 // A walker walks one request.
 type walker struct {
-	Walk
 	text     string
 	asked    Request // as it was given
 	proxy    *explain.Proxy
 	bypassed bool
 	at       units
-	*explain.Explanation
+
+	said *explain.Explanation
+	out  Walk
 }
 
 func (w *walker) walk(r Request) {
 	w.asked = r
-	w.Walk = Walk{Request: r, Dropped: [][2]string{}, Steps: []Step{}, Policies: []Policy{}, Exposed: []string{},
+	w.out = Walk{Request: r, Dropped: [][2]string{}, Steps: []Step{}, Policies: []Policy{}, Exposed: []string{},
 		Changes: []Change{}, Notes: []string{}}
 	if err := errors.Join(w.configure(), r.check()); err != nil {
-		w.Error = err.Error()
+		w.out.Error = err.Error()
 		return
 	}
 	w.at = units{text: w.text}
 	lookup, _ := explain.ParseLookupResult(r.Lookup) // which is checked
-	w.Explanation = w.proxy.Explain(r.browser(), r.Route, lookup)
-	w.Dropped = append(w.Dropped, w.Explanation.Request.Dropped()...)
-	w.Walk.Request = w.sent(r)
-	w.Walk.Lookup = w.Explanation.Lookup
-	w.Mode = w.mode()
-	for _, c := range w.Choices {
-		w.Policies = append(w.Policies, Policy{c, w.at.of(c.Offset)})
+	w.said = w.proxy.Explain(r.browser(), r.Route, lookup)
+	w.out.Dropped = append(w.out.Dropped, w.said.Request.Dropped()...)
+	w.out.Request = w.sent(r)
+	w.out.Lookup = w.said.Lookup
+	w.out.Mode = w.mode()
+	for _, c := range w.said.Choices {
+		w.out.Policies = append(w.out.Policies, Policy{c, w.at.of(c.Offset)})
 	}
-	w.Walk.Preflight, w.Walk.Actual = w.preflight(), w.actual()
-	w.Walk.Exposed = w.exposed()
-	w.Notes = append(w.Notes, w.Hints...)
+	w.out.Preflight, w.out.Actual = w.preflight(), w.actual()
+	w.out.Exposed = w.exposed()
+	w.out.Notes = append(w.out.Notes, w.said.Hints...)
 	w.steps()
 	w.verdict()
 	w.changes()
-	w.Walk.Shadow = w.shadow()
+	w.out.Shadow = w.shadow()
 }
 
 // configure reads the configuration.
@@ -220,7 +222,7 @@ func (w *walker) configure() error {
 
 // sent is the request as the browser makes it.
 func (w *walker) sent(r Request) Request {
-	sent := w.Explanation.Request
+	sent := w.said.Request
 	r.Origin, r.Method = sent.Origin, sent.Method
 	settable := func(h [2]string) bool { return !browser.ForbiddenRequestHeader(h[0], h[1]) }
 	r.Headers = append([][2]string{}, slices.Collect(filter(sent.Headers, settable))...)
@@ -228,7 +230,7 @@ func (w *walker) sent(r Request) Request {
 }
 
 func (w *walker) mode() string {
-	switch p := w.Policy; {
+	switch p := w.said.Policy; {
 	case w.bypassed:
 		return "bypassed"
 	case w.proxy.Waiting:
@@ -244,16 +246,16 @@ func (w *walker) mode() string {
 }
 
 func (w *walker) preflight() *PreflightWalk {
-	r := w.Explanation.Request
+	r := w.said.Request
 	p := &PreflightWalk{Reasons: r.PreflightReasons(), Cached: r.PreflightCached}
-	if w.Explanation.Preflight == nil && !p.Cached {
+	if w.said.Preflight == nil && !p.Cached {
 		return nil
 	}
-	if a := w.Explanation.Preflight; a != nil {
+	if a := w.said.Preflight; a != nil {
 		p.Request = &RequestHead{"OPTIONS", r.URL, r.Preflight()}
-		answer := answerOf(a, w.PreflightDecision)
+		answer := answerOf(a, w.said.PreflightDecision)
 		p.Answer = &answer
-		if w.Blocked == nil || !w.Blocked.Preflight {
+		if w.said.Blocked == nil || !w.said.Blocked.Preflight {
 			p.MaxAge = browser.CachedFor(a.Headers)
 		}
 	}
@@ -261,15 +263,15 @@ func (w *walker) preflight() *PreflightWalk {
 }
 
 func (w *walker) actual() *ActualWalk {
-	if w.Explanation.Actual == nil {
+	if w.said.Actual == nil {
 		return nil
 	}
-	r := w.Explanation.Request
+	r := w.said.Request
 	headers := append([][2]string{}, r.Actual()...)
 	for _, name := range r.UnsafeNames {
 		headers = append(headers, [2]string{name, "…"})
 	}
-	return &ActualWalk{RequestHead{r.Method, r.URL, headers}, answerOf(w.Explanation.Actual, w.ActualDecision)}
+	return &ActualWalk{RequestHead{r.Method, r.URL, headers}, answerOf(w.said.Actual, w.said.ActualDecision)}
 }
 
 // answerOf is an answer, and what the policy has decided, if there is one.
@@ -301,12 +303,12 @@ func counted(d *cors.Decision) string {
 
 // exposed are the names of headers that the script can read beside the safelisted ones.
 func (w *walker) exposed() []string {
-	r := w.Explanation.Request
+	r := w.said.Request
 	names := []string{}
-	if w.Blocked != nil || w.Explanation.Actual == nil || !r.CORS() {
+	if w.said.Blocked != nil || w.said.Actual == nil || !r.CORS() {
 		return names
 	}
-	headers := w.Explanation.Actual.Headers
+	headers := w.said.Actual.Headers
 	for _, h := range headers {
 		if h[0] != "access-control-expose-headers" {
 			continue
@@ -322,18 +324,18 @@ func (w *walker) exposed() []string {
 }
 
 func (w *walker) verdict() {
-	v := &w.Walk.Verdict
-	v.Readable = w.Blocked == nil
+	v := &w.out.Verdict
+	v.Readable = w.said.Blocked == nil
 	v.Chromium.Readable = v.Readable
 	if v.Readable {
 		return
 	}
-	b := w.Blocked
-	v.Because, v.Reason, v.Section, v.Step = w.Because(), string(b.Reason), b.Section(), b.Step()
-	v.Chromium.ChromiumError = w.Chromium()
+	b := w.said.Blocked
+	v.Because, v.Reason, v.Section, v.Step = w.said.Because(), string(b.Reason), b.Section(), b.Step()
+	v.Chromium.ChromiumError = w.said.Chromium()
 	// See browser.ChromiumError: to Chromium "*" covers Authorization.
 	v.Chromium.Readable = b.Reason == browser.AuthorizationNotListed
-	for _, s := range w.Walk.Steps {
+	for _, s := range w.out.Steps {
 		if s.Result == fail {
 			v.StepID = s.ID
 		}
@@ -342,16 +344,16 @@ func (w *walker) verdict() {
 
 func (w *walker) changes() {
 	var all []*explain.Rewrite
-	for _, c := range w.Explanation.Changes {
+	for _, c := range w.said.Changes {
 		change := Change{Path: c.Path, Edit: c.Edit, Or: c.Or, Warnings: append([]string{}, c.Warnings...),
 			From: w.at.of(c.Offset)}
 		if c.Rewrite != nil {
 			change.Text = rewritten(w.text, c.Rewrite)
 			all = append(all, c.Rewrite)
 		}
-		w.Walk.Changes = append(w.Walk.Changes, change)
+		w.out.Changes = append(w.out.Changes, change)
 	}
 	if all != nil {
-		w.Changed = rewritten(w.text, all...)
+		w.out.Changed = rewritten(w.text, all...)
 	}
 }

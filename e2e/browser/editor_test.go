@@ -66,7 +66,6 @@ const (
 // TestCompletion: the editor offers what the schema has for the place, and writes it with what
 // belongs to it.
 func TestCompletion(t *testing.T) {
-	t.Parallel()
 	b := openEditor(t, "")
 	for _, test := range []struct {
 		name, text, typed string

@@ -33,7 +33,8 @@ loadEngine().then((engine) => { window.engine = engine; state.state = 'ready'; }
 func openEngine(t *testing.T, origin string) *chromium {
 	t.Helper()
 	b := openBrowser(t)
-	b.run(chromedp.Navigate(origin+"/engine.html"), ignore(chromedp.Poll[bool](`Boolean(document.documentElement.dataset.state)`)))
+	b.run(chromedp.Navigate(origin+"/engine.html"),
+		ignore(chromedp.Poll[bool](`Boolean(document.documentElement.dataset.state)`)))
 	if state := evaluate[string](b, `document.documentElement.dataset.state`); state != "ready" {
 		t.Fatal(state)
 	}
@@ -61,7 +62,8 @@ func TestEngine(t *testing.T) {
 			}
 			return value
 		}
-		got, want := decode(evaluate[string](b, fmt.Sprintf(`corsEngine(...%s)`, in))), decode(engine.Call(function, string(text)))
+		got := decode(evaluate[string](b, fmt.Sprintf(`corsEngine(...%s)`, in)))
+		want := decode(engine.Call(function, string(text)))
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s %.200s (-native +page)\n%s", function, text, diff)
 		}
@@ -103,6 +105,7 @@ func TestEngineOfAnyServer(t *testing.T) {
 		"missing": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, "failed: engine.wasm: 404 Not Found"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			mux := http.NewServeMux()
 			mux.Handle("/", http.FileServer(http.Dir(pageFolder)))
 			mux.HandleFunc("/engine.html", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, enginePage) })

@@ -3,7 +3,6 @@ package browser_test
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -494,7 +493,10 @@ func (b *chromium) screenshot(name string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := errors.Join(os.MkdirAll(dir, 0o777), os.WriteFile(filepath.Join(dir, name+".png"), image, 0o666)); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), image, 0o666); err != nil {
 		b.t.Fatal(err)
 	}
 }

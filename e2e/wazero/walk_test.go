@@ -113,8 +113,10 @@ func walkThrough(t *testing.T, vm *wasmhost.VM, policy string, upstream engine.U
 		if walk.Error != "" {
 			t.Fatalf("%s\n%s", policy, walk.Error)
 		}
-		sent := browser.Request{Origin: request.Origin, URL: request.URL, Method: browser.NormalizeMethod(request.Method),
-			Headers: request.Headers, UnsafeNames: request.Names, CredentialsInclude: request.Credentials,
+		sent := browser.Request{Origin: request.Origin, URL: request.URL,
+			Method: browser.NormalizeMethod(request.Method),
+			Headers: request.Headers, UnsafeNames: request.Names,
+			CredentialsInclude: request.Credentials,
 			UseCORSPreflight: request.Forced}
 		var preflight, actual *browser.Response
 		says := func(format string, args ...any) {
@@ -139,12 +141,14 @@ func walkThrough(t *testing.T, vm *wasmhost.VM, policy string, upstream engine.U
 			compared++
 		}
 		if a := walk.Actual; a != nil {
-			a.Request.Headers = slices.DeleteFunc(slices.Clone(a.Request.Headers), func(h [2]string) bool { return h[1] == "…" })
+			unknown := func(h [2]string) bool { return h[1] == "…" }
+			a.Request.Headers = slices.DeleteFunc(slices.Clone(a.Request.Headers), unknown)
 			if request.Credentials {
 				a.Request.Headers = append(a.Request.Headers, [2]string{"cookie", "a=b"})
 			}
 			before := vm.Metrics()
-			result := through(t, root, a.Request, lookup, cases.Upstream{Status: upstream.Status, Headers: upstream.Headers})
+			result := through(t, root, a.Request, lookup, cases.Upstream{
+				Status: upstream.Status, Headers: upstream.Headers})
 			var shadow *engine.Shadowed
 			if walk.Shadow != nil {
 				shadow = walk.Shadow.Actual
@@ -173,7 +177,8 @@ func walkThrough(t *testing.T, vm *wasmhost.VM, policy string, upstream engine.U
 }
 
 // through sends a request to the module, and has looked up what it asks for.
-func through(t *testing.T, root *wasmhost.Root, r engine.RequestHead, lookup string, up cases.Upstream) wasmhost.Result {
+func through(t *testing.T, root *wasmhost.Root, r engine.RequestHead, lookup string,
+	up cases.Upstream) wasmhost.Result {
 	t.Helper()
 	host, path, err := browser.Target(r.URL)
 	if err != nil {

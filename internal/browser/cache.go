@@ -2,6 +2,7 @@ package browser
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,8 +15,8 @@ import (
 // asks again.
 //
 // See https://fetch.spec.whatwg.org/#cors-preflight-cache, and
-// services/network/public/cpp/cors/preflight_cache.cc and preflight_result.cc in Chromium's
-// source.
+// services/network/cors/preflight_cache.cc and preflight_result.cc in Chromium's source. What
+// Chromium does is tested in e2e/browser.
 type PreflightCache struct {
 	entries map[preflightKey]preflightEntry
 	order   []preflightKey // of the entries
@@ -24,10 +25,12 @@ type PreflightCache struct {
 const (
 	// ChromiumMaxAge is for how many seconds Chromium remembers an answer at the most.
 	ChromiumMaxAge = 7200
-	// maxCached is how many answers Chromium remembers, and maxCachedKey how long origin and
-	// URL may be together.
-	maxCached    = 1024
-	maxCachedKey = 512
+	// maxCached is how many answers Chromium remembers. With one more it forgets some of them,
+	// as many as forgotten. In later versions it is 32 for the pages of a site.
+	maxCached = 1024
+	forgotten = 10
+	// maxCachedURL is how long a URL may be.
+	maxCachedURL = 1023
 )
 
 // A preflightKey is what an answer is remembered for. Chromium also keeps the answers of
@@ -59,11 +62,13 @@ func (c *PreflightCache) Covers(r Request) bool {
 func (c *PreflightCache) Store(r Request, headers [][2]string) {
 	key := keyOf(r)
 	c.remove(key)
-	if CachedFor(headers) == 0 || len(key.origin)+len(key.url) > maxCachedKey {
+	if CachedFor(headers) == 0 || len(key.url) > maxCachedURL {
 		return
 	}
-	if len(c.order) >= maxCached { // Chromium drops any one.
-		c.remove(c.order[0])
+	if len(c.order) >= maxCached {
+		for range forgotten { // Which ones is left to chance.
+			c.remove(c.order[0])
+		}
 	}
 	e := preflightEntry{credentials: r.CredentialsInclude}
 	e.methods, _ = tokens(headers, "access-control-allow-methods")
@@ -80,8 +85,17 @@ func (c *PreflightCache) Store(r Request, headers [][2]string) {
 	c.order = append(c.order, key)
 }
 
-// CachedFor is for how many seconds Chromium remembers the answer to a preflight.
-func CachedFor(headers [][2]string) int { return min(MaxAge(headers), ChromiumMaxAge) }
+// CachedFor is for how many seconds Chromium remembers the answer to a preflight. Where
+// Access-Control-Max-Age is no number it does as the standard; below zero is zero to it, and
+// what is beyond 64 bits is none.
+func CachedFor(headers [][2]string) int {
+	value, _ := get(headers, "access-control-max-age")
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || value[0] == '+' {
+		return min(MaxAge(nil), ChromiumMaxAge)
+	}
+	return int(min(max(seconds, 0), ChromiumMaxAge))
+}
 
 func keyOf(r Request) preflightKey {
 	url, _, _ := strings.Cut(r.URL, "#")
@@ -104,7 +118,8 @@ func (e preflightEntry) covers(r Request) bool {
 		return false
 	}
 	for _, name := range r.unsafeNames() {
-		if !slices.Contains(e.headers, name) && !e.anyHeader {
+		// "*" is no match for Authorization here, though it is to Chromium in the answer itself.
+		if !slices.Contains(e.headers, name) && (!e.anyHeader || name == "authorization") {
 			return false
 		}
 	}
