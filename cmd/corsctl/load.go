@@ -29,6 +29,9 @@ func load(c *cobra.Command, arg, at string, forPrograms bool) (*manifest.Plugin,
 	if err != nil {
 		return nil, err
 	}
+	if plugin.Part {
+		return nil, partOf(name)
+	}
 	if configuration, findings := plugin.Parse(); configuration == nil {
 		return nil, report(c, findings, forPrograms)
 	}
@@ -36,6 +39,11 @@ func load(c *cobra.Command, arg, at string, forPrograms bool) (*manifest.Plugin,
 		return nil, fmt.Errorf("%s has no policies of its own; give the document that its policy source serves", name)
 	}
 	return plugin, nil
+}
+
+// partOf is the error that a file has no more than a part of a configuration.
+func partOf(name string) error {
+	return fmt.Errorf("%s has a part of a configuration; give what kustomize build prints", name)
 }
 
 // report prints what is wrong with a configuration, and ends the command.

@@ -189,6 +189,9 @@ func readValid(c *cobra.Command, arg, at string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if plugin.Part {
+		return "", partOf(name)
+	}
 	configuration, findings := plugin.Parse()
 	around := plugin.Around()
 	printFindings(c.ErrOrStderr(), slices.DeleteFunc(findings, func(f *document.Finding) bool {

@@ -30,7 +30,8 @@ wrong with it as
 
 with the line it stands in. It finds the configuration within Envoy's own
 configuration, an Istio WasmPlugin or TrafficExtension and an Envoy Gateway
-EnvoyExtensionPolicy, in JSON and YAML, with any number of documents.
+EnvoyExtensionPolicy, in JSON and YAML, with any number of documents; also in the files
+of a ConfigMap, and in the patches that a kustomization has in itself.
 
 It also warns of what stands around the configuration in the file, and makes it void: a
 filter that answers first, a failure that lets requests pass, Istio's phase, paths in
@@ -86,8 +87,11 @@ func printValid(w io.Writer, valid []manifest.Valid, wrong, warnings int) {
 		if v.Name != "" {
 			where += ": " + v.Name
 		}
-		fmt.Fprintf(w, "%s: %s, %s\n", printable(where), paint(w).in(green, "valid"),
-			plural(v.Policies, "policy", "policies"))
+		what := plural(v.Policies, "policy", "policies")
+		if v.Part {
+			what = "as a part of a configuration"
+		}
+		fmt.Fprintf(w, "%s: %s, %s\n", printable(where), paint(w).in(green, "valid"), what)
 	}
 	if wrong+warnings > 0 {
 		fmt.Fprintf(w, "%s, %s\n", plural(wrong, "error", "errors"), plural(warnings, "warning", "warnings"))

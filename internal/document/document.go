@@ -28,8 +28,12 @@ type File struct {
 
 	// subject is what messages call the content.
 	subject string
-	json    bool  // the file is JSON
-	lines   []int // the offset of each line
+	// outer is the file that has this one in a string, nil if there is none, and from leads
+	// from this one's text back to it.
+	outer *File
+	from  *Map
+	json  bool  // the file is JSON
+	lines []int // the offset of each line
 	// runes has the number of characters before each block of the text, so that a place
 	// in a long line is found without counting from the line's start.
 	runes []int
@@ -101,6 +105,9 @@ type Finding struct {
 
 // Finding is a problem at an offset of the file.
 func (f *File) Finding(offset int, p problem.Problem) *Finding {
+	if f.outer != nil {
+		return f.outer.Finding(f.from.Offset(offset), p)
+	}
 	p.Offset = min(max(offset, 0), len(f.Text))
 	at := f.Position(p.Offset)
 	p.Line, p.Column = at.Line, at.Column
@@ -155,14 +162,30 @@ func Parse(name, text string) (*File, *Finding) { return ParseAs("the configurat
 // ParseAs is Parse for what isn't a configuration, but what subject says.
 func ParseAs(subject, name, text string) (*File, *Finding) {
 	f := &File{Name: name, Text: text, subject: subject}
+	return f, f.parse()
+}
+
+// Embedded parses a string of a file as a file of its own, as a ConfigMap has files in it. What
+// is said of it stands where the string has it, in the file that is around it; the name only
+// tells its format, as that of a file does.
+func (n *Node) Embedded(name string) (*File, *Finding) {
+	f := &File{Name: name, Text: n.Text, subject: n.file.subject, outer: n.file, from: n.TextMap()}
+	failed := f.parse()
+	f.Name = n.file.Name
+	return f, failed
+}
+
+// parse reads the text.
+func (f *File) parse() *Finding {
+	text := f.Text
 	f.index()
 	switch {
 	case IsUTF16(text):
-		return f, f.fail(problem.Syntax, 0, "the file is UTF-16", "save it as UTF-8")
+		return f.fail(problem.Syntax, 0, "the file is UTF-16", "save it as UTF-8")
 	case strings.HasPrefix(text, "\ufeff"):
-		return f, f.fail(problem.Syntax, 0, "begins with a byte order mark", "save it without")
+		return f.fail(problem.Syntax, 0, "begins with a byte order mark", "save it without")
 	case strings.HasSuffix(f.Name, ".toml"):
-		return f, f.fail(problem.Syntax, 0, isTOML, asYAML)
+		return f.fail(problem.Syntax, 0, isTOML, asYAML)
 	}
 	parse := f.parseYAML
 	if f.json = f.isJSON(); f.json {
@@ -172,18 +195,18 @@ func ParseAs(subject, name, text string) (*File, *Finding) {
 	// To YAML, TOML that doesn't begin with a table is a string.
 	if failed != nil || len(f.Documents) == 1 && f.Documents[0].Kind == String {
 		if at := toml.FindStringSubmatchIndex(text); at != nil {
-			return f, f.fail(problem.Syntax, at[2], isTOML, asYAML)
+			return f.fail(problem.Syntax, at[2], isTOML, asYAML)
 		}
 	}
 	if failed == nil || !utf8.ValidString(text) {
-		return f, failed
+		return failed
 	}
 	if at := template.FindStringSubmatchIndex(text); at != nil {
 		// What a template breaks in YAML is no mistake of its author's.
 		failed = f.fail(problem.Placeholder, at[2], "the file is a template",
 			"run helm template first, and give what that prints")
 	}
-	return f, failed
+	return failed
 }
 
 const (
@@ -260,6 +283,9 @@ func (f *File) fail(kind problem.Kind, offset int, what, instead string) *Findin
 
 // Position is the place of an offset.
 func (f *File) Position(offset int) Position {
+	if f.outer != nil {
+		return f.outer.Position(f.from.Offset(offset))
+	}
 	offset = min(max(offset, 0), len(f.Text))
 	line := sort.SearchInts(f.lines, offset+1) - 1
 	return Position{line + 1, f.before(offset) - f.before(f.lines[line]) + 1}
@@ -370,6 +396,18 @@ func (n *Node) Walk(visit func(*Node) bool) {
 	for _, e := range n.Elements {
 		e.Walk(visit)
 	}
+}
+
+// Under is an object with the value as its only field, whose name stands at an offset of the file.
+func (n *Node) Under(name string, offset int) *Node {
+	return &Node{
+		Kind: Object, Offset: n.Offset, file: n.file, Members: []Member{{Name: name, Offset: offset, Value: n}},
+	}
+}
+
+// Alone is a list with the value as its only element.
+func (n *Node) Alone() *Node {
+	return &Node{Kind: List, Offset: n.Offset, file: n.file, Elements: []*Node{n}}
 }
 
 // IsWholeFile reports whether the value is a JSON file's only one, so that the file's

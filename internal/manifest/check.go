@@ -1,6 +1,10 @@
 package manifest
 
-import "github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+import (
+	"slices"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+)
 
 // A Valid is a configuration that the filter accepts.
 type Valid struct {
@@ -10,6 +14,8 @@ type Valid struct {
 	Name string `json:"name,omitempty"`
 	// Policies is how many there are, beside those of a policy source.
 	Policies int `json:"policies"`
+	// Part tells that it is a part of a configuration, as [Plugin] has it.
+	Part bool `json:"part,omitempty"`
 }
 
 // Check reads a file as [Find] does, and the configurations in it. It returns those that
@@ -19,12 +25,13 @@ func Check(name, text string, read func(string) (string, error)) (valid []Valid,
 	plugins, all := Find(name, text, read)
 	for _, plugin := range plugins {
 		configuration, found := plugin.Parse()
-		if all = append(all, found...); configuration == nil {
-			continue
-		}
-		v := Valid{File: name, Name: plugin.Name}
-		if configuration.Policies != nil {
+		all = append(all, found...)
+		v := Valid{File: name, Name: plugin.Name, Part: plugin.Part}
+		if configuration != nil && configuration.Policies != nil {
 			v.Policies = len(configuration.Policies.All())
+		}
+		if configuration == nil && (!plugin.Part || slices.ContainsFunc(found, isError)) {
+			continue
 		}
 		valid = append(valid, v)
 	}
@@ -37,3 +44,5 @@ func Check(name, text string, read func(string) (string, error)) (valid []Valid,
 	}
 	return valid, findings
 }
+
+func isError(f *document.Finding) bool { return !f.Warning }

@@ -25,6 +25,9 @@ type Plugin struct {
 	Name string
 	// Configuration is what Envoy would hand to the filter.
 	Configuration string
+	// Part tells that it is a part of a configuration, which a patch changes: what it lacks is
+	// elsewhere, and it may be right without being whole.
+	Part bool
 
 	file *document.File
 	// offset leads from the configuration back to the file.
@@ -66,6 +69,9 @@ func (p *Plugin) Parse() (*config.Document, []*document.Finding) {
 	}
 	var findings []*document.Finding
 	for _, found := range once.problems {
+		if p.Part && found.Kind == problem.Missing {
+			continue
+		}
 		findings = append(findings, p.file.Finding(p.offset(found.Offset), found))
 	}
 	findings = append(findings, once.around...)
@@ -103,23 +109,37 @@ func Find(name, text string, read func(name string) (string, error)) ([]*Plugin,
 	if failed != nil {
 		return nil, []*document.Finding{failed}
 	}
-	s := &search{file: file, read: read, gateway: gateway{asked: map[string]*document.Node{}}}
-	if strings.TrimSpace(text) == "" {
-		s.plugins = append(s.plugins, s.whole())
-	}
-	for _, d := range file.Documents {
-		each(d, d.Get("kind").String(), s.note)
-	}
-	for _, d := range file.Documents {
-		each(d, d.Get("kind").String(), s.document)
-	}
-	s.choose()
+	s := newSearch(file, read)
+	s.run()
 	return s.plugins, s.findings
 }
 
+func newSearch(file *document.File, read func(string) (string, error)) *search {
+	return &search{file: file, read: read, gateway: gateway{asked: map[string]*document.Node{}}}
+}
+
+// run looks at all documents of the file.
+func (s *search) run() {
+	if strings.TrimSpace(s.file.Text) == "" {
+		s.plugins = append(s.plugins, s.whole())
+	}
+	for _, d := range s.file.Documents {
+		each(d, d.Get("kind").String(), s.note)
+	}
+	for _, d := range s.file.Documents {
+		each(d, d.Get("kind").String(), s.document)
+	}
+	s.choose()
+}
+
 type search struct {
-	file       *document.File
-	read       func(string) (string, error)
+	file *document.File
+	read func(string) (string, error)
+	// siblings are the files that stand beside this one in a ConfigMap, and are looked at
+	// themselves.
+	siblings []string
+	// patch tells that the file is a patch, of which what is patched isn't there.
+	patch      bool
 	candidates []*candidate
 	plugins    []*Plugin
 	findings   []*document.Finding
@@ -180,6 +200,10 @@ func (s *search) document(d *document.Node, kind string) {
 		s.fail(problem.WrongType, d, "is a file of tests, not a configuration", "run corsctl test "+s.file.Name)
 	case d.Kind != document.Object || kind == "" && isConfiguration(d):
 		s.plugins = append(s.plugins, s.bare(d))
+	case kind == "ConfigMap":
+		s.configMap(d)
+	case isKustomization(d, kind):
+		s.kustomization(d)
 	case kind == "WasmPlugin":
 		spec := d.Get("spec")
 		if c := s.candidate(d, kind, spec, spec.Get("plugin_config"), s.placed(d)); c != nil {
@@ -390,7 +414,7 @@ func (s *search) choose() {
 		if len(s.findings) == 0 {
 			s.fail(problem.Missing, nil, "has no Wasm filter and no configuration of one",
 				"give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, "+
-					"a TrafficExtension or an EnvoyExtensionPolicy")
+					"a TrafficExtension, an EnvoyExtensionPolicy, or a ConfigMap or a kustomization that has one")
 		}
 		return
 	}
@@ -469,7 +493,10 @@ func (c *candidate) looksOurs() bool {
 func (s *search) follow(c *candidate) bool {
 	source := c.at.Get("config_discovery", "config_source")
 	path := cmp.Or(source.Get("path_config_source", "path").String(), source.Get("path").String())
-	if path == "" || s.read == nil {
+	switch {
+	case slices.Contains(s.siblings, filepath.Base(path)):
+		return true
+	case path == "" || s.read == nil:
 		return false
 	}
 	names := []string{filepath.Join(filepath.Dir(s.file.Name), filepath.Base(path))}

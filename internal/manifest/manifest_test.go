@@ -49,7 +49,7 @@ func TestFind(t *testing.T) {
 		{"no object", "a.yaml", "# no\n- a\n", []string{`"" ["a"]`,
 			`a.yaml:2:1: configuration: is a list, not an object; write {…}`}},
 		{"other manifests only", "a.yaml", "kind: Deployment\n---\nkind: Service\n", []string{
-			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, or a ConfigMap or a kustomization that has one`,
 		}},
 
 		{"WasmPlugin", "a.yaml",
@@ -80,7 +80,7 @@ func TestFind(t *testing.T) {
 			"kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  wasm:\n    pluginConfig: {allow_origins: ['*']}\n  phase: AUTHN\n", []string{`"TrafficExtension x" {"allow_origins": ["*"]}`}},
 		{"TrafficExtension in Lua", "a.yaml",
 			"kind: TrafficExtension\nmetadata: {name: x}\nspec:\n  lua: {inlineCode: ''}\n", []string{
-				`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+				`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, or a ConfigMap or a kustomization that has one`,
 			}},
 		{"EnvoyExtensionPolicy", "a.yaml",
 			"kind: EnvoyExtensionPolicy\nmetadata: {name: x}\nspec:\n  wasm:\n  - name: waf\n    config: {}\n  - name: CORS\n    config: {allow_origins: ['*']}\n", []string{
@@ -164,7 +164,7 @@ func TestFind(t *testing.T) {
 			}},
 		{"Envoy, ECDS of another type", "a.yaml",
 			"http_filters:\n- name: cors\n  config_discovery: {type_urls: [x/envoy.extensions.filters.http.lua.v3.Lua]}\n", []string{
-				`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+				`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, or a ConfigMap or a kustomization that has one`,
 			}},
 		{"Envoy, ECDS with a default", "a.yaml",
 			"http_filters:\n- name: cors\n  config_discovery:\n    type_urls: [x/envoy.extensions.filters.http.wasm.v3.Wasm]\n    default_config:\n      " + wasm + "\n      config: {configuration: {'@type': x/google.protobuf.StringValue, value: '{\"allow_origins\": [\"*\"]}'}}\n", []string{
@@ -182,7 +182,7 @@ func TestFind(t *testing.T) {
 				`a.yaml:3:74: name: "a??>>~~" is not a name; write 1 to 64 letters, digits, dots, hyphens and underscores`,
 			}},
 		{"Envoy without a filter, from the admin interface", "a.json", `{"configs": []}`, []string{
-			`a.json:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+			`a.json:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, or a ConfigMap or a kustomization that has one`,
 		}},
 		{"Envoy, bytes", "a.yaml", "typed_config:\n  " + wasm +
 			"\n  config:\n    configuration:\n      '@type': type.googleapis.com/google.protobuf.BytesValue\n      value: eyJhbGxvd19vcmlnaW5zIjogW119\n", []string{
@@ -203,7 +203,7 @@ func TestFind(t *testing.T) {
 			`a.yaml:3:5: configuration: none of the file's Wasm filters looks like this one; name the filter "cors"`,
 		}},
 		{"Envoy without a filter", "a.yaml", "static_resources: {}\n", []string{
-			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy`,
+			`a.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, or a ConfigMap or a kustomization that has one`,
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -530,7 +530,7 @@ func TestFollow(t *testing.T) {
 			"d/a.yaml:2:3: http_filters: filter envoy.filters.http.rbac stands before filter cors (b/c.yaml:2:3): it may answer a preflight, which carries no credentials, and what it answers has no CORS headers; put filter cors first",
 		}, []string{"b/c.yaml"}},
 		{"beside", "/etc/envoy/c.yaml", map[string]string{"d/c.yaml": "resources: []"}, []string{
-			"d/c.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy",
+			"d/c.yaml:1:1: configuration: has no Wasm filter and no configuration of one; give a plugin configuration, an Envoy bootstrap or a resource of LDS or ECDS, a WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, or a ConfigMap or a kustomization that has one",
 		}, []string{"d/c.yaml"}},
 		{"nowhere", "../c.yaml", nil,
 			[]string{"d/a.yaml:3:3: configuration: filter cors is configured by ECDS; give that resource"},
