@@ -1,7 +1,7 @@
 // A card: a request, what was expected and seen of it, and why.
 
 import { explanation } from './explain.js';
-import { differing, labels } from './facts.js';
+import { differing, labels, onlyIn } from './facts.js';
 import { copyButton, fold, show } from './playground/dom.js';
 import { code, el, exchange } from './view.js';
 
@@ -112,8 +112,8 @@ export class Card {
 function row(fact, expected, seen, differs) {
   const node = el('tr', { className: differs ? 'other' : 'same' },
     el('th', { scope: 'row' }, labels[fact]),
-    el('td', { className: 'expected' }, expected),
-    el('td', { className: 'seen' }, seen));
+    el('td', { className: 'expected' }, differs ? onlyIn(expected, seen) : expected),
+    el('td', { className: 'seen' }, differs ? onlyIn(seen, expected) : seen));
   node.dataset.fact = fact;
   return node;
 }
@@ -121,7 +121,7 @@ function row(fact, expected, seen, differs) {
 // bug says that what has happened isn't what the engine says, which decides in the filter, too.
 function bug(report) {
   const text = el('pre', { className: 'code', tabIndex: 0 }, report);
-  text.setAttribute('role', 'region');
+  text.setAttribute('role', 'group');
   text.setAttribute('aria-label', 'The report');
   return [
     el('p', {}, el('b', {}, 'This is a bug: '), 'the code that decides in the filter expects something else of this policy. Please ',

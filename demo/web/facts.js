@@ -59,7 +59,7 @@ export function expect(walks, { gateway }, cookie) {
     body: last?.verdict.readable ? gateway?.body ?? 'the API’s' : 'none',
     reason: list(sent.filter(({ answer }) => gateway || !answer.forwarded).map(({ answer, method }) => (
       `${method}: ${readable(answer.forwarded ? gateway.body : answer.details)}`))),
-    headers: answers.map(({ headers }) => corsHeaders((name) => value(headers, name))).join('\n'),
+    headers: list(sent.flatMap(({ method, answer }, i) => corsHeaders(`${i + 1}. ${method}`, (name) => value(answer.headers, name))), 'none', '\n'),
     logged: list(sent.map(({ answer, shadow }) => loggedReason(answer, shadow)).filter(Boolean)),
   };
 }
@@ -83,7 +83,7 @@ export function observe(outcomes, records) {
     exposed: list(upstreamHeaders.filter((name) => last.headers?.[name.toLowerCase()])),
     body: last.error ? 'none' : isEcho(last.body) ? 'the API’s' : last.body?.trim() || 'none',
     reason: list(records.filter((r) => !r.upstream).map(({ envoy }) => `${envoy.method}: ${readable(envoy.details)}`)),
-    headers: answers.map((answer) => corsHeaders((name) => answer[name])).join('\n'),
+    headers: list(answers.flatMap((answer, i) => corsHeaders(`${i + 1}. ${answer.method}`, (name) => answer[name])), 'none', '\n'),
     logged: list(answers.map((a) => a.cors_reason).filter(Boolean)),
   };
 }
@@ -99,8 +99,8 @@ export function isPreflight(answer) {
 }
 
 /** list writes items after each other. */
-export function list(items, none = 'none') {
-  return items.length ? items.join(', ') : none;
+export function list(items, none = 'none', separator = ', ') {
+  return items.length ? items.join(separator) : none;
 }
 
 // loggedReason is what the filter gives the access log of a request: why it isn't allowed, or in
@@ -116,8 +116,13 @@ function value(headers = [], name) {
   return headers.filter(([n]) => n === name).map(([, text]) => text).join(', ');
 }
 
-function corsHeaders(of) {
-  return corsAnswer.filter(of).map((name) => `${name}: ${of(name)}`).join('; ') || 'none';
+function corsHeaders(request, of) {
+  return corsAnswer.filter(of).map((name) => `${request}: ${name}: ${of(name)}`);
+}
+
+/** onlyIn are the lines of a text that another doesn't have. */
+export function onlyIn(text, other) {
+  return list(text.split('\n').filter((line) => !other.split('\n').includes(line)), 'none', '\n');
 }
 
 // readable undoes what Envoy does to the details of an answer, which have no spaces.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +15,9 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // TestCardsNeverLie: whatever policy Envoy has, what the page says of each request is what
@@ -391,4 +395,207 @@ func scriptByLog(lines []line) (script []string) {
 		}
 	}
 	return script
+}
+
+// TestCardsForEveryone: by keyboard, for who listens, and with nothing lost when a request runs again.
+func TestCardsForEveryone(t *testing.T) {
+	d := startDemo(t)
+	b := openBrowser(t)
+	b.open(d.app)
+	b.axe("all is as expected, most cards are folded")
+
+	names := b.names()
+	for _, want := range []string{
+		"heading CORS, request by request", "heading The requests", "navigation Requests",
+		"button Run: A simple GET", "button Run: A DELETE", "button A simple GET", "button Unfold all", "button Run all",
+		"article A simple GET", "link A DELETE: as expected", "region The policy in Envoy",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("there is no %s; but\n%s", want, strings.Join(names, "\n"))
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range names {
+		if button, ok := strings.CutPrefix(name, "button "); ok && seen[button] {
+			t.Errorf("two buttons are named %q", button)
+		} else if ok {
+			seen[button] = true
+		}
+	}
+
+	// A card unfolds by keyboard, and so do the details in it.
+	b.run(chromedp.Focus(chromedp.CSS(`#delete .fold`)), chromedp.KeyEvent(kb.Enter))
+	if open := evaluate[string](b, `document.querySelector('#delete .fold').ariaExpanded`); open != "true" {
+		t.Errorf("after Enter the card's aria-expanded is %q", open)
+	}
+	b.run(chromedp.Focus(chromedp.CSS(`#delete .why summary`)), chromedp.KeyEvent(" "))
+	const isOpen = `document.querySelector('#delete .why details').open`
+	if !evaluate[bool](b, isOpen) {
+		t.Error("the steps don't unfold by keyboard")
+	}
+	// They stay open, and the focus stays, when the card runs again: by its own button, and by all.
+	b.run(ignore(chromedp.Evaluate[chromedp.Void](`document.querySelector('#delete .run').click()`)))
+	b.settle()
+	const focused = `document.activeElement === document.querySelector('#delete .why summary')`
+	if !evaluate[bool](b, isOpen) || !evaluate[bool](b, focused) {
+		t.Errorf("after a run the steps are open: %t, and focused: %t", evaluate[bool](b, isOpen), evaluate[bool](b, focused))
+	}
+	for _, button := range []string{"#delete .run", "#run-all"} {
+		b.run(chromedp.Focus(chromedp.CSS(button)), chromedp.KeyEvent(" "))
+		b.settle()
+		if at := evaluate[bool](b, fmt.Sprintf(`document.activeElement === document.querySelector(%q)`, button)); !at {
+			t.Errorf("after it has run, the focus isn't at %s", button)
+		}
+		if !evaluate[bool](b, isOpen) || evaluate[string](b, `document.querySelector('#delete .fold').ariaExpanded`) != "true" {
+			t.Errorf("after %s the card or its steps are folded", button)
+		}
+	}
+	// The marks lead to their cards, and unfold them.
+	b.run(chromedp.Focus(chromedp.CSS(`#index a:last-child`)), chromedp.KeyEvent(kb.Enter))
+	if hidden := evaluate[bool](b, `document.querySelector('#error-answer .body').hidden`); hidden {
+		t.Error("the mark of a card doesn't unfold it")
+	}
+	b.run(chromedp.Focus(chromedp.CSS(`#fold-all`)), chromedp.KeyEvent(kb.Enter))
+	if n := evaluate[int](b, `document.querySelectorAll('.card > .body[hidden]').length`); n != 0 {
+		t.Errorf("after Unfold all %d cards are folded", n)
+	}
+	b.run(ignore(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll('#cards details').forEach((d) => { d.open = true; })`)))
+	for _, scheme := range []string{"light", "dark"} {
+		b.prefer(scheme)
+		b.axe("all cards are unfolded, in the " + scheme)
+		if poor := evaluate[[]string](b, contrastScript); len(poor) > 0 {
+			t.Errorf("%s: contrast below 4.5:\n%s", scheme, strings.Join(poor, "\n"))
+		}
+	}
+	b.checkWidths("all cards unfolded")
+	b.screenshots("cards-unfolded")
+	// Nothing moves by itself for who doesn't want that; prefer asks for it.
+	if moves := evaluate[string](b, `getComputedStyle(document.documentElement).scrollBehavior`); moves != "auto" {
+		t.Errorf("with reduced motion the page scrolls %s", moves)
+	}
+}
+
+// TestStoppedDemo: that nothing answers is said once, and the page goes on when something does.
+func TestStoppedDemo(t *testing.T) {
+	d, cmd := newDemo(t)
+	again := exec.Command(cmd.Path, cmd.Args[1:]...)
+	again.Dir, again.Env = cmd.Dir, cmd.Env
+	d.start(t, cmd)
+	b := openBrowser(t)
+	b.open(d.app)
+	cmd.Process.Signal(os.Interrupt)
+	d.wait(t)
+
+	b.run(chromedp.WaitVisible(chromedp.CSS(`#away`)))
+	check := func(after string) {
+		t.Helper()
+		alerts := evaluate[[]string](b, `[...document.querySelectorAll('[role=alert]')].filter((n) => n.checkVisibility()).map((n) => n.innerText)`)
+		if len(alerts) != 1 || !strings.HasPrefix(alerts[0], "The demo does not answer.") {
+			t.Errorf("%s the page's alerts are %q", after, alerts)
+		}
+		if score := b.text("#score"); score != "Not run" {
+			t.Errorf("%s the score is %q", after, score)
+		}
+		for id, card := range b.cards() {
+			if card.State != "away" || card.Verdict != "Not run" || len(card.Seen)+len(card.Explained)+len(card.Requests) > 0 {
+				t.Errorf("%s %s shows %+v", after, id, card)
+			}
+		}
+	}
+	check("after it has stopped")
+	b.run(chromedp.Click(chromedp.CSS(`#run-all`)))
+	b.settle()
+	check("after Run all")
+	b.axe("the demo has stopped")
+	b.checkWidths("the demo stopped")
+	b.screenshots("cards-stopped")
+
+	d.exited = make(chan struct{})
+	d.start(t, again)
+	b.run(chromedp.WaitNotVisible(chromedp.CSS(`#away`)))
+	b.settle()
+	b.checkCards(seenFrom(d.app, d.other, true))
+}
+
+// TestBugsAreSaid: where what happens isn't what the engine says, the page says so, with a report.
+func TestBugsAreSaid(t *testing.T) {
+	d := startDemo(t)
+	b := openBrowser(t)
+	// An engine that has other policies than Envoy.
+	if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `let engine; Object.defineProperty(globalThis, 'corsEngine', {
+			get: () => engine && ((name, args) => engine(name, args.replaceAll('PATCH', 'DELETE'))), set: (e) => { engine = e; }})`,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.open(d.app)
+	if score := b.text("#score"); score != "5 of 8 as expected" { // two more preflights are answered otherwise
+		t.Errorf("the score is %q", score)
+	}
+	card := b.cards()["delete"]
+	if card.State != "fail" || card.Expected["script"] != "reads 200" || card.Seen["script"] != "network error" {
+		t.Errorf("the card shows %+v", card)
+	}
+	if text := b.text("#delete .differs"); !strings.Contains(text, "This is a bug: the code that decides in the filter expects something else") {
+		t.Errorf("the page says %q", text)
+	}
+	if hidden := evaluate[bool](b, `document.querySelector('#delete .body').hidden`); hidden {
+		t.Error("the card is folded")
+	}
+	b.axe("a bug")
+	b.checkWidths("a bug")
+	b.screenshots("cards-bug")
+	b.run(ignore(chromedp.Evaluate[chromedp.Void](`navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }`)),
+		chromedp.Click(chromedp.CSS(`#delete .differs button`)))
+	report := evaluate[string](b, `copied`)
+	for _, want := range []string{
+		"script: expected reads 200; seen network error", `"allow_methods": ["PUT", "PATCH"]`,
+		"await fetch('" + d.api + "/people/1', { method: 'DELETE' });", `"status": 403`, "Chrome/",
+	} {
+		if !strings.Contains(report, want) {
+			t.Errorf("the report lacks %q:\n%s", want, report)
+		}
+	}
+}
+
+// TestTheCodeShownRuns: what Chromium sends is what the code of a card says.
+func TestTheCodeShownRuns(t *testing.T) {
+	d := startDemo(t)
+	b := openBrowser(t)
+	b.open(d.app)
+	for id, card := range b.cards() {
+		if id == "another-origin" {
+			continue // a page of another origin has it
+		}
+		// The code as it stands, in the page as it is; it ends where a request fails.
+		script := fmt.Sprintf(`(async () => { const sent = []; const own = globalThis.fetch;
+			globalThis.fetch = (url, init) => { sent.push([init?.method ?? 'GET', url]); return own(url, init); };
+			try { await (async () => { %s })(); } catch {} finally { globalThis.fetch = own; }
+			return JSON.stringify(sent); })()`, card.Code)
+		sent, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var calls [][2]string
+		if err := json.Unmarshal([]byte(sent), &calls); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, call := range calls {
+			u, _ := url.Parse(call[1])
+			want = append(want, call[0]+" "+u.Path)
+		}
+		var got []string
+		for _, request := range card.Requests {
+			if method, preflight := strings.CutSuffix(request, " preflight"); !preflight {
+				got = append(got, method)
+			}
+		}
+		if strings.Contains(card.Seen["script"], "network error") { // its preflight only
+			got = want
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the page has sent %q, and its code sends %q", id, got, want)
+		}
+	}
 }
