@@ -114,10 +114,10 @@ func walkThrough(t *testing.T, vm *wasmhost.VM, policy string, upstream engine.U
 			t.Fatalf("%s\n%s", policy, walk.Error)
 		}
 		sent := browser.Request{Origin: request.Origin, URL: request.URL,
-			Method: browser.NormalizeMethod(request.Method),
+			Method:  browser.NormalizeMethod(request.Method),
 			Headers: request.Headers, UnsafeNames: request.Names,
 			CredentialsInclude: request.Credentials,
-			UseCORSPreflight: request.Forced}
+			UseCORSPreflight:   request.Forced}
 		var preflight, actual *browser.Response
 		says := func(format string, args ...any) {
 			text, _ := json.MarshalIndent(walk, "", " ")
