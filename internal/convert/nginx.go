@@ -57,10 +57,10 @@ var (
 var ingressMethods = []string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"}
 
 // annotation is the value of an annotation, whatever its prefix, which a controller may
-// be told; nil if there is none.
+// be told; nil if there is none. APISIX' own are for it alone.
 func (r *resource) annotation(name string) (value *document.Node) {
 	for _, m := range members(r.Get("metadata", "annotations")) {
-		if strings.HasSuffix(m.Name, "/"+name) {
+		if strings.HasSuffix(m.Name, "/"+name) && !strings.HasPrefix(m.Name, apisixAnnotations) {
 			value = m.Value
 		}
 	}

@@ -25,10 +25,6 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 		delete(found, "higress") // an empty configuration is right there, but it isn't told by that
 	}
 	tellIngresses(file, found)
-	if _, apisix := found["apisix"]; apisix && onlyOf(file, apisixAnnotations) {
-		delete(found, "nginx-ingress") // and Higress, which take the annotations of any prefix
-		delete(found, "higress")
-	}
 	if by, plugin := found["higress"]; plugin && isOurs(file) {
 		return "", by, fmt.Errorf("%s may be a configuration of this filter already, and it may be one of "+
 			"Higress' plugin; for that write --from higress", file.Name)
@@ -90,16 +86,6 @@ func tellIngresses(file *document.File, found map[string]Removal) {
 	case !nginx:
 		delete(found, "nginx-ingress")
 	}
-}
-
-// onlyOf reports whether all annotations of Ingresses that switch CORS on have a prefix.
-func onlyOf(file *document.File, prefix string) bool {
-	return !slices.ContainsFunc(resources(file.Documents), func(r *resource) bool {
-		return r.is("Ingress", ingressGroups...) &&
-			slices.ContainsFunc(members(r.Get("metadata", "annotations")), func(m document.Member) bool {
-				return strings.HasSuffix(m.Name, "/enable-cors") && !strings.HasPrefix(m.Name, prefix)
-			})
-	})
 }
 
 // isOurs reports whether a file has nothing that tells a configuration of Higress' plugin

@@ -58,8 +58,10 @@ type springName struct {
 
 // is reports whether the name is one, which is given in lower case without hyphens.
 func (n springName) is(name string) bool {
-	return !n.bracket && strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(n.text)) == name
+	return !n.bracket && strings.EqualFold(hyphens.Replace(n.text), name)
 }
+
+var hyphens = strings.NewReplacer("-", "", "_", "")
 
 // below is the rest of the property's path below another one.
 func (p springProperty) below(path ...string) (rest []springName, ok bool) {
