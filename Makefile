@@ -123,7 +123,7 @@ $(PAGE)/codemirror.js: $(NPM)/installed $(wildcard demo/npm/*.js) go.mod go.sum
 	@go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Dir}}{{end}}{{end}}' ./demo/engine | sort -u | \
 		{ echo "go $$(go env GOROOT)" && cat; } | (cd $(NPM) && $(with_node) node build.js ../../$(PAGE))
 
-$(NPM)/installed: demo/npm/package.json demo/npm/package-lock.json demo/npm/.npmrc Makefile
+$(NPM)/installed: demo/npm/package.json demo/npm/package-lock.json demo/npm/.npmrc
 	@tools/install node $(NODE_VERSION)
 	@rm -rf $(NPM) && mkdir -p $(NPM)
 	@cp $(filter demo/npm/%,$^) $(NPM)

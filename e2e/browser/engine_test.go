@@ -127,7 +127,7 @@ func TestEngineOfAnyServer(t *testing.T) {
 func TestPageSize(t *testing.T) {
 	t.Parallel()
 	for name, budget := range map[string][2]int64{
-		"engine.wasm":   {9_900_000, 2_800_000},
+		"engine.wasm":   {8_200_000, 2_300_000},
 		"codemirror.js": {450_000, 150_000},
 	} {
 		file, err := os.Open(filepath.Join(pageFolder, name))

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,10 +150,22 @@ func (ed *editor) missingHeader() string {
 		listed := slices.ContainsFunc(ed.config.AllowHeaders, func(h string) bool { return strings.EqualFold(h, name) })
 		covered := slices.Contains(ed.config.AllowHeaders, "*") && name != "authorization"
 		if !listed && !covered {
-			return http.CanonicalHeaderKey(name)
+			return canonical(name)
 		}
 	}
 	return ""
+}
+
+// canonical is a header's name in lower case as people write it. net/http would do that, and
+// be a fifth of what the page loads.
+func canonical(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if (i == 0 || b[i-1] == '-') && 'a' <= c && c <= 'z' {
+			b[i] = c - ('a' - 'A')
+		}
+	}
+	return string(b)
 }
 
 // browser mends what the filter allows, and the browser blocks all the same.
