@@ -34,6 +34,8 @@ const (
 	MixedContent browser.BlockReason = "mixed-content"
 	// TooManyRedirects is the twenty-first redirect.
 	TooManyRedirects browser.BlockReason = "too-many-redirects"
+	// BadPort is a URL with a port of another protocol, such as 6000 and 10080.
+	BadPort browser.BlockReason = "bad-port"
 	// InvalidRedirect is a redirect to what is no URL.
 	InvalidRedirect browser.BlockReason = "invalid-redirect"
 )
@@ -73,7 +75,39 @@ func notMade(page string, req browser.Request) *Blocked {
 			}
 		}
 	}
-	return judged(page, shown(req), browser.Verdict(req, nil, nil))
+	if blocked := judged(page, shown(req), browser.Verdict(req, nil, nil)); blocked != nil {
+		return blocked
+	}
+	if port := portOf(req.URL); badPorts[port] {
+		const step = "main fetch, port blocking"
+		return &Blocked{Reason: BadPort, Step: step, Section: "https://fetch.spec.whatwg.org/#port-blocking",
+			Because:  step + ": browsers don't ask port " + port + ", which is another protocol's",
+			Chromium: browser.ChromiumError{Message: "Failed to load resource: net::ERR_UNSAFE_PORT"}}
+	}
+	return nil
+}
+
+// badPorts are the ports that no browser asks, so that no page speaks to what isn't HTTP.
+//
+// See https://fetch.spec.whatwg.org/#port-blocking.
+var badPorts = func() map[string]bool {
+	set := map[string]bool{}
+	for port := range strings.FieldsSeq(`0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103
+		104 109 110 111 113 115 117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548
+		554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667
+		6668 6669 6679 6697 10080`) {
+		set[port] = true
+	}
+	return set
+}()
+
+// portOf is the port that a URL has, "" if it is the scheme's own.
+func portOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return u.Port()
 }
 
 // trustworthy reports whether a URL is potentially trustworthy though it isn't of https,

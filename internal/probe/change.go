@@ -64,6 +64,8 @@ func beforeAnswer(b *Blocked) []Change {
 	switch b.Reason {
 	case MixedContent:
 		return change(inPage, "ask for the URL with https://; the server has to speak TLS")
+	case BadPort:
+		return change(inPage, "let the server listen on another port")
 	case TooManyRedirects:
 		return change(inActual, "redirect to where the answer is, and not in circles")
 	case InvalidRedirect:

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -144,18 +145,23 @@ func connectionFailure(err error) *Failure {
 	}
 	const reset = "see the log of the server, or of what stands in front of it"
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case is(err, syscall.ECONNREFUSED, "actively refused"):
 		return &Failure{FailedConnect, "the connection is refused", "see that the server runs, and listens on this port",
 			"ERR_CONNECTION_REFUSED"}
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+	case is(err, syscall.ENETUNREACH, "unreachable network"), is(err, syscall.EHOSTUNREACH, "unreachable host"):
 		return &Failure{FailedConnect, "the host can't be reached from here", "see the network, or its firewall",
 			"ERR_ADDRESS_UNREACHABLE"}
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case is(err, syscall.ECONNRESET, "forcibly closed"), is(err, syscall.EPIPE, "was aborted"):
 		return &Failure{FailedReset, "the server reset the connection before it answered", reset, "ERR_CONNECTION_RESET"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "server closed"):
 		return &Failure{FailedReset, "the server closed the connection before it answered", reset, "ERR_EMPTY_RESPONSE"}
 	}
 	return nil
+}
+
+// is reports whether an error is one of the system's, which on Windows only its words tell.
+func is(err error, number syscall.Errno, words string) bool {
+	return errors.Is(err, number) || runtime.GOOS == "windows" && strings.Contains(err.Error(), words)
 }
 
 // certificateFailure is about the server's certificate; nil if nothing is wrong with it.

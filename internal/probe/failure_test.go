@@ -123,6 +123,8 @@ func TestFailures(t *testing.T) {
 			"larger than 256 KiB", "ERR_RESPONSE_HEADERS_TOO_BIG"},
 		{"an endless line", listen(t, endless(headers+"X-A: ", strings.Repeat("a", 1000))), probe.FailedTooLarge,
 			"larger than 256 KiB", "ERR_RESPONSE_HEADERS_TOO_BIG"},
+		{"endless hints", listen(t, endless("", "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")),
+			probe.FailedTooLarge, "larger than 256 KiB", "ERR_RESPONSE_HEADERS_TOO_BIG"},
 		{"no TLS", secure(listen(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "SSH-2.0-OpenSSH_9.6\r\n") })),
 			probe.FailedTLS, "the server doesn't speak TLS on this port", "ERR_SSL_PROTOCOL_ERROR"},
 		{"plain HTTP", secure(plain.URL), probe.FailedTLS, "the server speaks plain HTTP on this port",
