@@ -33,8 +33,8 @@ export function fields(changed) {
         },
         upstream: {
           status: statusOf($('try-status'), plain().status),
-          preflights: statusOf($('try-preflights'), plain().preflights),
           headers: own.read(),
+          preflights: statusOf($('try-preflights'), plain().preflights),
         },
         filter: !$('try-bare').checked,
       };
@@ -76,7 +76,8 @@ function statusOf(input, otherwise) {
 function headerRows(node, what, changed) {
   const rows = () => [...node.children];
   const inputs = (row) => row.querySelectorAll('input');
-  const read = () => rows().map((made) => [...inputs(made)].map((input) => input.value.trim())).filter(([name]) => name);
+  const values = (made) => [...inputs(made)].map((input) => input.value.trim());
+  const read = () => rows().map(values).filter(([name]) => name);
 
   function row(name = '', value = '') {
     const input = (properties) => el('input', { autocapitalize: 'off', spellcheck: false, ...properties });

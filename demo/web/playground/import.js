@@ -1,8 +1,8 @@
 // Takes requests from a cURL command that was pasted, or from a HAR file.
 
+import { sentence } from '../explain.js';
 import { el } from '../view.js';
 import { $, button, show } from './dom.js';
-import { sentence } from './result.js';
 
 // largest bounds the file that is read, in bytes: the engine takes it as one string.
 const largest = 64 << 20;

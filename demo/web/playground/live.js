@@ -1,9 +1,10 @@
 // Sends the request from a page of its origin, through the Envoy of the demo, and compares what
 // happened with what the engine makes of the policy that Envoy has.
 
+import { expect, isPreflight, labels, list, observe } from '../facts.js';
 import { isServed, sendFrom } from '../frames.js';
 import { el } from '../view.js';
-import { lookups } from './state.js';
+import { lookups, plain } from './state.js';
 
 /**
  * obstacle says why the demo can't send a request as it is, or returns "".
@@ -81,60 +82,62 @@ export async function sendReally({ request, filter }, facts) {
 
 const isChromium = /\bChrom(e|ium)\//.test(navigator.userAgent);
 
-// What every script may read of an answer, https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name.
+// What every script may read, https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name.
 const safelisted = [
   'cache-control', 'content-language', 'content-length', 'content-type', 'expires', 'last-modified', 'pragma',
 ];
 
 /**
  * compare returns what was expected and what was seen, fact by fact.
- * @param {object} walk over the policy that Envoy has, with the answer of the upstream as it was seen
+ * @param {import('../engine.js').Walk} walk over the policy that Envoy has, see upstreamOf
  * @param {{outcome: object, records: object[]}} seen
  * @param {boolean} filter
+ * @returns {{fact: string, name: string, expected: string, seen: string, same: boolean}[]}
  */
 export function compare(walk, { outcome, records }, filter) {
   const { preflight, actual, verdict } = walk;
-  const row = (fact, name, expected, was) => ({ fact, name, expected, seen: was, same: expected === was });
-  const script = row('script', 'The script', verdict.readable ? `reads ${actual.answer.status}` : 'network error',
-    outcome.error ? 'network error' : `reads ${outcome.status}`);
+  const was = filter ? observe([outcome], records) : {
+    script: outcome.error ? 'network error' : `reads ${outcome.status}`,
+    upstream: list(records.map(({ upstream }) => upstream.method), 'nothing'),
+  };
   if (isChromium && verdict.chromium.readable !== verdict.readable) {
     // What it does instead is known, but not what it sends meanwhile.
-    return [{ ...script, expected: 'network error by the standard, but not in Chromium', same: !outcome.error }];
+    const expected = 'network error by the standard, but not in Chromium';
+    return [{ fact: 'script', name: labels.script, expected, seen: was.script, same: !outcome.error }];
   }
-  const rows = [script];
-  const sent = [preflight, actual].filter((part) => part && !part.cached);
-  const forwarded = sent.filter(({ answer }) => answer.forwarded);
-  if (filter) {
-    rows.push(row('envoy', 'At Envoy',
-      listed(sent.map(({ request, answer }) => `${request.method} ${answer.status}`)),
-      listed(records.map(({ envoy }) => `${envoy.method} ${envoy.status}`))));
-  }
-  rows.push(row('upstream', 'At the upstream', listed(forwarded.map(({ request }) => request.method)),
-    listed(records.filter((r) => r.upstream || answeredByEnvoy(r)).map((r) => (r.upstream ?? r.envoy).method))));
-  if (verdict.readable && !outcome.error) {
-    const beyond = Object.keys(outcome.headers).filter((name) => !safelisted.includes(name)).sort();
-    const may = walk.exposed.map((name) => name.toLowerCase());
-    const there = new Set(actual.answer.headers.map(([name]) => name.toLowerCase()));
-    const visible = (name) => !safelisted.includes(name) && (may.includes(name) || may.includes('*'));
-    const expected = [...there].filter(visible);
-    const last = row('headers', 'Headers beyond the safelist', listed(expected.sort()), listed(beyond));
-    if (may.includes('*')) { // Envoy’s own, such as Date, are among them.
-      last.expected = `all, such as ${last.expected}`;
-      last.same = expected.every((name) => beyond.includes(name));
-    }
-    rows.push(last);
-  }
-  return rows;
+  const expected = filter ? expect([walk], { gateway: gatewayOf(records) }) : {
+    script: verdict.readable ? `reads ${actual.answer.status}` : 'network error',
+    upstream: list([preflight, actual].filter(Boolean).map(({ request }) => request.method), 'nothing'),
+  };
+  const facts = filter ? ['script', 'envoy', 'upstream', 'reason', 'logged', 'headers'] : ['script', 'upstream'];
+  const rows = facts.map((fact) => ({
+    fact, name: labels[fact], expected: expected[fact], seen: was[fact], same: expected[fact] === was[fact],
+  }));
+  return verdict.readable && !outcome.error ? [...rows, compareHeaders(walk, outcome)] : rows;
 }
 
-// answeredByEnvoy tells whether a request would have reached the upstream, had Envoy one for it: a
-// 503 or a redirect is Envoy's own, and comes after the filter.
-function answeredByEnvoy({ envoy, upstream }) {
-  return !upstream && !envoy.details?.startsWith('cors') && envoy.method !== 'OPTIONS';
+// compareHeaders compares which headers the script can read, beside those that every script may.
+function compareHeaders({ exposed, actual }, { headers }) {
+  const may = exposed.map((name) => name.toLowerCase());
+  const isMore = (name) => !safelisted.includes(name);
+  const more = Object.keys(headers).filter(isMore).sort();
+  const there = [...new Set(actual.answer.headers.map(([name]) => name))].filter(isMore).sort();
+  const expected = there.filter((name) => may.includes(name) || may.includes('*'));
+  const row = { fact: 'more', name: 'More headers', expected: list(expected), seen: list(more) };
+  return may.includes('*') // Envoy’s own, such as Date, are among them.
+    ? { ...row, expected: `all, such as ${row.expected}`, same: expected.every((name) => more.includes(name)) }
+    : { ...row, same: row.expected === row.seen };
 }
 
-function listed(items) {
-  return items.length ? items.join(', ') : 'nothing';
+// isAnswered tells whether a request was answered behind the filter.
+function isAnswered({ envoy }) {
+  return !envoy.details?.startsWith('cors:');
+}
+
+// gatewayOf is what Envoy answered in place of the upstream, after the filter, if it did.
+function gatewayOf(records) {
+  const { envoy } = records.find((r) => r.envoy && !r.upstream && isAnswered(r)) ?? {};
+  return envoy && { status: envoy.status, body: (envoy.details ?? '').replaceAll('_', ' ') };
 }
 
 /**
@@ -143,21 +146,16 @@ function listed(items) {
  * @param {boolean} filter
  */
 export function upstreamOf({ outcome, records }, filter) {
-  const plain = { status: 200, headers: [], preflights: 200 };
   if (!filter) {
-    return outcome.error ? plain : { ...plain, status: outcome.status, headers: Object.entries(outcome.headers) };
+    return { ...plain(), status: outcome.status ?? plain().status, headers: Object.entries(outcome.headers ?? {}) };
   }
-  const preflight = records.find(({ envoy, upstream }) => upstream && isPreflight(envoy));
+  const preflight = records.find((r) => isAnswered(r) && isPreflight(r.envoy));
   const actual = records.findLast(({ envoy }) => !isPreflight(envoy));
   return {
-    status: actual?.envoy.status ?? plain.status,
+    status: actual?.envoy.status ?? plain().status,
     headers: actual?.upstream?.answer ?? [],
-    preflights: preflight?.envoy.status ?? plain.preflights,
+    preflights: preflight?.envoy.status ?? plain().preflights,
   };
-}
-
-function isPreflight(envoy) {
-  return envoy.method === 'OPTIONS' && Boolean(envoy.origin && envoy['access-control-request-method']);
 }
 
 /**
@@ -168,17 +166,24 @@ export function outcomes(said) {
   return [said, ...lookups.filter((outcome) => outcome !== said)];
 }
 
+// aside are facts that are shown only where they say something.
+const aside = ['reason', 'logged', 'headers'];
+
 /** table shows a comparison. */
 export function table(rows) {
   return el('table', { className: 'facts' },
     el('thead', {},
       el('tr', {}, el('td', {}), el('th', { scope: 'col' }, 'Expected'), el('th', { scope: 'col' }, 'Seen'))),
-    el('tbody', {}, ...rows.map(({ fact, name, expected, seen, same }) => {
+    el('tbody', {}, ...rows.filter(isWorthShowing).map(({ fact, name, expected, seen, same }) => {
       const node = el('tr', { className: same ? 'same' : 'other' }, el('th', { scope: 'row' }, name),
         el('td', { className: 'expected' }, expected), el('td', { className: 'seen' }, seen));
       node.dataset.fact = fact;
       return node;
     })));
+}
+
+function isWorthShowing({ fact, seen, same }) {
+  return !same || !aside.includes(fact) || seen !== 'none' && fact !== 'headers';
 }
 
 /** report is what to send to who mends the filter. */

@@ -1,5 +1,6 @@
 // The live log of what Envoy sees.
 
+import { isPreflight } from '../facts.js';
 import { followLog } from '../log.js';
 import { el } from '../view.js';
 import { $, button } from './dom.js';
@@ -83,7 +84,7 @@ export function showLog(take) {
   function say() {
     $('try-log-says').textContent = !connected ? 'The demo does not answer. Is it still running?'
       : paused ? `Paused; ${waiting} since then.`
-        : entries.length === 0 ? 'Nothing yet. Requests to the API will stand here; a click takes one into the request above.'
+        : entries.length === 0 ? 'Nothing yet. Requests to the API will stand here.'
           : `The latest ${body.children.length}, newest first. A click takes one into the request above.`;
   }
 }
@@ -116,10 +117,6 @@ function outcome(line, preflight, readable) {
     return readable ? `preflight for ${asked} answered${reason}` : `preflight for ${asked} refused${reason}${policy}`;
   }
   return readable ? `readable${reason}` : `not readable${reason}${policy}`;
-}
-
-function isPreflight(line) {
-  return line.method === 'OPTIONS' && Boolean(line.origin && line['access-control-request-method']);
 }
 
 // requestOf is what a page asked for, as far as a line of the log says it.

@@ -3,6 +3,7 @@
 
 import { createEditor } from '../editor.js';
 import { loadEngine } from '../engine.js';
+import { sentence } from '../explain.js';
 import { isServed } from '../frames.js';
 import { followLog } from '../log.js';
 import { el } from '../view.js';
@@ -14,7 +15,7 @@ import * as link from './link.js';
 import { compare, nearest, obstacle, outcomes, report, sendReally, table, upstreamOf } from './live.js';
 import { showLog } from './log.js';
 import { give, plural, sameText, showFindings } from './policy.js';
-import { inWords, sentence, showSteps, showVerdict, showWords } from './result.js';
+import { inWords, showSteps, showVerdict, showWords } from './result.js';
 import { captured, complete, keep, kept, plain } from './state.js';
 
 const root = $('playground');
@@ -242,8 +243,9 @@ function showWalk(walk) {
 }
 
 function showUpstream({ status, headers, preflights }) {
-  const own = headers.length === 0 ? 'no CORS headers' : headers.length === 1 ? '1 header' : `${headers.length} headers`;
-  $('try-upstream-says').textContent = `${status}, ${own}${preflights === 200 ? '' : `, ${preflights} for a preflight`}`;
+  const own = headers.length === 0 ? 'no CORS headers' : plural(headers.length, 'header');
+  const other = preflights === 200 ? '' : `, ${preflights} for a preflight`;
+  $('try-upstream-says').textContent = `${status}, ${own}${other}`;
 }
 
 // say tells who listens, rather than sees.
@@ -281,7 +283,9 @@ function showPlan(now, request) {
   if (!why) {
     const to = now.filter ? 'through Envoy' : `straight to the upstream, ${facts.bare}`;
     const from = request.origin === location.origin ? 'this page' : `a hidden frame of ${request.origin}`;
-    show($('try-from'), `From ${from}, ${to}.`);
+    const other = JSON.stringify(now.upstream) !== JSON.stringify(plain())
+      && ' The upstream there answers 200, without CORS headers, whatever is written above.';
+    show($('try-from'), `From ${from}, ${to}.`, other);
     return;
   }
   const { policy, upstream, filter } = now;
@@ -320,7 +324,7 @@ function showSent({ state: sent, policy, rows, seen }) {
   $('try-send').dataset.state = same ? 'same' : 'differs';
   show($('try-sent'),
     el('p', { className: `try-verdict ${outcome.error ? 'bad' : 'good'}` },
-      el('b', {}, outcome.error ? 'The script got a network error.' : `The script read the answer: ${outcome.status}.`)),
+      el('b', {}, outcome.error ? 'The script got a network error.' : `The script read an answer: ${outcome.status}.`)),
     same ? el('p', {}, sameText(policy, sent.policy) ? 'As the engine expects.'
       : 'As the engine expects of the policy that Envoy has, which is not the one in the editor.')
       : el('div', { className: 'try-bug' },

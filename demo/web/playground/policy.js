@@ -21,7 +21,7 @@ export function showFindings({ ok, findings }, editor) {
     const { severity, path, message, instead, line, column, from, to, replacement } = finding;
     const where = `${line}:${column}${path ? ` ${path}` : ''}`;
     const place = button(`finding-${i}`, where, () => editor.select(from, to), 'try-choice');
-    place.setAttribute('aria-label', `Go to line ${line}, column ${column}${path ? `: ${path}` : ''}`);
+    place.setAttribute('aria-label', `${where}: go there in the policy`);
     const fix = replacement !== undefined && button(`fix-${i}`, `Write ${replacement}`,
       () => editor.replace(from, to, replacement));
     return el('li', { className: severity },
@@ -64,7 +64,7 @@ export async function give(policy) {
     }
     const answer = await response.json();
     if (answer.accepted) {
-      says('good', policy === undefined ? 'Envoy has the policy of its file again.' : 'Envoy has this policy now.');
+      says('good', policy === undefined ? 'Accepted: it is that of the file again.' : 'Accepted.');
     } else {
       says('bad', 'Envoy refuses this policy, and goes on with the one that it has.', answer.reasons ?? []);
     }

@@ -1,5 +1,6 @@
 // Shows what the engine says of a request: the verdict, and each step on the way there.
 
+import { headline, sentence } from '../explain.js';
 import { el } from '../view.js';
 import { $, button, code, copyButton, fold, keyed, lines, show } from './dom.js';
 import { command, snippet } from './words.js';
@@ -27,18 +28,8 @@ export function showVerdict(walk, apply) {
 
 /** inWords says the verdict. */
 export function inWords(walk) {
-  return [headline(walk), walk.verdict.because && sentence(walk.verdict.because)].filter(Boolean).join(' ');
-}
-
-// headline says in a few words what becomes of a request.
-function headline({ verdict, actual, preflight }) {
-  if (verdict.readable) {
-    return 'The script reads the answer.';
-  }
-  if (!actual && !preflight) {
-    return 'The browser doesn’t send it.';
-  }
-  return actual ? 'The request is sent, but the script can’t read the answer.' : 'The browser stops at the preflight.';
+  const { because } = walk.verdict;
+  return because ? `${headline(walk)} ${sentence(because)}` : headline(walk);
 }
 
 // shadow says what a policy in shadow mode would do, and how that compares.
@@ -151,12 +142,7 @@ export function showWords(request, file) {
     part('command', 'In a terminal', 'Copy the command', 'The command that explains it', line));
 }
 
-/** list writes words as people do: "a", "a and b", "a, b and c". */
-export function list(words) {
+// list writes words as people do: "a", "a and b", "a, b and c".
+function list(words) {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
-}
-
-/** sentence writes words as a sentence. */
-export function sentence(words) {
-  return words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? '' : '.');
 }
