@@ -172,11 +172,11 @@ func (w *walker) needsPreflight() {
 	w.step("preflight", "Does the browser ask first?", "main-fetch", yes,
 		"Yes, with a preflight, because %s.", strings.Join(reasons, "; and because "))
 	if r.PreflightCached {
-		w.step("cache", "Does it remember the answer?", "cors-preflight-cache", yes,
+		w.step("cache", "Does it remember an answer?", "cors-preflight-cache", yes,
 			"Yes: an earlier answer for this origin and URL covers the method and the headers, so it doesn't ask again.")
 		return
 	}
-	w.step("cache", "Does it remember the answer?", "cors-preflight-cache", no,
+	w.step("cache", "Does it remember an answer?", "cors-preflight-cache", no,
 		"No: nothing that it remembers for this origin and URL covers this request.")
 }
 
@@ -223,8 +223,8 @@ func (w *walker) policySteps() {
 func (w *walker) preflightSteps() {
 	const section = "cors-preflight-fetch"
 	r, a := w.said.Request, w.out.Preflight.Answer
-	w.step("preflight-request", "What does it ask?", section, info, "It sends OPTIONS %s, with %s.", r.URL, lines(r.Preflight()))
-	w.answerStep("preflight-answer", *a)
+	w.step("preflight-request", "What does the preflight ask?", section, info, "It sends OPTIONS %s, with %s.", r.URL, lines(r.Preflight()))
+	w.answerStep("preflight-answer", "What is answered to the preflight?", *a)
 	blocked := w.said.Blocked
 	if blocked != nil && !blocked.Preflight {
 		blocked = nil
@@ -237,7 +237,7 @@ func (w *walker) preflightSteps() {
 		} else if seconds == 0 {
 			text = "The browser doesn't remember the answer: it asks each time."
 		}
-		w.step("preflight-max-age", "For how long does it remember that?", section, info, "%s", text)
+		w.step("preflight-max-age", "For how long does the browser remember that?", section, info, "%s", text)
 	}
 }
 
@@ -249,36 +249,42 @@ func (w *walker) actualSteps() {
 		text += ", with " + lines(headers)
 	}
 	w.step("actual-request", "What does the browser send?", "append-a-request-origin-header", info, "%s.", text)
-	w.answerStep("actual-answer", actual.Answer)
+	w.answerStep("actual-answer", "What is answered to the request?", actual.Answer)
 	if !r.CORS() {
 		return
 	}
-	checks := corsChecks(r, actual.Answer.Headers)
+	checks := corsChecks(r, "the answer", actual.Answer.Headers)
 	checks = append(checks, check{"redirect", "Is it no redirect to a URL with a password?", "http-redirect-fetch", "",
 		[]browser.BlockReason{browser.RedirectWithCredentials}})
 	w.checks("", w.said.Blocked, checks)
 }
 
 // answerStep has who answers what, and why.
-func (w *walker) answerStep(id string, a Answer) {
-	what := fmt.Sprintf("with %d", a.Status)
-	if cors := corsLines(a.Headers); len(cors) > 0 {
-		what += " and " + lines(cors)
+func (w *walker) answerStep(id, title string, a Answer) {
+	what := strconv.Itoa(a.Status) + ", without CORS headers"
+	if about := corsLines(a.Headers); len(about) > 0 {
+		what = strconv.Itoa(a.Status) + ", with " + lines(about)
 	}
-	if !a.Forwarded {
-		result := answered(a.Allowed)
-		w.step(id, "What is answered?", "", result, "The filter answers %s: %s.", what, a.Reason)
+	switch {
+	case !a.Forwarded && a.Allowed:
+		w.step(id, title, "", yes, "The filter allows it, and answers %s.", what)
+		return
+	case !a.Forwarded:
+		w.step(id, title, "", no, "The filter rejects it, because %s. It answers %s.", a.Reason, what)
 		return
 	}
-	text := "The upstream answers " + what
+	text := "The upstream answers " + what + "."
 	switch w.out.Mode {
 	case "enforce", "waiting":
-		text = fmt.Sprintf("The filter forwards it: %s. The upstream answers, and after the filter that is: %s", a.Reason,
-			strings.TrimPrefix(what, "with "))
+		because := "The filter forwards it to the upstream: " + a.Reason
+		if a.Allowed {
+			because = "The filter allows the origin, and forwards the request to the upstream"
+		}
+		text = because + ". After the filter the upstream's answer is " + what + "."
 	case "shadow":
-		text += fmt.Sprintf(". In force, the policy would say: %s", a.Reason)
+		text += " In force, the policy would say: " + a.Reason + "."
 	}
-	w.step(id, "What is answered?", "", info, "%s.", text)
+	w.step(id, title, "", info, "%s", text)
 }
 
 // A check is one of those that a browser makes of an answer. It fails by one of its reasons.
@@ -292,7 +298,7 @@ type check struct {
 func (w *walker) checks(prefix string, blocked *browser.Blocked, list []check) {
 	for _, c := range list {
 		if blocked != nil && slices.Contains(c.reasons, blocked.Reason) {
-			w.step(prefix+c.id, c.title, c.section, fail, "%s", sentence(strings.TrimPrefix(blocked.Error(), blocked.Step()+": ")))
+			w.step(prefix+c.id, c.title, c.section, fail, "%s", failing(blocked))
 			w.out.Steps[len(w.out.Steps)-1].Section = blocked.Section()
 			return
 		}
@@ -302,28 +308,37 @@ func (w *walker) checks(prefix string, blocked *browser.Blocked, list []check) {
 	}
 }
 
-// corsChecks are the steps of the CORS check
+// failing says in a sentence what an answer fails by.
+func failing(b *browser.Blocked) string {
+	words := strings.TrimPrefix(b.Error(), b.Step()+": ")
+	if strings.HasPrefix(words, "no ") {
+		return "There is " + words + "."
+	}
+	return "No: " + words + "."
+}
+
+// corsChecks are the steps of the CORS check of an answer
 // (https://fetch.spec.whatwg.org/#concept-cors-check).
-func corsChecks(r browser.Request, headers [][2]string) []check {
+func corsChecks(r browser.Request, answer string, headers [][2]string) []check {
 	const section = "concept-cors-check"
 	allowed, _ := value(headers, "access-control-allow-origin")
 	credentials, _ := value(headers, "access-control-allow-credentials")
-	equals := "Access-Control-Allow-Origin is " + allowed + ", which equals the origin."
+	equals := "Yes: " + allowed + " is the page's origin."
 	if allowed == "*" {
-		equals = "Access-Control-Allow-Origin is *, which stands for every origin, as no credentials are sent."
+		equals = "Yes: * stands for every origin, as no credentials are sent."
 	}
 	list := []check{
-		{"allow-origin", "Is there an Access-Control-Allow-Origin?", section,
-			"Access-Control-Allow-Origin is there: " + allowed + ".", []browser.BlockReason{browser.MissingAllowOrigin}},
-		{"allow-origin-value", "Does it name the origin?", section, equals, []browser.BlockReason{
+		{"allow-origin", "Has " + answer + " an Access-Control-Allow-Origin?", section,
+			"Yes: Access-Control-Allow-Origin: " + allowed + ".", []browser.BlockReason{browser.MissingAllowOrigin}},
+		{"allow-origin-value", "Does " + answer + " name the origin?", section, equals, []browser.BlockReason{
 			browser.WildcardWithCredentials, browser.MultipleAllowOrigins, browser.InvalidAllowOrigin,
 			browser.AllowOriginMismatch,
 		}},
 	}
-	c := check{"allow-credentials", "Are credentials allowed?", section, "",
+	c := check{"allow-credentials", "Does " + answer + " allow credentials?", section, "",
 		[]browser.BlockReason{browser.AllowCredentialsNotTrue}}
 	if r.CredentialsInclude {
-		c.passed = "Access-Control-Allow-Credentials is " + credentials + "."
+		c.passed = "Yes: Access-Control-Allow-Credentials: " + credentials + "."
 	}
 	return append(list, c)
 }
@@ -334,18 +349,18 @@ func preflightChecks(r browser.Request, a *Answer) []check {
 	const section = "cors-preflight-fetch"
 	methods, hasMethods := value(a.Headers, "access-control-allow-methods")
 	names, hasNames := value(a.Headers, "access-control-allow-headers")
-	list := []check{{"redirect", "Is it no redirect?", section, "", []browser.BlockReason{browser.PreflightRedirect}}}
-	list = append(list, corsChecks(r, a.Headers)...)
-	list = append(list, check{"status", "Is its status ok?", section, fmt.Sprintf("%d is from 200 to 299.", a.Status),
+	list := []check{{"redirect", "Does the preflight's answer come without a redirect?", section, "", []browser.BlockReason{browser.PreflightRedirect}}}
+	list = append(list, corsChecks(r, "the preflight's answer", a.Headers)...)
+	list = append(list, check{"status", "Is its status ok?", section, fmt.Sprintf("Yes: %d is from 200 to 299.", a.Status),
 		[]browser.BlockReason{browser.PreflightStatus}})
 	if r.PrivateNetwork {
-		list = append(list, check{"private-network", "Is the private network allowed?", section, "It is.",
+		list = append(list, check{"private-network", "Is the private network allowed?", section, "Yes.",
 			[]browser.BlockReason{browser.PrivateNetworkNotAllowed}})
 	}
-	parsed := check{id: "lists", title: "Are its lists lists?", section: section,
+	parsed := check{id: "lists", title: "Are its lists well-formed?", section: section,
 		reasons: []browser.BlockReason{browser.InvalidAllowMethods, browser.InvalidAllowHeaders}}
 	if hasMethods || hasNames {
-		parsed.passed = "Access-Control-Allow-Methods and Access-Control-Allow-Headers, as far as they are there, are lists of tokens."
+		parsed.passed = "Yes: each of Access-Control-Allow-Methods and Access-Control-Allow-Headers that is there is a list of tokens."
 	}
 	method := check{"method", "Is " + r.Method + " allowed?", section,
 		"Yes: " + r.Method + " is in Access-Control-Allow-Methods: " + methods + ".",
@@ -353,12 +368,12 @@ func preflightChecks(r browser.Request, a *Answer) []check {
 	if browser.SafelistedMethod(r.Method) {
 		method.passed = "Yes: " + r.Method + " is allowed without being listed."
 	} else if !hasMethods {
-		method.passed = "Without Access-Control-Allow-Methods the method that asked for the preflight is allowed."
+		method.passed = "Yes: without Access-Control-Allow-Methods the method that asked for the preflight is allowed."
 	}
 	list = append(list, parsed, method)
 	if asked, ok := value(r.Preflight(), "access-control-request-headers"); ok {
 		list = append(list, check{"headers", "Are the headers allowed?", section,
-			"Access-Control-Allow-Headers has what the preflight asks for (" + asked + "): " + names + ".",
+			"Yes: what the preflight asks for, " + asked + ", is in Access-Control-Allow-Headers: " + names + ".",
 			[]browser.BlockReason{browser.AuthorizationNotListed, browser.HeaderNotAllowed}})
 	}
 	return list
@@ -415,14 +430,6 @@ func value(headers [][2]string, name string) (joined string, ok bool) {
 		}
 	}
 	return strings.Join(list, ", "), list != nil
-}
-
-// sentence makes a sentence of words.
-func sentence(words string) string {
-	if words == "" {
-		return ""
-	}
-	return strings.ToUpper(words[:1]) + words[1:] + "."
 }
 
 func status(code int) string { return strconv.Itoa(code) }
