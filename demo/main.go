@@ -224,14 +224,14 @@ func serve(l net.Listener, h http.Handler) {
 func banner(out io.Writer, f facts, admin string) {
 	fmt.Fprintf(out, `
   The app          %s     open this page
-  Another origin   %s     the same page, from an origin that envoy.yaml does not allow
+  Another origin   %s     the same page, from another origin
   The API          %s
   The same API     %s     for pages whose origins are in %s; add one on the page, or with
                    %s
   Envoy's admin    http://%s
 `, f.App, f.Other, f.API, f.Database.API, f.Database.File, f.Database.Command, admin)
 	if f.File != "" {
-		fmt.Fprintf(out, `  The policy       is in %s: edit it, and run the page's requests again
+		fmt.Fprintf(out, `  The policy       is in %s: edit it, and the page runs its requests again
 `, f.File)
 	}
 	fmt.Fprint(out, `

@@ -86,7 +86,7 @@ func (p *page) pack(name string) (packed, error) {
 	if err != nil {
 		return packed{}, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	var data bytes.Buffer
 	z := gzip.NewWriter(&data)
 	if _, err := io.Copy(z, file); err != nil {

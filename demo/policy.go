@@ -122,7 +122,8 @@ func (a *app) writePolicy(write func(*policies, context.Context, string) (applie
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largestPolicy))
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			http.Error(w, fmt.Sprintf("want a policy of at most %d bytes", tooLarge.Limit), http.StatusRequestEntityTooLarge)
+			http.Error(w, fmt.Sprintf("want a policy of at most %d bytes", tooLarge.Limit),
+				http.StatusRequestEntityTooLarge)
 			return
 		}
 		if err != nil || !utf8.Valid(body) {

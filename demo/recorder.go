@@ -40,6 +40,9 @@ func parseAccess(line []byte) (access, bool) {
 	return a, true
 }
 
+// preflightAllowed are the details of a preflight that the filter has answered, and allowed.
+const preflightAllowed = "cors:_preflight_allowed"
+
 // preflight tells whether the request asked for permission, as the Fetch standard has it.
 func (a access) preflight() bool {
 	return a.Method == "OPTIONS" && a.Origin != "" && a.RequestMethod != ""
@@ -91,7 +94,9 @@ func (a access) String() string {
 	path, _, _ := strings.Cut(a.Path, "?")
 	line := fmt.Sprintf("%s  %-7s %-8s %d  ", a.Time.Local().Format(time.TimeOnly), a.Method, path, a.Status)
 	switch {
-	case a.preflight() && a.AllowOrigin == "":
+	case a.preflight() && !strings.HasPrefix(a.Details, "cors:"):
+		line += "preflight of " + a.Origin + " passed on"
+	case a.preflight() && a.Details != preflightAllowed:
 		return line + "preflight of " + a.Origin + " refused: " + a.reason()
 	case a.preflight():
 		line += "preflight of " + a.Origin + " allowed: " + a.RequestMethod

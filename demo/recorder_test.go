@@ -14,12 +14,18 @@ const (
 		`"details":"cors:_method_DELETE_is_not_in_allow_methods_(allowed:_PUT,_PATCH)",` +
 		`"origin":"http://localhost:10000","access-control-request-method":"DELETE"}`
 	allowedLine = `{"time":"2026-01-02T03:04:05.678Z","method":"OPTIONS","path":"/people?exchange=b","request_id":"2","status":204,` +
-		`"details":"cors:_allowed","origin":"http://localhost:10000","access-control-request-method":"POST",` +
+		`"details":"cors:_preflight_allowed","origin":"http://localhost:10000","access-control-request-method":"POST",` +
 		`"access-control-request-headers":"content-type,x-pingother","access-control-allow-origin":"http://localhost:10000"}`
 	postLine = `{"time":"2026-01-02T03:04:05.678Z","method":"POST","path":"/people?exchange=b","request_id":"3","status":200,` +
 		`"details":"via_upstream","origin":"http://localhost:10000","access-control-allow-origin":"http://localhost:10000"}`
 	withheldLine = `{"time":"2026-01-02T03:04:05.678Z","method":"GET","path":"/down","request_id":"4","status":503,` +
 		`"details":"no_healthy_upstream","origin":"http://127.0.0.1:10000"}`
+	// With debug the browser gets the lists, and refuses itself.
+	debugLine = `{"time":"2026-01-02T03:04:05.678Z","method":"OPTIONS","path":"/people/1?exchange=a","request_id":"6","status":204,` +
+		`"details":"cors:_method_DELETE_is_not_in_allow_methods_(allowed:_PUT)","origin":"http://localhost:10000",` +
+		`"access-control-request-method":"DELETE","access-control-allow-origin":"http://localhost:10000"}`
+	passedLine = `{"time":"2026-01-02T03:04:05.678Z","method":"OPTIONS","path":"/people/1?exchange=a","request_id":"7","status":200,` +
+		`"details":"via_upstream","origin":"http://localhost:10000","access-control-request-method":"DELETE"}`
 	plainLine = `{"time":"2026-01-02T03:04:05.678Z","method":"OPTIONS","path":"/","request_id":"5","status":200,"details":"via_upstream"}`
 )
 
@@ -30,6 +36,8 @@ func TestAccessForTheTerminal(t *testing.T) {
 		allowedLine:  "OPTIONS /people  204  preflight of http://localhost:10000 allowed: POST with content-type,x-pingother",
 		postLine:     "POST    /people  200  readable by http://localhost:10000",
 		withheldLine: "GET     /down    503  not readable by http://127.0.0.1:10000; Envoy: no healthy upstream",
+		debugLine:    "OPTIONS /people/1 204  preflight of http://localhost:10000 refused: method DELETE is not in allow_methods (allowed: PUT)",
+		passedLine:   "OPTIONS /people/1 200  preflight of http://localhost:10000 passed on",
 		plainLine:    "OPTIONS /        200  no origin",
 	} {
 		a, ok := parseAccess([]byte(line + "\n"))

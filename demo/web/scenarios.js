@@ -30,7 +30,10 @@ export const scenarios = [
       + 'with OPTIONS, and sends the POST only if the answer allows it.',
     code: (api) => `await fetch('${api}/people', {
   method: 'POST',
-  headers: { 'Content-Type': 'application/xml', 'X-PINGOTHER': 'pingpong' },
+  headers: {
+    'Content-Type': 'application/xml',
+    'X-PINGOTHER': 'pingpong',
+  },
   body: '<person><name>Arun</name></person>',
 });`,
     shows: ['script', 'envoy', 'upstream', 'allowOrigin', 'maxAge'],
@@ -43,7 +46,10 @@ export const scenarios = [
     code: (api) => `for (let i = 0; i < 2; i++) {
   await fetch('${api}/people', {
     method: 'POST',
-    headers: { 'Content-Type': 'application/xml', 'X-PINGOTHER': 'pingpong' },
+    headers: {
+      'Content-Type': 'application/xml',
+      'X-PINGOTHER': 'pingpong',
+    },
     body: '<person><name>Arun</name></person>',
   });
 }`,
@@ -70,7 +76,9 @@ export const scenarios = [
     title: 'A GET with X-Requested-With',
     says: 'A preflight also lists the headers that the script wants to send, and each one must be '
       + 'allowed. Some libraries add this one to every request.',
-    code: (api) => `await fetch('${api}/people', { headers: { 'X-Requested-With': 'XMLHttpRequest' } });`,
+    code: (api) => `await fetch('${api}/people', {
+  headers: { 'X-Requested-With': 'XMLHttpRequest' },
+});`,
     shows: ['script', 'envoy', 'upstream', 'allowOrigin'],
   },
   {
@@ -81,7 +89,10 @@ export const scenarios = [
       + 'It decides who may read the answer.',
     elsewhere: true,
     code: (api) => `await fetch('${api}/greeting').catch(() => {});
-await fetch('${api}/people/1', { method: 'PUT', body: 'Arun' });`,
+await fetch('${api}/people/1', {
+  method: 'PUT',
+  body: 'Arun',
+});`,
     shows: ['script', 'envoy', 'upstream', 'allowOrigin'],
   },
   {

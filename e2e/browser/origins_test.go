@@ -400,7 +400,7 @@ func (b *chromium) works(allowed bool) {
 // checkWidths checks that the page fits screens of all sizes.
 func (b *chromium) checkWidths(with string) {
 	b.t.Helper()
-	for _, width := range []int64{320, 360, 768, 1280} {
+	for _, width := range []int64{320, 360, 768, 1280, 1920} {
 		b.run(chromedp.EmulateViewport(width, 900))
 		if over := evaluate[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 			b.t.Errorf("with %s, at a width of %d the page is %d pixels too wide", with, width, over)

@@ -472,7 +472,7 @@ func (b *chromium) screenshots(name string) {
 	if os.Getenv("DEMO_SCREENSHOTS") == "" {
 		return
 	}
-	for _, width := range []int64{1280, 390} {
+	for _, width := range []int64{320, 768, 1280, 1920} {
 		for _, scheme := range []string{"light", "dark"} {
 			b.prefer(scheme)
 			b.run(chromedp.EmulateViewport(width, 900))

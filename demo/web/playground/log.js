@@ -103,20 +103,25 @@ function row(line, id, take) {
     el('td', {}, choose),
     el('td', {}, line.origin ?? 'none'),
     el('td', {}, String(line.status)),
-    el('td', {}, outcome(line, preflight, readable)));
+    el('td', {}, outcome(line, preflight)));
 }
 
-function outcome(line, preflight, readable) {
+// outcome is what Envoy knows: who may read the answer, and not whether the browser lets it.
+function outcome(line, preflight) {
   const reason = line.cors_reason ? `: ${line.cors_reason}` : '';
   const policy = line.cors_policy ? ` (policy ${line.cors_policy})` : '';
+  const allowed = line['access-control-allow-origin'];
   if (!line.origin) {
     return 'no Origin';
   }
   if (preflight) {
-    const asked = line['access-control-request-method'];
-    return readable ? `preflight for ${asked} answered${reason}` : `preflight for ${asked} refused${reason}${policy}`;
+    const asked = `preflight for ${line['access-control-request-method']}`;
+    if (!line.details?.startsWith('cors:')) {
+      return `${asked} passed on${reason}${policy}`;
+    }
+    return line.details === 'cors:_preflight_allowed' ? `${asked} allowed` : `${asked} refused${reason}${policy}`;
   }
-  return readable ? `readable${reason}` : `not readable${reason}${policy}`;
+  return (allowed ? `allows ${allowed === line.origin ? 'this origin' : allowed}` : 'allows no page') + reason + (reason && policy);
 }
 
 // requestOf is what a page asked for, as far as a line of the log says it.
