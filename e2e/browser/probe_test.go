@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/probe"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/probe/mistakes"
 )
@@ -301,6 +303,65 @@ func TestProbeFailures(t *testing.T) {
 			}
 			console.clear()
 		})
+	}
+}
+
+// TestProbeBadPorts: Chromium doesn't ask the ports of which probe says that it says so, and does
+// ask those beside them.
+func TestProbeBadPorts(t *testing.T) {
+	page := httptest.NewServer(&mistakes.Server{})
+	t.Cleanup(page.Close)
+	nobody, cancel := context.WithCancel(t.Context())
+	cancel()
+	bad := map[string]bool{}
+	var urls []string
+	for port := 1; port <= 11000; port++ {
+		q := probe.Question{}
+		q.Origin, q.URL, q.Method = page.URL, fmt.Sprintf("http://127.0.0.1:%d/", port), "GET"
+		r := (&probe.Prober{Timeout: time.Minute}).Probe(nobody, q)
+		if r.Blocked == nil {
+			continue
+		}
+		bad[q.URL] = r.Blocked.Chromium.Message != ""
+		for near := max(port-1, 1); near <= port+1; near++ {
+			url := fmt.Sprintf("http://127.0.0.1:%d/", near)
+			if near != 80 && !slices.Contains(urls, url) { // which a URL of http leaves out
+				urls = append(urls, url)
+			}
+		}
+	}
+	b := openBrowser(t)
+	refused := map[string]bool{}
+	var mu sync.Mutex
+	err := chromedp.Listen(b.ctx, func(ev any) {
+		if added, ok := ev.(*log.EventEntryAdded); ok && strings.HasPrefix(added.Entry.URL, "http://127.0.0.1:") {
+			mu.Lock()
+			defer mu.Unlock()
+			refused[added.Entry.URL] = strings.Contains(added.Entry.Text, "net::ERR_UNSAFE_PORT")
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(chromedp.Navigate(page.URL))
+	list, _ := json.Marshal(urls)
+	_, err = chromedp.Run(b.ctx, chromedp.Evaluate[[]bool](
+		fmt.Sprintf("Promise.all(%s.map(url => fetch(url).then(() => true, () => false)))", list), chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
+	envoytest.Eventually(t, 5*time.Second, "a line on the console about each port", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(refused) == len(urls)
+	})
+	for _, url := range urls {
+		if bad[url] != refused[url] {
+			t.Errorf("%s: Chromium refuses it: %t, probe says %t", url, refused[url], bad[url])
+		}
+	}
+	if len(bad) < 80 {
+		t.Errorf("%d ports are bad", len(bad))
 	}
 }
 

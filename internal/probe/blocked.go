@@ -79,12 +79,22 @@ func notMade(page string, req browser.Request) *Blocked {
 		return blocked
 	}
 	if port := portOf(req.URL); badPorts[port] {
-		const step = "main fetch, port blocking"
-		return &Blocked{Reason: BadPort, Step: step, Section: "https://fetch.spec.whatwg.org/#port-blocking",
-			Because:  step + ": browsers don't ask port " + port + ", which is another protocol's",
-			Chromium: browser.ChromiumError{Message: "Failed to load resource: net::ERR_UNSAFE_PORT"}}
+		return badPort(port)
 	}
 	return nil
+}
+
+// badPort is what a browser says of a bad port. Chromium lacks two of the standard's list.
+func badPort(port string) *Blocked {
+	const step = "main fetch, port blocking"
+	b := &Blocked{Reason: BadPort, Step: step, Section: "https://fetch.spec.whatwg.org/#port-blocking",
+		Because: step + ": browsers don't ask port " + port + ", which is another protocol's"}
+	if port == "4190" || port == "6679" {
+		b.Because += "; Chromium does so as yet"
+	} else {
+		b.Chromium.Message = "Failed to load resource: net::ERR_UNSAFE_PORT"
+	}
+	return b
 }
 
 // badPorts are the ports that no browser asks, so that no page speaks to what isn't HTTP.
