@@ -355,18 +355,61 @@ func (b *builder) compareShared() {
 }
 
 // compare finds what two tables of a host have in common, and returns how much work is
-// left to do.
+// left to do: it does none of what would be too much. A table has its paths in any order, so
+// the first conflicts are described in that of their paths: the same matches are refused in the
+// same words each time.
 func (b *builder) compare(one, other *pathTable, host string, left int) int {
 	if one.len() > other.len() {
 		one, other = other, one
 	}
+	if left -= one.len(); left < 0 {
+		return left
+	}
+	var first []common
+	more := 0
 	for path, n := range one.all {
-		if left--; left < 0 {
-			break
-		}
 		if m := other.get(path); m != 0 {
-			b.conflict(max(n, m), min(n, m), Claim{Host: host, Path: path})
+			first = insert(first, common{path, max(n, m), min(n, m)})
+			more++
 		}
 	}
+	for _, c := range first {
+		b.conflict(c.rule, c.other, Claim{Host: host, Path: c.path})
+		more--
+	}
+	for ; more > 0; more-- {
+		b.Wants(false) // which counts it
+	}
 	return left
+}
+
+// A common path is one that two rules claim for a host.
+type common struct {
+	path        Path
+	rule, other number
+}
+
+// before reports whether the path comes before another one: by its text, and exact before a
+// prefix.
+func (c *common) before(other *common) bool {
+	if c.path.Path != other.path.Path {
+		return c.path.Path < other.path.Path
+	}
+	return !c.path.Prefix && other.path.Prefix
+}
+
+// insert keeps a list sorted, and no longer than what is described of it.
+func insert(list []common, c common) []common {
+	at := len(list)
+	for at > 0 && c.before(&list[at-1]) {
+		at--
+	}
+	if len(list) < problem.Max {
+		list = append(list, c)
+	}
+	if at < len(list) {
+		copy(list[at+1:], list[at:])
+		list[at] = c
+	}
+	return list
 }

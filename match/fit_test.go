@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
@@ -182,5 +184,43 @@ func TestSharedBound(t *testing.T) {
 	table, problems := arrange(matches)
 	if want := "match.hosts[0]: common.test is in more than 16 different lists of hosts that have many paths; give these policies the same match.hosts, or each its own hosts"; table != nil || len(problems) != 1 || problems[0].Error() != want {
 		t.Error(table, problems)
+	}
+}
+
+// TestConflictsInOrder: of more conflicts than are described, the same ones are each time, those
+// whose paths come first.
+func TestConflictsInOrder(t *testing.T) {
+	var hosts [2][]string
+	var paths []match.Path
+	for i := range 5 {
+		hosts[0] = append(hosts[0], fmt.Sprintf("a%d.test", i))
+		hosts[1] = append(hosts[1], fmt.Sprintf("b%d.test", i))
+	}
+	for i := range 500 {
+		path := fmt.Sprintf("/p%03d", 7*i%500)
+		paths = append(paths, match.Path{Path: path, Prefix: true}, match.Path{Path: path})
+	}
+	both := []match.Match{
+		{Hosts: append(hosts[0], "common.test"), Paths: paths}, {Hosts: append(hosts[1], "common.test"), Paths: paths},
+	}
+	var want []string
+	for i := range problem.Max / 2 {
+		for _, kind := range []string{"path", "paths below"} {
+			want = append(want, fmt.Sprintf("match: claims the host common.test and the %s \"/p%03d\", as policies[0] does; "+
+				"give the two policies different matches, or make them one", kind, i))
+		}
+	}
+	for range 3 {
+		table, problems := arrange(both)
+		var got []string
+		for _, p := range problems[:min(len(problems), problem.Max)] {
+			got = append(got, p.Error())
+		}
+		if diff := cmp.Diff(want, got); table != nil || diff != "" {
+			t.Fatalf("table %v, problems (-want +got):\n%s", table, diff)
+		}
+		if last := problems[len(problems)-1].Error(); last != "and 900 more problems" {
+			t.Errorf("the last one is %q", last)
+		}
 	}
 }
