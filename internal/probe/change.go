@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 )
@@ -33,13 +35,9 @@ const (
 // changes are what lets the page have the answer. Each is made, and the browser asked again,
 // until it has nothing to say any more: so they are all that is needed.
 func changes(r *Report) (list []Change) {
-	b := r.Blocked
-	if b.cors == nil || b.Step == "" {
-		return beforeAnswer(b)
-	}
-	hop := r.Last()
-	if hop == nil || hop.Actual == nil && hop.Preflight == nil || b.Reason == browser.RedirectWithCredentials {
-		return beforeAnswer(b)
+	b, hop := r.Blocked, r.Last()
+	if list := aboutURL(b.Reason, hop != nil); list != nil {
+		return list
 	}
 	m := &mending{req: hop.request}
 	if b.Preflight {
@@ -58,11 +56,15 @@ func copied(a *Answer) browser.Response {
 	return browser.Response{Status: a.Status, Headers: slices.Clone(a.Headers)}
 }
 
-// beforeAnswer is what to change where no answer's headers are at fault.
-func beforeAnswer(b *Blocked) []Change {
+// aboutURL is what to change where the URL or the method is at fault, which a redirect may have
+// led to; nil if it is an answer's CORS headers.
+func aboutURL(reason browser.BlockReason, redirected bool) []Change {
 	change := func(in, why string) []Change { return []Change{{Answer: in, Why: why}} }
-	switch b.Reason {
+	switch reason {
 	case MixedContent:
+		if redirected {
+			return change(inActual, "redirect to a URL of https; the server there has to speak TLS")
+		}
 		return change(inPage, "ask for the URL with https://; the server has to speak TLS")
 	case BadPort:
 		return change(inPage, "let the server listen on another port")
@@ -116,6 +118,7 @@ func (m *mending) one(b *browser.Blocked) {
 		m.set(b.Header, "true", m.wrongCredentials(b))
 	case browser.InvalidAllowMethods, browser.InvalidAllowHeaders:
 		fields := strings.FieldsFunc(b.Value, func(r rune) bool { return strings.ContainsRune(" \t,;|\"'[]()", r) })
+		fields = slices.DeleteFunc(fields, func(name string) bool { return !httpguts.ValidHeaderFieldName(name) })
 		m.set(b.Header, strings.Join(fields, ", "), "it is a list of names, separated by commas, and nothing else")
 	case browser.MethodNotAllowed:
 		m.method(b)
@@ -130,6 +133,12 @@ func (m *mending) one(b *browser.Blocked) {
 func (m *mending) set(header, to, why string) {
 	m.drop(strings.ToLower(header))
 	m.answer.Headers = append(m.answer.Headers, [2]string{strings.ToLower(header), to})
+	isIt := func(c Change) bool { return c.Header == header }
+	if i := slices.IndexFunc(m.list, isIt); i >= 0 {
+		m.list[i].Write = to
+		m.list[i].Why += ", and " + why
+		return
+	}
 	m.list = append(m.list, Change{Answer: m.in, Header: header, Write: to, Why: why})
 }
 

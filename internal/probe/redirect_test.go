@@ -109,6 +109,9 @@ func TestRedirects(t *testing.T) {
 			if diff := cmp.Diff(test.asked, asked); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
+			if (test.blocked != "") != (r.Changes != nil) {
+				t.Errorf("changes: %v", r.Changes)
+			}
 			if got := of(r).Blocked; got != test.blocked || r.Failure() != nil {
 				t.Errorf("blocked by %q, want %q (%v)", got, test.blocked, r.Failure())
 			}
