@@ -14,6 +14,7 @@ import { el } from './view.js';
 
 const $ = (id) => document.getElementById(id);
 const page = location.origin;
+const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
 
 /** @type {import('./engine.js').Engine | undefined} undefined where it can't be loaded */
 let engine;
@@ -88,10 +89,30 @@ function inTurn(action) {
   return inTurn.last;
 }
 
+// findFacts returns the demo's facts, once it answers; undefined if this is a copy of the page
+// without a demo.
+async function findFacts() {
+  for (;;) {
+    try {
+      const response = await fetch('facts', { signal: AbortSignal.timeout(5_000) });
+      if (response.status < 500) {
+        $('away').hidden = true;
+        return isJSON(response) ? await response.json() : undefined;
+      }
+    } catch {
+      // It has stopped since it served the page.
+    }
+    $('away').hidden = false;
+    await pause(1_000);
+  }
+}
+
+const isJSON = (response) => response.ok && response.headers.get('Content-Type')?.startsWith('application/json');
+
 // ask asks the demo, which answers at once or not at all.
 async function ask(path) {
   const response = await fetch(path, { signal: AbortSignal.timeout(5_000) });
-  if (!response.ok || !response.headers.get('Content-Type')?.startsWith('application/json')) {
+  if (!isJSON(response)) {
     throw new Error(`${path}: ${response.status}`);
   }
   return response.json();
@@ -106,14 +127,19 @@ function openLinked() {
 const api = () => (registered ? apiFor(facts, page) : facts.api);
 const policy = () => (registered ? rows?.document : facts.policy);
 
-// greeting is the walk of a simple GET of a page's.
+// greeting is the walk of a simple GET of a page's; undefined if nobody knows.
 function greeting(origin, text = policy()) {
-  return engine?.walk(text, { origin, method: 'GET', url: `${api()}/greeting`, headers: [], credentials: false });
+  return text && engine?.walk(text, { origin, method: 'GET', url: `${api()}/greeting`, headers: [], credentials: false }) || undefined;
+}
+
+// isAllowed tells whether the policy lets a page of an origin read an answer.
+function isAllowed(origin, text = policy()) {
+  return greeting(origin, text)?.verdict.readable ?? origin === facts.app;
 }
 
 // isRegistered tells whether this page may read the database's API, and not the other one.
 async function isRegistered() {
-  return !greeting(page, facts.policy)?.verdict.readable && isReadable(facts, page).catch(() => false);
+  return !isAllowed(page, facts.policy) && isReadable(facts, page).catch(() => false);
 }
 
 // from is the origin that sends a scenario's requests: for one that is to come from elsewhere the
@@ -123,7 +149,7 @@ function from({ elsewhere }) {
     return page;
   }
   const origins = [facts.other, `http://stranger.localhost:${location.port}`, facts.app].filter((origin) => origin !== page);
-  return origins.find((origin) => !greeting(origin)?.verdict.readable) ?? origins[0];
+  return origins.find((origin) => !isAllowed(origin)) ?? origins[0];
 }
 
 // follow runs all again if the database now allows this page, or no longer does. Envoy may
@@ -134,8 +160,7 @@ async function follow() {
     return;
   }
   const document = rows?.document;
-  const want = document && !greeting(page, facts.policy)?.verdict.readable
-    && Boolean(greeting(page, document)?.verdict.readable);
+  const want = Boolean(document) && !isAllowed(page, facts.policy) && isAllowed(page, document);
   let now = await isRegistered();
   for (const end = performance.now() + patience(); engine && now !== want && performance.now() < end;) {
     await pause(100);
@@ -152,8 +177,6 @@ async function follow() {
 // patience is how long Envoy may take to hear of other origins: it asks again after some
 // seconds if cors-policyd was away.
 const patience = () => (rows?.stopped ? 500 : Math.max(0, changed + 10_000 - performance.now()));
-
-const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
 
 // update runs all again if Envoy has another policy, or the demo was away.
 async function update() {
@@ -216,7 +239,7 @@ function showPolicy() {
     $('registered-because').textContent = because ? sentence(because) : '';
     show($('to-let'), ...walk.notes.map((note) => el('p', {}, sentence(note))), ...changes(walk.changes));
   }
-  $('to-app').hidden = page === facts.app || !greeting(facts.app, facts.policy)?.verdict.readable;
+  $('to-app').hidden = page === facts.app || !isAllowed(facts.app, facts.policy);
   $('to-app').href = facts.app;
 }
 
@@ -296,7 +319,7 @@ async function run(card) {
 // expectation is what the engine expects of code. What a look-up comes to only Envoy knows: then
 // it is what fits what was seen, if anything does.
 async function expectation(scenario, code, origin, text, seen) {
-  if (!engine || text === undefined) {
+  if (!engine || !text) {
     return { walks: [] };
   }
   const cookie = new URL(api()).hostname === location.hostname && origin === page;
@@ -374,7 +397,7 @@ function showScore() {
   document.documentElement.dataset.state = running ? 'running' : away ? 'away' : of('fail') ? 'fail' : 'pass';
 }
 
-facts = await ask('facts').catch(() => undefined);
+facts = await findFacts();
 if (facts) {
   await start();
 } else {

@@ -87,7 +87,7 @@ export class Card {
       .filter((fact) => this.scenario.shows.includes(fact) || differs.includes(fact) || fact === 'reason' && seen.reason !== 'none')
       .map((fact) => row(fact, expected?.[fact] ?? '', seen[fact], differs.includes(fact))));
     show($('.differs'), differs.length > 0 && (doubt ? [el('p', {}, el('b', {}, 'Not as expected. '), doubt)] : bug(report)));
-    show($('.why'), ...walks.map((walk, i) => explanation(walk, `steps-${i}`,
+    show($('.why'), differs.length > 0 && el('h4', {}, 'Why it was expected'), ...walks.map((walk, i) => explanation(walk, `steps-${i}`,
       walks.length > 1 ? `${i + 1}. ${walk.request.method} ${new URL(walk.request.url).pathname}` : '')));
     show($('.exchange'), ...(records.length ? exchange(records, outcomes)
       : [el('li', { className: 'empty' }, 'Envoy logged no request.')]));
