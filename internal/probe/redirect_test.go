@@ -147,6 +147,33 @@ func TestNotSent(t *testing.T) {
 	}
 }
 
+// TestOtherOriginsAre: which origins ask for a page's.
+func TestOtherOriginsAre(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	}))
+	t.Cleanup(server.Close)
+	p := prober()
+	p.OtherOrigins = true
+	for origin, want := range map[string][]string{
+		"http://127.0.0.1:3000":   {"http://127.0.0.1.corsctl-probe.example:3000"},
+		"http://[::1]:3000":       nil,
+		"http://localhost:3000":   {"http://localhost.corsctl-probe.example:3000"},
+		"capacitor://localhost":   {"capacitor://localhost.corsctl-probe.example"},
+		"file://":                 nil,
+		"https://example.com":     {"https://example.com.corsctl-probe.example", "https://corsctl-probeexample.com", "http://example.com"},
+		"https://a.b.example.com": {"https://a.b.example.com.corsctl-probe.example", "https://corsctl-probeexample.com", "https://a.bxexample.com", "http://a.b.example.com"},
+	} {
+		var got []string
+		for _, s := range p.Probe(t.Context(), getFrom(origin, server.URL)).Others {
+			got = append(got, s.Origin)
+		}
+		if diff := cmp.Diff(append([]string{"https://corsctl-probe.example", "null"}, want...), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", origin, diff)
+		}
+	}
+}
+
 // TestOtherOrigins: each mistake in comparing origins is found, and named.
 func TestOtherOrigins(t *testing.T) {
 	const app = "https://app.example.com"

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -42,7 +43,8 @@ func strangers(origin string, all bool) []stranger {
 		port = ":" + port
 	}
 	list = append(list, stranger{scheme + "://" + host + ".corsctl-probe.example" + port, "it begins as the page's does"})
-	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
+	_, notAddress := netip.ParseAddr(host)
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil && notAddress != nil {
 		list = append(list, stranger{scheme + "://corsctl-probe" + domain + port, "it ends as the page's does"})
 		if sub := strings.TrimSuffix(host, "."+domain); sub != host {
 			list = append(list, stranger{scheme + "://" + sub + "x" + domain + port,
