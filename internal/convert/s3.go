@@ -72,13 +72,15 @@ type s3Rule struct {
 // joined as far as that lets none do more than in S3.
 func (c *conversion) bucket(name string, n *document.Node, names s3Dialect) {
 	var first *s3Rule
+	every := false // a rule before was for every origin, which has no credentials
 	for _, one := range c.objects(c.resolved(n)) {
 		switch rule := c.s3Rule(one, names); {
 		case rule == nil:
 		case first == nil:
 			first = rule
 		default:
-			c.join(first, rule)
+			every = every || !rule.credentials
+			c.join(first, rule, every && first.credentials)
 		}
 	}
 	if first == nil {
@@ -122,10 +124,10 @@ func (c *conversion) s3Rule(n *document.Node, names s3Dialect) *s3Rule {
 }
 
 // join adds to a rule what another one allows, as far as no origin may then do more than
-// before, and says what is lost.
-func (c *conversion) join(r, other *s3Rule) {
+// before, and says what is lost. What is behind a rule for every origin may be shadowed by it.
+func (c *conversion) join(r, other *s3Rule, shadowed bool) {
 	added := false
-	if r.credentials == other.credentials {
+	if r.credentials == other.credentials && !shadowed {
 		origins := func() bool { return within(r.origins, other.origins) }
 		methods := func() bool { return within(preflighted(r.methods), preflighted(other.methods)) }
 		headers := func() bool { return within(r.headers, other.headers) }
