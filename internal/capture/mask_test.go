@@ -1,6 +1,9 @@
 package capture
 
 import (
+	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,5 +136,68 @@ func TestSentOrigin(t *testing.T) {
 	}
 	if got, err := SentOrigin("https://"); err == nil {
 		t.Errorf("got %s of no origin", got)
+	}
+}
+
+// regexes are what the parts of a URL are, said in another way.
+var (
+	authorityRE = regexp.MustCompile(`(?s)^((?:[^:]*:[/\\])?[/\\]*)([^/\\]*)(.*)$`)
+	segmentRE   = regexp.MustCompile(`[^/\\]+`)
+	tokenRE     = regexp.MustCompile(`(?s)^eyJ|[0-9].*[0-9]`)
+	lettersRE   = regexp.MustCompile(`(?s)^eyJ|[A-Za-z].*[A-Za-z]`)
+	longRE      = regexp.MustCompile(`(?s)^eyJ|^.{20}`)
+)
+
+// TestPartsOfURLs: URLs are taken apart as regular expressions say, which would be too slow.
+func TestPartsOfURLs(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 7))
+	const alphabet = `a0Z9:/\@;&?=.%eyJ-`
+	tokens := 0
+	for range 200_000 {
+		b := make([]byte, random.IntN(40))
+		for i := range b {
+			b[i] = alphabet[random.IntN(len(alphabet))]
+		}
+		url := string(b)
+		before, authority, path := atAuthority(url)
+		if want := authorityRE.FindStringSubmatch(url)[1:]; !slices.Equal(want, []string{before, authority, path}) {
+			t.Fatalf("%q is %q, %q, %q, want %q", url, before, authority, path, want)
+		}
+		var parts []string
+		same := eachPart(url, slashes, func(part string) string {
+			parts = append(parts, part)
+			return part
+		})
+		if want := segmentRE.FindAllString(url, -1); same != url || !slices.Equal(want, parts) {
+			t.Fatalf("%q has the segments %q, want %q, and becomes %q", url, parts, want, same)
+		}
+		want := tokenRE.MatchString(url) && lettersRE.MatchString(url) && longRE.MatchString(url)
+		if looksLikeToken(url) != want {
+			t.Fatalf("%q is a token: %t", url, !want)
+		}
+		if want {
+			tokens++
+		}
+	}
+	if tokens < 10_000 {
+		t.Errorf("only %d tokens: the test says little", tokens)
+	}
+}
+
+// BenchmarkMaskURL masks URLs of 5 MB, in the time that their bytes take.
+func BenchmarkMaskURL(b *testing.B) {
+	const size = 5 << 20
+	for name, url := range map[string]string{
+		"a segment":  "https://api.example/" + strings.Repeat("a", size),
+		"segments":   "https://api.example/" + strings.Repeat("a1/", size/3),
+		"parameters": "https://api.example/?" + strings.Repeat("a=b&", size/4),
+		"authority":  strings.Repeat("u:", size/2) + "@api.example/",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(url)))
+			for b.Loop() {
+				MaskURL(url)
+			}
+		})
 	}
 }
