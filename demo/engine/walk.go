@@ -127,6 +127,8 @@ type Verdict struct {
 type Chromium struct {
 	// Readable tells whether the script gets the answer.
 	Readable bool `json:"readable"`
+	// Differs is in what else Chromium may do otherwise than the standard, in a sentence; or "".
+	Differs string `json:"differs,omitempty"`
 	browser.ChromiumError
 }
 
@@ -324,17 +326,13 @@ func (w *walker) exposed() []string {
 }
 
 func (w *walker) verdict() {
-	v := &w.out.Verdict
-	v.Readable = w.said.Blocked == nil
-	v.Chromium.Readable = v.Readable
+	v, b := &w.out.Verdict, w.said.Blocked
+	v.Readable = b == nil
+	v.Chromium = w.chromium()
 	if v.Readable {
 		return
 	}
-	b := w.said.Blocked
 	v.Because, v.Reason, v.Section, v.Step = w.said.Because(), string(b.Reason), b.Section(), b.Step()
-	v.Chromium.ChromiumError = w.said.Chromium()
-	// See browser.ChromiumError: to Chromium "*" covers Authorization.
-	v.Chromium.Readable = b.Reason == browser.AuthorizationNotListed
 	for _, s := range w.out.Steps {
 		if s.Result == fail {
 			v.StepID = s.ID

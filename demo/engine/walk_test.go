@@ -285,6 +285,42 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// TestChromium: what Chromium does otherwise than the standard has it.
+func TestChromium(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		request  engine.Request
+		headers  []string // of the upstream, which answers alone
+		readable bool     // by the standard
+		chromium bool
+		differs  string
+	}{
+		{"as the standard", request(get), []string{"access-control-allow-origin", "*"}, true, true, ""},
+		{"Authorization, of *", request(get, header("Authorization", "x")),
+			[]string{"access-control-allow-origin", "*", "access-control-allow-headers", "*"}, false, true, ""},
+		{"a method that is not listed, forced", request(method("PUT"), func(r *engine.Request) {
+			r.Forced, r.Headers = true, nil
+		}), []string{"access-control-allow-origin", "*"}, true, false, ""},
+		{"User-Agent", request(get, header("User-Agent", "x")), nil, false, false,
+			"Chromium leaves out a User-Agent that a script sets."},
+		{"a client hint", request(get, header("DPR", "2")), nil, false, false,
+			"Chromium takes DPR for safelisted, as it is a client hint."},
+		{"two lines", request(get, header("Accept", "a"), header("accept", "b")), nil, false, false,
+			"Chromium makes one line of those of accept before it judges them."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := walk(t, "", test.request, without(upstream(test.headers...))).Verdict
+			c := v.Chromium
+			if v.Readable != test.readable || c.Readable != test.chromium || c.Differs != test.differs {
+				t.Errorf("%+v", v)
+			}
+			if c.Readable && c.Message != "" {
+				t.Errorf("Chromium says %q", c.Message)
+			}
+		})
+	}
+}
+
 // TestCache: a browser remembers preflights from one request to the next.
 func TestCache(t *testing.T) {
 	remembered := func(maxAge string) string { return strings.Replace(allowed, "{", `{"max_age": `+maxAge+`, `, 1) }
