@@ -29,7 +29,11 @@ func (s *search) configMap(d *document.Node) {
 // configFile looks for configurations in a file that is the text of a value, beside others.
 func (s *search) configFile(called, name string, value *document.Node, beside []string) {
 	known := slices.Contains([]string{".json", ".yaml", ".yml", ""}, path.Ext(name))
-	if !known || !ours.MatchString(value.String()) {
+	if !known || s.opened[value.Offset] {
+		return
+	}
+	s.opened[value.Offset] = true
+	if !ours.MatchString(value.String()) {
 		return
 	}
 	file, failed := value.Embedded(name)

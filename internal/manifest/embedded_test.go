@@ -76,6 +76,9 @@ func TestConfigMap(t *testing.T) {
 		{"in a list", "kind: ConfigMapList\nitems:\n- metadata: {name: c}\n  data: {a.json: '{\"allow_origins\": [\"*\"]}'}\n", []string{
 			"ConfigMap c a.json: 1",
 		}},
+		{"the same file under more names", head + "  a.json: &a '{\"allow_origins\": [\"*\"]}'\n  b.json: *a\n", []string{
+			"ConfigMap cors a.json: 1",
+		}},
 		{"nothing of ours", head + "  nginx.conf: |\n    events {}\n  a.yaml: |\n    policies: [\n", []string{nothing}},
 		{"a script", head + "  cors.lua: |\n    -- allow_origins\n    a = [\n", []string{nothing}},
 		{"cors-policyd's", head + "  policyd.yaml: |\n    database: sqlite:a.db\n    policies: [{name: a, allow_origins: [{table: true}]}]\n", []string{nothing}},
@@ -167,6 +170,9 @@ func TestKustomization(t *testing.T) {
 		}},
 		{"broken", head + "- patch: |-\n    a: [\n", []string{
 			`a.yaml:5:9: configuration: did not find expected node content while parsing a flow node`,
+		}},
+		{"the same patch twice", head + "- patch: &a |-\n    kind: WasmPlugin\n    metadata: {name: cors}\n    spec: {pluginConfig: {debug: true}}\n- patch: *a\n", []string{
+			"patch of WasmPlugin cors: 0, a part",
 		}},
 		{"a patch in a file", head + "- path: patch.yaml\n", []string{nothing}},
 		{"nothing", "kind: Kustomization\n", []string{nothing}},

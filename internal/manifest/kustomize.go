@@ -34,9 +34,10 @@ func (s *search) kustomization(d *document.Node) {
 // patchOf looks for configurations in a patch of a target: the operations of a JSON Patch
 // (RFC 6902), or parts of manifests that are merged into others.
 func (s *search) patchOf(text, target *document.Node) {
-	if text.String() == "" {
+	if text.String() == "" || s.opened[text.Offset] {
 		return
 	}
+	s.opened[text.Offset] = true
 	file, failed := text.Embedded("patch.yaml")
 	if failed != nil {
 		s.findings = append(s.findings, failed)

@@ -115,7 +115,9 @@ func Find(name, text string, read func(name string) (string, error)) ([]*Plugin,
 }
 
 func newSearch(file *document.File, read func(string) (string, error)) *search {
-	return &search{file: file, read: read, gateway: gateway{asked: map[string]*document.Node{}}}
+	return &search{
+		file: file, read: read, opened: map[int]bool{}, gateway: gateway{asked: map[string]*document.Node{}},
+	}
 }
 
 // run looks at all documents of the file.
@@ -138,6 +140,8 @@ type search struct {
 	// siblings are the files that stand beside this one in a ConfigMap, and are looked at
 	// themselves.
 	siblings []string
+	// opened are where strings begin that were read as files: aliases repeat them.
+	opened map[int]bool
 	// patch tells that the file is a patch, of which what is patched isn't there.
 	patch      bool
 	candidates []*candidate

@@ -294,6 +294,8 @@ func FuzzFind(f *testing.F) {
 	f.Add("kind: WasmPlugin\nspec:\n  pluginConfig: &x {allow_origins: ['*'], a: *x}\n")
 	f.Add("typed_config:\n  " + wasm +
 		"\n  config:\n    configuration:\n      '@type': x/google.protobuf.StringValue\n      value: \"{\\\"allow_origins\\\": \\\n  [\\\"\\u00e4\\\"]}\"\n")
+	f.Add("kind: ConfigMap\ndata:\n  a.json: |\n    {\"allow_origins\": [\"*\"]}\n  b.yaml: \"kind: WasmPlugin\\nspec: {pluginConfig: {allow_origins: [x]}}\"\n")
+	f.Add("patches:\n- target: {kind: WasmPlugin, name: cors}\n  patch: |-\n    - {op: add, path: /spec/pluginConfig/policies/0/allow_origins/-, value: x}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		check(t, "a.yaml", text)
 		check(t, "-", text)
