@@ -3,6 +3,7 @@ package convert
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
@@ -98,4 +99,63 @@ func sampleOfRegex(expr string) string {
 		return ""
 	}
 	return sampleOf(parsed, true)
+}
+
+// maxSamples bounds the samples of a regex of hosts.
+const maxSamples = 20
+
+// hostsOfRegex are hosts that a regex matches, as a rule: of each of its alternatives one.
+func hostsOfRegex(expr string) (hosts []string) {
+	parsed, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	for _, text := range samplesIn(parsed) {
+		if text = strings.ToLower(text); !slices.Contains(hosts, text) {
+			hosts = append(hosts, text)
+		}
+	}
+	return hosts
+}
+
+// samplesIn are texts that a part of a regex matches.
+func samplesIn(re *syntax.Regexp) (list []string) {
+	switch {
+	case re.Op == syntax.OpCapture:
+		return samplesIn(re.Sub[0])
+	case re.Op == syntax.OpAlternate:
+		for _, sub := range re.Sub {
+			list = append(list, samplesIn(sub)...)
+		}
+	case re.Op == syntax.OpConcat:
+		list = []string{""}
+		for _, sub := range re.Sub {
+			var longer []string
+			for _, begin := range list {
+				for _, end := range samplesIn(sub) {
+					longer = append(longer, begin+end)
+				}
+			}
+			list = longer[:min(len(longer), maxSamples)]
+		}
+	case re.Op == syntax.OpCharClass && classSize(re.Rune) <= maxSamples/2: // letters beside each other
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
+				list = append(list, string(r))
+			}
+		}
+	case re.Op == syntax.OpQuest:
+		list = append(samplesIn(re.Sub[0]), "")
+	default:
+		list = []string{sampleOf(re, true)}
+	}
+	return list[:min(len(list), maxSamples)]
+}
+
+// classSize is the number of characters of a class.
+func classSize(class []rune) (n int) {
+	for i := 0; i+1 < len(class); i += 2 {
+		n += int(class[i+1]-class[i]) + 1
+	}
+	return n
 }

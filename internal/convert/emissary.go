@@ -2,7 +2,6 @@ package convert
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,16 +187,6 @@ func emissarySelects(host *document.Node, mapping *resource) bool {
 		}
 	}
 	return len(members(labels)) > 0
-}
-
-// regexPattern is the hosts that a regex matches.
-func regexPattern(at *document.Node, expr string) hostPattern {
-	p := hostPattern{at: at, text: at.Text, matches: func(string) bool { return false }}
-	if search, err := regexp.Compile(expr); err == nil {
-		p.sample, p.matches = sampleOfRegex(expr), search.MatchString
-	}
-	p.sample = cmp.Or(p.sample, "no-host.invalid")
-	return p
 }
 
 // policy reads a policy; it is nil if that allows nobody.

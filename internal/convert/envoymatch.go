@@ -410,8 +410,49 @@ func (t *envoyTable) samples(v *virtualHost, d domain) []string {
 			}
 		}
 	}
+	for _, path := range v.overlaps(slices.Sorted(maps.Keys(paths))) {
+		paths[path] = true
+	}
 	return slices.Sorted(maps.Keys(paths))
 }
+
+// maxOverlaps bounds the pairs of a pattern and a path that are compared for a host.
+const maxOverlaps = 10_000
+
+// overlaps are paths below others that a pattern of the virtual host matches, as far as
+// its samples tell.
+func (v *virtualHost) overlaps(paths []string) (list []string) {
+	compared := 0
+	for _, r := range v.routes {
+		if compared += len(paths); r.path.kind == regexPath && compared < maxOverlaps {
+			list = append(list, slices.DeleteFunc(extended(paths, r.path.samples()), func(path string) bool {
+				return !r.path.matches(path)
+			})...)
+		}
+	}
+	return list
+}
+
+// extended are paths with the ends of others, each from a slash on.
+func extended(paths, others []string) (list []string) {
+	var ends []string
+	for _, other := range others {
+		for i := range min(len(other), maxSample) {
+			if other[i] == '/' && !slices.Contains(ends, other[i:]) {
+				ends = append(ends, other[i:])
+			}
+		}
+	}
+	for _, path := range paths {
+		for _, end := range ends {
+			list = append(list, strings.TrimSuffix(path, "/")+end)
+		}
+	}
+	return list
+}
+
+// maxSample bounds how much of a sample is looked at.
+const maxSample = 200
 
 // exempt keeps the policies of wider hosts from virtual hosts that have none, where the
 // filter would take them.
@@ -662,6 +703,8 @@ type envoyPath struct {
 	anyCase bool
 	// regex is for the kind regexPath: of the whole path. It is nil if it can't be had.
 	regex *regexp.Regexp
+	// within is what else a path must match, for the kind regexPath; or nil.
+	within *envoyPath
 }
 
 type pathKind uint8
@@ -767,7 +810,7 @@ func (p envoyPath) matches(path string) bool {
 	case segmentPrefix:
 		return begins && (rest == "" || rest[0] == '/')
 	case regexPath:
-		return p.regex != nil && p.regex.MatchString(path)
+		return p.regex != nil && p.regex.MatchString(path) && (p.within == nil || p.within.matches(path))
 	}
 	return false
 }
@@ -800,7 +843,7 @@ func (p envoyPath) covers(other envoyPath) bool {
 	case p.kind == everyPath:
 		return true
 	case other.kind == everyPath || other.kind == regexPath || other.kind == noPath || other.anyCase && !p.anyCase:
-		return p.kind == other.kind && p.text == other.text && p.anyCase == other.anyCase
+		return p.kind == other.kind && p.text == other.text && p.anyCase == other.anyCase && p.within == nil
 	case p.kind == segmentPrefix && other.kind == textPrefix && strings.EqualFold(p.text, other.text):
 		return false // which goes on within the segment
 	case other.kind != exactPath && (p.kind == exactPath || p.kind == regexPath):
@@ -844,6 +887,9 @@ func (p envoyPath) samples() (paths []string) {
 			return nil // it has been compiled
 		}
 		paths = []string{sampleOf(parsed, false), sampleOf(parsed, true)}
+		if p.within != nil {
+			paths = append(paths, extended(p.within.samples(), paths)...)
+		}
 	}
 	if p.anyCase {
 		for _, path := range slices.Clone(paths) {

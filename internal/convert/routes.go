@@ -72,7 +72,7 @@ func (t *routing) host(gateway string, r *resource, host routedHost) *virtualHos
 		t.tables[gateway] = table
 		t.reader.tables = append(t.reader.tables, table)
 	}
-	key := func(name string) string { return gateway + " " + strings.ToLower(name) }
+	key := func(name string) string { return gateway + " " + strings.ToLower(name) + " " + host.sample }
 	v := t.hosts[key(host.names[0])]
 	if v == nil {
 		v = &virtualHost{from: cmp.Or(r.Get("spec"), r.Node), name: r.name}
@@ -168,7 +168,8 @@ func (t *routing) widen(v *virtualHost) {
 		contested := slices.ContainsFunc(v.routes, func(other *envoyRoute) bool {
 			covers := other.path.covers(r.path)
 			covered = covered || covers && len(other.conditions) == 0
-			return other.policy.key() != r.policy.key() && (covers || other.path.mayMatch(r.path))
+			return other.policy.key() != r.policy.key() &&
+				(covers || other.path.mayMatch(r.path) || r.path.mayMatch(other.path))
 		}) || slices.ContainsFunc(v.routes[i+1:], func(later *envoyRoute) bool {
 			return later.policy.key() != r.policy.key() && r.path.covers(later.path) // and would never be reached
 		})
@@ -202,12 +203,17 @@ func (t *envoyTable) prune() {
 		t.rules = slices.Delete(slices.Clone(rules), i, i+1)
 		t.index()
 		if slices.ContainsFunc(requests, func(r request) bool {
-			return t.lookup(r.route.name, r.domain.sample, r.path).policyOf().key() != r.rule.policyOf().key()
+			return t.lookup(r.route.name, r.domain.sample, r.path).effect() != r.rule.effect()
 		}) {
 			t.rules = rules
 		}
 	}
 	t.index()
+}
+
+// effect tells rules apart by what they do; r may be nil.
+func (r *tableRule) effect() string {
+	return fmt.Sprint(r.policyOf().key(), r != nil && r.withoutCredentials)
 }
 
 // merge looks for what becomes of the requests of one table where the filter has the

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -35,8 +36,8 @@ type hostPattern struct {
 	at *document.Node
 	// text is the pattern as in match.hosts, or as it is called in messages.
 	text string
-	// sample is a host of the pattern where match.hosts can't say what it is; otherwise "".
-	sample string
+	// samples are hosts of the pattern where match.hosts can't say what it is.
+	samples []string
 	// oneLabel tells that a star stands for a single label.
 	oneLabel bool
 	// matches reports whether a host is one of the pattern's.
@@ -66,14 +67,36 @@ func globPattern(at *document.Node, text string, oneLabel bool) hostPattern {
 // everyHostPattern is the pattern of a route that names no host.
 func everyHostPattern(at *document.Node) hostPattern { return globPattern(at, "*", false) }
 
-// host is the pattern as a host of the table.
-func (p hostPattern) host() routedHost {
-	return routedHost{at: p.at, names: []string{p.text}, sample: p.sample}
+// regexPattern is the hosts that a regex matches.
+func regexPattern(at *document.Node, expr string) hostPattern {
+	p := hostPattern{at: at, text: at.Text, samples: []string{"no-host.invalid"},
+		matches: func(string) bool { return false }}
+	if search, err := regexp.Compile(expr); err == nil {
+		p.matches = search.MatchString
+		samples := slices.DeleteFunc(hostsOfRegex(expr), func(host string) bool { return !p.matches(host) })
+		if len(samples) > 0 {
+			p.samples = samples
+		}
+	}
+	return p
 }
 
-// sampleHost is a host of the pattern, and hardly of another.
-func (p hostPattern) sampleHost() string {
-	return cmp.Or(p.sample, newDomain(p.at, p.text, false).sample)
+// places are the hosts of the table that stand for the pattern: itself, or samples of it.
+func (p hostPattern) places() (list []routedHost) {
+	host := routedHost{at: p.at, names: []string{p.text}}
+	if p.samples == nil {
+		list = []routedHost{host}
+	}
+	for _, host.sample = range p.samples {
+		list = append(list, host)
+	}
+	if p.oneLabel {
+		// The hosts that the filter takes for those of the pattern, and the proxy doesn't.
+		domain := strings.TrimPrefix(p.text, "*.")
+		host.names, host.sample = []string{"*.*." + domain}, "any-host.any-host."+domain
+		list = append(list, host)
+	}
+	return list
 }
 
 // order tells which of two hosts is taken where the nearest is: one without a star, or the
@@ -83,13 +106,6 @@ func (p hostPattern) order() []int {
 		return []int{0, len(p.text)}
 	}
 	return []int{1, len(p.text)}
-}
-
-// below is the pattern of the hosts that the filter takes for those of the pattern, and
-// the proxy doesn't, because a star stands for one label there.
-func (p hostPattern) below() hostPattern {
-	domain := strings.TrimPrefix(p.text, "*.")
-	return hostPattern{at: p.at, text: "*.*." + domain, sample: "any-host.any-host." + domain}
 }
 
 // spread adds routes to all hosts that they are for.
@@ -131,24 +147,19 @@ func (t *routing) spreadOver(gateway string, routes []*spreadRoute) {
 	known := map[string]bool{}
 	for _, r := range routes {
 		for _, host := range r.hosts {
-			places := []hostPattern{host}
-			if host.oneLabel {
-				places = append(places, host.below())
-			}
-			for _, place := range places {
-				if known[place.text] {
-					continue
+			for _, place := range host.places() {
+				if key := place.names[0] + " " + place.sample; !known[key] {
+					known[key] = true
+					t.spreadAt(gateway, place, routes)
 				}
-				known[place.text] = true
-				t.spreadAt(gateway, place, routes)
 			}
 		}
 	}
 }
 
 // spreadAt adds those of the routes to a host that are for it, as far as requests reach them.
-func (t *routing) spreadAt(gateway string, place hostPattern, routes []*spreadRoute) {
-	sample := place.sampleHost()
+func (t *routing) spreadAt(gateway string, place routedHost, routes []*spreadRoute) {
+	sample := cmp.Or(place.sample, newDomain(place.at, place.names[0], false).sample)
 	var own []*spreadRoute
 	for _, r := range routes {
 		if slices.ContainsFunc(r.hosts, func(host hostPattern) bool { return host.matches(sample) }) {
@@ -156,7 +167,7 @@ func (t *routing) spreadAt(gateway string, place hostPattern, routes []*spreadRo
 		}
 	}
 	var added []*envoyRoute
-	for i, r := range withExceptions(own) {
+	for i, r := range withExceptions(own, 0) {
 		before := slices.IndexFunc(added, func(earlier *envoyRoute) bool {
 			return len(earlier.conditions) == 0 && earlier.path.covers(r.path)
 		})
@@ -168,30 +179,54 @@ func (t *routing) spreadAt(gateway string, place hostPattern, routes []*spreadRo
 		one := r.envoyRoute
 		one.rank = i
 		added = append(added, &one)
-		t.route(gateway, r.of, []routedHost{place.host()}, &one)
+		t.route(gateway, r.of, []routedHost{place}, &one)
 	}
 }
 
+// maxNested bounds how deep exceptions are in each other.
+const maxNested = 3
+
 // withExceptions are routes in an order in which those for paths that others are not for
 // come before these.
-func withExceptions(routes []*spreadRoute) (list []*spreadRoute) {
+func withExceptions(routes []*spreadRoute, depth int) (list []*spreadRoute) {
 	for i, r := range routes {
+		if len(r.except) > 0 && depth == maxNested {
+			one := *r
+			one.conditions = append(slices.Clone(r.conditions), "what a path isn't")
+			list = append(list, &one)
+			continue
+		}
 		for _, path := range r.except {
+			var within []*spreadRoute
 			for _, later := range routes[i+1:] {
-				one := *later
-				one.original = later
-				switch {
-				case later.path.covers(path):
-					one.path = path
-					list = append(list, &one)
-				case path.covers(later.path):
-					list = append(list, &one)
+				if both, ok := path.and(later.path); ok {
+					one := *later
+					one.path, one.original = both, cmp.Or(later.original, later)
+					within = append(within, &one)
 				}
 			}
+			list = append(list, withExceptions(within, depth+1)...)
 		}
 		list = append(list, r)
 	}
 	return list
+}
+
+// and is what two paths have in common; ok is false if that is nothing.
+func (p envoyPath) and(other envoyPath) (both envoyPath, ok bool) {
+	switch {
+	case other.covers(p):
+		return p, true
+	case p.covers(other):
+		return other, true
+	case p.kind == regexPath:
+		p.within = &other
+		return p, true
+	case other.kind == regexPath:
+		other.within = &p
+		return other, true
+	}
+	return p, false
 }
 
 // unused says which policies nothing in the file uses. One alone, in a file that has

@@ -239,10 +239,5 @@ func searchedPath(expr string) envoyPath {
 	if !strings.HasSuffix(whole, "$") || strings.HasSuffix(whole, `\$`) {
 		whole += ".*"
 	}
-	p := pathRegex(whole)
-	if p.kind == regexPath {
-		p.text = expr
-		p.regex, _ = regexp.Compile(expr)
-	}
-	return p
+	return pathRegex(whole)
 }
