@@ -42,7 +42,8 @@ export function placeAt(text, offset) {
     return text.trim() ? null : { path: [], what: 'document', from: 0, to: text.length, names: [], comma: -1 };
   }
   const path = before.stack.slice(0, -1).map((c) => (c.list ? c.index : c.name));
-  const place = { path, from, to: end(text, offset, before.string >= 0), names: namesIn(text, container.start, from), comma: -1 };
+  const names = namesIn(text, container.start, from);
+  const place = { path, from, to: end(text, offset, before.string >= 0), names, comma: -1 };
   switch (container.list ? (container.state === 'after' ? 'after' : 'value') : container.state) {
     case 'after': // the comma is forgotten
       return { ...place, what: container.list ? 'value' : 'name', comma: container.last };
@@ -86,7 +87,7 @@ function read(text, offset) {
     switch (text[i]) {
       case '{':
       case '[':
-        stack.push({ list: text[i] === '[', start: i, state: text[i] === '[' ? 'value' : 'name', index: 0, name: undefined });
+        stack.push({ list: text[i] === '[', start: i, state: text[i] === '[' ? 'value' : 'name', index: 0 });
         break;
       case '}':
       case ']':
@@ -243,8 +244,8 @@ export class Schema {
   #named(name, schema) {
     const types = [schema.type].flat();
     const key = `${JSON.stringify(name)}: `;
-    const [open, close] = types.includes('array') ? ['[', ']'] : types.includes('object') ? ['{', '}']
-      : types.includes('string') && !schema.enum && !types.includes('integer') && !types.includes('number') ? ['"', '"'] : ['', ''];
+    const isText = types.includes('string') && !schema.enum && !types.some((t) => t === 'integer' || t === 'number');
+    const [open, close] = types.includes('array') ? '[]' : types.includes('object') ? '{}' : isText ? '""' : ['', ''];
     return { label: name, text: `${key}${open}${close}`, cursor: key.length + open.length, kind: 'field',
       description: described(schema) };
   }

@@ -2,10 +2,10 @@
 // findings in the text.
 
 import {
-  acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap, completionKeymap, defaultKeymap,
-  EditorState, EditorView, foldGutter, foldKeymap, forceLinting, forEachDiagnostic, highlightSpecialChars, HighlightStyle,
-  history, historyKeymap, indentOnInput, indentWithTab, json, keymap, lineNumbers, linter, lintGutter, search, searchKeymap,
-  startCompletion, syntaxHighlighting, tags,
+  acceptCompletion, autocompletion, bracketMatching, closeBrackets, closeBracketsKeymap, completionKeymap,
+  defaultKeymap, EditorState, EditorView, foldGutter, foldKeymap, forceLinting, forEachDiagnostic,
+  highlightSpecialChars, HighlightStyle, history, historyKeymap, indentOnInput, indentWithTab, json, keymap,
+  lineNumbers, linter, lintGutter, search, searchKeymap, startCompletion, syntaxHighlighting, tags,
 } from './codemirror.js';
 import { placeAt, Schema } from './complete.js';
 
@@ -44,8 +44,9 @@ export function createEditor(parent, { engine, text = '', label = 'Configuration
     state: EditorState.create({
       doc: text,
       extensions: [
-        lineNumbers(), foldGutter(), lintGutter(), highlightSpecialChars(), history(), indentOnInput(), bracketMatching(),
-        closeBrackets(), search({ top: true }), json(), EditorView.lineWrapping, syntaxHighlighting(colours), theme,
+        lineNumbers(), foldGutter(), lintGutter(), highlightSpecialChars(), history(), indentOnInput(),
+        bracketMatching(), closeBrackets(), search({ top: true }), json(), EditorView.lineWrapping,
+        syntaxHighlighting(colours), theme,
         autocompletion({ override: [(context) => complete(schema, context)], icons: false }),
         linter(({ state }) => diagnostics(engine.check(state.doc.toString())), { delay: 200 }),
         keymap.of([
@@ -78,7 +79,9 @@ export function createEditor(parent, { engine, text = '', label = 'Configuration
     },
     select(from, to = from) {
       const length = view.state.doc.length;
-      view.dispatch({ selection: { anchor: Math.min(from, length), head: Math.min(to, length) }, scrollIntoView: true });
+      view.dispatch({
+        selection: { anchor: Math.min(from, length), head: Math.min(to, length) }, scrollIntoView: true,
+      });
       view.focus();
     },
     focus: () => view.focus(),
@@ -118,7 +121,8 @@ function problems({ state }) {
 function goToProblem(view, direction) {
   const { from } = view.state.selection.main;
   const all = problems(view);
-  const next = direction > 0 ? all.find((p) => p.from > from) ?? all[0] : all.findLast((p) => p.from < from) ?? all.at(-1);
+  const next = direction > 0 ? all.find((p) => p.from > from) ?? all[0]
+    : all.findLast((p) => p.from < from) ?? all.at(-1);
   if (next) {
     view.dispatch({
       selection: { anchor: next.from, head: next.to },
@@ -154,8 +158,7 @@ function complete(schema, context) {
   const written = text.slice(place.from, context.pos);
   const bare = !written.startsWith('"');
   const options = schema.suggest(place).map((suggestion, i) => ({
-    // What is typed is compared without the quote if there is none yet.
-    label: place.what === 'name' && !bare || place.what === 'value' && bare ? quoted(suggestion, place, bare) : suggestion.label,
+    label: typed(suggestion.label, place.what, bare),
     displayLabel: suggestion.label,
     type: suggestion.kind === 'field' ? 'property' : 'enum',
     sortText: String(i).padStart(3, '0'),
@@ -165,10 +168,12 @@ function complete(schema, context) {
   return options.length ? { from: place.from, to: context.pos, options, validFor: /^"?[\w.*:/+-]*$/ } : null;
 }
 
-// quoted is a label in the form in which it is typed: names with the quote, and bare values
-// without.
-function quoted({ label }, { what }, bare) {
-  return what === 'name' ? `"${label}` : bare ? label.replace(/^"/, '') : label;
+// typed is a label as it is being typed: a name may have its quote, and a text lack it.
+function typed(label, what, bare) {
+  if (what === 'name') {
+    return bare ? label : `"${label}`;
+  }
+  return bare ? label.replace(/^"/, '') : label;
 }
 
 // apply writes a suggestion in place of what has been typed, with the commas around it.
@@ -220,8 +225,12 @@ const colours = HighlightStyle.define([
 ]);
 
 const panel = { background: 'var(--well)', color: 'var(--ink)' };
-const field = { background: 'var(--paper)', color: 'var(--ink)', border: '1px solid var(--soft)', borderRadius: '.25rem' };
-const wavy = (colour) => ({ backgroundImage: 'none', textDecoration: `underline wavy ${colour}`, textDecorationSkipInk: 'none' });
+const field = {
+  background: 'var(--paper)', color: 'var(--ink)', border: '1px solid var(--soft)', borderRadius: '.25rem',
+};
+const wavy = (colour) => ({
+  backgroundImage: 'none', textDecoration: `underline wavy ${colour}`, textDecorationSkipInk: 'none',
+});
 
 const theme = EditorView.theme({
   '&': { color: 'var(--ink)', background: 'var(--paper)', border: '1px solid var(--soft)', borderRadius: '.4375rem',
@@ -242,15 +251,23 @@ const theme = EditorView.theme({
   '.cm-lintPoint::after': { borderBottomColor: 'var(--bad)' },
   '.cm-tooltip': { ...panel, background: 'var(--paper)', border: '1px solid var(--soft)', borderRadius: '.4375rem',
     maxWidth: 'min(32rem, calc(100vw - 2rem))', overflowWrap: 'anywhere' },
-  '.cm-tooltip.cm-tooltip-autocomplete > ul': { font: '.8125rem/1.6 var(--mono)', maxWidth: 'min(28rem, calc(100vw - 3rem))' },
-  '.cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]': { background: 'var(--accent)', color: 'var(--on-accent)',
-    outline: '2px solid var(--accent)', outlineOffset: '-2px' }, // which high contrast shows, and no background
+  '.cm-tooltip.cm-tooltip-autocomplete > ul': {
+    font: '.8125rem/1.6 var(--mono)', maxWidth: 'min(28rem, calc(100vw - 3rem))',
+  },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]': {
+    background: 'var(--accent)', color: 'var(--on-accent)',
+    outline: '2px solid var(--accent)', outlineOffset: '-2px', // high contrast shows this, and no background
+  },
   '.cm-completionMatchedText': { textDecoration: 'none', fontWeight: '700' },
   '.cm-completionInfo': { padding: '.5rem .75rem', fontSize: '.8125rem', whiteSpace: 'pre-line' },
-  '.cm-diagnostic': { padding: '.375rem .75rem', borderLeftColor: 'var(--accent)', whiteSpace: 'pre-wrap', fontSize: '.8125rem' },
+  '.cm-diagnostic': {
+    padding: '.375rem .75rem', borderLeftColor: 'var(--accent)', whiteSpace: 'pre-wrap', fontSize: '.8125rem',
+  },
   '.cm-diagnostic-error': { borderLeftColor: 'var(--bad)' },
-  '.cm-diagnosticAction': { font: 'inherit', background: 'var(--accent)', color: 'var(--on-accent)', padding: '.25rem .625rem',
-    borderRadius: '.25rem', margin: '.25rem 0 0', display: 'block', textAlign: 'left', overflowWrap: 'anywhere' },
+  '.cm-diagnosticAction': {
+    font: 'inherit', background: 'var(--accent)', color: 'var(--on-accent)', padding: '.25rem .625rem',
+    borderRadius: '.25rem', margin: '.25rem 0 0', display: 'block', textAlign: 'left', overflowWrap: 'anywhere',
+  },
   '.cm-panels': panel,
   '.cm-panels.cm-panels-top, .cm-panels.cm-panels-bottom': { borderColor: 'var(--line)' },
   '.cm-panel button': { ...field, backgroundImage: 'none', color: 'var(--accent)', cursor: 'pointer' },

@@ -77,15 +77,17 @@
  * @property {Policy[]} policies the one that applies first
  * @property {'enforce'|'shadow'|'off'|'none'|'waiting'|'bypassed'} mode of the policy that applies; none: no
  *   policy applies; waiting: the policy source has served none yet; bypassed: without the filter
- * @property {object|null} lookup {not_asked} or {cluster, authority, path, result, outcomes: [{result, allowed, because}]}
+ * @property {object|null} lookup {not_asked}, or {cluster, authority, path, result, outcomes}, of which each has
+ *   result, allowed and because
  * @property {null|{reasons: string[], cached: boolean, request: {method: string, url: string, headers: Header[]}|null,
  *   answer: Answer|null, max_age: number}} preflight request and answer are null if it is cached
  * @property {null|{request: {method: string, url: string, headers: Header[]}, answer: Answer}} actual null if it is
  *   never sent
  * @property {string[]} exposed names beyond the safelisted ones, in lower case or as listed; ['*'] are all
  * @property {{readable: boolean, because: string, reason: string, section: string, step: string, step_id: string,
- *   chromium: {readable: boolean, message?: string, cors_error?: string, differs?: string}}} verdict step_id is the id of
- *   the step that fails; chromium is what Chromium does, and differs in what else it may do otherwise, in sentences
+ *   chromium: {readable: boolean, message?: string, cors_error?: string, differs?: string}}} verdict
+ *   step_id is the id of the step that fails; chromium is what Chromium does, and differs in what else it may do
+ *   otherwise, in sentences
  * @property {{path: string, edit: string, or: string, warnings: string[], text: string, from: number}[]} changes
  *   text: the configuration with this one made, or ''
  * @property {string} changed the configuration with all changes made, or ''
