@@ -54,7 +54,7 @@ export function createEditor(parent, { engine, text = '', label = 'Configuration
           { key: 'Shift-F8', run: (v) => goToProblem(v, -1) }, { key: 'Mod-.', run: mend }, ...closeBracketsKeymap,
           ...completionKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, ...defaultKeymap,
         ]),
-        EditorView.contentAttributes.of({ 'aria-label': label, 'aria-describedby': help.id }),
+        EditorView.contentAttributes.of({ tabindex: '0', 'aria-label': label, 'aria-describedby': help.id }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) {
             onChange(update.state.doc.toString());

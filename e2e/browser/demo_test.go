@@ -112,7 +112,7 @@ func newDemo(t *testing.T, replacements ...string) (*demo, *exec.Cmd) {
 		rows:     filepath.Join(dir, "database/policyd.yaml"),
 		exited:   make(chan struct{}),
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, demoBinary, "-config", d.config, "-database", filepath.Join(dir, "database"),
 		"-app-upstream", "127.0.0.1:"+ports[2], "-api-upstream", "127.0.0.1:"+ports[3])

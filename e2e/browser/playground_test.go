@@ -90,10 +90,11 @@ func (b *chromium) decided() {
 func (b *chromium) try(s tried) {
 	b.t.Helper()
 	b.run(ignore(chromedp.Evaluate[bool](fmt.Sprintf(`new Promise((resolve) => {
+		const node = document.getElementById('playground');
 		const observer = new MutationObserver(() => {
-			if (document.getElementById('playground').dataset.state === 'ready') { observer.disconnect(); resolve(true); }
+			if (node.dataset.state === 'ready') { observer.disconnect(); resolve(true); }
 		});
-		observer.observe(document.getElementById('playground'), { attributeFilter: ['data-state'] });
+		observer.observe(node, { attributeFilter: ['data-state'] });
 		location.hash = ''; location.hash = %q;
 	})`, s.link(b.t)), chromedp.EvalAwaitPromise)))
 }
@@ -132,8 +133,9 @@ func (b *chromium) send() string {
 // sent returns what was seen, by fact.
 func (b *chromium) sent() map[string]string {
 	b.t.Helper()
-	return evaluate[map[string]string](b, `Object.fromEntries([...document.querySelectorAll('#try-seen [data-fact]')].map(
-		(row) => [row.dataset.fact, row.querySelector('.seen').textContent]))`)
+	return evaluate[map[string]string](b,
+		`Object.fromEntries([...document.querySelectorAll('#try-seen [data-fact]')].map(
+			(row) => [row.dataset.fact, row.querySelector('.seen').textContent]))`)
 }
 
 func (b *chromium) result() string {
@@ -237,6 +239,38 @@ func TestPlaygroundTellsTheTruth(t *testing.T) {
 				t.Errorf("the page says %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// TestPlaygroundExamples: each example is a good policy, and its request does what the page says.
+func TestPlaygroundExamples(t *testing.T) {
+	d := startDemo(t)
+	b := openBrowser(t)
+	b.openPlayground(d.app)
+	n := evaluate[int](b, `document.querySelectorAll('#try-example option').length - 1`)
+	if n < 6 {
+		t.Errorf("there are %d examples", n)
+	}
+	for i := range n {
+		b.run(ignore(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(() => {
+			const select = document.getElementById('try-example');
+			select.value = '%d';
+			select.dispatchEvent(new Event('change'));
+		})()`, i))))
+		b.decided()
+		if got := b.text("#try-summary"); got != "The filter takes this policy." {
+			t.Errorf("example %d: %s", i, got)
+		}
+		b.apply()
+		if state := b.send(); state != "same" {
+			t.Errorf("example %d: %s: %s", i, state, b.text("#try-send"))
+		}
+		readable := b.sent()["script"] == "reads 200"
+		if got := b.result(); (got == "readable") != readable {
+			t.Errorf("example %d: the page says %s, and the script gets %q", i, got, b.sent()["script"])
+		}
+		b.axe(fmt.Sprint("example ", i))
+		b.playgroundShots(fmt.Sprint("example-", i))
 	}
 }
 

@@ -40,7 +40,7 @@ export function examples({ app, api, other }) {
     },
     {
       name: 'Public assets, for every origin',
-      policy: { allow_origins: ['*'], expose_headers: ['*'], max_age: '24h' },
+      policy: { allow_origins: ['*'], expose_headers: ['*'], max_age: '2h' },
       request: get(`${api}/fonts/inter.woff2`, { origin: other }),
     },
     {

@@ -118,13 +118,16 @@ function wire() {
   if (!facts) {
     return;
   }
-  $('try-give').addEventListener('click', async () => take(await give(editor.getText())));
+  $('try-give').addEventListener('click', async () => {
+    const answer = await give(editor.getText());
+    take(answer?.accepted && { policy: answer.policy, applied: true });
+  });
   $('try-back').addEventListener('click', async () => {
     const answer = await give();
     if (answer?.accepted) {
       editor.setText(answer.policy);
+      take({ policy: answer.policy, applied: false });
     }
-    take(answer);
   });
   $('try-take').addEventListener('click', () => editor.setText(facts.policy));
   $('try-go').addEventListener('click', send);
@@ -139,11 +142,11 @@ function wire() {
   });
 }
 
-// take takes note of the policy that Envoy has.
-function take(answer) {
-  if (answer) {
-    facts = { ...facts, policy: answer.policy };
-    showDifference();
+// take takes note of other facts, such as the policy that Envoy has.
+function take(others) {
+  if (others) {
+    facts = { ...facts, ...others };
+    decide();
   }
 }
 
@@ -192,7 +195,7 @@ function ask(now) {
   form.offer({ origins: suggestions(), looksUp: /"origin_?lookup"/i.test(now.policy) });
   showUpstream(now.upstream);
   const request = whole(now.request);
-  showWords(request, facts?.file || 'policy.json');
+  showWords(request, fileOf(now.policy));
   if (checked.ok) {
     const walk = engine.walk(now.policy, request, { upstream: now.upstream, filter: now.filter });
     if (JSON.stringify(walk) !== JSON.stringify(expected)) {
@@ -211,6 +214,11 @@ function ask(now) {
     showDifference();
     showPlan(now, request);
   }
+}
+
+// fileOf is the file that has a policy, or ''.
+function fileOf(policy) {
+  return facts && !facts.applied && sameText(policy, facts.policy) ? facts.file : '';
 }
 
 // whole is a request with a whole URL: who gives a path means the API.
@@ -311,7 +319,9 @@ async function send() {
     showSent({ state: now, policy, rows: right, seen });
   } catch (error) {
     $('try-send').dataset.state = 'failed';
-    show($('try-sent'), el('p', { className: 'try-verdict bad' }, `It could not be sent: ${error.message}.`));
+    const why = error instanceof TypeError ? `the demo does not answer (${error.message}). Is it still running?`
+      : `${error.message}.`;
+    show($('try-sent'), el('p', { className: 'try-verdict bad' }, `It could not be sent: ${why}`));
     show($('try-seen'));
   }
   $('try-go').disabled = false;

@@ -130,16 +130,21 @@ function policy({ path, name, applies, matches, why }) {
     el('code', {}, name || path || 'the policy'), ` ${state}: ${why}.`);
 }
 
-/** showWords shows the request as code, and as a command. */
+/**
+ * showWords shows the request as code, and as a command.
+ * @param {import('./state.js').Request} request
+ * @param {string} file that has the policy, or ''
+ */
 export function showWords(request, file) {
   const script = snippet(request);
-  const line = command(request, file);
+  const line = command(request, file || 'policy.json');
   const part = (key, title, copyName, name, text) => el('div', {},
     el('div', { className: 'head' }, el('h4', {}, title), copyButton(`copy-${key}`, copyName, () => text)),
     keyed(key, code(name, text)));
   show($('try-snippets'),
     part('fetch', 'In a script', 'Copy the script', 'The request in a script', script),
-    part('command', 'In a terminal', 'Copy the command', 'The command that explains it', line));
+    part('command', 'In a terminal', 'Copy the command', 'The command that explains it', line),
+    !file && el('p', { className: 'hint' }, 'In ', el('code', {}, 'policy.json'), ' is what stands in the editor.'));
 }
 
 // list writes words as people do: "a", "a and b", "a, b and c".
