@@ -38,13 +38,6 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 	}
 	switch len(formats) {
 	case 0:
-		if slices.ContainsFunc(file.Documents, isS3XML) {
-			return "", by, fmt.Errorf("%s is the XML of a bucket's CORS configuration; give it as JSON, "+
-				"as aws s3api get-bucket-cors --bucket NAME prints it", file.Name)
-		}
-		if slices.ContainsFunc(file.Documents, isProperties) {
-			return "", by, fmt.Errorf("%s is a file of Java properties; %s", file.Name, propertiesInstead)
-		}
 		if isOurs(file) {
 			return "", by, fmt.Errorf("%s is a configuration of this filter already", file.Name)
 		}

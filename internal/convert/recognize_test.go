@@ -83,8 +83,6 @@ func TestAmbiguous(t *testing.T) {
 		{"this filter's", `{policies: [{name: a, match: {hosts: [a.example]}, allow_origins: ["*"]}]}`,
 			"is a configuration of this filter already"},
 		{"this filter's or Higress'", `allow_origins: ["https://a.example"]`, "for that write --from higress"},
-		{"XML", "<CORSConfiguration>\n</CORSConfiguration>", "aws s3api get-bucket-cors"},
-		{"properties", "spring.cloud.gateway.globalcors.cors-configurations.[/**].allowed-origins=*", "write it as YAML"},
 		{"a bucket and an API in a template", `{Resources: {
 			B: {Type: "AWS::S3::Bucket", Properties: {CorsConfiguration: {CorsRules: [{AllowedOrigins: ["*"], AllowedMethods: [GET]}]}}},
 			A: {Type: "AWS::ApiGatewayV2::Api", Properties: {CorsConfiguration: {AllowOrigins: ["*"]}}}}}`,

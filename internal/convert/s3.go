@@ -13,10 +13,6 @@ import (
 // those of buckets in templates of CloudFormation.
 func fromS3(c *conversion, documents []*document.Node) {
 	for _, d := range documents {
-		if isS3XML(d) {
-			c.fail("is the XML of a bucket's CORS configuration, which isn't read",
-				"give it as JSON, as aws s3api get-bucket-cors --bucket NAME prints it")
-		}
 		rules := d
 		if d.Kind != document.List {
 			rules = d.Get("CORSConfiguration")
@@ -41,13 +37,6 @@ func fromS3(c *conversion, documents []*document.Node) {
 			}
 		}
 	}
-}
-
-// isS3XML reports whether a document is the XML of a bucket's configuration, which to YAML
-// is a text.
-func isS3XML(n *document.Node) bool {
-	return n.Kind == document.String && strings.Contains(n.Text, "<CORSConfiguration") &&
-		strings.HasPrefix(strings.TrimSpace(n.Text), "<")
 }
 
 // An s3Dialect has the names of a rule's fields that differ.

@@ -17,9 +17,6 @@ import (
 func fromSpring(c *conversion, documents []*document.Node) {
 	var files []*springFile
 	for _, d := range documents {
-		if isProperties(d) {
-			c.fail("is a file of Java properties, which isn't read", propertiesInstead)
-		}
 		file := &springFile{conversion: c, globals: map[string][]*springCORS{}, known: map[*document.Node]bool{}}
 		for _, p := range properties(d, nil) {
 			file.read(p)
@@ -34,14 +31,6 @@ func fromSpring(c *conversion, documents []*document.Node) {
 		t.route("", &resource{Node: one.from, name: policy.Name}, everyHost(one.from), route)
 	}
 	t.addDrafts()
-}
-
-const propertiesInstead = "write it as YAML, as in application.yaml"
-
-// isProperties reports whether a document is a file of Java properties, which to YAML is a
-// text.
-func isProperties(n *document.Node) bool {
-	return n.Kind == document.String && strings.Contains(n.Text, "spring.cloud.gateway.") && strings.Contains(n.Text, "=")
 }
 
 // A springProperty is a value by its path, in which names may be written in several ways.
@@ -128,6 +117,8 @@ type springCORS struct {
 type springValue struct {
 	at     *document.Node
 	values []*document.Node
+	// split tells that the values are the parts of one text.
+	split bool
 }
 
 // springFields are the fields of a configuration.
@@ -249,18 +240,15 @@ func (f *springFile) field(one *springCORS, field string, path []springName, n *
 	case n.Kind == document.Object:
 		f.warn(n, "is an object", "left out but for elements by their index")
 	case n.Kind == document.List:
-		one.fields[field] = springValue{n, n.Elements}
-	case given(n) && isSpringList(field):
-		one.fields[field] = springValue{n, f.split(n)}
-		if commas && strings.Contains(n.Text, "[") && strings.Contains(n.Text, ",") {
+		one.fields[field] = springValue{at: n, values: n.Elements}
+	case given(n) && isSpringList(field) && commas && !strings.Contains(n.Text, "${"):
+		one.fields[field] = springValue{n, f.splitOrigins(n), true}
+		if strings.Contains(n.Text, "[") && strings.Contains(n.Text, ",") {
 			f.warn(n, "Spring Boot splits a text at every comma, also at those in brackets",
 				"carried over as it is meant; write an element of a list there")
 		}
-		if !commas && !strings.HasPrefix(field, "allowedOrigin") || strings.Contains(n.Text, "${") {
-			one.fields[field] = springValue{n, []*document.Node{n}}
-		}
 	case given(n):
-		one.fields[field] = springValue{n, []*document.Node{n}}
+		one.fields[field] = springValue{at: n, values: []*document.Node{n}}
 	}
 }
 
@@ -269,13 +257,13 @@ func isSpringList(field string) bool {
 	return strings.HasSuffix(field, "s") && field != "allowCredentials"
 }
 
-// split splits a text at the commas that are in no brackets.
-func (f *springFile) split(n *document.Node) (parts []*document.Node) {
+// splitOrigins splits a text at the commas that are in no brackets.
+func (c *conversion) splitOrigins(n *document.Node) (parts []*document.Node) {
 	if n.Kind != document.String {
 		return []*document.Node{n}
 	}
 	var joined *document.Node
-	for _, part := range f.conversion.split(n) {
+	for _, part := range c.split(n) {
 		if joined != nil {
 			joined.Text += "," + part.Text
 		} else {
@@ -509,8 +497,8 @@ func (c *conversion) springTexts(one *springCORS, field string) (list []*documen
 		case c.placeholder(n):
 		case strings.TrimSpace(n.Text) == "":
 			c.warn(n, "is empty", "left out")
-		case strings.HasPrefix(field, "allowedOrigin"):
-			list = append(list, (&springFile{conversion: c}).split(n)...)
+		case strings.HasPrefix(field, "allowedOrigin") && !one.fields[field].split: // Spring itself does that
+			list = append(list, c.splitOrigins(n)...)
 		default:
 			list = append(list, n)
 		}

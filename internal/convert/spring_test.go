@@ -10,22 +10,6 @@ func TestSpring(t *testing.T) {
 	testRoundTrip(t, "spring")
 }
 
-// TestSpringProperties: a file of Java properties isn't read, and it is said what to do.
-func TestSpringProperties(t *testing.T) {
-	const name, text = "application.properties",
-		"spring.cloud.gateway.globalcors.cors-configurations.[/**].allowed-origins=https://a.example\n" +
-			"spring.cloud.gateway.globalcors.cors-configurations.[/**].allowed-methods=GET,POST\n"
-	result := convertText(t, "spring", name, text)
-	checkResult(t, result)
-	if result.Configuration != "" || !strings.Contains(lines(result), propertiesInstead) {
-		t.Errorf("%s%s", result.Configuration, lines(result))
-	}
-	from, _, err := Recognize(convertedFile(t, name, text))
-	if err == nil || !strings.Contains(err.Error(), propertiesInstead) {
-		t.Errorf("it is recognized as %q, %v", from, err)
-	}
-}
-
 // TestSpringProfiles: of several profiles none is chosen.
 func TestSpringProfiles(t *testing.T) {
 	const document = "spring: {profiles: %s, cloud: {gateway: {globalcors: {corsConfigurations: {'[/**]': {allowedOrigins: '*'}}}}}}"

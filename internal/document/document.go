@@ -192,10 +192,10 @@ func (f *File) parse() *Finding {
 		parse = f.parseJSON
 	}
 	failed := parse()
-	// To YAML, TOML that doesn't begin with a table is a string.
+	// To YAML, TOML that doesn't begin with a table is a string, and so are others.
 	if failed != nil || len(f.Documents) == 1 && f.Documents[0].Kind == String {
-		if at := toml.FindStringSubmatchIndex(text); at != nil {
-			return f.fail(problem.Syntax, at[2], isTOML, asYAML)
+		if other := f.foreign(); other != nil {
+			return other
 		}
 	}
 	if failed == nil || !utf8.ValidString(text) {
@@ -213,6 +213,30 @@ const (
 	isTOML = "the file is TOML, which isn't read"
 	asYAML = "write it as YAML or JSON"
 )
+
+// foreign says what the file is, if it is none that is read.
+func (f *File) foreign() *Finding {
+	if at := toml.FindStringSubmatchIndex(f.Text); at != nil {
+		return f.fail(problem.Syntax, at[2], isTOML, asYAML)
+	}
+	if at := xml.FindStringSubmatchIndex(f.Text); at != nil {
+		instead := asYAML
+		if strings.Contains(f.Text, "<CORSConfiguration") {
+			instead = "give it as JSON, as aws s3api get-bucket-cors --bucket NAME prints it"
+		}
+		return f.fail(problem.Syntax, at[2], "the file is XML, which isn't read", instead)
+	}
+	if at := properties.FindStringSubmatchIndex(f.Text); at != nil {
+		return f.fail(problem.Syntax, at[2], "the file is one of Java properties, which isn't read", asYAML)
+	}
+	return nil
+}
+
+// xml finds the first element of XML.
+var xml = regexp.MustCompile(`\A\s*(<[?!A-Za-z])`)
+
+// properties finds a property of Java whose name has several parts, behind comments.
+var properties = regexp.MustCompile(`\A(?:[ \t]*(?:[#!].*)?\r?\n)*[ \t]*([\w-]+\.[^ \t\r\n=:]+[ \t]*=)`)
 
 // toml finds a table of TOML and the value that it begins with. No JSON and no YAML has
 // such lines, one after the other.

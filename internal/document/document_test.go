@@ -275,6 +275,8 @@ func TestNotText(t *testing.T) {
 		utf16    = "1:1 the file is UTF-16; save it as UTF-8"
 		template = "the file is a template; run helm template first, and give what that prints"
 		toml     = "the file is TOML, which isn't read; write it as YAML or JSON"
+		xml      = "the file is XML, which isn't read; "
+		java     = "the file is one of Java properties, which isn't read; write it as YAML or JSON"
 	)
 	for _, test := range []struct{ name, text, want string }{
 		{"a.json", "\xff\xfe{\x00}\x00", utf16},
@@ -292,6 +294,13 @@ func TestNotText(t *testing.T) {
 		{"-", "# TOML\n[http.routers]\n  [http.routers.api]\n    rule = \"x\"\n", "2:1 " + toml},
 		{"-", "a = 1\n\n[[b]]\nc = 2\n", "3:1 " + toml},
 		{"-", "[\n1\n]", ""},
+		{"-", "\n <CORSConfiguration>\n</CORSConfiguration>",
+			"2:2 " + xml + "give it as JSON, as aws s3api get-bucket-cors --bucket NAME prints it"},
+		{"a.xml", "<?xml version=\"1.0\"?>\n<!-- a: b -->\n<a/>", "1:1 " + xml + "write it as YAML or JSON"},
+		{"a.yaml", "<a>: b", ""},
+		{"a.properties", "# a: b\n\na.b-c.[/**].d=https://a.example\n# b: c\na.c=d\n", "3:1 " + java},
+		{"a.properties", "a.b = c\n", "1:1 " + java},
+		{"a.yaml", "a.b: c=d\n", ""},
 		{"a.json", `{"a": {{"b": 1}}}`,
 			"1:8 unexpected '{' where a field's name should stand; write names in double quotes, and no comma after the last field"},
 	} {
