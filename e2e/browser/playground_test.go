@@ -438,6 +438,9 @@ func TestPlaygroundLog(t *testing.T) {
 	}
 	b.run(press(`#try-lines button`))
 	b.decided()
+	if focused := b.focused(); focused != "Request" {
+		t.Errorf("after a line is taken the focus is at %q", focused)
+	}
 	if origin, url := b.value("#try-origin"), b.value("#try-url"); origin != "https://two.example" ||
 		url != d.api+"/second" {
 		t.Errorf("taken are %s and %s", origin, url)
@@ -512,6 +515,31 @@ func TestPlaygroundAlone(t *testing.T) {
 			t.Errorf("on the console: %s", line)
 		}
 	}
+}
+
+// TestPlaygroundWithoutItsEngine: a copy that lacks a file says so, and nothing that isn't so.
+func TestPlaygroundWithoutItsEngine(t *testing.T) {
+	files := http.FileServer(http.Dir(pageFolder))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/engine.wasm" {
+			http.NotFound(w, r)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	b := openBrowser(t)
+	b.run(chromedp.Navigate(s.URL),
+		ignore(chromedp.Poll[bool](`document.getElementById('playground').dataset.state === 'failed'`)))
+	if text := b.text("#try-broken"); !strings.Contains(text, "engine.wasm: 404") {
+		t.Errorf("the page says %q", text)
+	}
+	for _, id := range []string{"try-editor", "try-explained", "try-send", "try-loading"} {
+		if seen := evaluate[bool](b, fmt.Sprintf(`document.getElementById(%q).checkVisibility()`, id)); seen {
+			t.Errorf("#%s is there without the engine", id)
+		}
+	}
+	b.axe("no engine")
 }
 
 // TestPlaygroundLinks: a link shows what was shown, whoever opens it; a broken one says so.

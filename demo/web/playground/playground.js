@@ -30,6 +30,7 @@ let expected; // what the engine says of the state that is shown
 
 start().catch((error) => {
   root.dataset.state = 'failed';
+  $('try-loading').hidden = true;
   complain(`This part could not be loaded (${error.message}). It needs WebAssembly, and the page’s own files.`);
 });
 
@@ -49,6 +50,7 @@ async function start() {
   form.write(state);
   wire();
   decide();
+  $('try-loading').hidden = true;
   root.dataset.state = 'ready';
 }
 
@@ -138,7 +140,7 @@ function wire() {
   });
   showLog((request) => {
     setState(complete({ ...state(), request: { ...state().request, ...request }, filter: true }, state()));
-    $('try-request').scrollIntoView({ block: 'start' });
+    $('try-request').focus(); // which shows it, too
   });
 }
 
