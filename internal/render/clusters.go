@@ -39,10 +39,13 @@ const httpPort = 80
 // who hasn't its DNS: it is a guess that its user looks at.
 func newCluster(name, authority string) cluster {
 	c := cluster{Name: name, Host: authority, Port: httpPort}
-	if host, port, err := net.SplitHostPort(authority); err == nil {
-		if number, err := strconv.ParseUint(port, 10, 16); err == nil && number > 0 {
-			c.Host, c.Port = host, int(number)
+	if host, text, err := net.SplitHostPort(authority); err == nil {
+		if port := portOf(text); port > 0 {
+			c.Host, c.Port = host, port
 		}
+	}
+	if host, port, ok := outbound(name); ok && authority == name {
+		c.Host, c.Port = host, port
 	}
 	if !isName(c.Host) {
 		c.Host = "policies.internal"
@@ -50,18 +53,41 @@ func newCluster(name, authority string) cluster {
 	return c
 }
 
-// clusterOfIstio is what Istio's name of a cluster, outbound|PORT||HOST, says of it; nil if
-// another name is none, and where Kubernetes has the service already.
-func clusterOfIstio(name string) *cluster {
+// portOf is the number of a port, 0 if a text is none.
+func portOf(text string) int {
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int(port)
+}
+
+// outbound is the service that Istio's name of a cluster, outbound|PORT||HOST, is of.
+func outbound(name string) (host string, port int, ok bool) {
 	parts := strings.Split(name, "|")
 	const parted = 4
-	if len(parts) != parted || parts[0] != "outbound" || parts[2] != "" || strings.Contains(parts[3], ".svc.") ||
-		!isName(parts[3]) {
-		return nil
+	if len(parts) != parted || parts[0] != "outbound" {
+		return "", 0, false
 	}
-	port, err := strconv.ParseUint(parts[1], 10, 16)
-	if err != nil || port == 0 {
-		return nil
-	}
-	return &cluster{Name: name, Host: parts[3], Port: int(port)}
+	host, port = parts[3], portOf(parts[1])
+	return host, port, isName(host) && port > 0
+}
+
+// OfIstio reports whether the cluster is named as Istio names one.
+func (c cluster) OfIstio() bool {
+	_, _, ok := outbound(c.Name)
+	return ok
+}
+
+// Outside reports whether Istio only has the cluster if a ServiceEntry says where it is: the
+// services of Kubernetes are known without.
+func (c cluster) Outside() bool {
+	host, _, ok := outbound(c.Name)
+	return ok && !strings.Contains(host, ".svc.")
+}
+
+// InMesh is the cluster where Istio's name says that it is.
+func (c cluster) InMesh() cluster {
+	c.Host, c.Port, _ = outbound(c.Name)
+	return c
 }

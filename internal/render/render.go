@@ -100,7 +100,6 @@ var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"q": scalar, "indent": indent, "dir": path.Dir, "isRoute": func(t Target) bool { return strings.HasSuffix(t.Kind, "Route") },
-	"service": clusterOfIstio,
 }).ParseFS(files, "templates/*.tmpl"))
 
 // Manifest is a manifest of one of the [Kinds] around a configuration, which must be valid.

@@ -126,6 +126,7 @@ func TestOptions(t *testing.T) {
 		{"istio-target", render.Istio, "asking the mesh", render.Options{
 			Target: render.Target{Kind: "Gateway", Name: "public"},
 		}},
+		{"istio-asking", render.Istio, "asking", render.Options{}},
 		{"envoy-gateway", render.EnvoyGateway, "one", render.Options{}},
 		{"envoy-gateway-all", render.EnvoyGateway, "asking", render.Options{
 			Name: "123", Namespace: "true", Image: "registry.example/cors@sha256:" + noDigest, PullSecret: "registry",
@@ -135,6 +136,7 @@ func TestOptions(t *testing.T) {
 			Target: render.Target{Kind: "GRPCRoute", Name: "grpc"}, Digest: digest,
 		}},
 		{"envoy", render.Envoy, "asking", render.Options{}},
+		{"envoy-asking", render.Envoy, "asking the mesh", render.Options{}},
 		{"envoy-all", render.Envoy, "many", render.Options{Name: "edge-cors", Module: `/etc/envoy//cors.wasm`}},
 		{"envoy-bootstrap", render.Envoy, "one", render.Options{
 			ECDS: render.Bootstrap, Resource: "/etc/envoy/envoy-resource.yaml",
