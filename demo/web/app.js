@@ -127,6 +127,16 @@ function openLinked() {
 const api = () => (registered ? apiFor(facts, page) : facts.api);
 const policy = () => (registered ? rows?.document : facts.policy);
 
+// fetches tells whether the configuration fetches policies, which the page doesn't have then.
+function fetches() {
+  try {
+    const { policy_source: source, policySource } = JSON.parse(facts.policy);
+    return Boolean(source ?? policySource);
+  } catch {
+    return false; // the page shows no policy
+  }
+}
+
 // greeting is the walk of a simple GET of a page's; undefined if nobody knows.
 function greeting(origin, text = policy()) {
   return text && engine?.walk(text, { origin, method: 'GET', url: `${api()}/greeting`, headers: [], credentials: false }) || undefined;
@@ -137,9 +147,12 @@ function isAllowed(origin, text = policy()) {
   return greeting(origin, text)?.verdict.readable ?? origin === facts.app;
 }
 
+// isRefused tells whether the policy is known not to let this page read an answer.
+const isRefused = () => !fetches() && !isAllowed(page, facts.policy);
+
 // isRegistered tells whether this page may read the database's API, and not the other one.
 async function isRegistered() {
-  return !isAllowed(page, facts.policy) && isReadable(facts, page).catch(() => false);
+  return isRefused() && isReadable(facts, page).catch(() => false);
 }
 
 // from is the origin that sends a scenario's requests: for one that is to come from elsewhere the
@@ -160,7 +173,7 @@ async function follow() {
     return;
   }
   const document = rows?.document;
-  const want = Boolean(document) && !isAllowed(page, facts.policy) && isAllowed(page, document);
+  const want = Boolean(document) && isRefused() && isAllowed(page, document);
   let now = await isRegistered();
   for (const end = performance.now() + patience(); engine && now !== want && performance.now() < end;) {
     await pause(100);
@@ -216,7 +229,7 @@ function setAway() {
 
 // showPolicy shows the policy that Envoy has, and what it means for this page.
 function showPolicy() {
-  for (const [name, text] of Object.entries({ page, api: api(), app: facts.app, database: apiFor(facts, page) })) {
+  for (const [name, text] of Object.entries({ page, api: api(), own: facts.api, app: facts.app, database: apiFor(facts, page) })) {
     for (const node of document.querySelectorAll(`[data-origin="${name}"]`)) {
       node.textContent = text;
     }
@@ -230,7 +243,9 @@ function showPolicy() {
   $('refused').querySelector('span').hidden = Boolean(facts.reasons?.length);
 
   const walk = greeting(page, facts.policy);
-  const refused = Boolean(walk) && !walk.verdict.readable;
+  // What a look-up or a policy source has said, only the answers tell.
+  const read = (fetches() || walk?.lookup) && cards[0].seen?.script.startsWith('reads');
+  const refused = Boolean(walk) && !walk.verdict.readable && !read;
   $('notice').hidden = !refused || registered;
   $('registered').hidden = !registered;
   if (refused) {
@@ -277,6 +292,7 @@ async function runCards(some) {
       showScore();
     }
   }
+  showPolicy();
   showScore();
 }
 
@@ -309,7 +325,7 @@ async function run(card) {
     }
     card.show({
       expected, seen, walks, outcomes, records,
-      doubt: doubt(walks, records, differs),
+      doubt: doubt(walks, records),
       report: report({ scenario, code, origin, before, expected, seen, differs, outcomes, records }),
     });
     return true;
@@ -358,11 +374,10 @@ async function foresee({ gateway }, code, origin, text, lookup) {
 }
 
 // doubt says why what differs need not be a bug.
-function doubt(walks, records, differs) {
-  const { policy_source: source, policySource } = differs.length ? JSON.parse(policy()) : {};
+function doubt(walks, records) {
   const cached = walks.some(({ preflight }) => preflight?.cached)
     && records.length > walks.reduce((n, { preflight, actual }) => n + Boolean(preflight?.answer) + Boolean(actual), 0);
-  if (!registered && (source ?? policySource)) {
+  if (!registered && fetches()) {
     return 'This configuration fetches its policies while Envoy runs, and the page knows only those that stand in it.';
   }
   if (cached) {

@@ -79,6 +79,7 @@ export class Card {
    * @param {string} run.report for a bug
    */
   show({ expected, seen, walks, outcomes, records, doubt, report }) {
+    this.seen = seen;
     const differs = expected ? differing(expected, seen) : [];
     const $ = (selector) => this.node.querySelector(selector);
     $('.outcome').textContent = `The script: ${seen.script}`;
@@ -99,6 +100,7 @@ export class Card {
 
   /** fail shows nothing: the demo doesn't answer. */
   fail() {
+    this.seen = undefined;
     const $ = (selector) => this.node.querySelector(selector);
     $('.outcome').textContent = '';
     $('.facts tbody').replaceChildren();

@@ -136,6 +136,37 @@ func TestCardsNeverLie(t *testing.T) {
 	happened.check(b)
 }
 
+// TestFetchedPolicies: of policies that only Envoy has, the page says what it sees, and claims no bug.
+func TestFetchedPolicies(t *testing.T) {
+	d := startDemo(t)
+	d.origins(t, "add", d.app)
+	if result, _ := d.write(t, http.MethodPost, `{"policy_source": {"cluster": "policies", "path": "/v1/policies",
+		"interval": "100ms"}}`); !result.Accepted {
+		t.Fatalf("Envoy refuses it: %q", result.Reasons)
+	}
+	for deadline := time.Now().Add(10 * time.Second); d.allowed(t) == ""; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("Envoy doesn't fetch the policies")
+		}
+	}
+	b := openBrowser(t)
+	b.open(d.app)
+	card := b.cards()["simple-get"]
+	if card.State != "seen" || card.Seen["script"] != "reads 200" {
+		t.Errorf("the card shows %+v", card)
+	}
+	if text := b.text("#simple-get .differs"); !strings.Contains(text, "the page knows only those that stand in it") {
+		t.Errorf("the page says %q", text)
+	}
+	text := evaluate[string](b, `document.querySelector('.top').innerText + document.getElementById('requests').innerText`)
+	for _, lie := range []string{"This is a bug", "can’t read what the API answers"} {
+		if strings.Contains(text, lie) {
+			t.Errorf("the page says %q", lie)
+		}
+	}
+	b.axe("policies that only Envoy has")
+}
+
 func (b *chromium) policy() string {
 	b.t.Helper()
 	return evaluate[string](b, `document.getElementById('policy').textContent`)
