@@ -68,7 +68,14 @@ type apisixObject struct {
 	kind, id, name string
 	// match has the fields that a route matches by, if they stand in an object of their own.
 	match *document.Node
+	// service is the one that a route stands in.
+	service *apisixObject
+	// own are the plugins, if they are the object itself.
+	own *document.Node
 }
+
+// plugins are the object's plugins: an object by their names, or a list in Kubernetes.
+func (o *apisixObject) plugins() *document.Node { return cmp.Or(o.own, o.Get("plugins")) }
 
 // apisixKinds are the kinds of objects with plugins, in words.
 var apisixKinds = map[string]string{
@@ -92,9 +99,15 @@ func (a *apisix) document(n *document.Node) {
 		for _, one := range n.Get(kind).List() {
 			if one.Kind == document.Object {
 				a.add(newAPISIXObject(kind, one, one.Get("id").Scalar()))
+				a.nested(a.list[len(a.list)-1])
 			}
 		}
 	}
+	// ADC has one global rule, and no ids.
+	if rule := n.Get("global_rules"); rule != nil && rule.Kind == document.Object {
+		a.add(&apisixObject{kind: "global_rules", name: "global", Node: rule, own: rule})
+	}
+	a.add(&apisixObject{kind: "plugin_metadata", id: "cors", Node: n.Get("plugin_metadata", "cors")})
 	switch key, value := n.Get("key").String(), n.Get("value"); {
 	case n.Get("node") != nil:
 		a.document(n.Get("node")) // as the Admin API of APISIX 2 has it
@@ -107,6 +120,17 @@ func (a *apisix) document(n *document.Node) {
 		}
 	case n.Get("plugins", "cors") != nil, n.Has("uri", "uris") && n.Has("upstream", "upstream_id", "service_id", "plugins"):
 		a.add(newAPISIXObject("routes", n, n.Get("id").Scalar()))
+	}
+}
+
+// nested adds the routes that stand in a service, as APISIX' command ADC has them.
+func (a *apisix) nested(service *apisixObject) {
+	for _, one := range service.Get("routes").List() {
+		if one.Kind == document.Object && service.kind == "services" {
+			route := newAPISIXObject("routes", one, one.Get("id").Scalar())
+			route.service = service
+			a.add(route)
+		}
 	}
 }
 
@@ -126,13 +150,13 @@ func (a *apisix) apisixRoute(r *resource) {
 	}
 }
 
-// plugin is the configuration of an object's cors plugin, nil if it has none. Plugins are
-// an object by their names, or a list in Kubernetes, where the last of a name counts.
+// plugin is the configuration of an object's cors plugin, nil if it has none. Of several in
+// a list the last counts.
 func (o *apisixObject) plugin() (plugin *document.Node) {
 	if o == nil {
 		return nil
 	}
-	plugins := o.Get("plugins")
+	plugins := o.plugins()
 	for _, one := range plugins.List() {
 		if one.Get("name").String() == "cors" && !isFalse(one.Get("enable")) {
 			plugin = one
@@ -164,7 +188,7 @@ func (a *apisix) addRoutes() {
 	}
 	if global != nil {
 		route := &envoyRoute{from: global.from, policy: global, path: envoyPath{kind: everyPath}}
-		routes = append(routes, &apisixRoute{envoyRoute: route, of: "global"})
+		routes = append(routes, &apisixRoute{envoyRoute: route, of: global.Name, global: true})
 	}
 	a.order(routes)
 	a.t.addDrafts()
@@ -174,7 +198,7 @@ func (a *apisix) addRoutes() {
 func (a *apisix) pluginPolicy(o *apisixObject, plugin *document.Node) *draft {
 	words := strings.TrimSuffix(apisixKinds[o.kind]+" "+quote(o.name), ` ""`)
 	conf := plugin
-	if plugin.Has("name", "config") && o.Get("plugins").Kind == document.List {
+	if plugin.Has("name", "config") && o.plugins().Kind == document.List {
 		a.unknown(plugin, "a plugin", "name", "enable", "config", "secret_ref")
 		if secret := plugin.Get("secret_ref"); given(secret) {
 			a.warn(secret, "the rest of the plugin's configuration is in a Secret, which isn't in the file", "left out")
@@ -226,6 +250,8 @@ type apisixRoute struct {
 	of       string // who has it
 	host     *document.Node
 	priority int
+	// global tells that it stands for a global rule, where no route is.
+	global bool
 }
 
 // routes are those that a route object stands for: one for each host and path.
@@ -247,7 +273,7 @@ func (a *apisix) routes(o *apisixObject, policies map[*apisixObject]*draft, glob
 		policy = global
 	case global != nil && global.key() != policy.key():
 		a.warn(policy.from, "runs beside the plugin of the global rule in line "+line(global.from)+
-			", which answers the preflights there", "carried over for both")
+			", which answers the preflights there", "carried over, and answers them here")
 	}
 	hosts := a.values(match, "host", "hosts")
 	if hosts == nil {
@@ -268,7 +294,7 @@ func (a *apisix) routes(o *apisixObject, policies map[*apisixObject]*draft, glob
 		for _, path := range paths {
 			route := &envoyRoute{from: cmp.Or(path, o.Node), policy: policy, path: apisixPath(path)}
 			a.conditions(route, match)
-			list = append(list, &apisixRoute{route, o.name, host, priority})
+			list = append(list, &apisixRoute{envoyRoute: route, of: o.name, host: host, priority: priority})
 		}
 	}
 	return list
@@ -290,6 +316,10 @@ func (a *apisix) effective(o *apisixObject, policies map[*apisixObject]*draft) (
 		config = a.refer(o, "plugin_configs", o.id+"/"+name)
 	}
 	service = a.refer(o, "services", a.id(o.Get("service_id")))
+	if o.service != nil {
+		service = o.service
+		a.used[service] = true
+	}
 	for _, one := range []*apisixObject{o, config, service} {
 		if one.plugin() != nil {
 			return policies[one], service
@@ -423,7 +453,7 @@ func (a *apisix) order(routes []*apisixRoute) {
 func (r *apisixRoute) compare(other *apisixRoute) int {
 	host := func(r *apisixRoute) int {
 		switch name := text(r.host); {
-		case r.of == "global":
+		case r.global:
 			return -2
 		case r.host == nil:
 			return -1
