@@ -166,8 +166,14 @@ func (t *routing) spreadAt(gateway string, place routedHost, routes []*spreadRou
 			own = append(own, r)
 		}
 	}
+	depth, exceptions := 0, 0
+	for _, r := range own {
+		if exceptions += len(r.except); exceptions > maxExceptions {
+			depth = maxNested
+		}
+	}
 	var added []*envoyRoute
-	for i, r := range withExceptions(own, 0) {
+	for i, r := range withExceptions(own, depth) {
 		before := slices.IndexFunc(added, func(earlier *envoyRoute) bool {
 			return len(earlier.conditions) == 0 && earlier.path.covers(r.path)
 		})
@@ -183,8 +189,12 @@ func (t *routing) spreadAt(gateway string, place routedHost, routes []*spreadRou
 	}
 }
 
-// maxNested bounds how deep exceptions are in each other.
-const maxNested = 3
+// maxNested bounds how deep exceptions are in each other, and maxExceptions how many there
+// are for a host.
+const (
+	maxNested     = 3
+	maxExceptions = 8
+)
 
 // withExceptions are routes in an order in which those for paths that others are not for
 // come before these.

@@ -136,3 +136,21 @@ func TestSpreadIsNoLooser(t *testing.T) {
 	}
 	t.Logf("of %d requests with a policy, %d have it", all, right)
 }
+
+// TestManyExceptions: rules with many exceptions are read within a moment, and none of
+// them is taken for one without.
+func TestManyExceptions(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("http:\n  middlewares: {m: {headers: {accessControlAllowCredentials: true, " +
+		"accessControlAllowOriginList: [\"https://one.example\"]}}}\n  routers:\n")
+	for i := range 300 {
+		fmt.Fprintf(&b, "    r%d: {rule: \"Host(`a.example`) && !PathPrefix(`/p%d/`)\", priority: %d, middlewares: [m]}\n",
+			i, i, 1000-i)
+	}
+	b.WriteString("    rest: {rule: \"Host(`a.example`)\", priority: 1}\n")
+	result := convertText(t, "traefik", "file.yaml", b.String())
+	checkResult(t, result)
+	if strings.Contains(result.Configuration, "allow_credentials") {
+		t.Errorf("%s%s", result.Configuration, lines(result))
+	}
+}
