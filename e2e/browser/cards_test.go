@@ -501,6 +501,15 @@ func TestCardsForEveryone(t *testing.T) {
 	}
 	b.checkWidths("all cards unfolded")
 	b.screenshots("cards-unfolded")
+	// Nor is anything cut off, where most is said.
+	b.open(d.other)
+	b.run(chromedp.Click(chromedp.CSS(`#fold-all`)), chromedp.EmulateViewport(320, 900))
+	const cut = `[...document.querySelectorAll('#cards .body *')].filter((node) => !node.closest('pre, .unseen')
+		&& node.getBoundingClientRect().right > node.closest('.card').getBoundingClientRect().right)
+		.map((node) => node.closest('.card').id + ': ' + node.className + ' ' + node.textContent.slice(0, 40))`
+	if nodes := evaluate[[]string](b, cut); len(nodes) > 0 {
+		t.Errorf("at a width of 320 these are cut off: %q", nodes)
+	}
 	// Nothing moves by itself for who doesn't want that; prefer asks for it.
 	if moves := evaluate[string](b, `getComputedStyle(document.documentElement).scrollBehavior`); moves != "auto" {
 		t.Errorf("with reduced motion the page scrolls %s", moves)
