@@ -3,6 +3,7 @@ package probe_test
 import (
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,16 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("the verdict is %s", r.Verdict)
 			}
 		})
+	}
+}
+
+// TestLocalhost: names under localhost are the own machine's, as to browsers, which ask no DNS.
+func TestLocalhost(t *testing.T) {
+	server := httptest.NewServer(&mistakes.Server{})
+	t.Cleanup(server.Close)
+	q := getFrom("http://app.localhost", strings.Replace(server.URL, "127.0.0.1", "api.localhost", 1)+"/0")
+	if r := prober().Probe(t.Context(), q); r.Verdict != probe.Allowed {
+		t.Errorf("the verdict is %s (%v)", r.Verdict, r.Failure())
 	}
 }
 
