@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -300,6 +301,87 @@ func TestProbeFailures(t *testing.T) {
 			got := console.last(func(lines []string) bool { return slices.Contains(lines, want) })
 			if !slices.Contains(got, want) {
 				t.Errorf("on the console is\n\t%q, want\n\t%q (%s)", got, want, failure.What)
+			}
+			console.clear()
+		})
+	}
+}
+
+// TestProbeLocations: Chromium and probe read a redirect's Location alike, however it is written,
+// and go where it leads.
+func TestProbeLocations(t *testing.T) {
+	page := httptest.NewServer(&mistakes.Server{})
+	t.Cleanup(page.Close)
+	const chromiumFollows = true // and the standard doesn't
+	tests := []struct {
+		lines    []string
+		chromium bool
+	}{
+		{lines: []string{"/end"}}, {lines: []string{"end"}}, {lines: []string{"?end"}}, {lines: []string{"1:end"}},
+		{lines: []string{"/a/../end/%2e%2E/end"}}, {lines: []string{`/end"<>{}|^?a b'`}}, {lines: []string{"/end\td"}},
+		{lines: []string{"/\u00fc?\u00fc"}}, {lines: []string{"/\xfc"}}, {lines: []string{"/end;a?q=%zz"}},
+		{lines: []string{`\end`}}, {lines: []string{"//{host}/end"}}, {lines: []string{`\\{host}\end`}},
+		{lines: []string{"http:end"}}, {lines: []string{"http:/end"}}, {lines: []string{"http:///{host}/end"}},
+		{lines: []string{"HTTP://{host}/end"}}, {lines: []string{"http://%31%32%37.1:{port}/end"}},
+		{lines: []string{"http://2130706433:{port}/end"}}, {lines: []string{"http://b\u00fccher.localhost:{port}/end"}},
+		{lines: []string{"http://127.0.0.1:99999/"}}, {lines: []string{"http://"}}, {lines: []string{"http://["}},
+		{lines: []string{"http://@{host}/end"}}, {lines: []string{"http://:@{host}/end"}},
+		{lines: []string{"http://u@{host}/end"}}, {lines: []string{"//u:p@{host}/end"}}, {lines: []string{`http:\\u:p@{host}/`}},
+		{lines: []string{"end:1"}},
+		{lines: []string{"/end", "/other"}}, {lines: []string{"/end", "/end"}, chromium: chromiumFollows},
+	}
+	var mu sync.Mutex
+	var asked []string
+	take := func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		taken := asked
+		asked = nil
+		return taken
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.Host+r.RequestURI)
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		n, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/from/"))
+		if err != nil || r.URL.RawQuery != "" {
+			return
+		}
+		_, port, _ := net.SplitHostPort(r.Host)
+		expand := strings.NewReplacer("{host}", r.Host, "{port}", port)
+		for _, line := range tests[n].lines {
+			w.Header().Add("Location", expand.Replace(line))
+		}
+		w.WriteHeader(http.StatusFound)
+	}))
+	t.Cleanup(api.Close)
+	b := openBrowser(t)
+	console := collectConsole(b)
+	b.run(chromedp.Navigate(page.URL))
+	for n, test := range tests {
+		t.Run(strings.Join(test.lines, ","), func(t *testing.T) {
+			q := probe.Question{}
+			q.Origin, q.URL, q.Method = page.URL, fmt.Sprintf("%s/from/%d", api.URL, n), "GET"
+			r := (&probe.Prober{Timeout: time.Minute}).Probe(t.Context(), q)
+			probed := take()
+			result, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
+				fmt.Sprintf(`fetch(%q).then(() => "", String)`, q.URL), chromedp.EvalAwaitPromise))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (r.Verdict == probe.Allowed) != (result == "") && !test.chromium {
+				t.Errorf("probe says %s %+v %+v, Chromium %q", r.Verdict, r.Blocked, r.Failure(), result)
+			}
+			if diff := cmp.Diff(take(), probed); diff != "" && !test.chromium {
+				t.Errorf("asked (-Chromium +probe):\n%s", diff)
+			}
+			if r.Blocked != nil && r.Blocked.Chromium.Message != "" {
+				want := r.Blocked.Chromium.Message
+				got := console.last(func(lines []string) bool { return slices.Contains(lines, want) })
+				if !slices.Contains(got, want) {
+					t.Errorf("on the console is\n\t%q, want\n\t%q", got, want)
+				}
 			}
 			console.clear()
 		})

@@ -30,6 +30,41 @@ func Target(rawURL string) (host, path string, err error) {
 	return u.host, path, nil
 }
 
+// Resolve is a URL reference, such as the Location of a redirect, as a whole URL, which isn't
+// checked. The base is one of http or https.
+//
+// See https://url.spec.whatwg.org/#relative-state.
+func Resolve(base, reference string) (string, error) {
+	host, whole, err := Target(base)
+	if err != nil {
+		return "", err
+	}
+	scheme, _, _ := strings.Cut(base, ":")
+	scheme = asciiLower(scheme)
+	root := scheme + "://" + host
+	path, _, _ := strings.Cut(whole, "?")
+	slash := func(s string) bool { return s != "" && strings.Contains(`/\`, s[:1]) }
+
+	reference = withoutTabs.Replace(strings.TrimFunc(reference, func(r rune) bool { return r <= ' ' }))
+	if own, rest, ok := strings.Cut(reference, ":"); ok && validScheme.MatchString(own) {
+		if asciiLower(own) != scheme || strings.HasPrefix(rest, "//") {
+			return reference, nil
+		}
+		reference = rest // By special relative or authority state.
+	}
+	switch {
+	case slash(reference) && slash(reference[1:]):
+		return scheme + "://" + strings.TrimLeft(reference, `/\`), nil
+	case slash(reference):
+		return root + reference, nil
+	case reference == "", reference[0] == '#':
+		return root + whole + reference, nil
+	case reference[0] == '?':
+		return root + path + reference, nil
+	}
+	return root + path[:strings.LastIndexByte(path, '/')+1] + reference, nil
+}
+
 // withoutDots resolves the dot segments of a path, as the path state does.
 //
 // See https://url.spec.whatwg.org/#path-state.

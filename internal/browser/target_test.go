@@ -41,3 +41,52 @@ func TestTarget(t *testing.T) {
 		}
 	}
 }
+
+// https://url.spec.whatwg.org/#url-parsing, with a base. What Chromium makes of such a Location
+// is tested in e2e/browser.
+func TestResolve(t *testing.T) {
+	for _, tt := range []struct{ reference, want string }{
+		{"/end?a=b", "http://a.example:81/end?a=b"},
+		{"end", "http://a.example:81/x/end"},
+		{"../end", "http://a.example:81/x/../end"},
+		{"?a", "http://a.example:81/x/y?a"},
+		{"#f", "http://a.example:81/x/y?q#f"},
+		{"", "http://a.example:81/x/y?q"},
+		{" \t/e\nnd\r ", "http://a.example:81/end"},
+		{"1:2", "http://a.example:81/x/1:2"},
+		{":2", "http://a.example:81/x/:2"},
+		// https://url.spec.whatwg.org/#relative-slash-state
+		{`\end`, `http://a.example:81\end`},
+		{"//b.example/end", "http://b.example/end"},
+		{`\\u:p@b.example/end`, "http://u:p@b.example/end"},
+		{"///b.example/end", "http://b.example/end"},
+		// https://url.spec.whatwg.org/#special-relative-or-authority-state
+		{"http:end", "http://a.example:81/x/end"},
+		{"HTTP:/end", "http://a.example:81/end"},
+		{"http:///b.example/end", "http:///b.example/end"},
+		{"https:b.example/end", "https:b.example/end"},
+		{"https://b.example", "https://b.example"},
+		{"mailto:a@b.example", "mailto:a@b.example"},
+	} {
+		if got, err := Resolve("HTTP://a.example:81/x/y?q#f", tt.reference); err != nil || got != tt.want {
+			t.Errorf("Resolve(%q) = %q, %v; want %q", tt.reference, got, err, tt.want)
+		}
+	}
+	if got, err := Resolve("data:,x", "/end"); err == nil {
+		t.Errorf("got %q by a base that is none", got)
+	}
+}
+
+// https://url.spec.whatwg.org/#include-credentials
+func TestIncludesCredentials(t *testing.T) {
+	for url, want := range map[string]bool{
+		"https://a.example/": false, "https://a.example/@": false, "https://@a.example/": false,
+		"https://:@a.example/": false, "https://u@a.example/": true, "https://:p@a.example": true,
+		`https:\\u:p@a.example\x`: true, "https:u:p@a.example": true, "mailto:a@b.example": false,
+		"app://u@a": true, "/u:p@x": false, "": false,
+	} {
+		if got := IncludesCredentials(url); got != want {
+			t.Errorf("%s: %t", url, got)
+		}
+	}
+}

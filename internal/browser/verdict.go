@@ -34,7 +34,7 @@ func Verdict(req Request, preflight, actual *Response) *Blocked {
 		return blocked
 	}
 	location, _ := get(actual.Headers, "location")
-	if redirectStatus(actual.Status) && urlWithCredentials(location) {
+	if redirectStatus(actual.Status) && IncludesCredentials(locationURL(req.URL, location)) {
 		return &Blocked{Reason: RedirectWithCredentials, Header: "Location", Value: location, Status: actual.Status}
 	}
 	return nil
@@ -55,12 +55,26 @@ func notMade(req Request) *Blocked {
 	return nil
 }
 
-// urlWithCredentials reports whether a URL includes credentials: a user name or
-// a password.
+// locationURL is the URL that a response redirects to.
+//
+// See https://fetch.spec.whatwg.org/#concept-response-location-url.
+func locationURL(url, location string) string {
+	if resolved, err := Resolve(url, location); err == nil {
+		return resolved
+	}
+	return location // There is no URL to resolve it with.
+}
+
+// IncludesCredentials reports whether a URL has a user name or a password.
 //
 // See https://url.spec.whatwg.org/#include-credentials.
-func urlWithCredentials(url string) bool {
-	_, rest, ok := strings.Cut(url, "://")
+func IncludesCredentials(url string) bool {
+	scheme, rest, ok := strings.Cut(url, ":")
+	if _, special := defaultPorts[asciiLower(scheme)]; special {
+		rest = strings.TrimLeft(rest, `/\`)
+	} else {
+		rest, ok = strings.CutPrefix(rest, "//")
+	}
 	if end := strings.IndexAny(rest, `/\?#`); end >= 0 {
 		rest = rest[:end]
 	}

@@ -30,7 +30,7 @@ func CheckOrigin(origin string) error {
 		return problem.New(problem.WildcardMisplaced, "", "the origin has a wildcard, and a page's has none",
 			"write one that it stands for, such as https://app.example.com")
 	}
-	if ascii, ok := withPunycode(origin); ok {
+	if ascii, ok := WithPunycode(origin); ok {
 		return problem.New(problem.NeverSent, "", "the host of the origin is not ASCII",
 			"write it as a browser sends it, "+MaskURL(ascii))
 	}
@@ -51,7 +51,7 @@ func CheckOrigin(origin string) error {
 // CheckURL says what is wrong with what a person wrote for a URL, if a page can't
 // fetch it.
 func CheckURL(url string) error {
-	if ascii, ok := withPunycode(url); ok {
+	if ascii, ok := WithPunycode(url); ok {
 		return problem.New(problem.NeverSent, "", "the host of the URL is not ASCII",
 			"write it as a browser sends it, "+MaskURL(ascii))
 	}
@@ -70,9 +70,9 @@ func CheckURL(url string) error {
 	return nil
 }
 
-// withPunycode is a URL with its host as browsers send it; ok is false if it was right
+// WithPunycode is a URL with its host as browsers send it; ok is false if it was right
 // already, or can't be mended.
-func withPunycode(url string) (ascii string, ok bool) {
+func WithPunycode(url string) (ascii string, ok bool) {
 	scheme, rest, found := strings.Cut(url, "://")
 	host := before(rest, `/\?#:`)
 	if !found || strings.Contains(host, "@") {

@@ -152,11 +152,15 @@ func (m *mending) status(why string) {
 // redirectedPreflight says what to do about a preflight's redirect.
 func redirectedPreflight(from, location string) string {
 	why := "a preflight isn't redirected: answer it at this URL"
-	to, err := resolve(from, location)
+	target, _, err := resolve(from, location)
 	if err != nil {
 		return why
 	}
-	at := capture.MaskURL(to.String())
+	to, err := url.Parse(target)
+	if err != nil {
+		return why
+	}
+	at := capture.MaskURL(target)
 	u, _ := url.Parse(from)
 	switch {
 	case u.Scheme == "http" && to.Scheme == "https" && u.Hostname() == to.Hostname():

@@ -3,12 +3,16 @@ package probe
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/capture"
 )
+
+var notASCII = regexp.MustCompile(`[^\x00-\x7f]+`)
 
 // maxRedirects is how many redirects a browser follows.
 const maxRedirects = 20
@@ -24,26 +28,24 @@ func (w *walk) redirect(hop *Hop, redirects int) (*browser.Request, *Blocked) {
 	if !isRedirect(answer.Status) || location == "" {
 		return nil, nil
 	}
-	target, err := resolve(req.URL, location)
-	const step = "HTTP-redirect fetch"
-	blocked := func(reason browser.BlockReason, words, message string) *Blocked {
-		return &Blocked{Reason: reason, Because: step + ": " + words, Step: step, Section: redirectFetchSection,
-			Chromium: browser.ChromiumError{Message: message}}
+	if b := severalLocations(answer.Headers); b != nil {
+		return nil, b
 	}
+	target, credentials, err := resolve(req.URL, location)
 	switch {
 	case err != nil:
-		return nil, blocked(InvalidRedirect, "the redirect's location "+quoted(capture.MaskURL(location))+" is no URL", "")
+		return nil, redirectBlocked(InvalidRedirect, "the redirect's location "+quoted(capture.MaskURL(location))+" is no URL",
+			"INVALID_REDIRECT")
 	case redirects == maxRedirects:
-		return nil, blocked(TooManyRedirects, "a browser follows 20 redirects, and this is one more",
-			"Failed to load resource: net::ERR_TOO_MANY_REDIRECTS")
-	}
-	if target.User != nil && (w.tainting || !browser.SameOrigin(req.Origin, target.String())) {
+		return nil, redirectBlocked(TooManyRedirects, "a browser follows 20 redirects, and this is one more",
+			"TOO_MANY_REDIRECTS")
+	case credentials && (w.tainting || !browser.SameOrigin(req.Origin, target)):
 		// Package browser finds it too, but not behind a redirect that began at the page's own origin.
 		return nil, judged(w.report.question.Origin, hop.Request, &browser.Blocked{
 			Reason: browser.RedirectWithCredentials, Header: "Location", Value: location, Status: answer.Status})
 	}
 	next := req
-	next.URL, next.RedirectedFrom = target.String(), w.report.question.URL
+	next.URL, next.RedirectedFrom = target, w.report.question.URL
 	if changesMethod(answer.Status, req.Method) {
 		next.Method = http.MethodGet
 		next.Headers = without(next.Headers, "content-encoding", "content-language", "content-location", "content-type")
@@ -57,6 +59,29 @@ func (w *walk) redirect(hop *Hop, redirects int) (*browser.Request, *Blocked) {
 		}
 	}
 	return &next, nil
+}
+
+// redirectBlocked is a redirect that isn't followed, with Chromium's word for it, "" if it has none.
+func redirectBlocked(reason browser.BlockReason, words, chromium string) *Blocked {
+	const step = "HTTP-redirect fetch"
+	b := &Blocked{Reason: reason, Because: step + ": " + words, Step: step, Section: redirectFetchSection}
+	if chromium != "" {
+		b.Chromium.Message = "Failed to load resource: net::ERR_" + chromium
+	}
+	return b
+}
+
+// severalLocations is what is wrong with a redirect to more than one URL; nil if it has one.
+//
+// See https://fetch.spec.whatwg.org/#extract-header-list-values, step 2.
+func severalLocations(headers [][2]string) *Blocked {
+	switch locations := values(headers, "location"); {
+	case len(locations) == 1:
+		return nil
+	case len(slices.Compact(locations)) == 1:
+		return redirectBlocked(InvalidRedirect, "Location is there several times; Chromium follows as long as all are the same", "")
+	}
+	return redirectBlocked(InvalidRedirect, "Location is there several times", "RESPONSE_HEADERS_MULTIPLE_LOCATION")
 }
 
 func isRedirect(status int) bool {
@@ -78,19 +103,27 @@ func changesMethod(status int, method string) bool {
 	return false
 }
 
-// resolve is a location as a URL.
+// resolve is a location as a URL, in its normal form if it is one of http or https; and
+// whether it had a user name or a password, which the normal form lacks.
 //
 // See https://fetch.spec.whatwg.org/#concept-response-location-url.
-func resolve(base, location string) (*url.URL, error) {
-	from, err := url.Parse(base)
-	if err != nil {
-		return nil, err
+func resolve(base, location string) (target string, credentials bool, err error) {
+	if !utf8.ValidString(location) {
+		location = notASCII.ReplaceAllStringFunc(location, url.PathEscape)
 	}
-	to, err := from.Parse(location)
-	if err == nil {
-		to.Fragment, to.RawFragment = "", ""
+	if target, err = browser.Resolve(base, location); err != nil {
+		return "", false, err
 	}
-	return to, err
+	if ascii, ok := capture.WithPunycode(target); ok {
+		target = ascii
+	}
+	credentials = browser.IncludesCredentials(target)
+	scheme, _, _ := strings.Cut(target, ":")
+	if scheme = strings.ToLower(scheme); scheme != "http" && scheme != "https" {
+		return target, credentials, nil
+	}
+	host, path, err := browser.Target(target)
+	return scheme + "://" + host + path, credentials, err
 }
 
 // without are the lines whose names, in lower case, aren't among some.

@@ -43,7 +43,10 @@ func (s *redirector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Set("Location", map[string]string{"here": "../end?a=b#part", "there": s.there + "/end", "invalid": "http://[",
-		"mail": "mailto:a@b.example", "port": "http://127.0.0.1:10080/", "nowhere": ""}[where])
+		"mail": "mailto:a@b.example", "port": "http://127.0.0.1:10080/", "nowhere": "", "noport": "http://127.0.0.1:99999/"}[where])
+	if where == "two" || where == "same" {
+		h["Location"] = []string{"/end", map[string]string{"two": "/other", "same": "/end"}[where]}
+	}
 	w.WriteHeader(status)
 }
 
@@ -94,6 +97,12 @@ func TestRedirects(t *testing.T) {
 			"GET here/302/nowhere Origin=https://app.example.com Cookie=C"}},
 		{"to no URL", "GET", "/302/invalid", nil, app, probe.InvalidRedirect, []string{
 			"GET here/302/invalid Origin=https://app.example.com Cookie=C"}},
+		{"to a port that is none", "GET", "/302/noport", nil, app, probe.InvalidRedirect, []string{
+			"GET here/302/noport Origin=https://app.example.com Cookie=C"}},
+		{"to two URLs", "GET", "/302/two", nil, app, probe.InvalidRedirect, []string{
+			"GET here/302/two Origin=https://app.example.com Cookie=C"}},
+		{"to one, twice", "GET", "/302/same", nil, app, probe.InvalidRedirect, []string{
+			"GET here/302/same Origin=https://app.example.com Cookie=C"}},
 		{"to a port that no browser asks", "GET", "/302/port", nil, app, probe.BadPort, []string{
 			"GET here/302/port Origin=https://app.example.com Cookie=C"}},
 		{"to another scheme", "GET", "/302/mail", nil, app, browser.SchemeNotHTTP, []string{
