@@ -33,19 +33,19 @@ what to remove at the source: two that do CORS are one too many.
 
 Without --from the format is recognized, and said. The formats are:
 
-  apisix          APISIX' cors plugin: apisix.yaml, Admin API, ApisixRoute
-  aws-apigateway  HTTP and REST APIs of Amazon's API Gateway: OpenAPI, SAM, CloudFormation
   envoy           Envoy's native CorsPolicy, on routes and virtual hosts
   istio           the corsPolicy of a VirtualService
   gateway-api     the CORS filters of an HTTPRoute
   envoy-gateway   the cors of a SecurityPolicy
-  higress         Higress' cors plugin
-  nginx-ingress   the annotations of ingress-nginx
-  spring          globalcors of Spring Cloud Gateway, and cors of its routes
   contour         the corsPolicy of an HTTPProxy
   emissary        the cors of Mappings and of the Module
+  higress         Higress' cors plugin
+  nginx-ingress   the annotations of ingress-nginx
   traefik         the headers middleware, of files and of Kubernetes
   kong            the cors plugin, of declarative files and of Kubernetes
+  apisix          APISIX' cors plugin: apisix.yaml, Admin API, ApisixRoute
+  spring          globalcors of Spring Cloud Gateway, and cors of its routes
+  aws-apigateway  HTTP and REST APIs of Amazon's API Gateway: OpenAPI, SAM, CloudFormation
   s3              the CORS configuration of a bucket, in JSON or in CloudFormation
 
 With --to the result is a complete manifest, as corsctl manifest writes it, with the
