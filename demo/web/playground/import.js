@@ -7,6 +7,9 @@ import { $, button, show } from './dom.js';
 // largest bounds the file that is read, in bytes: the engine takes it as one string.
 const largest = 64 << 20;
 
+// most bounds how many requests there are to choose from.
+const most = 500;
+
 /**
  * imports lets the visitor choose a request of a command or a file.
  * @param {(text: string) => {requests: object[], warnings: string[], error: string}} read the engine's
@@ -66,10 +69,11 @@ export function imports(read, take) {
       return;
     }
     const sorted = requests.toSorted((a, b) => Boolean(b.failed) - Boolean(a.failed));
-    say(`${requests.length} requests, ${requests.filter((r) => r.failed).length} of them failed. Choose one.`,
+    const cut = requests.length > most ? ` The first ${most} are listed; corsctl explain --har takes all.` : '';
+    say(`${requests.length} requests, ${requests.filter((r) => r.failed).length} of them failed. Choose one.${cut}`,
       ...(warnings ?? []));
     $('try-requests').hidden = false;
-    show($('try-requests'), ...sorted.map((request, i) => {
+    show($('try-requests'), ...sorted.slice(0, most).map((request, i) => {
       const choose = button(`request-${i}`, title(request), () => {
         for (const other of $('try-requests').querySelectorAll('button')) {
           other.setAttribute('aria-current', other === choose);

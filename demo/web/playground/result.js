@@ -120,6 +120,9 @@ function exchange({ reasons, cached, request, answer }) {
 }
 
 function pathOf(url) {
+  if (!URL.canParse(url)) { // which the engine takes nevertheless
+    return url;
+  }
   const { pathname, search } = new URL(url);
   return pathname + search;
 }
