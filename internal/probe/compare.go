@@ -119,7 +119,7 @@ func questions(q Question) []named {
 		vary(nullOrigin, func(o *Question) { o.Origin = "null" })
 	}
 	list = append(list, named{name: withoutAnyOrigin, noOrigin: true, Question: Question{Request: browser.Request{
-		Method: "GET", Headers: q.Headers, Origin: q.Origin, URL: q.URL}}})
+		Method: "GET", Headers: without(q.Headers, overrides...), Origin: q.Origin, URL: q.URL}}})
 	return list
 }
 
