@@ -106,7 +106,7 @@ func (f *probeFlags) run(c *cobra.Command, args []string) error {
 		UserAgent: "Mozilla/5.0 (compatible; corsctl/" + strings.TrimPrefix(thisBuild().Version, "v") + ")",
 	}
 	if f.compare != "" || f.compareConnect != "" {
-		return f.runCompare(ctx, c, p, q)
+		return f.runCompare(ctx, c, p, q, notes)
 	}
 	r := p.Probe(ctx, q)
 	if f.output.value == "json" {
@@ -123,7 +123,9 @@ func (f *probeFlags) run(c *cobra.Command, args []string) error {
 	return verdict(nil, r.Blocked != nil)
 }
 
-func (f *probeFlags) runCompare(ctx context.Context, c *cobra.Command, p *probe.Prober, q probe.Question) error {
+func (f *probeFlags) runCompare(
+	ctx context.Context, c *cobra.Command, p *probe.Prober, q probe.Question, notes []string,
+) error {
 	url2, err := withPath(cmp.Or(f.compare, q.URL), q.URL)
 	if err != nil {
 		return fmt.Errorf("--compare: %w", err)
@@ -134,7 +136,7 @@ func (f *probeFlags) runCompare(ctx context.Context, c *cobra.Command, p *probe.
 	if f.output.value == "json" {
 		err = printJSON(c.OutOrStdout(), compared)
 	} else {
-		(&printer{w: c.OutOrStdout(), painter: paint(c.OutOrStdout())}).compared(compared)
+		(&printer{w: c.OutOrStdout(), painter: paint(c.OutOrStdout())}).compared(compared, notes)
 	}
 	if _, failure := compared.Failure(); err == nil && failure != nil {
 		return errNoAnswer
@@ -163,6 +165,8 @@ func (f *probeFlags) question(c *cobra.Command, rawURL string) (q probe.Question
 	switch {
 	case f.origin == "":
 		return q, nil, errors.New("probe needs --origin, the origin of the page, such as https://app.example.com")
+	case f.others && (f.compare != "" || f.compareConnect != ""):
+		return q, nil, errors.New("--other-origins is for one server; a comparison asks both from another origin and from null")
 	case f.timeout <= 0:
 		return q, nil, errors.New("--timeout has to be more than nothing; write it as 10s")
 	}

@@ -218,10 +218,13 @@ func (p *printer) advice(a probe.Advice) {
 const columns = "%-20s %-16s %-16s "
 
 // compared prints what two servers answer to the same questions, as a table.
-func (p *printer) compared(c *probe.Comparison) {
+func (p *printer) compared(c *probe.Comparison, notes []string) {
 	p.section("Servers")
 	p.line("A  %s%s", c.URL, connectedTo(c.Connect))
 	p.line("B  %s%s", c.URL2, connectedTo(c.Connect2))
+	for _, note := range notes {
+		p.line("%s", p.in(faint, note))
+	}
 	p.section("Questions")
 	p.line("%s", p.in(bold, strings.TrimRight(fmt.Sprintf(columns, "question", "A", "B"), " ")))
 	for _, row := range c.Rows {
@@ -258,9 +261,10 @@ func connectedTo(address string) string {
 	return ", at " + address
 }
 
-// reasons prints why the sides of a row come to what they do, where that isn't the same.
+// reasons prints why the sides of a row come to what they do.
 func (p *printer) reasons(row *probe.Row) {
-	if row.A.Because == row.B.Because {
+	if row.A.Because == row.B.Because && row.A.Because != "" {
+		p.line("  %s", p.in(faint, "both: "+row.A.Because))
 		return
 	}
 	for i, s := range []*probe.Side{row.A, row.B} {

@@ -86,6 +86,8 @@ func TestProbe(t *testing.T) {
 		{"connect", []string{"http://api.localhost/right", app, "--connect=" + addr}, 0},
 		{"unknown", []string{server.URL + "/right", app, "--method=POST"}, 2},
 		{"compare_same", []string{server.URL + "/right", app, "--method=PUT", "--compare=" + server.URL + "/also/right"}, 0},
+		{"compare_blocked", []string{server.URL + "/login", app, "--method=PUT", "-H=Cookie: session=secret",
+			"--compare=" + server.URL + "/login"}, 0},
 		{"compare_differs", []string{"http://api.localhost/any?key=secret", app, "--connect=" + addr,
 			"--compare=http://api.localhost/right", "--compare-connect=" + addr}, 1},
 		{"compare_json", []string{server.URL + "/any", app, "--compare=" + server.URL + "/right", "-o=json"}, 1},
@@ -155,6 +157,7 @@ func TestProbeUsage(t *testing.T) {
 		{[]string{url, app, "--timeout=0s"}, "--timeout has to be more than nothing"},
 		{[]string{url, app, "--timeout=10"}, "missing unit"},
 		{[]string{url, app, "--connect=10.0.0.7"}, "is no host and port; write both, such as 10.0.0.7:443"},
+		{[]string{url, app, "--other-origins", "--compare=https://new.example.com"}, "--other-origins is for one server"},
 		{[]string{url, app, "--compare=new.example.com"}, "--compare: the URL"},
 		{[]string{url, app, "-o=yaml"}, "write one of text, json"},
 	} {
