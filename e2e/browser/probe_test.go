@@ -307,6 +307,81 @@ func TestProbeFailures(t *testing.T) {
 	}
 }
 
+// TestProbeHTTP2Failure: as TestProbeFailures, of a server that breaks off a stream of HTTP/2.
+func TestProbeHTTP2Failure(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/breaks" {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Content-Type", "text/html")
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	b := openBrowser(t)
+	ignoring := security.SetIgnoreCertificateErrorsParams{Ignore: true}
+	if _, err := chromedp.Call(b.ctx, security.SetIgnoreCertificateErrors, ignoring); err != nil {
+		t.Fatal(err)
+	}
+	console := collectConsole(b)
+	b.run(chromedp.Navigate(server.URL))
+	q := probe.Question{}
+	q.Origin, q.URL, q.Method = server.URL, server.URL+"/breaks", "GET"
+	failure := (&probe.Prober{Timeout: time.Minute, Insecure: true}).Probe(t.Context(), q).Failure()
+	if failure == nil || failure.Kind != probe.FailedHTTP {
+		t.Fatalf("probe says %v", failure)
+	}
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
+		fmt.Sprintf(`fetch(%q).then(() => "", String)`, q.URL), chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "net::"+failure.Chromium) }
+	if got := console.last(said); !said(got) {
+		t.Errorf("on the console is\n\t%q, want %s", got, failure.Chromium)
+	}
+}
+
+// TestProbeAnswers: Chromium and probe read the same from answers that are written oddly.
+func TestProbeAnswers(t *testing.T) {
+	page := httptest.NewServer(&mistakes.Server{})
+	t.Cleanup(page.Close)
+	const head = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\n"
+	b := openBrowser(t)
+	b.run(chromedp.Navigate(page.URL))
+	for _, test := range []struct{ name, answer string }{
+		{"line feeds alone", "HTTP/1.1 200 OK\nAccess-Control-Allow-Origin: *\n\n"},
+		{"no reason phrase", "HTTP/1.1 200\r\nAccess-Control-Allow-Origin: *\r\n\r\n"},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nAccess-Control-Allow-Origin: *\r\n\r\n"},
+		{"a space before the colon", "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin : *\r\n\r\n"},
+		{"a name in another case", "HTTP/1.1 200 OK\r\naCCESS-cONTROL-aLLOW-oRIGIN: *\r\n\r\n"},
+		{"white space around a value", "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin:\t*\t \r\n\r\n"},
+		{"a value on two lines", "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin:\r\n *\r\n\r\n"},
+		{"two stars", head + "Access-Control-Allow-Origin: *\r\n\r\n"},
+		{"an empty value beside the right one", head + "Access-Control-Allow-Origin:\r\n\r\n"},
+		{"a comma at the end", "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: " + page.URL + ",\r\n\r\n"},
+		{"many hints", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 20) + head + "\r\n"},
+		{"a hint that allows", "HTTP/1.1 103 Early Hints\r\nAccess-Control-Allow-Origin: *\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"},
+		{"a body that is cut off", head + "Content-Length: 500\r\n\r\nhello"},
+		{"300 with a location", "HTTP/1.1 300 x\r\nAccess-Control-Allow-Origin: *\r\nLocation: /end\r\n\r\n"},
+		{"999", "HTTP/1.1 999 x\r\nAccess-Control-Allow-Origin: *\r\n\r\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			q := probe.Question{}
+			q.Origin, q.URL, q.Method = page.URL, answering(t, test.answer), "GET"
+			r := (&probe.Prober{Timeout: time.Minute}).Probe(t.Context(), q)
+			result, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
+				fmt.Sprintf(`fetch(%q).then(() => "", String)`, q.URL), chromedp.EvalAwaitPromise))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Failure() != nil || (r.Verdict == probe.Allowed) != (result == "") {
+				t.Errorf("probe says %s %+v %v, Chromium %q", r.Verdict, r.Blocked, r.Failure(), result)
+			}
+		})
+	}
+}
+
 // TestProbeLocations: Chromium and probe read a redirect's Location alike, however it is written,
 // and go where it leads.
 func TestProbeLocations(t *testing.T) {

@@ -43,7 +43,7 @@ func Resolve(base, reference string) (string, error) {
 	scheme = asciiLower(scheme)
 	root := scheme + "://" + host
 	path, _, _ := strings.Cut(whole, "?")
-	slash := func(s string) bool { return s != "" && strings.Contains(`/\`, s[:1]) }
+	slash := func(s string) bool { return s != "" && (s[0] == '/' || s[0] == '\\') }
 
 	reference = withoutTabs.Replace(strings.TrimFunc(reference, func(r rune) bool { return r <= ' ' }))
 	if own, rest, ok := strings.Cut(reference, ":"); ok && validScheme.MatchString(own) {

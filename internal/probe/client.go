@@ -123,7 +123,7 @@ func (c *client) ask(ctx context.Context, method string, from sender, lines [][2
 	ctx = httptrace.WithClientTrace(ctx, t.hooks())
 	request, err := http.NewRequestWithContext(ctx, method, from.url(), http.NoBody)
 	if err != nil {
-		return nil, failure(err, t, c.timeout)
+		return nil, unaskable(err)
 	}
 	for _, h := range append(c.added(from, lines), lines...) {
 		if strings.EqualFold(h[0], "User-Agent") {
@@ -140,6 +140,10 @@ func (c *client) ask(ctx context.Context, method string, from sender, lines [][2
 		return nil, failure(err, t, c.timeout)
 	}
 	_ = response.Body.Close() // CORS has no say in it
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return nil, &Failure{FailedHTTP, "the server answers 101 to who asked for no other protocol",
+			"see what serves this path: a WebSocket, perhaps", ""}
+	}
 	a := &Answer{Protocol: response.Proto, Address: t.remote(c.proxied(request))}
 	a.Status, a.Headers = response.StatusCode, headerLines(response.Header)
 	if response.TLS != nil {
@@ -233,12 +237,12 @@ func registrable(rawURL string) string {
 	return host
 }
 
-// headerLines are the lines of an answer, sorted by name, which is in lower case. The lines of
-// a name keep their order.
+// headerLines are the lines of an answer, sorted by name, which is in lower case, and without
+// white space at its end, which browsers ignore. The lines of a name keep their order.
 func headerLines(header http.Header) (lines [][2]string) {
 	for name, values := range header {
 		for _, value := range values {
-			lines = append(lines, [2]string{strings.ToLower(name), value})
+			lines = append(lines, [2]string{strings.ToLower(strings.TrimRight(name, " \t")), value})
 		}
 	}
 	slices.SortStableFunc(lines, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })

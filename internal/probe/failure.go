@@ -8,12 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
@@ -39,8 +42,8 @@ const (
 	FailedOther       FailureKind = "other"
 )
 
-// A Failure is why there is no answer. The page gets none in a browser either: its network
-// error comes before CORS.
+// A Failure is why there is no answer. Where Chromium has a word for it, the page gets none in a
+// browser either: its network error comes before CORS.
 type Failure struct {
 	Kind FailureKind `json:"kind"`
 	// What is wrong, and what to do about it, which may be "".
@@ -125,10 +128,15 @@ func timeoutFailure(t *trace, timeout time.Duration) func(error) *Failure {
 func networkFailure(t *trace) func(error) *Failure {
 	return func(err error) *Failure {
 		f := connectionFailure(err)
-		if f != nil && f.Kind == FailedReset && t.waitingFor() == string(stepHandshake) {
+		switch {
+		case f == nil || f.Kind != FailedReset:
+		case t.waitingFor() == string(stepHandshake):
 			f.What = strings.Replace(f.What, "before it answered", "in the TLS handshake", 1)
 			f.Do = "see that it speaks TLS on this port, and has a certificate for this host"
 			f.Chromium = strings.Replace(f.Chromium, "EMPTY_RESPONSE", "CONNECTION_CLOSED", 1)
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			f.What = "the server closed the connection in the middle of the answer's header"
+			f.Chromium = "" // Which takes what there is for the whole.
 		}
 		return f
 	}
@@ -237,16 +245,48 @@ func tlsFailure(err error) *Failure {
 	return nil
 }
 
+// unaskable says why a request can't be made of a URL that a redirect leads to.
+func unaskable(err error) *Failure {
+	if wrong, ok := errors.AsType[*url.Error](err); ok {
+		err = wrong.Err // Without the URL, which may have a secret in it.
+	}
+	return &Failure{Kind: FailedOther, What: "this command can't ask for the URL, as a browser may: " + clean(err)}
+}
+
+// httpFailure is about answers that break HTTP. Browsers read many of them all the same, and so
+// nothing is said of Chromium but where it is certain.
 func httpFailure(err error) *Failure {
-	switch text := err.Error(); {
+	text := clean(err)
+	_, broken, isHTTP1 := strings.Cut(text, "HTTP/1.x transport connection broken: ")
+	switch {
 	case strings.Contains(text, "exceeded") && strings.Contains(text, "bytes"),
 		strings.Contains(text, "header list too large"):
 		return &Failure{FailedTooLarge, "the answer's header is larger than 256 KiB, and no browser reads more",
 			"see what the server puts into it", "ERR_RESPONSE_HEADERS_TOO_BIG"}
-	case strings.Contains(text, "malformed"), strings.Contains(text, "invalid header"), strings.Contains(text, "http2: "),
-		strings.Contains(text, "HTTP/1.x transport connection broken"), strings.Contains(text, "stream error"):
-		return &Failure{FailedHTTP, "what came is no answer of HTTP: " + clean(err),
+	case strings.HasPrefix(broken, "malformed HTTP response ") && !strings.Contains(broken, "HTTP/") &&
+		!strings.HasSuffix(broken, `""`): // Chromium skips an empty line.
+		return &Failure{FailedHTTP, "what came is no answer of HTTP: " + broken,
 			"see that a server of HTTP listens on this port", "ERR_INVALID_HTTP_RESPONSE"}
+	case isHTTP1:
+		return &Failure{FailedHTTP, "the answer breaks HTTP: " + withoutValue(broken),
+			"mend that first: a browser may read it all the same, or not, and this command doesn't", ""}
+	case strings.Contains(text, "http2: "), strings.Contains(text, "stream error"):
+		return &Failure{FailedHTTP, "the server breaks off, or breaks HTTP/2: " + text,
+			"see its log, or that of what stands in front of it", "ERR_HTTP2_PROTOCOL_ERROR"}
 	}
 	return nil
+}
+
+// withoutValue is what is wrong with an answer. Of a header line it has no more than the name.
+func withoutValue(broken string) string {
+	_, line, ok := strings.Cut(broken, "malformed MIME header")
+	if !ok {
+		return broken
+	}
+	_, line, _ = strings.Cut(line, `"`)
+	name, _, hasColon := strings.Cut(line, ":")
+	if !hasColon || !httpguts.ValidHeaderFieldName(name) {
+		return "a line of the header has no name and colon"
+	}
+	return "the line of " + name + " has a character in it that no header may have"
 }

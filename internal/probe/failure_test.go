@@ -114,11 +114,22 @@ func TestFailures(t *testing.T) {
 		{"refused", closed(t), probe.FailedConnect, "the connection is refused", "ERR_CONNECTION_REFUSED"},
 		{"reset", listen(t, after(reset)), probe.FailedReset, "reset the connection", "ERR_CONNECTION_RESET"},
 		{"closed", listen(t, after(func(net.Conn) {})), probe.FailedReset, "closed the connection", "ERR_EMPTY_RESPONSE"},
-		{"closed in the header", listen(t, says(headers)), probe.FailedReset, "closed the connection", "ERR_EMPTY_RESPONSE"},
+		{"closed in the header", listen(t, says(headers)), probe.FailedReset, "in the middle of the answer's header", ""},
 		{"garbage", listen(t, says("SSH-2.0-OpenSSH_9.6\r\n\r\n")), probe.FailedHTTP, "no answer of HTTP",
 			"ERR_INVALID_HTTP_RESPONSE"},
-		{"garbage in the header", listen(t, says(headers+"no header\r\n\r\n")), probe.FailedHTTP, "no answer of HTTP",
-			"ERR_INVALID_HTTP_RESPONSE"},
+		{"garbage in the header", listen(t, says(headers+"SECRET\r\n\r\n")), probe.FailedHTTP,
+			"a line of the header has no name and colon", ""},
+		{"a control character in a header", listen(t, says(headers+"Set-Cookie: SECRET\x01\r\n\r\n")), probe.FailedHTTP,
+			"the line of Set-Cookie has a character in it that no header may have", ""},
+		{"a length that is none", listen(t, says(headers+"Content-Length: x\r\n\r\n")), probe.FailedHTTP,
+			`breaks HTTP: bad Content-Length "x"`, ""},
+		{"a status that is none", listen(t, says("HTTP/1.1 99 x\r\n\r\n")), probe.FailedHTTP,
+			`breaks HTTP: malformed HTTP status code "99"`, ""},
+		{"an empty line first", listen(t, says("\r\n"+headers+"\r\n")), probe.FailedHTTP, "breaks HTTP", ""},
+		{"another protocol", listen(t, says("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")), probe.FailedHTTP,
+			"the server answers 101", ""},
+		{"a redirect to what net/url can't read", listen(t, says("HTTP/1.1 302 Found\r\nAccess-Control-Allow-Origin: *\r\n"+
+			"Location: /SECRET%zz\r\n\r\n")), probe.FailedOther, "can't ask for the URL", ""},
 		{"an endless header", listen(t, endless(headers, "X-A: "+strings.Repeat("a", 1000)+"\r\n")), probe.FailedTooLarge,
 			"larger than 256 KiB", "ERR_RESPONSE_HEADERS_TOO_BIG"},
 		{"an endless line", listen(t, endless(headers+"X-A: ", strings.Repeat("a", 1000))), probe.FailedTooLarge,
@@ -144,6 +155,9 @@ func check(t *testing.T, r *probe.Report, kind probe.FailureKind, what, chromium
 	f := r.Failure()
 	if r.Verdict != probe.Unknown || f == nil {
 		t.Fatalf("the verdict is %s, and the failure %v", r.Verdict, f)
+	}
+	if strings.Contains(f.What, "SECRET") {
+		t.Errorf("a secret is told: %s", f.What)
 	}
 	if f.Kind != kind || !strings.Contains(f.What, what) || f.Chromium != chromium {
 		t.Errorf("%s: %s (%s), want %s: … %s … (%s)", f.Kind, f.What, f.Chromium, kind, what, chromium)
