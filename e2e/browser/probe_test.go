@@ -336,7 +336,9 @@ func TestProbeHTTP2Failure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "net::"+failure.Chromium) }
+	said := func(lines []string) bool {
+		return strings.Contains(strings.Join(lines, "\n"), "net::"+failure.Chromium)
+	}
 	if got := console.last(said); !said(got) {
 		t.Errorf("on the console is\n\t%q, want %s", got, failure.Chromium)
 	}
