@@ -170,7 +170,6 @@ type walk struct {
 	client   *client
 	report   *Report
 	urls     []string
-	cookie   string
 	tainting bool // The response tainting is "cors".
 }
 
@@ -179,9 +178,6 @@ func (w *walk) run(ctx context.Context) {
 	req := q.Request
 	req.Method = browser.NormalizeMethod(req.Method)
 	page := req.Origin
-	if q.CredentialsInclude {
-		w.cookie = q.Cookie
-	}
 	for redirects := 0; ; redirects++ {
 		if w.report.Blocked = notMade(page, req); w.report.Blocked != nil {
 			return
@@ -199,9 +195,6 @@ func (w *walk) run(ctx context.Context) {
 		if next == nil {
 			w.report.Verdict = Allowed
 			return
-		}
-		if !browser.SameOrigin(originOf(req.URL), next.URL) {
-			w.cookie = "" // It is that host's.
 		}
 		req = *next
 	}
@@ -229,8 +222,8 @@ func (w *walk) ask(ctx context.Context, hop *Hop) bool {
 		return false
 	}
 	lines := req.Actual()
-	if w.cookie != "" {
-		lines = append(lines, [2]string{"Cookie", w.cookie})
+	if cookie := r.question.cookieFor(req.URL); cookie != "" {
+		lines = append(lines, [2]string{"Cookie", cookie})
 	}
 	hop.Actual = w.client.exchange(ctx, req.Method, from, req, lines)
 	if hop.Actual.Failure != nil {
@@ -238,6 +231,15 @@ func (w *walk) ask(ctx context.Context, hop *Hop) bool {
 	}
 	r.Blocked = judged(from.page, hop.Request, browser.Verdict(req, hop.Preflight.response(), hop.Actual.response()))
 	return r.Blocked == nil
+}
+
+// cookieFor is the Cookie of a request to a URL, which a redirect may have led to: a host's are
+// those of all its ports, and may be for https alone.
+func (q Question) cookieFor(rawURL string) string {
+	if !q.CredentialsInclude || hostOf(rawURL) != hostOf(q.URL) || isHTTPS(q.URL) && !isHTTPS(rawURL) {
+		return ""
+	}
+	return q.Cookie
 }
 
 // exchange makes one of a request's two requests.

@@ -13,11 +13,11 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/probe"
 )
 
-// A redirector allows everything, answers /CODE/here and /CODE/there with a redirect to its own
-// /end or to another's, and remembers what it is asked.
+// A redirector allows everything, answers /CODE/here, /CODE/there and /CODE/beside with a
+// redirect to its own /end, another host's or another port's, and remembers what it is asked.
 type redirector struct {
-	name, there string
-	asked       *[]string
+	name, there, beside string
+	asked               *[]string
 }
 
 // ServeHTTP implements [http.Handler].
@@ -42,7 +42,7 @@ func (s *redirector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status == 0 {
 		return
 	}
-	h.Set("Location", map[string]string{"here": "../end?a=b#part", "there": s.there + "/end", "invalid": "http://[",
+	h.Set("Location", map[string]string{"here": "../end?a=b#part", "there": s.there + "/end", "beside": s.beside + "/end", "invalid": "http://[",
 		"mail": "mailto:a@b.example", "port": "http://127.0.0.1:10080/", "nowhere": "", "noport": "http://127.0.0.1:99999/"}[where])
 	if where == "two" || where == "same" {
 		h["Location"] = []string{"/end", map[string]string{"two": "/other", "same": "/end"}[where]}
@@ -55,7 +55,8 @@ func TestRedirects(t *testing.T) {
 	var asked []string
 	second := httptest.NewServer(&redirector{name: "there", asked: &asked})
 	t.Cleanup(second.Close)
-	first := httptest.NewServer(&redirector{name: "here", there: second.URL, asked: &asked})
+	first := httptest.NewServer(&redirector{name: "here", beside: second.URL, asked: &asked,
+		there: strings.Replace(second.URL, "127.0.0.1", "localhost", 1)})
 	t.Cleanup(first.Close)
 	const app = "https://app.example.com"
 	headers := [][2]string{{"Authorization", "A"}, {"Content-Type", "text/plain"}, {"X-Key", "K"}}
@@ -73,6 +74,8 @@ func TestRedirects(t *testing.T) {
 		{"to another", "GET", "/307/there", headers, app, "", []string{
 			"OPTIONS here/307/there Origin=https://app.example.com", "GET here/307/there" + sent,
 			"OPTIONS there/end Origin=null", "GET there/end Origin=null Content-Type=text/plain X-Key=K"}},
+		{"to another port", "GET", "/307/beside", nil, app, "", []string{
+			"GET here/307/beside Origin=https://app.example.com Cookie=C", "GET there/end Origin=null Cookie=C"}},
 		{"from the page's own host to another", "GET", "/302/there", nil, "SELF", "", []string{
 			"GET here/302/there Cookie=C", "GET there/end Origin=" + first.URL}},
 		{"POST becomes GET", "POST", "/301/here", nil, app, "", []string{
@@ -125,6 +128,33 @@ func TestRedirects(t *testing.T) {
 				t.Errorf("blocked by %q, want %q (%v)", got, test.blocked, r.Failure())
 			}
 		})
+	}
+}
+
+// TestRedirectedCookie: a host's cookies go to it over TLS too, and never from there to without.
+func TestRedirectedCookie(t *testing.T) {
+	var plain, secured *httptest.Server
+	asked := map[string]string{}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+		if asked[r.URL.Path] = r.Header.Get("Cookie"); r.URL.Path == "/" {
+			http.Redirect(w, r, map[bool]string{true: plain.URL + "/plain", false: secured.URL + "/secured"}[r.TLS != nil],
+				http.StatusFound)
+		}
+	})
+	plain, secured = httptest.NewServer(handler), httptest.NewTLSServer(handler)
+	t.Cleanup(plain.Close)
+	t.Cleanup(secured.Close)
+	p := prober()
+	p.Insecure = true
+	for _, url := range []string{plain.URL, secured.URL} {
+		q := getFrom("http://app.example.com", url+"/")
+		q.CredentialsInclude, q.Cookie = true, "C"
+		p.Probe(t.Context(), q)
+	}
+	if diff := cmp.Diff(map[string]string{"/": "C", "/secured": "C", "/plain": ""}, asked); diff != "" {
+		t.Errorf("cookies (-want +got):\n%s", diff)
 	}
 }
 
