@@ -263,7 +263,7 @@ func (a *adviser) vary(headers [][2]string) {
 			return // It is the same whoever asks.
 		}
 	}
-	what := "the answer depends on the origin, and Vary doesn't say so: a cache may hand it to another one's page"
+	what := "Vary doesn't name Origin: if the answer depends on it, a cache may hand it to another one's page"
 	severity := Note
 	if value(headers, "cache-control") != "" || value(headers, "expires") != "" || value(headers, "age") != "" ||
 		value(headers, "etag") != "" || value(headers, "last-modified") != "" {
