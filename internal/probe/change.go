@@ -110,7 +110,7 @@ func (m *mending) one(b *browser.Blocked) {
 	case browser.PreflightStatus:
 		m.status(failedPreflight(m.answer.Status))
 	case browser.MissingAllowOrigin:
-		m.set(b.Header, m.req.Origin, m.missing())
+		m.set(b.Header, m.req.Origin, m.missing()+m.cached())
 	case browser.WildcardWithCredentials, browser.MultipleAllowOrigins, browser.InvalidAllowOrigin,
 		browser.AllowOriginMismatch:
 		m.set(b.Header, m.req.Origin, m.wrongOrigin(b))
@@ -207,6 +207,16 @@ func (m *mending) missing() string {
 	return "the server doesn't know of CORS here, or doesn't allow this origin"
 }
 
+// cached says that a cache gave the answer, whose mistake it may be; "" if nothing tells.
+func (m *mending) cached() string {
+	age := value(m.answer.Headers, "age")
+	if age == "" || strings.Trim(age, "0123456789") != "" {
+		return ""
+	}
+	return "; it comes from a cache (age: " + short(age) + "), which may have kept what another origin was answered, " +
+		"or a request without one: see that every answer has Vary: Origin, and empty the cache"
+}
+
 // wrongOrigin says what is wrong with an Access-Control-Allow-Origin, and how it may come to be.
 func (m *mending) wrongOrigin(b *browser.Blocked) string {
 	lines := values(m.answer.Headers, "access-control-allow-origin")
@@ -219,7 +229,7 @@ func (m *mending) wrongOrigin(b *browser.Blocked) string {
 	case b.Reason == browser.MultipleAllowOrigins:
 		return "only one origin may stand there: compare the Origin to the list, and answer with it (and Vary: Origin)"
 	default:
-		return notEqual(v, m.req.Origin)
+		return notEqual(v, m.req.Origin) + m.cached()
 	}
 }
 

@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -45,6 +46,42 @@ func TestMistakes(t *testing.T) {
 			}
 			if (m.Blocked == "") != (r.Verdict == probe.Allowed) {
 				t.Errorf("the verdict is %s", r.Verdict)
+			}
+		})
+	}
+}
+
+// TestWhy: how a mistake comes to be is told from the answer.
+func TestWhy(t *testing.T) {
+	const app, cached = "https://app.example.com", "it comes from a cache (age: 7)"
+	for _, test := range []struct {
+		name        string
+		lines       [][2]string
+		want, never string
+	}{
+		{"nothing", nil, "the server doesn't know of CORS here", "cache"},
+		{"kept of a request without an origin", [][2]string{{"Age", "7"}}, cached, ""},
+		{"kept of another origin's", [][2]string{{"Age", "7"}, {"Access-Control-Allow-Origin", "https://b.example"}}, cached, ""},
+		{"another's", [][2]string{{"Access-Control-Allow-Origin", "https://b.example"}}, "compare the Origin to a list", "cache"},
+		{"two layers", [][2]string{{"Age", "7"}, {"Access-Control-Allow-Origin", app}, {"Access-Control-Allow-Origin", "*"}},
+			"it is there 2 times", "cache"},
+		{"a slash", [][2]string{{"Access-Control-Allow-Origin", app + "/"}}, "an origin has no slash at its end", ""},
+		{"quotes", [][2]string{{"Access-Control-Allow-Origin", "'" + app + "'"}}, "it has quotes around it", ""},
+		{"another scheme", [][2]string{{"Access-Control-Allow-Origin", "http://app.example.com"}},
+			"http and https are different origins", ""},
+		{"a pattern", [][2]string{{"Access-Control-Allow-Origin", "https://*.example.com"}}, "a wildcard only counts alone", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for _, line := range test.lines {
+					w.Header().Add(line[0], line[1])
+				}
+			}))
+			t.Cleanup(server.Close)
+			list := prober().Probe(t.Context(), getFrom(app, server.URL)).Changes
+			if len(list) != 1 || !strings.Contains(list[0].Why, test.want) ||
+				test.never != "" && strings.Contains(list[0].Why, test.never) {
+				t.Errorf("%+v, want %q, not %q", list, test.want, test.never)
 			}
 		})
 	}
