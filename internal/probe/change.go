@@ -146,7 +146,7 @@ func (m *mending) drop(name string) { m.answer.Headers = without(m.answer.Header
 
 func (m *mending) status(why string) {
 	m.answer.Status = 204
-	m.list = append(m.list, Change{Answer: m.in, Status: 204, Why: why})
+	m.list = slices.Insert(m.list, 0, Change{Answer: m.in, Status: 204, Why: why}) // It is why headers are missing.
 }
 
 // redirectedPreflight says what to do about a preflight's redirect.
@@ -181,7 +181,7 @@ func failedPreflight(status int) string {
 			"for a browser sends no cookies and no Authorization with it", status)
 	case status == 404:
 		return "there is nothing at this URL for OPTIONS: see the path, and that routes take OPTIONS too"
-	case status == 405:
+	case status == 405 || status == 501:
 		return "the server doesn't take OPTIONS at this URL: let it, or what stands in front of it, answer preflights"
 	case status == 429:
 		return "preflights are rate-limited: answer them before the limit"
@@ -191,13 +191,16 @@ func failedPreflight(status int) string {
 	return "only 200 to 299 lets the request be made"
 }
 
+// tooInActual is what is often forgotten once preflights are answered.
+const tooInActual = "; the answer to the request itself needs it too"
+
 // missing says how an answer may come to have no Access-Control-Allow-Origin.
 func (m *mending) missing() string {
 	switch status := m.answer.Status; {
 	case m.in == inPreflight && status >= 200 && status <= 299:
-		return "the server answers OPTIONS, but not as a preflight, or doesn't allow this origin"
+		return "the server answers OPTIONS, but not as a preflight, or doesn't allow this origin" + tooInActual
 	case m.in == inPreflight:
-		return "the preflight isn't answered as one, or this origin isn't allowed"
+		return "the preflight isn't answered as one, or this origin isn't allowed" + tooInActual
 	case isRedirect(status):
 		return "a redirect needs it too, or the browser doesn't follow"
 	case status >= 400:
