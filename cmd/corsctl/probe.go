@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -171,7 +172,7 @@ func (f *probeFlags) question(c *cobra.Command, rawURL string) (q probe.Question
 		return q, nil, errors.New("--timeout has to be more than nothing; write it as 10s")
 	}
 	for flag, address := range map[string]string{"connect": f.connect, "compare-connect": f.compareConnect} {
-		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+		if address != "" && !isHostPort(address) {
 			return q, nil, fmt.Errorf("--%s %q is no host and port; write both, such as 10.0.0.7:443", flag, address)
 		}
 	}
@@ -200,6 +201,13 @@ func (f *probeFlags) question(c *cobra.Command, rawURL string) (q probe.Question
 		}
 	}
 	return q, notes, err
+}
+
+// isHostPort reports whether an address has what a connection needs.
+func isHostPort(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && host != "" && notNumber == nil && n > 0
 }
 
 // asAsked is a URL as a browser asks for it.

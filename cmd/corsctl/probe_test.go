@@ -157,7 +157,11 @@ func TestProbeUsage(t *testing.T) {
 		{[]string{url, app, "--timeout=0s"}, "--timeout has to be more than nothing"},
 		{[]string{url, app, "--timeout=10"}, "missing unit"},
 		{[]string{url, app, "--connect=10.0.0.7"}, "is no host and port; write both, such as 10.0.0.7:443"},
+		{[]string{url, app, "--connect=:443"}, "is no host and port"},
+		{[]string{url, app, "--compare-connect=10.0.0.7:"}, `--compare-connect "10.0.0.7:" is no host and port`},
+		{[]string{url, app, "--connect=[::1]:99999"}, "is no host and port"},
 		{[]string{url, app, "--other-origins", "--compare=https://new.example.com"}, "--other-origins is for one server"},
+		{[]string{url, app, "--compare=/v2"}, "write it whole, such as https://api.example.com/v1"},
 		{[]string{url, app, "--compare=new.example.com"}, "--compare: the URL"},
 		{[]string{url, app, "-o=yaml"}, "write one of text, json"},
 	} {

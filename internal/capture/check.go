@@ -93,7 +93,7 @@ func withScheme(text, otherwise string) string {
 		strings.HasPrefix(host, "127.") {
 		scheme = "http://"
 	}
-	if !strings.ContainsAny(text, "*") && !strings.Contains(text, "://") && text != "http:" && text != "https:" {
+	if !strings.HasPrefix(text, "/") && !strings.ContainsAny(text, "*") && !strings.Contains(text, "://") && text != "http:" && text != "https:" {
 		if _, err := browser.SerializeOrigin(scheme + text); err == nil {
 			return scheme + text
 		}
