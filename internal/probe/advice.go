@@ -86,8 +86,11 @@ func (a *adviser) strangers() {
 		case !s.Accepted, everyone && s.Origin != "null":
 		case s.Origin == madeUp && s.WithCredentials:
 			everyone = true
-			a.add(Danger, "any-origin-with-credentials", "", "the server allows whatever origin asks, with credentials: "+
-				"every site can act as the visitor, and read the answers", do)
+			what := "the server allows whatever origin asks, with credentials: every site can act as the visitor"
+			if s.Method != "OPTIONS" {
+				what += ", and read the answers"
+			}
+			a.add(Danger, "any-origin-with-credentials", "", what, do)
 		case s.Origin == madeUp:
 			everyone = true
 			a.add(Warning, "any-origin", "", "the server allows whatever origin asks: it answers with the Origin that it gets",

@@ -229,6 +229,7 @@ func TestOtherOrigins(t *testing.T) {
 		{"a dot that is any character", func(o string) bool { return len(o) == len(app) && o[11] == 'x' || o == app },
 			[]string{"https://appxexample.com"}},
 		{"null", func(o string) bool { return o == "null" || o == app }, []string{"null"}},
+		{"headers for all, and a status for few", func(string) bool { return true }, nil},
 		{"the host", func(o string) bool { return strings.HasSuffix(o, "://app.example.com") },
 			[]string{"http://app.example.com"}},
 	} {
@@ -239,6 +240,9 @@ func TestOtherOrigins(t *testing.T) {
 					w.Header().Set("Access-Control-Allow-Credentials", "true")
 				}
 				w.Header().Set("Vary", "Origin")
+				if strings.HasPrefix(test.name, "headers for all") && r.Header.Get("Origin") != app {
+					w.WriteHeader(http.StatusForbidden)
+				}
 			}))
 			t.Cleanup(server.Close)
 			p := prober()

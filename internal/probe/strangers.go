@@ -16,8 +16,8 @@ type Stranger struct {
 	Origin string
 	What   string
 	*Exchange
-	// Accepted tells that the server allows it, and WithCredentials that it does so with
-	// credentials.
+	// Accepted tells that the server allows it, with a status as for the page's origin, and
+	// WithCredentials that it does so with credentials.
 	Accepted, WithCredentials bool
 }
 
@@ -89,6 +89,9 @@ func (p *Prober) askOthers(ctx context.Context, c *client, r *Report) {
 		r.Others = append(r.Others, asked)
 		if asked.Failure != nil {
 			return
+		}
+		if asked.Answer.Status/100 != e.Answer.Status/100 {
+			continue // It is turned away, whatever the headers say.
 		}
 		headers := asked.Answer.Headers
 		asked.Accepted = browser.CORSCheck(s.origin, false, headers) == nil
