@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
@@ -249,6 +250,8 @@ func (p *printer) compared(c *probe.Comparison, notes []string) {
 		p.line("%s", p.in(red, fmt.Sprintf("no answer from %s: %s", server, failure.Error())))
 	case c.Differs():
 		p.line("%s", p.in(red, "they differ in what a page gets"))
+	case slices.ContainsFunc(c.Rows, func(row *probe.Row) bool { return row.Differences != nil }):
+		p.line("%s", p.in(yellow, "a browser lets a page have as much from both; in what the answers differ stands above"))
 	default:
 		p.line("%s", p.in(green, "a page gets the same from both, as far as it was asked"))
 	}

@@ -18,7 +18,7 @@ import (
 func orders(w http.ResponseWriter, r *http.Request) {
 	h, origin := w.Header(), r.Header.Get("Origin")
 	switch {
-	case r.URL.Path == "/right" || r.URL.Path == "/also/right":
+	case strings.HasSuffix(r.URL.Path, "/right"):
 		h.Set("Vary", "Origin")
 		if origin != "https://app.example.com" {
 			break
@@ -34,6 +34,9 @@ func orders(w http.ResponseWriter, r *http.Request) {
 		}
 		h.Set("Access-Control-Expose-Headers", "X-Request-Id")
 		h.Set("X-Request-Id", "1")
+		if r.URL.Path == "/fails/right" {
+			w.WriteHeader(http.StatusBadGateway)
+		}
 		h.Set("Set-Cookie", "session=secret; SameSite=None; Secure")
 	case strings.HasPrefix(r.URL.Path, "/any"):
 		h.Set("Access-Control-Allow-Origin", origin)
@@ -86,6 +89,7 @@ func TestProbe(t *testing.T) {
 		{"connect", []string{"http://api.localhost/right", app, "--connect=" + addr}, 0},
 		{"unknown", []string{server.URL + "/right", app, "--method=POST"}, 2},
 		{"compare_same", []string{server.URL + "/right", app, "--method=PUT", "--compare=" + server.URL + "/also/right"}, 0},
+		{"compare_fails", []string{server.URL + "/right", app, "--compare=" + server.URL + "/fails/right"}, 0},
 		{"compare_blocked", []string{server.URL + "/login", app, "--method=PUT", "-H=Cookie: session=secret",
 			"--compare=" + server.URL + "/login"}, 0},
 		{"compare_differs", []string{"http://api.localhost/any?key=secret", app, "--connect=" + addr,
