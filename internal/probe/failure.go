@@ -286,7 +286,7 @@ func withoutValue(broken string) string {
 	_, line, _ = strings.Cut(line, `"`)
 	name, _, hasColon := strings.Cut(line, ":")
 	if !hasColon || !httpguts.ValidHeaderFieldName(name) {
-		return "a line of the header has no name and colon"
+		return "a line of the header doesn't begin with a name and a colon"
 	}
 	return "the line of " + name + " has a character in it that no header may have"
 }

@@ -118,7 +118,7 @@ func TestFailures(t *testing.T) {
 		{"garbage", listen(t, says("SSH-2.0-OpenSSH_9.6\r\n\r\n")), probe.FailedHTTP, "no answer of HTTP",
 			"ERR_INVALID_HTTP_RESPONSE"},
 		{"garbage in the header", listen(t, says(headers+"SECRET\r\n\r\n")), probe.FailedHTTP,
-			"a line of the header has no name and colon", ""},
+			"a line of the header doesn't begin with a name and a colon", ""},
 		{"a control character in a header", listen(t, says(headers+"Set-Cookie: SECRET\x01\r\n\r\n")), probe.FailedHTTP,
 			"the line of Set-Cookie has a character in it that no header may have", ""},
 		{"a length that is none", listen(t, says(headers+"Content-Length: x\r\n\r\n")), probe.FailedHTTP,

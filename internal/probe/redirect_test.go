@@ -138,9 +138,12 @@ func TestRedirectedCookie(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
-		if asked[r.URL.Path] = r.Header.Get("Cookie"); r.URL.Path == "/" {
-			http.Redirect(w, r, map[bool]string{true: plain.URL + "/plain", false: secured.URL + "/secured"}[r.TLS != nil],
-				http.StatusFound)
+		switch asked[r.URL.Path] = r.Header.Get("Cookie"); {
+		case r.URL.Path != "/":
+		case r.TLS == nil:
+			http.Redirect(w, r, secured.URL+"/secured", http.StatusFound)
+		default:
+			http.Redirect(w, r, plain.URL+"/plain", http.StatusFound)
 		}
 	})
 	plain, secured = httptest.NewServer(handler), httptest.NewTLSServer(handler)
