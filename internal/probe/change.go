@@ -39,6 +39,10 @@ func changes(r *Report) (list []Change) {
 	if list := aboutURL(b.Reason, hop != nil); list != nil {
 		return list
 	}
+	if hop.request.Origin == "null" && r.question.Origin != "null" && b.cors.Header == "Access-Control-Allow-Origin" {
+		return []Change{{Answer: inPage, Why: "ask for " + hop.Request.URL + " itself: by the redirect from one foreign origin " +
+			"to another the page's origin became null, which a server shouldn't allow, because every site can have it"}}
+	}
 	m := &mending{req: hop.request}
 	if b.Preflight {
 		m.in, m.answer = inPreflight, copied(hop.Preflight.Answer)
@@ -261,7 +265,7 @@ func notEqual(v, origin string) string {
 		strings.HasPrefix(v, "https://") && "http://"+strings.TrimPrefix(v, "https://") == origin:
 		return "http and https are different origins"
 	case origin == "null":
-		return "the browser sends null as the origin, see the notes; only null, or *, lets it pass"
+		return "the page's origin is null; only null, which every site can have, or * lets it pass"
 	}
 	return "the server allows one origin, and not this one: compare the Origin to a list, and answer with it " +
 		"(and Vary: Origin)"
