@@ -68,7 +68,8 @@ var walkedUpstreams = []engine.Upstream{
 	}},
 	{Status: 302, Preflights: 204, Headers: [][2]string{
 		{"access-control-allow-origin", "https://app.example"}, {"access-control-allow-origin", "https://app.example"},
-		{"location", "/login"}, {"vary", "accept"},
+		{"location", "/login"}, {"vary", "accept"}, {"access-control-allow-methods", ""},
+		{"access-control-allow-methods", " PUT\t"}, {"access-control-allow-methods", ""},
 	}},
 }
 

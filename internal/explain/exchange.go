@@ -52,7 +52,7 @@ func (u Upstream) answer(method string, lines [][2]string) *Answer {
 	a := &Answer{Forwarded: true, bare: u.Bare,
 		Response: browser.Response{Status: cmp.Or(from.Status, 200), Headers: [][2]string{}}}
 	for _, h := range from.Headers {
-		a.AddResponseHeader(strings.ToLower(h[0]), h[1])
+		a.AddResponseHeader(strings.ToLower(h[0]), strings.Trim(h[1], " \t"))
 	}
 	return a
 }
@@ -187,7 +187,11 @@ func (a *Answer) AddResponseHeader(name, value string) {
 	joins := !a.bare && (name == "vary" || name == "location" || strings.HasPrefix(name, "access-control-"))
 	is := func(h [2]string) bool { return h[0] == name }
 	if i := slices.IndexFunc(a.Headers, is); joins && i >= 0 {
-		a.Headers[i][1] += "," + value
+		if joined := &a.Headers[i][1]; *joined == "" || value == "" {
+			*joined += value
+		} else {
+			*joined += "," + value
+		}
 		return
 	}
 	a.Headers = append(a.Headers, [2]string{name, value})
