@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -33,10 +34,16 @@ type Finding struct {
 	To   int `json:"to"`
 }
 
+// maxTried is about how many bytes are read to try what findings say to write: all of them
+// in a text that a person writes, and one in a text of megabytes, whose editor would stand
+// still for minutes.
+const maxTried = 4 << 20
+
 // Check checks a configuration as the filter does.
 func Check(text string) Checked {
 	document, problems := config.Parse(text)
 	at := units{text: text}
+	tried := 0
 	result := Checked{OK: document != nil, Findings: []Finding{}}
 	for _, p := range problems {
 		f := Finding{Severity: "error", Kind: p.Kind.String(), Path: p.Path(), Message: p.What, Instead: p.Instead,
@@ -46,7 +53,12 @@ func Check(text string) Checked {
 		}
 		end := p.Offset + extent(text[p.Offset:])
 		f.From, f.To = at.of(p.Offset), at.of(end)
-		f.Replacement = replacement(text, p, end)
+		if written := suggested(p); written != "" && tried < maxTried {
+			tried += len(text)
+			if mends(text, p, end, written) {
+				f.Replacement = &written
+			}
+		}
 		result.Findings = append(result.Findings, f)
 	}
 	return result
@@ -70,25 +82,20 @@ func extent(text string) int {
 // bare is a word without quotes, which may be an origin.
 var bare = regexp.MustCompile(`^([^,:\]}\s]|:[^\s\["{])+`)
 
-// replacement is what a problem says to write in place of what it is about, to the end; nil
-// if it says something else, or if that doesn't mend it.
-func replacement(text string, p config.Problem, end int) *string {
-	rest, ok := p.Suggestion()
-	if !ok {
-		return nil
-	}
-	written := values(rest)
-	if written == "" {
-		return nil
-	}
+// suggested is what a problem says to write in place of what it is about; "" if it says
+// something else.
+func suggested(p config.Problem) string {
+	rest, _ := p.Suggestion()
+	return values(rest)
+}
+
+// mends reports whether what is written in a problem's place, to the end, mends it.
+func mends(text string, p config.Problem, end int, written string) bool {
 	_, problems := config.Parse(text[:p.Offset] + written + text[end:])
-	for _, q := range problems {
+	return !slices.ContainsFunc(problems, func(q config.Problem) bool {
 		same := q.Path() == p.Path() && q.What == p.What
-		if same || !q.Warning && p.Offset <= q.Offset && q.Offset <= p.Offset+len(written) {
-			return nil
-		}
-	}
-	return &written
+		return same || !q.Warning && p.Offset <= q.Offset && q.Offset <= p.Offset+len(written)
+	})
 }
 
 // values are the JSON values, with commas between them, at the beginning of a text; "" if it

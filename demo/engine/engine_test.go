@@ -130,6 +130,31 @@ func TestReplacement(t *testing.T) {
 	}
 }
 
+// TestReplacementInLarge: in a text of megabytes not each replacement is tried, which takes as
+// long as reading it all.
+func TestReplacementInLarge(t *testing.T) {
+	const found = 20
+	list := strings.TrimSuffix(strings.Repeat(`"https://A.test", `, found), ", ")
+	for _, test := range []struct {
+		name, space string
+		want        int
+	}{
+		{"small", "", found}, {"large", strings.Repeat(" ", 3<<20), 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			replaced := 0
+			for _, f := range engine.Check(`{"allow_origins": [` + list + `]}` + test.space).Findings {
+				if f.Replacement != nil {
+					replaced++
+				}
+			}
+			if replaced != test.want {
+				t.Errorf("%d replacements, want %d", replaced, test.want)
+			}
+		})
+	}
+}
+
 // TestLayout: a change leaves alone all else that its author wrote, and is laid out as that is.
 func TestLayout(t *testing.T) {
 	for _, test := range []struct {
