@@ -22,6 +22,9 @@ type Policy struct {
 	Config cors.Config
 	// Lookup is where it looks origins up, or nil.
 	Lookup *OriginLookup
+	// Defaults has the Config and the Lookup that a policy inherits which says nothing itself,
+	// even if they are of the mode "off".
+	Defaults *Policy
 
 	fields map[string]field
 }
@@ -38,7 +41,16 @@ type field struct {
 func ParsePolicies(doc string) (*Document, []Policy, []Problem) {
 	r := newReader(doc)
 	var policies []Policy
-	r.added = func(p *policy, m match.Match) { policies = append(policies, r.written(p, m)) }
+	var defaults *Policy
+	r.added = func(p *policy, m match.Match) {
+		if defaults == nil {
+			d := r.written(&r.defaults, match.Match{})
+			defaults = &d
+		}
+		w := r.written(p, m)
+		w.Defaults = defaults
+		policies = append(policies, w)
+	}
 	c, problems := r.parse()
 	if c == nil {
 		return nil, nil, problems
@@ -63,7 +75,7 @@ func (r *reader) written(p *policy, m match.Match) Policy {
 			w.fields[name] = field{p.path().field(name).String(), v.Index, v.Type == gjson.Null}
 		}
 	}
-	if p.config.Off {
+	if p.config.Off && !p.isDefaults {
 		return w
 	}
 	r.muted = true

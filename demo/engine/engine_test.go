@@ -187,6 +187,16 @@ func TestLayout(t *testing.T) {
 			`{"policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}, ` +
 				`{"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"]}]}`,
 			request(get)},
+		{"a policy that inherits", `{"defaults": {"mode": "shadow", "allow_methods": ["PUT"]}, "policies": [` +
+			`{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`,
+			`{"defaults": {"mode": "shadow", "allow_methods": ["PUT"]}, "policies": [` +
+				`{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}, ` +
+				`{"name": "new", "match": {"hosts": ["api.example"], "paths": [{"prefix": "/v1"}]}, "allow_origins": ["https://app.example"], ` +
+				`"allow_headers": ["X-A"], "mode": "enforce"}]}`,
+			request()},
+		{"a policy that is off, and inherits", `{"defaults": {"allow_origins": ["https://app.example"]}, "policies": [{"name": "a", "mode": "off"}]}`,
+			`{"defaults": {"allow_origins": ["https://app.example"]}, "policies": [{"name": "a", "mode": "enforce"}]}`,
+			request(get)},
 		{"a list of policies of one", "{\n  \"match\": {\"hosts\": [\"b.example\"]},\n  \"allow_origins\": [\"https://b.example\"]\n}\n",
 			"{\n  \"policies\": [\n    {\n      \"name\": \"first\",\n      \"match\": {\"hosts\": [\"b.example\"]},\n      \"allow_origins\": [\"https://b.example\"]\n    },\n" +
 				"    {\"name\": \"new\", \"match\": {\"hosts\": [\"api.example\"], \"paths\": [{\"prefix\": \"/v1\"}]}, \"allow_origins\": [\"https://app.example\"]}\n  ]\n}\n",

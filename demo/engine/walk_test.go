@@ -242,6 +242,11 @@ func TestChanged(t *testing.T) {
 		`{"policies": [{"name": "a", "match": {"hosts": ["other.example"]}, "allow_origins": ["https://app.example"]}]}`,
 		"{\n  \"allow_origins\": [\"https://b.example\"],\n  \"match\": {\"hosts\": [\"b.example\"]}\n}\n",
 		`{"match": {"paths": [{"exact": "/x"}]}, "allow_origins": ["https://app.example"], "name": "one"}`,
+		`{"defaults": {"mode": "shadow", "unmatched_preflights": "forward", "upstream_cors_headers": "keep", "allow_headers": ["X-B"]},
+  "policies": [{"name": "a", "match": {"hosts": ["b.example"]}, "allow_origins": ["https://b.example"]}]}`,
+		`{"defaults": {"mode": "off", "allow_origins": ["*"], "allow_methods": ["*"], "expose_headers": ["*"]}, "policies": [
+  {"name": "a"}, {"name": "b", "match": {"hosts": ["b.example"]}}]}`,
+		`{"defaults": {"mode": "off", "expose_headers": ["*"]}, "policies": [{"name": "b", "match": {"hosts": ["b.example"]}}]}`,
 		`{"mode": "off"}`, `{"mode":"shadow","allow_origins":["https://b.example"]}`,
 		`{"allow_origins": ["https://b.example"], "allow_headers": null, "expose_headers": ["*"]}`,
 		`{"allow_origins": ["https://b.example"], "upstream_cors_headers": "keep"}`,

@@ -118,9 +118,16 @@ func (ed *editor) next(e *Exchange) bool {
 	d := e.decision()
 	c := &ed.config
 	switch {
-	case c.Off: // which has no other field, so that its origins are missing as well
-		c.Off, c.AllowOrigins = false, []cors.OriginEntry{{Text: ed.request.Origin}}
-		return ed.set("mode", `"enforce"`) && ed.add("allow_origins", ed.request.Origin)
+	case c.Off: // which has no other field of its own, and what it inherits counts then
+		on := *ed.written
+		on.Config, on.Lookup = inForce(on.Defaults), on.Defaults.Lookup
+		on.Config.Name = c.Name
+		ed.written, *c = &on, on.Config
+		if len(c.AllowOrigins) == 0 && !c.Lookup {
+			c.AllowOrigins = []cors.OriginEntry{{Text: ed.request.Origin}}
+			return ed.set("mode", `"enforce"`) && ed.add("allow_origins", ed.request.Origin)
+		}
+		return ed.set("mode", `"enforce"`)
 	case c.Shadow:
 		c.Shadow = false
 		return ed.set("mode", `"enforce"`)
@@ -354,7 +361,7 @@ func (e *Explanation) changeMatch(policies []config.Policy, key match.Key) {
 
 // newPolicy is a policy for the request's host and path, beside those that there are.
 func (e *Explanation) newPolicy(policies []config.Policy, key match.Key) Change {
-	ed := e.editor(&config.Policy{}, cors.Config{AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}}})
+	ed := e.editor(&config.Policy{}, newConfig(policies, e.Request.Origin))
 	policy := ed.compile()
 	if policy == nil || !ed.edit(e.upstream.Run(policy, ed.request, e.result)) {
 		return Change{Edit: ed.impossible}
@@ -377,9 +384,23 @@ func (e *Explanation) newPolicy(policies []config.Policy, key match.Key) Change 
 	return addition(policies, policyjson.Policy{Config: ed.config, Match: m}, warnings)
 }
 
+// inForce is a policy's config in the mode "enforce".
+func inForce(p *config.Policy) cors.Config {
+	c := p.Config
+	c.Off, c.Shadow = false, false
+	return c
+}
+
+// newConfig is a new policy's beside others, in force and for one origin, with what it inherits.
+func newConfig(policies []config.Policy, origin string) cors.Config {
+	c := inForce(policies[0].Defaults)
+	c.AllowOrigins = []cors.OriginEntry{{Text: origin}}
+	return c
+}
+
 // addition is the change that adds a policy to those that there are.
 func addition(policies []config.Policy, p policyjson.Policy, warnings []string) Change {
-	added := policyjson.Line(p.Object())
+	added := policyjson.Line(p.Beside(policies[0].Defaults.Config))
 	words := "add " + added
 	if policies[0].Path == "" {
 		words = "write the policy as the first of a list of policies, and " + words

@@ -73,7 +73,7 @@ func (m *mender) editor(i int, e *Report) *editor {
 		trial.written = &m.written[i]
 	}
 	if before := m.editors[i]; before != nil {
-		trial.warnings = before.warnings
+		trial.written, trial.warnings = before.written, before.warnings
 		for _, edit := range before.edits {
 			edit.added = slices.Clone(edit.added)
 			trial.edits = append(trial.edits, edit)
@@ -106,9 +106,8 @@ func (m *mender) cover(e *Report, key match.Key) int {
 		}
 	}
 	of.Paths = below(stem)
-	made := config.Policy{Config: cors.Config{
-		Name: m.newName(), AllowOrigins: []cors.OriginEntry{{Text: e.Request.Origin}},
-	}}
+	made := config.Policy{Config: newConfig(m.written, e.Request.Origin)}
+	made.Config.Name = m.newName()
 	if policy, _ := cors.Compile(made.Config); policy == nil {
 		return -1
 	}

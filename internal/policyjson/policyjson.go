@@ -37,11 +37,49 @@ func Document(policies []Policy) string {
 // Object is the policy's fields that differ from their defaults, in the order of the
 // documentation.
 func (p Policy) Object() Object {
-	c := p.Config
-	if c.Off {
-		c = cors.Config{Name: c.Name, Off: true} // the only fields that it may have
+	if p.Off {
+		p.Config = cors.Config{Name: p.Name, Off: true} // the only fields that it may have
 	}
-	return given(Object{
+	return given(p.fields())
+}
+
+// Beside is as Object, in a configuration whose defaults say this.
+func (p Policy) Beside(defaults cors.Config) (o Object) {
+	defaults.Name = ""
+	inherited := Policy{Config: defaults}.fields()
+	for i, m := range p.fields() {
+		switch {
+		case Line(m.Value) == Line(inherited[i].Value):
+		case len(given(Object{m})) == 0:
+			o = append(o, Member{m.Key, Raw(cleared(m.Key))})
+		default:
+			o = append(o, m)
+		}
+	}
+	return o
+}
+
+// cleared is what to write so that a field has its default, whatever is inherited.
+func cleared(field string) string {
+	switch field {
+	case "unmatched_preflights":
+		return `"reject"`
+	case "upstream_cors_headers":
+		return `"replace"`
+	case "mode":
+		return `"enforce"`
+	case "allow_credentials", "allow_private_network", "debug":
+		return "false"
+	case "max_age", "preflight_status":
+		return "null"
+	}
+	return "[]"
+}
+
+// fields are all of the policy's fields.
+func (p Policy) fields() Object {
+	c := p.Config
+	return Object{
 		{"name", c.Name},
 		{"match", claims(p.Match)},
 		{"allow_origins", origins(c.AllowOrigins)},
@@ -57,7 +95,7 @@ func (p Policy) Object() Object {
 		{"origin_lookup", p.Lookup},
 		{"debug", c.Debug},
 		{"mode", cmp.Or(wordIf(c.Off, "off"), wordIf(c.Shadow, "shadow"))},
-	})
+	}
 }
 
 // List is what a field that is a list has in it, each element on one line of JSON; none if

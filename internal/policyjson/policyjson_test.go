@@ -97,6 +97,35 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestBeside: a policy beside defaults says what differs from them.
+func TestBeside(t *testing.T) {
+	plain := policyjson.Policy{Config: cors.Config{Name: "plain", AllowOrigins: every.AllowOrigins}}
+	offToo := every.Config
+	offToo.Off = true
+	for _, test := range []struct {
+		name     string
+		policy   policyjson.Policy
+		defaults cors.Config
+		want     string
+	}{
+		{"nothing", every, cors.Config{}, policyjson.Line(every.Object())},
+		{"the same", plain, plain.Config, `{"name": "plain"}`},
+		{"all else", plain, every.Config, `{"name": "plain", "allow_methods": [], "allow_headers": [], "expose_headers": [], ` +
+			`"allow_credentials": false, "max_age": null, "allow_private_network": false, "unmatched_preflights": "reject", ` +
+			`"preflight_status": null, "upstream_cors_headers": "replace", "mode": "enforce"}`},
+		{"off", policyjson.Policy{Config: cors.Config{AllowMethods: []string{"PUT"}}}, offToo,
+			`{"allow_origins": [], "allow_headers": [], "expose_headers": [], "allow_credentials": false, "max_age": null, ` +
+				`"allow_private_network": false, "unmatched_preflights": "reject", "preflight_status": null, ` +
+				`"upstream_cors_headers": "replace", "mode": "enforce"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, policyjson.Line(test.policy.Beside(test.defaults))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestList(t *testing.T) {
 	for field, want := range map[string][]string{
 		"allow_origins":  {`"https://<a>.test"`, `{"regex": "https://[a-z]+\\.test"}`},
