@@ -404,7 +404,7 @@ func TestProbeLocations(t *testing.T) {
 		{lines: []string{"http://127.0.0.1:99999/"}}, {lines: []string{"http://"}}, {lines: []string{"http://["}},
 		{lines: []string{"http://@{host}/end"}}, {lines: []string{"http://:@{host}/end"}},
 		{lines: []string{"http://u@{host}/end"}}, {lines: []string{"//u:p@{host}/end"}}, {lines: []string{`http:\\u:p@{host}/`}},
-		{lines: []string{"end:1"}},
+		{lines: []string{"end:1"}}, {lines: []string{"data:,x"}}, {lines: []string{"ftp://{host}/end"}},
 		{lines: []string{"/end", "/other"}}, {lines: []string{"/end", "/end"}, chromium: chromiumFollows},
 	}
 	var mu sync.Mutex

@@ -46,6 +46,9 @@ func (w *walk) redirect(hop *Hop, redirects int) (*browser.Request, *Blocked) {
 	}
 	next := req
 	next.URL, next.RedirectedFrom = target, w.report.question.URL
+	if !isHTTP(target) {
+		return nil, w.schemeBlocked(next)
+	}
 	if changesMethod(answer.Status, req.Method) {
 		next.Method = http.MethodGet
 		next.Headers = without(next.Headers, "content-encoding", "content-language", "content-location", "content-type")
@@ -67,6 +70,17 @@ func redirectBlocked(reason browser.BlockReason, words, chromium string) *Blocke
 	b := &Blocked{Reason: reason, Because: step + ": " + words, Step: step, Section: redirectFetchSection}
 	if chromium != "" {
 		b.Chromium.Message = "Failed to load resource: net::ERR_" + chromium
+	}
+	return b
+}
+
+// schemeBlocked is a redirect to a URL of another scheme than http and https. Chromium finds data
+// before it comes to CORS.
+func (w *walk) schemeBlocked(to browser.Request) *Blocked {
+	b := redirectBlocked(browser.SchemeNotHTTP, "the URL's scheme is not http or https", "UNSAFE_REDIRECT")
+	if !strings.HasPrefix(to.URL, "data:") {
+		reason := &browser.Blocked{Reason: browser.SchemeNotHTTP}
+		b.Chromium = judged(w.report.question.Origin, shown(to), reason).Chromium
 	}
 	return b
 }
@@ -118,12 +132,17 @@ func resolve(base, location string) (target string, credentials bool, err error)
 		target = ascii
 	}
 	credentials = browser.IncludesCredentials(target)
-	scheme, _, _ := strings.Cut(target, ":")
-	if scheme = strings.ToLower(scheme); scheme != "http" && scheme != "https" {
+	if !isHTTP(target) {
 		return target, credentials, nil
 	}
+	scheme, _, _ := strings.Cut(target, ":")
 	host, path, err := browser.Target(target)
-	return scheme + "://" + host + path, credentials, err
+	return strings.ToLower(scheme) + "://" + host + path, credentials, err
+}
+
+func isHTTP(rawURL string) bool {
+	scheme, _, _ := strings.Cut(rawURL, ":")
+	return isHTTPS(rawURL) || strings.EqualFold(scheme, "http")
 }
 
 // without are the lines whose names, in lower case, aren't among some.

@@ -127,6 +127,9 @@ func TestRedirects(t *testing.T) {
 			if got := of(r).Blocked; got != test.blocked || r.Failure() != nil {
 				t.Errorf("blocked by %q, want %q (%v)", got, test.blocked, r.Failure())
 			}
+			if b := r.Blocked; b != nil && b.Reason != probe.BadPort && b.Step != "HTTP-redirect fetch" {
+				t.Errorf("blocked by the step %q", b.Step)
+			}
 		})
 	}
 }
