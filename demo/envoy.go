@@ -79,6 +79,9 @@ type facts struct {
 	// and null for a sandboxed frame.
 	Origins []string `json:"origins"`
 	Policy  string   `json:"policy"` // the filter's configuration, as Envoy holds it
+	// Changes counts each time that Envoy is handed a policy, and each time that what became of
+	// it is known. In between, while it is odd, Policy may not be what Envoy serves.
+	Changes int `json:"changes"`
 	// Applied tells that a page has given Envoy the policy, which then isn't the one in File.
 	Applied bool `json:"applied"`
 	// Database is what is said of the API whose origins are in the database.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -17,12 +18,29 @@ type policies struct {
 	reasons  *reasons
 	reloader *reloader // nil where Envoy takes none while it runs
 	out      io.Writer // the terminal
+	mu       sync.Mutex
+}
+
+// hand has take give Envoy a configuration, and lets the page know of it: one after the other,
+// so that the page knows the one that Envoy got last.
+func (p *policies) hand(take func() (reload, error), know func(*facts, reload)) (reload, applied, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.app.edit(func(f *facts) { f.Changes++ })
+	result, err := take()
+	p.app.change(func(f *facts) {
+		f.Changes++
+		if err == nil {
+			know(f, result)
+		}
+	})
+	return result, p.outcome(result), err
 }
 
 // edited hands an edit of the file to Envoy.
 func (p *policies) edited(ctx context.Context, text []byte) {
 	file := p.reloader.proxy.config
-	result, err := p.reloader.takeFile(ctx, string(text))
+	result, _, err := p.hand(func() (reload, error) { return p.reloader.takeFile(ctx, string(text)) }, fromFile)
 	if ctx.Err() != nil {
 		return
 	}
@@ -30,21 +48,29 @@ func (p *policies) edited(ctx context.Context, text []byte) {
 		fmt.Fprintf(p.out, "\n%s has changed, but: %v\n\n", file, err)
 		return
 	}
-	p.fromFile(result)
 	fmt.Fprintf(p.out, "\n%s has changed: %s\n\n", file, result.says)
 }
 
-// fromFile lets the page know what became of what is in the file.
-func (p *policies) fromFile(result reload) {
-	p.app.change(func(f *facts) {
-		f.Refused, f.Reasons = result.refused, result.reasons
-		if !result.refused {
-			f.Applied = false
-		}
-		if result.policy != "" {
-			f.Policy = result.policy
-		}
-	})
+// fromFile is what the page then knows of what is in the file.
+func fromFile(f *facts, result reload) {
+	f.Refused, f.Reasons = result.refused, result.reasons
+	if !result.refused {
+		f.Applied = false
+	}
+	if result.policy != "" {
+		f.Policy = result.policy
+	}
+}
+
+// fromPage is what the page then knows of a policy that it has applied.
+func fromPage(f *facts, result reload) {
+	if result.refused {
+		return
+	}
+	f.Applied = true
+	if result.policy != "" {
+		f.Policy = result.policy
+	}
 }
 
 // An applied is what became of a policy.
@@ -60,20 +86,12 @@ func (p *policies) apply(ctx context.Context, policy string) (applied, error) {
 	if err != nil {
 		return applied{}, err
 	}
-	result, err := p.reloader.takePolicy(ctx, string(text), policy)
-	if err != nil {
-		return applied{}, err
-	}
-	if !result.refused {
-		p.app.change(func(f *facts) {
-			f.Applied = true
-			if result.policy != "" {
-				f.Policy = result.policy
-			}
-		})
+	take := func() (reload, error) { return p.reloader.takePolicy(ctx, string(text), policy) }
+	result, outcome, err := p.hand(take, fromPage)
+	if err == nil && !result.refused {
 		fmt.Fprint(p.out, "\nThe page has applied a policy, which Envoy serves\n\n")
 	}
-	return p.outcome(result), nil
+	return outcome, err
 }
 
 // restore gives the policy of the file to Envoy.
@@ -82,15 +100,11 @@ func (p *policies) restore(ctx context.Context, _ string) (applied, error) {
 	if err != nil {
 		return applied{}, err
 	}
-	result, err := p.reloader.takeFile(ctx, string(text))
-	if err != nil {
-		return applied{}, err
-	}
-	p.fromFile(result)
-	if !result.refused {
+	result, outcome, err := p.hand(func() (reload, error) { return p.reloader.takeFile(ctx, string(text)) }, fromFile)
+	if err == nil && !result.refused {
 		fmt.Fprintf(p.out, "\nEnvoy serves the policy in %s\n\n", p.reloader.proxy.config)
 	}
-	return p.outcome(result), nil
+	return outcome, err
 }
 
 func (p *policies) outcome(result reload) applied {

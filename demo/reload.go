@@ -109,11 +109,10 @@ func follow(ctx context.Context, file string, text []byte, changed func([]byte))
 	}
 }
 
-// A reloader hands the filter's configuration to a running Envoy.
+// A reloader hands the filter's configuration to a running Envoy, one after the other.
 type reloader struct {
 	proxy    *proxy
 	reasons  *reasons
-	mu       sync.Mutex
 	resource string   // what Envoy got last
 	refused  bool     // whether it refused that
 	why      []string // it did
@@ -159,8 +158,6 @@ func (r *reloader) takePolicy(ctx context.Context, text, policy string) (reload,
 
 // take hands a resource to Envoy, and waits for what becomes of it.
 func (r *reloader) take(ctx context.Context, resource string) (reload, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if resource == r.resource {
 		const says = "while the demo runs it takes only the configuration of the filter cors from it"
 		return reload{says: says, refused: r.refused, reasons: r.why}, nil

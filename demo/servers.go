@@ -49,10 +49,15 @@ func (a *app) publish(f facts, p *policies) {
 
 // change lets the page know that something about the running Envoy has changed.
 func (a *app) change(change func(*facts)) {
-	a.mu.Lock()
-	change(&a.facts)
-	a.mu.Unlock()
+	a.edit(change)
 	a.log.add("policy", []byte("{}"))
+}
+
+// edit changes the facts.
+func (a *app) edit(change func(*facts)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.facts)
 }
 
 // current returns the facts.

@@ -24,6 +24,7 @@ let registered = false; // the database allows this page, and the policy of Envo
 let away = false; // the demo doesn't answer
 let following; // a turn to come
 let retry; // a timer
+let ranBy; // the policy of Envoy by which all cards have run
 let changed = 0; // when Envoy had to ask for other origins
 
 const cards = scenarios.map((scenario) => new Card(scenario, (card) => {
@@ -193,10 +194,9 @@ const patience = () => (rows?.stopped ? 500 : Math.max(0, changed + 10_000 - per
 
 // update runs all again if Envoy has another policy, or the demo was away.
 async function update() {
-  const before = facts.policy;
   const was = away;
   if (await readFacts()) {
-    if (was || facts.policy !== before) {
+    if (was || facts.policy !== ranBy) {
       registered = await isRegistered();
       await runAll();
     }
@@ -282,6 +282,9 @@ async function runCards(some) {
   showScore();
   for (let policyBefore; await readFacts() && policyBefore !== policy();) {
     policyBefore = policy();
+    if (some === cards) {
+      ranBy = facts.policy;
+    }
     showPolicy();
     for (const card of some) {
       card.state = 'running';
@@ -323,6 +326,9 @@ async function run(card) {
       await pause(250);
       continue;
     }
+    if (differs.length && (await isChanging() || before !== policy())) {
+      return !away && run(card);
+    }
     card.show({
       expected, seen, walks, outcomes, records,
       doubt: doubt(walks, records),
@@ -330,6 +336,16 @@ async function run(card) {
     });
     return true;
   }
+}
+
+// isChanging tells whether Envoy may have had another policy than the page knew.
+async function isChanging() {
+  const { changes } = facts;
+  const is = !await readFacts() || facts.changes !== changes || changes % 2 === 1;
+  if (is) {
+    await pause(50);
+  }
+  return is;
 }
 
 // expectation is what the engine expects of code. What a look-up comes to only Envoy knows: then

@@ -641,3 +641,36 @@ func TestTheCodeShownRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestPoliciesChangeWhileCardsRun: that Envoy gets other policies between the requests of the cards
+// is no bug, and in the end all cards have run by the last one.
+func TestPoliciesChangeWhileCardsRun(t *testing.T) {
+	d := startDemo(t)
+	b := openBrowser(t)
+	b.open(d.app)
+	b.run(ignore(chromedp.Evaluate[chromedp.Void](`globalThis.wrong = [];
+		new MutationObserver(() => document.querySelectorAll('#cards [data-state="fail"], #playground .try-bug')
+			.forEach(({ id, innerText }) => wrong.push(id + ': ' + innerText.slice(0, 200))))
+			.observe(document.body, { subtree: true, attributes: true, childList: true, attributeFilter: ['data-state'] });
+		setInterval(() => document.getElementById('try-go').click(), 20);`)))
+	policies := []string{
+		`{"allow_origins": ["` + d.other + `"]}`,
+		`{"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"], "expose_headers": ["*"]}`,
+		`{"allow_origins": ["` + d.app + `"], "allow_methods": ["DELETE"], "allow_credentials": true}`,
+	}
+	for i := range 24 {
+		if result, status := d.write(t, http.MethodPost, policies[i%len(policies)]); !result.Accepted {
+			t.Fatalf("the demo answers %d: %v", status, result.Reasons)
+		}
+	}
+	b.wantPolicy(policies[2])
+	b.settle()
+	if wrong := evaluate[[]string](b, `wrong`); len(wrong) > 0 {
+		t.Errorf("%d times the page shows a bug: %q", len(wrong), wrong[0])
+	}
+	for card, want := range map[string]string{"simple-get": "reads 200", "delete": "reads 200", "custom-header": "network error"} {
+		if script := b.cards()[card].Seen["script"]; script != want {
+			t.Errorf("%s: the script %s; want %s", card, script, want)
+		}
+	}
+}

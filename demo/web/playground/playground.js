@@ -308,17 +308,14 @@ function showPlan(now, request) {
 async function send() {
   const now = state();
   now.request = whole(now.request);
-  const { policy } = facts;
-  const { filter } = now;
-  const walk = (lookup, upstream) => engine.walk(policy, { ...now.request, lookup }, { upstream, filter });
   $('try-send').dataset.state = 'sending';
   $('try-go').disabled = true;
   try {
-    const seen = await sendReally(now, facts);
-    const rows = outcomes(now.request.lookup)
-      .map((lookup) => compare(walk(lookup, upstreamOf(seen, filter)), seen, filter));
-    const right = rows.find((r) => r.every(({ same }) => same)) ?? rows[0];
-    showSent({ state: now, policy, rows: right, seen });
+    let sent = await sendOnce(now);
+    while (!sent.rows.every(({ same }) => same) && await hasChanged(sent.known)) {
+      sent = await sendOnce(now);
+    }
+    showSent(sent);
   } catch (error) {
     $('try-send').dataset.state = 'failed';
     const why = error instanceof TypeError ? `the demo does not answer (${error.message}). Is it still running?`
@@ -327,6 +324,24 @@ async function send() {
     show($('try-seen'));
   }
   $('try-go').disabled = false;
+}
+
+// sendOnce sends a request, and compares what came of it with what the policy that Envoy has makes one expect.
+async function sendOnce(now) {
+  const known = facts;
+  const { policy } = known;
+  const { filter, request } = now;
+  const seen = await sendReally(now, known);
+  const upstream = upstreamOf(seen, filter);
+  const rows = outcomes(request.lookup)
+    .map((lookup) => compare(engine.walk(policy, { ...request, lookup }, { upstream, filter }), seen, filter));
+  return { state: now, known, policy, seen, rows: rows.find((r) => r.every(({ same }) => same)) ?? rows[0] };
+}
+
+// hasChanged tells whether Envoy may have had another policy meanwhile than the page knew.
+async function hasChanged({ changes, policy }) {
+  take(await findFacts());
+  return facts.changes !== changes || facts.policy !== policy || changes % 2 === 1;
 }
 
 // showSent shows what the browser did, what Envoy logged, and what the upstream saw.
