@@ -83,10 +83,14 @@ func extent(text string) int {
 var bare = regexp.MustCompile(`^([^,:\]}\s]|:[^\s\["{])+`)
 
 // suggested is what a problem says to write in place of what it is about; "" if it says
-// something else.
+// something else, or leaves a choice, as between true and false.
 func suggested(p config.Problem) string {
 	rest, _ := p.Suggestion()
-	return values(rest)
+	written := values(rest)
+	if strings.HasPrefix(rest[len(written):], " or ") {
+		return ""
+	}
+	return written
 }
 
 // mends reports whether what is written in a problem's place, to the end, mends it.

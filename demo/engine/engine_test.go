@@ -78,6 +78,10 @@ func TestCheck(t *testing.T) {
 		{"the name of a field", `{"allow_orgins": []}`, false,
 			[]found{{"error", "missing", "allow_origins", `{"allow_orgins": []}`, ""},
 				{"error", "unknown_field", "allow_orgins", `"allow_orgins"`, `"allow_origins"`}}},
+		{"a choice", `{"allow_origins": ["https://a.test"], "allow_credentials": "maybe", "unmatched_preflights": "?"}`, false, []found{
+			{"error", "wrong_type", "allow_credentials", `"maybe"`, ""},
+			{"error", "invalid_value", "unmatched_preflights", `"?"`, ""},
+		}},
 		{"what isn't JSON", "{\"allow_origins\": [\n  https://a.test]}", false,
 			[]found{{"error", "syntax", "configuration", `https://a.test`, `"https://a.test"`}}},
 		{"a name without quotes", `{allow_origins: ["*"]}`, false,
