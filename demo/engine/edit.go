@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -26,37 +25,34 @@ func rewritten(text string, edits ...*explain.Rewrite) string {
 
 func rewrite(text string, e *explain.Rewrite) string {
 	object := objectAt(text, e.Object)
-	if e.Field != "policies" {
-		object = objectAt(text, e.Object)
-	} else if !object.member("policies").found {
+	if e.Field == "policies" && !object.member("policies").found {
 		return asList(text, object, e.Added)
 	}
-	parent, name, nested := strings.Cut(e.Field, ".")
-	if !nested {
-		name = parent
-	} else if inner := object.member(parent); inner.found {
-		object = objectAt(text, inner.value.Index)
-	}
-	field := object.member(name)
-	switch {
-	case !field.found:
-		return object.insert(name, cmp.Or(e.Value, "["+strings.Join(e.Added, ", ")+"]"))
-	case len(e.Added) > 0 && field.value.IsArray():
-		return listAt(text, field.value.Index).append(e.Added)
+	name := e.Field
+	if parent, nested, ok := strings.Cut(name, "."); ok {
+		inner := object.member(parent) // which a policy has whose hosts get another one
+		object, name = objectAt(text, inner.value.Index), nested
 	}
 	value := cmp.Or(e.Value, "["+strings.Join(e.Added, ", ")+"]")
-	return text[:field.value.Index] + value + text[field.value.Index+len(field.value.Raw):]
+	switch field := object.member(name); {
+	case !field.found:
+		return object.append([]string{pair(name, value)})
+	case len(e.Added) > 0 && field.value.IsArray():
+		return containerAt(text, field.value.Index).append(e.Added)
+	default:
+		return text[:field.value.Index] + value + text[field.value.Index+len(field.value.Raw):]
+	}
 }
 
 // asList is a configuration that is one policy, as the first of a list with others after it.
 func asList(text string, object container, others []string) string {
 	if !object.member("name").found {
-		text = object.insertFirst("name", `"first"`)
-		object = objectAt(text, object.start)
+		text = object.prepend(pair("name", `"first"`))
+		object = containerAt(text, object.start)
 	}
 	policy := strings.ReplaceAll(text[object.start:object.end], "\n", "\n    ")
-	list := append([]string{policy}, others...)
-	return text[:object.start] + "{\n  \"policies\": [\n    " + strings.Join(list, ",\n    ") + "\n  ]\n}" + text[object.end:]
+	list := strings.Join(append([]string{policy}, others...), ",\n    ")
+	return text[:object.start] + "{\n  \"policies\": [\n    " + list + "\n  ]\n}" + text[object.end:]
 }
 
 // A container is an object or a list in a text.
@@ -74,13 +70,12 @@ type member struct {
 	found bool
 }
 
+// objectAt is the first object from an offset on.
 func objectAt(text string, offset int) container {
-	start := offset + strings.IndexByte(text[offset:], '{')
-	return containerAt(text, start)
+	return containerAt(text, offset+strings.IndexByte(text[offset:], '{'))
 }
 
-func listAt(text string, offset int) container { return containerAt(text, offset) }
-
+// containerAt is the object or the list that begins at an offset.
 func containerAt(text string, start int) container {
 	c := container{text: text, start: start}
 	c.end = start + extent(text[start:])
@@ -107,23 +102,17 @@ func (c container) member(name string) (m member) {
 	return m
 }
 
-// insert adds a field at the end of an object.
-func (c container) insert(name, value string) string {
-	key, _ := json.Marshal(name) // a string
-	return c.append([]string{string(key) + ": " + value})
-}
+// pair is a field with its value.
+func pair(name, value string) string { return `"` + name + `": ` + value }
 
-// insertFirst adds a field at the beginning of an object.
-func (c container) insertFirst(name, value string) string {
-	key, _ := json.Marshal(name)
+// prepend adds a member at the beginning, with the white space that is before the first.
+func (c container) prepend(added string) string {
 	rest := c.text[c.start+1:]
-	between := ", "
 	if len(c.members) == 0 {
-		between = ""
-	} else if space := rest[:c.members[0].start-c.start-1]; space != "" {
-		return c.text[:c.start+1] + space + string(key) + ": " + value + "," + space + strings.TrimLeft(rest, " \t\r\n")
+		return c.text[:c.start+1] + added + rest
 	}
-	return c.text[:c.start+1] + string(key) + ": " + value + between + rest
+	space := rest[:c.members[0].start-c.start-1]
+	return c.text[:c.start+1] + space + added + "," + cmp.Or(space, " ") + rest[len(space):]
 }
 
 // append adds members at the end, with the white space that is between those that are there.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"strconv"
+
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/explain"
 )
@@ -53,7 +55,7 @@ func shadowed(a *explain.Answer, d *cors.Decision, method string, lines [][2]str
 
 func answerToCompare(a *explain.Answer) *cors.Answer {
 	answer := &cors.Answer{}
-	answer.Observe(":status", status(a.Status))
+	answer.Observe(":status", strconv.Itoa(a.Status))
 	for _, h := range a.Headers {
 		answer.Observe(h[0], h[1])
 	}

@@ -143,7 +143,8 @@ func (w *walker) scriptSets() {
 	if !safelisted {
 		text = "No: " + r.Method + " is not GET, HEAD or POST."
 	}
-	w.step("method", "Is "+r.Method+" a CORS-safelisted method?", "cors-safelisted-method", answered(safelisted), "%s", text)
+	w.step("method", "Is "+r.Method+" a CORS-safelisted method?", "cors-safelisted-method",
+		answered(safelisted), "%s", text)
 	headers := w.out.Request.Headers
 	for i, h := range headers {
 		alone := browser.Request{Origin: r.Origin, URL: r.URL, Method: "GET", Headers: [][2]string{h}}
@@ -223,7 +224,8 @@ func (w *walker) policySteps() {
 func (w *walker) preflightSteps() {
 	const section = "cors-preflight-fetch"
 	r, a := w.said.Request, w.out.Preflight.Answer
-	w.step("preflight-request", "What does the preflight ask?", section, info, "It sends OPTIONS %s, with %s.", r.URL, lines(r.Preflight()))
+	w.step("preflight-request", "What does the preflight ask?", section, info,
+		"It sends OPTIONS %s, with %s.", r.URL, lines(r.Preflight()))
 	w.answerStep("preflight-answer", "What is answered to the preflight?", *a)
 	blocked := w.said.Blocked
 	if blocked != nil && !blocked.Preflight {
@@ -233,7 +235,8 @@ func (w *walker) preflightSteps() {
 	if blocked == nil {
 		text := fmt.Sprintf("The browser remembers the answer for %d seconds.", w.out.Preflight.MaxAge)
 		if seconds := browser.MaxAge(a.Headers); seconds > browser.ChromiumMaxAge {
-			text = fmt.Sprintf("The answer may be remembered for %d seconds; Chromium does for %d.", seconds, browser.ChromiumMaxAge)
+			text = fmt.Sprintf("The answer may be remembered for %d seconds; Chromium does for %d.",
+				seconds, browser.ChromiumMaxAge)
 		} else if seconds == 0 {
 			text = "The browser doesn't remember the answer: it asks each time."
 		}
@@ -349,7 +352,8 @@ func preflightChecks(r browser.Request, a *Answer) []check {
 	const section = "cors-preflight-fetch"
 	methods, hasMethods := value(a.Headers, "access-control-allow-methods")
 	names, hasNames := value(a.Headers, "access-control-allow-headers")
-	list := []check{{"redirect", "Does the preflight's answer come without a redirect?", section, "", []browser.BlockReason{browser.PreflightRedirect}}}
+	list := []check{{"redirect", "Does the preflight's answer come without a redirect?", section, "",
+		[]browser.BlockReason{browser.PreflightRedirect}}}
 	list = append(list, corsChecks(r, "the preflight's answer", a.Headers)...)
 	list = append(list, check{"status", "Is its status ok?", section, fmt.Sprintf("Yes: %d is from 200 to 299.", a.Status),
 		[]browser.BlockReason{browser.PreflightStatus}})
@@ -360,7 +364,8 @@ func preflightChecks(r browser.Request, a *Answer) []check {
 	parsed := check{id: "lists", title: "Are its lists well-formed?", section: section,
 		reasons: []browser.BlockReason{browser.InvalidAllowMethods, browser.InvalidAllowHeaders}}
 	if hasMethods || hasNames {
-		parsed.passed = "Yes: each of Access-Control-Allow-Methods and Access-Control-Allow-Headers that is there is a list of tokens."
+		parsed.passed = "Yes: each of Access-Control-Allow-Methods and Access-Control-Allow-Headers that is there " +
+			"is a list of tokens."
 	}
 	method := check{"method", "Is " + r.Method + " allowed?", section,
 		"Yes: " + r.Method + " is in Access-Control-Allow-Methods: " + methods + ".",
@@ -431,8 +436,6 @@ func value(headers [][2]string, name string) (joined string, ok bool) {
 	}
 	return strings.Join(list, ", "), list != nil
 }
-
-func status(code int) string { return strconv.Itoa(code) }
 
 // filter are the lines that are kept.
 func filter(headers [][2]string, keep func([2]string) bool) iter.Seq[[2]string] {
