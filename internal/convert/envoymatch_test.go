@@ -153,9 +153,9 @@ func random(r *rand.Rand) fakeTable {
 // and where nothing is said of it, the same policies apply.
 func TestRandomTables(t *testing.T) {
 	silent := 0
-	for seed := range uint64(5000) {
+	for seed := range uint64(3000) {
 		f := random(rand.New(rand.NewPCG(seed, 1)))
-		text, err := json.MarshalIndent(f.object(), "", " ")
+		text, err := json.Marshal(f.object())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func TestRandomTables(t *testing.T) {
 		}
 	}
 	// What can be matched exactly is, and not just warned about.
-	if silent < 860 {
+	if silent < 490 {
 		t.Errorf("only %d tables have no findings", silent)
 	}
 }
