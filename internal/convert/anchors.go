@@ -41,9 +41,12 @@ func (c *conversion) searchOne(d *draft, at *document.Node, expr string) {
 	begins = begins || strings.Contains(plainSlashes(body), "://")
 	wide, whole := body, body
 	if !begins {
-		wide, whole = ".*"+body, "https?://"+body
+		whole = "https?://" + body
+		if !strings.HasPrefix(body, ".*") && !strings.HasPrefix(body, ".+") {
+			wide = ".*" + body
+		}
 	}
-	if !ends {
+	if !ends && !strings.HasSuffix(wide, ".*") {
 		wide += ".*"
 	}
 	escaped, _ := escapeDots(plainSlashes(wide))

@@ -16,26 +16,23 @@ func TestAPISIX(t *testing.T) {
 	testRoundTrip(t, "apisix")
 }
 
-// TestWholeRegexes: a regex that need match a part only is one of the whole, whatever
-// anchors it has.
-func TestWholeRegexes(t *testing.T) {
-	for expr, want := range map[string][]string{
-		`a`:           {`.*a.*`},
-		`^a$`:         {`a`},
-		`^a`:          {`a.*`},
-		`a$`:          {`.*a`},
-		`a\$`:         {`.*a\$.*`},
-		`.*a.*`:       {`.*a.*`},
-		`^a|b$`:       {`a.*`, `.*b`},
-		`^(a|b)$`:     {`a`, `b`},
-		`^(?:a|b)`:    {`a.*`, `b.*`},
-		`(a|b)$`:      {`.*a`, `.*b`},
-		`^(a|b)\.c$`:  {`(a|b)\.c`},
-		`^(^a|b$)$`:   {`a`, `b`},
-		`^(a|^b|c$)$`: {`a`, `b`, `c`},
+// TestAPISIXRegexes: what people mean by a regex without anchors is carried over, and not
+// what it matches beside that.
+func TestAPISIXRegexes(t *testing.T) {
+	for expr, want := range map[string]string{
+		`https?://example.com`:                   `["https://example.com:*"]`,
+		`https://example\\.com|http://localhost`: `["https://example.com:*", "http://localhost:*"]`,
+		`https://[a-z]+\\.example\\.com`:         `[{"regex": "https://[a-z]+\\.example\\.com"}]`,
+		`https://example.com:8080`:               `["https://example.com:8080"]`,
+		`.*\\.example\\.com$`:                    `["https://*.example.com"]`,
 	} {
-		if got := wholeRegexes(expr); !slices.Equal(got, want) {
-			t.Errorf("%s becomes %q, want %q", expr, got, want)
+		result := convertText(t, "apisix", "apisix.yaml", `routes: [{uri: /*, plugins: {cors: {allow_origins: "**", `+
+			`allow_methods: "**", allow_headers: "**", allow_credential: true, allow_origins_by_regex: ["`+expr+`"]}}}]`)
+		checkResult(t, result)
+		for _, part := range []string{want, `"allow_credentials": true`} {
+			if !strings.Contains(result.Configuration, part) {
+				t.Errorf("%s: %s isn't in %s%s", expr, part, result.Configuration, lines(result))
+			}
 		}
 	}
 }

@@ -109,7 +109,11 @@ func (a *apisix) origins(d *draft, n *document.Node) {
 			a.warn(list, "has no effect beside allow_origins_by_regex", "left out")
 		}
 		for _, regex := range a.texts(regexes) {
-			a.partOf(d, regex)
+			if regex.Text == "" {
+				a.warn(regex, "is empty, so the plugin refuses it", "left out")
+				continue
+			}
+			a.searchOrigin(d, regex, regex.Text)
 		}
 	case every:
 		d.addOrigin(cors.OriginEntry{Text: "*"}, cmp.Or(list, d.from))
@@ -154,43 +158,4 @@ func (a *apisix) metadata(d *draft, keys *document.Node) {
 		}
 		a.originList(d, found)
 	}
-}
-
-// partOf adds the origins of a regex that need match only a part of them.
-func (a *apisix) partOf(d *draft, n *document.Node) {
-	if n.Text == "" {
-		a.warn(n, "is empty, so the plugin refuses it", "left out")
-		return
-	}
-	for _, expr := range wholeRegexes(n.Text) {
-		a.matchOrigin(d, n, originMatcher{kind: regexMatcher, text: expr})
-	}
-}
-
-// wholeRegexes are the regexes that match the whole of a text where another one need match
-// only a part of it.
-func wholeRegexes(expr string) (list []string) {
-	// Anchors around a group are for each of its alternatives.
-	group := len(split(expr)) == 1
-	for _, one := range alternatives(expr) {
-		begin := strings.HasPrefix(one, "^") || group && strings.HasPrefix(expr, "^")
-		end := endsText(one) || group && endsText(expr)
-		whole := strings.TrimPrefix(one, "^")
-		if endsText(whole) {
-			whole = strings.TrimSuffix(whole, "$")
-		}
-		if !begin && !strings.HasPrefix(whole, ".*") && !strings.HasPrefix(whole, ".+") {
-			whole = ".*" + whole
-		}
-		if !end && !strings.HasSuffix(whole, ".*") {
-			whole += ".*"
-		}
-		list = append(list, whole)
-	}
-	return list
-}
-
-// endsText reports whether a regex ends with an anchor.
-func endsText(expr string) bool {
-	return strings.HasSuffix(expr, "$") && !strings.HasSuffix(expr, `\$`)
 }
