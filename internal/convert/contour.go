@@ -69,7 +69,8 @@ func (c *conversion) contourPolicy(of *resource, host *document.Node) *draft {
 // regex of the whole origin.
 func contourOrigin(text string) originMatcher {
 	u, err := url.Parse(text)
-	if text == "*" || err == nil && u.Scheme != "" && u.Host != "" && u.Scheme+"://"+u.Host == text {
+	plain := strings.TrimSuffix(text, "/") // with one it would be a regex that matches none
+	if text == "*" || err == nil && u.Scheme != "" && u.Host != "" && u.Scheme+"://"+u.Host == plain {
 		return originMatcher{kind: exactMatcher, text: text, ignoreCase: true}
 	}
 	return originMatcher{kind: regexMatcher, text: text}

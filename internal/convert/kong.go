@@ -119,6 +119,21 @@ func (k *kongReader) declarative(n *document.Node) {
 			k.plugins = append(k.plugins, p)
 		}
 	}
+	for _, kind := range []string{"consumers", "consumer_groups"} {
+		for _, consumer := range n.Get(kind).List() {
+			for _, one := range consumer.Get("plugins").List() {
+				if isKongCors(one) {
+					k.ofConsumer(one)
+				}
+			}
+		}
+	}
+}
+
+// ofConsumer says that a plugin is of a consumer, or a group of them.
+func (k *kongReader) ofConsumer(n *document.Node) {
+	k.found(n, "a cors plugin of Kong")
+	k.warn(n, "is for a consumer, which the plugin can't be for", "left out")
 }
 
 // namesOf are what an entity may be called by.
@@ -160,11 +175,11 @@ func (k *kongReader) plugin(file, of, n *document.Node) *kongPlugin {
 	if !isKongCors(n) {
 		return nil
 	}
-	k.found(n, "a cors plugin of Kong")
 	if given(n.Get("consumer")) || given(n.Get("consumer_group")) {
-		k.warn(n, "is for a consumer, which the plugin can't be for", "left out")
+		k.ofConsumer(n)
 		return nil
 	}
+	k.found(n, "a cors plugin of Kong")
 	for _, field := range []string{"service", "route"} {
 		if ref := n.Get(field); given(ref) && len(reference(ref)) == 0 {
 			k.warn(ref, "refers to nothing by a name or an ID", "the plugin is left out")
@@ -561,6 +576,10 @@ var plainOrigin = regexp.MustCompile(`^[A-Za-z0-9.:/-]+$`)
 // beginning, and adds a "$" to its end, which is for the last alternative only.
 func (k *kongReader) kongRegex(d *draft, at *document.Node) {
 	expr := strings.TrimPrefix(at.Text, "^")
+	if _, err := regexp.Compile(expr); err != nil {
+		k.matchOrigin(d, at, originMatcher{kind: regexMatcher, text: at.Text})
+		return
+	}
 	parts := unbound(expr)
 	for i, part := range parts {
 		if i < len(parts)-1 && !strings.HasSuffix(part, "$") {
@@ -569,7 +588,11 @@ func (k *kongReader) kongRegex(d *draft, at *document.Node) {
 		}
 		there := part
 		part = strings.TrimSuffix(strings.TrimPrefix(part, "^"), "$")
-		if !strings.Contains(at.Text, ":") {
+		switch {
+		case strings.Contains(at.Text, ":"):
+		case part == ".*", part == ".+":
+			part = "https?://.*"
+		default:
 			if len(split(part)) > 1 { // which has flags
 				part = "(?:" + part + ")"
 			}

@@ -336,7 +336,7 @@ func (t *translation) regex(expr string) {
 		t.add(expr) // which no regex of the filter allows
 		return
 	}
-	matcher := "the regex " + quote(expr)
+	matcher, said := "the regex "+quote(expr), len(t.remarks)
 	expr = plainSlashes(strings.TrimPrefix(expr, "^"))
 	if strings.HasSuffix(expr, "$") && !strings.HasSuffix(expr, `\$`) {
 		expr = expr[:len(expr)-1]
@@ -353,7 +353,16 @@ func (t *translation) regex(expr string) {
 	if t.credentials && !everySite(expr) {
 		expr = t.httpsOnly(expr, matcher)
 	}
+	if len(t.remarks) > said && neverCarried(expr) {
+		t.remarks = t.remarks[:said] // which say how it is carried over
+	}
 	t.addRegex(expr)
+}
+
+// neverCarried reports whether a regex will be left out, with credentials or without.
+func neverCarried(expr string) bool {
+	_, problems := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}})
+	return slices.ContainsFunc(problems, func(p cors.Problem) bool { return p.Index >= 0 && p.Kind != problem.RegexNull })
 }
 
 // alternatives are the parts of a regex that stand beside each other, such as those of
