@@ -154,7 +154,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 // accessLog takes Envoy's output: the access log to the recorder and the terminal. Of the
 // probes of an origin the terminal and the page get those that end otherwise than the one before.
 func accessLog(rec *recorder, log *eventLog, out io.Writer) func(line []byte) {
-	readable := map[string]bool{}
+	probes := probes{}
 	return func(line []byte) {
 		r, ok := parseAccess(line)
 		if !ok {
@@ -166,8 +166,7 @@ func accessLog(rec *recorder, log *eventLog, out io.Writer) func(line []byte) {
 			return
 		}
 		if r.probe() {
-			before, known := readable[r.Origin]
-			if readable[r.Origin] = r.AllowOrigin != ""; known && readable[r.Origin] == before {
+			if !probes.changed(r.Origin, r.AllowOrigin != "") {
 				return
 			}
 		} else {
@@ -176,6 +175,19 @@ func accessLog(rec *recorder, log *eventLog, out io.Writer) func(line []byte) {
 		log.add("", r.line)
 		fmt.Fprintln(out, r)
 	}
+}
+
+// probes tell whether the latest one of an origin was readable.
+type probes map[string]bool
+
+// changed tells whether a probe is the first of an origin, or ends otherwise than the one before.
+func (p probes) changed(origin string, readable bool) bool {
+	before, known := p[origin]
+	if !known && len(p) == kept { // origins may be made up
+		clear(p)
+	}
+	p[origin] = readable
+	return !known || before != readable
 }
 
 // present waits for Envoy, shows it to the page and on the terminal, and hands it other
@@ -217,7 +229,8 @@ func listen(flag, address string) (net.Listener, error) {
 
 // serve answers with h until the process ends.
 func serve(l net.Listener, h http.Handler) {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	// Who doesn't read an answer doesn't keep it: the longest last aStream.
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 3 * aStream}
 	go func() { _ = s.Serve(l) }()
 }
 

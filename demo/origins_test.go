@@ -142,6 +142,19 @@ func TestAccessLogOfProbes(t *testing.T) {
 	}
 }
 
+// Of origins that are made up no more are kept than of all else.
+func TestProbesAreBounded(t *testing.T) {
+	p := probes{}
+	for i := range 3 * kept {
+		if !p.changed(strconv.Itoa(i), true) {
+			t.Fatalf("the first probe of %d is not told", i)
+		}
+		if len(p) > kept {
+			t.Fatalf("%d origins are kept", len(p))
+		}
+	}
+}
+
 func TestNewPolicyd(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if _, err := newPolicyd("database", nil, nil); err == nil || !strings.Contains(err.Error(), `"make run" builds it`) {

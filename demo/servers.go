@@ -33,8 +33,8 @@ type app struct {
 func newApp(rec *recorder, log *eventLog, page http.Handler) *app {
 	a := &app{rec: rec, log: log, ready: make(chan struct{})}
 	a.mux.Handle("GET /", page)
-	a.mux.HandleFunc("GET /facts", a.serveFacts)
-	a.mux.HandleFunc("GET /observed", a.serveObserved)
+	a.mux.Handle("GET /facts", ours(a.serveFacts))
+	a.mux.Handle("GET /observed", ours(a.serveObserved))
 	a.mux.Handle("GET /log", ours(log.serve))
 	a.mux.Handle("POST /policy", ours(a.writePolicy((*policies).apply)))
 	a.mux.Handle("DELETE /policy", ours(a.writePolicy((*policies).restore)))

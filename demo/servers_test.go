@@ -84,6 +84,16 @@ func TestApp(t *testing.T) {
 		}
 	}
 
+	// What Envoy and the upstream saw is for pages of this machine.
+	for _, path := range []string{"/facts", "/observed?exchange=none&fetches=0", "/log"} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Host = "rebound.example:10000"
+		w := httptest.NewRecorder()
+		if app.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+			t.Errorf("%s of another host: %d", path, w.Code)
+		}
+	}
+
 	// A visitor keeps the cookie.
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.AddCookie(&http.Cookie{Name: cookieName, Value: "kept"})
