@@ -24,6 +24,9 @@ export function followLog(follower) {
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) {
     close();
+    // The next connection is told to the followers: they may miss what the log will have forgotten.
+    clearTimeout(lost);
+    lost = connected = undefined;
   } else {
     open();
   }

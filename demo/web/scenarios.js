@@ -60,7 +60,9 @@ export const scenarios = [
     title: 'A request with credentials',
     says: 'Cookies go to another origin only if the script asks for it, and the answer is handed '
       + 'over only if it allows credentials and names the origin; * is not enough.',
-    code: (api) => `await fetch('${api}/account', { credentials: 'include' });`,
+    code: (api) => `await fetch('${api}/account', {
+  credentials: 'include',
+});`,
     shows: ['script', 'envoy', 'upstream', 'allowOrigin', 'cookie'],
   },
   {
@@ -68,7 +70,9 @@ export const scenarios = [
     title: 'A DELETE',
     says: 'The answer to a preflight lists the methods that the API accepts from other origins, '
       + 'beside GET, HEAD and POST. The browser does not send any other.',
-    code: (api) => `await fetch('${api}/people/1', { method: 'DELETE' });`,
+    code: (api) => `await fetch('${api}/people/1', {
+  method: 'DELETE',
+});`,
     shows: ['script', 'envoy', 'upstream', 'allowOrigin'],
   },
   {

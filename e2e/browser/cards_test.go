@@ -592,7 +592,7 @@ func TestBugsAreSaid(t *testing.T) {
 	report := evaluate[string](b, `copied`)
 	for _, want := range []string{
 		"script: expected reads 200; seen network error", `"allow_methods": ["PUT", "PATCH"]`,
-		"await fetch('" + d.api + "/people/1', { method: 'DELETE' });", `"status": 403`, "Chrome/",
+		"await fetch('" + d.api + "/people/1', {\n  method: 'DELETE',\n});", `"status": 403`, "Chrome/",
 	} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report lacks %q:\n%s", want, report)
@@ -672,5 +672,36 @@ func TestPoliciesChangeWhileCardsRun(t *testing.T) {
 		if script := b.cards()[card].Seen["script"]; script != want {
 			t.Errorf("%s: the script %s; want %s", card, script, want)
 		}
+	}
+}
+
+// TestHiddenPage: a page that nobody saw while Envoy got another policy has it when it is seen again,
+// though the log has forgotten that.
+func TestHiddenPage(t *testing.T) {
+	d := startDemo(t)
+	b := openBrowser(t)
+	b.open(d.app)
+	see := func(hidden bool) {
+		b.run(ignore(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`
+			Object.defineProperty(document, 'hidden', { value: %t, configurable: true });
+			document.dispatchEvent(new Event('visibilitychange'));`, hidden))))
+	}
+	see(true)
+	policy := `{"allow_origins": ["` + d.other + `"]}`
+	if result, status := d.write(t, http.MethodPost, policy); !result.Accepted {
+		t.Fatalf("the demo answers %d: %v", status, result.Reasons)
+	}
+	for range 1000 { // so many are kept
+		res, err := http.Get(d.api + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+	}
+	d.observed(t, "none", 1) // they are logged
+	see(false)
+	b.wantPolicy(policy)
+	if script := b.cards()["simple-get"].Seen["script"]; script != "network error" {
+		t.Errorf("the script %s", script)
 	}
 }

@@ -137,6 +137,9 @@ function wire() {
     async policy() {
       take(await findFacts());
     },
+    async connected(is) {
+      take(is && await findFacts());
+    },
   });
   showLog((request) => {
     setState(complete({ ...state(), request: { ...state().request, ...request }, filter: true }, state()));
