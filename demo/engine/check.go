@@ -72,7 +72,8 @@ func extent(text string) int {
 	if decoder.Decode(&raw) == nil {
 		return int(decoder.InputOffset())
 	}
-	if end := bare.FindStringIndex(text); end != nil {
+	beginning := strings.ToValidUTF8(text[:min(len(text), maxBare)], "") // no half of a character
+	if end := bare.FindStringIndex(beginning); end != nil {
 		return end[1]
 	}
 	_, size := utf8.DecodeRuneInString(text)
@@ -81,6 +82,9 @@ func extent(text string) int {
 
 // bare is a word without quotes, which may be an origin.
 var bare = regexp.MustCompile(`^([^,:\]}\s]|:[^\s\["{])+`)
+
+// maxBare is how much of a text is read for one, in bytes: more than origins have.
+const maxBare = 1000
 
 // suggested is what a problem says to write in place of what it is about; "" if it says
 // something else, or leaves a choice, as between true and false.

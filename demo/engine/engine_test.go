@@ -84,6 +84,8 @@ func TestCheck(t *testing.T) {
 		}},
 		{"what isn't JSON", "{\"allow_origins\": [\n  https://a.test]}", false,
 			[]found{{"error", "syntax", "configuration", `https://a.test`, `"https://a.test"`}}},
+		{"a word of thousands of characters", strings.Repeat("𝄞x", 3_000), false,
+			[]found{{"error", "syntax", "configuration", strings.Repeat("𝄞x", 200), ""}}},
 		{"a name without quotes", `{allow_origins: ["*"]}`, false,
 			[]found{{"error", "syntax", "configuration", `allow_origins`, ""}}},
 		{"the end", `{"allow_origins": [`, false, []found{{"error", "syntax", "configuration", ``, ""}}},
