@@ -142,6 +142,8 @@ export class Engine {
 
   #schema;
 
+  #checked; // last, as the editor and the page around it each ask
+
   constructor(call) {
     this.#call = call;
   }
@@ -152,7 +154,10 @@ export class Engine {
    * @returns {{ok: boolean, findings: Finding[]}}
    */
   check(text) {
-    return this.#ask('check', text);
+    if (this.#checked?.text !== text) {
+      this.#checked = { text, result: this.#ask('check', text) };
+    }
+    return this.#checked.result;
   }
 
   /** schema is the JSON Schema of the configuration. */
@@ -185,7 +190,7 @@ export class Engine {
 
   #ask(name, ...args) {
     const result = JSON.parse(this.#call(name, JSON.stringify(args)));
-    if (name !== 'requests' && result.error) { // whose error is one of its results
+    if (result.error && !result.requests) { // beside requests it is a result
       throw new Error(result.error);
     }
     return result;
