@@ -125,6 +125,7 @@ func (c *conversion) mend(d *draft) (changed bool) {
 		case p.Field == "max_age":
 			c.mendMaxAge(d, p)
 			changed = true
+		case p.Kind == problem.RegexTooCostly && c.tooMany(d, p, drop):
 		case p.Index < 0 || harmless(d, p):
 		case p.Field == "allow_origins" && !p.Warning && c.mendOrigin(d, p):
 			changed = true
@@ -134,6 +135,29 @@ func (c *conversion) mend(d *draft) (changed bool) {
 	}
 	d.remove(drop)
 	return changed || len(drop) > 0
+}
+
+// tooMany leaves out the last of a policy's regexes if they are too costly together, and
+// reports whether they are: those from the one on that is too much, or else half of them.
+func (c *conversion) tooMany(d *draft, p cors.Problem, drop entries) bool {
+	if p.Index >= 0 && refusal(d.AllowOrigins[p.Index], d.AllowCredentials) != nil {
+		return false // it alone is
+	}
+	var regexes []int
+	for i, entry := range d.AllowOrigins {
+		if entry.Regex && i >= p.Index {
+			regexes = append(regexes, i)
+		}
+	}
+	if p.Index < 0 {
+		regexes = regexes[len(regexes)/2:]
+	}
+	for _, i := range regexes {
+		drop.add("allow_origins", i)
+	}
+	c.warnOf(p.Kind, d.from, "the regexes of the policy take too long to compile or to match together",
+		"the last of them are left out; "+p.Instead)
+	return true
 }
 
 // harmless reports whether what the engine warns of may stay.

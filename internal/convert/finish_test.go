@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -332,5 +333,25 @@ func TestNothing(t *testing.T) {
 	}
 	if _, err := Convert("haproxy", file); err == nil || !strings.Contains(err.Error(), "nginx-ingress") {
 		t.Error(err)
+	}
+}
+
+// TestManyRegexes: of more regexes than the filter takes the last are left out, with one
+// warning, and the other origins stay.
+func TestManyRegexes(t *testing.T) {
+	var b strings.Builder
+	for i := range 800 {
+		fmt.Fprintf(&b, `"https://a%d.*b.*c.*\\.example\\.com", `, i)
+	}
+	result := convertText(t, "kong", "kong.yaml", `{_format_version: "3.0", plugins: [{name: cors, config: {`+
+		`credentials: true, headers: [x-a], origins: [`+b.String()+`"https://last.test"]}}]}`)
+	checkResult(t, result)
+	if got := lines(result); len(result.Findings) != 1 || !strings.Contains(got, "the last of them are left out") {
+		t.Error(got)
+	}
+	for _, part := range []string{`"https://last.test"`, "https://a0"} {
+		if !strings.Contains(result.Configuration, part) {
+			t.Errorf("%s is left out", part)
+		}
 	}
 }
