@@ -301,18 +301,26 @@ func (r *tableRule) paths() []match.Path {
 // report says where the filter takes another policy than the proxy.
 func (t *routing) report(table *envoyTable) {
 	said := map[*document.Node]bool{}
+	var wider []*document.Finding // of prefixes that end within a segment
 	for r := range table.requests {
 		if !r.differs() {
 			continue
 		}
 		if at := r.route.from; !said[at] {
 			said[at] = true
-			what := cmp.Or(r.unmatched(), r.route.path.words()+" is also for "+quote(r.path)+
+			unmatched := r.unmatched()
+			what := cmp.Or(unmatched, r.route.path.words()+" is also for "+quote(r.path)+
 				" there, and here a prefix ends with a segment")
 			t.reader.warn(at, what+", so "+r.inWords(), t.remedy)
+			if unmatched == "" && r.rule == nil {
+				last := len(t.reader.findings) - 1
+				wider = append(wider, t.reader.findings[last])
+				t.reader.findings = t.reader.findings[:last]
+			}
 		}
 		t.dropCredentials(r, t.remedy)
 	}
+	t.reader.findings = append(t.reader.findings, alike(wider)...)
 	for _, v := range table.hosts {
 		for _, r := range v.routes {
 			if !said[r.from] && r.path.unsampled() {
@@ -322,6 +330,27 @@ func (t *routing) report(table *envoyTable) {
 			}
 		}
 	}
+}
+
+// maxAlike is how many findings of the same cause are each worth their lines.
+const maxAlike = 3
+
+// alike are findings of the same cause, of which many are one that has their lines.
+func alike(list []*document.Finding) []*document.Finding {
+	if len(list) <= maxAlike {
+		return list
+	}
+	slices.SortStableFunc(list, func(a, b *document.Finding) int { return a.Offset - b.Offset })
+	first, rest := list[0], len(list)-1
+	var at []string
+	for _, f := range list[1:min(len(list), 1+maxAlike)] {
+		at = append(at, fmt.Sprint(f.Line))
+	}
+	if more := rest - len(at); more > 0 {
+		at = append(at, fmt.Sprint(more, " more"))
+	}
+	first.What += "; likewise " + fmt.Sprint(rest) + " other routes, in lines " + inWords(at)
+	return []*document.Finding{first}
 }
 
 // notInPreflights reports whether a header is one that preflights don't have: they

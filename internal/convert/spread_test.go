@@ -168,3 +168,20 @@ func TestManyExceptions(t *testing.T) {
 		t.Errorf("%s%s", result.Configuration, lines(result))
 	}
 }
+
+// TestManyPrefixes: what a prefix that ends within a segment loses is said once for all
+// routes, with its lines, and not hundreds of times.
+func TestManyPrefixes(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("http:\n  middlewares: {m: {headers: {accessControlAllowOriginList: [\"https://one.example\"]}}}\n" +
+		"  routers:\n")
+	for i := range 200 {
+		fmt.Fprintf(&b, "    r%d: {rule: \"Host(`a.example`) && PathPrefix(`/p%d`)\", middlewares: [m]}\n", i, i)
+	}
+	result := convertText(t, "traefik", "file.yaml", b.String())
+	checkResult(t, result)
+	if got := lines(result); len(result.Findings) != 1 ||
+		!strings.Contains(got, "likewise 199 other routes, in lines 5, 6, 7 and 196 more") {
+		t.Error(got)
+	}
+}
