@@ -362,7 +362,9 @@ func (t *translation) regex(expr string) {
 // neverCarried reports whether a regex will be left out, with credentials or without.
 func neverCarried(expr string) bool {
 	_, problems := cors.Compile(cors.Config{AllowOrigins: []cors.OriginEntry{{Text: expr, Regex: true}}})
-	return slices.ContainsFunc(problems, func(p cors.Problem) bool { return p.Index >= 0 && p.Kind != problem.RegexNull })
+	return slices.ContainsFunc(problems, func(p cors.Problem) bool {
+		return p.Index >= 0 && p.Kind != problem.RegexNull
+	})
 }
 
 // alternatives are the parts of a regex that stand beside each other, such as those of
