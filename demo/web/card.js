@@ -106,7 +106,7 @@ export class Card {
     $('.facts tbody').replaceChildren();
     show($('.differs'));
     show($('.why'));
-    show($('.exchange'), el('li', { className: 'empty' }, 'Nothing was sent.'));
+    show($('.exchange'), el('li', { className: 'empty' }, 'It is not known what came of it.'));
     this.state = 'away';
   }
 }

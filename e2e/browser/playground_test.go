@@ -817,3 +817,23 @@ func (b *chromium) playgroundShots(name string) {
 	}
 	b.prefer("light")
 }
+
+// TestPlaygroundKnowsChromium: where Chromium sends what the standard says otherwise, that is no bug.
+func TestPlaygroundKnowsChromium(t *testing.T) {
+	d := startDemo(t)
+	b := openBrowser(t)
+	b.openPlayground(d.app)
+	for _, header := range []string{"User-Agent", "Save-Data"} {
+		t.Run(header, func(t *testing.T) {
+			b.try(try(`{"allow_origins": ["`+d.app+`"]}`, triedRequest{
+				Origin: d.app, URL: d.api + "/", Headers: [][2]string{{header, "on"}},
+			}))
+			if state := b.send(); state != "differs" {
+				t.Errorf("the state is %q: does Chromium do as the standard says now?", state)
+			}
+			if text := b.text("#try-sent"); !strings.Contains(text, "Not as the standard says. ") || strings.Contains(text, "bug") {
+				t.Errorf("the page says %q", text)
+			}
+		})
+	}
+}

@@ -80,7 +80,12 @@ export async function sendReally({ request, filter }, facts) {
   return { outcome, records: await answer.json() };
 }
 
-const isChromium = /\bChrom(e|ium)\//.test(navigator.userAgent);
+const isChromium = /Chrom(e|ium)\//.test(navigator.userAgent);
+
+/** chromiumsWay is in what this browser may do otherwise than the standard, or ''. */
+export function chromiumsWay({ verdict }) {
+  return isChromium ? verdict.chromium.differs ?? '' : '';
+}
 
 // What every script may read, https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name.
 const safelisted = [

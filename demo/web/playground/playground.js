@@ -12,7 +12,7 @@ import { examples } from './examples.js';
 import { fields } from './fields.js';
 import { imports } from './import.js';
 import * as link from './link.js';
-import { compare, nearest, obstacle, outcomes, report, sendReally, table, upstreamOf } from './live.js';
+import { chromiumsWay, compare, nearest, obstacle, outcomes, report, sendReally, table, upstreamOf } from './live.js';
 import { showLog } from './log.js';
 import { give, plural, sameText, showFindings } from './policy.js';
 import { inWords, showSteps, showVerdict, showWords } from './result.js';
@@ -336,9 +336,10 @@ async function sendOnce(now) {
   const { filter, request } = now;
   const seen = await sendReally(now, known);
   const upstream = upstreamOf(seen, filter);
-  const rows = outcomes(request.lookup)
-    .map((lookup) => compare(engine.walk(policy, { ...request, lookup }, { upstream, filter }), seen, filter));
-  return { state: now, known, policy, seen, rows: rows.find((r) => r.every(({ same }) => same)) ?? rows[0] };
+  const all = outcomes(request.lookup)
+    .map((lookup) => engine.walk(policy, { ...request, lookup }, { upstream, filter }))
+    .map((walk) => ({ rows: compare(walk, seen, filter), otherwise: chromiumsWay(walk) }));
+  return { state: now, known, policy, seen, ...all.find(({ rows }) => rows.every(({ same }) => same)) ?? all[0] };
 }
 
 // hasChanged tells whether Envoy may have had another policy meanwhile than the page knew.
@@ -348,7 +349,7 @@ async function hasChanged({ changes, policy }) {
 }
 
 // showSent shows what the browser did, what Envoy logged, and what the upstream saw.
-function showSent({ state: sent, policy, rows, seen }) {
+function showSent({ state: sent, policy, rows, otherwise, seen }) {
   const { outcome, records } = seen;
   const same = rows.every((row) => row.same);
   $('try-send').dataset.state = same ? 'same' : 'differs';
@@ -357,6 +358,7 @@ function showSent({ state: sent, policy, rows, seen }) {
       el('b', {}, outcome.error ? 'The script got a network error.' : `The script read an answer: ${outcome.status}.`)),
     same ? el('p', {}, sameText(policy, sent.policy) ? 'As the engine expects.'
       : 'As the engine expects of the policy that Envoy has, which is not the one in the editor.')
+      : otherwise ? el('p', {}, el('b', {}, 'Not as the standard says. '), sentence(otherwise))
       : el('div', { className: 'try-bug' },
         el('p', {}, el('b', {}, 'This is not what the engine expects: a bug. '), 'Please report it.'),
         copyButton('report', 'Copy the report', () => report({ state: sent, policy, rows, seen }))));
