@@ -126,7 +126,9 @@ option is.`,
 			}
 			return fmt.Errorf("there is no manifest for %q; write one of %s", args[0], kinds)
 		},
-		RunE: func(*cobra.Command, []string) error { return nil }, // Args is what fails.
+		RunE: func(*cobra.Command, []string) error { return nil }, // Args is what fails,
+		// with a better word than that a flag isn't known here.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 	}
 	c.AddCommand(
 		newManifestOf(render.Istio, "a WasmPlugin for Istio",

@@ -26,8 +26,8 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 	}
 	tellIngresses(file, found)
 	if by, plugin := found["higress"]; plugin && isOurs(file) {
-		return "", by, fmt.Errorf("%s may be a configuration of this filter already, and it may be one of "+
-			"Higress' plugin; for that write --from higress", file.Name)
+		return "", by, fmt.Errorf("%s may be a configuration of this filter already, which corsctl manifest "+
+			"writes a manifest around, and it may be one of Higress' plugin; for that write --from higress", file.Name)
 	}
 	var formats, places []string
 	for _, format := range Formats() {
@@ -39,7 +39,8 @@ func Recognize(file *document.File) (from string, by Removal, err error) {
 	switch len(formats) {
 	case 0:
 		if isOurs(file) {
-			return "", by, fmt.Errorf("%s is a configuration of this filter already", file.Name)
+			return "", by, fmt.Errorf("%s is a configuration of this filter already; "+
+				"corsctl manifest writes a manifest around it", file.Name)
 		}
 		return "", by, fmt.Errorf("%s has no CORS policy of a format that is known; write one of --from %s "+
 			"to learn what is looked for", file.Name, strings.Join(Formats(), ", "))

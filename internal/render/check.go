@@ -26,6 +26,10 @@ var (
 const (
 	longestName  = 253
 	longestLabel = 63
+
+	// clustersSuffix makes of a manifest's name that of the resource with the clusters.
+	clustersSuffix = "-clusters"
+	writeName      = "write at most 244 lower-case letters, digits, - and ."
 )
 
 // targetKinds are what the filter can be attached to by a kind of manifest.
@@ -38,10 +42,14 @@ var targetKinds = map[string][]string{
 // same.
 func (o *Options) check(kind string) error {
 	w := &wrongs{}
-	w.unless(isName(o.Name), "the name", o.Name, "write lower-case letters, digits, - and .")
+	// As long as a name can be with what is added to it for a resource beside this one.
+	w.unless(isName(o.Name) && len(o.Name) <= longestName-len(clustersSuffix), "the name", o.Name, writeName)
 	w.unless(o.Namespace == "" || dnsLabel.MatchString(o.Namespace) && len(o.Namespace) <= longestLabel,
 		"the namespace", o.Namespace, "write at most 63 lower-case letters, digits and -")
+	keys := map[string]bool{}
 	for _, l := range o.Selector {
+		w.unless(!keys[l.Key], "the selector", l.Key+"="+l.Value, "write each label once")
+		keys[l.Key] = true
 		w.unless(isKey(l.Key) && labelText.MatchString(l.Value) && len(l.Value) <= longestLabel,
 			"the selector", l.Key+"="+l.Value, "write a label as Kubernetes has them, such as istio=ingressgateway")
 	}
@@ -51,19 +59,23 @@ func (o *Options) check(kind string) error {
 	w.unless(reference.MatchString(o.Image), "the image", o.Image, "write registry/name:tag")
 	w.unless(o.Digest == "" || digest.MatchString(o.Digest),
 		"the digest", o.Digest, "write sha256: and the 64 hexadecimal digits that \"make push\" prints")
+	_, inImage, _ := strings.Cut(o.Image, "@sha256:")
+	w.unless(o.Digest == "" || inImage == "" || inImage == o.Digest,
+		"the digest", o.Digest, "write the one that the image has, or leave one out")
 	w.unless(o.PullSecret == "" || isName(o.PullSecret),
 		"the pull secret", o.PullSecret, "write the name of a Secret of the same namespace")
 	w.unless(isPath(o.Module), "the module", o.Module,
 		"write its whole path where Envoy runs, such as /etc/envoy/cors.wasm")
-	w.unless(isPath(o.Resource), "the resource", o.Resource,
+	w.unless(o.ECDS == "" || isPath(o.Resource), "the resource", o.Resource,
 		"write its whole path where Envoy runs, such as /etc/envoy/cors.yaml")
 	w.unless(o.ECDS == "" || slices.Contains(Parts(), o.ECDS),
 		"the part", o.ECDS, "write one of "+strings.Join(Parts(), ", "))
+	w.unless(o.Resource == "" || o.ECDS != "", "the resource", o.Resource, "leave it out, or write the part of ECDS")
 	return errors.Join(w.list...)
 }
 
 func (o *Options) checkTarget(w *wrongs, kind string) {
-	w.unless(isName(o.Target.Name), "the target's name", o.Target.Name, "write lower-case letters, digits, - and .")
+	w.unless(isName(o.Target.Name), "the target's name", o.Target.Name, writeName)
 	kinds := targetKinds[kind]
 	instead := "write one of " + strings.Join(kinds, ", ")
 	if len(kinds) == 1 {

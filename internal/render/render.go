@@ -142,7 +142,9 @@ func (o *Options) complete(kind string) {
 	}
 	isGiven(&o.Image, Image+":v0.0.0")
 	isGiven(&o.Module, "/etc/envoy/cors.wasm")
-	isGiven(&o.Resource, "/etc/envoy/cors.yaml")
+	if o.ECDS != "" {
+		isGiven(&o.Resource, "/etc/envoy/cors.yaml")
+	}
 	o.Digest = strings.TrimPrefix(o.Digest, "sha256:")
 	switch kind {
 	case Istio:

@@ -218,13 +218,16 @@ var hostile = []string{
 // TestHostileOptions: an option is refused, or is what the manifest says, and that alone.
 func TestHostileOptions(t *testing.T) {
 	for _, kind := range render.Kinds() {
-		plain := len(leaves(values(t, "a.yaml", written(t, kind, configurations["one"], render.Options{
-			Digest: noDigest, PullSecret: "a",
-		}))))
+		plain := func(ecds string) int {
+			return len(leaves(values(t, "a.yaml", written(t, kind, configurations["one"], render.Options{
+				Digest: noDigest, PullSecret: "a", ECDS: ecds,
+			}))))
+		}
 		for _, text := range hostile {
 			for name, o := range map[string]render.Options{
 				"name": {Name: text}, "namespace": {Namespace: text}, "image": {Image: text}, "digest": {Digest: text},
-				"secret": {PullSecret: text}, "module": {Module: "/" + text}, "resource": {Resource: "/" + text},
+				"secret": {PullSecret: text}, "module": {Module: "/" + text},
+				"resource": {ECDS: render.Bootstrap, Resource: "/" + text},
 				"key": {Selector: []render.Label{{Key: text, Value: "a"}}}, "label": {Selector: []render.Label{{Key: "a", Value: text}}},
 				"target": {Target: render.Target{Kind: "Gateway", Name: text}},
 				"kind":   {Target: render.Target{Kind: text, Name: "a"}}, "part": {ECDS: text},
@@ -240,7 +243,7 @@ func TestHostileOptions(t *testing.T) {
 					continue
 				}
 				got := leaves(values(t, "a.yaml", manifest))
-				want := plain
+				want := plain(o.ECDS)
 				if kind == render.Istio && o.Target.Name != "" {
 					want += 2 // A target says three things where a selector says one.
 				}
@@ -279,7 +282,16 @@ func TestRefused(t *testing.T) {
 		{"kind", "nginx", "one", render.Options{}, `there is no manifest for "nginx"; write one of istio, envoy-gateway, envoy`},
 		{"configuration", render.Istio, "none", render.Options{}, "the configuration isn't valid"},
 		{"name", render.Istio, "one", render.Options{Name: "My CORS"},
-			`the name "My CORS": write lower-case letters, digits, - and .`},
+			`the name "My CORS": write at most 244 lower-case letters, digits, - and .`},
+		{"name with a suffix", render.EnvoyGateway, "one", render.Options{Name: strings.Repeat("a", 245)},
+			`the name "` + strings.Repeat("a", 245) + `": write at most 244 lower-case letters, digits, - and .`},
+		{"label twice", render.Istio, "one", render.Options{Selector: []render.Label{{Key: "a", Value: "b"}, {Key: "a", Value: "c"}}},
+			`the selector "a=c": write each label once`},
+		{"two digests", render.Istio, "one", render.Options{
+			Image: "registry/cors@sha256:" + strings.Repeat("0", 64), Digest: strings.Repeat("1", 64),
+		}, `the digest "` + strings.Repeat("1", 64) + `": write the one that the image has, or leave one out`},
+		{"resource of no ECDS", render.Envoy, "one", render.Options{Resource: "/cors.yaml"},
+			`the resource "/cors.yaml": leave it out, or write the part of ECDS`},
 		{"two", render.Istio, "one", render.Options{
 			Selector: []render.Label{{Key: "a", Value: "b"}}, Target: render.Target{Kind: "Gateway", Name: "a"},
 		}, "a selector and a target say what the filter is for; leave one out"},
