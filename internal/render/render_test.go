@@ -228,7 +228,7 @@ func TestHostileOptions(t *testing.T) {
 				"name": {Name: text}, "namespace": {Namespace: text}, "image": {Image: text}, "digest": {Digest: text},
 				"secret": {PullSecret: text}, "module": {Module: "/" + text},
 				"resource": {ECDS: render.Bootstrap, Resource: "/" + text},
-				"key": {Selector: []render.Label{{Key: text, Value: "a"}}}, "label": {Selector: []render.Label{{Key: "a", Value: text}}},
+				"key":      {Selector: []render.Label{{Key: text, Value: "a"}}}, "label": {Selector: []render.Label{{Key: "a", Value: text}}},
 				"target": {Target: render.Target{Kind: "Gateway", Name: text}},
 				"kind":   {Target: render.Target{Kind: text, Name: "a"}}, "part": {ECDS: text},
 			} {
