@@ -268,6 +268,7 @@ func TestNoWalk(t *testing.T) {
 		{"no method", allowed, request(method("A B")), `"A B" is no method`},
 		{"no URL", allowed, request(func(r *engine.Request) { r.URL = "ftp://x" }), `the URL "ftp://x" is not of the scheme`},
 		{"no header", allowed, request(header("X A", "")), `"X A" is no header name`},
+		{"no value of a header", allowed, request(header("X-A", "…")), "the value of X-A has a character that no page can send"},
 		{"no outcome", allowed, request(func(r *engine.Request) { r.Lookup = "maybe" }), "a look-up comes to allowed, denied, failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

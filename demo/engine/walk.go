@@ -103,6 +103,8 @@ type Answer struct {
 	Details string `json:"details"`
 	// Reason is what the policy makes of the request, in words; "" without a policy.
 	Reason string `json:"reason"`
+	// Logged is the reason as the access log has it; "" if the policy allows the request.
+	Logged string `json:"logged"`
 	// Allowed tells that the policy allows it.
 	Allowed bool `json:"allowed"`
 	// Outcome is as what the filter counts it; "" if it doesn't.
@@ -284,6 +286,9 @@ func answerOf(a *explain.Answer, d *cors.Decision) Answer {
 		return answer
 	}
 	answer.Reason, answer.Allowed, answer.Outcome = d.Why(), d.Allowed(), counted(d)
+	if !d.Allowed() {
+		answer.Logged = string(d.AppendLogged(nil))
+	}
 	switch {
 	case a.Forwarded:
 	case d.Allowed():

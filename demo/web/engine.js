@@ -44,6 +44,7 @@
  * @property {boolean} forwarded the upstream answers
  * @property {string} details Envoy's response_code_details
  * @property {string} reason what the policy makes of the request, in words; '' without one
+ * @property {string} logged the reason as the access log has it; '' if the policy allows it
  * @property {boolean} allowed the policy allows it
  * @property {string} outcome as what it is counted, '' if it isn't
  *

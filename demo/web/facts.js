@@ -105,11 +105,11 @@ export function list(items, none = 'none', separator = ', ') {
 
 // loggedReason is what the filter gives the access log of a request: why it isn't allowed, or in
 // shadow mode how the policy differs from the answer, if it does.
-function loggedReason({ reason, allowed, outcome }, shadow) {
+function loggedReason({ logged, allowed, outcome }, shadow) {
   if (shadow && shadow.compared !== 'same') {
     return `${shadow.compared}: ${shadow.why}`;
   }
-  return allowed || !outcome && !shadow ? '' : reason;
+  return allowed || !outcome && !shadow ? '' : logged;
 }
 
 function value(headers = [], name) {

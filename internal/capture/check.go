@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
@@ -120,6 +121,9 @@ func CheckHeader(name, value string) error {
 	case strings.ContainsAny(value, "\x00\r\n"):
 		return problem.New(problem.InvalidValue, "", "the value of "+name+" goes over the end of its line",
 			"write it on one")
+	case strings.ContainsFunc(value, func(c rune) bool { return c > 0xff && c != utf8.RuneError }):
+		return problem.New(problem.InvalidValue, "", "the value of "+name+" has a character that no page can send",
+			"write it in ASCII")
 	case browser.ForbiddenRequestHeader(name, value):
 		return problem.New(problem.Forbidden, "",
 			"a page can't set the header "+name+": the browser leaves it out, or sends its own", "leave it out")
