@@ -381,6 +381,19 @@ func openBrowser(t *testing.T) *chromium {
 	return b
 }
 
+// tab opens another tab of the same Chromium, for a test.
+func (b *chromium) tab(t *testing.T) *chromium {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	t.Cleanup(cancel)
+	tab := &chromium{t, ctx}
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal("open a tab:", err)
+	}
+	tab.prefer("light")
+	return tab
+}
+
 // open loads the page and waits until all its scenarios have run.
 func (b *chromium) open(url string) {
 	b.t.Helper()

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -34,6 +35,8 @@ type triedRequest struct {
 	Headers     [][2]string `json:"headers"`
 	Credentials bool        `json:"credentials"`
 	Forced      bool        `json:"forced"`
+	Route       string      `json:"route"`
+	Initiator   string      `json:"initiator,omitempty"`
 	Lookup      string      `json:"lookup"`
 }
 
@@ -79,11 +82,22 @@ func (b *chromium) openPlayground(url string) {
 	b.decided()
 }
 
-// decided waits until the playground says what comes of what it shows.
+// decided waits until the playground says what comes of what it shows. Where Chromium has only
+// begun to show another page, what waits in the former one ends, and it waits in the new one.
 func (b *chromium) decided() {
 	b.t.Helper()
-	b.run(ignore(chromedp.Poll[bool](`document.getElementById('playground').dataset.state === 'ready' &&
-		document.documentElement.dataset.state !== 'running'`)))
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	for {
+		err := chromedp.Do(ctx, ignore(chromedp.Poll[bool](`document.getElementById('playground').dataset.state === 'ready' &&
+			document.documentElement.dataset.state !== 'running'`)))
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "Cannot find context") {
+			b.t.Fatal(err)
+		}
+	}
 }
 
 // try shows a state, as a link does that is followed.
@@ -126,7 +140,7 @@ func (b *chromium) send() string {
 	b.decided()
 	b.run(ignore(chromedp.Evaluate[chromedp.Void](`document.getElementById('try-send').dataset.state = ''`)),
 		press(`#try-go`),
-		ignore(chromedp.Poll[bool](`/same|differs|failed/.test(document.getElementById('try-send').dataset.state)`)))
+		ignore(chromedp.Poll[bool](`/same|differs|doubtful|failed/.test(document.getElementById('try-send').dataset.state)`)))
 	return evaluate[string](b, `document.getElementById('try-send').dataset.state`)
 }
 
@@ -143,11 +157,49 @@ func (b *chromium) result() string {
 	return evaluate[string](b, `document.getElementById('try-explained').dataset.result`)
 }
 
-// TestPlaygroundTellsTheTruth: what the playground says of a policy and a request is what
-// happens when Envoy has the policy, and a page of the origin sends the request.
-func TestPlaygroundTellsTheTruth(t *testing.T) {
+// TestPlayground runs one demo and one Chromium, which has a tab for each test: all of them give
+// Envoy the policies that they need, so they take turns.
+func TestPlayground(t *testing.T) {
 	d := startDemo(t)
 	b := openBrowser(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *demo, *chromium)
+	}{
+		{"policy", testPlaygroundPolicy}, // first, while the demo has the policy of the file
+		{"tells the truth", testPlaygroundTellsTheTruth},
+		{"doubts", testPlaygroundDoubts},
+		{"examples", testPlaygroundExamples},
+		{"says where it is wrong", testPlaygroundSaysWhereItIsWrong},
+		{"of an origin elsewhere", testPlaygroundOfAnOriginElsewhere},
+		{"log", testPlaygroundLog},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, d, b.tab(t)) })
+	}
+}
+
+// TestPlaygroundCopy runs the page without a demo, in a Chromium for each test.
+func TestPlaygroundCopy(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *chromium)
+	}{
+		{"alone", testPlaygroundAlone},
+		{"without its engine", testPlaygroundWithoutItsEngine},
+		{"links", testPlaygroundLinks},
+		{"imports", testPlaygroundImports},
+		{"for everyone", testPlaygroundForEveryone},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, openBrowser(t))
+		})
+	}
+}
+
+// testPlaygroundTellsTheTruth: what the playground says of a policy and a request is what
+// happens when Envoy has the policy, and a page of the origin sends the request.
+func testPlaygroundTellsTheTruth(t *testing.T, d *demo, b *chromium) {
 	b.openPlayground(d.app)
 	shop := strings.Replace(d.api, "localhost", "shop.localhost", 1)
 	json := [][2]string{{"Content-Type", "application/json"}}
@@ -212,6 +264,11 @@ func TestPlaygroundTellsTheTruth(t *testing.T) {
 		{"a forbidden header", app + `}`,
 			triedRequest{Origin: d.app, URL: d.api + "/", Headers: [][2]string{{"Host", "a"}, {"Accept", "text/html"}}},
 			false, "reads 200", "GET 200"},
+		{"a header that * does not cover", `{"allow_origins": ["*"], "allow_headers": ["*"]}`,
+			triedRequest{Origin: d.app, URL: d.api + "/", Headers: [][2]string{{"Authorization", "..."}}}, false,
+			"network error", "OPTIONS 403"},
+		{"the parameter of the demo", every,
+			triedRequest{Origin: d.app, URL: d.api + "/?exchange=a&b=c"}, false, "reads 200", "GET 200"},
 		{"the bare upstream", app + `}`, get, true, "network error", ""},
 		{"the bare upstream is asked first", app + `}`, by("PUT"), true,
 			"network error", ""},
@@ -242,10 +299,41 @@ func TestPlaygroundTellsTheTruth(t *testing.T) {
 	}
 }
 
-// TestPlaygroundExamples: each example is a good policy, and its request does what the page says.
-func TestPlaygroundExamples(t *testing.T) {
-	d := startDemo(t)
-	b := openBrowser(t)
+// testPlaygroundDoubts: what isn't the filter's doing is no bug of it, and the page says what it may be.
+func testPlaygroundDoubts(t *testing.T, d *demo, b *chromium) {
+	b.openPlayground(d.app)
+	b.try(try(`{"allow_origins": ["*"], "allow_headers": ["*"]}`, triedRequest{Origin: d.app, URL: d.api + "/"}))
+	b.apply()
+	header := func(name, value string) triedRequest {
+		return triedRequest{Origin: d.app, URL: d.api + "/", Headers: [][2]string{{name, value}}}
+	}
+	to := func(url string) triedRequest { return triedRequest{Origin: d.app, URL: url} }
+	for _, test := range []struct {
+		name    string
+		request triedRequest
+		bare    bool
+		state   string
+		says    string
+	}{
+		{"no value of a header", header("X-A", "…"), false, "same", "network error"},
+		{"a user's name in the URL", to(strings.Replace(d.api, "//", "//me:secret@", 1) + "/"), false, "same", "network error"},
+		{"Chromium drops a User-Agent", header("User-Agent", "a"), false, "doubtful", "Chromium leaves out a User-Agent"},
+		{"longer than Envoy takes", to(d.api + "/?" + strings.Repeat("a", 70_000)), false, "doubtful", "one that is too large"},
+		{"Envoy redirects", to(d.api + "/a%2Fb"), false, "doubtful", "Envoy redirected the request by itself"},
+		{"the bare upstream is another origin", to(d.app + "/a"), true, "same", "network error"},
+	} {
+		s := try(`{"allow_origins": ["*"], "allow_headers": ["*"]}`, test.request)
+		s.Filter = !test.bare
+		b.try(s)
+		state := b.send()
+		if text := b.text("#try-sent"); state != test.state || !strings.Contains(text, test.says) {
+			t.Errorf("%s: %s, %q", test.name, state, text)
+		}
+	}
+}
+
+// testPlaygroundExamples: each example is a good policy, and its request does what the page says.
+func testPlaygroundExamples(t *testing.T, d *demo, b *chromium) {
 	b.openPlayground(d.app)
 	n := evaluate[int](b, `document.querySelectorAll('#try-example option').length - 1`)
 	if n < 6 {
@@ -274,10 +362,8 @@ func TestPlaygroundExamples(t *testing.T) {
 	}
 }
 
-// TestPlaygroundPolicy: the policy is checked while it is written, mended by buttons, and given to Envoy.
-func TestPlaygroundPolicy(t *testing.T) {
-	d := startDemo(t)
-	b := openBrowser(t)
+// testPlaygroundPolicy: the policy is checked while it is written, mended by buttons, and given to Envoy.
+func testPlaygroundPolicy(t *testing.T, d *demo, b *chromium) {
 	put := triedRequest{Origin: d.app, Method: "PUT", URL: d.api + "/"}
 	b.openPlayground(d.app + try(`{"allow_origins": ["`+d.app+`/"]}`, put).link(t))
 
@@ -327,11 +413,9 @@ func TestPlaygroundPolicy(t *testing.T) {
 	}
 }
 
-// TestPlaygroundSaysWhereItIsWrong: if Envoy did otherwise than the engine expects, the page
+// testPlaygroundSaysWhereItIsWrong: if Envoy did otherwise than the engine expects, the page
 // would say so.
-func TestPlaygroundSaysWhereItIsWrong(t *testing.T) {
-	d := startDemo(t)
-	b := openBrowser(t)
+func testPlaygroundSaysWhereItIsWrong(t *testing.T, d *demo, b *chromium) {
 	b.openPlayground(d.app)
 	b.try(try(`{"allow_origins": ["*"]}`, triedRequest{Origin: d.app, URL: d.api + "/"}))
 	b.apply()
@@ -360,10 +444,8 @@ func TestPlaygroundSaysWhereItIsWrong(t *testing.T) {
 	}
 }
 
-// TestPlaygroundOfAnOriginElsewhere: what the demo can't send it says, and offers what it can.
-func TestPlaygroundOfAnOriginElsewhere(t *testing.T) {
-	d := startDemo(t)
-	b := openBrowser(t)
+// testPlaygroundOfAnOriginElsewhere: what the demo can't send it says, and offers what it can.
+func testPlaygroundOfAnOriginElsewhere(t *testing.T, d *demo, b *chromium) {
 	b.openPlayground(d.app)
 	b.try(try(`{"allow_origins": ["`+d.other+`", "https://app.example"]}`,
 		triedRequest{Origin: "https://app.example", URL: "https://api.example/orders"}))
@@ -391,11 +473,9 @@ func (b *chromium) value(selector string) string {
 	return evaluate[string](b, fmt.Sprintf(`document.querySelector(%q).value`, selector))
 }
 
-// TestPlaygroundLog: Envoy's log is there as it comes, can be paused and narrowed, and a line is
+// testPlaygroundLog: Envoy's log is there as it comes, can be paused and narrowed, and a line is
 // taken by a click.
-func TestPlaygroundLog(t *testing.T) {
-	d := startDemo(t)
-	b := openBrowser(t)
+func testPlaygroundLog(t *testing.T, d *demo, b *chromium) {
 	b.openPlayground(d.app)
 	b.settle()
 	rows := func() int {
@@ -476,11 +556,9 @@ func static(t *testing.T) string {
 	return s.URL + "/some/where/"
 }
 
-// TestPlaygroundAlone: without the demo the page explains, and says how to get the rest.
-func TestPlaygroundAlone(t *testing.T) {
-	t.Parallel()
+// testPlaygroundAlone: without the demo the page explains, and says how to get the rest.
+func testPlaygroundAlone(t *testing.T, b *chromium) {
 	url := static(t)
-	b := openBrowser(t)
 	log := collectConsole(b)
 	s := try(`{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`,
 		triedRequest{Origin: "https://app.example", Method: "DELETE", URL: "https://api.example/orders/7"})
@@ -518,9 +596,8 @@ func TestPlaygroundAlone(t *testing.T) {
 	}
 }
 
-// TestPlaygroundWithoutItsEngine: a copy that lacks a file says so, and nothing that isn't so.
-func TestPlaygroundWithoutItsEngine(t *testing.T) {
-	t.Parallel()
+// testPlaygroundWithoutItsEngine: a copy that lacks a file says so, and nothing that isn't so.
+func testPlaygroundWithoutItsEngine(t *testing.T, b *chromium) {
 	files := http.FileServer(http.Dir(pageFolder))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/engine.wasm" {
@@ -530,7 +607,6 @@ func TestPlaygroundWithoutItsEngine(t *testing.T) {
 		files.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
-	b := openBrowser(t)
 	b.run(chromedp.Navigate(s.URL),
 		ignore(chromedp.Poll[bool](`document.getElementById('playground').dataset.state === 'failed'`)))
 	if text := b.text("#try-broken"); !strings.Contains(text, "engine.wasm: 404") {
@@ -544,24 +620,26 @@ func TestPlaygroundWithoutItsEngine(t *testing.T) {
 	b.axe("no engine")
 }
 
-// TestPlaygroundLinks: a link shows what was shown, whoever opens it; a broken one says so.
-func TestPlaygroundLinks(t *testing.T) {
-	t.Parallel()
+// testPlaygroundLinks: a link shows what was shown, whoever opens it; a broken one says so.
+func testPlaygroundLinks(t *testing.T, b *chromium) {
 	url := static(t)
 	want := tried{
-		Policy: "{\n  \"allow_origins\": [\"https://äpp.example\"] \U0001f600\n}",
+		Policy: "{\n  \"allow_origins\": [\"https://äpp.example\"], \"routes\" \"origin_lookup\" \U0001f600\n}",
 		Request: triedRequest{
-			Origin: "https://app.example", Method: "PATCH", URL: "https://api.example/a?token=…&b=c d",
-			Headers:     [][2]string{{"X-One", "1"}, {"X-One", "2"}, {"Authorization", "…"}},
-			Credentials: true, Forced: true,
+			Origin: "https://app.example", Method: "PATCH", URL: "https://...@api.example/a?token=...&b=c d",
+			Headers:     [][2]string{{"X-One", "1"}, {"X-One", "2"}, {"Authorization", "..."}},
+			Credentials: true, Forced: true, Route: "orders", Initiator: "XMLHttpRequest",
+			Lookup: "failed",
 		},
-		Upstream: triedUpstream{404, [][2]string{{"Access-Control-Allow-Origin", "*"}}, 501},
+		Upstream: triedUpstream{404, [][2]string{
+			{"Access-Control-Allow-Credentials", "true"}, {"Set-Cookie", "..."},
+		}, 501},
 	}
 	given := want
-	given.Request.URL = "https://api.example/a?token=secret&b=c d"
+	given.Request.URL = "https://me:secret@api.example/a?token=secret&b=c d"
+	given.Upstream.Headers = [][2]string{{"Access-Control-Allow-Credentials", "true"}, {"Set-Cookie", "id=secret"}}
 	given.Request.Headers = [][2]string{{"X-One", "1"}, {"X-One", "2"}, {"Authorization", "Bearer secret"}}
 
-	b := openBrowser(t)
 	b.openPlayground(url + given.link(t))
 	link := b.copyLink()
 	if got := unlink(t, link); !equalJSON(got, want) {
@@ -580,8 +658,7 @@ func TestPlaygroundLinks(t *testing.T) {
 		input.dispatchEvent(new Event('input', { bubbles: true }));
 	})()`)), ignore(chromedp.Poll[bool](`document.getElementById('try-snippets').textContent.includes('/later')`)))
 	b.decided()
-	b.run(chromedp.Navigate("about:blank"))
-	b.openPlayground(url)
+	b.openPlayground(url + "?again")
 	if got := b.value("#try-url"); got != "https://api.example/later" {
 		t.Errorf("after a reload the URL is %q", got)
 	}
@@ -596,8 +673,7 @@ func TestPlaygroundLinks(t *testing.T) {
 		{"no UTF-8", "#try=1." + deflated(t, []byte{'"', 0xff, '"'}), "not complete"},
 		{"a bomb", "#try=1." + deflated(t, bytes.Repeat([]byte(" "), 64<<20)), "not complete"},
 	} {
-		b.run(chromedp.Navigate("about:blank"))
-		b.openPlayground(url + test.fragment)
+		b.openPlayground(url + "?" + strings.ReplaceAll(test.name, " ", "-") + test.fragment)
 		if text := b.text("#try-broken"); !strings.Contains(text, test.says) {
 			t.Errorf("of a link that is %s the page says %q", test.name, text)
 		}
@@ -605,12 +681,11 @@ func TestPlaygroundLinks(t *testing.T) {
 			t.Errorf("after a link that is %s the page shows %q", test.name, got)
 		}
 	}
-	for _, odd := range []string{
+	for i, odd := range []string{
 		`null`, `[]`, `{"policy": 1, "request": {"headers": [1, ["a"], ["b", 2]], "url": null}}`,
 		`{"upstream": {"status": 99}}`,
 	} {
-		b.run(chromedp.Navigate("about:blank"))
-		b.openPlayground(url + "#try=1." + deflated(t, []byte(odd)))
+		b.openPlayground(fmt.Sprint(url, "?", i, "#try=1.", deflated(t, []byte(odd))))
 		if got := b.result(); got != "readable" {
 			t.Errorf("after a link with %s the page shows %q", odd, got)
 		}
@@ -658,10 +733,8 @@ func equalJSON(a, b any) bool {
 	return bytes.Equal(x, y)
 }
 
-// TestPlaygroundImports: requests are taken from a command, and from a file with several.
-func TestPlaygroundImports(t *testing.T) {
-	t.Parallel()
-	b := openBrowser(t)
+// testPlaygroundImports: requests are taken from a command, and from a file with several.
+func testPlaygroundImports(t *testing.T, b *chromium) {
 	b.openPlayground(static(t))
 	b.run(press(`#try-import summary`),
 		chromedp.SetValue(chromedp.CSS(`#try-curl`),
@@ -671,6 +744,17 @@ func TestPlaygroundImports(t *testing.T) {
 	if got := [3]string{b.value("#try-method"), b.value("#try-url"), b.value("#try-headers input")}; got !=
 		[3]string{"PATCH", "https://api.example/orders", "X-A"} {
 		t.Errorf("taken from cURL: %q", got)
+	}
+	b.run(chromedp.SetValue(chromedp.CSS(`#try-curl`), `curl 'https://api.example/orders' -X OPTIONS `+
+		`-H 'Origin: https://app.example' -H 'Access-Control-Request-Method: GET' `+
+		`-H 'Access-Control-Request-Headers: accept'`),
+		press(`#try-read`))
+	b.decided()
+	if text := b.text("#try-imported"); !strings.Contains(text, "Of accept only the name is recorded") {
+		t.Errorf("of a preflight the page says %q", text)
+	}
+	if text := b.text("#try-steps"); !strings.Contains(text, "The preflight") {
+		t.Errorf("a request that has asked first doesn't: %q", text)
 	}
 	b.run(chromedp.SetValue(chromedp.CSS(`#try-curl`), `wget https://api.example`),
 		press(`#try-read`))
@@ -708,10 +792,8 @@ func quoted(text []byte) string {
 	return string(literal)
 }
 
-// TestPlaygroundForEveryone: by keyboard, and by ear.
-func TestPlaygroundForEveryone(t *testing.T) {
-	t.Parallel()
-	b := openBrowser(t)
+// testPlaygroundForEveryone: by keyboard, and by ear.
+func testPlaygroundForEveryone(t *testing.T, b *chromium) {
 	b.openPlayground(static(t))
 	b.run(ignore(chromedp.Evaluate[chromedp.Void](`(() => {
 		window.said = [];
@@ -831,7 +913,7 @@ func TestPlaygroundKnowsChromium(t *testing.T) {
 			if state := b.send(); state != "differs" {
 				t.Errorf("the state is %q: does Chromium do as the standard says now?", state)
 			}
-			if text := b.text("#try-sent"); !strings.Contains(text, "Not as the standard says. ") || strings.Contains(text, "bug") {
+			if text := b.text("#try-sent"); !strings.Contains(text, "Not as the engine expects. ") || strings.Contains(text, "bug") {
 				t.Errorf("the page says %q", text)
 			}
 		})

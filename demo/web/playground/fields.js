@@ -10,6 +10,7 @@ import { plain } from './state.js';
  */
 export function fields(changed) {
   const headers = headerRows($('try-headers'), 'header', changed);
+  let initiator; // which nobody edits
   const own = headerRows($('try-upstream-headers'), 'header of the upstream', changed);
   for (const id of ['try-form', 'try-upstream']) {
     $(id).addEventListener('input', changed);
@@ -29,6 +30,8 @@ export function fields(changed) {
           headers: headers.read(),
           credentials: $('try-credentials').value === 'include',
           forced: $('try-forced').checked,
+          route: $('try-routed').hidden ? '' : $('try-route').value.trim(),
+          initiator,
           lookup: $('try-looked').hidden ? '' : $('try-lookup').value,
         },
         upstream: {
@@ -48,18 +51,21 @@ export function fields(changed) {
       $('try-credentials').value = request.credentials ? 'include' : '';
       $('try-forced').checked = request.forced;
       $('try-listens').hidden = !request.forced;
+      $('try-route').value = request.route;
+      initiator = request.initiator;
       $('try-lookup').value = request.lookup;
       $('try-status').value = upstream.status;
       $('try-preflights').value = upstream.preflights;
       own.write(upstream.headers);
       $('try-bare').checked = !filter;
     },
-    /** offer shows what may be asked of the visitor: origins to choose from, and a look-up. */
-    offer({ origins, looksUp }) {
+    /** offer shows what may be asked of the visitor: origins to choose from, a route, a look-up. */
+    offer({ origins, routes, looksUp }) {
       const offered = [...$('try-origins').options].map((o) => o.value);
       if (offered.join() !== origins.join()) {
         $('try-origins').replaceChildren(...origins.map((value) => el('option', { value })));
       }
+      $('try-routed').hidden = !routes;
       $('try-looked').hidden = !looksUp;
     },
   };

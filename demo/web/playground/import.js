@@ -3,6 +3,7 @@
 import { sentence } from '../explain.js';
 import { el } from '../view.js';
 import { $, button, show } from './dom.js';
+import { unknown } from './state.js';
 
 // largest bounds the file that is read, in bytes: the engine takes it as one string.
 const largest = 64 << 20;
@@ -91,8 +92,12 @@ function title({ method, url, origin, failed }) {
 }
 
 // notes say how a request was read, and what isn't known of it.
-function notes({ origin, notes: read }) {
-  return [...(read ?? []).map(sentence), ...(origin ? [] : ['The page’s origin isn’t recorded: write it above.'])];
+function notes({ origin, names, notes: read }) {
+  return [
+    ...(read ?? []).map(sentence),
+    names?.length && `Of ${names.join(', ')} only the name is recorded: “${unknown}” stands for the value.`,
+    !origin && 'The page’s origin isn’t recorded: write it above.',
+  ].filter(Boolean);
 }
 
 function say(first, ...more) {

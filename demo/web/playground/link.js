@@ -18,7 +18,7 @@ export const isLink = (fragment) => fragment.startsWith(start);
  * @param {import('./state.js').State} state
  */
 export async function write(state) {
-  const text = new Blob([JSON.stringify(withoutSecrets(state))]);
+  const text = new Blob([JSON.stringify({ ...withoutSecrets(state), policy: state.policy })]);
   const packed = await bytesOf(text.stream().pipeThrough(new CompressionStream('deflate-raw')));
   return `${start}${version}.${encode(packed)}`;
 }
@@ -46,12 +46,28 @@ export async function read(fragment) {
 // secret matches names of headers and parameters whose values may be nobody else's business.
 const secret = /auth|cookie|credential|csrf|key|password|secret|session|sig|token|xsrf/i;
 
-// withoutSecrets leaves out values that may be secret, and that no verdict depends on.
-function withoutSecrets(state) {
-  const headers = state.request.headers.map(([header, value]) => [header, secret.test(header) ? '…' : value]);
-  const url = state.request.url
-    .replace(/([?&][^=&#]*)=([^&#]*)/g, (whole, parameter) => (secret.test(parameter) ? `${parameter}=…` : whole));
-  return { ...state, request: { ...state.request, headers, url } };
+// isSecret tells whether the value of a header or a parameter may be secret: no verdict depends on one.
+const isSecret = (name) => secret.test(name) && !/^access-control-/i.test(name);
+
+/**
+ * withoutSecrets leaves out values that may be secret: in URLs, and in headers, be they pairs or fields.
+ * @param {any} value of JSON, but the text of a policy
+ */
+export function withoutSecrets(value) {
+  if (typeof value === 'string') {
+    return value.replace(/^(https?:\/\/)[^/?#@]*@/i, '$1...@')
+      .replace(/([?&#][^=&#]*)=([^&#]*)/g, (whole, name) => (isSecret(name) ? `${name}=...` : whole));
+  }
+  if (Array.isArray(value)) {
+    const [name, text] = value;
+    return value.length === 2 && typeof name === 'string' && typeof text === 'string' && isSecret(name)
+      ? [name, '...'] : value.map(withoutSecrets);
+  }
+  if (typeof value !== 'object' || value === null) {
+    return value;
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => (
+    [name, typeof field === 'string' && isSecret(name) ? '...' : withoutSecrets(field)])));
 }
 
 // bytesOf reads a stream to its end, or fails where it is too long.

@@ -4,6 +4,7 @@
 import { expect, isPreflight, labels, list, observe } from '../facts.js';
 import { isServed, sendFrom } from '../frames.js';
 import { el } from '../view.js';
+import { withoutSecrets } from './link.js';
 import { lookups, plain } from './state.js';
 
 /**
@@ -21,6 +22,9 @@ export function obstacle({ request, filter }, facts) {
   if (filter && !isAPI(url, port)) {
     return `Envoy’s API of the demo is at port ${port} of localhost, 127.0.0.1 and names under localhost, and `
       + `this URL is elsewhere.`;
+  }
+  if (!URL.canParse(url)) {
+    return 'This is no URL that could be sent to.';
   }
   if (request.forced) {
     return 'The demo sends by fetch(), which has no listener on the upload.';
@@ -57,12 +61,23 @@ function pathOf(url) {
 }
 
 /**
+ * toSend is the request as the demo sends it: its routes have no name, the bare upstream is at
+ * another port, and the parameter is the demo's by which it finds what was logged.
+ * @param {{request: import('./state.js').Request, filter: boolean}} state that has no obstacle
+ * @param {object} facts
+ * @returns {import('./state.js').Request}
+ */
+export function toSend({ request, filter }, facts) {
+  const { href } = new URL(filter ? request.url : facts.bare + pathOf(request.url));
+  return { ...request, route: '', url: href.replace(/(?<=[?&])exchange=[^&#]*&?/g, '') };
+}
+
+/**
  * sendReally sends a request, and returns what the browser made of it, what Envoy logged, and
  * what the upstream saw.
- * @param {{request: import('./state.js').Request, filter: boolean}} state
- * @param {object} facts
+ * @param {import('./state.js').Request} request see toSend
  */
-export async function sendReally({ request, filter }, facts) {
+export async function sendReally(request) {
   const url = new URL(request.url);
   const exchange = `try-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
   const init = {
@@ -71,7 +86,7 @@ export async function sendReally({ request, filter }, facts) {
     credentials: request.credentials ? 'include' : 'same-origin',
     cache: 'no-store',
   };
-  const api = filter ? url.origin : facts.bare;
+  const api = url.href.split('/', 3).join('/'); // its origin, with a user's name
   const [outcome] = await sendFrom(request.origin, api, [{ path: url.pathname + url.search, init }], exchange);
   if (!outcome) {
     throw new Error(`the page of ${request.origin} does not answer`);
@@ -81,11 +96,6 @@ export async function sendReally({ request, filter }, facts) {
 }
 
 const isChromium = /Chrom(e|ium)\//.test(navigator.userAgent);
-
-/** chromiumsWay is in what this browser may do otherwise than the standard, or ''. */
-export function chromiumsWay({ verdict }) {
-  return isChromium ? verdict.chromium.differs ?? '' : '';
-}
 
 // What every script may read, https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name.
 const safelisted = [
@@ -132,6 +142,25 @@ function compareHeaders({ exposed, actual }, { headers }) {
   return may.includes('*') // Envoy’s own, such as Date, are among them.
     ? { ...row, expected: `all, such as ${row.expected}`, same: expected.every((name) => more.includes(name)) }
     : { ...row, same: row.expected === row.seen };
+}
+
+/**
+ * doubt says why what is not as expected need not be a bug, or returns "".
+ * @param {import('../engine.js').Walk} walk
+ * @param {{records: object[]}} seen
+ */
+export function doubt({ verdict, actual, preflight }, { records }) {
+  if (isChromium && verdict.chromium?.differs) {
+    return verdict.chromium.differs;
+  }
+  if (records.length === 0 && (actual || preflight)) {
+    return 'No request came as far as the filter. Envoy may have refused it before, as one that is too large, or an '
+      + 'extension of the browser, or a proxy, has stopped it.';
+  }
+  if (records.some(({ envoy }) => envoy?.status >= 300 && envoy.status < 400 && envoy.details !== 'via_upstream')) {
+    return 'Envoy redirected the request by itself, as it does where a path has an escaped slash.';
+  }
+  return '';
 }
 
 // isAnswered tells whether a request was answered behind the filter.
@@ -191,16 +220,17 @@ function isWorthShowing({ fact, seen, same }) {
   return !same || !aside.includes(fact) || seen !== 'none' && fact !== 'headers';
 }
 
-/** report is what to send to who mends the filter. */
+/** report is what to send to who mends the filter. The body is left out: it repeats the request. */
 export function report({ state, policy, rows, seen }) {
+  const { body, ...outcome } = seen.outcome;
   return [
     'What the engine expects is not what happened.',
     '',
     ...rows.map((row) => `- ${row.name}: expected ${row.expected}, seen ${row.seen}${row.same ? '' : '  <-- differs'}`),
     '',
     'Policy in Envoy:', '```json', policy, '```',
-    'Request:', '```json', JSON.stringify({ ...state.request, filter: state.filter }, null, 2), '```',
-    'Seen:', '```json', JSON.stringify(seen, null, 2), '```',
+    'Request:', '```json', JSON.stringify(withoutSecrets({ ...state.request, filter: state.filter }), null, 2), '```',
+    'Seen:', '```json', JSON.stringify(withoutSecrets({ ...seen, outcome }), null, 2), '```',
     `Browser: ${navigator.userAgent}`,
   ].join('\n');
 }

@@ -4,6 +4,7 @@ import { isPreflight } from '../facts.js';
 import { followLog } from '../log.js';
 import { el } from '../view.js';
 import { $, button } from './dom.js';
+import { unknown } from './state.js';
 
 const most = 200; // lines
 
@@ -131,6 +132,8 @@ function requestOf(line, path) {
     origin: line.origin ?? '',
     method: isPreflight(line) ? line['access-control-request-method'] : line.method,
     url: `http://${line.authority}${path}`,
-    headers: names.map((header) => [header, header === 'content-type' ? 'application/json' : '1']),
+    headers: names.map((header) => [header, unknown]),
+    route: '',
+    initiator: undefined,
   };
 }

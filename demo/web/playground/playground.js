@@ -12,7 +12,7 @@ import { examples } from './examples.js';
 import { fields } from './fields.js';
 import { imports } from './import.js';
 import * as link from './link.js';
-import { chromiumsWay, compare, nearest, obstacle, outcomes, report, sendReally, table, upstreamOf } from './live.js';
+import { compare, doubt, nearest, obstacle, outcomes, report, sendReally, table, toSend, upstreamOf } from './live.js';
 import { showLog } from './log.js';
 import { give, plural, sameText, showFindings } from './policy.js';
 import { inWords, showSteps, showVerdict, showWords } from './result.js';
@@ -187,17 +187,23 @@ function changed() {
 // decide shows what the engine says, if it has not failed itself.
 function decide() {
   try {
+    offer(editor.getText());
     ask(state());
   } catch (error) {
     complain(`The engine has failed: ${error.message}. Please report it, with the link to this page.`);
   }
 }
 
+// offer offers the fields that a policy asks for, before they are read.
+function offer(policy) {
+  const looksUp = /"origin_?lookup"/i.test(policy);
+  form.offer({ origins: suggestions(), routes: /"routes"/.test(policy), looksUp });
+}
+
 // ask asks the engine of a state, and shows what it says.
 function ask(now) {
   const checked = engine.check(now.policy);
   showFindings(checked, editor);
-  form.offer({ origins: suggestions(), looksUp: /"origin_?lookup"/i.test(now.policy) });
   showUpstream(now.upstream);
   const request = whole(now.request);
   showWords(request, fileOf(now.policy));
@@ -213,11 +219,23 @@ function ask(now) {
   }
   keep(now);
   if (link.isLink(location.hash)) { // The address goes on to say what is shown.
-    link.write(now).then((fragment) => history.replaceState(null, '', fragment));
+    keepLink(now);
   }
   if (facts) {
     showDifference();
     showPlan(now, request);
+  }
+}
+
+let writing = 0;
+
+// keepLink has the address say what is shown, unless it has become another one meanwhile.
+async function keepLink(now) {
+  const turn = ++writing;
+  const before = location.hash;
+  const fragment = await link.write(now);
+  if (turn === writing && location.hash === before) {
+    history.replaceState(null, '', fragment);
   }
 }
 
@@ -298,7 +316,8 @@ function showPlan(now, request) {
     const from = request.origin === location.origin ? 'this page' : `a hidden frame of ${request.origin}`;
     const other = JSON.stringify(now.upstream) !== JSON.stringify(plain())
       && ' The upstream there answers 200, without CORS headers, whatever is written above.';
-    show($('try-from'), `From ${from}, ${to}.`, other);
+    const unnamed = request.route && ' The routes of the demo’s Envoy have no names.';
+    show($('try-from'), `From ${from}, ${to}.`, other, unnamed);
     return;
   }
   const { policy, upstream, filter } = now;
@@ -310,7 +329,7 @@ function showPlan(now, request) {
 // send sends the request, and shows what came of it.
 async function send() {
   const now = state();
-  now.request = whole(now.request);
+  now.request = toSend({ ...now, request: whole(now.request) }, facts);
   $('try-send').dataset.state = 'sending';
   $('try-go').disabled = true;
   try {
@@ -334,12 +353,14 @@ async function sendOnce(now) {
   const known = facts;
   const { policy } = known;
   const { filter, request } = now;
-  const seen = await sendReally(now, known);
+  const seen = await sendReally(request);
   const upstream = upstreamOf(seen, filter);
-  const all = outcomes(request.lookup)
-    .map((lookup) => engine.walk(policy, { ...request, lookup }, { upstream, filter }))
-    .map((walk) => ({ rows: compare(walk, seen, filter), otherwise: chromiumsWay(walk) }));
-  return { state: now, known, policy, seen, ...all.find(({ rows }) => rows.every(({ same }) => same)) ?? all[0] };
+  const compared = outcomes(request.lookup).map((lookup) => {
+    const walk = engine.walk(policy, { ...request, lookup }, { upstream, filter });
+    return { rows: compare(walk, seen, filter), why: doubt(walk, seen) };
+  });
+  const fits = compared.find(({ rows }) => rows.every(({ same }) => same)) ?? compared[0];
+  return { state: now, known, policy, seen, ...fits };
 }
 
 // hasChanged tells whether Envoy may have had another policy meanwhile than the page knew.
@@ -349,16 +370,16 @@ async function hasChanged({ changes, policy }) {
 }
 
 // showSent shows what the browser did, what Envoy logged, and what the upstream saw.
-function showSent({ state: sent, policy, rows, otherwise, seen }) {
+function showSent({ state: sent, policy, rows, seen, why }) {
   const { outcome, records } = seen;
   const same = rows.every((row) => row.same);
-  $('try-send').dataset.state = same ? 'same' : 'differs';
+  $('try-send').dataset.state = same ? 'same' : why ? 'doubtful' : 'differs';
   show($('try-sent'),
     el('p', { className: `try-verdict ${outcome.error ? 'bad' : 'good'}` },
       el('b', {}, outcome.error ? 'The script got a network error.' : `The script read an answer: ${outcome.status}.`)),
     same ? el('p', {}, sameText(policy, sent.policy) ? 'As the engine expects.'
       : 'As the engine expects of the policy that Envoy has, which is not the one in the editor.')
-      : otherwise ? el('p', {}, el('b', {}, 'Not as the standard says. '), sentence(otherwise))
+      : why ? el('p', {}, el('b', {}, 'Not as the engine expects. '), why)
       : el('div', { className: 'try-bug' },
         el('p', {}, el('b', {}, 'This is not what the engine expects: a bug. '), 'Please report it.'),
         copyButton('report', 'Copy the report', () => report({ state: sent, policy, rows, seen }))));

@@ -10,6 +10,8 @@
  * @property {Header[]} headers
  * @property {boolean} credentials
  * @property {boolean} forced whether a preflight is made whatever the rest is: an upload with a listener
+ * @property {string} route the name of Envoy's route, for policies that match by it
+ * @property {string} [initiator] as the engine has it, for Chromium's words
  * @property {string} lookup what a look-up of the origin comes to, if the policy has one: "", or one of lookups
  *
  * @typedef {object} State
@@ -22,10 +24,16 @@
 /** lookups are what a look-up may come to, in the words of `corsctl explain --lookup`. */
 export const lookups = ['allowed', 'denied', 'failed'];
 
-/** captured makes a request of one that the engine has read: of some headers only the names are known. */
-export function captured({ origin, method, url, headers, names, credentials, forced }) {
-  const known = (names ?? []).map((name) => [name, name.toLowerCase() === 'content-type' ? 'application/json' : '1']);
-  return { origin, method, url, headers: [...headers, ...known], credentials, forced, lookup: '' };
+/**
+ * unknown stands for the value of a header of which only the name is known. It is safelisted for
+ * no header: a browser that asked for the header didn't find its value so.
+ */
+export const unknown = '?';
+
+/** captured makes a request of one that the engine has read. */
+export function captured({ origin, method, url, headers, names = [], credentials, forced, route = '', initiator }) {
+  const all = [...headers, ...names.map((name) => [name, unknown])];
+  return { origin, method, url, headers: all, credentials, forced, route, initiator, lookup: '' };
 }
 
 /** plain is what an upstream answers that knows nothing of CORS. */
@@ -55,6 +63,8 @@ export function complete(value, state) {
       headers: headers(request?.headers, state.request.headers),
       credentials: request ? request.credentials === true : state.request.credentials,
       forced: request ? request.forced === true : state.request.forced,
+      route: text(request?.route, ''),
+      initiator: text(request?.initiator, undefined),
       lookup: lookups.includes(request?.lookup) ? request.lookup : '',
     },
     upstream: {

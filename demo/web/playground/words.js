@@ -27,13 +27,14 @@ export function snippet({ method, url, headers, credentials }) {
  * @param {import('./state.js').Request} request
  * @param {string} file
  */
-export function command({ origin, method, url, headers, credentials, lookup }, file) {
+export function command({ origin, method, url, headers, credentials, route, lookup }, file) {
   return [
     `corsctl explain -c ${shell(file)}`,
     `--origin ${shell(origin)}`,
     ...(method === 'GET' ? [] : [`--method ${shell(method)}`]),
     ...headers.map((header) => `-H ${shell(header.join(': '))}`),
     ...(credentials ? ['--credentials'] : []),
+    ...(route ? [`--route ${shell(route)}`] : []),
     ...(lookup ? [`--lookup ${lookup}`] : []),
     `--url ${shell(url)}`,
   ].join(' \\\n  ');
