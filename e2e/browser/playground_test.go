@@ -910,7 +910,7 @@ func TestPlaygroundKnowsChromium(t *testing.T) {
 			b.try(try(`{"allow_origins": ["`+d.app+`"]}`, triedRequest{
 				Origin: d.app, URL: d.api + "/", Headers: [][2]string{{header, "on"}},
 			}))
-			if state := b.send(); state != "differs" {
+			if state := b.send(); state != "doubtful" {
 				t.Errorf("the state is %q: does Chromium do as the standard says now?", state)
 			}
 			if text := b.text("#try-sent"); !strings.Contains(text, "Not as the engine expects. ") || strings.Contains(text, "bug") {
