@@ -22,7 +22,7 @@ const (
 var layers = [][]string{
 	{
 		"internal/problem", "internal/forbidden", "internal/publicsuffix", "internal/spelling", // of the module
-		"internal/cases", "internal/dbtest", "internal/envoy", // of tests
+		"internal/cases", "internal/choices", "internal/dbtest", "internal/envoy", // of tests
 	},
 	{"internal/browser", "internal/origin", "internal/wasmhost", "internal/envoytest"},
 	{"internal/names"},
