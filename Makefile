@@ -224,6 +224,8 @@ FUZZ := \
 	.:config:FuzzParse \
 	.:config:FuzzDuration \
 	.:config:FuzzSuggestions \
+	.:config:FuzzJSON \
+	.:config:FuzzTimes \
 	.:internal/origin:FuzzOrigin \
 	.:internal/origin:FuzzToASCII \
 	.:internal/origin:FuzzAutomaton \
