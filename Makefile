@@ -229,6 +229,7 @@ FUZZ := \
 	.:internal/origin:FuzzOrigin \
 	.:internal/origin:FuzzToASCII \
 	.:internal/origin:FuzzAutomaton \
+	.:internal/origin:FuzzGrammar \
 	.:internal/manifest:FuzzFind \
 	.:internal/convert:FuzzConvert \
 	.:internal/convert:FuzzMatchers \
