@@ -236,7 +236,8 @@ FUZZ := \
 	.:internal/capture:FuzzCurl \
 	.:internal/capture:FuzzHAR \
 	.:internal/render:FuzzManifest \
-	.:demo/engine:FuzzCall
+	.:demo/engine:FuzzCall \
+	.:match:FuzzLookup
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s); FUZZ=.:cors:FuzzIntent fuzzes one
