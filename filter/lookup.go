@@ -215,9 +215,10 @@ func (p *Plugin) troubled(l *lookup, why string) {
 
 // maxAge reads how long a Cache-Control lets an answer be remembered, and otherwise if it
 // doesn't say so; store is false if the answer must not be used again
-// (RFC 9111, section 5.2.2).
+// (RFC 9111, section 5.2.2). Of several ages the first one counts (section 4.2.1).
 func maxAge(cacheControl string, otherwise time.Duration) (age time.Duration, store bool) {
-	age = otherwise
+	const none = -1
+	age = none
 	for cacheControl != "" {
 		var directive string
 		directive, cacheControl, _ = strings.Cut(cacheControl, ",")
@@ -225,7 +226,7 @@ func maxAge(cacheControl string, otherwise time.Duration) (age time.Duration, st
 		switch {
 		case strings.EqualFold(name, "no-store"), strings.EqualFold(name, "no-cache"):
 			return 0, false
-		case strings.EqualFold(name, "max-age"):
+		case age == none && strings.EqualFold(name, "max-age"):
 			value = strings.Trim(value, `"`)
 			seconds, err := strconv.ParseUint(value, 10, 64)
 			switch most := config.MaxTTL; {
@@ -235,6 +236,9 @@ func maxAge(cacheControl string, otherwise time.Duration) (age time.Duration, st
 				age = most
 			}
 		}
+	}
+	if age == none {
+		age = otherwise
 	}
 	return age, true
 }

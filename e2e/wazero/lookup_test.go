@@ -350,6 +350,8 @@ func TestLookupRemembers(t *testing.T) {
 		{"max-age", `, "ttl": "10s", "stale": "20s"`, [][2]string{control("max-age=3")}, 3 * time.Second, 20 * time.Second},
 		{"max-age among others", `, "stale": "20s"`, [][2]string{control(`private, Max-Age="3" , must-revalidate`)},
 			3 * time.Second, 20 * time.Second},
+		{"the first of several", `, "stale": "20s"`, [][2]string{control("max-age=3, max-age=30")},
+			3 * time.Second, 20 * time.Second},
 		{"max-age of none", `, "stale": "20s"`, [][2]string{control("max-age=0")}, 0, 20 * time.Second},
 		{"a longer max-age than a day", `, "stale": 0`, [][2]string{control("max-age=99999999999999999999")},
 			24 * time.Hour, 0},
