@@ -237,7 +237,11 @@ FUZZ := \
 	.:internal/capture:FuzzHAR \
 	.:internal/render:FuzzManifest \
 	.:demo/engine:FuzzCall \
-	.:match:FuzzLookup
+	.:match:FuzzLookup \
+	.:filter:FuzzSource \
+	.:filter:FuzzMaxAge \
+	.:filter:FuzzLookups \
+	.:filter:FuzzCaches
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s); FUZZ=.:cors:FuzzIntent fuzzes one
