@@ -241,7 +241,8 @@ FUZZ := \
 	.:filter:FuzzSource \
 	.:filter:FuzzMaxAge \
 	.:filter:FuzzLookups \
-	.:filter:FuzzCaches
+	.:filter:FuzzCaches \
+	e2e:wazero:FuzzModule
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s); FUZZ=.:cors:FuzzIntent fuzzes one

@@ -71,6 +71,9 @@ func dequeue(c *call) status {
 // now is the time on the clock of the proxy's VMs.
 func (p *proxy) now() time.Time { return time.Now().Add(p.later) }
 
+// Now is the time on the clock of the proxy's VMs.
+func (vm *VM) Now() time.Time { return vm.now() }
+
 // SetBack sets the clock of the proxy's VMs back, on which ticks don't depend.
 func (vm *VM) SetBack(d time.Duration, roots []*Root) {
 	vm.later -= d
