@@ -178,12 +178,50 @@ type building struct {
 	text    strings.Builder
 	origins int
 	work    int // how many claims have been compared
+	// written are the names of the policies in their order, of those of rows; "" for others. refused is what
+	// the filter's reader said of such a policy, beside the others, when they were written before.
+	written []string
+	refused map[string]string
 }
 
+// maxRefusals is how often policies of rows are taken out that the filter doesn't take beside the others.
+const maxRefusals = 10
+
+// build makes the document. What is right by itself may be too much together with others: so the
+// filter's reader has the last word on the whole, and the policies of rows that it refuses are left out.
 func (b *Builder) build(list []*query) (*Result, error) {
+	refused := map[string]string{}
+	for pass := 0; ; pass++ {
+		d, err := b.write(list, refused)
+		if err != nil {
+			return nil, err
+		}
+		text := d.text.String()
+		_, problems := config.ParseFetched(text)
+		errs := config.Errors(problems)
+		if len(errs) == 0 {
+			b.known = d.known
+			d.result.Document = NewDocument([]byte(text))
+			d.result.Document.Policies, d.result.Document.Origins = len(d.result.Names), d.origins
+			return d.result, nil
+		}
+		before := len(refused)
+		for _, p := range errs {
+			if p.Rule < len(d.written) && d.written[p.Rule] != "" && strings.HasPrefix(p.Field, "policies[") {
+				refused[d.written[p.Rule]] = p.What + "\n" + p.Instead
+			}
+		}
+		if len(refused) == before || pass == maxRefusals {
+			return nil, fmt.Errorf("the document is none that the filter takes: %w", errs[0])
+		}
+	}
+}
+
+// write writes the document without policies that are refused.
+func (b *Builder) write(list []*query, refused map[string]string) (*building, error) {
 	d := &building{
 		Builder: b, queries: map[string]*query{}, claims: map[match.Claim]string{}, known: map[judged]string{},
-		result: &Result{Count: map[string]int{}, Names: map[string]bool{}},
+		result: &Result{Count: map[string]int{}, Names: map[string]bool{}}, refused: refused,
 	}
 	for _, q := range list {
 		d.queries[q.source] = q
@@ -217,14 +255,7 @@ func (b *Builder) build(list []*query) (*Result, error) {
 	if d.text.Len() > config.MaxDocument {
 		return nil, errTooMuch("the document")
 	}
-	text := d.text.String()
-	if _, problems := config.ParseFetched(text); len(config.Errors(problems)) > 0 {
-		return nil, fmt.Errorf("the document is none that the filter takes: %w", config.Errors(problems)[0])
-	}
-	b.known = d.known
-	d.result.Document = NewDocument([]byte(text))
-	d.result.Document.Policies, d.result.Document.Origins = len(d.result.Names), d.origins
-	return d.result, nil
+	return d, nil
 }
 
 // nobody is a host that there can't be (RFC 2606): where the database has no origin, the
@@ -335,7 +366,7 @@ func (d *building) policy(p *settings.Policy) {
 		d.rows(p, origins)
 		return
 	}
-	d.begin(p.Name)
+	d.begin(p.Name, false)
 	d.text.WriteString(p.Fields)
 	if !p.Inherits {
 		d.list(origins)
@@ -343,7 +374,11 @@ func (d *building) policy(p *settings.Policy) {
 	d.text.WriteString("}")
 }
 
-func (d *building) begin(name string) {
+// begin begins a policy, which may be one of rows.
+func (d *building) begin(name string, ofRows bool) {
+	if d.written = append(d.written, ""); ofRows {
+		d.written[len(d.written)-1] = name
+	}
 	if !strings.HasSuffix(d.text.String(), "[") {
 		d.text.WriteString(",")
 	}

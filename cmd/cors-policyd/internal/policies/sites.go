@@ -56,7 +56,7 @@ func (d *building) site(p *settings.Policy, q *query, rows []row, origins []stri
 	}
 	claimed := false
 	for _, r := range rows {
-		verdict := cmp.Or(d.judgeMatch(r), taken)
+		verdict := cmp.Or(d.judgeMatch(r), taken, d.refused[s.name])
 		if verdict == "" {
 			if verdict = d.claim(s, r, !claimed); verdict == "" {
 				claimed = true
@@ -71,7 +71,7 @@ func (d *building) site(p *settings.Policy, q *query, rows []row, origins []stri
 		return
 	}
 	d.result.Names[s.name] = true
-	d.begin(s.name)
+	d.begin(s.name, true)
 	d.text.WriteString(s.match())
 	d.text.WriteString(p.Fields)
 	d.list(append(append([]string(nil), origins...), s.origins...))
