@@ -242,7 +242,9 @@ FUZZ := \
 	.:filter:FuzzMaxAge \
 	.:filter:FuzzLookups \
 	.:filter:FuzzCaches \
-	e2e:wazero:FuzzModule
+	e2e:wazero:FuzzModule \
+	cmd/cors-policyd:internal/policies:FuzzRows \
+	cmd/cors-policyd:internal/server:FuzzHTTP
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s); FUZZ=.:cors:FuzzIntent fuzzes one
