@@ -14,8 +14,10 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/jub0bs/cors v0.11.0
 	github.com/ohler55/ojg v1.28.5
 	github.com/proxy-wasm-cors/proxy-wasm-cors v0.0.0
+	github.com/rs/cors v1.11.1
 	go.yaml.in/yaml/v4 v4.0.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12

@@ -1,0 +1,153 @@
+package differential_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/choices"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+)
+
+var update = flag.Bool("update", false, "write the table in docs/differences.md")
+
+// An observation is a policy, and mostly a request, in which two answer differently.
+type observation struct {
+	who string
+	policy
+	request
+	aspect       string // "configuration" if one of them refuses the policy
+	ours, theirs string
+}
+
+func (o *observation) String() string {
+	return fmt.Sprintf("%s: %s is %q here, %q there\n    %s\n    %s", o.who, o.aspect, o.ours, o.theirs,
+		o.json(), o.request)
+}
+
+// compare asks both for policies and requests at random, the same each time, and hands over what differs.
+func compare(who string, construct func(p policy) (server, string), differs func(o *observation)) {
+	random := rand.New(rand.NewPCG(18, 2))
+	for range 1500 {
+		bytes := make([]byte, 1000)
+		for i := range bytes {
+			bytes[i] = byte(random.Uint32())
+		}
+		c := choices.Of(bytes)
+		p := newPolicy(c)
+		ours, refusedHere := newOurs(p)
+		theirs, refusedThere := construct(p)
+		if refusedHere != "" || refusedThere != "" {
+			if (refusedHere == "") != (refusedThere == "") {
+				differs(&observation{
+					who: who, policy: p, aspect: "configuration", ours: refusedHere, theirs: refusedThere,
+				})
+			}
+			continue
+		}
+		for range 40 {
+			r := newRequest(c)
+			compareOne(who, p, r, outcomeOf(ours, r), outcomeOf(theirs, r), differs)
+		}
+	}
+}
+
+func compareOne(who string, p policy, r request, mine, others outcome, differs func(o *observation)) {
+	for _, aspect := range slices.Sorted(maps.Keys(mine)) {
+		theirs, there := others[aspect]
+		if there && theirs != mine[aspect] {
+			differs(&observation{who, p, r, aspect, mine[aspect], theirs})
+		}
+	}
+}
+
+// TestDifferences: each difference is of a kind that docs/differences.md has, and each kind occurs.
+func TestDifferences(t *testing.T) {
+	for who, construct := range map[string]func(p policy) (server, string){jub0bsCORS: newJub0bs, rsCORS: newRS} {
+		t.Run(who, func(t *testing.T) {
+			seen := newTally(who)
+			compare(who, construct, seen.add)
+			seen.report(t)
+		})
+	}
+}
+
+// A tally has what was seen of the kinds of one who.
+type tally struct {
+	who     string
+	count   map[string]int
+	unknown map[string]*observation // an example of each
+}
+
+func newTally(who string) *tally { return &tally{who, map[string]int{}, map[string]*observation{}} }
+
+func (y *tally) add(o *observation) {
+	for _, k := range kinds {
+		if k.who == o.who && k.is(o) {
+			y.count[k.what]++
+			return
+		}
+	}
+	y.unknown[o.aspect+o.ours+o.theirs] = o
+}
+
+// report fails the test if a difference is of no kind, or a kind has none.
+func (y *tally) report(t *testing.T) {
+	t.Helper()
+	for _, o := range y.unknown {
+		t.Errorf("a difference of no kind: %s", o)
+	}
+	for _, k := range kinds {
+		if k.who == y.who && y.count[k.what] == 0 {
+			t.Errorf("there is no such difference: %s", k.what)
+		} else if k.who == y.who {
+			t.Logf("%d times: %s", y.count[k.what], k.what)
+		}
+	}
+}
+
+// The lines around the table in docs/differences.md.
+const (
+	begin = "<!-- begin: differences (go -C e2e test ./differential -update) -->\n"
+	end   = "<!-- end -->\n"
+)
+
+// TestDocumented: docs/differences.md has the kinds, and no others.
+func TestDocumented(t *testing.T) {
+	root, err := envoytest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(root, "docs", "differences.md")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begun := strings.Cut(string(text), begin)
+	got, after, ended := strings.Cut(rest, end)
+	if !begun || !ended {
+		t.Fatalf("%s has no place for the table", path)
+	}
+	want := "\n| there | what differs | who is right |\n|---|---|---|\n"
+	for _, k := range kinds {
+		want += fmt.Sprintf("| %s | %s | %s |\n", k.who, k.what, k.right)
+	}
+	want += "\n"
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("docs/differences.md lacks (-), and has (+):\n%s", diff)
+	}
+}
