@@ -504,6 +504,11 @@ func FuzzParse(f *testing.F) {
 	for _, c := range cases.All {
 		f.Add(c.Config)
 	}
+	for _, c := range cases.All[:20] {
+		f.Add(c.Config[:len(c.Config)/2])
+		f.Add(strings.Replace(c.Config, "https://", "ht\n", 1))
+		f.Add("\n\n" + strings.Replace(c.Config, "origins", "örigins\\n", 1))
+	}
 	f.Fuzz(func(t *testing.T, doc string) {
 		c, problems := config.Parse(doc)
 		if (c == nil) != (len(config.Errors(problems)) > 0) {

@@ -79,7 +79,9 @@ func FuzzOrigin(f *testing.F) {
 	for _, s := range []string{"https://app.example:8443", "http://[::1]:9090", "http://192.0.2.1",
 		"chrome-extension://abc", "https://a..b", "null",
 		"app://.", "file://", "App://A", "app://:1", "app://[::1]:80",
-		"safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D", "app://a b", "app://a,b"} {
+		"safari-web-extension://140BB581-1B1C-4A5B-8C3D-0E9F7A6B5C4D", "app://a b", "app://a,b", "https://a b", "https://a,b",
+		"https://a.example:443", "https://a.example/x", "HTTPS://A.example", "https://u@a", "https://*.a.example:*", "http://1.2",
+		"http://[::0]", "a.example", "https://bücher.example", "https://a-*.example", ".*", "https://a.example, https://b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
