@@ -174,6 +174,8 @@ func (i intent) allowsHeader(name string) bool {
 	})
 }
 
+func (i intent) forbidsHeader(name string) bool { return !i.allowsHeader(name) }
+
 func (i intent) exposes(name string) bool {
 	return slices.ContainsFunc(i.exposed, func(h string) bool { return h == "*" || strings.EqualFold(h, name) })
 }
@@ -182,7 +184,7 @@ func (i intent) exposes(name string) bool {
 func (i intent) allowsPreflight(r browser.Request, names []string) bool {
 	return i.allowsOrigin(r.Origin) && i.allowsMethod(browser.NormalizeMethod(r.Method)) &&
 		len(strings.Join(names, ",")) <= cors.MaxRequestHeaders &&
-		!slices.ContainsFunc(names, func(name string) bool { return !i.allowsHeader(name) })
+		!slices.ContainsFunc(names, i.forbidsHeader)
 }
 
 // reads reports whether pages of the request's origin may have answers in its credentials mode.
@@ -317,8 +319,52 @@ func FuzzIntent(f *testing.F) {
 			if diff := p.disagrees(applies, r); diff != "" {
 				t.Errorf("%s\n%s for %+v\nof the upstream's %+v", diff, text, r, p.upstream)
 			}
+			if leak := p.leaks(applies, c); leak != "" {
+				t.Errorf("%s\n%s", leak, text)
+			}
 		}
 	})
+}
+
+// leaks sends a request that no browser need have sent, and says what its answer allows though the
+// policy doesn't, to whatever browser there may be.
+func (p proxy) leaks(i *intent, c *choices.Choices) string {
+	if i == nil || i.mode == "shadow" || i.mode == "off" || i.keep && p.upstream.speaks() {
+		return ""
+	}
+	origin := choices.One(c, pageOrigins...)
+	if c.Yes(2) {
+		at := c.N(len(origin))
+		origin = origin[:at] + choices.One(c, "", ".", ",", " ", "/", "@", "A", "*", c.Text(4)) + origin[at:]
+	}
+	origin = strings.Trim(origin, " \t\r\n") // as it is read
+	method, asked := choices.One(c, "GET", "OPTIONS"), choices.One(c, someMethods...)
+	if c.Yes(4) {
+		asked = c.Text(6)
+	}
+	names := choices.Some(c, 3, someHeaders...)
+	headers := [][2]string{{"Origin", origin}, {"Access-Control-Request-Method", asked}}
+	for _, name := range names {
+		headers = append(headers, [2]string{"Access-Control-Request-Headers", name + choices.One(c, "", ",", " ,\t, ")})
+	}
+	answer := p.send(method, headers)
+	for _, credentials := range []bool{false, true} {
+		r := browser.Request{Origin: origin, Method: asked, UnsafeNames: names, CredentialsInclude: credentials}
+		what := fmt.Sprintf("%s %q, credentials %t, has %+v", method, headers, credentials, answer)
+		switch {
+		case browser.CORSCheck(origin, credentials, answer.Headers) == nil && !i.reads(r):
+			return what
+		case method != "OPTIONS" && answer.Status != p.upstream.status:
+			return "what isn't a preflight is answered: " + what
+		case method != "OPTIONS" || browser.PreflightCheck(r, answer.Status, answer.Headers) != nil:
+		case !i.allowsMethod(asked) || slices.ContainsFunc(names, i.forbidsHeader):
+			if i.forward && p.upstream.status/100 == 2 && asked == "" {
+				continue // no preflight, and so the upstream's answer to an OPTIONS that a page may read
+			}
+			return what
+		}
+	}
+	return ""
 }
 
 // disagrees says in what way what a browser makes of the answers to a request isn't what
