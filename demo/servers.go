@@ -75,7 +75,7 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			" http://127.0.0.1:"+port+" http://*.localhost:"+port)
 	}
 	if _, err := r.Cookie(cookieName); err != nil && r.URL.Path == "/" {
-		http.SetCookie(w, &http.Cookie{
+		http.SetCookie(w, &http.Cookie{ //nolint:gosec // the demo has no TLS, and no secret
 			Name: cookieName, Value: strings.ToLower(rand.Text()[:8]), Path: "/",
 			HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		})

@@ -82,7 +82,7 @@ const troubleRefused = "refused"
 // newSource returns the plugin's source.
 func newSource(p *Plugin, from *config.PolicySource) *source {
 	// How often a source is asked may change without its being another one.
-	return &source{plugin: p, from: from, id: rand.Uint64() | 1,
+	return &source{plugin: p, from: from, id: rand.Uint64() | 1, //nolint:gosec // no secret
 		key: recordKey + hashOf(from.Cluster+"\n"+from.Authority+"\n"+from.Path)}
 }
 
@@ -111,6 +111,7 @@ func (s *source) serves() bool { return s.serving != digest{} }
 // spread returns a duration from least to most, so that proxies that start together don't
 // poll together.
 func spread(least, most time.Duration) time.Duration {
+	//nolint:gosec // who knows it gains nothing
 	return max(time.Millisecond, least+time.Duration(rand.Float64()*float64(most-least)))
 }
 

@@ -61,7 +61,7 @@ func newClient(p *Prober, rawURL string) *client {
 		DialContext: dial,
 		TLSClientConfig: &tls.Config{
 			RootCAs: p.Roots, MinVersion: tls.VersionTLS12,
-			InsecureSkipVerify: p.Insecure, // and ask says what would be wrong
+			InsecureSkipVerify: p.Insecure, //nolint:gosec // ask says what would be wrong
 		},
 		TLSHandshakeTimeout:    step,
 		ForceAttemptHTTP2:      true,
