@@ -111,7 +111,8 @@ func copySource(t *testing.T, dir string) {
 func testSums(t *testing.T, folder, sums string) {
 	t.Helper()
 	want := []string{
-		"RELEASE_NOTES.md", "cors-deploy.tar.gz", "cors-image.tar", "cors.wasm", "corsctl-man.tar.gz", "provenance.json",
+		"RELEASE_NOTES.md", "THIRD-PARTY-LICENSES.txt", "cors-deploy.tar.gz", "cors-image.tar", "cors.wasm",
+		"corsctl-man.tar.gz", "provenance.json",
 		"sbom.cdx.json",
 	}
 	for _, platform := range platforms {
@@ -210,6 +211,11 @@ func testSBOM(t *testing.T, folder string, dependencies map[string][]string) {
 		}
 	}
 	got := map[string][]string{}
+	for _, c := range list.Components {
+		if (len(c.Licenses) > 0) != (c.Type == "library") {
+			t.Errorf("%s has the licenses %v", c.Ref, c.Licenses)
+		}
+	}
 	for _, d := range list.Dependencies {
 		for _, ref := range d.DependsOn {
 			c, ok := known[ref]

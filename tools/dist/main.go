@@ -139,7 +139,11 @@ func (r release) describe(folder, digest string) error {
 		programs = append(programs, p)
 		dependencies[p.file] = p.dependencies
 	}
-	list, err := r.sbom(programs)
+	licenses, err := readLicenses(programs)
+	if err != nil {
+		return err
+	}
+	list, err := r.sbom(programs, licenses)
 	if err != nil {
 		return err
 	}
@@ -168,7 +172,10 @@ func (r release) describe(folder, digest string) error {
 	if err := os.WriteFile(filepath.Join(folder, "sbom.cdx.json"), list, 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder, "provenance.json"), provenance, 0o644)
+	if err := os.WriteFile(filepath.Join(folder, "provenance.json"), provenance, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "THIRD-PARTY-LICENSES.txt"), texts(licenses), 0o644)
 }
 
 // writeSums writes the hashes of all files in a folder, as sha256sum does.

@@ -16,7 +16,8 @@ import (
 type program struct {
 	file         string
 	sha256       string
-	dependencies []string // of other projects, as path@version
+	dependencies []string          // of other projects, as path@version
+	folders      map[string]string // with the source of each
 }
 
 // newProgram finds out what is in a file: cors.wasm, or COMMAND-SYSTEM-ARCHITECTURE.
@@ -32,7 +33,7 @@ func newProgram(file string, content []byte) (program, error) {
 	}
 	// What a folder replaces is this project's own.
 	list := exec.Command("go", "-C", folder, "list", "-deps", "-f",
-		"{{with .Module}}{{if not (or .Main .Replace)}}{{.Path}}@{{.Version}}{{end}}{{end}}", main)
+		"{{with .Module}}{{if not (or .Main .Replace)}}{{.Path}}@{{.Version}} {{.Dir}}{{end}}{{end}}", main)
 	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=0",
 		"GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
 	list.Stderr = os.Stderr
@@ -40,9 +41,13 @@ func newProgram(file string, content []byte) (program, error) {
 	if err != nil {
 		return program{}, fmt.Errorf("%s: %w", list, err)
 	}
-	dependencies := strings.Fields(string(out))
-	slices.Sort(dependencies)
-	return program{file, sum(content), slices.Compact(dependencies)}, nil
+	folders := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if dependency, folder, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			folders[dependency] = folder
+		}
+	}
+	return program{file, sum(content), slices.Sorted(maps.Keys(folders)), folders}, nil
 }
 
 // A component and the types around it are as far as needed what CycloneDX 1.6 defines
@@ -54,6 +59,16 @@ type component struct {
 	Version string `json:"version"`
 	PURL    string `json:"purl,omitempty"`
 	Hashes  []hash `json:"hashes,omitempty"`
+	// Licenses are all that apply.
+	Licenses []licenseChoice `json:"licenses,omitempty"`
+}
+
+type licenseChoice struct {
+	License license `json:"license"`
+}
+
+type license struct {
+	ID string `json:"id"` // SPDX's name
 }
 
 type hash struct {
@@ -81,15 +96,21 @@ type bom struct {
 }
 
 // library is a dependency as a component (https://github.com/package-url/purl-spec).
-func library(dependency string) component {
+func library(dependency string, under libraryLicense) component {
 	name, version, _ := strings.Cut(dependency, "@")
 	purl := "pkg:golang/" + dependency
-	return component{Type: "library", Ref: purl, Name: name, Version: version, PURL: purl}
+	c := component{Type: "library", Ref: purl, Name: name, Version: version, PURL: purl}
+	for _, id := range under.ids {
+		c.Licenses = append(c.Licenses, licenseChoice{license{id}})
+	}
+	return c
 }
 
+// standardLibrary is Go's own part of each program, as scanners call it.
+var standardLibrary = "stdlib@" + strings.TrimPrefix(runtime.Version(), "go")
+
 // sbom lists the programs of the release, and which of them has what.
-func (r release) sbom(programs []program) ([]byte, error) {
-	standard := "stdlib@" + strings.TrimPrefix(runtime.Version(), "go")
+func (r release) sbom(programs []program, licenses map[string]libraryLicense) ([]byte, error) {
 	all := component{
 		Type: "application", Ref: "release", Name: "proxy-wasm-cors", Version: r.version,
 		PURL: "pkg:golang/github.com/proxy-wasm-cors/proxy-wasm-cors@" + r.version,
@@ -98,7 +119,6 @@ func (r release) sbom(programs []program) ([]byte, error) {
 		Format: "CycloneDX", SpecVersion: "1.6", Version: 1,
 		Metadata: metadata{r.created.UTC(), all},
 	}
-	libraries := map[string]bool{}
 	contains := dependency{Ref: all.Ref}
 	for _, p := range programs {
 		list.Components = append(list.Components, component{
@@ -106,15 +126,14 @@ func (r release) sbom(programs []program) ([]byte, error) {
 		})
 		contains.DependsOn = append(contains.DependsOn, p.file)
 		has := dependency{Ref: p.file}
-		for _, dependency := range append(slices.Clone(p.dependencies), standard) {
-			libraries[dependency] = true
-			has.DependsOn = append(has.DependsOn, library(dependency).Ref)
+		for _, dependency := range append(slices.Clone(p.dependencies), standardLibrary) {
+			has.DependsOn = append(has.DependsOn, library(dependency, libraryLicense{}).Ref)
 		}
 		list.Dependencies = append(list.Dependencies, has)
 	}
 	list.Dependencies = append(list.Dependencies, contains)
-	for _, dependency := range slices.Sorted(maps.Keys(libraries)) {
-		list.Components = append(list.Components, library(dependency))
+	for _, dependency := range slices.Sorted(maps.Keys(licenses)) {
+		list.Components = append(list.Components, library(dependency, licenses[dependency]))
 	}
 	return indented(list)
 }
