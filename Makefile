@@ -82,7 +82,7 @@ no-dist:
 	@rm -rf build/dist build/dist.partial
 
 .PHONY: dist
-dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
+dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE; SIGN=/path/to/key.pem signs it
 	@mkdir build/dist.partial
 	@for platform in $(PLATFORMS); do \
 		echo "building the commands for $$platform"; \
@@ -92,7 +92,7 @@ dist: no-dist image ## Write a release to build/dist, whose manifests name IMAGE
 	@rm -rf build/man && build/corsctl docs man build/man
 	@go run ./tools/dist -version '$(MODULE_VERSION)' -revision '$(MODULE_REVISION)' -envoy '$(ENVOYS_TESTED)' \
 		-image "$${IMAGE:-ghcr.io/proxy-wasm-cors/proxy-wasm-cors:$(MODULE_VERSION)}" \
-		$(if $(MODULE_CREATED),-created '$(MODULE_CREATED)')
+		$(if $(MODULE_CREATED),-created '$(MODULE_CREATED)') $(if $(SIGN),-sign '$(SIGN)')
 
 # What the page has beside the files of demo/web. Each is made when what it is made of has changed.
 PAGE := build/page
@@ -141,7 +141,7 @@ run: build envoy playground ## Run the demo: Envoy on envoy.yaml, and cors-polic
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy playground chromium curl databases prometheus systemd wabt ## Run every test but those of the gateways
+test: build envoy playground chromium curl databases openssl prometheus systemd wabt ## Run every test but those of the gateways
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./differential ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
@@ -273,6 +273,10 @@ curl:
 databases:
 	@tools/install postgresql
 	@tools/install mariadb
+
+.PHONY: openssl
+openssl:
+	@tools/install openssl
 
 .PHONY: prometheus
 prometheus:

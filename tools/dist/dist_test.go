@@ -53,11 +53,15 @@ func TestPlatforms(t *testing.T) {
 // have no history, as an archive of the source.
 func TestReproducible(t *testing.T) {
 	var sums [2]string
+	keys := t.TempDir()
+	newKey(t, keys)
 	var folder string
 	for i, name := range []string{"a", "another folder"} {
 		dir := filepath.Join(t.TempDir(), name)
 		copySource(t, dir)
+		write(t, filepath.Join(dir, publicKey), read(t, filepath.Join(keys, publicKey)))
 		cmd := exec.Command("make", "-C", dir, "dist", "IMAGE="+image, "PLATFORMS="+strings.Join(platforms, " "),
+			"SIGN="+filepath.Join(keys, "key.pem"),
 			"MODULE_VERSION="+version, "MODULE_REVISION="+revision, "MODULE_CREATED=2026-11-28T22:39:59+02:00")
 		// The make that runs this test passes none of its flags on.
 		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
@@ -71,6 +75,7 @@ func TestReproducible(t *testing.T) {
 		t.Errorf("the files differ:\n%s", diff)
 	}
 	testSums(t, folder, sums[1])
+	testSignature(t, filepath.Join(folder, "SHA256SUMS"), filepath.Join(keys, publicKey))
 	digest := testProvenance(t, folder)
 	testArchives(t, folder, digest)
 	if got, want := read(t, filepath.Join(folder, "RELEASE_NOTES.md")), "### Added\n\n- A release.\n\n"+
@@ -135,7 +140,7 @@ func testSums(t *testing.T, folder, sums string) {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	entries, err := os.ReadDir(folder)
-	if err != nil || len(entries) != len(want)+1 {
+	if err != nil || len(entries) != len(want)+3 { // the sums, and what signs them
 		t.Errorf("%d files, error %v", len(entries), err)
 	}
 }

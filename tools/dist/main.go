@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -31,8 +32,16 @@ func main() {
 	flag.TextVar(&r.created, "created", time.Time{}, "the commit's `time`, as in RFC 3339")
 	flag.StringVar(&r.image, "image", "", "the `registry/name:tag` that the image will have")
 	envoys := flag.String("envoy", "", "the `versions` of Envoy that the release was tested on")
+	key := flag.String("sign", "", "the `file` with the private key of "+publicKey+", to sign the release with")
 	flag.Parse()
 	r.envoys = strings.Fields(*envoys)
+	if *key != "" {
+		var err error
+		if r.key, err = readKey(*key, publicKey); err != nil {
+			fmt.Fprintln(os.Stderr, "dist:", err)
+			os.Exit(1)
+		}
+	}
 	if err := r.write("build", "build/dist.partial", "build/dist"); err != nil {
 		fmt.Fprintln(os.Stderr, "dist:", err)
 		os.Exit(1)
@@ -46,6 +55,7 @@ type release struct {
 	created           time.Time
 	image             string
 	envoys            []string
+	key               *ecdsa.PrivateKey // that signs it, or nil
 }
 
 // write writes a release: what is missing into a folder that has the commands, from the
@@ -89,6 +99,12 @@ func (r release) write(built, partial, finished string) error {
 	}
 	if err := writeSums(partial); err != nil {
 		return err
+	}
+	if r.key != nil {
+		// The list of the hashes, and so all of them.
+		if err := sign(filepath.Join(partial, "SHA256SUMS"), r.key); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(finished); err != nil {
 		return err
