@@ -7,6 +7,7 @@ ENVOY_GATEWAY_VERSION := 1.9.1
 NODE_VERSION     := 24.19.0
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT       := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK      := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # What the tag says; v1.0.0-3-g41cc7d0 is three commits later, and v0.0.0-… has no tag. A
 # folder without a history has none, whatever folder it is in.
@@ -38,6 +39,7 @@ export ENVOY CHROMIUM PROMETHEUS
 tool = build/tools/$(notdir $(subst @,-,$(1)))
 LINTER  := $(call tool,$(GOLANGCI_LINT))
 ACTIONS := $(call tool,$(ACTIONLINT))
+VULNS   := $(call tool,$(GOVULNCHECK))
 
 # The folders with a go.mod.
 MODULES := . module cmd/cors-policyd e2e e2e/gateways bench tools/image
@@ -184,6 +186,21 @@ lint: $(LINTER) $(ACTIONS) shellcheck ## Run the linters
 	root=$$PWD && for dir in cmd/cors-policyd e2e bench tools/image; do \
 		(cd $$dir && "$$root/$(LINTER)" run --config "$$root/.golangci.yml" ./...) || exit; done
 
+# Where vuln.go.dev can't be reached, VULNDB=proxy takes the newest copy of the database that the Go proxy has.
+VULNDB ?= https://vuln.go.dev
+
+# The gateways' tests are left out: what they have of others is what Istio ships.
+.PHONY: vulnerabilities
+vulnerabilities: $(VULNS) ## Look for known vulnerabilities in what the code calls; VULNDB=proxy without vuln.go.dev
+	@db='$(VULNDB)'; [ "$$db" != proxy ] || { \
+		dir=$$(go mod download -json golang.org/x/vulndb@latest | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+		[ -n "$$dir" ] && db=file://$$dir/data/osv; } || exit; \
+	vulnerable=; for dir in $(filter-out e2e/gateways,$(MODULES)); do \
+		echo "$$dir:" && export GOOS= GOARCH= && \
+		if [ $$dir = module ]; then GOOS=wasip1 GOARCH=wasm; fi && \
+		$(VULNS) -db "$$db" -C $$dir -test ./... || vulnerable="$$vulnerable $$dir"; done; \
+	[ -z "$$vulnerable" ] || { echo "make vulnerabilities: see what is said of$$vulnerable" >&2; exit 1; }
+
 .PHONY: format
 format: $(LINTER) ## Format the code
 	root=$$PWD && for dir in $(MODULES); do \
@@ -204,7 +221,8 @@ check: ## Fail if generate, tidy or format would change what is there
 # Built for this machine once, so that they can also check code for another.
 $(LINTER): package = $(GOLANGCI_LINT)
 $(ACTIONS): package = $(ACTIONLINT)
-$(LINTER) $(ACTIONS):
+$(VULNS): package = $(GOVULNCHECK)
+$(LINTER) $(ACTIONS) $(VULNS):
 	@echo 'building $(package), which may take a few minutes'
 	GOBIN="$$PWD/$(@D)" go install $(package)
 	mv $(@D)/$(notdir $(firstword $(subst @, ,$(package)))) $@
