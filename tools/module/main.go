@@ -8,11 +8,13 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
@@ -22,10 +24,37 @@ func main() {
 	flag.StringVar(&b.version, "version", "dev", "the `version` for the log")
 	flag.StringVar(&b.revision, "revision", "unknown", "the `revision` for the log")
 	flag.Parse()
-	if err := b.run(); err != nil {
+	remove, err := outOfCache(b.folder)
+	if err == nil {
+		err = b.run()
+		remove()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "tools/module:", err)
 		os.Exit(1)
 	}
+}
+
+// outOfCache has Go's commands run by a link to their folder if that lies in the cache of modules,
+// whose files no overlay may replace: Go is there where it has fetched the version that is asked for,
+// since another one is installed. It returns what removes the link.
+func outOfCache(folder string) (func(), error) {
+	said, err := goSays("-C", folder, "env", "GOROOT", "GOMODCACHE")
+	if err != nil {
+		return nil, err
+	}
+	goroot, cache, _ := strings.Cut(said, "\n")
+	if below, err := filepath.Rel(cache, goroot); err != nil || !filepath.IsLocal(below) {
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "go")
+	if err != nil {
+		return nil, err
+	}
+	link := filepath.Join(dir, "go")
+	path := filepath.Join(link, "bin") + string(os.PathListSeparator) + os.Getenv("PATH")
+	return func() { os.RemoveAll(dir) }, errors.Join(os.Symlink(goroot, link),
+		os.Setenv("GOROOT", link), os.Setenv("GOTOOLCHAIN", "local"), os.Setenv("PATH", path))
 }
 
 // A build is what the flags say.
