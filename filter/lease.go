@@ -124,7 +124,8 @@ func (w *watch) add(s *source) {
 // plugin that has asked last, if it is still there: that is the newest.
 func (w *watch) listen(s *source) {
 	if w.name == "" {
-		w.name = string(binary.LittleEndian.AppendUint64([]byte("proxy-wasm-cors "), rand.Uint64())) //nolint:gosec // no secret
+		number := rand.Uint64() //nolint:gosec // no secret
+		w.name = string(binary.LittleEndian.AppendUint64([]byte("proxy-wasm-cors "), number))
 	} else if s != w.sources[len(w.sources)-1] {
 		return
 	}

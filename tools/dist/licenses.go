@@ -49,7 +49,6 @@ func readLicense(name, folder string) (libraryLicense, error) {
 	}
 	var found libraryLicense
 	var texts []string
-	ids := map[string]bool{}
 	for _, entry := range entries {
 		isLicense := licenseFile.MatchString(entry.Name()) && !logoFile.MatchString(entry.Name())
 		if entry.IsDir() || !isLicense && !noticeFile.MatchString(entry.Name()) {
@@ -63,26 +62,36 @@ func readLicense(name, folder string) (libraryLicense, error) {
 		if !isLicense {
 			continue
 		}
-		if id := licensesRead[sum(text)]; id != "" {
-			ids[id] = true
-			continue
+		ids, err := identify(entry.Name(), text)
+		if err != nil {
+			return found, fmt.Errorf("%s: %w", name, err)
 		}
-		coverage := licensecheck.Scan(text)
-		if coverage.Percent < 75 && !listFile.MatchString(entry.Name()) {
-			return found, fmt.Errorf("%s: %s is no license that is known", name, entry.Name())
-		}
-		for _, match := range coverage.Match {
-			if !slices.Contains(licensesAllowed, match.ID) {
-				return found, fmt.Errorf("%s: %s is %s, which is not allowed in a release", name, entry.Name(), match.ID)
-			}
-			ids[match.ID] = true
-		}
+		found.ids = append(found.ids, ids...)
 	}
-	if len(ids) == 0 {
+	if len(found.ids) == 0 {
 		return found, fmt.Errorf("%s has no license", name)
 	}
-	found.ids, found.text = slices.Sorted(maps.Keys(ids)), strings.Join(texts, "\n")
+	slices.Sort(found.ids)
+	found.ids, found.text = slices.Compact(found.ids), strings.Join(texts, "\n")
 	return found, nil
+}
+
+// identify returns SPDX's names of the licenses in a file.
+func identify(file string, text []byte) (ids []string, err error) {
+	if id := licensesRead[sum(text)]; id != "" {
+		return []string{id}, nil
+	}
+	coverage := licensecheck.Scan(text)
+	if coverage.Percent < 75 && !listFile.MatchString(file) {
+		return nil, fmt.Errorf("%s is no license that is known", file)
+	}
+	for _, match := range coverage.Match {
+		if !slices.Contains(licensesAllowed, match.ID) {
+			return nil, fmt.Errorf("%s is %s, which is not allowed in a release", file, match.ID)
+		}
+		ids = append(ids, match.ID)
+	}
+	return ids, nil
 }
 
 // readLicenses reads the licenses of all libraries that programs have in them.
