@@ -44,7 +44,7 @@ func outOfCache(folder string) (func(), error) {
 		return nil, err
 	}
 	goroot, cache, _ := strings.Cut(said, "\n")
-	if below, err := filepath.Rel(cache, goroot); err != nil || !filepath.IsLocal(below) {
+	if !strings.HasPrefix(goroot, filepath.Clean(cache)+string(filepath.Separator)) {
 		return func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "go")
