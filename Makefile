@@ -268,7 +268,7 @@ FUZZ := \
 fuzz: ## Fuzz each target for FUZZTIME (30s); FUZZ=.:cors:FuzzIntent fuzzes one
 	@for target in $(FUZZ); do \
 		set -- $$(echo "$$target" | tr : ' ') && echo "$$3 of $$2" && \
-		go -C "$$1" test -run '^$$' -fuzz "^$$3\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $(FUZZFLAGS) "./$$2" || exit; \
+		go -C "$$1" test -run '^$$' -fuzz "^$$3\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $(FUZZFLAGS) "./$$2" || exit; \
 	done
 
 .PHONY: clean
