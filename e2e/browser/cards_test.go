@@ -651,7 +651,8 @@ func TestPoliciesChangeWhileCardsRun(t *testing.T) {
 	b.run(ignore(chromedp.Evaluate[chromedp.Void](`globalThis.wrong = [];
 		new MutationObserver(() => document.querySelectorAll('#cards [data-state="fail"], #playground .try-bug')
 			.forEach(({ id, innerText }) => wrong.push(id + ': ' + innerText.slice(0, 200))))
-			.observe(document.body, { subtree: true, attributes: true, childList: true, attributeFilter: ['data-state'] });
+			.observe(document.body,
+				{ subtree: true, attributes: true, childList: true, attributeFilter: ['data-state'] });
 		setInterval(() => document.getElementById('try-go').click(), 20);`)))
 	policies := []string{
 		`{"allow_origins": ["` + d.other + `"]}`,

@@ -89,7 +89,8 @@ func (b *chromium) decided() {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	for {
-		err := chromedp.Do(ctx, ignore(chromedp.Poll[bool](`document.getElementById('playground').dataset.state === 'ready' &&
+		err := chromedp.Do(ctx, ignore(chromedp.Poll[bool](
+			`document.getElementById('playground').dataset.state === 'ready' &&
 			document.documentElement.dataset.state !== 'running'`)))
 		if err == nil {
 			return
@@ -180,6 +181,7 @@ func TestPlayground(t *testing.T) {
 
 // TestPlaygroundCopy runs the page without a demo, in a Chromium for each test.
 func TestPlaygroundCopy(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *chromium)
@@ -199,7 +201,7 @@ func TestPlaygroundCopy(t *testing.T) {
 
 // testPlaygroundTellsTheTruth: what the playground says of a policy and a request is what
 // happens when Envoy has the policy, and a page of the origin sends the request.
-func testPlaygroundTellsTheTruth(t *testing.T, d *demo, b *chromium) {
+func testPlaygroundTellsTheTruth(t *testing.T, d *demo, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(d.app)
 	shop := strings.Replace(d.api, "localhost", "shop.localhost", 1)
 	json := [][2]string{{"Content-Type", "application/json"}}
@@ -300,7 +302,7 @@ func testPlaygroundTellsTheTruth(t *testing.T, d *demo, b *chromium) {
 }
 
 // testPlaygroundDoubts: what isn't the filter's doing is no bug of it, and the page says what it may be.
-func testPlaygroundDoubts(t *testing.T, d *demo, b *chromium) {
+func testPlaygroundDoubts(t *testing.T, d *demo, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(d.app)
 	b.try(try(`{"allow_origins": ["*"], "allow_headers": ["*"]}`, triedRequest{Origin: d.app, URL: d.api + "/"}))
 	b.apply()
@@ -333,7 +335,7 @@ func testPlaygroundDoubts(t *testing.T, d *demo, b *chromium) {
 }
 
 // testPlaygroundExamples: each example is a good policy, and its request does what the page says.
-func testPlaygroundExamples(t *testing.T, d *demo, b *chromium) {
+func testPlaygroundExamples(t *testing.T, d *demo, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(d.app)
 	n := evaluate[int](b, `document.querySelectorAll('#try-example option').length - 1`)
 	if n < 6 {
@@ -363,7 +365,7 @@ func testPlaygroundExamples(t *testing.T, d *demo, b *chromium) {
 }
 
 // testPlaygroundPolicy: the policy is checked while it is written, mended by buttons, and given to Envoy.
-func testPlaygroundPolicy(t *testing.T, d *demo, b *chromium) {
+func testPlaygroundPolicy(t *testing.T, d *demo, b *chromium) { //nolint:thelper // It is a test.
 	put := triedRequest{Origin: d.app, Method: "PUT", URL: d.api + "/"}
 	b.openPlayground(d.app + try(`{"allow_origins": ["`+d.app+`/"]}`, put).link(t))
 
@@ -415,7 +417,7 @@ func testPlaygroundPolicy(t *testing.T, d *demo, b *chromium) {
 
 // testPlaygroundSaysWhereItIsWrong: if Envoy did otherwise than the engine expects, the page
 // would say so.
-func testPlaygroundSaysWhereItIsWrong(t *testing.T, d *demo, b *chromium) {
+func testPlaygroundSaysWhereItIsWrong(t *testing.T, d *demo, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(d.app)
 	b.try(try(`{"allow_origins": ["*"]}`, triedRequest{Origin: d.app, URL: d.api + "/"}))
 	b.apply()
@@ -445,7 +447,7 @@ func testPlaygroundSaysWhereItIsWrong(t *testing.T, d *demo, b *chromium) {
 }
 
 // testPlaygroundOfAnOriginElsewhere: what the demo can't send it says, and offers what it can.
-func testPlaygroundOfAnOriginElsewhere(t *testing.T, d *demo, b *chromium) {
+func testPlaygroundOfAnOriginElsewhere(t *testing.T, d *demo, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(d.app)
 	b.try(try(`{"allow_origins": ["`+d.other+`", "https://app.example"]}`,
 		triedRequest{Origin: "https://app.example", URL: "https://api.example/orders"}))
@@ -475,7 +477,7 @@ func (b *chromium) value(selector string) string {
 
 // testPlaygroundLog: Envoy's log is there as it comes, can be paused and narrowed, and a line is
 // taken by a click.
-func testPlaygroundLog(t *testing.T, d *demo, b *chromium) {
+func testPlaygroundLog(t *testing.T, d *demo, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(d.app)
 	b.settle()
 	rows := func() int {
@@ -557,7 +559,7 @@ func static(t *testing.T) string {
 }
 
 // testPlaygroundAlone: without the demo the page explains, and says how to get the rest.
-func testPlaygroundAlone(t *testing.T, b *chromium) {
+func testPlaygroundAlone(t *testing.T, b *chromium) { //nolint:thelper // It is a test.
 	url := static(t)
 	log := collectConsole(b)
 	s := try(`{"allow_origins": ["https://app.example"], "allow_methods": ["PUT"]}`,
@@ -597,7 +599,7 @@ func testPlaygroundAlone(t *testing.T, b *chromium) {
 }
 
 // testPlaygroundWithoutItsEngine: a copy that lacks a file says so, and nothing that isn't so.
-func testPlaygroundWithoutItsEngine(t *testing.T, b *chromium) {
+func testPlaygroundWithoutItsEngine(t *testing.T, b *chromium) { //nolint:thelper // It is a test.
 	files := http.FileServer(http.Dir(pageFolder))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/engine.wasm" {
@@ -621,7 +623,7 @@ func testPlaygroundWithoutItsEngine(t *testing.T, b *chromium) {
 }
 
 // testPlaygroundLinks: a link shows what was shown, whoever opens it; a broken one says so.
-func testPlaygroundLinks(t *testing.T, b *chromium) {
+func testPlaygroundLinks(t *testing.T, b *chromium) { //nolint:thelper // It is a test.
 	url := static(t)
 	want := tried{
 		Policy: "{\n  \"allow_origins\": [\"https://äpp.example\"], \"routes\" \"origin_lookup\" \U0001f600\n}",
@@ -734,7 +736,7 @@ func equalJSON(a, b any) bool {
 }
 
 // testPlaygroundImports: requests are taken from a command, and from a file with several.
-func testPlaygroundImports(t *testing.T, b *chromium) {
+func testPlaygroundImports(t *testing.T, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(static(t))
 	b.run(press(`#try-import summary`),
 		chromedp.SetValue(chromedp.CSS(`#try-curl`),
@@ -793,7 +795,7 @@ func quoted(text []byte) string {
 }
 
 // testPlaygroundForEveryone: by keyboard, and by ear.
-func testPlaygroundForEveryone(t *testing.T, b *chromium) {
+func testPlaygroundForEveryone(t *testing.T, b *chromium) { //nolint:thelper // It is a test.
 	b.openPlayground(static(t))
 	b.run(ignore(chromedp.Evaluate[chromedp.Void](`(() => {
 		window.said = [];

@@ -146,7 +146,7 @@ func readable(folder string) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		return os.Chmod(path, 0o644)
+		return os.Chmod(path, 0o644) //nolint:gosec // The folder is this command's own.
 	})
 }
 
