@@ -309,10 +309,17 @@ func (p *printer) explanation(e *explain.Report) {
 }
 
 func (p *printer) request(e *explain.Report) {
-	r := e.Request
 	if e.Subject.From != "" && e.Subject.From != "curl" {
 		p.line("%s", p.in(bold, e.Subject.From))
 	}
+	p.asked(e.Request)
+	for _, note := range e.Subject.Notes {
+		p.line("%s", p.in(faint, note))
+	}
+}
+
+// asked prints a request that a page makes.
+func (p *printer) asked(r browser.Request) {
 	p.line("%s %s", r.Method, urlOf(r))
 	mode := "without credentials"
 	if r.CredentialsInclude {
@@ -324,9 +331,6 @@ func (p *printer) request(e *explain.Report) {
 	}
 	for _, name := range r.UnsafeNames {
 		p.line("%s: …", name)
-	}
-	for _, note := range e.Subject.Notes {
-		p.line("%s", p.in(faint, note))
 	}
 }
 

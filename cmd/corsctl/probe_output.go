@@ -46,22 +46,6 @@ func (p *printer) probed(r *probe.Report, notes []string) {
 	}
 }
 
-// asked prints a request.
-func (p *printer) asked(r browser.Request) {
-	p.line("%s %s", r.Method, r.URL)
-	mode := "without credentials"
-	if r.CredentialsInclude {
-		mode = `with credentials (mode "include")`
-	}
-	p.line("by a page of %s, %s", r.Origin, mode)
-	for _, h := range r.Headers {
-		p.line("%s: %s", h[0], h[1])
-	}
-	for _, name := range r.UnsafeNames {
-		p.line("%s: …", name)
-	}
-}
-
 // hop prints the two requests that a browser makes at one URL.
 func (p *printer) hop(r *probe.Report, hop *probe.Hop) {
 	p.section("Preflight")
