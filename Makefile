@@ -1,5 +1,5 @@
 # Versions of everything that isn't in a go.mod or demo/npm/package.json, in one place.
-GO_VERSION       := 1.26.8
+GO_VERSION       := 1.26.11
 ENVOY_VERSION    := 1.40.0
 # Those that README.md says it is tested on.
 ENVOYS_TESTED    := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
