@@ -102,6 +102,9 @@ func TestRegexHoles(t *testing.T) {
 		{`https://my-app-git-[a-z0-9-]+-my-team\.vercel\.app`, "", `https://my-name\.vercel\.app`},
 		{`https://.*-my-project\.web\.app`, "https://evil-my-project.web.app", `https://my-name\.web\.app`},
 		{`https://example[0-9]+\.com`, "", `https://my-name\.com`},
+		// What is counted is no name: a.org has another owner.
+		{`https://example-[abcd]+\.org`, "https://example-aa.org", `https://my-name\.org`},
+		{`https://appx+\.com`, "", `https://my-name\.com`},
 		{`https://.*-example\.com`, "https://evil-example.com", `https://([a-z0-9-]+\.)*example\.com`},
 		// With a port that isn't any.
 		{`https://.*:[0-9]{4}`, "", ""},

@@ -125,7 +125,7 @@ func (x *examiner) domains() {
 	}
 	w := walker{examiner: x}
 	if h := w.find("", x.ends, nil); h != nil && x.budget >= 0 {
-		x.strangers = strangers{true, x.example(h), h.suffix}
+		x.strangers = strangers{true, x.example(h), h.suffix, h.counted}
 	}
 }
 
@@ -225,6 +225,8 @@ type hole struct {
 	suffix string
 	before byte
 	nodes  []uint32
+	// counted tells that the suffix begins with characters that are repeated.
+	counted bool
 }
 
 // find is the first hole among the hosts of which a suffix leads from a set of nodes to
@@ -242,13 +244,13 @@ func (w *walker) find(suffix string, set []uint32, path []string) *hole {
 	if i := slices.Index(path, key); i >= 0 {
 		// It comes round here, so any number of names can be made; they differ from where
 		// it was for the first time.
-		return &hole{suffix[len(path)-i:], before[0].bytes[0], before[0].set}
+		return &hole{suffix[len(path)-i:], before[0].bytes[0], before[0].set, true}
 	}
 	for _, c := range before {
 		dot := c.kind == dotByte
 		switch {
 		case dot && suffix != "" && stranger, !dot && c.count > maxAlternatives:
-			return &hole{suffix, c.bytes[0], c.set}
+			return &hole{suffix: suffix, before: c.bytes[0], nodes: c.set}
 		case dot && suffix != "" && owned(suffix):
 			continue
 		}

@@ -56,7 +56,7 @@ func mendRegex(expr string, v verdict, credentials bool, budget *RegexBudget) me
 	if m.expr != "" {
 		return m
 	}
-	for _, m.expr = range regexesOf(v.domain) {
+	for _, m.expr = range regexesOf(v.strangers) {
 		if isRight(m.expr) {
 			return m
 		}
@@ -85,13 +85,15 @@ func mendMistakes(tokens []token, mistakes []mistake, right func(expr string) bo
 	return m
 }
 
-// regexesOf are regexes of a verdict's domain, the better one first.
-func regexesOf(domain string) (list []string) {
+// regexesOf are regexes of the domain of strangers, the better one first. One that the regex
+// only counted, such as a.org of [ab]+\.org, belongs to somebody else.
+func regexesOf(s strangers) (list []string) {
 	const scheme = "https://"
-	domain, below := strings.CutPrefix(domain, ".")
+	domain, below := strings.CutPrefix(s.domain, ".")
 	name, ok := domain, true
 	if !below {
 		name, ok = ownName(domain)
+		ok = ok && (!s.counted || name != domain)
 		_, domain, _ = strings.Cut(domain, ".") // behind the first dot are whole labels
 	}
 	if ok && validPattern(scheme+"*."+name) && owned(name) {

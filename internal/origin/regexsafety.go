@@ -25,6 +25,8 @@ type strangers struct {
 	// domain is what is literal at the end of the hole's host: "example.com" where
 	// anything may precede it, ".github.io" where any name below it will do.
 	domain string
+	// counted tells that the domain isn't all literal: "a.example" of "app-[ab]+\\.example".
+	counted bool
 }
 
 // examine finds out what an automaton matches, as far as a browser can send it. It goes
