@@ -9,6 +9,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 var ingressGroups = []string{"networking.k8s.io", "extensions"}
@@ -246,7 +247,9 @@ func (c *conversion) nginxOrigins(d *draft, n *document.Node, parts []*document.
 func nginxOrigin(text string, credentials bool) cors.OriginEntry {
 	pattern := cors.OriginEntry{Text: text}
 	scheme, domain, wildcard := strings.Cut(text, "://*.")
-	if !wildcard || refusal(pattern, credentials) != nil {
+	refused := refusal(pattern, credentials)
+	// What is refused for plain http alone is right once the policy has lost its credentials.
+	if !wildcard || refused != nil && refused.Kind != problem.PlainHTTP {
 		return pattern
 	}
 	return cors.OriginEntry{Text: scheme + `://[a-z0-9-]+\.` + regexp.QuoteMeta(domain), Regex: true}
