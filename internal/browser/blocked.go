@@ -59,6 +59,8 @@ type Blocked struct {
 	// its value, several lines joined by ", ". Missing tells that there is none.
 	Header, Value string
 	Missing       bool
+	// Lines is how many lines the header has, where its value is not the origin.
+	Lines int
 	// Name is what the header should have allowed: the origin, the method, or the
 	// first name of a header.
 	Name string

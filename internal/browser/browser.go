@@ -161,7 +161,7 @@ func CORSCheck(origin string, credentialsInclude bool, headers [][2]string) *Blo
 	}
 	if allowOrigin != origin {
 		return &Blocked{Reason: notTheOrigin(allowOrigin), Header: "Access-Control-Allow-Origin", Value: allowOrigin,
-			Name: origin}
+			Lines: len(values(headers, "access-control-allow-origin")), Name: origin}
 	}
 	if !credentialsInclude {
 		return nil
