@@ -27,13 +27,15 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 # A binary of your own stands in for the one that is installed.
 ENVOY    ?= build/tools/envoy/bin/envoy
 CHROMIUM ?= chromium
+FIREFOX  ?= firefox-esr
 PROMETHEUS ?= build/tools/prometheus/usr/bin/prometheus
 # Tests run in folders of their own, and need the whole path.
 whole = $(abspath $(or $(shell command -v $(1) 2>/dev/null),$(2)))
 override ENVOY    := $(call whole,$(ENVOY),$(ENVOY))
 override CHROMIUM := $(call whole,$(CHROMIUM),$(if $(filter chromium,$(CHROMIUM)),/usr/bin/chromium,$(CHROMIUM)))
+override FIREFOX  := $(call whole,$(FIREFOX),$(if $(filter firefox-esr,$(FIREFOX)),/usr/bin/firefox-esr,$(FIREFOX)))
 override PROMETHEUS := $(call whole,$(PROMETHEUS),$(PROMETHEUS))
-export ENVOY CHROMIUM PROMETHEUS
+export ENVOY CHROMIUM FIREFOX PROMETHEUS
 
 # Where a Go tool is installed.
 tool = build/tools/$(notdir $(subst @,-,$(1)))
@@ -57,7 +59,7 @@ help: ## Show this help
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
-	@echo 'ENVOY=/path/to/envoy, CHROMIUM=… and PROMETHEUS=… use a binary of your own.'
+	@echo 'ENVOY=/path/to/envoy, CHROMIUM=…, FIREFOX=… and PROMETHEUS=… use a binary of your own.'
 
 .PHONY: build
 build: ## Build build/cors.wasm, build/corsctl and build/cors-policyd
@@ -143,7 +145,7 @@ run: build envoy playground ## Run the demo: Envoy on envoy.yaml, and cors-polic
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy playground chromium curl databases openssl prometheus systemd wabt ## Run every test but those of the gateways
+test: build envoy playground chromium curl databases firefox openssl prometheus systemd wabt ## Run every test but those of the gateways
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./differential ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
@@ -291,6 +293,10 @@ curl:
 databases:
 	@tools/install postgresql
 	@tools/install mariadb
+
+.PHONY: firefox
+firefox:
+	@tools/install firefox
 
 .PHONY: openssl
 openssl:

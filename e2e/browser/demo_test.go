@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 	} else {
 		code = m.Run()
 	}
+	if err := endFirefox(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

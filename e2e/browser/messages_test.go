@@ -31,8 +31,8 @@ type exchange struct {
 	actual    answer
 	want      browser.BlockReason
 
-	// Where Chromium does not follow the standard, this is what it does.
-	chromium *deviation
+	// Where one does not follow the standard, this is what it does.
+	chromium, firefox *deviation
 }
 
 type answer struct {
@@ -40,9 +40,11 @@ type answer struct {
 	headers string // lines, separated by |
 }
 
+// A deviation is an example of a departure.
 type deviation struct {
-	blocks    string // the CorsError, "" if it lets the script have the response
-	preflight string // the Access-Control-Request-Headers
+	of        *departure
+	blocks    string // the CorsError, of Firefox any text, "" if it lets the script have the response
+	preflight string // the Access-Control-Request-Headers if they are others, "none" if there is no preflight
 }
 
 var (
@@ -77,6 +79,14 @@ func inMode(m browser.Mode, req browser.Request) browser.Request {
 func forced(req browser.Request) browser.Request {
 	req.UseCORSPreflight = true
 	return req
+}
+
+// accepts are lines of 128 bytes, and more.
+func accepts(n int, more ...string) (lines []string) {
+	for range n {
+		lines = append(lines, "Accept: "+strings.Repeat("a", 128))
+	}
+	return append(lines, more...)
 }
 
 // anyone is an answer that has Access-Control-Allow-Origin: * and these lines.
@@ -120,6 +130,7 @@ var exchanges = []exchange{
 	{name: "an open bracket", req: get, actual: allow("http://[::1"), want: browser.InvalidAllowOrigin},
 	{name: "Latin-1", req: get, actual: allow("https://b\xfccher.example"), want: browser.InvalidAllowOrigin},
 	{name: "another", req: get, actual: allow("https://a.example"), want: browser.AllowOriginMismatch},
+	{name: "a scheme in upper case", req: get, actual: allow("HTTP://PAGE"), want: browser.AllowOriginMismatch},
 	{name: "a slash", req: get, actual: allow("ORIGIN/"), want: browser.AllowOriginMismatch},
 	{name: "upper case", req: get, actual: allow("HTTP://LOCALHOST"), want: browser.AllowOriginMismatch},
 	{name: "null", req: get, actual: allow("null"), want: browser.AllowOriginMismatch},
@@ -166,6 +177,12 @@ var exchanges = []exchange{
 		actual: answer{status: 200}, want: browser.MissingAllowOrigin},
 
 	{name: "preflight", req: put, preflight: anyone("Access-Control-Allow-Methods: DELETE, PUT"), actual: star},
+	{name: "preflight, two lines of methods", req: put, actual: star,
+		preflight: anyone("Access-Control-Allow-Methods: DELETE|Access-Control-Allow-Methods: PUT")},
+	{name: "preflight, header in upper case", req: with(get, "X-A: 1"), actual: star,
+		preflight: anyone("Access-Control-Allow-Headers: X-A")},
+	{name: "preflight, Authorization beside star", req: with(get, "Authorization: x"), actual: star,
+		preflight: anyone("Access-Control-Allow-Headers: *, Authorization")},
 	{name: "preflight, star", req: with(put, "X-A: 1"),
 		preflight: anyone("Access-Control-Allow-Methods: *|Access-Control-Allow-Headers: *"), actual: star},
 	{name: "preflight, credentials", req: include(with(put, "X-A: 1", "Content-Type: application/json")),
@@ -189,6 +206,14 @@ var exchanges = []exchange{
 		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: browser.PreflightStatus},
 	{name: "preflight, 304", req: put, preflight: answer{304, "Access-Control-Allow-Origin: *"},
 		want: browser.PreflightStatus},
+	{name: "preflight, 206", req: put, preflight: answer{206,
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, actual: star},
+	{name: "preflight, 299", req: put, preflight: answer{299,
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, actual: star},
+	{name: "preflight, 401", req: put, preflight: answer{401,
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: browser.PreflightStatus},
+	{name: "preflight, 500", req: put, preflight: answer{500,
+		"Access-Control-Allow-Origin: *|Access-Control-Allow-Methods: PUT"}, want: browser.PreflightStatus},
 	{name: "preflight, 300 is no redirect", req: put,
 		preflight: answer{300, "Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: browser.PreflightStatus},
 	{name: "preflight, 301 to nowhere", req: put, preflight: answer{301,
@@ -196,7 +221,8 @@ var exchanges = []exchange{
 	{name: "preflight, redirect", req: put, preflight: answer{308,
 		"Access-Control-Allow-Origin: *|Location: /elsewhere"}, want: browser.PreflightRedirect},
 	{name: "preflight, redirect without CORS headers", req: put,
-		preflight: answer{301, "Location: https://127.0.0.1:1/"}, want: browser.PreflightRedirect},
+		preflight: answer{301, "Location: https://127.0.0.1:1/"}, want: browser.PreflightRedirect,
+		firefox: &deviation{of: redirectNotNamed, blocks: "‘Access-Control-Allow-Origin’ missing"}},
 	{name: "preflight, methods no list", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT DELETE"),
 		want: browser.InvalidAllowMethods},
 	{name: "preflight, methods quoted", req: with(get, "X-A: 1"),
@@ -227,14 +253,35 @@ var exchanges = []exchange{
 	{name: "preflight, the answer itself", req: put, preflight: anyone("Access-Control-Allow-Methods: PUT"),
 		actual: answer{status: 200}, want: browser.MissingAllowOrigin},
 	{name: "preflight by a stream", req: forced(browser.Request{Method: "POST"}), preflight: answer{status: 200},
-		want: browser.MissingAllowOrigin,
-		by:   "fetch(URL, {method: 'POST', duplex: 'half', body: new ReadableStream({start(c) { c.close(); }})})"},
+		want:   browser.MissingAllowOrigin,
+		by:     "fetch(URL, {method: 'POST', duplex: 'half', body: new ReadableStream({start(c) { c.close(); }})})",
+		actual: answer{status: 200}, firefox: &deviation{of: noStreams, blocks: "missing", preflight: "none"}},
 	{name: "preflight by a listener", req: madeBy(browser.InitiatorXHR, forced(browser.Request{Method: "POST"})),
 		preflight: star, actual: star},
 
 	// The rules by which headers need a preflight; that there is one is compared.
 	{name: "safelisted", req: with(get, "Accept: */*", "Accept-Language: de", "Content-Language: en",
 		"Content-Type: text/plain ;a=b", "Range: bytes=0-5"), actual: star},
+	{name: "not ASCII, not safelisted", req: with(get, "X-A: \u00e9", "Content-Language: \u00e9"), actual: star,
+		preflight: anyone("Access-Control-Allow-Headers: x-a, content-language")},
+	{name: "a boundary", req: with(browser.Request{Method: "POST"}, "Content-Type: multipart/form-data; boundary="+
+		strings.Repeat("a", 98)), actual: star},
+	{name: "a long boundary", req: with(browser.Request{Method: "POST"}, "Content-Type: multipart/form-data; boundary="+
+		strings.Repeat("a", 99)), preflight: star, want: browser.HeaderNotAllowed},
+	{name: "a quoted boundary", preflight: star, want: browser.HeaderNotAllowed,
+		req: with(browser.Request{Method: "POST"}, `Content-Type: multipart/form-data; boundary="a"`)},
+	{name: "a form as the body", req: browser.Request{Method: "POST"}, actual: star,
+		by: "fetch(URL, {method: 'POST', body: (() => { const d = new FormData(); d.set('a', new Blob(['b']), 'c'); return d; })()})"},
+	{name: "a query as the body", req: browser.Request{Method: "POST"}, actual: star,
+		by: "fetch(URL, {method: 'POST', body: new URLSearchParams('a=b')})"},
+	{name: "a text as the body", req: browser.Request{Method: "POST"}, actual: star,
+		by: "fetch(URL, {method: 'POST', body: 'a'})"},
+	{name: "bytes as the body", req: browser.Request{Method: "POST"}, actual: star,
+		by: "fetch(URL, {method: 'POST', body: new Uint8Array(1)})"},
+	{name: "a blob of JSON as the body", actual: star,
+		preflight: star, req: with(browser.Request{Method: "POST"}, "Content-Type: application/json"),
+		by:   "fetch(URL, {method: 'POST', body: new Blob(['{}'], {type: 'application/json'})})",
+		want: browser.HeaderNotAllowed},
 	{name: "unsafe byte", req: with(get, `Accept: a"`), preflight: star, want: browser.HeaderNotAllowed},
 	{name: "128 bytes", req: with(get, "Accept: "+strings.Repeat("a", 128)), actual: star},
 	{name: "129 bytes", req: with(get, "Accept: "+strings.Repeat("a", 129)), preflight: star,
@@ -265,23 +312,35 @@ var exchanges = []exchange{
 	{name: "another scheme, XMLHttpRequest", req: madeBy(browser.InitiatorXHR, get), scheme: "foo",
 		want: browser.SchemeNotHTTP},
 
-	// What is told at [browser.ChromiumError]. A row that fails because Chromium has
-	// come to follow the standard loses its last field, and its line there.
-	{name: "Chromium: star covers Authorization", req: with(get, "Authorization: x"),
-		preflight: anyone("Access-Control-Allow-Headers: *"), actual: star,
-		want: browser.AuthorizationNotListed, chromium: &deviation{preflight: "authorization"}},
-	{name: "Chromium: a listener asks for Access-Control-Allow-Methods", req: madeBy(browser.InitiatorXHR, forced(put)),
+	// A row that fails because a browser has come to follow the standard loses its last
+	// field, and its line in docs/browsers.md and at [browser.ChromiumError].
+	{name: "star covers Authorization", req: with(get, "Authorization: x"),
+		preflight: anyone("Access-Control-Allow-Headers: *"), actual: star, want: browser.AuthorizationNotListed,
+		chromium: &deviation{of: starCoversAuthorization},
+		firefox:  &deviation{of: starCoversAuthorization}},
+	{name: "a listener asks for Access-Control-Allow-Methods", req: madeBy(browser.InitiatorXHR, forced(put)),
 		preflight: star, actual: star,
-		chromium: &deviation{blocks: "MethodDisallowedByPreflightResponse"}},
-	{name: "Chromium: User-Agent is forbidden", req: with(get, "User-Agent: a"), preflight: star, actual: star,
+		chromium: &deviation{of: listenerNeedsMethods, blocks: "MethodDisallowedByPreflightResponse"},
+		firefox:  &deviation{of: listenerNeedsMethods, blocks: "Did not find method"}},
+	{name: "User-Agent is forbidden", req: with(get, "User-Agent: a"), preflight: star, actual: star,
 		want:     browser.HeaderNotAllowed,
-		chromium: &deviation{}},
-	{name: "Chromium: client hints are safelisted", actual: star, preflight: star, want: browser.HeaderNotAllowed,
+		chromium: &deviation{of: userAgentForbidden, preflight: "none"}},
+	{name: "client hints are safelisted", actual: star, preflight: star, want: browser.HeaderNotAllowed,
 		req:      with(get, "DPR: 1", "Save-Data: on", "Device-Memory: 8", "Width: 1", "Viewport-Width: 1"),
-		chromium: &deviation{}},
-	{name: "Chromium: lines are joined", req: with(get, "Accept: "+strings.Repeat("a", 100),
+		chromium: &deviation{of: clientHintsSafelisted, preflight: "none"}},
+	{name: "lines are joined", req: with(get, "Accept: "+strings.Repeat("a", 100),
 		"Accept: "+strings.Repeat("a", 100)), preflight: star, actual: star,
-		chromium: &deviation{blocks: "HeaderDisallowedByPreflightResponse", preflight: "accept"}},
+		chromium: &deviation{of: linesJoined, blocks: "HeaderDisallowedByPreflightResponse", preflight: "accept"}},
+	{name: "1024 bytes", actual: star, preflight: star, req: with(get, accepts(8)...),
+		chromium: &deviation{of: linesJoined, blocks: "HeaderDisallowedByPreflightResponse", preflight: "accept"}},
+	{name: "1025 bytes", actual: star, preflight: star, req: with(get, accepts(8, "Content-Language: a")...),
+		want:     browser.HeaderNotAllowed,
+		chromium: &deviation{of: linesJoined, blocks: "HeaderDisallowedByPreflightResponse", preflight: "accept"},
+		firefox:  &deviation{of: noSum, preflight: "none"}},
+	{name: "not ASCII in Accept", req: with(get, "Accept: \u00e9"), preflight: star, actual: star,
+		firefox: &deviation{of: notASCIIUnsafe, blocks: "header ‘accept’", preflight: "accept"}},
+	{name: "not ASCII in Content-Type", req: with(get, "Content-Type: text/plain;a=\u00e9"), preflight: star, actual: star,
+		firefox: &deviation{of: notASCIIUnsafe, blocks: "header ‘content-type’", preflight: "content-type"}},
 }
 
 // redirected are exchanges with the answer to a request that was redirected; its
@@ -299,6 +358,11 @@ var redirected = []exchange{
 var opaque = []exchange{
 	{name: "opaque, star", req: get, actual: star},
 	{name: "opaque, null", req: get, actual: allow("null")},
+	{name: "opaque, null with credentials", req: include(get),
+		actual: answer{200, "Access-Control-Allow-Origin: null|Access-Control-Allow-Credentials: true"}},
+	{name: "opaque, credentials and star", req: include(get), actual: anyone("Access-Control-Allow-Credentials: true"),
+		want: browser.WildcardWithCredentials},
+	{name: "opaque, NULL", req: get, actual: allow("NULL"), want: browser.InvalidAllowOrigin},
 	{name: "opaque, missing", req: get, actual: answer{status: 200}, want: browser.MissingAllowOrigin},
 	{name: "opaque, another", req: get, actual: allow("https://a.example"), want: browser.AllowOriginMismatch},
 	{name: "opaque, the page's own server", req: browser.Request{Method: "PUT", URL: "page"},
@@ -348,46 +412,33 @@ type observed struct {
 	messages  []string // on the console
 }
 
-// TestMessages lets Chromium judge exchanges, and compares what it does and says
-// with what package browser says that it does: whether the script has the response,
-// what the preflight asks, how the network panel calls the error, and the words on
-// the console.
+// TestMessages lets browsers judge exchanges, and compares what they do and say with
+// what package browser says that they do: whether the script has the response, what
+// the preflight asks, the words on the console, and how Chromium's network panel calls
+// the error.
 func TestMessages(t *testing.T) {
 	all := slices.Concat(exchanges, redirected, opaque)
-	m := newMessages(t, all)
-	b := openBrowser(t)
-	m.listen(b)
-	for _, page := range []struct {
-		path       string
-		start, end int
-	}{
-		{"/", 0, len(all) - len(opaque)},
-		{"/opaque", len(all) - len(opaque), len(all)},
-	} {
-		b.run(chromedp.Navigate(m.page.URL + page.path))
-		var scripts []string
-		for i := page.start; i < page.end; i++ {
-			scripts = append(scripts, all[i].script(m.requests[i].URL))
-			if from := m.requests[i].RedirectedFrom; from != "" {
-				scripts[len(scripts)-1] = all[i].script(from)
+	for _, v := range visitors(t) {
+		t.Run(v.called(), func(t *testing.T) {
+			m := newMessages(t, v.called(), all)
+			switch v := v.(type) {
+			case *chromium:
+				m.listen(v)
+			case *firefoxTab:
+				m.listenToFirefox(v)
 			}
-		}
-		script := "Promise.all([" + strings.Join(scripts, ",\n") + "])"
-		results, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](script, chromedp.EvalAwaitPromise))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, result := range results {
-			m.observed(page.start + i).failed = result != ""
-		}
+			m.make(v)
+			m.wait()
+			for i, x := range all {
+				t.Run(x.name, func(t *testing.T) { m.check(t, i) })
+			}
+		})
 	}
-	m.wait()
 	verified := map[browser.BlockReason]bool{
-		browser.PrivateNetworkNotAllowed: true, // Chromium doesn't make such preflights any more.
+		browser.PrivateNetworkNotAllowed: true, // No browser makes such preflights any more.
 	}
-	for i, x := range all {
+	for _, x := range all {
 		verified[x.want] = true
-		t.Run(x.name, func(t *testing.T) { m.check(t, i) })
 	}
 	for _, reason := range browser.BlockReasons() {
 		if !verified[reason] {
@@ -396,8 +447,34 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// make has pages make all requests.
+func (m *messages) make(v visitor) {
+	for _, page := range []struct {
+		path       string
+		start, end int
+	}{
+		{"/", 0, len(m.exchanges) - len(opaque)},
+		{"/opaque", len(m.exchanges) - len(opaque), len(m.exchanges)},
+	} {
+		v.visit(m.page.URL + page.path)
+		var scripts []string
+		for i := page.start; i < page.end; i++ {
+			scripts = append(scripts, m.exchanges[i].script(m.requests[i].URL))
+			if from := m.requests[i].RedirectedFrom; from != "" {
+				scripts[len(scripts)-1] = m.exchanges[i].script(from)
+			}
+		}
+		var results []string
+		v.decode("Promise.all(["+strings.Join(scripts, ",\n")+"])", &results)
+		for i, result := range results {
+			m.observed(page.start + i).failed = result != ""
+		}
+	}
+}
+
 // messages has the servers, and what was observed of each exchange.
 type messages struct {
+	browser   string
 	exchanges []exchange
 	requests  []browser.Request // with URL and origin
 	page, api *httptest.Server
@@ -407,9 +484,12 @@ type messages struct {
 	urls map[network.RequestID]string
 }
 
-func newMessages(t *testing.T, exchanges []exchange) *messages {
+func newMessages(t *testing.T, browser string, exchanges []exchange) *messages {
 	t.Helper()
-	m := &messages{exchanges: exchanges, seen: make([]observed, len(exchanges)), urls: map[network.RequestID]string{}}
+	m := &messages{
+		browser: browser, exchanges: exchanges, seen: make([]observed, len(exchanges)),
+		urls: map[network.RequestID]string{},
+	}
 	m.page = httptest.NewServer(m)
 	t.Cleanup(m.page.Close)
 	m.api = httptest.NewServer(m)
@@ -438,8 +518,8 @@ func newMessages(t *testing.T, exchanges []exchange) *messages {
 
 // lines makes the header lines of an answer.
 func (m *messages) lines(a answer) (lines [][2]string) {
-	headers := strings.NewReplacer("ORIGIN", m.page.URL, "SERVER",
-		strings.TrimPrefix(m.api.URL, "http://")).Replace(a.headers)
+	headers := strings.NewReplacer("ORIGIN", m.page.URL,
+		"PAGE", strings.TrimPrefix(m.page.URL, "http://"), "SERVER", strings.TrimPrefix(m.api.URL, "http://")).Replace(a.headers)
 	for line := range strings.SplitSeq(headers, "|") {
 		if name, value, ok := strings.Cut(line, ": "); ok {
 			lines = append(lines, [2]string{name, value})
@@ -533,15 +613,45 @@ func (m *messages) listen(b *chromium) {
 	}
 }
 
+// listenToFirefox collects what the console says.
+func (m *messages) listenToFirefox(f *firefoxTab) {
+	f.Helper()
+	if err := f.Console(func(text string) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if i := m.caseOf(text); i >= 0 {
+			m.seen[i].messages = append(m.seen[i].messages, text)
+		}
+	}); err != nil {
+		f.Fatal(err)
+	}
+}
+
 func (m *messages) observed(i int) *observed { return &m.seen[i] }
 
 // verdict is what package browser says of an exchange.
-func (m *messages) verdict(i int) (browser.ChromiumError, *browser.Blocked) {
+func (m *messages) verdict(i int) *browser.Blocked {
 	x := m.exchanges[i]
-	blocked := browser.Verdict(m.requests[i],
+	return browser.Verdict(m.requests[i],
 		&browser.Response{Status: max(x.preflight.status, 200), Headers: m.lines(x.preflight)},
 		&browser.Response{Status: max(x.actual.status, 200), Headers: m.lines(x.actual)})
-	return browser.Chromium(m.requests[i], blocked), blocked
+}
+
+// message is what package browser says that the browser says.
+func (m *messages) message(i int) string {
+	blocked := m.verdict(i)
+	if m.browser == firefoxName {
+		return browser.Firefox(m.requests[i], blocked)
+	}
+	return browser.Chromium(m.requests[i], blocked).Message
+}
+
+// deviation is in what the browser does otherwise than the standard, nil if in nothing.
+func (m *messages) deviation(i int) *deviation {
+	if m.browser == firefoxName {
+		return m.exchanges[i].firefox
+	}
+	return m.exchanges[i].chromium
 }
 
 // wait waits for the reports, which come by another way than the results.
@@ -549,9 +659,10 @@ func (m *messages) wait() {
 	complete := func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		for i, x := range m.exchanges {
-			if chromium, _ := m.verdict(i); x.chromium == nil &&
-				(chromium.Message != "") != (m.seen[i].messages != nil) {
+		for i := range m.exchanges {
+			d := m.deviation(i)
+			if d == nil && m.message(i) != "" && m.seen[i].messages == nil ||
+				d != nil && d.blocks != "" && m.seen[i].messages == nil {
 				return false
 			}
 		}
@@ -568,7 +679,7 @@ func (m *messages) check(t *testing.T, i int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	x, seen, req := m.exchanges[i], m.seen[i], m.requests[i]
-	chromium, blocked := m.verdict(i)
+	blocked := m.verdict(i)
 	var reason browser.BlockReason
 	if blocked != nil {
 		reason = blocked.Reason
@@ -576,19 +687,9 @@ func (m *messages) check(t *testing.T, i int) {
 	if reason != x.want {
 		t.Errorf("the verdict is %q (%v), want %q", reason, blocked, x.want)
 	}
-	preflight := req.Preflight()
-	fails := blocked != nil
-	if deviates := x.chromium; deviates != nil {
-		fails = deviates.blocks != ""
-		if chromium = (browser.ChromiumError{}); fails {
-			chromium = browser.ChromiumError{Name: deviates.blocks}
-		}
-		if preflight = nil; deviates.preflight != "" {
-			preflight = [][2]string{{"Origin", req.Origin}, {"Access-Control-Request-Method", req.Method},
-				{"Access-Control-Request-Headers", deviates.preflight}}
-		} else if req.UseCORSPreflight {
-			preflight = req.Preflight()
-		}
+	preflight, fails := req.Preflight(), blocked != nil
+	if d := m.deviation(i); d != nil {
+		preflight, fails = d.preflightOf(req), d.blocks != ""
 	}
 	if seen.failed != fails {
 		t.Errorf("the script gets the response: %t, want %t (%v)", !seen.failed, !fails, blocked)
@@ -601,7 +702,52 @@ func (m *messages) check(t *testing.T, i int) {
 		req.Mode != browser.ModeNoCORS && !slices.Equal(seen.actual, want[:1]) {
 		t.Errorf("the request has %q, want %q", seen.actual, want[:1])
 	}
-	m.checkReport(t, seen, chromium, x.chromium == nil)
+	if m.browser == firefoxName {
+		m.checkFirefox(t, i)
+		return
+	}
+	want, whole := browser.Chromium(req, blocked), true
+	if d := m.deviation(i); d != nil {
+		want, whole = browser.ChromiumError{Name: d.blocks}, false
+	}
+	m.checkReport(t, seen, want, whole)
+}
+
+// preflightOf are the lines of the preflight that a browser makes otherwise.
+func (d *deviation) preflightOf(req browser.Request) [][2]string {
+	switch d.preflight {
+	case "none":
+		return nil
+	case "":
+		return req.Preflight()
+	}
+	return [][2]string{{"Origin", req.Origin}, {"Access-Control-Request-Method", req.Method},
+		{"Access-Control-Request-Headers", d.preflight}}
+}
+
+// checkFirefox compares what Firefox says: first why, and then only that the request did not succeed.
+func (m *messages) checkFirefox(t *testing.T, i int) {
+	t.Helper()
+	var said []string
+	for _, text := range m.seen[i].messages {
+		if strings.HasPrefix(text, "Cross-Origin Request Blocked: ") &&
+			(said == nil || !strings.Contains(text, "did not succeed")) {
+			said = append(said, text)
+		}
+	}
+	if d := m.deviation(i); d != nil {
+		if got := strings.Join(said, "\n"); !strings.Contains(got, d.blocks) || d.blocks == "" && got != "" {
+			t.Errorf("on the console is\n\t%q, want %q", got, d.blocks)
+		}
+		return
+	}
+	var want []string
+	if message := m.message(i); message != "" {
+		want = []string{strings.ToValidUTF8(message, "\ufffd")}
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("on the console is\n\t%q, want\n\t%q", said, want)
+	}
 }
 
 // checkReport compares the reports: the whole, or only the name of the error.
