@@ -177,6 +177,11 @@ soak: build envoy ## Update policies for an hour; SOAKFLAGS narrows it
 	go -C e2e test -run '^TestSoak$$' -timeout 6h -count 1 -v ./hotreload \
 		-soak.size 1 -soak.updates 1 -soak.pace 1s -soak.longest 200ms $(SOAKFLAGS)
 
+# Go's tests of the benchmark have its load, and a short form of this.
+.PHONY: soak-requests
+soak-requests: build envoy ## Send five million requests, after which memory is to be what it was
+	go -C bench test -run '^TestSoakRequests$$' -timeout 3h -count 1 -v . -soak.requests 5000000 $(SOAKFLAGS)
+
 # The gateways' tests are linted where they run, since that takes building all of Istio.
 .PHONY: lint
 lint: $(LINTER) $(ACTIONS) shellcheck ## Run the linters

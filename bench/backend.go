@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,12 @@ import (
 const (
 	lookupPath   = "/lookup"
 	documentPath = "/cors.json"
+)
+
+// How origins begin that the backend doesn't allow, and those that it fails to look up.
+const (
+	unknownOrigin = "https://unknown-"
+	failingOrigin = "https://failing-"
 )
 
 // A backend is the server that look-ups and policies come from.
@@ -36,9 +43,16 @@ func startBackend() (*backend, error) {
 	}
 	b := &backend{addr: listener.Addr().String(), changed: make(chan struct{})}
 	mux := http.NewServeMux()
-	mux.HandleFunc(lookupPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc(lookupPath, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=86400")
-		w.WriteHeader(http.StatusNoContent)
+		switch origin := r.URL.Query().Get("origin"); {
+		case strings.HasPrefix(origin, unknownOrigin):
+			w.WriteHeader(http.StatusNotFound)
+		case strings.HasPrefix(origin, failingOrigin):
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			w.WriteHeader(http.StatusNoContent)
+		}
 	})
 	mux.HandleFunc(documentPath, b.serveDocument)
 	b.server.Handler = mux

@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// TestSerial: each request has another number, in the same place.
+// TestSerial: each request has another number, in the same places.
 func TestSerial(t *testing.T) {
-	before, after := "Origin: https://actual-", ".example\r\n"
-	x := newExchange(nil, before+serial+after, nil)
+	before, after := "GET /", " HTTP/1.1\r\nOrigin: https://actual-"
+	x := newExchange(nil, before+serial+after+serial, nil)
 	for _, number := range []string{"0000001", "0000002"} {
-		if got := string(x.next()); got != before+number+after {
+		if got := string(x.next()); got != before+number+after+number {
 			t.Errorf("%q, want number %s", got, number)
 		}
 	}

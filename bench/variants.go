@@ -27,6 +27,7 @@ type query struct {
 	kind    string
 	text    string // as it goes over the wire
 	allowed string // the origin that its answer should allow, "" for none
+	status  int    // of its answer, if it isn't a preflight's and isn't 200
 	checked bool   // its answer is only checked, and not measured
 }
 
