@@ -31,7 +31,7 @@ func FuzzAutomaton(f *testing.F) {
 		`(a|ab)(c|bcd)(d*)`, `[[:alpha:]]+\.[^a-c]`, `\Qa.b\E+`, `(?m)^a$`, `(?s).*`, `a|`, `(?:)`,
 		`\x41\x{42}[\x43-\x45]`, `\pL+\PL`, `.`, `$^`, `x\b`, `(?i)k`,
 		`[[:]a{3}]`, `[]a]{4}`, `[^]a]{4}`, `(?P<n>a{3})`, `a{,3}`, `a{3,`, `\Q[\E(?:a{9}){9}`, `[\Q]`, `()`, `(a*)*`,
-		`(a|b|c|d)+|[e-g]`, `\C`, `a**`,
+		`(a|b|c|d)+|[e-g]`, `\C`, `a**`, "\\bhttps\x7f*a",
 	} {
 		f.Add(expr, "https://app.example", "")
 		f.Add(expr, "abbcd", `https://a\.example`)

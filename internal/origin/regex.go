@@ -141,7 +141,7 @@ func (b *originBuilder) matchesNothing(expr string, a *automaton, v verdict) (ki
 func (b *originBuilder) alsoMatches(expr string, v verdict) (kind problem.Kind, what, instead string) {
 	instead = mendRegex(expr, v, false, b.regexBudget.advice).instead()
 	if wildcard := "https://*" + v.domain; strings.HasPrefix(v.domain, ".") && validPattern(wildcard) {
-		instead += ", or " + problem.Quote(wildcard) + " for all sites there"
+		instead += ", or " + problem.InQuotes(wildcard) + " for all sites there"
 	}
 	return problem.OtherOwners, "the regex " + problem.Quote(expr) + " also matches " + v.example(), instead
 }

@@ -96,7 +96,7 @@ func (odd oddity) words(p pattern, text string) (what, instead string) {
 			"copy it from an address of the extension's pages"
 	case firefoxCase:
 		return " has upper-case letters, which Firefox never sends in an extension's UUID",
-			"write " + problem.Quote(strings.ToLower(text))
+			"write " + problem.InQuotes(strings.ToLower(text))
 	}
 	return "", ""
 }

@@ -5,6 +5,7 @@ package problem
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Problem is one thing wrong, or doubtful, in what an operator wrote.
@@ -137,11 +138,22 @@ func Quote(s string) string {
 	return strconv.Quote(part) + more
 }
 
-// InQuotes is a value in quotes, all of it, as a message says to write it. It isn't inlined,
-// as [strconv.Quote] is: the copies would add 12 kB to the module.
-//
-//go:noinline
-func InQuotes(s string) string { return strconv.Quote(s) }
+// InQuotes is a value in quotes, all of it, as a message says to write it: a string of JSON
+// (RFC 8259, section 7) that can be read, so that what isn't printable is escaped.
+func InQuotes(s string) string {
+	quoted := []byte{'"'}
+	for _, r := range s {
+		switch {
+		case r <= 0xffff && !strconv.IsPrint(r):
+			quoted = append(quoted, `\u`+strconv.FormatInt(int64(0x10000+r), 16)[1:]...)
+			continue
+		case r == '"' || r == '\\':
+			quoted = append(quoted, '\\')
+		}
+		quoted = utf8.AppendRune(quoted, r)
+	}
+	return string(append(quoted, '"'))
+}
 
 // incomparable is a field of structs that nothing compares: the module is then without the
 // function that would, which can be a kilobyte.

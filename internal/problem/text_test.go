@@ -1,6 +1,7 @@
 package problem_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -35,5 +36,27 @@ func TestPrintable(t *testing.T) {
 	}
 	if got, want := problem.Printable("a\r\nä", ' '), "a  ä"; got != want {
 		t.Errorf("%q, not %q", got, want)
+	}
+}
+
+// TestInQuotes: what a message says to write is JSON, whatever is in it.
+func TestInQuotes(t *testing.T) {
+	for value, want := range map[string]string{
+		"":             `""`,
+		`a"\b`:         `"a\"\\b"`,
+		"ä😀":           `"ä😀"`,
+		"\a\n\v\x7f":   `"\u0007\u000a\u000b\u007f"`,
+		"\u202e":       `"\u202e"`,
+		"\U000e0001":   "\"\U000e0001\"", // more than one escape, and none that JSON asks for
+		"no text \xff": "\"no text \ufffd\"",
+	} {
+		got := problem.InQuotes(value)
+		var read string
+		if err := json.Unmarshal([]byte(got), &read); err != nil || read != strings.ToValidUTF8(value, "\ufffd") {
+			t.Errorf("%q is %s, which reads %q: %v", value, got, read, err)
+		}
+		if got != want {
+			t.Errorf("%q is %s, want %s", value, got, want)
+		}
 	}
 }
