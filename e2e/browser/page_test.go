@@ -172,8 +172,30 @@ func TestPage(t *testing.T) {
 			b.screenshots(test.name)
 		})
 	}
+	t.Run("Firefox", func(t *testing.T) { checkInFirefox(t, d) })
 	t.Run("reasons", func(t *testing.T) { checkReasons(t, d) })
 	t.Run("looks", func(t *testing.T) { checkLooks(t, d) })
+}
+
+// checkInFirefox checks that the page shows in Firefox what it shows in Chromium.
+func checkInFirefox(t *testing.T, d *demo) {
+	t.Helper()
+	for origin, want := range map[string]map[string]map[string]string{
+		d.app: seenFrom(d.app, d.other, true), d.other: seenFrom(d.other, d.stranger, false),
+	} {
+		f := openFirefox(t)
+		f.visit(origin)
+		const settled = `(async () => {
+			const state = document.documentElement.dataset;
+			while (state.state === 'running') { await new Promise((r) => setTimeout(r, 50)); }
+			return true;
+		})()`
+		var done bool
+		f.decode(settled, &done)
+		var cards map[string]card
+		f.decode(readCards, &cards)
+		checkCards(t, cards, want)
+	}
 }
 
 // checkReasons checks what the page says of each request of an exchange.
@@ -441,27 +463,31 @@ func (b *chromium) cards() map[string]card {
 // checkCards compares what the page shows with what must be seen.
 func (b *chromium) checkCards(want map[string]map[string]string) {
 	b.t.Helper()
-	cards := b.cards()
+	checkCards(b.t, b.cards(), want)
+}
+
+func checkCards(t *testing.T, cards map[string]card, want map[string]map[string]string) {
+	t.Helper()
 	for scenario, facts := range want {
 		got, ok := cards[scenario]
 		if !ok {
-			b.t.Errorf("%s: no such card", scenario)
+			t.Errorf("%s: no such card", scenario)
 			continue
 		}
 		if got.State != "pass" || got.Verdict != "As expected" {
-			b.t.Errorf("%s: %s, %q", scenario, got.State, got.Verdict)
+			t.Errorf("%s: %s, %q", scenario, got.State, got.Verdict)
 		}
 		if !maps.Equal(got.Seen, facts) {
-			b.t.Errorf("%s: seen\n\t%q, want\n\t%q", scenario, got.Seen, facts)
+			t.Errorf("%s: seen\n\t%q, want\n\t%q", scenario, got.Seen, facts)
 		}
 		for fact, expected := range got.Expected {
 			if !strings.HasPrefix(facts[fact], expected) {
-				b.t.Errorf("%s: the page expects %s %q, want %q", scenario, fact, expected, facts[fact])
+				t.Errorf("%s: the page expects %s %q, want %q", scenario, fact, expected, facts[fact])
 			}
 		}
 	}
 	if len(cards) != len(want) {
-		b.t.Errorf("the page has %d cards, want %d", len(cards), len(want))
+		t.Errorf("the page has %d cards, want %d", len(cards), len(want))
 	}
 }
 
