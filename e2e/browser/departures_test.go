@@ -3,6 +3,7 @@ package browser_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -87,6 +88,17 @@ var (
 		"The CORS check comes before the status: " + preflightFetch + ", step 7",
 		"None. `corsctl explain` and `corsctl probe` name the redirect, as Chromium does",
 	}
+	preflightAgain = &departure{
+		"A request that had a preflight, and that a redirect makes a GET without anything to ask for, has one again, with " +
+			"the page's Origin even where that of the request is null",
+		"A preflight goes before what needs one: " + section("main fetch", "concept-main-fetch") + ", for each redirect anew",
+		"A preflight for GET is allowed to whom the GET is. The answer to the GET is judged by its own Origin",
+	}
+	siteOfAddresses = &departure{
+		"To a server at an address, such as 127.0.0.1, Sec-Fetch-Site is `cross-site` from another port of it",
+		"It is `same-site`: " + "[same site](https://html.spec.whatwg.org/#same-site)",
+		"None: it goes by the Origin alone",
+	}
 	starNotRemembered = &departure{
 		"A `*` in an answer that is remembered covers no later request: each method and header that only `*` allows is " +
 			"asked for each time",
@@ -120,6 +132,7 @@ var (
 var departures = []*departure{
 	starCoversAuthorization, listenerNeedsMethods, redirectNotNamed, noStreams,
 	userAgentForbidden, clientHintsSafelisted, linesJoined, noSum, notASCIIUnsafe,
+	preflightAgain, siteOfAddresses,
 	starNotRemembered, credentialsApart, badAgeIsZero, negativeIsZero, longURLNotRemembered,
 }
 
@@ -135,6 +148,9 @@ func examples(browser string) (list []*departure) {
 		if d := c.departureOf(browser); d != nil {
 			list = append(list, d)
 		}
+	}
+	if browser == firefoxName {
+		list = slices.AppendSeq(append(list, siteOfAddresses), maps.Values(firefoxMistakes))
 	}
 	return list
 }

@@ -24,9 +24,9 @@ type Mistake struct {
 	Because string
 	// Changes are what the answers should say, and Advice the kinds of what else there is to know.
 	Changes, Advice []string
-	// Chromium tells that Chromium does otherwise than the standard, and lets the page have
-	// the answer.
-	Chromium bool
+	// Lenient tells that Chromium and Firefox do otherwise than the standard, and let the page
+	// have the answer.
+	Lenient bool
 }
 
 // An Answer is a status, 200 if it is 0, and lines. In these, {origin} is the Origin of the
@@ -213,7 +213,7 @@ var All = []Mistake{
 		Because: `CORS-preflight fetch, step 7.7: header "x-key" is not in Access-Control-Allow-Headers "*"`,
 		Changes: []string{"preflight " + acah + "x-key"}},
 	{Name: "star for Authorization", Request: get("Authorization: Bearer secret"),
-		Preflight: answer(204, acao+"*", acah+"*"), Actual: answer(200, acao+"*"), Chromium: true,
+		Preflight: answer(204, acao+"*", acah+"*"), Actual: answer(200, acao+"*"), Lenient: true,
 		Blocked: browser.AuthorizationNotListed,
 		Because: `CORS-preflight fetch, step 7.6: authorization must be listed by name, and * does not cover it: Access-Control-Allow-Headers is "*"`,
 		Changes: []string{"preflight " + acah + "*, authorization"}},
