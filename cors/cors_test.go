@@ -9,6 +9,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/names"
 )
 
 func origins(list ...string) (entries []cors.OriginEntry) {
@@ -255,6 +256,8 @@ var requests = map[string]cors.Request{
 		RequestHeaders: []string{"content-type,x-custom"}},
 	"upper-case": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
 		RequestHeaders: []string{"Content-Type, X-Custom"}},
+	"repeated": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
+		RequestHeaders: []string{"content-type,x-custom"}}, // as a browser sends it
 	"not-method": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PURGE"},
 	"not-header": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
 		RequestHeaders: []string{"x-other"}},
@@ -262,6 +265,101 @@ var requests = map[string]cors.Request{
 		RequestHeaders: []string{strings.Repeat("content-type,", 600)}},
 	"many-commas": {Method: "OPTIONS", Origin: "https://app-0.example", HasOrigin: true, RequestMethod: "PUT",
 		RequestHeaders: []string{strings.Repeat(",", 50_000)}},
+}
+
+// TestReady: which answers to preflights can be kept ready, as they repeat nothing of the request but
+// its origin. With credentials "*" is a method and a header of that name, so that what is asked for is
+// repeated (https://fetch.spec.whatwg.org/#http-access-control-allow-methods).
+func TestReady(t *testing.T) {
+	star := []string{"*"}
+	for _, test := range []struct {
+		name   string
+		config cors.Config
+		want   bool
+	}{
+		{"lists", cors.Config{AllowMethods: []string{"PUT"}, AllowHeaders: []string{"X-A"}}, true},
+		{"lists with credentials", cors.Config{AllowMethods: []string{"PUT"}, AllowHeaders: []string{"X-A"},
+			AllowCredentials: true}, true},
+		{"any", cors.Config{AllowMethods: star, AllowHeaders: star}, true},
+		{"any method with credentials", cors.Config{AllowMethods: star, AllowHeaders: []string{"X-A"},
+			AllowCredentials: true}, false},
+		{"any header with credentials", cors.Config{AllowMethods: []string{"PUT"}, AllowHeaders: star,
+			AllowCredentials: true}, false},
+	} {
+		test.config.AllowOrigins = origins("https://a.test")
+		policy := compile(t, test.config)
+		r := cors.Request{Method: "OPTIONS", Origin: "https://a.test", HasOrigin: true, RequestMethod: "PUT",
+			RequestHeaders: []string{"x-a"}}
+		d := policy.Decide(&r)
+		checkShortCuts(t, policy, &r, &d)
+		if _, _, ok := policy.AllowsPreflight(&r); ok != test.want {
+			t.Errorf("%s: ready %t, want %t", test.name, ok, test.want)
+		}
+	}
+}
+
+// TestRequestHeadersBound: the lines of Access-Control-Request-Headers are as long as the bound
+// together, and no longer.
+func TestRequestHeadersBound(t *testing.T) {
+	policy := compile(t, cors.Config{AllowOrigins: origins("https://a.test"), AllowHeaders: []string{"*"}})
+	half := strings.Repeat("a", cors.MaxRequestHeaders/2)
+	for _, test := range []struct {
+		name  string
+		lines []string
+		want  cors.Reason
+	}{
+		{"one line", []string{half + half}, cors.Allowed},
+		{"two lines", []string{half, half}, cors.Allowed},
+		{"a longer line", []string{half + half + "a"}, cors.HeadersTooLong},
+		{"a longer first line", []string{half + "a", half}, cors.HeadersTooLong},
+		{"a longer last line", []string{half, half + "a"}, cors.HeadersTooLong},
+	} {
+		d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://a.test", HasOrigin: true,
+			RequestMethod: "GET", RequestHeaders: test.lines})
+		if d.Reason != test.want {
+			t.Errorf("%s: %v, want %v", test.name, d.Reason, test.want)
+		}
+	}
+}
+
+// TestAssemble: a policy that is in force has all four lists, for nothing of it fails open.
+func TestAssemble(t *testing.T) {
+	whole := cors.Lists{Origins: cors.NoOrigins(), Methods: &names.List{}, RequestHeaders: &names.List{},
+		ExposedHeaders: &names.List{}}
+	for name, leaveOut := range map[string]func(*cors.Lists){
+		"":               func(*cors.Lists) {},
+		"allow_origins":  func(l *cors.Lists) { l.Origins = nil },
+		"allow_methods":  func(l *cors.Lists) { l.Methods = nil },
+		"allow_headers":  func(l *cors.Lists) { l.RequestHeaders = nil },
+		"expose_headers": func(l *cors.Lists) { l.ExposedHeaders = nil },
+	} {
+		lists := whole
+		leaveOut(&lists)
+		if policy := cors.Assemble(cors.Config{}, lists); (policy != nil) != (name == "") {
+			t.Errorf("without %q there is a policy: %t", name, policy != nil)
+		}
+		if cors.Assemble(cors.Config{Off: true}, lists) == nil {
+			t.Errorf("without %q there is no policy that is off", name)
+		}
+	}
+}
+
+// TestUpstreamAgain: what an answer had is forgotten when the next one is observed.
+func TestUpstreamAgain(t *testing.T) {
+	policy := compile(t, cors.Config{AllowOrigins: origins("https://a.test")})
+	d := policy.Decide(&cors.Request{Origin: "https://a.test", HasOrigin: true})
+	var u cors.Upstream
+	for range 2 {
+		u.Observe("access-control-allow-origin", "https://a.test")
+	}
+	u.Observe("vary", "Origin")
+	u.Reset()
+	var got editor
+	d.Edit(&u, &got)
+	want := editor{{"access-control-allow-origin", "https://a.test"}, {"vary", "Origin"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // nobody is an editor of nothing.
@@ -273,7 +371,13 @@ func (nobody) RemoveResponseHeader(string)          {}
 
 func TestDecisionDoesNotAllocate(t *testing.T) {
 	policy := big(t, 100)
+	repeats := compile(t, cors.Config{AllowOrigins: origins("https://app-0.example"), AllowMethods: []string{"*"},
+		AllowHeaders: []string{"*"}, AllowCredentials: true})
 	for name, r := range requests {
+		policy := policy
+		if name == "repeated" {
+			policy = repeats
+		}
 		allocs := testing.AllocsPerRun(100, func() {
 			d := policy.Decide(&r)
 			var headers [8]cors.Header
@@ -416,6 +520,15 @@ func TestAppendLogged(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(100, func() { d.AppendLogged(buffer) }); n > test.allocs {
 			t.Errorf("%+v: %v allocations, want %v", test.Request, n, test.allocs)
+		}
+	}
+	const around = len("origin https:// is not in allow_origins")
+	for length, cut := range map[int]bool{cors.MaxLogged: false, cors.MaxLogged + 1: true} {
+		host := strings.Repeat(strings.Repeat("a", 9)+".", 30)[:length-around-1] + "a"
+		d := policy.Decide(&cors.Request{Origin: "https://" + host, HasOrigin: true})
+		got := string(d.AppendLogged(nil))
+		if len(got) != cors.MaxLogged || strings.HasSuffix(got, "...") != cut {
+			t.Errorf("of %d bytes the log has %q", length, got)
 		}
 	}
 	d := policy.Decide(&cors.Request{Origin: app, HasOrigin: true, Method: "OPTIONS", RequestMethod: "PATCH",

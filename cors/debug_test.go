@@ -1,6 +1,7 @@
 package cors_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/choices"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -173,7 +175,7 @@ func TestDebugProperty(t *testing.T) {
 	}
 	maybe := func(n int) bool { return rnd.IntN(n) == 0 }
 	differ := 0
-	for range 50_000 {
+	for range choices.Rounds(50_000) {
 		maxAge := 600
 		c := cors.Config{
 			AllowOrigins: []cors.OriginEntry{{Text: pick("https://a.test", "*")}},
@@ -207,7 +209,7 @@ func TestDebugProperty(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	if differ < 5000 {
+	if differ < choices.Rounds(5000) {
 		t.Errorf("only %d preflights are answered otherwise", differ)
 	}
 }
@@ -251,6 +253,24 @@ func TestDebug(t *testing.T) {
 		r.Origin = "https://b.test"
 		if d := policy.Decide(&r); d.Status() != 403 || len(d.AppendHeaders(nil)) != 1 {
 			t.Errorf("%s: %d with %v for an origin that is not allowed", c.name, d.Status(), d.AppendHeaders(nil))
+		}
+	}
+}
+
+// TestDebugPrivateNetwork: also what is rejected with an explanation lets a page into a private network
+// only where the policy and the page say so.
+func TestDebugPrivateNetwork(t *testing.T) {
+	for _, allowed := range []bool{false, true} {
+		for _, asked := range []bool{false, true} {
+			policy := policyOf(t, fmt.Sprintf(`{"allow_origins": ["https://a.test"], "debug": true,
+				"allow_private_network": %t}`, allowed))
+			d := policy.Decide(&cors.Request{Method: "OPTIONS", Origin: "https://a.test", HasOrigin: true,
+				RequestMethod: "PURGE", PrivateNetwork: asked})
+			headers := d.AppendHeaders(nil)
+			lets := slices.Contains(headers, cors.Header{Name: "access-control-allow-private-network", Value: "true"})
+			if lets != (allowed && asked) {
+				t.Errorf("allowed %t, asked for %t: %v", allowed, asked, headers)
+			}
 		}
 	}
 }

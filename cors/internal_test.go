@@ -41,4 +41,25 @@ func TestReasonsHaveNames(t *testing.T) {
 		}
 		seen[r.String()] = true
 	}
+	for _, r := range []Reason{reasons, reasons + 1, 255} {
+		if name := r.String(); name != "unknown" {
+			t.Errorf("reason %d has the name %q", r, name)
+		}
+	}
+}
+
+// TestAnswerKeepsLittle: one answer of many headers doesn't keep their room for good.
+func TestAnswerKeepsLittle(t *testing.T) {
+	for _, name := range []string{"x-a", "access-control-allow-origin"} {
+		var a Answer
+		for n, keeps := range map[int]bool{maxLines / 2: true, 2 * maxLines: false} {
+			for range n {
+				a.Observe(name, "")
+			}
+			a.Reset()
+			if room := cap(a.cors) + cap(a.names); room > maxLines || (room > 0) != keeps {
+				t.Errorf("after %d of %s there is room for %d", n, name, room)
+			}
+		}
+	}
 }

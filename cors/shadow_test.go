@@ -12,6 +12,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/choices"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
 
@@ -237,8 +238,8 @@ func TestShadowProperty(t *testing.T) {
 		}
 		return a
 	}
-	counted := map[string]int{}
-	for round := 0; round < 200_000; {
+	rounds, counted := choices.Rounds(200_000), map[string]int{}
+	for round := 0; round < rounds; {
 		policy := newPolicy()
 		if policy == nil {
 			continue
@@ -264,7 +265,7 @@ func TestShadowProperty(t *testing.T) {
 		"header … is not in expose_headers", "allow_credentials is not set", "allow_private_network is not set",
 		"origin … is not in allow_origins", "method … is not in allow_methods", "header … is not in allow_headers",
 	} {
-		if counted[seen] < 20 {
+		if counted[seen] < choices.Rounds(20) {
 			t.Errorf("only %d of %s, of %v", counted[seen], seen, counted)
 		}
 	}
@@ -295,6 +296,7 @@ func TestShadowWords(t *testing.T) {
 	}
 	origin := [2]string{"access-control-allow-origin", "https://a.test"}
 	methods := [2]string{"access-control-allow-methods", "PUT, PURGE"}
+	longest := strings.Repeat("x", 64) // in a log line
 	for _, c := range []struct {
 		name    string
 		request cors.Request
@@ -332,6 +334,17 @@ func TestShadowWords(t *testing.T) {
 			"stricter: method PURGE is not in allow_methods (allowed: PUT)"},
 		{"a header", asking("PUT", "x-a"), 200, [][2]string{origin, methods, {"access-control-allow-headers", "*"}},
 			"stricter: header x-a is not in allow_headers (allowed: none)"},
+		{"a redirect by the oldest status", get, 301, [][2]string{origin, {"location", "/"}, {"x-id", "1"}}, "same: "},
+		{"a redirect to what there is to get", get, 303, [][2]string{origin, {"location", "/"}, {"x-id", "1"}}, "same: "},
+		{"a redirect of the same method", get, 307, [][2]string{origin, {"location", "/"}, {"x-id", "1"}}, "same: "},
+		{"a redirect for good", get, 308, [][2]string{origin, {"location", "/"}, {"x-id", "1"}}, "same: "},
+		{"a status that is no redirect's", get, 300, [][2]string{origin, {"location", "/"}, {"x-id", "1"}},
+			"looser: header x-id is not in access-control-expose-headers"},
+		{"the longest name", get, 200, [][2]string{origin, {longest, "1"}, {"access-control-expose-headers", longest}},
+			"stricter: header " + longest + " is not in expose_headers"},
+		{"a longer name", get, 200, [][2]string{origin, {longest + "y", "1"},
+			{"access-control-expose-headers", longest + "y"}},
+			"stricter: header " + longest + "... is not in expose_headers"},
 		{"no browser", from(get, "https://a.test/"), 200, [][2]string{{"access-control-allow-origin", "https://a.test/"}},
 			"same: "},
 	} {

@@ -55,6 +55,26 @@ func Some[T any](c *Choices, most int, of ...T) (some []T) {
 	return some
 }
 
+// Rounds is how many random inputs a test takes of n: a tenth of them with -short, as where tests
+// are run for each of a thousand mutants of the code.
+func Rounds(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
+// Few is a list, or each tenth of its elements with -short.
+func Few[T any](list []T) (few []T) {
+	if !testing.Short() {
+		return list
+	}
+	for i := 0; i < len(list); i += 10 {
+		few = append(few, list[i])
+	}
+	return few
+}
+
 // few is how many seeds a fuzzer begins with: it measures each first, which takes long.
 const few = 50
 
@@ -66,7 +86,7 @@ func Seed(f *testing.F, n, size int) {
 		n = min(n, few)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range n {
+	for range Rounds(n) {
 		seed := make([]byte, size)
 		for i := range seed {
 			seed[i] = byte(random.Uint32())
