@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/choices"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
@@ -30,7 +31,7 @@ func TestFit(t *testing.T) {
 	routes := []string{"one", "two"}
 	random := rand.New(rand.NewPCG(1, 2))
 	found := 0
-	for range 20000 {
+	for range choices.Rounds(20000) {
 		matches := make([]match.Match, 1+random.IntN(6))
 		for i := range matches {
 			m := &matches[i]
@@ -78,7 +79,7 @@ func TestFit(t *testing.T) {
 			}
 		}
 	}
-	if found < 10000 {
+	if found < choices.Rounds(10000) {
 		t.Errorf("only %d requests had a policy: the test says little", found)
 	}
 }
@@ -110,7 +111,7 @@ func TestShared(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	conflicts, found := 0, 0
-	for range 8000 {
+	for range choices.Rounds(8000) {
 		matches := make([]match.Match, 1+random.IntN(4))
 		claimed := map[string]bool{}
 		conflict := false
@@ -161,7 +162,7 @@ func TestShared(t *testing.T) {
 			}
 		}
 	}
-	if conflicts < 500 || found < 10000 {
+	if conflicts < choices.Rounds(500) || found < choices.Rounds(10000) {
 		t.Errorf("only %d conflicts, and %d requests that had a policy: the test says little", conflicts, found)
 	}
 }

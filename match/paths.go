@@ -22,7 +22,7 @@ func (t *hostTable) lookup(p target) number {
 	case t == nil:
 		return 0
 	case p.known:
-	case t.shared == nil && t.own.paths() == 0:
+	case t.shared == nil && t.own.len() == 0:
 		return t.own.every
 	default:
 		return pathMatters
@@ -48,9 +48,6 @@ type pathTable struct {
 	// of a path are looked up as there are lengths of prefixes.
 	depths uint64
 }
-
-// paths is how many paths the table has.
-func (t *pathTable) paths() int { return len(t.few) + len(t.exact) + len(t.prefixes) }
 
 // A claimedPath is a path of a pathTable in its canonical form, and its number.
 type claimedPath struct {
@@ -125,7 +122,7 @@ func (t *pathTable) lookupPrefix(path string) (number, int) {
 			return number, ends[n] + 1
 		}
 	}
-	return 0, -1
+	return 0, 0
 }
 
 // get returns the number of exactly this canonical path.
