@@ -1,6 +1,9 @@
 package filter
 
 import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
 	"strings"
 	"testing"
 
@@ -23,10 +26,16 @@ func TestFindNote(t *testing.T) {
 		{b + rest + a + rest, b, 0},
 		{b + a, a, -1}, // where the rest of another note is
 		{b + rest + a + rest[1:], a, -1},
+		{b + rest + b + rest + a + rest, a, 2 * noteSize},
 	} {
 		if got := findNote(test.notes, test.hash); got != test.want {
 			t.Errorf("%q in %q: %d, want %d", test.hash, test.notes, got, test.want)
 		}
+	}
+	sum := fnv.New64a()
+	sum.Write([]byte("ab"))
+	if got, want := hashOf("ab"), string(binary.LittleEndian.AppendUint64(nil, sum.Sum64())); got != want {
+		t.Errorf("the hash is %x, want %x", got, want)
 	}
 	if hashOf("") == hashOf("\x00") || hashOf("ab") == hashOf("ba") || len(hashOf("ab")) != hashSize {
 		t.Error("the hash is none")
@@ -70,6 +79,34 @@ func TestNoteTaken(t *testing.T) {
 		if logs != update.want {
 			t.Errorf("update %d is logged %d times, want %d", i, logs, update.want)
 		}
+	}
+}
+
+// TestNotesBound: the notes don't grow with every update, and the latest ones are kept.
+func TestNotesBound(t *testing.T) {
+	vm := &VM{Host: &thread{threads: &threads{shared: map[string]sharedValue{}}}}
+	for i := range 3 * remembered {
+		p := vm.Unconfigured()
+		p.hash = hashOf(fmt.Sprint(i))
+		p.noteTaken(1000)
+	}
+	key := vm.Unconfigured().notesKey()
+	notes, _, _ := vm.Host.Shared(key)
+	if len(notes) != remembered*noteSize || findNote(notes, hashOf(fmt.Sprint(2*remembered))) < 0 {
+		t.Errorf("%d bytes of notes", len(notes))
+	}
+}
+
+// TestLatestNoteCounts: the configuration that was noted last is known, as any other.
+func TestLatestNoteCounts(t *testing.T) {
+	vm := &VM{Host: &thread{threads: &threads{shared: map[string]sharedValue{}}, configuration: "{}"}}
+	for _, noted := range []bool{false, true} {
+		p := vm.Unconfigured()
+		if p.Accepted() != noted {
+			t.Errorf("accepted %t before it is noted, %t after", !noted, noted)
+		}
+		p.hash = hashOf("{}")
+		p.noteTaken(1000)
 	}
 }
 

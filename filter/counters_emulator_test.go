@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -46,5 +47,46 @@ func TestCounters(t *testing.T) {
 			counters[request.counter]++
 		}
 		check("after " + request.origin + " to " + request.host)
+	}
+}
+
+// defining is a host that knows what has been defined.
+type defining struct {
+	Host
+	names []string
+}
+
+func (h *defining) DefineCounter(name string) Counter {
+	h.names = append(h.names, name)
+	return Counter(len(h.names))
+}
+
+// TestCountersBound: a VM defines counters for so many policies and no more, each once; of those that
+// look origins up also of that, whenever they begin to.
+func TestCountersBound(t *testing.T) {
+	host := &defining{}
+	c := newCounters(host)
+	for i := range maxDefined {
+		c.ofPolicy(countedAs{policy: fmt.Sprint(i)}, false)
+	}
+	each := len(host.names) / maxDefined
+	for _, step := range []struct {
+		name    string
+		policy  string
+		looksUp bool
+		want    int // counters that are defined
+	}{
+		{"a known policy", "0", false, 0},
+		{"which begins to look up", "0", true, int(lookupCounts)},
+		{"which goes on to", "0", true, 0},
+		{"one too many", "new", false, each},
+		{"another", "newer", false, 0},
+		{"which looks up", "newest", true, int(lookupCounts)},
+	} {
+		before := len(host.names)
+		ids := c.ofPolicy(countedAs{policy: step.policy}, step.looksUp)
+		if n := len(host.names) - before; n != step.want || step.looksUp && ids.lookups == nil {
+			t.Errorf("%s: %d counters are defined, want %d; of look-ups %v", step.name, n, step.want, ids.lookups)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,3 +66,52 @@ func TestRelease(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 }
+
+// TestCount: a number agrees with its noun.
+func TestCount(t *testing.T) {
+	for want, got := range map[string]string{
+		"0 bytes": count(0, "byte"), "1 byte": count(1, "byte"), "2 bytes": count(2, "byte"),
+		"1 policy": count(1, "policy"), "2 policies": count(2, "policy"),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestRefusal: as many errors as are logged are all listed, and of more it is said that they aren't.
+func TestRefusal(t *testing.T) {
+	for n, want := range map[int]string{
+		1: "1 error, listed above", cors.MaxProblems: "100 errors, listed above",
+		cors.MaxProblems + 1: "the first 100 errors are listed above",
+	} {
+		if got := refusal(append(make([]config.Problem, n), config.Problem{Warning: true})); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestUnreadable: a configuration that the proxy has and doesn't tell is refused, which is another thing
+// than having none.
+func TestUnreadable(t *testing.T) {
+	for size, want := range map[int]bool{0: false, 5: true} {
+		host := &refusing{}
+		p := (&VM{Host: host}).NewPluginContext(1).(*Plugin)
+		if p.OnPluginStart(size) {
+			t.Errorf("%d bytes are accepted", size)
+		}
+		if got := strings.Contains(strings.Join(host.log, "\n"), "more than the filter can read"); got != want {
+			t.Errorf("%d bytes can't be read: %t, want %t: %q", size, got, want, host.log)
+		}
+	}
+}
+
+// refusing is a host that doesn't tell the configuration.
+type refusing struct {
+	defining
+	log []string
+}
+
+func (*refusing) PluginName() string         { return "plugin" }
+func (*refusing) Configuration() string      { return "" }
+func (h *refusing) Log(_ Level, line string) { h.log = append(h.log, line) }

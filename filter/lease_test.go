@@ -60,6 +60,101 @@ func TestQueues(t *testing.T) {
 	}
 }
 
+// TestWake: all queues of a record are woken, whichever comes last.
+func TestWake(t *testing.T) {
+	var r record
+	for queue := range uint32(3) {
+		r.setQueue(7+queue, true)
+	}
+	host := &thread{}
+	r.wake(host)
+	if diff := cmp.Diff([]any{uint32(9), uint32(8), uint32(7)}, host.woken); diff != "" {
+		t.Error(diff)
+	}
+	for queue := range uint32(12) {
+		if want := queue >= 7 && queue <= 9; r.wakes(queue) != want {
+			t.Errorf("wakes %d: %t, want %t", queue, !want, want)
+		}
+	}
+}
+
+// TestWatch: a VM has one queue, whose name stays; it hears through the newest of its sources, from the
+// first tick on, and knows which source is the last of its kind.
+func TestWatch(t *testing.T) {
+	host := &thread{}
+	w := &watch{}
+	plugin := &Plugin{host: host}
+	first, second, other := &source{plugin: plugin, key: "a"}, &source{plugin: plugin, key: "a"},
+		&source{plugin: plugin, key: "b"}
+	for i, step := range []struct {
+		do   func()
+		want int // how often the host was told the queue
+	}{
+		{func() { w.add(first) }, 0}, // it may be thrown away
+		{func() { w.listen(first) }, 1},
+		{func() { w.listen(first) }, 2},
+		{func() { w.add(second) }, 3},
+		{func() { w.listen(first) }, 3},
+		{func() { w.listen(second) }, 4},
+		{func() { w.add(other) }, 5},
+	} {
+		if step.do(); len(host.heard) != step.want {
+			t.Errorf("step %d: it was told %d times, want %d", i, len(host.heard), step.want)
+		}
+	}
+	for _, name := range host.heard {
+		if name != w.name || name == "" {
+			t.Errorf("the queue is %q, and was %q", w.name, name)
+		}
+	}
+	for i, step := range []struct {
+		*source
+		last bool
+	}{{first, false}, {second, true}, {other, true}} {
+		if last := w.remove(step.source); last != step.last || len(w.sources) != 2-i {
+			t.Errorf("source %d: the last one %t, want %t; %d left", i, last, step.last, len(w.sources))
+		}
+	}
+}
+
+// TestRemember: of sources that were replaced long ago nothing is kept, unless they are still in use.
+func TestRemember(t *testing.T) {
+	host := &thread{threads: &threads{shared: map[string]sharedValue{}}}
+	plugin := &Plugin{host: host}
+	key := func(n int) string { return recordKey + hashOf(strconv.Itoa(n)) }
+	at := now()
+	now = func() int64 { return at }
+	const many, inUse, soon, silent = 2 * maxSources, 3, 4, 5
+	for n := range many {
+		r := record{number: 2}
+		switch n {
+		case inUse:
+			r.owner, r.until = 1, at+1000
+		case soon:
+			r.owner, r.due = 1, at+1000
+		case silent:
+			r.owner, r.until = 1, at-slowest.Milliseconds()
+		}
+		host.SetShared(key(n), r.encode(), 0)
+		host.SetShared(key(n)+documentKey, "document", 0)
+		for range 2 {
+			(&source{plugin: plugin, key: key(n)}).remember()
+		}
+	}
+	list, _, _ := host.Shared(sourcesKey)
+	if want := (maxSources + 2) * hashSize; len(list) != want || list[:hashSize] != hashOf(strconv.Itoa(many-1)) {
+		t.Errorf("%d bytes list sources, want %d", len(list), want)
+	}
+	for n := range many {
+		want := n >= many-maxSources || n == inUse || n == soon
+		text, _, _ := host.Shared(key(n))
+		document, _, _ := host.Shared(key(n) + documentKey)
+		if (text != "") != want || (document != "") != want || strings.Contains(list, hashOf(strconv.Itoa(n))) != want {
+			t.Errorf("source %d is kept: a record of %d bytes, a document of %d, want %t", n, len(text), len(document), want)
+		}
+	}
+}
+
 // TestHold: with wait the source is asked to hold a fetch, the time-out comes on top, and
 // the next fetch follows at once where it has.
 func TestHold(t *testing.T) {
@@ -307,18 +402,29 @@ type sharedValue struct {
 type thread struct {
 	Host
 	*threads
-	answered func(int, bool)
+	answered      func(int, bool)
+	configuration string
+	woken, heard  []any // queues, and names of queues
 }
 
 func (*thread) Log(Level, string)            {}
 func (*thread) DefineCounter(string) Counter { return 0 }
 func (*thread) Count(Counter)                {}
 func (*thread) SetTickPeriod(time.Duration)  {}
-func (*thread) Listen(string) uint32         { return 1 }
-func (*thread) Wake(uint32)                  {}
+func (*thread) PluginName() string           { return "plugin" }
+func (*thread) Settle()                      {}
 func (*thread) FetchedBody(int) string       { return document("https://one.example") }
 
 func (*thread) FetchedHeader(name string) (string, bool) { return "200", name == ":status" }
+
+func (h *thread) Configuration() string { return h.configuration }
+
+func (h *thread) Listen(name string) uint32 {
+	h.heard = append(h.heard, name)
+	return 1
+}
+
+func (h *thread) Wake(queue uint32) { h.woken = append(h.woken, queue) }
 
 func (h *thread) SharedDocument(key string) (string, bool) {
 	value, _, ok := h.Shared(key)

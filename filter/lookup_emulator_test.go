@@ -58,3 +58,46 @@ func TestLookup(t *testing.T) {
 		})
 	}
 }
+
+// TestLookupKey: what is remembered is of a policy, of an origin as it is, and of a host in lower case
+// (RFC 9110, section 4.2.3).
+func TestLookupKey(t *testing.T) {
+	p := &Plugin{}
+	for _, test := range []struct{ policy, host, origin, want string }{
+		{"Shop", "AZ.Example:80", "App://A", "Shop\x00az.example:80\x00App://A"},
+		{"", "az", "https://a.example", "\x00az\x00https://a.example"},
+		{"Shop", "", "Z", "Shop\x00\x00Z"},
+	} {
+		if got := string(p.lookupKey(test.policy, test.host, test.origin)); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+// TestTroubleIsQuiet: trouble of a cluster is logged once, and after it has been well not again at once.
+func TestTroubleIsQuiet(t *testing.T) {
+	host := &logging{}
+	p, l := &Plugin{host: host}, &lookup{cache: &cache{}}
+	for i, step := range []struct {
+		now  int64
+		well bool // before
+		logs int
+	}{
+		{0, false, 1}, {1, false, 1}, {quiet * 2, false, 1}, {quiet - 1, true, 1}, {quiet, true, 2},
+		{2*quiet - 1, true, 2}, {2 * quiet, true, 3}, {3 * quiet, false, 3},
+	} {
+		monotonic = func() int64 { return step.now }
+		l.cache.trouble = l.cache.trouble && !step.well
+		if p.troubled(l, "it fails"); host.lines != step.logs {
+			t.Errorf("step %d: %d lines, want %d", i, host.lines, step.logs)
+		}
+	}
+}
+
+// logging is a host that counts what is logged.
+type logging struct {
+	Host
+	lines int
+}
+
+func (h *logging) Log(Level, string) { h.lines++ }
