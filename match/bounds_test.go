@@ -112,22 +112,23 @@ func TestBounds(t *testing.T) {
 // TestDependsOn: what of a request a table depends on.
 func TestDependsOn(t *testing.T) {
 	for _, test := range []struct {
-		name             string
-		matches          []match.Match
-		byPath, complete bool
-		everywhere       bool
+		name           string
+		matches        []match.Match
+		byHost, byPath bool
+		complete       bool
+		everywhere     bool
 	}{
-		{"everything", []match.Match{{}}, false, true, true},
-		{"a host", []match.Match{{Hosts: []string{"a.test"}}}, false, false, false},
-		{"a path", []match.Match{{Paths: []match.Path{{Path: "/a"}}}}, true, false, false},
+		{"everything", []match.Match{{}}, false, false, true, true},
+		{"a host", []match.Match{{Hosts: []string{"a.test"}}}, true, false, false, false},
+		{"a path", []match.Match{{Paths: []match.Path{{Path: "/a"}}}}, false, true, false, false},
 		{"a path before a host", []match.Match{{Paths: []match.Path{{Path: "/a"}}}, {Hosts: []string{"a.test"}}}, true,
-			false, false},
-		{"everything else", []match.Match{{Hosts: []string{"a.test"}}, {}}, false, true, false},
+			true, false, false},
+		{"everything else", []match.Match{{Hosts: []string{"a.test"}}, {}}, true, false, true, false},
 	} {
 		table, _ := arrange(test.matches)
-		if table.ByPath() != test.byPath || table.Complete() != test.complete ||
+		if table.ByHost() != test.byHost || table.ByPath() != test.byPath || table.Complete() != test.complete ||
 			(table.Everywhere() != nil) != test.everywhere {
-			t.Errorf("%s: by path %t, complete %t, everywhere %v", test.name, table.ByPath(), table.Complete(),
+			t.Errorf("%s: by host %t, by path %t, complete %t, everywhere %v", test.name, table.ByHost(), table.ByPath(), table.Complete(),
 				table.Everywhere())
 		}
 	}

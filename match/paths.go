@@ -146,7 +146,7 @@ func (t *pathTable) add(p claimedPath) {
 	switch {
 	case p.path == Path{}:
 		t.every = p.number
-	case t.exact == nil && t.prefixes == nil && len(t.few) < fewPaths:
+	case t.len() < fewPaths:
 		t.few = append(t.few, p)
 	default:
 		for _, p := range append(t.few, p) {
