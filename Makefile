@@ -150,6 +150,7 @@ test: build envoy playground chromium curl databases firefox openssl prometheus 
 	go -C e2e test -count 1 -timeout 15m ./browser ./conformance ./differential ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 	go -C e2e test -count 1 -timeout 10m ./database
+	go -C e2e test -count 1 -timeout 10m ./streams
 	go -C bench test -count 1 ./...
 	go -C cmd/cors-policyd test -count 1 -timeout 15m ./...
 	go -C tools/image test -count 1 ./...
@@ -171,6 +172,7 @@ test-envoy: build databases prometheus systemd ## Test on another Envoy: make te
 	go -C e2e test -count 1 -timeout 15m ./envoy ./operate
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 	go -C e2e test -count 1 -timeout 10m ./database
+	go -C e2e test -count 1 -timeout 10m ./streams
 
 .PHONY: soak
 soak: build envoy ## Update policies for an hour; SOAKFLAGS narrows it
