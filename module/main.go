@@ -77,8 +77,12 @@ func proxyABIVersion() {}
 
 //go:wasmexport proxy_on_configure
 func proxyOnConfigure(rootID, size uint32) (ok bool) {
+	// A VM that dies here leaves Envoy without the filter, so that a worker has nothing to do.
+	if p := plugins[rootID]; p != nil && p.WasAccepted() {
+		return true
+	}
 	defer func() {
-		// What was accepted before is never refused, come what may.
+		// What turns out to have been accepted is not refused, come what may.
 		if p := plugins[rootID]; p != nil && p.WasAccepted() {
 			ok = true
 		}
