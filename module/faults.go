@@ -3,19 +3,65 @@
 package main
 
 import (
+	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 // Faults are for tests of what comes of a bug in each callback. Only builds with the
-// tag faults have them. A fault is the name of a header or a property, at which the
-// module panics, or dies if a space and a way to die follow; "twice" is once more while
-// the first panic is dealt with.
+// tag faults have them. A request asks for one by its header x-fault, which has a place and a
+// way to fail: a panic, or one of the ways to die. The place is a callback, as faultIn is told
+// it, whose next call in the VM fails; or the name of a header or a property at which the
+// module fails, where "twice" is once more while the first panic is dealt with. Of a request
+// with "vm" the answer says in x-vm which VM has served it, and what is to fail there, and in
+// x-plugins how many plugins it has.
+
+// faultIn is where a callback's fault may be: where it begins, or where the filter does.
+func faultIn(callback string) {
+	switch callback {
+	case "proxy_on_request_headers":
+		asked, _ := header(requestHeaders, "x-fault")
+		named = asked == "vm"
+		if i := strings.LastIndexByte(asked, ' '); strings.HasPrefix(asked, "proxy_on_") {
+			asked = strings.Clone(asked)
+			nextAt, nextKind = asked[:i], asked[i+1:]
+		}
+	case "proxy_on_response_headers":
+		if named {
+			proxy.AddResponseHeader("x-vm", vmName+"/"+nextAt)
+			proxy.AddResponseHeader("x-plugins", strconv.Itoa(len(plugins)))
+		}
+	case "proxy_on_configure":
+		configuredFault("X-Configure-Fault-")
+	case "proxy_on_http_call_response":
+		return // It is in fault, as nothing before that can fail.
+	}
+	failNext(callback)
+}
+
+// failNext fails if that is what is to fail next.
+func failNext(callback string) {
+	if callback == nextAt {
+		nextAt = ""
+		die(nextKind)
+	}
+}
+
+var (
+	nextAt, nextKind string                                  // the callback that is to fail, and how
+	named            bool                                    // the answer is to have the VM's name
+	vmName           = strconv.FormatUint(rand.Uint64(), 36) //nolint:gosec // no secret
+)
 
 // fault is where a request's fault may be, the one in its header x-fault.
 func fault(name string) {
-	if name == "x-fault" {
+	switch name {
+	case "x-fault":
 		return
+	case ":status": // of the answer to a call
+		failNext(entered)
 	}
 	if asked, ok := header(requestHeaders, "x-fault"); ok {
 		// It outlives the request's headers, which the answer's callback can't ask for.
@@ -32,26 +78,32 @@ var (
 	again              bool // another fault is to come while the first is dealt with
 )
 
-// configurationFault is where a VM's fault may be that takes a configuration which
-// was accepted before: one that has X-Fault- and a way to die in it.
-func configurationFault() {
-	if _, kind, ok := strings.Cut(proxy.Configuration(), "X-Fault-"); ok {
-		kind, _, _ = strings.Cut(kind, `"`)
-		die(strings.ToLower(kind))
+// configurationFault is where a VM's fault may be as a plugin is created: of one that takes a
+// configuration which was accepted before, if that has X-Fault- and a way to die in it, and of
+// one that is the first to see it, if it has X-Create-Fault-.
+func configurationFault(accepted bool) {
+	if accepted {
+		configuredFault("X-Fault-")
+	} else {
+		configuredFault("X-Create-Fault-")
 	}
 }
 
 // collectionFault is where a VM's fault may be when it has configured, and collects what
 // that has left: one of a configuration that has X-Late-Fault- and a way to die in it.
 func collectionFault() {
-	if entered != "proxy_on_configure" {
-		return
+	if entered == "proxy_on_configure" {
+		configuredFault("X-Late-Fault-")
+		documentRead = false
 	}
-	if _, kind, ok := strings.Cut(proxy.Configuration(), "X-Late-Fault-"); ok {
+}
+
+// configuredFault fails in the way that follows a mark in the configuration.
+func configuredFault(mark string) {
+	if _, kind, ok := strings.Cut(proxy.Configuration(), mark); ok {
 		kind, _, _ = strings.Cut(kind, `"`)
 		die(strings.ToLower(kind))
 	}
-	documentRead = false
 }
 
 // die ends the callback, and all ways but a panic the VM.
@@ -65,6 +117,10 @@ func die(kind string) {
 		}
 	case "stack":
 		kept = make([][]byte, deeper(0))
+	case "throw":
+		new(sync.Mutex).Unlock()
+	case "deadlock":
+		select {}
 	}
 	panic("fault at " + entered)
 }

@@ -51,6 +51,7 @@ func enter(callback string, s *filter.Stream) {
 	entered, serving = callback, s
 	freeMemory()
 	yield()
+	faultIn(callback)
 }
 
 // guard keeps a panic from killing the VM, which would fail every request from
@@ -94,6 +95,9 @@ func proxyOnConfigure(rootID, size uint32) (ok bool) {
 
 //go:wasmexport proxy_on_context_create
 func proxyOnContextCreate(id, rootID uint32) {
+	if rootID != 0 {
+		faultIn("proxy_on_context_create of a stream")
+	}
 	// Most streams are of the plugin that had the last one: there is nothing here that can
 	// panic, and nothing that the host hands over.
 	if p := lastRoot.plugin; p != nil && rootID == lastRoot.id {
@@ -110,8 +114,10 @@ func createContext(id, rootID uint32) {
 		p := vm.NewPluginContext(id).(*filter.Plugin)
 		plugins[id] = p
 		lastRoot.id, lastRoot.plugin = 0, nil
-		if p.Accepted() {
-			configurationFault()
+		faultIn("proxy_on_context_create of a plugin")
+		accepted := p.Accepted()
+		configurationFault(accepted)
+		if accepted {
 			p.Configure()
 		}
 		return
@@ -200,6 +206,7 @@ func proxyOnHTTPCallResponse(_, call, headers, size, _ uint32) {
 //go:wasmexport proxy_on_delete
 func proxyOnDelete(id uint32) {
 	if s := streams.Remove(id); s != nil {
+		faultIn("proxy_on_delete of a stream")
 		s.Release()
 		return
 	}
@@ -212,6 +219,7 @@ func deletePlugin(id uint32) {
 	if p := plugins[id]; p != nil {
 		delete(plugins, id)
 		lastRoot.id, lastRoot.plugin = 0, nil
+		faultIn("proxy_on_delete of a plugin")
 		p.Gone()
 		maps.DeleteFunc(fetches, func(_ uint32, f fetch) bool { return f.plugin == id })
 	}

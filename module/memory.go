@@ -52,6 +52,7 @@ func fitArena() {
 
 //go:wasmexport proxy_on_memory_allocate
 func proxyOnMemoryAllocate(size uint32) unsafe.Pointer {
+	faultIn("proxy_on_memory_allocate")
 	n := uintptr(size)
 	if n <= uintptr(len(arena))-used {
 		p := unsafe.Pointer(&arena[min(used, uintptr(len(arena)-1))])

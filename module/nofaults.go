@@ -4,8 +4,10 @@ package main
 
 // The faults are for tests; see faults.go.
 
+func faultIn(string) {}
+
 func fault(string) {}
 
-func configurationFault() {}
+func configurationFault(bool) {}
 
 func collectionFault() {}
