@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,11 +19,37 @@ import (
 // faulty is a plugin of the module with faults in it.
 func faulty(t *testing.T) envoytest.Plugin {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "faults.wasm")
-	if err := envoytest.BuildModule(path, "faults"); err != nil {
+	return envoytest.Plugin{Module: faultyModule(t)}
+}
+
+// faultyModule is the path of the module with faults in it, which is built once.
+func faultyModule(t *testing.T) string {
+	t.Helper()
+	path, err := buildFaulty()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return envoytest.Plugin{Module: path}
+	return path
+}
+
+var buildFaulty = sync.OnceValues(func() (path string, err error) {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		return "", err
+	}
+	faultyDir, path = dir, filepath.Join(dir, "faults.wasm")
+	return path, envoytest.BuildModule(path, "faults")
+})
+
+// faultyDir is where it is, "" if it isn't built.
+var faultyDir string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if faultyDir != "" {
+		os.RemoveAll(faultyDir)
+	}
+	os.Exit(code)
 }
 
 // permissive is an upstream that every page may read, if the filter doesn't see to it.

@@ -1,0 +1,665 @@
+package envoy_test
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/cases"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+)
+
+// A fate is what becomes of a request, in a word that docs/faults.md explains.
+type fate string
+
+const (
+	served     fate = "served"
+	unreadable fate = "unreadable"
+	refused    fate = "403"
+	failed     fate = "503"
+	waits      fate = "waits"
+	unfiltered fate = "unfiltered"
+)
+
+// An outcome is what becomes of the requests to a worker in which a callback fails.
+type outcome struct {
+	that      fate // which the callback is for, or that asked for the fault
+	upstream  fate // one that waits for the upstream meanwhile
+	preflight fate // one that is paused for a look-up, "" if there was none
+	answer    fate // one whose answer is held for that, "" if there was none
+	next      fate // the next one
+}
+
+// A callbackTest has a callback fail.
+type callbackTest struct {
+	callback string
+	when     string // it is called
+	// cause has the callback called in the VM, nil if the request that asks for the fault does.
+	cause func(v *victim)
+	// late says that it is called when nothing is under way any more.
+	late bool
+	// source gives the plugin a policy source, and lookups has requests wait for look-ups.
+	source, lookups bool
+	panics          func(policy string) outcome // of a panic, and
+	dies            func(policy string) outcome // of a death
+}
+
+// policies are the failure policies, and what becomes of the next request after a death.
+var policies = []string{"FAIL_RELOAD", "FAIL_CLOSED", "FAIL_OPEN"}
+
+var next = map[string]fate{"FAIL_RELOAD": served, "FAIL_CLOSED": failed, "FAIL_OPEN": unfiltered}
+
+// caught is the outcome of a panic that is caught.
+func caught(that fate) func(string) outcome {
+	return func(string) outcome { return outcome{that, served, served, served, served} }
+}
+
+// deadly is that of a death.
+func deadly(that fate) func(string) outcome {
+	return func(policy string) outcome { return outcome{that, failed, waits, waits, next[policy]} }
+}
+
+// deadlyLate is that of a death when nothing is under way any more.
+func deadlyLate(policy string) outcome { return outcome{served, served, served, served, next[policy]} }
+
+// deadlyAtFirst is that of a death as a plugin is created. Envoy keeps what has died so for its
+// plugin, and loads nothing in its place.
+func deadlyAtFirst(policy string) outcome {
+	if policy == "FAIL_RELOAD" {
+		policy = "FAIL_CLOSED"
+	}
+	return deadly(served)(policy)
+}
+
+func halfCaught(string) outcome { return outcome{served, served, refused, unreadable, served} }
+
+var callbackTests = []callbackTest{{
+	callback: "proxy_on_context_create of a plugin", when: "an update arrives",
+	cause: (*victim).update, panics: caught(served), dies: deadlyAtFirst,
+}, {
+	callback: "proxy_on_delete of a plugin", when: "the last request ends that began before an update",
+	cause: (*victim).update, late: true, panics: caught(served), dies: deadlyLate,
+}, {
+	callback: "proxy_on_context_create of a stream", when: "a request begins",
+	cause: (*victim).request, panics: deadly(failed), dies: deadly(failed),
+}, {
+	callback: "proxy_on_request_headers", when: "a request's headers are there",
+	panics: caught(unreadable), dies: deadly(failed),
+}, {
+	callback: "proxy_on_response_headers", when: "an answer's headers are there",
+	panics: caught(unreadable), dies: deadly(failed),
+}, {
+	callback: "proxy_on_delete of a stream", when: "a request is over",
+	panics: deadly(served), dies: deadly(served),
+}, {
+	callback: "proxy_on_memory_allocate", when: "Envoy hands over a value, within another callback",
+	panics: deadly(failed), dies: deadly(failed),
+}, {
+	callback: "proxy_on_http_call_response", when: "a look-up is answered",
+	cause: (*victim).answerLookups, lookups: true, panics: halfCaught, dies: deadly(served),
+}, {
+	callback: "proxy_on_tick", when: "a policy source may be due",
+	cause: func(*victim) {}, source: true, panics: caught(served), dies: deadly(served),
+}, {
+	callback: "proxy_on_queue_ready", when: "a VM has fetched a document",
+	cause: (*victim).publishMore, source: true, panics: caught(served), dies: deadly(served),
+}}
+
+// A backend is all that the faulty filters talk to: the upstream, whose answers a page of another
+// origin may read if the filter doesn't see to it, the look-ups and the policy sources. A request for
+// what is held waits at a gate.
+type backend struct {
+	*httptest.Server
+
+	mu        sync.Mutex
+	gates     map[string]chan struct{} // those that are closed
+	arrived   map[string]int           // how many requests there were, by gate
+	documents map[string]string        // by path and query
+}
+
+func newBackend(t *testing.T) *backend {
+	t.Helper()
+	b := &backend{gates: map[string]chan struct{}{}, arrived: map[string]int{}, documents: map[string]string{}}
+	b.Server = httptest.NewServer(b)
+	t.Cleanup(b.CloseClientConnections)
+	return b
+}
+
+const elsewhere, app = "https://evil.test", "https://app.example"
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	kind, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch kind {
+	case "lookup":
+		b.pass(r, "lookup "+name)
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case "source":
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		_, _ = w.Write([]byte(b.documents[r.URL.RequestURI()]))
+		return
+	case "held":
+		b.pass(r, "held "+name)
+	}
+	w.Header().Set("Access-Control-Allow-Origin", elsewhere)
+	w.Header().Set("Access-Control-Allow-Credentials", "true")
+	_, _ = w.Write([]byte("upstream\n"))
+	if kind == "answered" {
+		_ = http.NewResponseController(w).Flush()
+		b.arrive("answered " + name)
+	}
+}
+
+// pass waits at a gate, if that is closed.
+func (b *backend) pass(r *http.Request, gate string) {
+	b.mu.Lock()
+	closed := b.gates[gate]
+	b.mu.Unlock()
+	b.arrive(gate)
+	if closed != nil {
+		select {
+		case <-closed:
+		case <-r.Context().Done():
+		}
+	}
+}
+
+func (b *backend) arrive(gate string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.arrived[gate]++
+}
+
+// close closes a gate, at which nobody has arrived then.
+func (b *backend) close(gate string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gates[gate], b.arrived[gate] = make(chan struct{}), 0
+}
+
+// open opens a gate, if it is closed.
+func (b *backend) open(gate string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if closed := b.gates[gate]; closed != nil {
+		close(closed)
+		delete(b.gates, gate)
+	}
+}
+
+// await waits until a request has arrived at a gate.
+func (b *backend) await(t *testing.T, gate string) {
+	t.Helper()
+	envoytest.Eventually(t, 20*time.Second, "a request at "+gate, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.arrived[gate] > 0
+	})
+}
+
+// A victim is a listener with a faulty filter, which has VMs of its own, and clients of it.
+type victim struct {
+	*testing.T
+	*backend
+	envoy   *envoytest.Envoy
+	module  string
+	name    string // of the listener, the plugin and the vm_id
+	file    string // that Envoy discovers the plugin in
+	source  bool
+	policy  string // failure_policy
+	backoff string // the base_interval of its reloads, 1 s if empty
+	n       int    // of the configuration
+
+	conns    []*envoytest.Conn
+	here     []*envoytest.Conn // those to the worker that is to fail
+	there    *envoytest.Conn   // to the other one
+	vm       string            // of the worker that is to fail
+	requests int
+	that     fate // of the request that cause sends, if it sends one
+}
+
+// reload is how old a VM must be for Envoy to load it anew. It takes one and a half as long as
+// the configuration says at the most.
+const reload = 15 * time.Millisecond
+
+// maxHere is how many connections to the worker a test needs.
+const maxHere = 5
+
+// listener is the victim's listener.
+func (v *victim) listener() map[string]any {
+	l := envoytest.Listener{Name: v.name, Filters: []any{map[string]any{
+		"name": v.name,
+		"config_discovery": map[string]any{
+			"config_source": map[string]any{"path_config_source": map[string]any{"path": v.file},
+				"resource_api_version": "V3"},
+			"type_urls": []any{"type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"},
+		},
+	}}, Routes: []any{map[string]any{
+		"match": map[string]any{"path": "/direct"}, "direct_response": map[string]any{"status": 200},
+		"response_headers_to_add": []any{map[string]any{
+			"header": map[string]any{"key": "access-control-allow-origin", "value": elsewhere},
+		}},
+	}}, Extra: map[string]any{
+		"stream_idle_timeout": "4s",
+		"access_log": []any{map[string]any{"name": "stdout", "typed_config": map[string]any{
+			"@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+			"log_format": map[string]any{"text_format_source": map[string]any{
+				"inline_string": "%REQ(X-TEST-ID)% %RESPONSE_FLAGS%\n",
+			}},
+		}}},
+	}}.Config()
+	l["connection_balance_config"] = map[string]any{"exact_balance": map[string]any{}}
+	return l
+}
+
+// deliver hands Envoy the next configuration, with a name in expose_headers.
+func (v *victim) deliver(name string) {
+	v.Helper()
+	v.n++
+	document := fmt.Sprintf(`"policies": [{"name": "p", "allow_origins": [%q], "expose_headers": [%q, "X-%d"], `+
+		`"origin_lookup": {"cluster": "backend", "path": "/lookup/%s", "timeout": "60s"}}]`, app, name, v.n, v.name)
+	config := document
+	if v.source {
+		path := fmt.Sprintf("/source/%s?%d", v.name, v.n)
+		v.publish(path, "{"+document+"}")
+		config += fmt.Sprintf(`, "policy_source": {"cluster": "backend", "path": %q, "interval": "200ms"}`, path)
+	}
+	plugin := envoytest.Plugin{Module: v.module, FailurePolicy: v.policy, VMID: v.name, Config: "{" + config + "}"}
+	typed := plugin.TypedConfig()
+	fields, _ := typed["config"].(map[string]any)
+	fields["name"] = v.name
+	if v.backoff != "" {
+		fields["reload_config"] = map[string]any{"backoff": map[string]any{"base_interval": v.backoff}}
+	}
+	replaceFile(v.T, v.file, envoytest.JSON(map[string]any{"resources": []any{map[string]any{
+		"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": v.name, "typed_config": typed,
+	}}}))
+}
+
+func (b *backend) publish(path, document string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.documents[path] = document
+}
+
+// request sends a request that the fault is for.
+func (v *victim) request() { v.that = v.get(v.here[0], ofApp()).fate }
+
+// update has Envoy take another configuration.
+func (v *victim) update() { v.deliver("X-None") }
+
+// answerLookups has the look-ups answered.
+func (v *victim) answerLookups() { v.open("lookup " + v.name) }
+
+// publishMore has the policy source have another document.
+func (v *victim) publishMore() {
+	v.publish(fmt.Sprintf("/source/%s?%d", v.name, v.n),
+		fmt.Sprintf(`{"policies": [{"name": "p", "allow_origins": [%q], "expose_headers": ["X-More"]}]}`, app))
+}
+
+// ofApp is a request of an origin that is allowed.
+func ofApp(headers ...[2]string) cases.Request {
+	return cases.Request{Headers: append([][2]string{{"origin", app}}, headers...)}
+}
+
+// A reply is what an answer tells of who has made it: nothing without the filter.
+type reply struct {
+	fate
+	vm            string // and which callback is to fail there next
+	plugins       string // how many the VM has
+	configuration string // X- and its number
+}
+
+// get sends a request, whose first header is its origin.
+func (v *victim) get(conn *envoytest.Conn, r cases.Request) reply {
+	v.Helper()
+	return v.start(conn, r)()
+}
+
+// start sends a request, and returns what waits for the answer.
+func (v *victim) start(conn *envoytest.Conn, r cases.Request) (wait func() reply) {
+	v.requests++
+	id := fmt.Sprintf("%s-%d", v.name, v.requests)
+	r.Headers = append(r.Headers[:len(r.Headers):len(r.Headers)], [2]string{"x-test-id", id})
+	var response *envoytest.Response
+	done := make(chan error)
+	go func() {
+		var err error
+		response, err = conn.Do(r)
+		done <- err
+	}()
+	return func() reply {
+		v.Helper()
+		if err := <-done; err != nil {
+			v.Fatal(err)
+		}
+		value := func(name string) string { return strings.Join(response.Values(name), "") }
+		_, configuration, _ := strings.Cut(value("access-control-expose-headers"), ", ")
+		fate := fateOf(response, r.Headers[0][1], v.envoy.Details(v.T, id))
+		return reply{fate, value("x-vm"), value("x-plugins"), configuration}
+	}
+}
+
+// fateOf is the fate of a request from an origin, whose answer the access log has with flags.
+func fateOf(response *envoytest.Response, origin, flags string) fate {
+	allowed := response.Values("access-control-allow-origin")
+	switch {
+	case flags == "SI": // the idle time-out
+		return waits
+	case slices.Equal(allowed, []string{origin}):
+		return served
+	case slices.Equal(allowed, []string{elsewhere}):
+		return unfiltered
+	case len(allowed) > 0:
+	case response.Status == http.StatusServiceUnavailable:
+		return failed
+	case response.Status == http.StatusForbidden:
+		return refused
+	case response.Status == http.StatusOK:
+		return unreadable
+	}
+	return fate(fmt.Sprintf("%d %q %s", response.Status, response.Headers, flags))
+}
+
+// who asks who is at the other end of a connection. Envoy answers, so that nothing comes between.
+func (v *victim) who(conn *envoytest.Conn) reply {
+	v.Helper()
+	r := ofApp([2]string{"x-fault", "vm"})
+	r.Path = "/direct"
+	return v.get(conn, r)
+}
+
+// current is the configuration that was delivered last.
+func (v *victim) current() string { return fmt.Sprintf("X-%d", v.n) }
+
+// dial opens connections to both workers.
+func (v *victim) dial() {
+	v.Helper()
+	for range 20 * maxHere {
+		conn, err := envoytest.Dial(v.envoy.Addr(v.T, v.name))
+		if err != nil {
+			v.Fatal(err)
+		}
+		v.conns = append(v.conns, conn)
+		switch vm := v.who(conn).vm; {
+		case len(v.here) == 0 || vm == v.vm:
+			v.vm = vm
+			v.here = append(v.here, conn)
+		default:
+			v.there = conn
+		}
+		if len(v.here) >= maxHere && v.there != nil {
+			return
+		}
+	}
+	v.Fatalf("%d connections to a worker, %t", len(v.here), v.there != nil)
+}
+
+// hangUp closes the connections.
+func (v *victim) hangUp() {
+	for _, conn := range v.conns {
+		conn.Close()
+	}
+}
+
+// refresh has every worker serve another configuration under a policy, whatever was before.
+func (v *victim) refresh(policy string) {
+	v.Helper()
+	v.policy = policy
+	v.update()
+	envoytest.Eventually(v.T, 20*time.Second, "the workers to serve the next configuration alone", func() bool {
+		here, there := v.who(v.here[0]), v.who(v.there)
+		v.vm = here.vm
+		return here.configuration == v.current() && here.plugins == "1" && there.configuration == v.current()
+	})
+	time.Sleep(reload)
+}
+
+// fail has a callback fail in a worker's VM, and tells what becomes of the requests there. Whole
+// says that some wait for look-ups.
+func (v *victim) fail(test *callbackTest, kind string, whole bool) (got outcome) {
+	v.Helper()
+	lookups, held := "lookup "+v.name, "held "+v.name
+	v.close(lookups)
+	v.close(held)
+	v.close("answered " + v.name)
+	origin := [2]string{"origin", fmt.Sprintf("https://held-%d.example", v.n)}
+	nobody := func() reply { return reply{} }
+	preflight, answer := nobody, nobody
+	if whole {
+		preflight = v.start(v.here[2], cases.Request{Method: "OPTIONS", Headers: [][2]string{
+			origin, {"access-control-request-method", "GET"},
+		}})
+		v.await(v.T, lookups)
+		answer = v.start(v.here[3], cases.Request{Path: "/answered/" + v.name, Headers: [][2]string{origin}})
+		v.await(v.T, "answered "+v.name)
+	}
+	upstream := v.start(v.here[4], cases.Request{Path: "/held/" + v.name, Headers: ofApp().Headers})
+	v.await(v.T, held)
+
+	before := v.current()
+	asking := ofApp([2]string{"x-fault", test.callback + " " + kind})
+	if test.cause != nil {
+		// It is over when the callback is called, however soon that is.
+		asking.Method, asking.Headers = "OPTIONS", append(asking.Headers, [2]string{"access-control-request-method", "GET"})
+	}
+	v.that = v.get(v.here[0], asking).fate
+	if test.cause != nil {
+		test.cause(v)
+	}
+	got.that = v.that
+	end := func() {
+		v.open(held)
+		v.open(lookups)
+		got.upstream, got.preflight, got.answer = upstream().fate, preflight().fate, answer().fate
+	}
+	if test.late {
+		end()
+	}
+	time.Sleep(reload)
+	envoytest.Eventually(v.T, 20*time.Second, test.callback+" to fail", func() bool {
+		reply := v.who(v.here[1])
+		got.next = reply.fate
+		return reply.vm != v.vm+test.callback && (v.current() == before || reply.configuration != before)
+	})
+	if !test.late {
+		end()
+	}
+	return got
+}
+
+// startVictims starts an Envoy of two workers on some victims, of which names, source and policy
+// are set.
+func startVictims(t *testing.T, victims []*victim) *backend {
+	t.Helper()
+	b, module, dir := newBackend(t), faultyModule(t), t.TempDir()
+	var listeners []any
+	for i, v := range victims {
+		v.backend, v.module, v.name = b, module, fmt.Sprintf("victim-%d", i)
+		v.T, v.file = t, filepath.Join(dir, v.name+".json")
+		v.update()
+		listeners = append(listeners, v.listener())
+	}
+	config := envoytest.Bootstrap{
+		Upstream: b.Listener.Addr().String(),
+		Clusters: []any{envoytest.Cluster("backend", b.Listener.Addr().String())},
+		Extra:    map[string]any{"node": map[string]any{"id": "test", "cluster": "test"}},
+	}.String()
+	config = strings.Replace(config, `"listeners":[]`, `"listeners":`+envoytest.JSON(listeners), 1)
+	envoy := envoytest.Start(t, config, envoytest.Options{Concurrency: 2})
+	for _, v := range victims {
+		v.envoy = envoy
+	}
+	return b
+}
+
+// together runs tests of victims at the same time, most of which wait.
+func together(t *testing.T, victims []*victim, name func(i int) string, test func(i int, v *victim)) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i, v := range victims {
+		all.Go(func() {
+			t.Run(name(i), func(t *testing.T) {
+				v.T = t
+				t.Cleanup(v.hangUp)
+				v.dial()
+				test(i, v)
+			})
+		})
+	}
+	all.Wait()
+}
+
+// TestFaults: each callback fails in each way, under each failure policy, while requests wait for
+// the upstream and for look-ups. What becomes of them all is as docs/faults.md has it, another
+// worker serves meanwhile, the next update makes all well, and nothing is left.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	var victims []*victim
+	// A stack that overflows as Envoy asks for memory is also a panic of the callback around it.
+	panics := 1
+	for _, test := range callbackTests {
+		victims = append(victims, &victim{source: test.source, policy: "FAIL_CLOSED", backoff: "0.01s"})
+		if test.catches() {
+			panics += len(policies)
+		}
+	}
+	startVictims(t, victims)
+	together(t, victims, func(i int) string { return callbackTests[i].callback },
+		func(i int, v *victim) { v.test(&callbackTests[i]) })
+	envoy := victims[0].envoy
+	envoytest.Eventually(t, 20*time.Second, "all requests to be over", func() bool {
+		return envoy.Stats(t)["cluster.upstream.upstream_rq_active"] == 0
+	})
+	if n := envoy.Stats(t)["wasmcustom.cors.panics"]; int(n) != panics {
+		t.Errorf("%d panics are counted, want %d", n, panics)
+	}
+}
+
+// catches tells whether a panic is caught.
+func (c *callbackTest) catches() bool { return c.panics("FAIL_CLOSED").next == served }
+
+// test has the callback fail.
+func (v *victim) test(test *callbackTest) {
+	reloads := 0
+	for _, policy := range policies {
+		for _, kind := range []string{"panic", "memory", "stack", "throw", "deadlock", "trap"} {
+			want := test.dies(policy)
+			if kind == "panic" {
+				want = test.panics(policy)
+			}
+			if kind != "panic" && kind != "memory" {
+				if policy != "FAIL_RELOAD" {
+					continue // A death is a death.
+				}
+				if !test.lookups {
+					want.preflight, want.answer = "", ""
+				}
+			}
+			if policy == "FAIL_RELOAD" && (kind != "panic" || !test.catches()) {
+				reloads++
+			}
+			v.refresh(policy)
+			if got := v.fail(test, kind, want.answer != ""); got != want {
+				v.Errorf("%s, %s:\n got %q\nwant %q", policy, kind, got, want)
+			}
+			if got := v.get(v.there, ofApp()).fate; got != served {
+				v.Errorf("%s, %s: the other worker: %s", policy, kind, got)
+			}
+		}
+	}
+	v.refresh("FAIL_RELOAD")
+	v.hangUp()
+	envoytest.Eventually(v.T, 20*time.Second, "connections and requests to be over", func() bool {
+		stats := v.envoy.Stats(v.T)
+		return stats["http."+v.name+".downstream_cx_active"] == 0 && stats["http."+v.name+".downstream_rq_active"] == 0
+	})
+	stats := v.envoy.Stats(v.T)
+	loaded, not := stats["wasm."+v.name+".vm_reload_success"], stats["wasm."+v.name+".vm_reload_failure"]
+	if kept := test.dies("FAIL_RELOAD").next == failed; kept != (not > 0) || !kept && int(loaded) != reloads {
+		v.Errorf("%d VMs were loaded anew, and %d not; %d have died", loaded, not, reloads)
+	}
+}
+
+// The lines around the table in docs/faults.md.
+const (
+	beginFaults = "<!-- begin: callbacks (go -C e2e test ./envoy -run TestFaultsDocumented -update) -->\n"
+	endFaults   = "<!-- end -->\n"
+)
+
+var update = flag.Bool("update", false, "write the table in docs/faults.md")
+
+// TestFaultsDocumented: docs/faults.md has what TestFaults tests.
+func TestFaultsDocumented(t *testing.T) {
+	root, err := envoytest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(root, "docs", "faults.md")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begun := strings.Cut(string(text), beginFaults)
+	got, after, ended := strings.Cut(rest, endFaults)
+	if !begun || !ended {
+		t.Fatalf("%s has no place for the table", path)
+	}
+	want := "\n| callback | called when | fault | that request | one at the upstream | a paused preflight |" +
+		" a held answer | the next one |\n|---|---|---|---|---|---|---|---|\n"
+	for _, test := range callbackTests {
+		panics, dies := test.row(test.panics), test.row(test.dies)
+		if panics == dies {
+			want += test.called() + " either" + dies
+		} else {
+			want += test.called() + " panic" + panics + test.called() + " death" + dies
+		}
+	}
+	want += "\n"
+	if *update {
+		replaceFile(t, path, before+beginFaults+want+endFaults+after)
+	} else if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("docs/faults.md lacks (-), and has (+):\n%s", diff)
+	}
+}
+
+// called is how the callback's rows of the table begin.
+func (c *callbackTest) called() string {
+	name, of, _ := strings.Cut(c.callback, " ")
+	return strings.TrimSpace("| `"+name+"` "+of) + " | " + c.when + " |"
+}
+
+// row is how a row of the table ends that has the outcomes of a fault.
+func (c *callbackTest) row(outcomes func(policy string) outcome) string {
+	o := outcomes(policies[0])
+	var nexts []string
+	for _, policy := range policies {
+		nexts = append(nexts, string(outcomes(policy).next))
+	}
+	if same := slices.Compact(slices.Clone(nexts)); len(same) == 1 {
+		nexts = same
+	}
+	return fmt.Sprintf(" | %s | %s | %s | %s | %s |\n", o.that, o.upstream, o.preflight, o.answer, strings.Join(nexts, " / "))
+}
+
+// replaceFile replaces a file by one with a text, at once.
+func replaceFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
