@@ -68,7 +68,7 @@ func TestProblems(t *testing.T) {
 				`error allow_origins[2]: "http://localhost.evil.test:*" with allow_credentials`}},
 		{"loopback with credentials",
 			cors.Config{AllowOrigins: origins("http://localhost", "http://localhost:3000", "http://app.localhost:*",
-				"http://*.localhost",
+				"http://*.localhost", "http://localhost.:3000", "http://app.localhost.",
 				"http://127.0.0.1:8080", "http://127.1.2.3", "http://[::1]:8080"), AllowCredentials: true}, nil},
 		{"plain http", cors.Config{AllowOrigins: origins("http://app.example")}, nil},
 		{"public suffixes with credentials",

@@ -272,7 +272,9 @@ func appendIPv6(b []byte, pieces [8]uint16) []byte {
 
 // loopback reports whether a host is on the visitor's own machine, so that plain
 // HTTP is as safe as HTTPS (https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy).
+// "localhost." is, too.
 func loopback(host string) bool {
+	host = strings.TrimSuffix(host, ".")
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "[::1]" ||
 		strings.HasPrefix(host, "127.") && CanonicalIPv4(host)
 }

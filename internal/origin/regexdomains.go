@@ -235,7 +235,7 @@ func (w *walker) find(suffix string, set []uint32, path []string) *hole {
 	if w.budget < 0 || len(suffix) > MaxHost {
 		return nil // examine knows that the budget is spent; no host is longer
 	}
-	stranger := w.loopback && !loopback(strings.TrimSuffix(suffix, "."))
+	stranger := w.loopback && !loopback(suffix)
 	if stranger && set[0] == 0 {
 		return &hole{suffix: suffix}
 	}
