@@ -22,9 +22,10 @@ var kinds = []kind{
 			"step 3). It is refused here, and converted without credentials.",
 	},
 	{
-		name: "plain http with credentials", aspects: []string{"configuration"},
-		what:  "Plain http with credentials is refused here",
-		right: "Either: no matter of the standard. Whoever is on the network between can forge such an origin.",
+		name:    "plain http with credentials",
+		aspects: []string{"configuration", "page", "allow-origin", "allow-credentials", "expose-headers", "allow-headers", "allow-methods", "max-age"},
+		what:    "Plain http with credentials is refused here, and left out by the conversion",
+		right:   "Either: no matter of the standard. Whoever is on the network between can forge such an origin.",
 	},
 	{
 		name: "null with credentials", aspects: []string{"page", "allow-origin"},
@@ -44,10 +45,31 @@ var kinds = []kind{
 			"found in any other name, and `example-aa.org` is free for anyone.",
 	},
 	{
+		name: "origin of no page", aspects: []string{"configuration"},
+		what:  "`file://example.com`, the port 0 and Punycode that nothing decodes to are refused there",
+		right: "Either: no page has such an origin, so that the entry allows nobody.",
+	},
+	{
+		name: "mapped address", aspects: []string{"configuration"},
+		what:  "An IPv4 address in an IPv6 address is refused there",
+		right: "Here: it is how the [URL standard](https://url.spec.whatwg.org/#concept-ipv6-serializer) writes it.",
+	},
+	{
+		name: "long host", aspects: []string{"configuration"},
+		what:  "A wildcard whose hosts are longer than DNS allows is refused there",
+		right: "Either: the URL standard bounds no host, and none that long has an address.",
+	},
+	{
 		name: "no origin", aspects: []string{"page", "allow-origin"},
 		what: "An Origin that no browser sends, with a slash at its end, is allowed there",
 		right: "Here, though no browser is concerned: a [serialized " +
 			"origin](https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin) has no path.",
+	},
+	{
+		name: "no origin left", aspects: []string{"passes", "allow-origin", "allow-methods"},
+		what: "A policy none of whose origins a browser sends, such as `foo.test`, is left out by the conversion, " +
+			"with a warning",
+		right: "Both: no page gets an answer by it.",
 	},
 	{
 		name: "refused request", aspects: []string{"passes", "status"},
@@ -121,6 +143,17 @@ var kinds = []kind{
 		right: "Here: a [method](https://fetch.spec.whatwg.org/#concept-method) is any token.",
 	},
 	{
+		name: "forbidden method", aspects: []string{"configuration"},
+		what: "TRACE and CONNECT are listed there",
+		right: "Here: they are [forbidden methods](https://fetch.spec.whatwg.org/#forbidden-method), which no page " +
+			"can send.",
+	},
+	{
+		name: "any name with credentials", aspects: []string{"configuration"},
+		what:  "`*` for methods or headers, with credentials, is refused there",
+		right: "Both: with credentials the standard takes it literally. Here the names are repeated then.",
+	},
+	{
 		name: "invalid annotation", aspects: []string{"configuration", "page", "allow-headers", "allow-methods", "expose-headers"},
 		what:  "For an annotation that isn't valid the default counts there; here what is valid of it, or nothing",
 		right: "Either: no matter of the standard. Here nothing is allowed that nobody has written.",
@@ -133,14 +166,25 @@ var kinds = []kind{
 	},
 	{
 		name: "403", aspects: []string{"status"},
-		what:  "A preflight that isn't allowed is answered with 400 there, and 403 here",
-		right: "Both: no ok status is one.",
+		what:  "A preflight that isn't allowed is answered with 400 or 200 there, and 403 here",
+		right: "Both: without Access-Control-Allow-Origin no status allows one.",
 	},
 	{
 		name: "any origin", aspects: []string{"allow-origin"},
 		what: "Where every origin is allowed, it is repeated there, and `*` is sent here",
 		right: "Both, without credentials ([CORS check](https://fetch.spec.whatwg.org/#concept-cors-check), step 3). " +
 			"Caches need one answer only.",
+	},
+	{
+		name: "the one origin", aspects: []string{"allow-origin", "allow-methods", "allow-credentials", "expose-headers"},
+		what: "Where one origin is listed, it is sent there to every other, and to none",
+		right: "Both: the browser compares it with the page's ([CORS " +
+			"check](https://fetch.spec.whatwg.org/#concept-cors-check), step 4).",
+	},
+	{
+		name: "default port", aspects: []string{"allow-origin", "allow-methods"},
+		what:  "An Origin with the default port of its scheme is taken there for the one without",
+		right: "Both: no browser sends it, or takes the answer for it.",
 	},
 	{
 		name: "without an Origin", aspects: []string{"allow-origin"},
@@ -165,6 +209,19 @@ var kinds = []kind{
 		what: "Access-Control-Expose-Headers is on preflights there",
 		right: "Here: it is for [answers that aren't to preflights](https://fetch.spec.whatwg.org/#http-responses), and " +
 			"browsers don't read it on others. Gateway API asks for it, as Envoy's own filter sends it.",
+	},
+	{
+		name: "of preflights", aspects: []string{"allow-methods", "allow-headers", "max-age"},
+		what: "Access-Control-Allow-Methods, -Allow-Headers and -Max-Age are on other answers than to preflights " +
+			"there",
+		right: "Here: they are for [preflights](https://fetch.spec.whatwg.org/#http-responses), and browsers don't " +
+			"read them on others.",
+	},
+	{
+		name: "forbidden method list", aspects: []string{"allow-methods"},
+		what: "TRACE and CONNECT are left out of a default list by the conversion",
+		right: "Both: they are [forbidden methods](https://fetch.spec.whatwg.org/#forbidden-method), " +
+			"which no page can send.",
 	},
 	{
 		name: "forbidden header", aspects: []string{"allow-headers"},
@@ -207,6 +264,11 @@ var kinds = []kind{
 		name: "any without credentials", aspects: []string{"allow-credentials"},
 		what:  "`*` is sent with `Access-Control-Allow-Credentials: true` there",
 		right: "Here: with credentials browsers refuse `*`, so that it says nothing.",
+	},
+	{
+		name: "credentials alone", aspects: []string{"allow-credentials"},
+		what:  "Access-Control-Allow-Credentials is there for origins that aren't allowed, too",
+		right: "Both: without Access-Control-Allow-Origin it says nothing.",
 	},
 	{
 		name: "Vary of answers", aspects: []string{"vary"},
