@@ -174,6 +174,10 @@ test-envoy: build databases prometheus systemd ## Test on another Envoy: make te
 	go -C e2e test -count 1 -timeout 10m ./database
 	go -C e2e test -count 1 -timeout 10m ./streams
 
+.PHONY: test-clock
+test-clock: chromium firefox ## Test for how long browsers remember preflights; needs a C compiler
+	go -C e2e test -tags clock -run '^TestCaps$$' -count 1 ./browser
+
 .PHONY: soak
 soak: build envoy ## Update policies for an hour; SOAKFLAGS narrows it
 	go -C e2e test -run '^TestSoak$$' -timeout 6h -count 1 -v ./hotreload \

@@ -99,6 +99,16 @@ var (
 		"It is `same-site`: " + "[same site](https://html.spec.whatwg.org/#same-site)",
 		"None: it goes by the Origin alone",
 	}
+	twoHours = &departure{
+		"An answer is remembered for two hours at the most",
+		"It is the browser's to limit: " + preflightFetch + ", step 7.10",
+		"`max_age` above that is a warning",
+	}
+	oneDay = &departure{
+		"An answer is remembered for 24 hours at the most",
+		"It is the browser's to limit: " + preflightFetch + ", step 7.10",
+		"`max_age` above that is an error",
+	}
 	starNotRemembered = &departure{
 		"A `*` in an answer that is remembered covers no later request: each method and header that only `*` allows is " +
 			"asked for each time",
@@ -133,8 +143,14 @@ var departures = []*departure{
 	starCoversAuthorization, listenerNeedsMethods, redirectNotNamed, noStreams,
 	userAgentForbidden, clientHintsSafelisted, linesJoined, noSum, notASCIIUnsafe,
 	preflightAgain, siteOfAddresses,
-	starNotRemembered, credentialsApart, badAgeIsZero, negativeIsZero, longURLNotRemembered,
+	twoHours, oneDay, starNotRemembered, credentialsApart, badAgeIsZero, negativeIsZero, longURLNotRemembered,
 }
+
+// caps are for how long browsers remember an answer to a preflight: TestCaps, of make test-clock.
+var caps = map[string]struct {
+	seconds int
+	of      *departure
+}{chromiumName: {7200, twoHours}, firefoxName: {86400, oneDay}}
 
 // examples are the departures of which the tests have an example in that browser.
 func examples(browser string) (list []*departure) {
@@ -149,6 +165,7 @@ func examples(browser string) (list []*departure) {
 			list = append(list, d)
 		}
 	}
+	list = append(list, caps[browser].of)
 	if browser == firefoxName {
 		list = slices.AppendSeq(append(list, siteOfAddresses), maps.Values(firefoxMistakes))
 	}
