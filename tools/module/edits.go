@@ -3,7 +3,7 @@ package main
 // cuts are all of them. RATIONALE.md has why they are worth it ("Size of the module", "The
 // collector is told when to run").
 var cuts = []cut{
-	polling, functionTable, settings, files,
+	polling, surroundings, functionTable, settings, files,
 	tracing, debugging, checks, profiles, versions, foreign, threads, arenas, specials, timers, numbers,
 	classes,
 }
@@ -27,6 +27,56 @@ func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *siz
 }
 `,
 }}}
+
+// The runtime ends the VM where it can't ask for arguments or for the environment, or write to its
+// standard error: the last even while it ends the VM, again for each word of why; and, sooner or
+// later, where the clock that measures time says zero. A filter has no arguments. A proxy that has no
+// environment for it need not have functions that say so, one that writes nothing ends the VM as any
+// other does, and a clock that never was set is a nanosecond ahead.
+var surroundings = cut{
+	unless: []string{"os."},
+	edits: []edit{{
+		file: "runtime/os_wasip1.go",
+		old: `	if args_sizes_get(&argc, &argvBufLen) != 0 {
+		throw("args_sizes_get failed")
+	}
+`,
+		new: "",
+	}, {
+		file: "runtime/os_wasip1.go",
+		old: `	if argc > 0 {
+`,
+		new: `	if false {
+`,
+	}, {
+		file: "runtime/os_wasip1.go",
+		old: `		throw("environ_sizes_get failed")
+`,
+		new: `		environCount = 0
+`,
+	}, {
+		file: "runtime/os_wasip1.go",
+		old: `			throw("environ_get failed")
+`,
+		new: `			envs = envs[:0]
+			return
+`,
+	}, {
+		file: "runtime/os_wasip1.go",
+		old: `	if fd_write(int32(fd), unsafe.Pointer(&iov), 1, &nwritten) != 0 {
+		throw("fd_write failed")
+	}
+`,
+		new: `	fd_write(int32(fd), unsafe.Pointer(&iov), 1, &nwritten)
+`,
+	}, {
+		file: "runtime/os_wasip1.go",
+		old: `	return int64(time)
+`,
+		new: `	return int64(time) + 1
+`,
+	}},
+}
 
 // The linker writes a table that leads from a PC to the function, with a bucket for every 4,096
 // bytes of code. On Wasm a PC is the function's number times 65,536 plus a place in it, so that
