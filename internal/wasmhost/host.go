@@ -1,10 +1,12 @@
 package wasmhost
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero/api"
@@ -48,20 +50,24 @@ type call struct {
 	value *string
 }
 
-func (f function) handler() api.GoModuleFunction {
+// handler is the function as wazero calls it, by its name with its module's before it.
+func (f function) handler(name string) api.GoModuleFunction {
 	return api.GoModuleFunc(func(ctx context.Context, module api.Module, stack []uint64) {
 		vm := ctx.Value(vmKey{}).(*VM)
 		if vm.module == nil { // In _initialize.
 			vm.module = module
 		}
 		c := &call{vm: vm, scope: vm.current, stack: stack}
+		if vm.trace != nil {
+			vm.trace.add("call "+name, f.arguments(stack)...)
+		}
 		if vm.effective != nil {
 			c.scope = vm.effective
 		}
-		result := f.run(c)
+		result := f.run(c, name)
 		if c.text != "" {
 			if result != success {
-				c.text += " -> " + statusNames[result]
+				c.text += " -> " + cmp.Or(statusNames[result], fmt.Sprint(result))
 			} else if c.value != nil {
 				c.text += fmt.Sprintf(" -> %.*q", noted, *c.value)
 			}
@@ -72,15 +78,18 @@ func (f function) handler() api.GoModuleFunction {
 				panic(errors.New("the VM was to die after this call"))
 			}
 		}
-		if f.signature == "" || f.signature[0] != '!' {
+		if f.void() {
+			vm.trace.add("return")
+		} else {
 			stack[0] = uint64(result)
+			vm.trace.add("return", stack[0])
 		}
 	})
 }
 
 // run runs the function's own code, which panics with a status where it finds
 // that the module gave an address outside of its memory.
-func (f function) run(c *call) (result status) {
+func (f function) run(c *call, name string) (result status) {
 	defer func() {
 		if r := recover(); r != nil {
 			var ok bool
@@ -89,7 +98,24 @@ func (f function) run(c *call) (result status) {
 			}
 		}
 	}()
+	if failure, fails := c.vm.quirks.Fails[name]; fails {
+		c.note("%s", name)
+		return status(failure)
+	}
 	return f.call(c)
+}
+
+func (f function) void() bool { return strings.HasPrefix(f.signature, "!") }
+
+// arguments returns the parameters that the module gave.
+func (f function) arguments(stack []uint64) []uint64 {
+	arguments := slices.Clone(stack[:len(strings.TrimPrefix(f.signature, "!"))])
+	for i, letter := range strings.TrimPrefix(f.signature, "!") {
+		if letter == 'i' {
+			arguments[i] = uint64(uint32(arguments[i]))
+		}
+	}
+	return arguments
 }
 
 // types returns the types of the parameters and results.
@@ -116,6 +142,7 @@ func (c *call) read(pointer, size uint32) string {
 	if !ok {
 		panic(invalidMemoryAccess)
 	}
+	c.vm.trace.bytes("read", pointer, string(b))
 	return string(b)
 }
 
@@ -133,10 +160,19 @@ func (c *call) put64(i int, v uint64) status {
 }
 
 func (c *call) putString(i int, v string) status {
-	if !c.vm.module.Memory().WriteString(c.u32(i), v) {
+	if !c.write(c.u32(i), v) {
 		panic(invalidMemoryAccess)
 	}
 	return success
+}
+
+// write writes a value to an address, and reports whether there is memory for it.
+func (c *call) write(pointer uint32, v string) bool {
+	if !c.vm.module.Memory().WriteString(pointer, v) {
+		return false
+	}
+	c.vm.trace.bytes("write", pointer, v)
+	return true
 }
 
 // give copies a value into memory that the module allocates, and its pointer
@@ -146,7 +182,7 @@ func (c *call) give(i int, value string) status {
 	pointer := uint32(0)
 	if value != "" {
 		pointer = c.vm.allocate(len(value))
-		if pointer == 0 || !c.vm.module.Memory().WriteString(pointer, value) {
+		if pointer == 0 || !c.write(pointer, value) {
 			return invalidMemoryAccess
 		}
 	}

@@ -69,7 +69,22 @@ func dequeue(c *call) status {
 }
 
 // now is the time on the clock of the proxy's VMs.
-func (p *proxy) now() time.Time { return time.Now().Add(p.later) }
+func (p *proxy) now() time.Time {
+	if p.still.IsZero() {
+		return time.Now().Add(p.later)
+	}
+	return p.still.Add(p.later)
+}
+
+// monotonic is what the proxy's clock says that measures time.
+func (p *proxy) monotonic() time.Duration {
+	if p.still.IsZero() {
+		return time.Since(started) + p.later
+	}
+	return time.Hour + p.later // 0 is a quirk of its own
+}
+
+var started = time.Now()
 
 // Now is the time on the clock of the proxy's VMs.
 func (vm *VM) Now() time.Time { return vm.now() }

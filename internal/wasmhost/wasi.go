@@ -1,11 +1,9 @@
 package wasmhost
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // WASI's error numbers.
@@ -44,7 +42,7 @@ func exit(c *call) status { panic(fmt.Errorf("proc_exit(%d)", c.u32(0))) }
 // times.
 func random(c *call) status {
 	b := make([]byte, c.u32(1))
-	rand.Read(b)
+	c.vm.quirks.random(b)
 	return c.putString(0, string(b))
 }
 
@@ -53,14 +51,12 @@ func noStrings(c *call) status {
 	return c.put(1, 0)
 }
 
-var started = time.Now()
-
 func clockTime(c *call) status {
 	switch c.u32(0) {
 	case 0:
-		return c.put64(2, uint64(c.vm.now().UnixNano()))
+		return c.put64(2, c.vm.quirks.clock(0, uint64(c.vm.now().UnixNano())))
 	case 1:
-		return c.put64(2, uint64(time.Since(started)+c.vm.later))
+		return c.put64(2, c.vm.quirks.clock(1, uint64(c.vm.monotonic())))
 	}
 	return notSupported
 }

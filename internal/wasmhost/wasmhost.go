@@ -56,20 +56,26 @@ type Module struct {
 // cache lets several Modules of one process share the compiled code.
 var cache = wazero.NewCompilationCache()
 
-// Compile compiles the module in the file at path. Close the result.
-func Compile(path string) (*Module, error) {
+// Compile compiles the module in the file at path to code of this machine. Close the result.
+func Compile(path string) (*Module, error) { return load(path, wazero.NewRuntimeConfigCompiler()) }
+
+// Interpret is Compile for an interpreter, which is some twenty times slower.
+func Interpret(path string) (*Module, error) { return load(path, wazero.NewRuntimeConfigInterpreter()) }
+
+func load(path string, config wazero.RuntimeConfig) (*Module, error) {
 	binary, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	ctx := context.Background()
 	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx,
-		wazero.NewRuntimeConfig().WithCompilationCache(cache).WithMemoryLimitPages(memoryPages))}
+		config.WithCompilationCache(cache).WithMemoryLimitPages(memoryPages))}
 	for module, functions := range hostModules() {
 		builder := m.runtime.NewHostModuleBuilder(module)
 		for name, f := range functions {
 			parameters, results := f.types()
-			builder.NewFunctionBuilder().WithGoModuleFunction(f.handler(), parameters, results).Export(name)
+			handler := f.handler(module + "." + name)
+			builder.NewFunctionBuilder().WithGoModuleFunction(handler, parameters, results).Export(name)
 		}
 		if _, err = builder.Instantiate(ctx); err != nil {
 			break
@@ -135,6 +141,8 @@ type VM struct {
 	// Unreachable has proxy_http_call fail, as it does where a cluster has no endpoint.
 	Unreachable bool
 	lives       int // host calls until the VM dies, 0 if it doesn't
+	quirks      Quirks
+	trace       *trace // nil if there is none
 	*proxy
 }
 
@@ -144,6 +152,7 @@ type proxy struct {
 	queues []*queue
 	events []event
 	later  time.Duration // how far the clock is ahead
+	still  time.Time     // what it would say instead of the machine's, if not zero
 }
 
 // A scope is what Envoy calls a context: of the VM itself, of a root, or of
@@ -167,7 +176,14 @@ func (c *scope) ID() uint32 { return c.id }
 type vmKey struct{}
 
 // NewVM instantiates the module and runs its _initialize. Close the result.
-func (m *Module) NewVM() (*VM, error) {
+func (m *Module) NewVM() (*VM, error) { return m.NewQuirkyVM(Quirks{}) }
+
+// NewQuirkyVM is NewVM in a host that isn't as Envoy is.
+func (m *Module) NewQuirkyVM(quirks Quirks) (*VM, error) {
+	return m.newVM(quirks, &proxy{shared: map[string]sharedValue{}, still: quirks.Time})
+}
+
+func (m *Module) newVM(quirks Quirks, of *proxy) (*VM, error) {
 	offered := hostModules()
 	for _, wanted := range m.Imports() {
 		module, name, _ := strings.Cut(wanted, ".")
@@ -184,15 +200,19 @@ func (m *Module) NewVM() (*VM, error) {
 		exports:  map[string]api.Function{},
 		contexts: map[uint32]*scope{},
 		values:   map[string]uint64{},
-		proxy:    &proxy{shared: map[string]sharedValue{}},
+		quirks:   quirks,
+		trace:    newTrace(quirks.Trace),
+		proxy:    of,
 	}
 	vm.own.vm, vm.current = vm, &vm.own
 	vm.ctx = context.WithValue(context.Background(), vmKey{}, vm)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize")
+	vm.trace.add("enter _initialize")
 	module, err := m.runtime.InstantiateModule(vm.ctx, m.code, config)
 	if err != nil {
 		return nil, fmt.Errorf("instantiate: %w\n%s", err, strings.Join(vm.logs, "\n"))
 	}
+	vm.trace.add("leave")
 	vm.module = module
 	for name := range m.code.ExportedFunctions() {
 		vm.exports[name] = module.ExportedFunction(name)
@@ -204,11 +224,9 @@ func (m *Module) NewVM() (*VM, error) {
 // and its clock in common with vm, as the VMs of Envoy's threads do. Close the result. The rule for
 // goroutines goes for both together.
 func (m *Module) NewSibling(vm *VM) (*VM, error) {
-	sibling, err := m.NewVM()
-	if err == nil {
-		sibling.proxy = vm.proxy
-	}
-	return sibling, err
+	quirks := vm.quirks
+	quirks.Trace = nil // which would be one of two VMs
+	return m.newVM(quirks, vm.proxy)
 }
 
 // Close frees the VM.
@@ -255,18 +273,17 @@ func (vm *VM) Call(name string, arguments ...uint64) (uint64, error) {
 // enter calls an export for a context. What isn't exported isn't called, and
 // its result is missing.
 func (vm *VM) enter(c *scope, name string, missing uint64, arguments ...uint64) (uint64, error) {
-	f := vm.exports[name]
 	switch {
 	case vm.err != nil:
 		return 0, fmt.Errorf("%s: the VM is dead: %w", name, vm.err)
-	case f == nil:
+	case vm.exports[name] == nil:
 		return missing, nil
 	}
 	caller, effective := vm.current, vm.effective
 	vm.current, vm.effective = c, nil
 	defer func() { vm.current, vm.effective = caller, effective }()
 	c.calls = append(c.calls, "call "+name)
-	results, err := f.Call(vm.ctx, arguments...)
+	results, err := vm.call(name, arguments...)
 	if err != nil {
 		vm.err = fmt.Errorf("%s: %w\n%.1000s", name, err, vm.stderr.String())
 		return 0, vm.err
@@ -275,6 +292,14 @@ func (vm *VM) enter(c *scope, name string, missing uint64, arguments ...uint64) 
 		err = vm.act()
 	}
 	return append(results, 0)[0], cmp.Or(vm.err, err)
+}
+
+// call calls an export.
+func (vm *VM) call(name string, arguments ...uint64) ([]uint64, error) {
+	vm.trace.add("enter "+name, arguments...)
+	results, err := vm.exports[name].Call(vm.ctx, arguments...)
+	vm.trace.add("leave", results...)
+	return results, err
 }
 
 // after has something done when the callback that runs has returned.
@@ -307,7 +332,7 @@ func (vm *VM) allocate(size int) (pointer uint32) {
 	// Counted, not recorded as a call: the record would be twice as long, and say
 	// no more than that a value was found.
 	vm.allocations++
-	results, err := vm.exports[allocator].Call(vm.ctx, uint64(size))
+	results, err := vm.call(allocator, uint64(size))
 	if err != nil {
 		panic(fmt.Errorf("%s: %w", allocator, err))
 	}
