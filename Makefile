@@ -5,6 +5,7 @@ ENVOY_VERSION    := 1.40.0
 ENVOYS_TESTED    := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 ENVOY_GATEWAY_VERSION := 1.9.1
 NODE_VERSION     := 24.19.0
+WASMTIME_VERSION := 50.0.1
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT       := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK      := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -145,7 +146,7 @@ run: build envoy playground ## Run the demo: Envoy on envoy.yaml, and cors-polic
 # -count 1 where tests read what is outside of their go.mod's folder, as the module is: Go
 # would not notice that it has changed, and take the result of the last run.
 .PHONY: test
-test: build envoy playground chromium curl databases firefox openssl prometheus systemd wabt ## Run every test but those of the gateways
+test: build envoy playground chromium curl databases firefox openssl prometheus systemd wabt wasmtime ## Run every test but those of the gateways
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./conformance ./differential ./envoy ./manifests ./operate ./wazero
 	go -C e2e test -count 1 -timeout 10m ./hotreload
@@ -328,3 +329,7 @@ systemd:
 .PHONY: wabt
 wabt:
 	@tools/install wabt
+
+.PHONY: wasmtime
+wasmtime:
+	@tools/install wasmtime $(WASMTIME_VERSION)

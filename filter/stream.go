@@ -200,11 +200,7 @@ func (s *Stream) OnHttpResponseHeaders(int, bool) types.Action {
 			return types.ActionContinue
 		}
 	}
-	if s.failed {
-		s.Fail()
-	} else {
-		s.edit()
-	}
+	s.edit()
 	return types.ActionContinue
 }
 
@@ -213,6 +209,9 @@ func (s *Stream) edit() {
 	p, host := s.plugin, s.plugin.host
 	p.upstream.Reset()
 	switch {
+	case s.failed:
+		s.Fail()
+		return
 	case s.edits.OnlyVary():
 		if vary, ok := host.ResponseHeader("vary"); ok {
 			p.upstream.Observe("vary", vary)
@@ -226,6 +225,10 @@ func (s *Stream) edit() {
 
 // OnHttpStreamDone implements types.HttpContext.
 func (s *Stream) OnHttpStreamDone() { s.Release() }
+
+// Deny is for when the host could not say what the decision depends on, or not do what it is. No
+// page of another origin may read the answer, whatever is decided.
+func (s *Stream) Deny() { s.failed = true }
 
 // Fail is for when a callback of the stream has failed. Whatever state it left the
 // answer in, no page of another origin may read it; but a policy that changes nothing leaves

@@ -63,9 +63,9 @@ func fault(name string) {
 	case ":status": // of the answer to a call
 		failNext(entered)
 	}
-	if asked, ok := header(requestHeaders, "x-fault"); ok {
+	if ask(requestHeaders, "x-fault") == statusOK {
 		// It outlives the request's headers, which the answer's callback can't ask for.
-		faultAt, faultKind, _ = strings.Cut(strings.Clone(asked), " ")
+		faultAt, faultKind, _ = strings.Cut(strings.Clone(value()), " ")
 	}
 	if name == faultAt || name == "remove" && again {
 		again = !again && faultKind == "twice"

@@ -20,6 +20,7 @@ const (
 	request         = uint32(0) // of proxy_stream_type_t
 	response        = uint32(1)
 	statusOK        = uint32(0) // of proxy_status_t
+	notFound        = uint32(1)
 	noMemory        = uint32(6) // InvalidMemoryAccess: there was none for the value
 	noGRPCStatus    = -1
 )
@@ -64,19 +65,41 @@ func (*host) ResponseHeader(name string) (string, bool) {
 }
 
 func header(headers uint32, name string) (string, bool) {
-	switch proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data),
-		unsafe.Pointer(&slots.size)) {
+	switch ask(headers, name) {
 	case statusOK:
 		return value(), true
+	case notFound:
+		return "", false
 	case noMemory:
-		return "", true // The header is there, and has no value of any use.
+		// The header is there, and has no value of any use. But which policy applies isn't known then.
+		if name[0] == ':' {
+			deny()
+		}
+	default:
+		deny()
 	}
-	return "", false
+	return "", true
+}
+
+func ask(headers uint32, name string) (status uint32) {
+	return proxyGetHeaderMapValue(headers, data(name), size(name), unsafe.Pointer(&slots.data),
+		unsafe.Pointer(&slots.size))
+}
+
+// deny is for when the host could not do what it was asked, which no host has a reason for. What
+// is missing is no failure.
+func deny() {
+	if serving != nil {
+		serving.Deny()
+	}
 }
 
 func (*host) ObserveRequest(facts *filter.Facts) {
 	fault("access-control-request-headers")
-	lines, _ := headerLinesOf(requestHeaders)
+	lines, ok := headerLinesOf(requestHeaders)
+	if !ok {
+		deny()
+	}
 	for range lines.left {
 		name, value := lines.next()
 		facts.Observe(name, value)
@@ -140,10 +163,14 @@ func (*host) RouteName() string {
 }
 
 func property(path string) (string, bool) {
-	if proxyGetProperty(data(path), size(path), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) != statusOK {
-		return "", false
+	switch proxyGetProperty(data(path), size(path), unsafe.Pointer(&slots.data), unsafe.Pointer(&slots.size)) {
+	case statusOK:
+		return value(), true
+	case notFound:
+	default:
+		deny()
 	}
-	return value(), true
+	return "", false
 }
 
 func (*host) SetFilterState(name string, value []byte) {
@@ -156,19 +183,36 @@ func (*host) AddResponseHeader(name, value string) {
 	proxyAddHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))
 }
 
+// ReplaceResponseHeader leaves none if it can't leave the right one.
 func (*host) ReplaceResponseHeader(name, value string) {
-	proxyReplaceHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value))
+	if proxyReplaceHeaderMapValue(responseHeaders, data(name), size(name), data(value), size(value)) != statusOK {
+		proxyRemoveHeaderMapValue(responseHeaders, data(name), size(name))
+	}
 }
 
 func (*host) RemoveResponseHeader(name string) {
 	fault("remove")
-	proxyRemoveHeaderMapValue(responseHeaders, data(name), size(name))
+	if proxyRemoveHeaderMapValue(responseHeaders, data(name), size(name)) != statusOK {
+		proxyReplaceHeaderMapValue(responseHeaders, data(name), size(name), nil, 0) // which allows nothing
+	}
 }
 
+// Reply has the request go on if the host can't answer it: no stream may stand still for ever.
 func (*host) Reply(status int, details string, headers []byte) {
-	proxySendLocalResponse(uint32(status), data(details), size(details), nil, 0,
-		unsafe.Pointer(unsafe.SliceData(headers)), uint32(len(headers)), noGRPCStatus)
+	if proxySendLocalResponse(uint32(status), data(details), size(details), nil, 0,
+		unsafe.Pointer(unsafe.SliceData(headers)), uint32(len(headers)), noGRPCStatus) == statusOK {
+		return
+	}
+	deny()
+	if entered == requestCallback {
+		unanswered = true
+		return
+	}
+	proxyContinueStream(request)
 }
+
+// unanswered says that a request goes on whose callback has it stand still, as it was to be answered.
+var unanswered bool
 
 func data(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s)) }
 

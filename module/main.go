@@ -160,9 +160,15 @@ func proxyOnRequestHeaders(id, headers, endOfStream uint32) (action uint32) {
 		s = stranger(id)
 	}
 	defer guard()
-	enter("proxy_on_request_headers", s)
-	return status(s.OnHttpRequestHeaders(int(headers), endOfStream != 0))
+	enter(requestCallback, s)
+	action = status(s.OnHttpRequestHeaders(int(headers), endOfStream != 0))
+	if unanswered {
+		unanswered, action = false, uint32(types.ActionContinue)
+	}
+	return action
 }
+
+const requestCallback = "proxy_on_request_headers"
 
 //go:wasmexport proxy_on_response_headers
 func proxyOnResponseHeaders(id, headers, endOfStream uint32) (action uint32) {
