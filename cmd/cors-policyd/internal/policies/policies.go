@@ -4,6 +4,7 @@
 package policies
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,6 +12,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -182,6 +185,10 @@ type building struct {
 	// the filter's reader said of such a policy, beside the others, when they were written before.
 	written []string
 	refused map[string]string
+	// crowded are the policies of rows whose origins are left out for the document to have room, and sizes what all of
+	// them have taken.
+	crowded map[string]bool
+	sizes   map[string]int
 }
 
 // maxRefusals is how often policies of rows are taken out that the filter doesn't take beside the others.
@@ -190,11 +197,14 @@ const maxRefusals = 10
 // build makes the document. What is right by itself may be too much together with others: so the
 // filter's reader has the last word on the whole, and the policies of rows that it refuses are left out.
 func (b *Builder) build(list []*query) (*Result, error) {
-	refused := map[string]string{}
+	refused, crowded := map[string]string{}, map[string]bool{}
 	for pass := 0; ; pass++ {
-		d, err := b.write(list, refused)
-		if err != nil {
-			return nil, err
+		d := b.write(list, refused, crowded)
+		if d.text.Len() > config.MaxDocument {
+			if !d.makeRoom() {
+				return nil, errTooMuch("the document")
+			}
+			continue
 		}
 		text := d.text.String()
 		_, problems := config.ParseFetched(text)
@@ -217,11 +227,29 @@ func (b *Builder) build(list []*query) (*Result, error) {
 	}
 }
 
-// write writes the document without policies that are refused.
-func (b *Builder) write(list []*query, refused map[string]string) (*building, error) {
+// makeRoom has the largest policies of rows be crowded that take more than their share, as few as needed. It reports
+// whether there are such ones.
+func (d *building) makeRoom() bool {
+	names := slices.SortedFunc(maps.Keys(d.sizes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(d.sizes[b], d.sizes[a]), cmp.Compare(a, b))
+	})
+	found, over := false, d.text.Len()-config.MaxDocument
+	for _, n := range names {
+		if over <= 0 || d.crowded[n] || d.sizes[n] <= config.MaxDocument/share {
+			break
+		}
+		d.crowded[n], found = true, true
+		over -= d.sizes[n]
+	}
+	return found
+}
+
+// write writes the document without policies that are refused, and without origins of those that are crowded.
+func (b *Builder) write(list []*query, refused map[string]string, crowded map[string]bool) *building {
 	d := &building{
 		Builder: b, queries: map[string]*query{}, claims: map[match.Claim]string{}, known: map[judged]string{},
-		result: &Result{Count: map[string]int{}, Names: map[string]bool{}}, refused: refused,
+		result: &Result{Count: map[string]int{}, Names: map[string]bool{}}, refused: refused, crowded: crowded,
+		sizes: map[string]int{},
 	}
 	for _, q := range list {
 		d.queries[q.source] = q
@@ -243,8 +271,8 @@ func (b *Builder) write(list []*query, refused map[string]string) (*building, er
 	d.text.WriteString(`"policies":[`)
 	for i := range b.template.Policies {
 		d.policy(&b.template.Policies[i])
-		if d.text.Len() > config.MaxDocument {
-			return nil, fmt.Errorf("the document: %w", errTooMuch(b.template.Policies[i].Path))
+		if d.text.Len() > maxRead {
+			break // is too much by far, and is not written to be measured
 		}
 	}
 	if len(d.result.Names) == 0 {
@@ -252,10 +280,7 @@ func (b *Builder) write(list []*query, refused map[string]string) (*building, er
 		d.text.WriteString("\n" + `{"name":"none","match":{"hosts":["` + nobody + `"]},"allow_origins":["https://` + nobody + `"]}`)
 	}
 	d.text.WriteString("\n]}\n")
-	if d.text.Len() > config.MaxDocument {
-		return nil, errTooMuch("the document")
-	}
-	return d, nil
+	return d
 }
 
 // nobody is a host that there can't be (RFC 2606): where the database has no origin, the

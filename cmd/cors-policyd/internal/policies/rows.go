@@ -95,15 +95,19 @@ func (q *query) read(ctx context.Context, tx *database.Tx) error {
 		at, err = q.columns(names)
 		return err
 	}
+	crowds := crowds{}
 	err := tx.Query(ctx, q.Text, map[string]string{"policy": q.Policy}, columns, func(values []any) error {
 		r := newRow(at, values)
-		for _, v := range r.Values {
-			read += len(v)
-		}
-		if read += 32; read > maxRead {
-			return errTooMuch(q.source)
+		if q.Policies && !crowds.count(&r) {
+			return nil
 		}
 		q.Rows = append(q.Rows, r)
+		if read += r.size(); read > maxRead && q.Policies {
+			q.Rows, read = crowds.close(q.Rows, read)
+		}
+		if read > maxRead {
+			return errTooMuch(q.source)
+		}
 		return nil
 	})
 	if err != nil {
@@ -111,6 +115,84 @@ func (q *query) read(ctx context.Context, tx *database.Tx) error {
 	}
 	slices.SortFunc(q.Rows, compare)
 	return nil
+}
+
+// size is about what a row takes of the memory, and of the document.
+func (r *row) size() int {
+	n := 32
+	for _, v := range r.Values {
+		n += len(v)
+	}
+	return n
+}
+
+// tooManyRows is what is wrong with the origins of a policy that takes the room of the others.
+const tooManyRows = "is one of so many of its policy that all policies together don't fit into a document" +
+	"\nhave the policy's origins looked up one by one (lookups, and origin_lookup in the policy)"
+
+// share is the part of what there is room for that one policy of rows may always have: a quarter.
+const share = 4
+
+// crowds are the policies of rows by how much there is of each. One that takes more than its share is closed where the
+// rest doesn't fit beside it: else who may write the rows of one policy could keep all others from changing.
+type crowds map[string]*crowd
+
+type crowd struct {
+	size    int
+	closed  bool
+	matches map[[origin]string]bool // of one that is closed: what it is for
+}
+
+// maxMatches is how many rows are kept of a policy that is closed. If it is for more, it isn't there.
+const maxMatches = 100
+
+// count counts a row, and reports whether it is to be kept.
+func (c crowds) count(r *row) bool {
+	p := c[r.Values[name]]
+	if p == nil {
+		p = &crowd{}
+		c[r.Values[name]] = p
+	}
+	if !p.closed {
+		p.size += r.size()
+		return true
+	}
+	return p.first(r)
+}
+
+// first reports whether a row of a policy that is closed says anew what it is for. Its origin goes.
+func (p *crowd) first(r *row) bool {
+	key := [origin]string(r.Values[:origin])
+	if p.matches[key] || len(p.matches) == maxMatches {
+		return false
+	}
+	p.matches[key] = true
+	r.Values[origin], r.WrongOrigin = "", "origin "+tooManyRows
+	return true
+}
+
+// close closes the largest policy, if it takes more than its share, and returns what is left and its size.
+func (c crowds) close(rows []row, size int) ([]row, int) {
+	largest, most := "", maxRead/share
+	for n, p := range c {
+		if !p.closed && (p.size > most || p.size == most && n < largest) {
+			largest, most = n, p.size
+		}
+	}
+	p := c[largest]
+	if p == nil || p.closed || p.size <= maxRead/share { // none has more
+		return rows, size
+	}
+	size -= p.size
+	p.closed, p.matches = true, map[[origin]string]bool{}
+	kept := rows[:0]
+	for _, r := range rows {
+		if r.Values[name] != largest || p.first(&r) {
+			kept = append(kept, r)
+		}
+	}
+	clear(rows[len(kept):]) // which would hold their texts
+	return kept, size
 }
 
 // compare orders rows: of one policy, those that fill more columns come first.

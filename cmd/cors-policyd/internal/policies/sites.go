@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/match"
 )
@@ -33,7 +32,7 @@ const maxWork = 5_000_000
 // rows adds the policies of rows, each with the origins that stand beside the rows.
 func (d *building) rows(p *settings.Policy, origins []string) {
 	q := d.queries[p.Path+".rows"]
-	for from := 0; from < len(q.Rows) && d.text.Len() <= config.MaxDocument; {
+	for from := 0; from < len(q.Rows) && d.text.Len() <= maxRead; {
 		to := from + 1
 		for to < len(q.Rows) && q.Rows[to].Values[name] == q.Rows[from].Values[name] {
 			to++
@@ -71,11 +70,13 @@ func (d *building) site(p *settings.Policy, q *query, rows []row, origins []stri
 		return
 	}
 	d.result.Names[s.name] = true
+	before := d.text.Len()
 	d.begin(s.name, true)
 	d.text.WriteString(s.match())
 	d.text.WriteString(p.Fields)
 	d.list(append(append([]string(nil), origins...), s.origins...))
 	d.text.WriteString("}")
+	d.sizes[s.name] = d.text.Len() - before
 }
 
 // allow adds the origin of a row, if it has one. It returns what is wrong with it.
@@ -85,6 +86,9 @@ func (d *building) allow(s *site, r row, credentials bool) string {
 	}
 	text := r.Values[origin]
 	verdict := d.judgeOrigin(r, credentials)
+	if verdict == "" && d.crowded[s.name] {
+		return "origin " + tooManyRows
+	}
 	if verdict == "" && !s.seen[text] {
 		s.seen[text] = true
 		s.origins = append(s.origins, quoted(text))

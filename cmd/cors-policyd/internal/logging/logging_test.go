@@ -1,0 +1,81 @@
+package logging
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A reader of the log may be stuck, or gone.
+type reader struct {
+	mu    sync.Mutex // is held while it is stuck
+	gone  bool
+	lines []string
+}
+
+func (r *reader) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone {
+		return 0, errors.New("broken pipe")
+	}
+	r.lines = append(r.lines, string(line))
+	return len(line), nil
+}
+
+// TestStuck: who writes never waits for a reader that is stuck; what doesn't fit is lost and counted, and said when
+// it reads again.
+func TestStuck(t *testing.T) {
+	r := &reader{}
+	w := NewWriter(r)
+	r.mu.Lock()
+	for i := range 3 * maxLines {
+		if n, err := fmt.Fprintln(w, "line", i); n == 0 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	w.Flush(time.Millisecond) // returns all the same
+	lost := w.Lost()
+	if lost < 2*maxLines-1 || lost > 2*maxLines {
+		t.Errorf("%d lines are lost", lost)
+	}
+	r.mu.Unlock()
+	w.Flush(time.Minute)
+	if len(r.lines) != 3*maxLines-int(lost)+1 || !strings.Contains(strings.Join(r.lines, ""), fmt.Sprintf("lines=%d\n", lost)) {
+		t.Errorf("%d lines, of which %d are lost", len(r.lines), lost)
+	}
+}
+
+// TestGone: a reader that is gone is none to wait for either, and one that comes back has all that follows.
+func TestGone(t *testing.T) {
+	r := &reader{gone: true}
+	w := NewWriter(r)
+	fmt.Fprintln(w, "one")
+	w.Flush(time.Minute)
+	r.mu.Lock()
+	r.gone = false
+	r.mu.Unlock()
+	fmt.Fprintln(w, "two")
+	w.Flush(time.Minute)
+	if w.Lost() != 1 || len(r.lines) != 2 || !strings.Contains(r.lines[0], "lines=1\n") || r.lines[1] != "two\n" {
+		t.Errorf("%d lost, and %q", w.Lost(), r.lines)
+	}
+}
+
+// TestLong: a line is cut that is longer than any should be, and what follows it isn't.
+func TestLong(t *testing.T) {
+	r := &reader{}
+	w := NewWriter(r)
+	long := strings.Repeat("x", 10*maxLine) + "\n"
+	if n, err := w.Write([]byte(long)); n != len(long) || err != nil {
+		t.Error(n, err)
+	}
+	fmt.Fprintln(w, "next")
+	w.Flush(time.Minute)
+	if len(r.lines) != 2 || len(r.lines[0]) != maxLine || !strings.HasSuffix(r.lines[0], "x…\n") || r.lines[1] != "next\n" {
+		t.Errorf("%d lines, the first of %d bytes", len(r.lines), len(r.lines[0]))
+	}
+}
