@@ -13,11 +13,14 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/daemon"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/logging"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/system"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
@@ -120,12 +123,16 @@ if it was used wrongly or couldn't do its work.`,
 				fmt.Fprintf(c.OutOrStdout(), "%s: valid\n", printable(file))
 				return nil
 			}
-			log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
+			system.OutliveOutput()
+			lines := logging.NewWriter(c.ErrOrStderr())
+			defer lines.Flush(time.Second)
+			log := slog.New(slog.NewTextHandler(lines, nil))
 			log.Info("cors-policyd", "version", thisVersion(), "revision", revision)
 			d, err := daemon.New(s, log)
 			if err != nil {
 				return err
 			}
+			d.CountLost(lines.Lost)
 			return d.Run(c.Context())
 		},
 	}

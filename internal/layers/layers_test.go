@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"internal/explain", "internal/probe", "internal/probe/mistakes"},
 	{"internal/policytest", "demo/engine"},
 	// Of cors-policyd alone.
-	{"cmd/cors-policyd/internal/sqltext"},
+	{"cmd/cors-policyd/internal/logging", "cmd/cors-policyd/internal/sqltext", "cmd/cors-policyd/internal/system"},
 	{"cmd/cors-policyd/internal/database"},
 	{"cmd/cors-policyd/internal/settings"},
 	{"cmd/cors-policyd/internal/policies"},

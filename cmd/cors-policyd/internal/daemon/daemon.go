@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/policies"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/server"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/system"
 )
 
 // A Daemon is cors-policyd.
@@ -45,6 +48,8 @@ type Daemon struct {
 	more    rate.Sometimes   // that there are more
 	failing string           // the error of the last refresh, which is logged once
 	unsaved bool             // that the state can't be written is logged once, too
+	// panicked has the stack of a panic logged, but not of each.
+	panicked rate.Sometimes
 }
 
 // stopTimeout is how long clients may take to read what they are sent at the end.
@@ -52,38 +57,64 @@ const stopTimeout = 5 * time.Second
 
 // New returns a daemon that listens, and doesn't serve yet.
 func New(s *settings.Settings, log *slog.Logger) (*Daemon, error) {
-	db, err := database.Open(database.Options{URL: s.Database, Timeout: s.Timeout, Connections: s.Limits.Connections})
+	d := &Daemon{
+		settings: s, log: log, logged: map[string]bool{},
+		rows: rate.NewLimiter(rate.Every(time.Second), 20), more: rate.Sometimes{Interval: time.Minute},
+		panicked:  rate.Sometimes{Interval: time.Hour},
+		publisher: server.NewPublisher(), metrics: server.NewMetrics(),
+	}
+	var err error
+	d.db, err = database.Open(database.Options{
+		URL: s.Database, Timeout: s.Timeout, Connections: s.Limits.Connections,
+		Certificate: func(expires time.Time) { d.metrics.Expires("database", expires) },
+		Reloaded:    func(err error) { d.server.Reloaded("database")(err) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{
-		settings: s, log: log, db: db, logged: map[string]bool{},
-		rows: rate.NewLimiter(rate.Every(time.Second), 20), more: rate.Sometimes{Interval: time.Minute},
-		publisher: server.NewPublisher(), metrics: server.NewMetrics(),
-	}
-	if d.server, err = server.New(s, log, db, d.publisher, d.metrics); err != nil {
+	if d.server, err = server.New(s, log, d.db, d.publisher, d.metrics); err != nil {
 		return nil, err
 	}
-	if d.http, err = d.server.HTTP(); err != nil {
-		return nil, err
-	}
+	d.http = d.server.HTTP()
 	if s.Template != nil {
 		d.builder = policies.NewBuilder(s.Template)
 		d.builder.Keep = s.State != ""
 	}
-	if d.listener, err = net.Listen("tcp", s.Listen); err != nil {
+	if d.listener, err = d.listen(s.Listen, 4-xdsShare); err != nil {
 		return nil, err
 	}
 	if s.XDS == nil {
 		return d, nil
 	}
-	if d.xds, err = d.server.NewXDS(); err == nil {
-		d.xdsListener, err = net.Listen("tcp", s.XDS.Listen)
-	}
-	if err != nil {
+	d.xds = d.server.NewXDS()
+	if d.xdsListener, err = d.listen(s.XDS.Listen, xdsShare); err != nil {
 		_ = d.listener.Close()
 	}
 	return d, err
+}
+
+// Room for clients that don't wait, and for what else the process has open: files, connections to the database.
+const otherClients, otherDescriptors = 1000, 100
+
+// xdsShare is how many quarters of the descriptors are for ECDS, if it is served.
+const xdsShare = 1
+
+// listen listens for as many clients as there is room for; others wait until one goes. So clients that only hold
+// connections, whom no token keeps from that, take neither all of the memory nor the database's connections.
+func (d *Daemon) listen(address string, quarters int) (net.Listener, error) {
+	clients := d.settings.Limits.Waiting + otherClients
+	if most := system.MaxDescriptors(); most > 0 {
+		most -= otherDescriptors + 2*d.settings.Limits.Connections
+		if d.settings.XDS != nil {
+			most = most * quarters / 4
+		}
+		clients = max(1, min(clients, most))
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(l, clients), nil
 }
 
 // Addr is where HTTP is served, and XDSAddr where ECDS is, if it is.
@@ -91,6 +122,9 @@ func (d *Daemon) Addr() net.Addr { return d.listener.Addr() }
 
 // XDSAddr is where ECDS is served.
 func (d *Daemon) XDSAddr() net.Addr { return d.xdsListener.Addr() }
+
+// CountLost has the lines that the log has lost be counted.
+func (d *Daemon) CountLost(lost func() uint64) { d.metrics.WatchLost(lost) }
 
 // Run serves until the context ends. Then clients that wait are answered, and streams ended.
 func (d *Daemon) Run(ctx context.Context) error {
@@ -116,7 +150,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	go func() {
 		defer close(refreshed)
 		if d.builder != nil {
-			d.restore()
+			d.begin(running)
 			d.refreshing(running)
 		}
 	}()
@@ -264,9 +298,16 @@ func (d *Daemon) save(result *policies.Result) {
 }
 
 // build reads the database, after it has made the table of origins where that is asked for.
-// Where something was served before, a table that is gone is no reason to begin anew.
-func (d *Daemon) build(ctx context.Context) (*policies.Result, error) {
-	result, err := d.builder.Build(ctx, d.db)
+// Where something was served before, a table that is gone is no reason to begin anew. A panic, which
+// a row may cause that nobody has thought of, is a failure like others: it would come again after a restart.
+func (d *Daemon) build(ctx context.Context) (result *policies.Result, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			result, err = nil, fmt.Errorf("a panic: %v", reason)
+			d.panicked.Do(func() { d.log.Error("building ends in a panic", "panic", reason, "stack", string(debug.Stack())) })
+		}
+	}()
+	result, err = d.builder.Build(ctx, d.db)
 	if err == nil || !d.fresh || !d.settings.Template.HasTable() {
 		return result, err
 	}
@@ -315,18 +356,27 @@ func (d *Daemon) report(result *policies.Result) {
 	d.logged = now
 }
 
-// restore serves the last good document until the database has answered: what its queries had
-// found makes it, with the policies as they are configured now.
-func (d *Daemon) restore() {
+// firstAnswer is how long the database may take to answer before what was served before a restart is.
+const firstAnswer = 2 * time.Second
+
+// begin serves the last good document of before, unless the database answers soon: the state may be older
+// than what clients have, since a crash or a full disk has kept it from being written.
+func (d *Daemon) begin(ctx context.Context) {
 	d.fresh = true
 	if d.settings.State == "" {
 		return
 	}
+	clean(d.settings.State)
 	text, err := os.ReadFile(d.settings.State)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	d.fresh = false
+	first, cancel := context.WithTimeout(ctx, firstAnswer)
+	defer cancel()
+	if d.refresh(first) || ctx.Err() != nil {
+		return
+	}
 	var result *policies.Result
 	if err == nil {
 		result, err = d.builder.Restore(text)

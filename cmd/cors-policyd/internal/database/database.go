@@ -24,6 +24,10 @@ type Options struct {
 	Timeout time.Duration
 	// Connections is how many connections there may be.
 	Connections int
+	// Certificate is called with when the certificate expires that the database has shown, and Reloaded with why
+	// the files of certificates can't be used that a new connection needs, or nil when they can again.
+	Certificate func(expires time.Time)
+	Reloaded    func(error)
 }
 
 // A DB is a database. Its connections are made when they are first used, and made anew

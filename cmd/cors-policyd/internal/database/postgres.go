@@ -13,7 +13,10 @@ import (
 )
 
 // postgres is PostgreSQL.
-type postgres struct{ config *pgx.ConnConfig }
+type postgres struct {
+	config *pgx.ConnConfig
+	tls    *reloading
+}
 
 func newPostgres(o Options) (*postgres, error) {
 	config, err := pgx.ParseConfig(o.URL)
@@ -27,10 +30,27 @@ func newPostgres(o Options) (*postgres, error) {
 	}
 	parameter("application_name", "cors-policyd")
 	parameter("statement_timeout", strconv.FormatInt(o.Timeout.Milliseconds(), 10))
+	// The server would else keep the locks of a transaction whose client was cut off without a word.
+	parameter("idle_in_transaction_session_timeout", strconv.FormatInt(2*o.Timeout.Milliseconds(), 10))
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = o.Timeout
 	}
-	return &postgres{config}, nil
+	return &postgres{config, &reloading{options: o}}, nil
+}
+
+// reload has a connection use what the files of certificates are now: the driver reads them once.
+func (p *postgres) reload(config *pgx.ConnConfig) {
+	p.tls.mu.Lock()
+	defer p.tls.mu.Unlock()
+	if now, err := pgx.ParseConfig(p.tls.options.URL); p.tls.told(err) {
+		p.config.TLSConfig, p.config.Fallbacks = now.TLSConfig, now.Fallbacks
+	}
+	config.TLSConfig, config.Fallbacks = p.tls.watched(p.config.TLSConfig), nil
+	for _, f := range p.config.Fallbacks {
+		other := *f
+		other.TLSConfig = p.tls.watched(f.TLSConfig)
+		config.Fallbacks = append(config.Fallbacks, &other)
+	}
 }
 
 func (p *postgres) open(write bool) (*sql.DB, error) {
@@ -38,7 +58,8 @@ func (p *postgres) open(write bool) (*sql.DB, error) {
 	if !write {
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 	}
-	return stdlib.OpenDB(*config), nil
+	reload := func(_ context.Context, c *pgx.ConnConfig) error { p.reload(c); return nil }
+	return stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(reload)), nil
 }
 
 func (p *postgres) bind(q *sqltext.Query) (text string, names []string) { return q.Numbered("$") }
@@ -65,7 +86,9 @@ func (p *postgres) watch(ctx context.Context, _ *DB, channel string, changed fun
 func (p *postgres) listen(ctx context.Context, channel string) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, aliveInterval)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, p.config)
+	config := p.config.Copy()
+	p.reload(config)
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -16,39 +17,38 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/settings"
 )
 
-// A reloaded value is made of files, and made anew when they change. If that fails, the
-// last good one stays.
+// A reloaded value is made of files, and made anew when they change. If that fails, the last good one stays,
+// and it is tried again: a file that can't be read now may be well in a second, and nobody touches it then.
 type reloaded[T any] struct {
-	names  []string
-	load   func() (T, error)
-	failed func(error)
+	names []string
+	load  func() (T, error)
+	// told is called with why the files can't be used, once for each reason, and with nil when they can again.
+	told func(error)
 
 	mu      sync.Mutex
 	checked time.Time
 	stamp   string
+	failing string
 	value   T
 }
 
 // newReloaded loads a value for the first time.
-func newReloaded[T any](names []string, failed func(error), load func() (T, error)) (*reloaded[T], error) {
-	r := &reloaded[T]{names: names, load: load, failed: failed, checked: time.Now()}
+func newReloaded[T any](names []string, told func(error), load func() (T, error)) (*reloaded[T], error) {
+	r := &reloaded[T]{names: names, load: load, told: told, checked: time.Now()}
 	r.stamp = r.look()
 	var err error
 	r.value, err = load()
 	return r, err
 }
 
-// look is what the files look like from outside.
+// look is a hash of what the files have. Their times say less: a copy may keep them, and a clock may be set.
 func (r *reloaded[T]) look() string {
-	var b strings.Builder
+	hash := sha256.New()
 	for _, name := range r.names {
-		if info, err := os.Stat(name); err == nil {
-			fmt.Fprintln(&b, info.Size(), info.ModTime().UnixNano())
-		} else {
-			fmt.Fprintln(&b, err)
-		}
+		text, err := os.ReadFile(name)
+		fmt.Fprintf(hash, "%d %v\n%s", len(text), err, text)
 	}
-	return b.String()
+	return string(hash.Sum(nil))
 }
 
 // get is the value of what the files are now, or were a second ago.
@@ -60,60 +60,105 @@ func (r *reloaded[T]) get() T {
 	}
 	r.checked = time.Now()
 	stamp := r.look()
-	if stamp == r.stamp {
+	if stamp == r.stamp && r.failing == "" {
 		return r.value
 	}
 	r.stamp = stamp
-	if value, err := r.load(); err == nil {
+	value, err := r.load()
+	switch {
+	case err == nil:
 		r.value = value
-	} else {
-		r.failed(err)
+		if r.failing != "" {
+			r.told(nil)
+		}
+		r.failing = ""
+	case err.Error() != r.failing:
+		r.failing = err.Error()
+		r.told(err)
 	}
 	return r.value
 }
 
-// serverTLS is the configuration of a server with a certificate.
-func serverTLS(t *settings.TLS, failed func(error), protocols ...string) (*tls.Config, error) {
+// An identity is what a server shows by TLS, and whom it knows.
+type identity struct {
+	certificate tls.Certificate
+	clients     *x509.CertPool // nil if clients need no certificate
+}
+
+// newIdentity reads the files of a server's certificate, and tells the metrics when they expire.
+func newIdentity(t *settings.TLS, told func(error), m *Metrics) (*reloaded[*identity], error) {
 	files := []string{t.Certificate, t.Key}
 	if t.ClientCA != "" {
 		files = append(files, t.ClientCA)
 	}
-	current, err := newReloaded(files, failed, func() (*tls.Config, error) {
+	return newReloaded(files, told, func() (*identity, error) {
 		certificate, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
 		if err != nil {
 			return nil, err
 		}
-		c := &tls.Config{
-			Certificates: []tls.Certificate{certificate}, NextProtos: protocols, MinVersion: tls.VersionTLS12,
+		i := &identity{certificate: certificate}
+		var authorities time.Time
+		if t.ClientCA != "" {
+			if i.clients, authorities, err = readAuthorities(t.ClientCA); err != nil {
+				return nil, err
+			}
+			m.Expires("client_ca", authorities)
 		}
-		if t.ClientCA == "" {
-			return c, nil
-		}
-		authorities, err := os.ReadFile(t.ClientCA)
-		if err != nil {
-			return nil, err
-		}
-		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-		if !c.ClientCAs.AppendCertsFromPEM(authorities) {
-			return nil, fmt.Errorf("%s has no certificate in PEM", t.ClientCA)
-		}
-		return c, nil
+		m.Expires("server", certificate.Leaf.NotAfter)
+		return i, nil
 	})
+}
+
+// readAuthorities reads the certificates of authorities, and when the last of them expires: of an old and a new one,
+// as there are while one takes the other's place, the old one may.
+func readAuthorities(name string) (pool *x509.CertPool, last time.Time, err error) {
+	text, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, last, err
 	}
+	pool = x509.NewCertPool()
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		authority, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, last, fmt.Errorf("%s: %w", name, err)
+		}
+		pool.AddCert(authority)
+		if authority.NotAfter.After(last) {
+			last = authority.NotAfter
+		}
+	}
+	if last.IsZero() {
+		return nil, last, fmt.Errorf("%s has no certificate in PEM", name)
+	}
+	return pool, last, nil
+}
+
+// serverTLS is the configuration of a server, whose connections each have what the files are then.
+func serverTLS(current *reloaded[*identity], protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: protocols,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.get(), nil },
-	}, nil
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			i := current.get()
+			c := &tls.Config{
+				Certificates: []tls.Certificate{i.certificate}, NextProtos: protocols, MinVersion: tls.VersionTLS12,
+			}
+			if i.clients != nil {
+				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, i.clients
+			}
+			return c, nil
+		},
+	}
 }
 
 // tokens are what clients may send, by their hashes.
 type tokens = [][sha256.Size]byte
 
 // newTokens reads the tokens of a file, one a line.
-func newTokens(name string, failed func(error)) (*reloaded[tokens], error) {
-	return newReloaded([]string{name}, failed, func() (list tokens, err error) {
+func newTokens(name string, told func(error)) (*reloaded[tokens], error) {
+	return newReloaded([]string{name}, told, func() (list tokens, err error) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -49,6 +50,7 @@ type Server struct {
 	publisher *Publisher
 	metrics   *Metrics
 	tokens    *reloaded[tokens]
+	identity  *reloaded[*identity]
 	lookups   *rate.Limiter
 	asking    chan struct{}  // has room for the look-ups that may run or wait
 	failures  rate.Sometimes // to log one of many
@@ -68,22 +70,37 @@ func New(s *settings.Settings, log *slog.Logger, source Source, p *Publisher, m 
 	m.watchWaiting(server)
 	if s.TokenFile != "" {
 		var err error
-		if server.tokens, err = newTokens(s.TokenFile, server.notReloaded); err != nil {
+		if server.tokens, err = newTokens(s.TokenFile, server.Reloaded("tokens")); err != nil {
+			return nil, err
+		}
+	}
+	if s.TLS != nil {
+		var err error
+		if server.identity, err = newIdentity(s.TLS, server.Reloaded("tls"), m); err != nil {
 			return nil, err
 		}
 	}
 	return server, nil
 }
 
-func (s *Server) notReloaded(err error) {
-	s.log.Error("a file was changed and can't be used; the last good one stays", "error", err)
+// Reloaded returns what is told of files that were changed: why they can't be used, or nil when they can again.
+func (s *Server) Reloaded(files string) func(error) {
+	return func(err error) {
+		if err != nil {
+			s.metrics.unusable.WithLabelValues(files).Set(1)
+			s.log.Error("a file was changed and can't be used; the last good one stays", "files", files, "error", err)
+			return
+		}
+		s.metrics.unusable.WithLabelValues(files).Set(0)
+		s.log.Info("the files can be used again", "files", files)
+	}
 }
 
 // Built tells what the last documents were made of.
 func (s *Server) Built(r *policies.Result) { s.result.Store(r) }
 
 // HTTP returns the server for net/http.
-func (s *Server) HTTP() (*http.Server, error) {
+func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
 	route := func(pattern string, open bool, h http.HandlerFunc) {
 		_, path, _ := strings.Cut(pattern, " ")
@@ -97,26 +114,42 @@ func (s *Server) HTTP() (*http.Server, error) {
 		answerJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	route("GET /readyz", true, s.ready)
-	route("GET /metrics", false, s.metrics.handler().ServeHTTP)
+	metrics := s.metrics.handler()
+	route("GET /metrics", false, func(w http.ResponseWriter, r *http.Request) {
+		if s.identity != nil {
+			s.identity.get() // without a new connection nobody else looks at the files
+		}
+		metrics.ServeHTTP(w, r)
+	})
 	h := &http.Server{
 		Handler: s.bounded(s.problems(mux)), MaxHeaderBytes: maxHeader,
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, opened{}, time.Now())
+		},
 	}
-	if s.settings.TLS != nil {
-		var err error
-		if h.TLSConfig, err = serverTLS(s.settings.TLS, s.notReloaded, "h2", "http/1.1"); err != nil {
-			return nil, err
-		}
+	if s.identity != nil {
+		h.TLSConfig = serverTLS(s.identity, "h2", "http/1.1")
 	}
-	return h, nil
+	return h
 }
+
+// opened is the key of when a request's connection was.
+type opened struct{}
+
+// maxConnection is how old a connection may be that has a further request. A certificate of a client counts when it
+// connects, so that one which has expired, or whose authority is no longer taken, ends a while later.
+const maxConnection = 30 * time.Minute
 
 // bounded gives clients some time to send a body and to read the answer, whatever they ask for. A
 // panic, which ends the connection, is not only net/http's to know.
 func (s *Server) bounded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.readWithin(w, maxWait+writeTimeout)
+		if at, ok := r.Context().Value(opened{}).(time.Time); ok && time.Since(at) > maxConnection {
+			w.Header().Set("Connection", "close") // by HTTP/2, too: net/http ends it in its own way
+		}
 		if r.ContentLength != 0 { // else it would end clients that wait
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // if it has one
 		}

@@ -45,7 +45,7 @@ func newServer(t *testing.T, log io.Writer) (http.Handler, *Publisher, *source) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := server.HTTP()
+	h := server.HTTP()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,6 +27,8 @@ type Metrics struct {
 	StateFailures prometheus.Counter
 	streams       prometheus.Gauge
 	refusals      prometheus.Counter
+	expires       *prometheus.GaugeVec
+	unusable      *prometheus.GaugeVec
 }
 
 // NewMetrics returns metrics, all zero.
@@ -59,6 +62,14 @@ func NewMetrics() *Metrics {
 		Name: "cors_policyd_rejected_rows", Help: "Rows that are left out of the document.",
 	}, []string{"source"})
 	m.registry.MustRegister(m.Seconds, m.Rejected)
+	m.expires = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cors_policyd_certificate_expiry_timestamp_seconds",
+		Help: "When certificates expire: server and client_ca as they are served, and database as it was last seen.",
+	}, []string{"certificate"})
+	m.unusable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cors_policyd_unusable_files", Help: "1 while files that were changed can't be used, and the last good ones stay.",
+	}, []string{"files"})
+	m.registry.MustRegister(m.expires, m.unusable)
 	m.LastSuccess = gauge("last_success_timestamp_seconds", "When the queries last ran without an error.")
 	m.Bytes = gauge("document_bytes", "Length of the document that is served.")
 	m.Policies = gauge("document_policies", "Policies of the document that is served.")
@@ -76,8 +87,20 @@ func (m *Metrics) watchWaiting(s *Server) {
 	}, func() float64 { return float64(s.waiting.Load()) }))
 }
 
+// Expires notes when a certificate does.
+func (m *Metrics) Expires(certificate string, at time.Time) {
+	m.expires.WithLabelValues(certificate).Set(float64(at.Unix()))
+}
+
+// WatchLost has the number of lines that the log has lost read.
+func (m *Metrics) WatchLost(lost func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "cors_policyd_log_lines_lost_total", Help: "Lines that couldn't be written to the log.",
+	}, func() float64 { return float64(lost()) }))
+}
+
 func (m *Metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 10})
 }
 
 // counted counts the requests of a path by their status.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -67,23 +68,27 @@ type XDS struct {
 	snapshots cache.SnapshotCache
 	grpc      *grpc.Server
 	end       context.CancelFunc
+	open      atomic.Int64 // streams
 	// refused and misnamed keep a fleet that has one mistake from filling the log with it.
 	refused, misnamed rate.Sometimes
 }
+
+// handshakeTimeout is how long a client may take to say what it wants, TLS included.
+const handshakeTimeout = 10 * time.Second
 
 // How gRPC's connections end: those whose client doesn't answer, since it was cut off; and in time
 // all, so that a fleet spreads over replicas, and no token serves for long after it was removed.
 // Clients may ask as often themselves.
 var (
 	keepAlive = keepalive.ServerParameters{
-		Time: 30 * time.Second, Timeout: 10 * time.Second,
+		MaxConnectionIdle: 2 * time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second,
 		MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: 10 * time.Second,
 	}
 	keptAlive = keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}
 )
 
 // NewXDS returns a server without a document: those who subscribe wait for one.
-func (s *Server) NewXDS() (*XDS, error) {
+func (s *Server) NewXDS() *XDS {
 	ctx, end := context.WithCancel(context.Background())
 	x := &XDS{
 		settings: s.settings.XDS, log: s.log, metrics: s.metrics, end: end,
@@ -92,22 +97,24 @@ func (s *Server) NewXDS() (*XDS, error) {
 	}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(256 << 10), grpc.MaxConcurrentStreams(100), grpc.MaxHeaderListSize(maxHeader),
-		grpc.KeepaliveParams(keepAlive), grpc.KeepaliveEnforcementPolicy(keptAlive),
+		grpc.ConnectionTimeout(handshakeTimeout), grpc.KeepaliveParams(keepAlive),
+		grpc.KeepaliveEnforcementPolicy(keptAlive),
 		grpc.StreamInterceptor(s.guardStream), grpc.UnaryInterceptor(s.guardCall),
 		grpc.ForceServerCodecV2(newSharing()),
 	}
-	if s.settings.TLS != nil {
-		config, err := serverTLS(s.settings.TLS, s.notReloaded, "h2")
-		if err != nil {
-			end()
-			return nil, err
-		}
-		options = append(options, grpc.Creds(credentials.NewTLS(config)))
+	if s.identity != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(serverTLS(s.identity, "h2"))))
 	}
 	x.grpc = grpc.NewServer(options...)
 	snapshots := oncePerVersion{x.snapshots, x.settings.Resource}
-	opened := func(context.Context, int64, string) error { x.metrics.streams.Inc(); return nil }
-	closed := func(int64, *corev3.Node) { x.metrics.streams.Dec() }
+	opened := func(context.Context, int64, string) error {
+		x.metrics.streams.Inc()
+		if x.open.Add(1) > int64(s.settings.Limits.Waiting) {
+			return status.Error(codes.ResourceExhausted, "there are more streams than limits.waiting")
+		}
+		return nil
+	}
+	closed := func(int64, *corev3.Node) { x.metrics.streams.Dec(); x.open.Add(-1) } // of those that were refused, too
 	callbacks := xds.CallbackFuncs{
 		StreamOpenFunc: opened, StreamClosedFunc: closed, DeltaStreamOpenFunc: opened, DeltaStreamClosedFunc: closed,
 		StreamRequestFunc: func(_ int64, r *discoveryv3.DiscoveryRequest) error {
@@ -120,7 +127,7 @@ func (s *Server) NewXDS() (*XDS, error) {
 		},
 	}
 	extensionv3.RegisterExtensionConfigDiscoveryServiceServer(x.grpc, xds.NewServer(ctx, snapshots, callbacks))
-	return x, nil
+	return x
 }
 
 // asked notes what an Envoy asks for in vain, and refusals: its next request answers what it got.
