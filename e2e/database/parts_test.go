@@ -94,10 +94,14 @@ func execute(e interface {
 
 // text is a statement with its parameters as the database has them.
 func (s *store) text(text string) string {
-	for i := 1; s.numbered && strings.Contains(text, "?"); i++ {
-		text = strings.Replace(text, "?", "$"+strconv.Itoa(i), 1)
+	if !s.numbered {
+		return text
 	}
-	return text
+	parts := strings.Split(text, "?")
+	for i := range parts[1:] {
+		parts[i] += "$" + strconv.Itoa(i+1)
+	}
+	return strings.Join(parts, "")
 }
 
 // again starts the database's server after it was killed.
@@ -113,14 +117,26 @@ type policyd struct {
 	config    string // its configuration's file
 	process   *exec.Cmd
 	log       *envoytest.Output
+	stderr    *os.File // in place of log, if it isn't nil
+	limits    string   // what a shell does before it runs it, such as "ulimit -n 100"
+	scheme    string
+	client    *http.Client
 }
 
 // newPolicyd starts a cors-policyd, as make build has made it, and waits until it is ready.
 func newPolicyd(tb testing.TB, url, fields string) *policyd {
 	tb.Helper()
+	p := configured(tb, url, fields)
+	p.start(tb)
+	return p
+}
+
+// configured returns a cors-policyd that doesn't run yet.
+func configured(tb testing.TB, url, fields string) *policyd {
+	tb.Helper()
 	p := &policyd{
 		http: "127.0.0.1:" + dbtest.FreePort(tb), xds: "127.0.0.1:" + dbtest.FreePort(tb), log: &envoytest.Output{},
-		config: filepath.Join(tb.TempDir(), "policyd.yaml"),
+		scheme: "http", client: http.DefaultClient, config: filepath.Join(tb.TempDir(), "policyd.yaml"),
 	}
 	module, err := envoytest.Module()
 	if err != nil {
@@ -133,9 +149,10 @@ func newPolicyd(tb testing.TB, url, fields string) *policyd {
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	p.start(tb)
 	tb.Cleanup(func() {
-		p.kill()
+		if p.process != nil {
+			p.kill()
+		}
 		if tb.Failed() {
 			tb.Logf("cors-policyd's log:\n%s", p.log)
 		}
@@ -145,19 +162,32 @@ func newPolicyd(tb testing.TB, url, fields string) *policyd {
 
 func (p *policyd) start(tb testing.TB) {
 	tb.Helper()
-	root, err := envoytest.Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	p.process = exec.Command(filepath.Join(root, "build/cors-policyd"), "-c", p.config)
-	p.process.Stderr = p.log
-	if err := p.process.Start(); err != nil {
-		tb.Fatal(err)
-	}
+	p.launch(tb)
 	envoytest.Eventually(tb, fleet.Recovery, "cors-policyd to be ready", func() bool {
 		a, err := p.get("/readyz")
 		return err == nil && a.StatusCode == http.StatusOK
 	})
+}
+
+// launch starts it, and doesn't wait.
+func (p *policyd) launch(tb testing.TB) {
+	tb.Helper()
+	root, err := envoytest.Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	command := []string{filepath.Join(root, "build/cors-policyd"), "-c", p.config}
+	if p.limits != "" {
+		command = append([]string{"sh", "-c", p.limits + ` && exec "$@"`, "sh"}, command...)
+	}
+	p.process = exec.Command(command[0], command[1:]...)
+	p.process.Stderr = p.log
+	if p.stderr != nil {
+		p.process.Stderr = p.stderr
+	}
+	if err := p.process.Start(); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // kill ends it as a crash would.
@@ -181,7 +211,7 @@ type answer struct {
 
 // get asks it for a path, with headers as "name: value".
 func (p *policyd) get(path string, headers ...string) (answer, error) {
-	request, err := http.NewRequest(http.MethodGet, "http://"+p.http+path, nil)
+	request, err := http.NewRequest(http.MethodGet, p.scheme+"://"+p.http+path, nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -189,7 +219,7 @@ func (p *policyd) get(path string, headers ...string) (answer, error) {
 		name, value, _ := strings.Cut(h, ": ")
 		request.Header.Add(name, value)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := p.client.Do(request)
 	if err != nil {
 		return answer{}, err
 	}
@@ -225,13 +255,17 @@ func (p *policyd) metric(tb testing.TB, name string) (sum float64) {
 }
 
 // A pipe passes connections on, until it is told to swallow what they say: then they stay
-// open, and are silent for ever.
+// open, and are silent for ever. It may also be slow, or stop or end in the midst of an answer.
 type pipe struct {
 	addr string
 
 	mu      sync.Mutex
 	target  string
 	swallow bool
+	pause   time.Duration // before each part of an answer
+	most    int           // bytes of the answers of a connection, if it isn't 0
+	drop    bool          // the connection ends after most, or is silent
+	conns   map[net.Conn]bool
 }
 
 func newPipe(tb testing.TB, target string) *pipe {
@@ -241,7 +275,7 @@ func newPipe(tb testing.TB, target string) *pipe {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { l.Close() })
-	p := &pipe{addr: l.Addr().String(), target: target}
+	p := &pipe{addr: l.Addr().String(), target: target, conns: map[net.Conn]bool{}}
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -265,15 +299,23 @@ func (p *pipe) pass(from net.Conn) {
 		return
 	}
 	defer to.Close()
+	p.mu.Lock()
+	p.conns[from] = true
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, from)
+	}()
 	var lost sync.Once
 	silent := make(chan struct{})
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(to, from, silent, &lost) })
-	both.Go(func() { p.copy(from, to, silent, &lost) })
+	both.Go(func() { p.copy(to, from, silent, &lost, false) })
+	both.Go(func() { p.copy(from, to, silent, &lost, true) })
 	both.Wait()
 }
 
-func (p *pipe) copy(to, from net.Conn, silent chan struct{}, lost *sync.Once) {
+func (p *pipe) copy(to, from net.Conn, silent chan struct{}, lost *sync.Once, answers bool) {
 	defer func() {
 		select {
 		case <-silent: // What has lost bytes doesn't even end.
@@ -282,8 +324,20 @@ func (p *pipe) copy(to, from net.Conn, silent chan struct{}, lost *sync.Once) {
 		}
 	}()
 	buffer := make([]byte, 64<<10)
+	passed := 0
 	for {
 		n, err := from.Read(buffer)
+		if answers {
+			all := n
+			if n = p.hold(passed, n); n < all {
+				_, _ = to.Write(buffer[:n]) // is the last in any case
+				if p.drops() {
+					return
+				}
+				lost.Do(func() { close(silent) })
+			}
+			passed += n
+		}
 		if p.swallows() {
 			lost.Do(func() { close(silent) })
 		}
@@ -306,6 +360,47 @@ func (p *pipe) swallows() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.swallow
+}
+
+// hold waits if answers are slow, and returns how many of n bytes may pass after others have.
+func (p *pipe) hold(passed, n int) int {
+	p.mu.Lock()
+	pause, most := p.pause, p.most
+	p.mu.Unlock()
+	time.Sleep(pause)
+	if most > 0 {
+		n = max(0, min(n, most-passed))
+	}
+	return n
+}
+
+func (p *pipe) drops() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.drop
+}
+
+// delay has each part of an answer wait.
+func (p *pipe) delay(pause time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pause = pause
+}
+
+// limit has connections end after some bytes of their answers, or be silent from then on. 0 is no limit.
+func (p *pipe) limit(most int, drop bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most, p.drop = most, drop
+}
+
+// end ends all connections.
+func (p *pipe) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		conn.Close()
+	}
 }
 
 // to passes new connections on to another server.

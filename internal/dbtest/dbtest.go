@@ -24,6 +24,7 @@ type Server struct {
 	command []string
 	process *exec.Cmd
 	log     string
+	folder  string
 }
 
 // PostgreSQL returns a PostgreSQL that doesn't run yet.
@@ -35,7 +36,7 @@ func PostgreSQL(tb testing.TB) *Server {
 	run(tb, append(prefix, filepath.Join(bin, "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "--no-sync",
 		"-E", "UTF8", "--locale=C.UTF-8")...)
 	url := "postgres://postgres@127.0.0.1:" + port + "/postgres"
-	return &Server{Driver: "pgx", DSN: url, URL: url, log: filepath.Join(folder, "log"), command: append(prefix,
+	return &Server{Driver: "pgx", DSN: url, URL: url, folder: folder, log: filepath.Join(folder, "log"), command: append(prefix,
 		filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories="+folder, "-c", "fsync=off")}
 }
@@ -47,14 +48,14 @@ func MariaDB(tb testing.TB) *Server {
 	prefix, folder := owner(tb, "mysql")
 	data, port, begin := filepath.Join(folder, "db"), FreePort(tb), filepath.Join(folder, "begin.sql")
 	run(tb, append(prefix, "mariadb-install-db", "--no-defaults", "--datadir="+data,
-		"--auth-root-authentication-method=normal", "--skip-test-db")...)
+		"--auth-root-authentication-method=normal", "--skip-test-db", "--tmpdir="+folder)...)
 	if err := os.WriteFile(begin, []byte("CREATE DATABASE IF NOT EXISTS cors;\n"), 0o644); err != nil {
 		tb.Fatal(err)
 	}
 	return &Server{
 		Driver: "mysql", DSN: "root@tcp(127.0.0.1:" + port + ")/cors", URL: "mysql://root@127.0.0.1:" + port + "/cors",
-		log: filepath.Join(folder, "log"), command: append(prefix, mariadbd, "--no-defaults", "--datadir="+data,
-			"--port="+port, "--bind-address=127.0.0.1", "--socket="+filepath.Join(folder, "s"), "--init-file="+begin),
+		folder: folder, log: filepath.Join(folder, "log"), command: append(prefix, mariadbd, "--no-defaults", "--datadir="+data,
+			"--port="+port, "--bind-address=127.0.0.1", "--tmpdir="+folder, "--socket="+filepath.Join(folder, "s"), "--init-file="+begin),
 	}
 }
 
@@ -96,6 +97,24 @@ func (s *Server) Kill() {
 	}
 	_ = s.process.Process.Signal(signal)
 	_ = s.process.Wait() // it was killed
+}
+
+// WriteFile writes a file that only the server may read, and returns its path.
+func (s *Server) WriteFile(tb testing.TB, name string, text []byte) string {
+	tb.Helper()
+	path := filepath.Join(s.folder, name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	info, err := os.Stat(s.folder)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	owner := info.Sys().(*syscall.Stat_t) // on Unix
+	if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+		tb.Fatal(err)
+	}
+	return path
 }
 
 // PID is the server's process id.

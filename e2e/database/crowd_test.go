@@ -1,0 +1,173 @@
+package database_test
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+)
+
+// TestCrowd: ten thousand clients wait, each of which costs little memory; a change is sent to all of them, and the next
+// one, too; then all are answered as cors-policyd is told to stop, and it ends in order.
+func TestCrowd(t *testing.T) {
+	const clients = 10_000
+	c, change := crowded(t, 1_000, clients)
+	pid := c.policyd.process.Process.Pid
+	before := fleet.Resident(t, pid)
+	for range 1 + *soak {
+		took := c.change(t, change)
+		t.Logf("%d clients have the document: p50 %s, the last after %s", clients, took.Quantile(50), took.Quantile(100))
+	}
+	if each := (fleet.Peak(t, pid) - before) / clients; each > 100<<10 {
+		t.Errorf("a client takes %d bytes", each)
+	} else {
+		t.Logf("a client takes %d bytes at the most", each)
+	}
+	var reading sync.WaitGroup
+	var answered atomic.Int64
+	for _, client := range c.clients {
+		client.ask(300)
+		reading.Go(func() {
+			if r, err := http.ReadResponse(client.read, nil); err == nil && r.StatusCode == http.StatusNotModified {
+				answered.Add(1)
+			}
+		})
+	}
+	envoytest.Eventually(t, fleet.Recovery, "all to wait", func() bool {
+		return c.policyd.metric(t, "cors_policyd_waiting_clients") == clients
+	})
+	if n := c.policyd.metric(t, "go_goroutines"); n > 2*clients+200 {
+		t.Errorf("there are %g goroutines", n)
+	}
+	c.policyd.signal(t, syscall.SIGTERM)
+	reading.Wait()
+	if n := answered.Load(); n != clients {
+		t.Errorf("%d of %d are answered as it stops", n, clients)
+	}
+	if err := c.policyd.process.Wait(); err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// TestDescriptors: who opens connections and says nothing takes neither those to the database nor the files that a
+// new certificate or the state needs: all goes on for those who are there, and for others once there is room.
+func TestDescriptors(t *testing.T) {
+	s := newPostgreSQL(t)
+	s.table(t, "tenant_origins", "origin VARCHAR(255) NOT NULL")
+	p := configured(t, s.url, s.fields+tenants())
+	p.limits = "ulimit -n 200"
+	p.start(t)
+	p.has(t, "https://nobody.invalid")
+	here := newCrowd(t, p, 1).clients[0] // is connected before the others
+	here.ask(0)
+	_, _ = http.ReadResponse(here.read, nil) // is answered
+	var idle []net.Conn
+	for range 400 {
+		conn, err := net.Dial("tcp", p.http)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		idle = append(idle, conn)
+	}
+	s.exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cors-policyd'")
+	s.exec(t, "INSERT INTO tenant_origins VALUES (?)", tenant(1))
+	here.ask(300)
+	if here.answer(); here.err != nil {
+		t.Errorf("who was there first: %v", here.err)
+	}
+	for _, conn := range idle {
+		conn.Close()
+	}
+	p.has(t, tenant(1))
+	if n := p.metric(t, "process_open_fds"); n > 150 {
+		t.Errorf("%g descriptors are open", n)
+	}
+}
+
+// TestUnfinished: clients that begin something and never end it are sent away, whatever it is, and others are served all
+// the while.
+func TestUnfinished(t *testing.T) {
+	s := newSQLite(t)
+	s.table(t, "tenant_origins", "origin VARCHAR(255) NOT NULL")
+	secure := newAuthority(t)
+	secure.issue(t, "server", time.Hour)
+	p := newPolicyd(t, s.url, s.fields+tenants())
+	p.kill()
+	p.secure(t, secure, false)
+	p.start(t)
+	plain := newPolicyd(t, s.url, s.fields+tenants())
+	var ending sync.WaitGroup
+	for name, client := range map[string]struct {
+		addr string
+		says []string // the last is said again and again
+	}{
+		"nothing at all":         {plain.http, nil},
+		"headers, byte by byte":  {plain.http, []string{"GET /v1/policies HTTP/1.1\r\nHost: x\r\nX-Long: ", "x"}},
+		"a body, byte by byte":   {plain.http, []string{"POST /v1/check HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n", " "}},
+		"a body in chunks":       {plain.http, []string{"POST /v1/check HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n"}},
+		"a body, for nothing":    {plain.http, []string{"GET /v1/policies HTTP/1.1\r\nHost: x\r\nPrefer: wait=300\r\nIf-None-Match: *\r\nContent-Length: 9\r\n\r\n"}},
+		"no handshake":           {p.http, nil},
+		"half a handshake":       {p.http, []string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"}},
+		"no handshake with gRPC": {p.xds, []string{"\x16\x03\x01"}},
+		"no preface of HTTP/2":   {plain.xds, nil},
+		"half a preface":         {plain.xds, []string{"PRI * HTTP/2.0\r\n\r\n"}},
+	} {
+		for range 20 {
+			conn, err := net.Dial("tcp", client.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			for _, text := range client.says {
+				if _, err := conn.Write([]byte(text)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ended := make(chan struct{})
+			if n := len(client.says); n > 1 {
+				go func() { // until it is sent away
+					for {
+						select {
+						case <-ended:
+							return
+						case <-time.After(100 * time.Millisecond):
+							_, _ = conn.Write([]byte(client.says[n-1]))
+						}
+					}
+				}()
+			}
+			ending.Go(func() {
+				defer close(ended)
+				_ = conn.SetReadDeadline(time.Now().Add(fleet.Recovery))
+				r := bufio.NewReader(conn)
+				for {
+					if _, err := r.ReadByte(); err != nil {
+						if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // is what net returns
+							t.Errorf("%s: it is still there", name)
+						}
+						return
+					}
+				}
+			})
+		}
+	}
+	for n := range 3 {
+		s.exec(t, "INSERT INTO tenant_origins VALUES (?)", tenant(n))
+		plain.has(t, tenant(n))
+		p.has(t, tenant(n))
+	}
+	ending.Wait()
+	for _, p := range []*policyd{p, plain} {
+		envoytest.Eventually(t, fleet.Recovery, "all connections to be gone", func() bool {
+			return p.metric(t, "process_open_fds") < 60
+		})
+	}
+}
