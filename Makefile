@@ -148,7 +148,7 @@ run: build envoy playground ## Run the demo: Envoy on envoy.yaml, and cors-polic
 .PHONY: test
 test: build envoy playground chromium curl databases firefox openssl prometheus systemd wabt wasmtime ## Run every test but those of the gateways
 	go test -timeout 15m ./...
-	go -C e2e test -count 1 -timeout 15m ./browser ./conformance ./differential ./envoy ./manifests ./operate ./wazero
+	go -C e2e test -count 1 -timeout 15m ./browser ./conformance ./differential ./envoy ./manifests ./operate ./wazero ./wpt
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 	go -C e2e test -count 1 -timeout 10m ./database
 	go -C e2e test -count 1 -timeout 10m ./streams

@@ -48,7 +48,7 @@ var layers = [][]string{
 	{"e2e/internal/firefox", "e2e/internal/fleet"},
 	{
 		"e2e/browser", "e2e/conformance", "e2e/database", "e2e/differential", "e2e/envoy", "e2e/gateways/envoygateway", "e2e/gateways/image", "e2e/gateways/istio",
-		"e2e/hotreload", "e2e/manifests", "e2e/operate", "e2e/streams", "e2e/wazero", "internal/layers",
+		"e2e/hotreload", "e2e/manifests", "e2e/operate", "e2e/streams", "e2e/wazero", "e2e/wpt", "internal/layers",
 	},
 }
 
