@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +25,9 @@ type answer struct {
 // An exchange sends a request to this filter with a configuration, before an upstream.
 type exchange func(t *testing.T, configuration string, request cases.Request, upstream cases.Upstream) answer
 
-// engine is the decision alone, natively.
+// newEngine is the decision alone, natively.
+func newEngine(*testing.T, []string) exchange { return engine }
+
 func engine(t *testing.T, configuration string, r cases.Request, up cases.Upstream) answer {
 	t.Helper()
 	parsed, problems := config.Parse(configuration)
@@ -82,7 +85,7 @@ func (e *editor) RemoveResponseHeader(name string) {
 }
 
 // newWazero is the compiled module, all configurations in one VM.
-func newWazero(t *testing.T) exchange {
+func newWazero(t *testing.T, _ []string) exchange {
 	t.Helper()
 	path, err := envoytest.Module()
 	if err != nil {
@@ -116,28 +119,47 @@ func newWazero(t *testing.T) exchange {
 	}
 }
 
-// newEnvoy is the module in a real Envoy, which has a listener for each configuration.
+// newEnvoy is the module in a real Envoy. A configuration of one policy is a policy of the first listener, for a
+// host of its own, so that Envoy starts sooner; one of several has a listener.
 func newEnvoy(t *testing.T, configurations []string) exchange {
 	t.Helper()
 	module, err := envoytest.Module()
 	if err != nil {
 		t.Fatal(err)
 	}
+	var policies []any
+	hosts := map[string]string{}
 	upstream := envoytest.NewUpstream(t)
 	bootstrap := envoytest.Bootstrap{Upstream: upstream.Addr()}
-	for i, configuration := range configurations {
+	listen := func(name, configuration string) {
 		bootstrap.Listeners = append(bootstrap.Listeners, envoytest.Listener{
-			Name:    fmt.Sprintf("policy-%d", i),
-			Filters: []any{envoytest.Plugin{Module: module, Config: configuration}.Filter()},
+			Name: name, Filters: []any{envoytest.Plugin{Module: module, Config: configuration}.Filter()},
 		})
 	}
+	for i, configuration := range configurations {
+		var policy map[string]any
+		if err := json.Unmarshal([]byte(configuration), &policy); err != nil {
+			t.Fatal(err)
+		}
+		if policy["policies"] != nil {
+			listen(fmt.Sprintf("listener-%d", i), configuration)
+			continue
+		}
+		host := fmt.Sprintf("policy-%d.test", i)
+		policy["name"], policy["match"] = host, map[string]any{"hosts": []string{host}}
+		policies, hosts[configuration] = append(policies, policy), host
+	}
+	listen("policies", envoytest.JSON(map[string]any{"policies": policies}))
 	addrs, err := envoytest.Start(t, bootstrap.String(), envoytest.Options{}).Addrs(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func(t *testing.T, configuration string, r cases.Request, up cases.Upstream) answer {
 		t.Helper()
-		listener := fmt.Sprintf("policy-%d", slices.Index(configurations, configuration))
+		listener := fmt.Sprintf("listener-%d", slices.Index(configurations, configuration))
+		if host := hosts[configuration]; host != "" {
+			listener, r.Host = "policies", host
+		}
 		x, err := upstream.Exchange(envoytest.HTTP1, addrs[listener], r, up)
 		if err != nil {
 			t.Fatal(err)
