@@ -49,7 +49,7 @@ var leftOut = []left{
 	{"fetch/api/cors/data-url-shared-worker.html", 2, noCORS + ": a data: URL is asked"},
 	{"fetch/api/cors/data-url-worker.html", 2, noCORS + ": a data: URL is asked"},
 	{"fetch/api/redirect/redirect-origin.any.js", 10, noCORS + ": from the page's server to itself"},
-	{"fetch/api/redirect/redirect-mode.any.js", 60, ofAPI + ": redirect modes"},
+	{"fetch/api/redirect/redirect-mode.any.js", 55, ofAPI + ": redirect modes, and no-cors"},
 	{"fetch/api/basic/mode-same-origin.any.js", 8, noCORS + ": the mode same-origin"},
 	{"xhr/access-control-preflight-credential-async.htm", 1, ofOthers + ": who asks for a password"},
 	{"xhr/access-control-preflight-credential-sync.htm", 1, ofOthers + ": who asks for a password"},

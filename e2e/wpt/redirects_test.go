@@ -154,6 +154,9 @@ func redirectsOf() (rows []row) {
 				at(where.first, redirecting(status, anyone)), at(where.second, by(anyone)), asks("GET"),
 				want{origin: where.origin, preflight: no}))
 		}
+		rows = append(rows, through("fetch/api/redirect/redirect-mode.any.js",
+			fmt.Sprintf("cross-origin redirect %d in follow redirect and cors mode", status),
+			redirecting(status, anyone), by(anyone), asks("GET"), want{}))
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			for _, where := range []struct{ words, first, second, policy, origin string }{
 				{"Same origin to other origin", "page", "remote", page, "PAGE"},

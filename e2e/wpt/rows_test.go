@@ -101,7 +101,7 @@ type who string
 
 const (
 	theFilter  who = "the filter"
-	theBrowser who = "Chromium 156"
+	theBrowser who = "Chromium"
 	theVerdict who = "`corsctl probe`"
 	theProxy   who = "Envoy"
 	theTest    who = "WPT's test"

@@ -162,10 +162,7 @@ func (w *website) check(t *testing.T, i int, answers []*seen) {
 			t.Errorf("there are %d events", answers[n].Events)
 		}
 	}
-	if s := r.steps[0]; len(r.steps) == 1 && s.want.preflight != "" &&
-		slices.ContainsFunc(sent, isPreflight) != (s.want.preflight == yes) {
-		t.Errorf("there are the requests %v, want a preflight: %s", sent, s.want.preflight)
-	}
+	checkPreflights(t, r, sent)
 	if origin := r.steps[0].want.origin; origin != "" {
 		if got := sent[len(sent)-1].Header.Get("Origin"); got != w.fill(origin, i, 0) {
 			t.Errorf("the last server is asked with the origin %q, want %q", got, origin)
@@ -183,6 +180,29 @@ func (w *website) check(t *testing.T, i int, answers []*seen) {
 	}
 	if !slices.Equal(upstream, forwarded) {
 		t.Errorf("%q reached the upstream, want %q", upstream, forwarded)
+	}
+}
+
+// checkPreflights compares how many preflights there are with how many steps have one. There are more where
+// redirects lead to further ones, and where Chromium tries again.
+func checkPreflights(t *testing.T, r row, sent []*http.Request) {
+	t.Helper()
+	want, got := 0, 0
+	for _, s := range r.steps {
+		if s.want.preflight == "" {
+			return
+		}
+		if s.want.preflight == yes {
+			want++
+		}
+	}
+	for _, request := range sent {
+		if isPreflight(request) {
+			got++
+		}
+	}
+	if got < want || want == 0 && got > 0 {
+		t.Errorf("there are %d preflights, want %d", got, want)
 	}
 }
 
