@@ -256,6 +256,10 @@ func TestTurn(t *testing.T) {
 		{"another has fallen silent", record{owner: 9, began: at - 5000, until: at - 1, due: at - 9000},
 			-8 * time.Second},
 		{"the clock was set back", record{owner: 9, began: at + 1001, until: at + 5000}, 0},
+		{"its time is up", record{owner: 9, began: at - 5000, until: at, due: at - 9000}, -8 * time.Second},
+		{"another thread's clock", record{owner: 9, began: at + 1000, until: at + 5000}, time.Second},
+		{"the time of the configuration before is up", record{owner: 1, began: at - 1, until: at, due: at + 500},
+			500 * time.Millisecond},
 		{"its turn is later", record{owner: 2, began: at - 1000, due: at + 9000}, 9 * time.Second},
 		{"another's is", record{owner: 9, began: at - 1000, due: at + 9000}, time.Second},
 		{"another's was", record{owner: 9, began: at - 1000, due: at - 1300}, -300 * time.Millisecond},
@@ -496,4 +500,134 @@ func (h *entering) Enter(id uint32) { h.calls = append(h.calls, "enter "+strconv
 func (h *entering) SharedDocument(key string) (string, bool) {
 	h.calls = append(h.calls, "document")
 	return h.thread.SharedDocument(key)
+}
+
+// TestGone: a source that goes leaves its turn to others, and its VM's queue if no other source of the VM
+// is of its kind.
+func TestGone(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		owner  uint64
+		others int
+		want   record
+	}{
+		{"the last one, whose turn it is", 1, 0, record{}},
+		{"the last one", 9, 0, record{owner: 9, until: 7, due: 8}},
+		{"one of two, whose turn it is", 1, 1, record{queues: "\x01\x00\x00\x00"}},
+		{"one of two", 9, 1, record{owner: 9, until: 7, due: 8, queues: "\x01\x00\x00\x00"}},
+	} {
+		host := &thread{threads: &threads{shared: map[string]sharedValue{}}}
+		s := &source{id: 1, key: "key", plugin: &Plugin{host: host, watch: &watch{queue: 1}}}
+		s.plugin.watch.sources = []*source{s}
+		for range test.others {
+			s.plugin.watch.sources = append(s.plugin.watch.sources, &source{key: "key"})
+		}
+		r := record{owner: test.owner, until: 7, due: 8}
+		r.setQueue(1, true)
+		host.SetShared("key", r.encode(), 0)
+		_, before, _ := host.Shared("key")
+		s.gone()
+		text, after, _ := host.Shared("key")
+		if diff := cmp.Diff(test.want, decodeRecord(text), cmp.AllowUnexported(record{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+		if wrote := after != before; wrote != (r != test.want) {
+			t.Errorf("%s: the record is written: %t", test.name, wrote)
+		}
+	}
+}
+
+// TestPrefer: a source is asked to wait as long as is configured, in whole seconds (RFC 7240, section
+// 4.3), and else not.
+func TestPrefer(t *testing.T) {
+	for wait, want := range map[string]string{"": "", `, "wait": 30`: "wait=30", `, "wait": 29.001`: "wait=30"} {
+		t.Run(wait, func(t *testing.T) {
+			emulator, _, _ := start(t, `{"policy_source": {"cluster": "policies"`+wait+`}}`, nil)
+			tick(emulator)
+			got := ""
+			for _, h := range emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)[0].Headers {
+				if h[0] == "prefer" {
+					got = h[1]
+				}
+			}
+			if got != want {
+				t.Errorf("prefer %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// ticking is a host that knows what it was last asked to tick by.
+type ticking struct {
+	Host
+	period time.Duration
+	calls  int
+}
+
+func (h *ticking) SetTickPeriod(period time.Duration) { h.period, h.calls = period, h.calls+1 }
+
+// TestTicks: a source's ticks come when they are due, also while others come in between, and the host is
+// told only what it doesn't know.
+func TestTicks(t *testing.T) {
+	at := int64(1_000)
+	monotonic = func() int64 { return at }
+	host := &ticking{}
+	ticks := &ticks{host: host}
+	for i, step := range []struct {
+		at     int64
+		do     func()
+		source bool
+		period time.Duration // of the host
+		calls  int
+	}{
+		{1_000, ticks.hasten, false, time.Millisecond, 1}, // without a source
+		{1_000, ticks.calm, false, 0, 2},
+		{1_000, func() { ticks.every(10 * time.Second) }, true, 10 * time.Second, 3},
+		{1_000, func() { ticks.every(10 * time.Second) }, true, 10 * time.Second, 3},
+		{2_000, ticks.hasten, false, time.Millisecond, 4},
+		{3_000, ticks.hasten, false, time.Millisecond, 4},
+		{10_999, func() {}, false, time.Millisecond, 4},
+		{11_000, func() {}, true, time.Millisecond, 4},
+		{11_001, func() {}, false, time.Millisecond, 4},
+		{21_000, func() {}, true, time.Millisecond, 4},
+		{22_000, func() { ticks.every(20 * time.Second) }, false, time.Millisecond, 4},
+		{41_999, func() {}, false, time.Millisecond, 4},
+		{42_000, ticks.calm, true, 20 * time.Second, 5},
+		{42_000, ticks.calm, true, 20 * time.Second, 5},
+		{42_000, func() { ticks.every(0) }, true, time.Millisecond, 6},
+	} {
+		at = step.at
+		step.do()
+		if source := ticks.source(); source != step.source || host.period != step.period || host.calls != step.calls {
+			t.Errorf("step %d: the source's %t, the host ticks by %s and was told %d times", i, source, host.period,
+				host.calls)
+		}
+	}
+}
+
+// TestOutdate: streams that wait with policies of long ago are given up, and no others.
+func TestOutdate(t *testing.T) {
+	p := &Plugin{ticks: ticks{host: &ticking{}}}
+	a := &ask{lookup: &lookup{}}
+	p.asks = map[askKey]*ask{{}: a}
+	for generation := range 3 {
+		a.add(&wait{generation: generation})
+		a.add(&wait{generation: generation})
+	}
+	for i := range maxGenerations + 4 {
+		p.outdate()
+		gone := min(max(0, i-maxGenerations+1), 3) // of the generations
+		given := 0
+		for _, a := range p.answers {
+			for w := a.first; w != nil; w = w.next {
+				given++
+			}
+			if a.waiting != 2 || a.first == nil {
+				t.Errorf("%d streams are given up together", a.waiting)
+			}
+		}
+		if given != 2*gone || len(p.answers) != gone || a.waiting != 2*(3-gone) {
+			t.Errorf("after %d updates %d streams are given up, and %d wait", i+1, given, a.waiting)
+		}
+	}
 }

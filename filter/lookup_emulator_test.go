@@ -101,3 +101,38 @@ type logging struct {
 }
 
 func (h *logging) Log(Level, string) { h.lines++ }
+
+// TestManyWait: streams that wait for one answer are counted each, and go on a few at a time, for the
+// proxy calls the module for each within the call for the one before.
+func TestManyWait(t *testing.T) {
+	const many = 2*maxReleased + 8
+	emulator, _, _ := start(t, `{"origin_lookup": {"cluster": "policies"}}`, nil)
+	var streams []uint32
+	for range many {
+		id := emulator.InitializeHttpContext()
+		emulator.CallOnRequestHeaders(id, [][2]string{{":method", "OPTIONS"}, {":authority", "api.example"},
+			{"origin", "https://a.example"}, {"access-control-request-method", "GET"}}, true)
+		streams = append(streams, id)
+	}
+	calls := emulator.GetCalloutAttributesFromContext(streams[0])
+	if len(calls) != 1 {
+		t.Fatalf("asked %d times", len(calls))
+	}
+	emulator.CallOnHttpCallResponse(calls[0].CalloutID, [][2]string{{":status", "204"}}, nil, nil)
+	for _, want := range []int{maxReleased, 2 * maxReleased, many, many} {
+		answered := 0
+		for _, id := range streams {
+			if emulator.GetSentLocalResponse(id) != nil {
+				answered++
+			}
+		}
+		if answered != want {
+			t.Errorf("%d are answered, want %d", answered, want)
+		}
+		emulator.Tick()
+	}
+	const allowed = "cors_policy=.=default;.;cors_result=.=allowed;.;cors_lookups_total"
+	if n, _ := emulator.GetCounterMetric(allowed); n != many {
+		t.Errorf("%d are counted, want %d", n, many)
+	}
+}

@@ -31,7 +31,7 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	// Only a stream that goes on after its headers can become a WebSocket. Its
 	// handshake carries an Origin, and is no CORS request (Fetch, "CORS protocol").
 	if !endOfStream {
-		if upgrade, ok := host.RequestHeader("upgrade"); ok && strings.EqualFold(upgrade, "websocket") {
+		if upgrade, _ := host.RequestHeader("upgrade"); strings.EqualFold(upgrade, "websocket") {
 			if s.withoutOrigin(); !s.edits.OnlyVary() {
 				s.edits = cors.Edits{}
 			}
@@ -46,7 +46,7 @@ func (s *Stream) OnHttpRequestHeaders(_ int, endOfStream bool) types.Action {
 	}
 	request := cors.Request{Origin: origin, HasOrigin: true}
 	var facts *Facts
-	if method, ok := host.RequestHeader("access-control-request-method"); ok && method != "" {
+	if method, _ := host.RequestHeader("access-control-request-method"); method != "" {
 		request.RequestMethod = method
 		facts = s.observe(&request)
 	}
