@@ -123,6 +123,7 @@ type Verdict struct {
 	Step     string   `json:"step"`
 	StepID   string   `json:"step_id"`
 	Chromium Chromium `json:"chromium"`
+	Firefox  Firefox  `json:"firefox"`
 }
 
 // Chromium is what Chromium does and says, which isn't always by the standard.
@@ -132,6 +133,16 @@ type Chromium struct {
 	// Differs is in what else Chromium may do otherwise than the standard, in a sentence; or "".
 	Differs string `json:"differs,omitempty"`
 	browser.ChromiumError
+}
+
+// Firefox is what Firefox does and says, which isn't always by the standard.
+type Firefox struct {
+	// Readable tells whether the script gets the answer.
+	Readable bool `json:"readable"`
+	// Differs is in what else Firefox may do otherwise than the standard, in a sentence; or "".
+	Differs string `json:"differs,omitempty"`
+	// Message is what it writes to its console about CORS; "" if nothing.
+	Message string `json:"message,omitempty"`
 }
 
 // A Change is one of the edits that together allow the request.
@@ -333,7 +344,7 @@ func (w *walker) exposed() []string {
 func (w *walker) verdict() {
 	v, b := &w.out.Verdict, w.said.Blocked
 	v.Readable = b == nil
-	v.Chromium = w.chromium()
+	v.Chromium, v.Firefox = w.browsers()
 	if v.Readable {
 		return
 	}

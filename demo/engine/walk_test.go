@@ -315,12 +315,39 @@ func TestChromium(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := walk(t, "", test.request, without(upstream(test.headers...))).Verdict
-			c := v.Chromium
+			c, f := v.Chromium, v.Firefox
+			if f.Readable != test.chromium || f.Differs != "" || (f.Message == "") != f.Readable {
+				t.Errorf("of Firefox: %+v", f)
+			}
 			if v.Readable != test.readable || c.Readable != test.chromium || c.Differs != test.differs {
 				t.Errorf("%+v", v)
 			}
 			if c.Readable && c.Message != "" {
 				t.Errorf("Chromium says %q", c.Message)
+			}
+		})
+	}
+}
+
+// TestFirefox: what Firefox does otherwise than the standard and Chromium have it.
+func TestFirefox(t *testing.T) {
+	long := strings.Repeat("a", 128)
+	lines := []func(*engine.Request){get}
+	for range 9 {
+		lines = append(lines, header("Accept", long))
+	}
+	for _, test := range []struct {
+		name    string
+		request engine.Request
+		differs string
+	}{
+		{"not ASCII", request(get, header("Accept", "\u00e9")), "Firefox asks by a preflight for what isn't ASCII in Accept."},
+		{"not ASCII where it is unsafe", request(get, header("X-A", "\u00e9")), ""},
+		{"1152 bytes", request(lines...), "Firefox doesn't mind how long the safelisted headers are together."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if f := walk(t, "", test.request, without(upstream())).Verdict.Firefox; f.Differs != test.differs {
+				t.Errorf("%+v", f)
 			}
 		})
 	}

@@ -86,9 +86,10 @@
  *   never sent
  * @property {string[]} exposed names beyond the safelisted ones, in lower case or as listed; ['*'] are all
  * @property {{readable: boolean, because: string, reason: string, section: string, step: string, step_id: string,
- *   chromium: {readable: boolean, message?: string, cors_error?: string, differs?: string}}} verdict
- *   step_id is the id of the step that fails; chromium is what Chromium does, and differs in what else it may do
- *   otherwise, in sentences
+ *   chromium: {readable: boolean, message?: string, cors_error?: string, differs?: string},
+ *   firefox: {readable: boolean, message?: string, differs?: string}}} verdict
+ *   step_id is the id of the step that fails; chromium and firefox are what these do, and differs in what else they may
+ *   do otherwise, in sentences
  * @property {{path: string, edit: string, or: string, warnings: string[], text: string, from: number}[]} changes
  *   text: the configuration with this one made, or ''
  * @property {string} changed the configuration with all changes made, or ''

@@ -902,6 +902,60 @@ func (b *chromium) playgroundShots(name string) {
 	b.prefer("light")
 }
 
+// TestPlaygroundKnowsFirefox: in Firefox, the page has Firefox's words, and what that does otherwise than the
+// standard is no bug.
+func TestPlaygroundKnowsFirefox(t *testing.T) {
+	d := startDemo(t)
+	f := openFirefox(t)
+	const ready = `(async () => {
+		const state = () => document.getElementById('playground').dataset.state === 'ready' &&
+			document.documentElement.dataset.state !== 'running';
+		while (!state()) { await new Promise((r) => setTimeout(r, 20)); }
+		return true;
+	})()`
+	const send = `(async () => {
+		const section = document.getElementById('try-send');
+		document.getElementById('try-go').click();
+		const ended = () => /same|differs|doubtful|failed/.test(section.dataset.state);
+		while (!ended()) { await new Promise((r) => setTimeout(r, 20)); }
+		return [section.dataset.state, section.innerText];
+	})()`
+	for _, test := range []struct {
+		name  string
+		tried tried
+		says  string // the page of what comes of the request
+		state string
+		sent  string // and of it when it is sent
+	}{
+		{"an origin that isn't allowed", try(`{"allow_origins": ["https://a.example"]}`, triedRequest{
+			Origin: d.app, URL: d.api + "/",
+		}), "On Firefox’s console", "", ""},
+		{"not ASCII", try(`{"allow_origins": ["`+d.app+`"]}`, triedRequest{
+			Origin: d.app, URL: d.api + "/", Headers: [][2]string{{"Accept", "\u00e9"}},
+		}), "", "doubtful", "Firefox asks by a preflight for what isn't ASCII in Accept."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var done bool
+			var said string
+			f.visit("about:blank")
+			f.visit(d.app + "/" + test.tried.link(t))
+			f.decode(ready, &done)
+			f.decode(`document.getElementById('playground').innerText`, &said)
+			if !strings.Contains(said, test.says) {
+				t.Errorf("the page doesn't say %q, but\n%s", test.says, said)
+			}
+			if test.state == "" {
+				return
+			}
+			var sent [2]string
+			f.decode(send, &sent)
+			if sent[0] != test.state || !strings.Contains(sent[1], test.sent) {
+				t.Errorf("sent, it is %s:\n%s\nwant %s and %q", sent[0], sent[1], test.state, test.sent)
+			}
+		})
+	}
+}
+
 // TestPlaygroundKnowsChromium: where Chromium sends what the standard says otherwise, that is no bug.
 func TestPlaygroundKnowsChromium(t *testing.T) {
 	d := startDemo(t)

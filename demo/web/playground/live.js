@@ -6,6 +6,7 @@ import { isServed, sendFrom } from '../frames.js';
 import { el } from '../view.js';
 import { withoutSecrets } from './link.js';
 import { lookups, plain } from './state.js';
+import { browsers, own } from './words.js';
 
 /**
  * obstacle says why the demo can't send a request as it is, or returns "".
@@ -95,8 +96,6 @@ export async function sendReally(request) {
   return { outcome, records: await answer.json() };
 }
 
-const isChromium = /Chrom(e|ium)\//.test(navigator.userAgent);
-
 // What every script may read, https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name.
 const safelisted = [
   'cache-control', 'content-language', 'content-length', 'content-type', 'expires', 'last-modified', 'pragma',
@@ -115,9 +114,9 @@ export function compare(walk, { outcome, records }, filter) {
     script: outcome.error ? 'network error' : `reads ${outcome.status}`,
     upstream: list(records.map(({ upstream }) => upstream.method), 'nothing'),
   };
-  if (isChromium && verdict.chromium.readable !== verdict.readable) {
+  if (own && verdict[own].readable !== verdict.readable) {
     // What it does instead is known, but not what it sends meanwhile.
-    const expected = 'network error by the standard, but not in Chromium';
+    const expected = `network error by the standard, but not in ${browsers[own]}`;
     return [{ fact: 'script', name: labels.script, expected, seen: was.script, same: !outcome.error }];
   }
   const expected = filter ? expect([walk], { gateway: gatewayOf(records) }) : {
@@ -150,8 +149,8 @@ function compareHeaders({ exposed, actual }, { headers }) {
  * @param {{records: object[]}} seen
  */
 export function doubt({ verdict, actual, preflight }, { records }) {
-  if (isChromium && verdict.chromium?.differs) {
-    return verdict.chromium.differs;
+  if (own && verdict[own]?.differs) {
+    return verdict[own].differs;
   }
   if (records.length === 0 && (actual || preflight)) {
     return 'No request came as far as the filter. Envoy may have refused it before, as one that is too large, or an '

@@ -3,20 +3,22 @@
 import { headline, sentence } from '../explain.js';
 import { el } from '../view.js';
 import { $, button, code, copyButton, fold, keyed, lines, show } from './dom.js';
-import { command, snippet } from './words.js';
+import { browsers, command, own, snippet } from './words.js';
 
 /**
- * showVerdict shows the verdict, in Chromium's words too, and what to change.
+ * showVerdict shows the verdict, in Firefox's words to who has one and in Chromium's to others, and what to change.
  * @param {object} walk what engine.walk returns
  * @param {(text: string) => void} apply takes the policy with a change made
  */
 export function showVerdict(walk, apply) {
-  const { readable, because, chromium } = walk.verdict;
+  const { readable, because } = walk.verdict;
+  const shown = own || 'chromium';
+  const message = walk.verdict[shown]?.message;
   show($('try-verdict'),
     el('p', { className: `try-verdict ${readable ? 'good' : 'bad'}` },
       el('b', {}, headline(walk)), ' ', because ? sentence(because) : ''),
-    chromium?.message && el('div', {},
-      el('h4', {}, 'On Chromium’s console'), el('p', { className: 'try-console' }, chromium.message)),
+    message && el('div', {},
+      el('h4', {}, `On ${browsers[shown]}’s console`), el('p', { className: 'try-console' }, message)),
     walk.shadow && shadow(walk.shadow),
     walk.changes.length > 0 && el('div', { className: 'try-changes' },
       el('h4', {}, walk.changed ? 'The smallest change that lets the script read it' : 'What would help'),

@@ -1,4 +1,12 @@
-// The request in other words: as a script makes it, and as a command asks for it.
+// The request in other words: as a script makes it, and as a command asks for it; and what browsers are called.
+
+/** The browsers whose ways are known, by their names in a verdict. */
+export const browsers = { chromium: 'Chromium', firefox: 'Firefox' };
+
+/** own is the name of the visitor's, '' if its ways aren't known. */
+export const own = Object.keys(browsers).find((name) => ({
+  chromium: /Chrom(e|ium)\//, firefox: /Firefox\//,
+})[name].test(navigator.userAgent)) ?? '';
 
 /**
  * snippet writes the request as a script makes it.
