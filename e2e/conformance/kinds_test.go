@@ -22,7 +22,7 @@ var kinds = []kind{
 		what: "`*`, or a regex that matches every site, with credentials",
 		right: "Here, though both follow the standard where the origin is repeated: every site could act as the visitor. " +
 			"`*` itself never works with credentials ([CORS check](https://fetch.spec.whatwg.org/#concept-cors-check), " +
-			"step 3). It is refused here, and converted without credentials.",
+			"step 4). It is refused here, and converted without credentials.",
 	},
 	{
 		name:    "plain http with credentials",
@@ -236,7 +236,7 @@ var kinds = []kind{
 		name: "age", aspects: "max-age",
 		what: "A max age above 7200 becomes 7200 in the conversion",
 		right: "Both: browsers cap it, Chromium at two hours ([CORS-preflight " +
-			"fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch), step 7.11).",
+			"fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch), step 7.10).",
 	},
 	{
 		name: "beside any", aspects: "expose-headers",
