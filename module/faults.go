@@ -15,8 +15,8 @@ import (
 // way to fail: a panic, or one of the ways to die. The place is a callback, as faultIn is told
 // it, whose next call in the VM fails; or the name of a header or a property at which the
 // module fails, where "twice" is once more while the first panic is dealt with. Of a request
-// with "vm" the answer says in x-vm which VM has served it, and what is to fail there, and in
-// x-plugins how many plugins it has.
+// with "vm" the answer says in x-vm which VM has served it, and what is to fail there, in
+// x-plugins how many plugins it has, and in x-calls how many calls are under way.
 
 // faultIn is where a callback's fault may be: where it begins, or where the filter does.
 func faultIn(callback string) {
@@ -32,6 +32,7 @@ func faultIn(callback string) {
 		if named {
 			proxy.AddResponseHeader("x-vm", vmName+"/"+nextAt)
 			proxy.AddResponseHeader("x-plugins", strconv.Itoa(len(plugins)))
+			proxy.AddResponseHeader("x-calls", strconv.Itoa(len(fetches)))
 		}
 	case "proxy_on_configure":
 		configuredFault("X-Configure-Fault-")

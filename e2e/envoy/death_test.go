@@ -257,65 +257,78 @@ func (e *faultyEnvoy) fail(t *testing.T, fault string, n int) {
 	}
 }
 
-// TestDeath: the filter dies in a request. With FAIL_CLOSED that worker answers 503
-// from then on, with FAIL_RELOAD that request alone is lost.
+// TestDeath: VMs die of requests, one, all at once, and one shortly after the other, with the
+// time that Envoy waits by default before it loads one anew.
 func TestDeath(t *testing.T) {
-	module := faulty(t)
-	module.Config = site
-	for _, test := range []struct {
-		policy string
-		failed int // of the fatal request, and a hundred more
-	}{{"FAIL_CLOSED", 101}, {"FAIL_RELOAD", 1}} {
-		t.Run(test.policy, func(t *testing.T) {
-			plugin := module
-			plugin.FailurePolicy = test.policy
-			upstream := envoytest.NewUpstream(t)
-			envoy := envoytest.Start(t, envoytest.Bootstrap{Upstream: upstream.Addr(),
-				Listeners: []envoytest.Listener{{Name: "main", Filters: []any{plugin.Filter()}}}}.String(),
-				envoytest.Options{})
-			send := func(request cases.Request, want []string) int {
-				t.Helper()
-				x, err := upstream.Exchange(envoytest.HTTP1, envoy.Addr(t, "main"), request, permissive)
-				if err != nil {
-					t.Fatal(err)
+	t.Parallel()
+	var victims []*victim
+	for _, policy := range policies {
+		victims = append(victims, &victim{title: policy, policy: policy})
+	}
+	startVictims(t, victims)
+	together(t, victims, func(_ int, v *victim) {
+		for _, conns := range [][]*envoytest.Conn{{v.here[0]}, {v.here[0], v.there}} {
+			v.refresh(v.policy)
+			time.Sleep(reloadDefault)
+			v.kill(conns)
+			for _, conn := range []*envoytest.Conn{v.here[0], v.there} {
+				fates := map[fate]int{}
+				for range 100 {
+					fates[v.get(conn, ofApp()).fate]++
 				}
-				if x.Response.Status == 503 {
-					want = nil
+				want := map[fate]int{served: 100}
+				if slices.Contains(conns, conn) {
+					want = map[fate]int{next[v.policy]: 100}
 				}
-				if diff := cmp.Diff(want, cases.Lines(x.Response.Headers)); diff != "" {
-					t.Errorf("status %d; headers (-want +got):\n%s", x.Response.Status, diff)
-				}
-				return x.Response.Status
-			}
-			for _, at := range []string{"origin", "vary"} { // in a request's callback, and in an answer's
-				// Envoy reloads no VM that is younger than this.
-				time.Sleep(2 * time.Second)
-				fatal := fromSite
-				if at == "vary" {
-					fatal = cases.Request{}
-				}
-				statuses := map[int]int{}
-				statuses[send(to("/", fatal, [2]string{"x-fault", at + " trap"}), nil)]++
-				for i := range 100 {
-					if i%2 == 0 {
-						statuses[send(fromSite, siteAnswer)]++
-					} else {
-						statuses[send(fromElsewhere, []string{"vary: Origin"})]++
-					}
-				}
-				if want := map[int]int{503: test.failed, 200: 101 - test.failed}; statuses[503] != want[503] ||
-					statuses[200] != want[200] {
-					t.Errorf("died at %s: statuses %v, want %v", at, statuses, want)
-				}
-				if test.policy == "FAIL_CLOSED" {
-					break // it stays dead
+				if diff := cmp.Diff(want, fates); diff != "" {
+					v.Errorf("after the death of %d VMs (-want +got):\n%s", len(conns), diff)
 				}
 			}
-			stats := envoy.Stats(t)
-			if reloads := stats["wasm.cors.vm_reload_success"]; test.policy == "FAIL_RELOAD" && reloads != 2 ||
-				test.policy == "FAIL_CLOSED" && reloads != 0 {
-				t.Errorf("%d reloads", reloads)
-			}
-		})
+		}
+		if v.policy == "FAIL_RELOAD" {
+			v.killAgain()
+		}
+	})
+}
+
+// reloadDefault is how old a VM must be for Envoy to load it anew, if the configuration doesn't say
+// so.
+const reloadDefault = 1500 * time.Millisecond
+
+// kill has VMs die, each of a request of its own.
+func (v *victim) kill(conns []*envoytest.Conn) {
+	v.Helper()
+	for _, conn := range conns {
+		if got := v.get(conn, ofApp([2]string{"x-fault", "proxy_on_request_headers memory"})).fate; got != failed {
+			v.Errorf("a fatal request: %s", got)
+		}
+	}
+}
+
+// killAgain has a VM die that was loaded but now, so that its worker serves nothing for a while.
+func (v *victim) killAgain() {
+	time.Sleep(reloadDefault)
+	v.kill(v.here[:1])
+	death := time.Now()
+	if got := v.get(v.here[0], ofApp()).fate; got != served {
+		v.Errorf("after a death: %s", got)
+	}
+	v.Logf("after a death the next request has taken %s", time.Since(death))
+	v.kill(v.here[:1])
+	start, failures := time.Now(), 0
+	envoytest.Eventually(v.T, 20*time.Second, "the VM to be loaded again", func() bool {
+		switch got := v.get(v.here[0], ofApp()).fate; got {
+		case served:
+			return true
+		case failed:
+			failures++
+		default:
+			v.Errorf("after two deaths: %s", got)
+		}
+		return false
+	})
+	v.Logf("two deaths: %d requests have failed until %s after the second", failures, time.Since(start))
+	if n := v.envoy.Stats(v.T)["wasm."+v.name+".vm_reload_backoff"]; int(n) < failures || failures == 0 {
+		v.Errorf("%d requests have failed, and Envoy has waited for %d", failures, n)
 	}
 }

@@ -48,10 +48,11 @@ type callbackTest struct {
 	cause func(v *victim)
 	// late says that it is called when nothing is under way any more.
 	late bool
-	// source gives the plugin a policy source, and lookups has requests wait for look-ups.
-	source, lookups bool
-	panics          func(policy string) outcome // of a panic, and
-	dies            func(policy string) outcome // of a death
+	// source gives the plugin a policy source, which the VM fetches from with fetches. With lookups
+	// requests wait for look-ups, whatever the fault.
+	source, fetches, lookups bool
+	panics                   func(policy string) outcome // of a panic, and
+	dies                     func(policy string) outcome // of a death
 }
 
 // policies are the failure policies, and what becomes of the next request after a death.
@@ -108,6 +109,9 @@ var callbackTests = []callbackTest{{
 	callback: "proxy_on_http_call_response", when: "a look-up is answered",
 	cause: (*victim).answerLookups, lookups: true, panics: halfCaught, dies: deadly(served),
 }, {
+	callback: "proxy_on_http_call_response", when: "a policy source answers",
+	cause: (*victim).answerSource, source: true, fetches: true, panics: caught(served), dies: deadly(served),
+}, {
 	callback: "proxy_on_tick", when: "a policy source may be due",
 	cause: func(*victim) {}, source: true, panics: caught(served), dies: deadly(served),
 }, {
@@ -145,6 +149,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	case "source":
+		b.pass(r, r.URL.RequestURI())
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		_, _ = w.Write([]byte(b.documents[r.URL.RequestURI()]))
@@ -214,9 +219,11 @@ type victim struct {
 	*backend
 	envoy   *envoytest.Envoy
 	module  string
+	title   string
 	name    string // of the listener, the plugin and the vm_id
 	file    string // that Envoy discovers the plugin in
 	source  bool
+	fetches bool   // from it, in the worker that is to fail
 	policy  string // failure_policy
 	backoff string // the base_interval of its reloads, 1 s if empty
 	n       int    // of the configuration
@@ -250,8 +257,13 @@ func (v *victim) listener() map[string]any {
 		"response_headers_to_add": []any{map[string]any{
 			"header": map[string]any{"key": "access-control-allow-origin", "value": elsewhere},
 		}},
+	}, map[string]any{
+		"match": map[string]any{"prefix": "/", "headers": []any{map[string]any{
+			"name": "x-idle", "string_match": map[string]any{"exact": "soon"},
+		}}},
+		"route": map[string]any{"cluster": "upstream", "idle_timeout": "2s"},
 	}}, Extra: map[string]any{
-		"stream_idle_timeout": "4s",
+		"stream_idle_timeout": "60s",
 		"access_log": []any{map[string]any{"name": "stdout", "typed_config": map[string]any{
 			"@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
 			"log_format": map[string]any{"text_format_source": map[string]any{
@@ -271,9 +283,13 @@ func (v *victim) deliver(name string) {
 		`"origin_lookup": {"cluster": "backend", "path": "/lookup/%s", "timeout": "60s"}}]`, app, name, v.n, v.name)
 	config := document
 	if v.source {
-		path := fmt.Sprintf("/source/%s?%d", v.name, v.n)
-		v.publish(path, "{"+document+"}")
-		config += fmt.Sprintf(`, "policy_source": {"cluster": "backend", "path": %q, "interval": "200ms"}`, path)
+		v.publish(v.path(), "{"+document+"}")
+		config += fmt.Sprintf(`, "policy_source": {"cluster": "backend", "path": %q, "interval": "200ms"`, v.path())
+		if v.fetches {
+			v.close(v.path())
+			config += `, "wait": "60s"`
+		}
+		config += "}"
 	}
 	plugin := envoytest.Plugin{Module: v.module, FailurePolicy: v.policy, VMID: v.name, Config: "{" + config + "}"}
 	typed := plugin.TypedConfig()
@@ -286,6 +302,12 @@ func (v *victim) deliver(name string) {
 		"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": v.name, "typed_config": typed,
 	}}}))
 }
+
+// path is that of the policy source of the configuration that was delivered last.
+func (v *victim) path() string { return fmt.Sprintf("/source/%s?%d", v.name, v.n) }
+
+// answerSource has the policy source answer.
+func (v *victim) answerSource() { v.open(v.path()) }
 
 func (b *backend) publish(path, document string) {
 	b.mu.Lock()
@@ -304,8 +326,7 @@ func (v *victim) answerLookups() { v.open("lookup " + v.name) }
 
 // publishMore has the policy source have another document.
 func (v *victim) publishMore() {
-	v.publish(fmt.Sprintf("/source/%s?%d", v.name, v.n),
-		fmt.Sprintf(`{"policies": [{"name": "p", "allow_origins": [%q], "expose_headers": ["X-More"]}]}`, app))
+	v.publish(v.path(), fmt.Sprintf(`{"policies": [{"name": "p", "allow_origins": [%q], "expose_headers": ["X-More"]}]}`, app))
 }
 
 // ofApp is a request of an origin that is allowed.
@@ -318,6 +339,7 @@ type reply struct {
 	fate
 	vm            string // and which callback is to fail there next
 	plugins       string // how many the VM has
+	calls         string // how many are under way there
 	configuration string // X- and its number
 }
 
@@ -347,7 +369,7 @@ func (v *victim) start(conn *envoytest.Conn, r cases.Request) (wait func() reply
 		value := func(name string) string { return strings.Join(response.Values(name), "") }
 		_, configuration, _ := strings.Cut(value("access-control-expose-headers"), ", ")
 		fate := fateOf(response, r.Headers[0][1], v.envoy.Details(v.T, id))
-		return reply{fate, value("x-vm"), value("x-plugins"), configuration}
+		return reply{fate, value("x-vm"), value("x-plugins"), value("x-calls"), configuration}
 	}
 }
 
@@ -417,32 +439,43 @@ func (v *victim) hangUp() {
 func (v *victim) refresh(policy string) {
 	v.Helper()
 	v.policy = policy
-	v.update()
-	envoytest.Eventually(v.T, 20*time.Second, "the workers to serve the next configuration alone", func() bool {
-		here, there := v.who(v.here[0]), v.who(v.there)
-		v.vm = here.vm
-		return here.configuration == v.current() && here.plugins == "1" && there.configuration == v.current()
-	})
+	for {
+		v.update()
+		envoytest.Eventually(v.T, 20*time.Second, "the workers to serve the next configuration alone", func() bool {
+			here, there := v.who(v.here[0]), v.who(v.there)
+			v.vm = here.vm
+			return here.configuration == v.current() && here.plugins == "1" && there.configuration == v.current()
+		})
+		if !v.fetches {
+			break
+		}
+		v.await(v.T, v.path())
+		if v.who(v.here[0]).calls == "1" {
+			break // And with another source the turn is anyone's.
+		}
+	}
 	time.Sleep(reload)
 }
 
-// fail has a callback fail in a worker's VM, and tells what becomes of the requests there. Whole
-// says that some wait for look-ups.
-func (v *victim) fail(test *callbackTest, kind string, whole bool) (got outcome) {
+// fail has a callback fail in a worker's VM, and tells what becomes of the requests there. Some
+// wait for a look-up if that is wanted, and soon give up if they will wait in vain.
+func (v *victim) fail(test *callbackTest, kind string, want outcome) (got outcome) {
 	v.Helper()
 	lookups, held := "lookup "+v.name, "held "+v.name
 	v.close(lookups)
 	v.close(held)
 	v.close("answered " + v.name)
-	origin := [2]string{"origin", fmt.Sprintf("https://held-%d.example", v.n)}
+	headers := [][2]string{{"origin", fmt.Sprintf("https://held-%d.example", v.n)}, {"x-idle", "no"}}
+	if want.answer == waits {
+		headers[1][1] = "soon"
+	}
 	nobody := func() reply { return reply{} }
 	preflight, answer := nobody, nobody
-	if whole {
-		preflight = v.start(v.here[2], cases.Request{Method: "OPTIONS", Headers: [][2]string{
-			origin, {"access-control-request-method", "GET"},
-		}})
+	if want.answer != "" {
+		preflight = v.start(v.here[2], cases.Request{Method: "OPTIONS",
+			Headers: append(headers, [2]string{"access-control-request-method", "GET"})})
 		v.await(v.T, lookups)
-		answer = v.start(v.here[3], cases.Request{Path: "/answered/" + v.name, Headers: [][2]string{origin}})
+		answer = v.start(v.here[3], cases.Request{Path: "/answered/" + v.name, Headers: headers})
 		v.await(v.T, "answered "+v.name)
 	}
 	upstream := v.start(v.here[4], cases.Request{Path: "/held/" + v.name, Headers: ofApp().Headers})
@@ -481,7 +514,7 @@ func (v *victim) fail(test *callbackTest, kind string, whole bool) (got outcome)
 
 // startVictims starts an Envoy of two workers on some victims, of which names, source and policy
 // are set.
-func startVictims(t *testing.T, victims []*victim) *backend {
+func startVictims(t *testing.T, victims []*victim) {
 	t.Helper()
 	b, module, dir := newBackend(t), faultyModule(t), t.TempDir()
 	var listeners []any
@@ -501,16 +534,15 @@ func startVictims(t *testing.T, victims []*victim) *backend {
 	for _, v := range victims {
 		v.envoy = envoy
 	}
-	return b
 }
 
 // together runs tests of victims at the same time, most of which wait.
-func together(t *testing.T, victims []*victim, name func(i int) string, test func(i int, v *victim)) {
+func together(t *testing.T, victims []*victim, test func(i int, v *victim)) {
 	t.Helper()
 	var all sync.WaitGroup
 	for i, v := range victims {
 		all.Go(func() {
-			t.Run(name(i), func(t *testing.T) {
+			t.Run(v.title, func(t *testing.T) {
 				v.T = t
 				t.Cleanup(v.hangUp)
 				v.dial()
@@ -527,23 +559,31 @@ func together(t *testing.T, victims []*victim, name func(i int) string, test fun
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	var victims []*victim
-	// A stack that overflows as Envoy asks for memory is also a panic of the callback around it.
-	panics := 1
+	panics := configurationPanics * len(policies)
 	for _, test := range callbackTests {
-		victims = append(victims, &victim{source: test.source, policy: "FAIL_CLOSED", backoff: "0.01s"})
+		victims = append(victims,
+			&victim{title: test.callback + " as " + test.when, source: test.source, fetches: test.fetches, policy: "FAIL_CLOSED", backoff: "0.01s"})
 		if test.catches() {
 			panics += len(policies)
 		}
 	}
+	last := len(victims)
+	victims = append(victims, &victim{title: "configurations", policy: "FAIL_CLOSED"})
 	startVictims(t, victims)
-	together(t, victims, func(i int) string { return callbackTests[i].callback },
-		func(i int, v *victim) { v.test(&callbackTests[i]) })
+	together(t, victims, func(i int, v *victim) {
+		if i == last {
+			v.testConfigurations()
+			return
+		}
+		v.test(&callbackTests[i])
+	})
 	envoy := victims[0].envoy
 	envoytest.Eventually(t, 20*time.Second, "all requests to be over", func() bool {
 		return envoy.Stats(t)["cluster.upstream.upstream_rq_active"] == 0
 	})
-	if n := envoy.Stats(t)["wasmcustom.cors.panics"]; int(n) != panics {
-		t.Errorf("%d panics are counted, want %d", n, panics)
+	// A stack that overflows as Envoy asks for memory may be a panic of the callback around it first.
+	if n := int(envoy.Stats(t)["wasmcustom.cors.panics"]); n != panics && n != panics+1 {
+		t.Errorf("%d panics are counted, want %d or one more", n, panics)
 	}
 }
 
@@ -571,7 +611,7 @@ func (v *victim) test(test *callbackTest) {
 				reloads++
 			}
 			v.refresh(policy)
-			if got := v.fail(test, kind, want.answer != ""); got != want {
+			if got := v.fail(test, kind, want); got != want {
 				v.Errorf("%s, %s:\n got %q\nwant %q", policy, kind, got, want)
 			}
 			if got := v.get(v.there, ofApp()).fate; got != served {
@@ -651,6 +691,75 @@ func (c *callbackTest) row(outcomes func(policy string) outcome) string {
 		nexts = same
 	}
 	return fmt.Sprintf(" | %s | %s | %s | %s | %s |\n", o.that, o.upstream, o.preflight, o.answer, strings.Join(nexts, " / "))
+}
+
+// configurationTests are faults of the VM in which Envoy tries a configuration, by a mark in
+// that.
+var configurationTests = []struct {
+	fault string
+	taken bool // by Envoy
+	// serves is what becomes of requests then, by the configuration if Envoy has taken it.
+	serves func(policy string) outcome
+}{
+	// The configuration is read as the callback to configure comes.
+	{"X-Create-Fault-Panic", true, caught(served)},
+	// Envoy doesn't ask what has died. Each worker dies of it, too.
+	{"X-Create-Fault-Memory", true, deadlyAtFirst},
+	{"X-Configure-Fault-Panic", false, caught(served)},
+	{"X-Configure-Fault-Memory", false, caught(served)},
+	// It has been read, and is good.
+	{"X-Late-Fault-Memory", false, caught(served)},
+}
+
+// configurationPanics are how many of them are panics.
+const configurationPanics = 2
+
+// testConfigurations: what fails as Envoy tries it changes nothing, under any failure policy. A worker
+// that is to fail when it is called to configure does not even try.
+func (v *victim) testConfigurations() {
+	updates := func() (taken, refused uint64) {
+		stats := v.envoy.Stats(v.T)
+		prefix := "extension_config_discovery.http_filter." + v.name + ".update_"
+		return stats[prefix+"success"], stats[prefix+"rejected"]
+	}
+	for _, policy := range policies {
+		for _, test := range configurationTests {
+			v.refresh(policy)
+			serving := v.current()
+			taken, refused := updates()
+			v.deliver(test.fault)
+			if test.taken {
+				serving = v.current()
+				taken++
+			} else {
+				refused++
+			}
+			envoytest.Eventually(v.T, 20*time.Second, policy+", "+test.fault+" to be taken or refused", func() bool {
+				t, r := updates()
+				return t == taken && r == refused
+			})
+			want := test.serves(policy).next
+			what := fmt.Sprintf("%s, %s: %s by %s", policy, test.fault, want, serving)
+			envoytest.Eventually(v.T, 20*time.Second, what, func() bool {
+				here, there := v.who(v.here[0]), v.who(v.there)
+				return here.fate == want && there.fate == want &&
+					(want != served || here.configuration == serving && there.configuration == serving)
+			})
+		}
+		v.refresh(policy)
+		armed := ofApp([2]string{"x-fault", "proxy_on_configure memory"})
+		if got := v.get(v.here[0], armed).fate; got != served {
+			v.Error(got)
+		}
+		v.update()
+		envoytest.Eventually(v.T, 20*time.Second, "a worker to take a configuration before it is called to configure",
+			func() bool { return v.who(v.here[0]).configuration == v.current() })
+		if got := v.who(v.here[0]).vm; got != v.vm+"proxy_on_configure" {
+			v.Errorf("%s: %s serves, want %s", policy, got, v.vm)
+		}
+		// It would else go on waiting for its fault, as a VM that tries the next one has none.
+		v.get(v.here[0], ofApp([2]string{"x-fault", "proxy_on_none none"}))
+	}
 }
 
 // replaceFile replaces a file by one with a text, at once.
