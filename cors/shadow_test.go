@@ -361,6 +361,20 @@ func policyOf(t *testing.T, text string) *cors.Policy {
 	return parse(t, text).Policies.Everywhere()
 }
 
+// TestShadowExposesByName: with credentials "*" exposes only a header of that name
+// (https://fetch.spec.whatwg.org/#http-access-control-expose-headers), and so one that a page may read
+// without credentials may still be one that it can't read with them.
+func TestShadowExposesByName(t *testing.T) {
+	policy := policyOf(t, `{"allow_origins": ["https://a.test"], "allow_credentials": true, "expose_headers": ["X-Id"]}`)
+	r := cors.Request{Method: "GET", Origin: "https://a.test", HasOrigin: true}
+	verdict, why := checkShadow(t, policy, &r, browser.Response{Status: 200, Headers: [][2]string{
+		{"access-control-allow-origin", "https://a.test"}, {"access-control-allow-credentials", "true"},
+		{"access-control-expose-headers", "*"}, {"x-id", "1"}}})
+	if verdict != cors.Looser || why != "header x-id is not in access-control-expose-headers" {
+		t.Errorf("%v: %s", verdict, why)
+	}
+}
+
 // TestShadowIsLinear: what a preflight asks for and what an answer lists may both be as
 // large as a proxy lets them be.
 func TestShadowIsLinear(t *testing.T) {
