@@ -189,6 +189,23 @@ soak: build envoy ## Update policies for an hour; SOAKFLAGS narrows it
 soak-requests: build envoy ## Send five million requests, after which memory is to be what it was
 	go -C bench test -run '^TestSoakRequests$$' -timeout 3h -count 1 -v . -soak.requests 5000000 $(SOAKFLAGS)
 
+# Each package with the tests that also run on its mutants, and those that don't, as they take long.
+MUTATE ?= cors match filter config cors-policyd
+mutate-cors         := -tests ./config,./filter ./cors
+mutate-match        := -tests ./config ./match
+mutate-filter       := ./filter
+mutate-config       := ./config ./config/schema
+mutate-cors-policyd := -C cmd/cors-policyd -tests ./internal/daemon ./internal/...
+mutation-skips      := TestLinear|TestLargest|TestServers|TestDeploy|TestPings|TestStopTogether|TestMany|TestFailures|TestFlood
+
+.PHONY: mutation
+mutation: ## Test the tests by wrong code; MUTATE=match is for one package, MUTATIONFLAGS=-again for what lived
+	@mkdir -p build/mutation
+	@go build -o build/mutation/mutation ./tools/mutation
+	@failed=; $(foreach name,$(MUTATE),build/mutation/mutation -name $(name) -page docs/mutation.md \
+		-results build/mutation/$(name).tsv -skip '^($(mutation-skips))$$' $(MUTATIONFLAGS) \
+		$(mutate-$(name)) || failed=1;) [ -z "$$failed" ]
+
 # The gateways' tests are linted where they run, since that takes building all of Istio.
 .PHONY: lint
 lint: $(LINTER) $(ACTIONS) shellcheck ## Run the linters

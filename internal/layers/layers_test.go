@@ -41,7 +41,7 @@ var layers = [][]string{
 	{"cmd/cors-policyd/internal/daemon"},
 	// Programs.
 	{
-		"module", "cmd/corsctl", "cmd/cors-policyd", "bench", "demo", "tools/dist", "tools/image", "tools/module",
+		"module", "cmd/corsctl", "cmd/cors-policyd", "bench", "demo", "tools/dist", "tools/image", "tools/module", "tools/mutation",
 		"config/internal/steps", "config/schema/internal/generate",
 	},
 	// Tests only.
