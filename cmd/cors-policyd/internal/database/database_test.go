@@ -124,3 +124,19 @@ func TestReserved(t *testing.T) {
 		}
 	}
 }
+
+// TestYes: what a database returns for yes and for no, as a number, a flag, a text or a byte.
+func TestYes(t *testing.T) {
+	for _, test := range []struct {
+		value any
+		want  bool
+	}{
+		{nil, false}, {false, false}, {true, true}, {int64(0), false}, {int64(1), true}, {int64(-1), true},
+		{"", false}, {"0", false}, {"1", true}, {[]byte{}, false}, {[]byte("0"), false}, {[]byte("1"), true},
+		{[]byte("\x00"), false}, {[]byte("\x01"), true}, {[]byte("00"), true},
+	} {
+		if got := yes(test.value); got != test.want {
+			t.Errorf("%#v: %t, want %t", test.value, got, test.want)
+		}
+	}
+}

@@ -52,6 +52,14 @@ func TestFindings(t *testing.T) {
 		{good + "polll: 10s", `p.yaml:3:1: polll: is no known field; the fields are`},
 		{good + "poll: 10s\npoll: 5s", "p.yaml:4:1:"},
 		{good + "poll: 1ms", `p.yaml:3:7: poll: 1ms is out of range; write 100ms to 24h0m0s`},
+		{good + "poll: 24h1s", `p.yaml:3:7: poll: 24h1s is out of range; write 100ms to 24h0m0s`},
+		{good + "poll: 86401", `p.yaml:3:7: poll: 86401s is out of range; write 100ms to 24h0m0s`},
+		{good + "poll: true", `p.yaml:3:7: poll: is not a duration; write a duration, such as "10s"`},
+		{good + "limits: {waiting: 1000001}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
+		{good + "limits: {waiting: '5'}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
+		{good + "limits: {waiting: 1.5}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
+		{good + "listen: 10.0.0.1:1", `p.yaml:3:9: listen: "10.0.0.1:1" can be reached from other machines, by anybody`},
+		{good + "listen: '[::]:1'", `p.yaml:3:9: listen: "[::]:1" can be reached from other machines, by anybody`},
 		{good + "poll: soon", `p.yaml:3:7: poll: is not a duration; write a duration, such as "10s"`},
 		{good + "limits: {waiting: -1}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
 		{good + "tls: {cert_file: x}", `p.yaml:3:6: tls.key_file: is missing; write the name of a PEM file`},
@@ -82,6 +90,27 @@ func TestFindings(t *testing.T) {
 		if strings.Contains(all.String(), "secret") || strings.Contains(all.String(), "sec/ret") {
 			t.Errorf("%s: the password is shown", test.text)
 		}
+	}
+}
+
+// TestAccepted: what is as large as it may be is right, and so is an address that only this machine
+// reaches, or that is kept from others.
+func TestAccepted(t *testing.T) {
+	const good = "database: sqlite:x\npolicies: [{name: a, allow_origins: [{table: true}]}]\n"
+	for _, more := range []string{
+		"poll: 24h", "poll: 86400", "poll: 100ms", "limits: {waiting: 0}", "limits: {waiting: 1000000}",
+		"listen: localhost:1", "listen: 127.9.9.9:1", "listen: '[::1]:1'", "listen: 0.0.0.0:1\ninsecure: true",
+		"listen: 0.0.0.0:1\ntoken_file: t", "listen: 0.0.0.0:1\ntls: {cert_file: c, key_file: k}",
+	} {
+		if s, findings := Parse("p.yaml", good+more); s == nil {
+			t.Errorf("%s: %v", more, findings)
+		}
+	}
+	if s, _ := Parse("p.yaml", good+"poll: 15"); s == nil || s.Poll != 15*time.Second {
+		t.Errorf("a number is of seconds: %+v", s)
+	}
+	if s, _ := Parse("p.yaml", good); s == nil || s.Poll != 10*time.Second {
+		t.Errorf("without poll: %+v", s)
 	}
 }
 
