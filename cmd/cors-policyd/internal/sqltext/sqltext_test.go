@@ -19,6 +19,7 @@ func TestQuery(t *testing.T) {
 		{"$f1$ :a $f1$ = :b", "$f1$ :a $f1$ = $1", "$f1$ :a $f1$ = ?", "b"},
 		{`E'\':a' = :b`, `E'\':a' = $1`, `E'\':a' = ?`, "b"},
 		{"@x := :a", "@x := $1", "@x := ?", "a"},
+		{"$$$$ = :a AND $$ :c $$ = ''", "$$$$ = $1 AND $$ :c $$ = ''", "$$$$ = ? AND $$ :c $$ = ''", "a"},
 		{"'never closed :a", "'never closed $1", "'never closed ?", "a"},
 	} {
 		q := Parse(test.text)
