@@ -165,32 +165,34 @@ func canonical(name, value string) string {
 	default:
 		return value
 	}
-	elements := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(", \t", r) })
-	slices.Sort(elements)
-	return strings.Join(slices.Compact(elements), ", ")
+	list := elements(value)
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }
 
-// page is what a page gets that makes the request, or the one after the preflight.
+// elements are those of a list, without empty ones.
+func elements(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(", \t", r) })
+}
+
+// page is what a page gets that makes the request, or the one after the preflight. It asks for credentials
+// where the project expects them to be allowed.
 func (r row) page(got answer) string {
-	blocked := r.blocked(got)
-	if blocked == nil {
-		return "allowed"
-	}
-	return "blocked"
-}
-
-func (r row) blocked(got answer) *browser.Blocked {
 	credentials := len(r.Headers["allow-credentials"]) > 0
-	if !r.isPreflight() {
-		return browser.CORSCheck(r.Origin[0], credentials, got.headers)
+	var blocked *browser.Blocked
+	if r.isPreflight() {
+		sent := browser.Request{Origin: r.Origin[0], Method: r.Asks[0], CredentialsInclude: credentials}
+		for _, name := range elements(strings.Join(r.Names, ",")) {
+			sent.UnsafeNames = append(sent.UnsafeNames, strings.ToLower(name))
+		}
+		blocked = browser.PreflightCheck(sent, got.status, got.headers)
+	} else {
+		blocked = browser.CORSCheck(r.Origin[0], credentials, got.headers)
 	}
-	sent := browser.Request{Origin: r.Origin[0], Method: r.Asks[0], CredentialsInclude: credentials}
-	for _, name := range strings.FieldsFunc(strings.Join(r.Names, ","), func(r rune) bool {
-		return strings.ContainsRune(", \t", r)
-	}) {
-		sent.UnsafeNames = append(sent.UnsafeNames, strings.ToLower(name))
+	if blocked != nil {
+		return "blocked"
 	}
-	return browser.PreflightCheck(sent, got.status, got.headers)
+	return "allowed"
 }
 
 // pageWanted is what a page gets of the answer that the project expects; "" if no page is concerned.
