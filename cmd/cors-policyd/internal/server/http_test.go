@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +78,65 @@ func TestDeadlines(t *testing.T) {
 		left, limited := time.Until(w.read), !w.read.IsZero()
 		if limited != (test.body != "") || limited && (left < 0 || left > bodyTimeout) {
 			t.Errorf("%s %s: there are %s to send %q", test.method, test.path, left, test.body)
+		}
+	}
+}
+
+// TestConnectionAge: a connection that is old has one more answer, so that what was checked when it was opened, as a
+// client's certificate, doesn't hold for ever.
+func TestConnectionAge(t *testing.T) {
+	h, _, _ := newServer(t, io.Discard)
+	for age, want := range map[time.Duration]string{time.Minute: "", maxConnection - time.Minute: "", maxConnection + time.Minute: "close"} {
+		ctx := context.WithValue(context.Background(), opened{}, time.Now().Add(-age))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/healthz", nil))
+		if got := w.Header().Get("Connection"); got != want {
+			t.Errorf("after %s: Connection: %q", age, got)
+		}
+	}
+}
+
+// TestReloaded: what can't be used is tried again, though its file stays as it is, and is said once; what can be used
+// isn't read again until it changes, whatever time its file has.
+func TestReloaded(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said []error
+	var failing error
+	loads := 0
+	write("1")
+	r, err := newReloaded([]string{name}, func(err error) { said = append(said, err) }, func() (string, error) {
+		loads++
+		text, err := os.ReadFile(name)
+		return string(text), errors.Join(err, failing)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := errors.New("too many open files")
+	for i, step := range []struct {
+		text    string
+		failing error
+		want    string
+		said    int
+		loads   int
+	}{
+		{"1", nil, "1", 0, 1}, {"2", nil, "2", 0, 2}, {"2", nil, "2", 0, 2}, {"3", away, "2", 1, 3}, {"3", away, "2", 1, 4},
+		{"3", nil, "3", 2, 5}, {"3", nil, "3", 2, 5}, {"4", away, "3", 3, 6}, {"3", nil, "3", 4, 7},
+	} {
+		write(step.text)
+		failing = step.failing
+		r.checked = r.checked.Add(-time.Minute)
+		if got := r.get(); got != step.want || len(said) != step.said || loads != step.loads {
+			t.Errorf("step %d: %q, said %v, %d loads", i, got, said, loads)
 		}
 	}
 }
