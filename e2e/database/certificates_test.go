@@ -159,6 +159,7 @@ func (p *policyd) unusable(tb testing.TB, files string, want float64) {
 // can't be used leaves the old one, and is said once, also if it is there again as it was; when each expires is a
 // metric. Who has a certificate of an authority that was replaced gets in no more, not by an old session either.
 func TestCertificates(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	s := newSQLite(t)
 	s.table(t, "tenant_origins", "origin VARCHAR(255) NOT NULL")
 	a := newAuthority(t)

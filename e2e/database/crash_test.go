@@ -191,7 +191,7 @@ func TestKilled(t *testing.T) {
 					reading.Go(func() { l.follow(p, &stopReading) })
 				}
 			}
-			for range 6 * *soak {
+			for range 4 * *soak {
 				time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
 				killSome(t, s, replicas)
 				checkStates(t, folder)

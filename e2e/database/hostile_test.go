@@ -18,6 +18,7 @@ var hostile = []struct {
 	count int
 	row   func(i int) []any
 	good  bool // are not rejected
+	grows bool // with -soak
 }{
 	{name: "NULLs only", count: 10, row: func(int) []any { return []any{nil, nil, nil, nil} }},
 	{name: "empty texts", count: 10, row: func(int) []any { return []any{"", "", "", ""} }},
@@ -49,7 +50,7 @@ var hostile = []struct {
 		return []any{[]byte{0xff, byte(i)}, i, 2.5, []byte{0xfe}}
 	}},
 	// A policy has its share of the document, and no more where others need the rest.
-	{name: "more rows than a document has room for", count: 60_000 * *soak, row: func(i int) []any {
+	{name: "more rows than a document has room for", count: 55_000, grows: true, row: func(i int) []any {
 		return []any{"hog", "hog.example", nil, fmt.Sprintf("https://a%d.%s.example", i, strings.Repeat("a", 60))}
 	}},
 }
@@ -57,7 +58,11 @@ var hostile = []struct {
 // TestHostileRows: whatever rows a tenant writes, others' rows change what is served, and what they say stays in force;
 // each kind is counted as rejected, and memory and log stay small.
 func TestHostileRows(t *testing.T) {
-	for _, kind := range stores {
+	kinds := stores
+	if *soak == 1 {
+		kinds = stores[:2] // what differs is the types, which those two have
+	}
+	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			s := kind.make(t)
 			columns := "name TEXT, host TEXT, path TEXT, origin TEXT"
@@ -73,7 +78,11 @@ func TestHostileRows(t *testing.T) {
 				t.Run(h.name, func(t *testing.T) {
 					s.exec(t, "DELETE FROM sites")
 					s.exec(t, "INSERT INTO sites VALUES ('good', 'good.example', NULL, ?)", tenant(100+i))
-					s.insert(t, h.count, h.row)
+					count := h.count
+					if h.grows {
+						count *= *soak
+					}
+					s.insert(t, count, h.row)
 					s.exec(t, "UPDATE sites SET origin = ? WHERE origin = ?", tenant(200+i), tenant(100+i))
 					p.has(t, tenant(200+i))
 					envoytest.Eventually(t, fleet.Recovery, "rejected rows", func() bool {
