@@ -206,6 +206,18 @@ mutation: ## Test the tests by wrong code; MUTATE=match is for one package, MUTA
 		-results build/mutation/$(name).tsv -skip '^($(mutation-skips))$$' $(MUTATIONFLAGS) \
 		$(mutate-$(name)) || failed=1;) [ -z "$$failed" ]
 
+# Short forms of these are among the tests. -soak is how much longer, and how many more rows.
+.PHONY: soak-policyd
+soak-policyd: build databases ## Kill, fill, flood and slow down cors-policyd for longer; SOAKFLAGS narrows it
+	go -C e2e test -run '^(TestKilled|TestNotOlder|TestFullDisk|TestLog|TestTroubles|TestCrowd|TestDescriptors|TestUnfinished|TestFloods|TestCertificates|TestDatabaseCertificates|TestHostileRows)$$' \
+		-timeout 2h -count 1 -v ./database -soak 20 $(SOAKFLAGS)
+
+.PHONY: race
+race: export CGO_ENABLED := 1
+race: databases ## Run the tests of cors-policyd and of what decides with the race detector; needs a C compiler
+	go -C cmd/cors-policyd test -race -count 1 -timeout 40m ./...
+	go test -race -short -count 1 -timeout 40m ./cors ./match ./config/... ./filter ./internal/origin
+
 # The gateways' tests are linted where they run, since that takes building all of Istio.
 .PHONY: lint
 lint: $(LINTER) $(ACTIONS) shellcheck ## Run the linters
