@@ -295,6 +295,46 @@ func TestProbeMixedContent(t *testing.T) {
 	}
 }
 
+// TestLoopback: a page of https may ask plain http on its own machine, in each browser as probe says, and nothing else.
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	page := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+	}))
+	t.Cleanup(page.Close)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+	}))
+	t.Cleanup(api.Close)
+	_, port, err := net.SplitHostPort(api.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := openBrowser(t)
+	ignoring := security.SetIgnoreCertificateErrorsParams{Ignore: true}
+	if _, err := chromedp.Call(c.ctx, security.SetIgnoreCertificateErrors, ignoring); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []visitor{c, openFirefox(t)} {
+		b.visit(page.URL)
+		for host, reads := range map[string]bool{
+			"127.0.0.1": true, "localhost": true, "a.localhost": true, "api.example": false,
+		} {
+			q := probe.Question{}
+			q.Origin, q.URL, q.Method = page.URL, "http://"+net.JoinHostPort(host, port)+"/", "GET"
+			r := (&probe.Prober{Timeout: time.Minute}).Probe(t.Context(), q)
+			if mixed := r.Blocked != nil && r.Blocked.Reason == probe.MixedContent; mixed == reads {
+				t.Errorf("%s: probe says %+v", host, r.Blocked)
+			}
+			var got bool
+			b.decode(fmt.Sprintf(`fetch(%q).then(() => true, () => false)`, q.URL), &got)
+			if got != reads {
+				t.Errorf("%s: the page in %s gets the answer: %t", host, b.called(), got)
+			}
+		}
+	}
+}
+
 // clear forgets what the console says.
 func (c *collectedConsole) clear() {
 	c.mu.Lock()
