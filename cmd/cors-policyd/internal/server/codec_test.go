@@ -58,3 +58,16 @@ func TestSharing(t *testing.T) {
 		}
 	}
 }
+
+// TestShortened: what an Envoy says of itself goes into the log as long as it is short, and is cut between
+// characters.
+func TestShortened(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", strings.Repeat("a", 500): strings.Repeat("a", 500), strings.Repeat("a", 501): strings.Repeat("a", 500) + "…",
+		strings.Repeat("a", 499) + "ä": strings.Repeat("a", 499) + "…",
+	} {
+		if got := shortened(text); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
