@@ -44,6 +44,9 @@ type Options struct {
 	Dir string
 	// Args are further arguments.
 	Args []string
+	// HotRestart lets another Envoy take over. Args then has the base id, whose shared memory
+	// outlives Envoy.
+	HotRestart bool
 	// Stdout and Stderr receive Envoy's output, instead of files in Dir.
 	Stdout, Stderr io.Writer
 	// OwnGroup keeps the terminal's Ctrl-C from Envoy. Who sets it calls Stop then.
@@ -64,11 +67,12 @@ func Start(o Options) (*Envoy, error) {
 	if err := os.Remove(e.path("admin")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	cmd := exec.Command(o.Binary, append([]string{
-		"--config-path", o.Config, "--admin-address-path", e.path("admin"),
+	args := []string{"--config-path", o.Config, "--admin-address-path", e.path("admin")}
+	if !o.HotRestart {
 		// Its shared memory needs an id per Envoy, and outlives it.
-		"--disable-hot-restart",
-	}, o.Args...)...)
+		args = append(args, "--disable-hot-restart")
+	}
+	cmd := exec.Command(o.Binary, append(args, o.Args...)...)
 	cmd.Stdout, cmd.Stderr = o.Stdout, o.Stderr
 	for name, stream := range map[string]*io.Writer{accessLog: &cmd.Stdout, log: &cmd.Stderr} {
 		if *stream != nil {

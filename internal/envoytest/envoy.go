@@ -25,6 +25,8 @@ type Options struct {
 	Concurrency int
 	// Args are further arguments.
 	Args []string
+	// HotRestart lets another Envoy take over, see [envoy.Options].
+	HotRestart bool
 }
 
 // An Envoy is a running Envoy. It is stopped when the test ends, and if the
@@ -56,12 +58,15 @@ func Launch(tb testing.TB, bootstrap string, opts Options) *Envoy {
 	if err := os.WriteFile(config, []byte(bootstrap), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	process, err := envoy.Start(envoy.Options{Binary: binary, Config: config, Dir: dir, Args: append([]string{
+	args := append([]string{
 		"--config-yaml", adminOverride, "--concurrency", strconv.Itoa(max(opts.Concurrency, 1)),
 		"-l", "warning", "--component-log-level", "wasm:info", // the filter's own log
 		// Tests read the access log: flush it soon.
 		"--file-flush-interval-msec", "20",
-	}, opts.Args...)})
+	}, opts.Args...)
+	process, err := envoy.Start(envoy.Options{
+		Binary: binary, Config: config, Dir: dir, Args: args, HotRestart: opts.HotRestart,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
