@@ -29,6 +29,7 @@ type answer struct {
 	early  []int  // the interim ones
 	status int
 	header http.Header
+	closes bool          // the connection of HTTP/1.1
 	begun  chan struct{} // the headers are there, or nothing comes
 
 	size    int64 // of the body
@@ -131,7 +132,7 @@ func (c *http1) receive(a *answer, method string) error {
 			a.early = append(a.early, response.StatusCode)
 			continue
 		}
-		a.status, a.header = response.StatusCode, response.Header
+		a.status, a.header, a.closes = response.StatusCode, response.Header, response.Close
 		a.begin()
 		a.size, err = io.Copy(io.Discard, response.Body)
 		a.trailer = response.Trailer

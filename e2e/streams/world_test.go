@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long anything may take on a busy machine.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // app is the origin that is listed, and evil one that isn't.
 const (
@@ -71,6 +71,7 @@ type world struct {
 	registry  *registry
 	file      string // of the configuration that Envoy discovers
 	bootstrap envoytest.Bootstrap
+	args      []string // of Envoy
 	addrs     map[string]string
 
 	version atomic.Int64
@@ -135,7 +136,7 @@ func cluster(name, addr string, options map[string]any) map[string]any {
 // start starts the Envoy, and waits until both listeners have their policies.
 func (w *world) start(t *testing.T) {
 	t.Helper()
-	w.Envoy = envoytest.Start(t, w.bootstrap.String(), envoytest.Options{Concurrency: 2})
+	w.Envoy = envoytest.Start(t, w.bootstrap.String(), envoytest.Options{Concurrency: 2, Args: w.args})
 	for _, listener := range listeners {
 		w.addrs[listener] = w.Addr(t, listener)
 	}
