@@ -145,7 +145,7 @@ func TestSoakRequests(t *testing.T) {
 	}
 	s.atRest(t)
 
-	warm := len(resident) / 10
+	warm := max(1, len(resident)/10) - 1
 	first, last := resident[warm], slices.Max(resident[len(resident)-max(1, len(resident)/10):])
 	t.Logf("%d requests: %.1f MiB after the first tenth, %.1f MiB at the end, by %+.2f MiB a million",
 		*soakRequests, mebibytes(first), mebibytes(last), trend(resident[warm:])/float64(every)*1e6/(1<<20))
