@@ -60,21 +60,25 @@ type firefoxTab struct {
 	*firefox.Tab
 }
 
-// startFirefox starts Firefox once; TestMain ends it.
+// started is the Firefox, once there is one.
+var started *firefox.Firefox
+
+// startFirefox starts it once; TestMain ends it.
 var startFirefox = sync.OnceValues(func() (*firefox.Firefox, error) {
 	path, err := firefox.Binary()
 	if err != nil {
 		return nil, err
 	}
-	return firefox.Start(path)
+	started, err = firefox.Start(path)
+	return started, err
 })
 
 // endFirefox ends it, if it was started.
 func endFirefox() error {
-	if f, err := startFirefox(); err == nil {
-		return f.Close()
+	if started == nil {
+		return nil
 	}
-	return nil
+	return started.Close()
 }
 
 func openFirefox(t *testing.T) *firefoxTab {

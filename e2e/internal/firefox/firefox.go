@@ -24,9 +24,6 @@ import (
 
 // A Firefox is a running Firefox with a profile of its own.
 type Firefox struct {
-	// Version is that of the binary, such as "153.8.0".
-	Version string
-
 	cmd     *exec.Cmd
 	profile string
 	conn    *websocket.Conn
@@ -92,7 +89,7 @@ func (f *Firefox) connect() error {
 	if err := f.cmd.Start(); err != nil {
 		return err
 	}
-	late := time.AfterFunc(time.Minute, func() { _ = stderr.Close() })
+	late := time.AfterFunc(2*time.Minute, func() { _ = stderr.Close() })
 	url, said := "", ""
 	lines := bufio.NewScanner(stderr)
 	for url == "" && lines.Scan() {
@@ -109,20 +106,10 @@ func (f *Firefox) connect() error {
 	}
 	f.conn.SetReadLimit(-1)
 	go f.read()
-	session, err := f.call("session.new", map[string]any{
+	_, err = f.call("session.new", map[string]any{
 		"capabilities": map[string]any{"alwaysMatch": map[string]any{"acceptInsecureCerts": true}},
 	})
-	if err != nil {
-		return err
-	}
-	var result struct {
-		Capabilities struct{ BrowserVersion string }
-	}
-	if err := json.Unmarshal(session, &result); err != nil {
-		return err
-	}
-	f.Version = result.Capabilities.BrowserVersion
-	return nil
+	return err
 }
 
 // Close ends Firefox, and removes its profile.
