@@ -60,6 +60,7 @@ func enter(callback string, s *filter.Stream) {
 func guard() {
 	if r := recover(); r != nil {
 		defer func() { _ = recover() }() // of a panic in what follows
+		unanswered = false
 		if serving != nil {
 			serving.Fail()
 		}

@@ -36,7 +36,12 @@ func TestMinimalWASI(t *testing.T) {
 			continue
 		}
 		all[name] = missing
-		t.Run(name, func(t *testing.T) { runWhole(t, newQuirkyVM(t, compiled, wasmhost.Quirks{Fails: fails})) })
+		t.Run(name, func(t *testing.T) {
+			vm := newQuirkyVM(t, compiled, wasmhost.Quirks{Fails: fails})
+			runLookups(t, vm)
+			runSource(t, vm)
+			runUpdates(t, vm)
+		})
 	}
 	t.Run("all", func(t *testing.T) { runWhole(t, newQuirkyVM(t, compiled, wasmhost.Quirks{Fails: all})) })
 }
