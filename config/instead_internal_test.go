@@ -100,3 +100,38 @@ func TestEscape(t *testing.T) {
 		}
 	}
 }
+
+// TestEscapes: the escapes of four digits that JSON has (RFC 8259, section 7), of which two make one
+// character beyond U+FFFF, as in UTF-16.
+func TestEscapes(t *testing.T) {
+	for text, want := range map[string]bool{
+		`\u0aF9`: true, `\u9f09`: true, `\uFa0A`: true, `\ud7ff`: true, `\ue000`: true, `\u0041x`: true,
+		`\ud800\udc00`: true, `\ud83d\ude00`: true, `\udbff\udfff`: true, `\ud83d\ude00\u0041`: true,
+		`\u00g0`: false, `\u00G0`: false, `\u00/0`: false, `\u00:0`: false, `\u00@0`: false, "\\u00`0": false, `\u004`: false,
+		`\ud800`: false, `\udc00`: false, `\udfff`: false, `\udbff`: false, `\ud83d\udbff`: false, `\ud83d\ue000`: false,
+		`\ud83dx`: false, `\udc00\ud800`: false, "\x80": false, "\xc3\xa4": true, "\x7f": true, "\x1f": false,
+	} {
+		c, problems := Parse(`{"allow_origins": ["*"], "match": {"routes": ["` + text + `"]}}`)
+		if (c != nil) != want {
+			t.Errorf("%q: accepted %t, want %t: %v", text, c != nil, want, problems)
+		}
+	}
+}
+
+// TestStatusInQuotes: a number in quotes is answered with the number, if it is one of the two.
+func TestStatusInQuotes(t *testing.T) {
+	for value, want := range map[string]string{
+		`"200"`: "write 200", `"204"`: "write 204", `"201"`: "", `"x"`: "", `true`: "", `204`: "none",
+	} {
+		_, problems := Parse(`{"allow_origins": ["*"], "preflight_status": ` + value + `}`)
+		got := "none"
+		if len(problems) > 0 {
+			if got = problems[0].Instead; got != "write 200" && got != "write 204" {
+				got = ""
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %v, want %q", value, problems, want)
+		}
+	}
+}
