@@ -2,8 +2,10 @@ package database_test
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -82,6 +84,10 @@ func TestDescriptors(t *testing.T) {
 	here.ask(300)
 	if here.answer(); here.err != nil {
 		t.Errorf("who was there first: %v", here.err)
+	}
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.process.Process.Pid))
+	if err != nil || len(open) > 150 {
+		t.Errorf("%d descriptors are open, %v", len(open), err)
 	}
 	for _, conn := range idle {
 		conn.Close()
