@@ -196,7 +196,7 @@ mutate-match        := -tests ./config ./match
 mutate-filter       := ./filter
 mutate-config       := ./config ./config/schema
 mutate-cors-policyd := -C cmd/cors-policyd -tests ./internal/daemon ./internal/...
-mutation-skips      := TestLinear|TestLargest|TestServers|TestDeploy|TestPings|TestStopTogether|TestMany|TestFailures|TestFlood
+mutation-skips      := TestLinear|TestLargest|TestDeploy|TestPings|TestStopTogether|TestMany|TestFailures|TestFlood
 
 .PHONY: mutation
 mutation: ## Test the tests by wrong code; MUTATE=match is for one package, MUTATIONFLAGS=-again for what lived
