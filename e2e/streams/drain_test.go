@@ -143,7 +143,7 @@ func TestDrain(t *testing.T) {
 	w.bootstrap.Extra["dynamic_resources"] = map[string]any{"lds_config": map[string]any{
 		"path_config_source": map[string]any{"path": file}, "resource_api_version": "V3"}}
 	w.listen(t, file, true)
-	w.args = []string{"--drain-time-s", "5"}
+	w.args = []string{"--drain-time-s", "10"}
 	w.start(t)
 	w.addrs[removable] = w.Addr(t, removable)
 	w.updating(t)
@@ -167,7 +167,9 @@ func TestDrain(t *testing.T) {
 		{"listener removed", func() {
 			list, others := w.underWay(t, removable), w.underWay(t, byFile)
 			w.listen(t, file, false)
-			envoytest.Eventually(t, patience, "the listener to go", func() bool { return refuses(w.addrs[removable]) })
+			envoytest.Eventually(t, patience, "the listener to be drained", func() bool {
+				return w.stats(t, "listener_manager")["listener_manager.total_listeners_draining"] == 1
+			})
 			w.arrive(t, append(list, others...))
 			w.atRest(t)
 		}},
