@@ -108,7 +108,8 @@ func (a *authority) client(tb testing.TB, name string) *http.Client {
 		tb.Fatal(err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}, ClientSessionCache: tls.NewLRUClientSessionCache(10),
+		InsecureSkipVerify: true, Certificates: []tls.Certificate{pair},
+		ClientSessionCache: tls.NewLRUClientSessionCache(10),
 	}}
 	tb.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: fleet.Recovery}
@@ -155,7 +156,8 @@ func (p *policyd) unusable(tb testing.TB, files string, want float64) {
 	})
 }
 
-// TestCertificates: certificates expire and are replaced while cors-policyd runs. New connections have the new one; what
+// TestCertificates: certificates expire and are replaced while cors-policyd runs. New connections have the new
+// one; what
 // can't be used leaves the old one, and is said once, also if it is there again as it was; when each expires is a
 // metric. Who has a certificate of an authority that was replaced gets in no more, not by an old session either.
 func TestCertificates(t *testing.T) {
@@ -216,7 +218,8 @@ func (p *policyd) meet(tb testing.TB, a *authority) {
 	})
 }
 
-// TestDatabaseCertificates: the same of those of a database: its own is replaced, then its authority, while cors-policyd
+// TestDatabaseCertificates: the same of those of a database: its own is replaced, then its authority, while
+// cors-policyd
 // runs. A file of the authority that can't be used leaves the last good one.
 func TestDatabaseCertificates(t *testing.T) {
 	s := newPostgreSQL(t)

@@ -159,7 +159,8 @@ func (l *ledger) follow(p *policyd, stop *atomic.Bool) {
 	}
 }
 
-// TestKilled: two replicas, and the database where it is a server, are killed at any time, while rows change and clients
+// TestKilled: two replicas, and the database where it is a server, are killed at any time, while rows change and
+// clients
 // wait. No client ever gets a document that the rows never were: no part of a transaction, none that was rolled
 // back. No file of the state is half, nothing is left beside it, and at the end both replicas have what the rows say.
 func TestKilled(t *testing.T) {
@@ -207,7 +208,8 @@ func TestKilled(t *testing.T) {
 				l.committed[owner][want[owner]] = true
 			}
 			for i, p := range replicas {
-				envoytest.Eventually(t, fleet.Recovery, fmt.Sprintf("replica %d to have what the rows say", i), func() bool {
+				what := fmt.Sprintf("replica %d to have what the rows say", i)
+				envoytest.Eventually(t, fleet.Recovery, what, func() bool {
 					got, err := versions(p.must(t, "/v1/policies").text)
 					return err == nil && got == want
 				})

@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,7 +17,8 @@ import (
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
-// TestCrowd: ten thousand clients wait, each of which costs little memory; a change is sent to all of them, and the next
+// TestCrowd: ten thousand clients wait, each of which costs little memory; a change is sent to all of them, and
+// the next
 // one, too; then all are answered as cors-policyd is told to stop, and it ends in order.
 func TestCrowd(t *testing.T) {
 	const clients = 10_000
@@ -98,7 +100,8 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
-// TestUnfinished: clients that begin something and never end it are sent away, whatever it is, and others are served all
+// TestUnfinished: clients that begin something and never end it are sent away, whatever it is, and others are
+// served all
 // the while.
 func TestUnfinished(t *testing.T) {
 	t.Parallel() // it waits, most of the time
@@ -157,7 +160,7 @@ func TestUnfinished(t *testing.T) {
 				r := bufio.NewReader(conn)
 				for {
 					if _, err := r.ReadByte(); err != nil {
-						if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // is what net returns
+						if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 							t.Errorf("%s: it is still there", name)
 						}
 						return

@@ -61,7 +61,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	s.exec(t, "DELETE FROM tenant_origins WHERE origin <> ?", app)
 	s.exec(t, "INSERT INTO tenant_origins VALUES (?)", tenant(2))
-	envoytest.Eventually(t, fleet.Recovery, "the next state", func() bool { return strings.Contains(state(), tenant(2)) })
+	envoytest.Eventually(t, fleet.Recovery, "the next state", func() bool {
+		return strings.Contains(state(), tenant(2))
+	})
 	p.kill()
 	if err := os.Remove(strings.TrimPrefix(s.url, "sqlite:")); err != nil {
 		t.Fatal(err)
@@ -70,7 +72,8 @@ func TestFullDisk(t *testing.T) {
 	p.has(t, tenant(2))
 }
 
-// TestLog: cors-policyd serves on, and ends in order, though its log can't be written: the disk is full, or who reads it
+// TestLog: cors-policyd serves on, and ends in order, though its log can't be written: the disk is full, or who
+// reads it
 // is gone or stuck. What is lost is counted.
 func TestLog(t *testing.T) {
 	for _, test := range []struct {

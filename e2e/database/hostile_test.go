@@ -37,7 +37,7 @@ var hostile = []struct {
 	{name: "patterns in each column", count: 100, row: func(i int) []any {
 		return []any{"[a-z]*", fmt.Sprintf("*.%d.*", i), "/*/%", "https://*.*.example"}
 	}},
-	{name: "names of others", count: 100, row: func(i int) []any {
+	{name: "names of others", count: 100, row: func(int) []any {
 		return []any{"good", nil, nil, "https://evil.example"}
 	}},
 	{name: "hosts of others", count: 100, row: func(i int) []any {

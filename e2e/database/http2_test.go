@@ -25,11 +25,11 @@ type flood struct {
 
 var floods = []flood{
 	{"streams that are reset at once", func(f *http2.Framer, stream uint32, headers []byte) error {
-		err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: headers, EndHeaders: true, EndStream: true})
+		err := f.WriteHeaders(complete(stream, headers))
 		return errors.Join(err, f.WriteRSTStream(stream, http2.ErrCodeCancel))
 	}, 20_000},
 	{"streams that wait", func(f *http2.Framer, stream uint32, headers []byte) error {
-		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: headers, EndHeaders: true, EndStream: true})
+		return f.WriteHeaders(complete(stream, headers))
 	}, 20_000},
 	{"bodies without end", func(f *http2.Framer, stream uint32, headers []byte) error {
 		err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: headers, EndHeaders: true})
@@ -47,11 +47,17 @@ var floods = []flood{
 	}, 50_000},
 }
 
+// complete are headers of a request that has no body.
+func complete(stream uint32, headers []byte) http2.HeadersFrameParam {
+	return http2.HeadersFrameParam{StreamID: stream, BlockFragment: headers, EndHeaders: true, EndStream: true}
+}
+
 // literal is a header of a kilobyte that HPACK doesn't remember.
 func literal(n uint32) []byte {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)
-	_ = e.WriteField(hpack.HeaderField{Name: fmt.Sprint("x-", n), Value: megabyte[:1024], Sensitive: true}) // to a buffer
+	field := hpack.HeaderField{Name: fmt.Sprint("x-", n), Value: megabyte[:1024], Sensitive: true}
+	_ = e.WriteField(field) // to a buffer
 	return b.Bytes()
 }
 

@@ -45,13 +45,16 @@ var troubles = []trouble{
 		s.add(t, origin)
 		return func() { s.pipe.delay(0) }
 	}},
-	{name: "silent in the midst of rows", fails: true, begin: func(t *testing.T, s *patientStore, origin string) func() {
+	{name: "silent in the midst of rows", fails: true, begin: func(
+		t *testing.T, s *patientStore, origin string,
+	) func() {
 		t.Helper()
 		s.pipe.limit(midst, false)
 		s.add(t, origin)
 		return func() {
 			s.pipe.limit(0, false)
-			s.exec(t, "ALTER TABLE tenant_origins ADD COLUMN later INT") // waits for no lock that nobody will ever give back
+			// Which waits for no lock that nobody will ever give back.
+			s.exec(t, "ALTER TABLE tenant_origins ADD COLUMN later INT")
 			s.exec(t, "ALTER TABLE tenant_origins DROP COLUMN later")
 		}
 	}},
@@ -82,7 +85,9 @@ var troubles = []trouble{
 		}
 		return func() { run(unlock); conn.Close() }
 	}},
-	{name: "look-ups take what connections there are", begin: func(t *testing.T, s *patientStore, origin string) func() {
+	{name: "look-ups take what connections there are", begin: func(
+		t *testing.T, s *patientStore, origin string,
+	) func() {
 		t.Helper()
 		var asking sync.WaitGroup
 		for range 100 {
@@ -144,7 +149,8 @@ func (s *store) tenants(tb testing.TB) {
 	}
 }
 
-// TestTroubles: a database that is slow, silent, locked, full, or another one. While its queries fail, what was there is
+// TestTroubles: a database that is slow, silent, locked, full, or another one. While its queries fail, what was
+// there is
 // served whole, look-ups are answered, and it is ready; a change is served as soon as it can be read.
 func TestTroubles(t *testing.T) {
 	for _, kind := range stores[1:] {

@@ -55,7 +55,8 @@ func MariaDB(tb testing.TB) *Server {
 	return &Server{
 		Driver: "mysql", DSN: "root@tcp(127.0.0.1:" + port + ")/cors", URL: "mysql://root@127.0.0.1:" + port + "/cors",
 		folder: folder, log: filepath.Join(folder, "log"), command: append(prefix, mariadbd, "--no-defaults", "--datadir="+data,
-			"--port="+port, "--bind-address=127.0.0.1", "--tmpdir="+folder, "--socket="+filepath.Join(folder, "s"), "--init-file="+begin),
+			"--port="+port, "--bind-address=127.0.0.1", "--tmpdir="+folder, "--socket="+filepath.Join(folder, "s"),
+			"--init-file="+begin),
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestPanic: a panic while a document is made is a failure like others. What was there serves, the stack is logged once,
+// TestPanic: a panic while a document is made is a failure like others. What was there serves, the stack is
+// logged once,
 // and it goes on when it can.
 func TestPanic(t *testing.T) {
 	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")

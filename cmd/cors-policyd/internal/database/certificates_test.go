@@ -59,8 +59,8 @@ func TestAuthorities(t *testing.T) {
 		want *x509.Certificate
 		said int
 	}{
-		{firstText, first, 0}, {secondText, second, 0}, {[]byte("nonsense"), second, 1}, {[]byte("nonsense"), second, 1},
-		{firstText, first, 2},
+		{firstText, first, 0}, {secondText, second, 0}, {[]byte("nonsense"), second, 1},
+		{[]byte("nonsense"), second, 1}, {firstText, first, 2},
 	} {
 		if err := os.WriteFile(name, step.text, 0o600); err != nil {
 			t.Fatal(err)

@@ -45,7 +45,8 @@ func newMySQL(u *url.URL, o Options) (*mySQL, error) {
 	if config.TLS == nil {
 		return m, nil
 	}
-	return m, config.Apply(mysql.BeforeConnect(func(_ context.Context, c *mysql.Config) error { m.reload(c); return nil }))
+	reload := func(_ context.Context, c *mysql.Config) error { m.reload(c); return nil }
+	return m, config.Apply(mysql.BeforeConnect(reload))
 }
 
 // reload has a connection use the authorities as they are now.

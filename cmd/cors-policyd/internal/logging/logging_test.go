@@ -44,7 +44,8 @@ func TestStuck(t *testing.T) {
 	}
 	r.mu.Unlock()
 	w.Flush(time.Minute)
-	if len(r.lines) != 3*maxLines-int(lost)+1 || !strings.Contains(strings.Join(r.lines, ""), fmt.Sprintf("lines=%d\n", lost)) {
+	if len(r.lines) != 3*maxLines-int(lost)+1 ||
+		!strings.Contains(strings.Join(r.lines, ""), fmt.Sprintf("lines=%d\n", lost)) {
 		t.Errorf("%d lines, of which %d are lost", len(r.lines), lost)
 	}
 }
@@ -75,7 +76,8 @@ func TestLong(t *testing.T) {
 	}
 	fmt.Fprintln(w, "next")
 	w.Flush(time.Minute)
-	if len(r.lines) != 2 || len(r.lines[0]) != maxLine || !strings.HasSuffix(r.lines[0], "x…\n") || r.lines[1] != "next\n" {
+	if len(r.lines) != 2 || len(r.lines[0]) != maxLine ||
+		!strings.HasSuffix(r.lines[0], "x…\n") || r.lines[1] != "next\n" {
 		t.Errorf("%d lines, the first of %d bytes", len(r.lines), len(r.lines[0]))
 	}
 }

@@ -61,7 +61,8 @@ func TestCrowded(t *testing.T) {
 						t.Errorf("%s: %s is closed: %v", order, name, closed)
 					}
 				}
-				if said := fmt.Sprint(result.Rejected); strings.Contains(said, "don't fit into a document") != (test.closed != "") {
+				said := fmt.Sprint(result.Rejected)
+				if strings.Contains(said, "don't fit into a document") != (test.closed != "") {
 					t.Errorf("%s: rejected are %.300s", order, said)
 				}
 			}
