@@ -106,9 +106,10 @@ func redirectedCredentials() (rows []row) {
 		s.actual.lines = "Location: http://" + userinfo + "@NEXT-ADDRESS"
 		return s
 	}
-	for subtest, userinfo := range map[string]string{
-		"user:pass": "test:test", "user:": "user:", "user": "user", ":": ":", ":pass": ":pass", "": "",
+	for _, user := range [][2]string{
+		{"user:pass", "test:test"}, {"user:", "user:"}, {"user", "user"}, {":", ":"}, {":pass", ":pass"}, {"", ""},
 	} {
+		subtest, userinfo := user[0], user[1]
 		r := through("cors/redirect-userinfo.htm", "Disallow redirect with userinfo (//"+subtest+"@)",
 			to(302, anyone, userinfo), by(anyone), xhr(asks("GET")), failing)
 		if userinfo == "" {
@@ -126,10 +127,11 @@ func redirectedCredentials() (rows []row) {
 			{"same origin to remote", "page", "port"}, {"remote to same origin", "port", "page"},
 			{"remote to same remote", "port", "port"}, {"remote to another remote", "port", "remote"},
 		} {
-			for words, userinfo := range map[string]string{
-				"without user and password": "", "with user and password": "user:password", "with user": "user:",
-				"with password": ":password",
+			for _, user := range [][2]string{
+				{"without user and password", ""}, {"with user and password", "user:password"}, {"with user", "user:"},
+				{"with password", ":password"},
 			} {
+				words, userinfo := user[0], user[1]
 				w := want{fails: userinfo != ""}
 				if !w.fails && where.first != "page" {
 					continue

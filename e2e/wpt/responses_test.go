@@ -196,12 +196,16 @@ func answered() (rows []row) {
 	}{{"GET", 400}, {"HEAD", 401}, {"POST", 404}, {"PUT", 699}, {"CHICKEN", 501}} {
 		failing(m.method, m.status, "x-nonsimple: true")
 	}
-	for method, statuses := range map[string][]int{
-		"GET": {200, 204, 400, 401}, "HEAD": {200, 204, 400, 401, 501, 699}, "POST": {204, 400, 401, 404}, "PUT": {699}, "CHICKEN": {501},
+	for _, m := range []struct {
+		method   string
+		statuses []int
+	}{
+		{"GET", []int{200, 204, 400, 401}}, {"HEAD", []int{200, 204, 400, 401, 501, 699}},
+		{"POST", []int{204, 400, 401, 404}}, {"PUT", []int{699}}, {"CHICKEN", []int{501}},
 	} {
-		for _, status := range statuses {
-			rows = append(rows, one("cors/status-preflight.htm", fmt.Sprintf("Status after preflight on %s %d", method, status),
-				server(status, "x-nonsimple"), xhr(asks(method, "x-nonsimple: true")), want{status: status, preflight: yes}))
+		for _, status := range m.statuses {
+			rows = append(rows, one("cors/status-preflight.htm", fmt.Sprintf("Status after preflight on %s %d", m.method, status),
+				server(status, "x-nonsimple"), xhr(asks(m.method, "x-nonsimple: true")), want{status: status, preflight: yes}))
 		}
 	}
 	return append(rows, allowedStatuses()...)
