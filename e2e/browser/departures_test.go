@@ -1,20 +1,15 @@
 package browser_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/docs"
 )
-
-var update = flag.Bool("update", false, "write the table in docs/browsers.md")
 
 // A departure is what a browser does otherwise than the standard, or another browser where the
 // standard leaves it open: a row of docs/browsers.md. What the tests compare refers to it where the
@@ -172,27 +167,11 @@ func examples(browser string) (list []*departure) {
 	return list
 }
 
-// The lines around the table in docs/browsers.md.
-const (
-	begin = "<!-- begin: departures (go -C e2e test ./browser -run Departures -update) -->\n"
-	end   = "<!-- end -->\n"
-)
-
 // version is what of a browser's version the table has.
 var version = regexp.MustCompile(`\d+`)
 
 // TestDepartures: docs/browsers.md has what the tests have examples of, and nothing else.
 func TestDepartures(t *testing.T) {
-	path := filepath.Join(root, "docs", "browsers.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begun := strings.Cut(string(text), begin)
-	got, after, ended := strings.Cut(rest, end)
-	if !begun || !ended {
-		t.Fatalf("%s has no place for the table", path)
-	}
 	seen := map[string][]*departure{chromiumName: examples(chromiumName), firefoxName: examples(firefoxName)}
 	want := "\n| What a browser does | " + chromiumName + " 0 | " + firefoxName + " 0 | The standard | The filter |\n" +
 		"|---|---|---|---|---|\n"
@@ -213,7 +192,7 @@ func TestDepartures(t *testing.T) {
 			}
 		}
 	}
-	if *update {
+	if docs.Updating() {
 		for _, b := range visitors(t) {
 			var agent string
 			b.decode("navigator.userAgent", &agent)
@@ -221,14 +200,11 @@ func TestDepartures(t *testing.T) {
 			_, number, _ := strings.Cut(agent, product)
 			want = strings.Replace(want, b.called()+" 0", b.called()+" "+version.FindString(number), 1)
 		}
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
 	}
 	// A newer browser makes no other table by itself.
-	heading, rows, _ := strings.Cut(strings.TrimPrefix(got, "\n"), "\n")
-	if diff := cmp.Diff(want, "\n"+version.ReplaceAllString(heading, "0")+"\n"+rows); diff != "" {
-		t.Errorf("docs/browsers.md lacks (-), and has (+):\n%s", diff)
-	}
+	docs.Section{Page: "browsers.md", Name: "departures", Command: "go -C e2e test ./browser -run Departures -update"}.
+		CheckBut(t, want, func(text string) string {
+			heading, rows, _ := strings.Cut(strings.TrimPrefix(text, "\n"), "\n")
+			return version.ReplaceAllString(heading, "0") + "\n" + rows
+		})
 }

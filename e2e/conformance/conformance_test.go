@@ -1,23 +1,16 @@
 package conformance_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/docs"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
-
-var update = flag.Bool("update", false, "write the section of docs/conformance.md")
 
 // TestOthers asks what other projects' tests ask, on the engine, of the module in wazero and in Envoy. What
 // is answered otherwise than the project expects is of the kinds that the case names, and no more.
@@ -215,38 +208,10 @@ func (r row) pageWanted() string {
 	return r.page(wanted)
 }
 
-// The lines around the section in docs/conformance.md.
-const (
-	begin = "<!-- begin: others (go -C e2e test ./conformance -update) -->\n"
-	end   = "<!-- end: others -->\n"
-)
-
 // TestDocumented: docs/conformance.md has the numbers, the kinds and the reasons.
 func TestDocumented(t *testing.T) {
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, "docs", "conformance.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begun := strings.Cut(string(text), begin)
-	got, after, ended := strings.Cut(rest, end)
-	if !begun || !ended {
-		t.Fatalf("%s has no place for the section", path)
-	}
-	want := section(t, readProjects(t))
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("docs/conformance.md lacks (-), and has (+):\n%s", diff)
-	}
+	docs.Section{Page: "conformance.md", Name: "others", Command: "go -C e2e test ./conformance -update"}.
+		Check(t, section(t, readProjects(t)))
 }
 
 // A count is how many cases there are, and how many of them are what.

@@ -1,23 +1,15 @@
 package differential_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/docs"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/choices"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
-
-var update = flag.Bool("update", false, "write the table in docs/differences.md")
 
 // An observation is a policy, and mostly a request, in which two answer differently.
 type observation struct {
@@ -114,40 +106,13 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// The lines around the table in docs/differences.md.
-const (
-	begin = "<!-- begin: differences (go -C e2e test ./differential -update) -->\n"
-	end   = "<!-- end -->\n"
-)
-
 // TestDocumented: docs/differences.md has the kinds, and no others.
 func TestDocumented(t *testing.T) {
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, "docs", "differences.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begun := strings.Cut(string(text), begin)
-	got, after, ended := strings.Cut(rest, end)
-	if !begun || !ended {
-		t.Fatalf("%s has no place for the table", path)
-	}
 	want := "\n| there | what differs | who is right |\n|---|---|---|\n"
 	for _, k := range kinds {
 		want += fmt.Sprintf("| %s | %s | %s |\n", k.who, k.what, k.right)
 	}
 	want += "\n"
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("docs/differences.md lacks (-), and has (+):\n%s", diff)
-	}
+	docs.Section{Page: "differences.md", Name: "differences", Command: "go -C e2e test ./differential -update"}.
+		Check(t, want)
 }

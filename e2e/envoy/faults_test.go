@@ -1,17 +1,14 @@
 package envoy_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/docs"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -197,30 +194,8 @@ func (v *victim) test(test *callbackTest) {
 	}
 }
 
-// The lines around the table in docs/faults.md.
-const (
-	beginFaults = "<!-- begin: callbacks (go -C e2e test ./envoy -run TestFaultsDocumented -update) -->\n"
-	endFaults   = "<!-- end -->\n"
-)
-
-var update = flag.Bool("update", false, "write the table in docs/faults.md")
-
 // TestFaultsDocumented: docs/faults.md has what TestFaults tests.
 func TestFaultsDocumented(t *testing.T) {
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, "docs", "faults.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begun := strings.Cut(string(text), beginFaults)
-	got, after, ended := strings.Cut(rest, endFaults)
-	if !begun || !ended {
-		t.Fatalf("%s has no place for the table", path)
-	}
 	want := "\n| callback | called when | fault | that request | one at the upstream | a paused preflight |" +
 		" a held answer | the next one |\n|---|---|---|---|---|---|---|---|\n"
 	for _, test := range callbackTests {
@@ -232,11 +207,9 @@ func TestFaultsDocumented(t *testing.T) {
 		}
 	}
 	want += "\n"
-	if *update {
-		replaceFile(t, path, before+beginFaults+want+endFaults+after)
-	} else if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("docs/faults.md lacks (-), and has (+):\n%s", diff)
-	}
+	docs.Section{
+		Page: "faults.md", Name: "callbacks", Command: "go -C e2e test ./envoy -run TestFaultsDocumented -update",
+	}.Check(t, want)
 }
 
 // called is how the callback's rows of the table begin.

@@ -1,20 +1,13 @@
 package wpt_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/docs"
 )
-
-var update = flag.Bool("update", false, "write the section in docs/conformance.md")
 
 // A left is what of a file of WPT is not told here.
 type left struct {
@@ -60,12 +53,6 @@ var leftOut = []left{
 	{"xhr/access-control-response-with-body-sync.htm", 1, ofAPI + ": the body"},
 	{"xhr/access-control-response-with-body.htm", 1, ofAPI + ": the body"},
 }
-
-// The lines around the section in docs/conformance.md.
-const (
-	begin = "<!-- begin: wpt (go -C e2e test ./wpt -update) -->\n"
-	end   = "<!-- end: wpt -->\n"
-)
 
 // section is what docs/conformance.md says of the rows.
 func section() string {
@@ -136,30 +123,7 @@ func differences(rows []row) string {
 
 // TestDocumented: docs/conformance.md has the files, and what differs.
 func TestDocumented(t *testing.T) {
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, "docs", "conformance.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begun := strings.Cut(string(text), begin)
-	got, after, ended := strings.Cut(rest, end)
-	if !begun || !ended {
-		t.Fatalf("%s has no place for the section", path)
-	}
-	want := section()
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("docs/conformance.md lacks (-), and has (+):\n%s", diff)
-	}
+	docs.Section{Page: "conformance.md", Name: "wpt", Command: "go -C e2e test ./wpt -update"}.Check(t, section())
 }
 
 // TestRowsAreApart: no subtest is told twice in the same way.
