@@ -7,7 +7,6 @@ import (
 	"iter"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/launch"
 )
 
 // A card is what the page shows of one scenario.
@@ -382,23 +383,7 @@ type chromium struct {
 
 func openBrowser(t *testing.T) *chromium {
 	t.Helper()
-	path := os.Getenv("CHROMIUM")
-	if path == "" {
-		found, err := exec.LookPath("chromium")
-		if err != nil {
-			t.Fatal("no Chromium in $CHROMIUM or PATH; run make test")
-		}
-		path = found
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900))...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	b := &chromium{t, ctx}
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal("start Chromium:", err)
-	}
+	b := &chromium{t, launch.Chromium(t, chromedp.WindowSize(1280, 900))}
 	b.prefer("light")
 	return b
 }

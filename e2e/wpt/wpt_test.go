@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/launch"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
@@ -31,7 +30,7 @@ func TestWPT(t *testing.T) {
 	rows := all()
 	w := start(t, rows)
 	seen := make([][]*seen, len(rows))
-	b := openBrowser(t)
+	b := launch.Chromium(t, chromedp.Flag("ignore-certificate-errors", true))
 	for _, from := range []struct{ page, url string }{
 		{"remote", w.origins["remote"] + "/"}, {"sandbox", w.origins["page"] + "/sandbox"}, {"", w.origins["page"] + "/"},
 	} {
@@ -60,25 +59,6 @@ func TestWPT(t *testing.T) {
 			w.checkVerdict(t, i, seen[i])
 		})
 	}
-}
-
-// openBrowser opens a Chromium, for whose context it is.
-func openBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path := cmp.Or(os.Getenv("CHROMIUM"), "chromium")
-	if _, err := exec.LookPath(path); err != nil {
-		t.Fatalf("%v; run make test", err)
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("ignore-certificate-errors", true))...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal("start Chromium:", err)
-	}
-	return ctx
 }
 
 // A seen is what a page sees of an answer; it is nil after a network error.

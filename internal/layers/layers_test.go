@@ -45,7 +45,7 @@ var layers = [][]string{
 		"config/internal/steps", "config/schema/internal/generate",
 	},
 	// Tests only.
-	{"e2e/internal/docs", "e2e/internal/firefox", "e2e/internal/fleet"},
+	{"e2e/internal/docs", "e2e/internal/firefox", "e2e/internal/fleet", "e2e/internal/launch"},
 	{
 		"e2e/browser", "e2e/conformance", "e2e/database", "e2e/differential", "e2e/envoy", "e2e/gateways/envoygateway", "e2e/gateways/image", "e2e/gateways/istio",
 		"e2e/hotreload", "e2e/manifests", "e2e/operate", "e2e/streams", "e2e/wazero", "e2e/wpt", "internal/layers",
