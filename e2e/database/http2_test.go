@@ -68,7 +68,7 @@ func (f flood) run(tb testing.TB, addr string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing more is asked of it
 	_ = conn.SetDeadline(time.Now().Add(fleet.Recovery))
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		return err

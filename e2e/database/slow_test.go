@@ -83,7 +83,7 @@ var troubles = []trouble{
 		for _, text := range append(lock, "INSERT INTO tenant_origins VALUES ('"+origin+"')") {
 			run(text)
 		}
-		return func() { run(unlock); conn.Close() }
+		return func() { run(unlock); _ = conn.Close() }
 	}},
 	{name: "look-ups take what connections there are", begin: func(
 		t *testing.T, s *patientStore, origin string,
@@ -156,7 +156,7 @@ func TestTroubles(t *testing.T) {
 	for _, kind := range stores[1:] {
 		t.Run(kind.name, func(t *testing.T) {
 			s := &patientStore{store: kind.make(t)}
-			s.store.tenants(t)
+			s.tenants(t)
 			address, err := url.Parse(s.url)
 			if err != nil {
 				t.Fatal(err)

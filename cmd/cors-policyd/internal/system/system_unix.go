@@ -18,5 +18,5 @@ func MaxDescriptors() int {
 		return 0
 	}
 	const most = 1 << 30 // is no limit
-	return int(min(uint64(limit.Cur), most))
+	return int(min(limit.Cur, most))
 }
