@@ -89,6 +89,9 @@ func all(int) bool { return true }
 // them is reset; the others get their answers.
 func TestManyStreams(t *testing.T) {
 	w := newWorld(t, envoytest.Listener{Extra: roomy})
+	// Envoy takes 250 streams of a connection that are reset within a second for an attack, and ends it.
+	w.bootstrap.Extra["layered_runtime"] = map[string]any{"layers": []any{map[string]any{"name": "static",
+		"static_layer": map[string]any{"overload.premature_reset_total_stream_count": crowded}}}}
 	w.start(t)
 	kinds := []kind{simple, credentialed, deniedKind, lookedUp}
 	stays := func(i int) bool { return i%3 > 0 } // on each connection, of each kind
