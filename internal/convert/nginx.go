@@ -9,7 +9,6 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cors"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/document"
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
 )
 
 var ingressGroups = []string{"networking.k8s.io", "extensions"}
@@ -236,9 +235,14 @@ func (c *conversion) nginxOrigins(d *draft, n *document.Node, parts []*document.
 	if parts[len(parts)-1].Text == "" {
 		c.warn(n, "ends with a comma, so that every origin matches there", "carried over for the origins in it")
 	}
+	// The policy loses its credentials if no origin may have them, and then is right without.
+	credentials := d.AllowCredentials && slices.ContainsFunc(parts, func(part *document.Node) bool {
+		entry, _ := mendedOrigin(cors.OriginEntry{Text: strings.ToLower(part.Text)})
+		return refusal(entry, true) == nil
+	})
 	for _, part := range parts {
 		if part.Text != "" {
-			d.addOrigin(nginxOrigin(strings.ToLower(part.Text), d.AllowCredentials), part)
+			d.addOrigin(nginxOrigin(strings.ToLower(part.Text), credentials), part)
 		}
 	}
 }
@@ -247,9 +251,7 @@ func (c *conversion) nginxOrigins(d *draft, n *document.Node, parts []*document.
 func nginxOrigin(text string, credentials bool) cors.OriginEntry {
 	pattern := cors.OriginEntry{Text: text}
 	scheme, domain, wildcard := strings.Cut(text, "://*.")
-	refused := refusal(pattern, credentials)
-	// What is refused for plain http alone is right once the policy has lost its credentials.
-	if !wildcard || refused != nil && refused.Kind != problem.PlainHTTP {
+	if !wildcard || refusal(pattern, credentials) != nil {
 		return pattern
 	}
 	return cors.OriginEntry{Text: scheme + `://[a-z0-9-]+\.` + regexp.QuoteMeta(domain), Regex: true}
