@@ -80,8 +80,9 @@ func section() string {
 		all += l.subtests
 		why[l.file] = append(why[l.file], fmt.Sprintf("%d: %s", l.subtests, l.why))
 	}
-	text := fmt.Sprintf("\nOf %d subtests in %d files %d are told here, in %d rows.\n\n"+
-		"| WPT's file | subtests | told | rows | left out |\n|---|---|---|---|---|\n", all, len(files), len(told), len(rows))
+	text := fmt.Sprintf("\nOf %d subtests in %d files %d are told here, in %d rows. %s\nAll files, and what of them is left out:\n\n"+
+		"| WPT's file | subtests | told | rows | left out |\n|---|--:|--:|--:|---|\n", all, len(files), len(told), len(rows),
+		differences(rows))
 	var names []string
 	for name := range files {
 		names = append(names, name)
@@ -91,7 +92,7 @@ func section() string {
 		f := files[name]
 		text += fmt.Sprintf("| `%s` | %d | %d | %d | %s |\n", name, f.told+f.left, f.told, f.rows, strings.Join(why[name], "; "))
 	}
-	return text + "\n" + differences(rows)
+	return text + "\n"
 }
 
 // differences is the table of what differs: the same reason in one file is one line.
@@ -114,11 +115,13 @@ func differences(rows []row) string {
 	slices.SortStableFunc(keys, func(a, b key) int {
 		return strings.Compare(string(a.who)+a.why+a.file, string(b.who)+b.why+b.file)
 	})
-	text := "What comes otherwise than WPT says:\n\n| who | WPT's file | rows | what, and why |\n|---|---|---|---|\n"
+	all, text := 0, ""
 	for _, k := range keys {
+		all += count[k]
 		text += fmt.Sprintf("| %s | `%s` | %d | %s |\n", k.who, k.file, count[k], k.why)
 	}
-	return text + "\n"
+	return fmt.Sprintf("%d come otherwise than WPT says:\n\n"+
+		"| who | WPT's file | rows | what, and why |\n|---|---|--:|---|\n%s", all, text)
 }
 
 // TestDocumented: docs/conformance.md has the files, and what differs.
