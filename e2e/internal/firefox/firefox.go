@@ -5,26 +5,27 @@
 package firefox
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"strings"
+	"path/filepath"
+	"regexp"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
-// A Firefox is a running Firefox with a profile of its own.
+// A Firefox is a running Firefox with a profile of its own. It doesn't outlive this process.
 type Firefox struct {
-	cmd     *exec.Cmd
+	process *envoy.Process
 	profile string
 	conn    *websocket.Conn
 	ctx     context.Context // It ends with the connection.
@@ -70,37 +71,32 @@ func Start(binary string) (*Firefox, error) {
 	}
 	f := &Firefox{profile: profile, answers: map[int]chan answer{}, listeners: map[string][]func(Event){}}
 	f.ctx, f.end = context.WithCancel(context.Background())
-	f.cmd = exec.Command(binary, "--headless", "--no-remote", "--remote-debugging-port", "0", "--profile", profile)
+	cmd := exec.Command(binary, "--headless", "--no-remote", "--remote-debugging-port", "0", "--profile", profile)
 	// Its caches are below the home folder, and there may be none.
-	f.cmd.Env = append(os.Environ(), "HOME="+profile, "MOZ_CRASHREPORTER_DISABLE=1")
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its processes can be ended with it
-	if err := f.connect(); err != nil {
+	cmd.Env = append(os.Environ(), "HOME="+profile, "MOZ_CRASHREPORTER_DISABLE=1")
+	if err := f.connect(cmd); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", binary, err), f.Close())
 	}
 	return f, nil
 }
 
 // connect starts the process and a session.
-func (f *Firefox) connect() error {
-	stderr, err := f.cmd.StderrPipe()
+func (f *Firefox) connect(cmd *exec.Cmd) error {
+	// A file, not a pipe: nobody has to read it for Firefox to go on.
+	log, err := os.Create(filepath.Join(f.profile, "stderr.log"))
 	if err != nil {
 		return err
 	}
-	if err := f.cmd.Start(); err != nil {
+	defer log.Close()
+	cmd.Stderr = log
+	const ownGroup = true // so that its processes can be ended with it
+	if f.process, err = envoy.Fork(cmd, ownGroup); err != nil {
 		return err
 	}
-	late := time.AfterFunc(2*time.Minute, func() { _ = stderr.Close() })
-	url, said := "", ""
-	lines := bufio.NewScanner(stderr)
-	for url == "" && lines.Scan() {
-		said += lines.Text() + "\n"
-		_, url, _ = strings.Cut(lines.Text(), "WebDriver BiDi listening on ")
+	url, err := f.address(log.Name())
+	if err != nil {
+		return err
 	}
-	if url == "" {
-		return fmt.Errorf("it doesn't say where it listens, but:\n%s", said)
-	}
-	late.Stop()
-	go func() { _, _ = io.Copy(io.Discard, stderr) }() // Else it would wait for a reader.
 	if f.conn, _, err = websocket.Dial(f.ctx, url+"/session", nil); err != nil {
 		return err
 	}
@@ -112,17 +108,33 @@ func (f *Firefox) connect() error {
 	return err
 }
 
+var listening = regexp.MustCompile(`WebDriver BiDi listening on (\S+)\n`)
+
+// address waits until Firefox says in its log where it listens.
+func (f *Firefox) address(log string) (url string, err error) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		last := f.process.HasExited() || time.Now().After(deadline)
+		said, err := os.ReadFile(log)
+		if found := listening.FindSubmatch(said); found != nil {
+			return string(found[1]), nil
+		}
+		if last {
+			return "", errors.Join(fmt.Errorf("it doesn't say where it listens, but:\n%s", said), err)
+		}
+	}
+}
+
 // Close ends Firefox, and removes its profile.
 func (f *Firefox) Close() error {
 	f.end()
-	if f.cmd.Process != nil {
-		_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL) // It may have ended by itself.
-		_ = f.cmd.Wait()
+	if f.process != nil {
+		_ = syscall.Kill(-f.process.PID(), syscall.SIGKILL) // It may have ended by itself.
+		<-f.process.Exited()
 	}
 	return os.RemoveAll(f.profile)
 }
 
-// Listen has f called for each event of a method, from the time on that Firefox is subscribed to it.
+// Listen has do called for each event of a method, from the time on that Firefox is subscribed to it.
 // All are called one after the other.
 func (f *Firefox) Listen(method string, do func(Event)) error {
 	f.mu.Lock()
