@@ -668,7 +668,7 @@ func (m *messages) wait() {
 		}
 		return true
 	}
-	for deadline := time.Now().Add(5 * time.Second); !complete() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); !complete() && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
