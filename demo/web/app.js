@@ -29,6 +29,7 @@ let changed = 0; // when Envoy had to ask for other origins
 
 const cards = scenarios.map((scenario) => new Card(scenario, (card) => {
   card.state = 'running';
+  showScore(); // at once, as it may not be its turn yet
   inTurn(() => runCards([card]));
 }));
 
