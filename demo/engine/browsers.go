@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/browser"
 )
@@ -61,7 +62,7 @@ func firefoxDiffers(r browser.Request) string {
 	length := 0
 	for _, h := range r.Headers {
 		name := strings.ToLower(h[0])
-		beyondASCII := func(r rune) bool { return r > '~' }
+		beyondASCII := func(r rune) bool { return r > unicode.MaxASCII }
 		if (name == "accept" || name == "content-type") && strings.ContainsFunc(h[1], beyondASCII) {
 			sentences = append(sentences, "Firefox asks by a preflight for what isn't ASCII in "+h[0]+".")
 		}

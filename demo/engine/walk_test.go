@@ -342,6 +342,7 @@ func TestFirefox(t *testing.T) {
 		differs string
 	}{
 		{"not ASCII", request(get, header("Accept", "\u00e9")), "Firefox asks by a preflight for what isn't ASCII in Accept."},
+		{"a control character, which is unsafe to all", request(get, header("Accept", "\u007f")), ""},
 		{"not ASCII where it is unsafe", request(get, header("X-A", "\u00e9")), ""},
 		{"1152 bytes", request(lines...), "Firefox doesn't mind how long the safelisted headers are together."},
 	} {
