@@ -217,8 +217,9 @@ func (b *Builder) build(list []*query) (*Result, error) {
 		}
 		before := len(refused)
 		for _, p := range errs {
-			if p.Rule < len(d.written) && d.written[p.Rule] != "" && strings.HasPrefix(p.Field, "policies[") {
-				refused[d.written[p.Rule]] = p.What + "\n" + p.Instead
+			var i int
+			if n, _ := fmt.Sscanf(p.Path(), "policies[%d]", &i); n == 1 && d.written[i] != "" {
+				refused[d.written[i]] = p.What + "\n" + p.Instead
 			}
 		}
 		if len(refused) == before || pass == maxRefusals {
@@ -269,10 +270,12 @@ func (b *Builder) write(list []*query, refused map[string]string, crowded map[st
 		d.text.WriteString(`"defaults":` + b.template.Defaults + ",")
 	}
 	d.text.WriteString(`"policies":[`)
-	for i := range b.template.Policies {
-		d.policy(&b.template.Policies[i])
-		if d.text.Len() > maxRead {
-			break // is too much by far, and is not written to be measured
+	// Those of rows come last: of what is too much together, the filter's reader refuses what comes later.
+	for _, ofRows := range []bool{false, true} {
+		for i := range b.template.Policies {
+			if p := &b.template.Policies[i]; (p.Rows != "") == ofRows && d.text.Len() <= maxRead { // more is too much by far
+				d.policy(p)
+			}
 		}
 	}
 	if len(d.result.Names) == 0 {
@@ -330,9 +333,8 @@ func (d *building) judge(key judged, ask func() []problem.Problem) string {
 	verdict, ok := d.known[key]
 	if !ok {
 		if verdict, ok = d.Builder.known[key]; !ok {
-			for _, p := range config.Errors(ask()) {
-				verdict = p.What + "\n" + p.Instead
-				break
+			if errs := config.Errors(ask()); len(errs) > 0 {
+				verdict = errs[0].What + "\n" + errs[0].Instead
 			}
 		}
 		d.known[key] = verdict
