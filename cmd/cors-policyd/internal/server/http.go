@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -210,9 +209,7 @@ func answerJSON(w http.ResponseWriter, status int, value any) {
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/json")
 	}
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-store")
-	}
+	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -439,7 +436,7 @@ func Credentials(s *settings.Settings, policy string) (credentials, known bool) 
 func (s *Server) rejected(w http.ResponseWriter, _ *http.Request) {
 	list, total := []policies.Rejected{}, 0
 	if result := s.result.Load(); result != nil {
-		list = slices.Concat(list, result.Rejected)
+		list = append(list, result.Rejected...)
 		for _, n := range result.Count {
 			total += n
 		}

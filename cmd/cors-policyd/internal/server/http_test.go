@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -26,32 +27,44 @@ type recorder struct {
 func (r *recorder) SetReadDeadline(at time.Time) error  { r.read = at; return nil }
 func (r *recorder) SetWriteDeadline(at time.Time) error { r.write = at; return nil }
 
-// A source answers look-ups.
-type source struct{ asked []string }
+// A source answers look-ups, and to a ping with why it is away.
+type source struct {
+	asked []string
+	away  error
+}
 
 func (s *source) Allows(_ context.Context, _ string, parameters map[string]string) (bool, error) {
 	s.asked = append(s.asked, parameters["origin"])
+	if parameters["origin"] == "panic" {
+		panic("of the source")
+	}
 	return true, nil
 }
-func (s *source) Ping(context.Context) error { return errors.New("it is away") }
+func (s *source) Ping(context.Context) error { return s.away }
 
-func newServer(t *testing.T, log io.Writer) (http.Handler, *Publisher, *source) {
+func parse(t *testing.T, text string) *settings.Settings {
 	t.Helper()
-	s, findings := settings.Parse("p.yaml", "database: sqlite:x\nlookups: {a: SELECT 1}\n"+
-		"policies: [{name: a, allow_origins: ['https://a.example']}]")
+	s, findings := settings.Parse("p.yaml", "database: sqlite:x\nlookups: {a: SELECT 1}\n"+text)
 	if s == nil {
 		t.Fatal(findings)
 	}
-	from, p := &source{}, NewPublisher()
-	server, err := New(s, slog.New(slog.NewTextHandler(log, nil)), from, p, NewMetrics())
+	return s
+}
+
+func newServerOf(t *testing.T, text string, log io.Writer) (*Server, *source) {
+	t.Helper()
+	from := &source{}
+	server, err := New(parse(t, text), slog.New(slog.NewTextHandler(log, nil)), from, NewPublisher(), NewMetrics())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := server.HTTP()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h.Handler, p, from
+	return server, from
+}
+
+func newServer(t *testing.T, log io.Writer) (http.Handler, *Publisher, *source) {
+	t.Helper()
+	server, from := newServerOf(t, "policies: [{name: a, allow_origins: ['https://a.example']}]", log)
+	return server.HTTP().Handler, server.publisher, from
 }
 
 // TestDeadlines: no client holds a connection for ever, whatever it asks for: neither by reading
@@ -63,12 +76,12 @@ func TestDeadlines(t *testing.T) {
 		method, path, body string
 		least, most        time.Duration // to read the answer
 	}{
-		{"GET", "/healthz", "", time.Minute, maxWait + writeTimeout},
-		{"GET", "/nothing", "", time.Minute, maxWait + writeTimeout},
-		{"DELETE", "/v1/policies", "", time.Minute, maxWait + writeTimeout},
-		{"POST", "/nothing", "x", time.Minute, maxWait + writeTimeout},
+		{"GET", "/healthz", "", maxWait, maxWait + writeTimeout},
+		{"GET", "/nothing", "", maxWait, maxWait + writeTimeout},
+		{"DELETE", "/v1/policies", "", maxWait, maxWait + writeTimeout},
+		{"POST", "/nothing", "x", maxWait, maxWait + writeTimeout},
 		{"GET", "/v1/policies", "x", 0, writeTimeout},
-		{"POST", "/v1/check", "x", time.Minute, maxWait + writeTimeout},
+		{"POST", "/v1/check", "x", maxWait, maxWait + writeTimeout},
 	} {
 		w := &recorder{ResponseRecorder: httptest.NewRecorder()}
 		h.ServeHTTP(w, httptest.NewRequest(test.method, test.path, strings.NewReader(test.body)))
@@ -141,9 +154,10 @@ func TestReloaded(t *testing.T) {
 	}
 }
 
-// TestGone: who leaves while it waits gets no answer, rather than an empty one.
+// TestGone: who leaves while it waits gets no answer, rather than an empty one, of which the log says nothing.
 func TestGone(t *testing.T) {
-	h, p, _ := newServer(t, io.Discard)
+	var log strings.Builder
+	h, p, _ := newServer(t, &log)
 	document := policies.NewDocument([]byte("{}"))
 	p.Publish(document)
 	ctx, leave := context.WithCancel(context.Background())
@@ -155,9 +169,80 @@ func TestGone(t *testing.T) {
 		if reason := recover(); reason != http.ErrAbortHandler { //nolint:errorlint // is what net/http compares
 			t.Errorf("ended by %v", reason)
 		}
+		if log.Len() > 0 {
+			t.Errorf("the log is %s", &log)
+		}
 	}()
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	t.Error("there is an answer")
+}
+
+// TestPanic: a panic ends one connection, and the log has where it was.
+func TestPanic(t *testing.T) {
+	var log strings.Builder
+	h, _, _ := newServer(t, &log)
+	defer func() {
+		if reason := recover(); reason != http.ErrAbortHandler { //nolint:errorlint // is what net/http compares
+			t.Errorf("ended by %v", reason)
+		}
+		if said := log.String(); !strings.Contains(said, "of the source") || !strings.Contains(said, "http_test.go") {
+			t.Errorf("the log is %s", said)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v1/lookup?policy=a&origin=panic", nil))
+	t.Error("there is an answer")
+}
+
+// TestFiles: a server whose files are missing doesn't start.
+func TestFiles(t *testing.T) {
+	for _, text := range []string{"token_file: gone", "tls: {cert_file: gone, key_file: gone}"} {
+		_, err := New(parse(t, text), slog.New(slog.DiscardHandler), &source{}, NewPublisher(), NewMetrics())
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestReady: a server that has look-ups only is ready while the database answers.
+func TestReady(t *testing.T) {
+	server, from := newServerOf(t, "", io.Discard)
+	for _, from.away = range []error{nil, errors.New("it is away"), nil} {
+		w := httptest.NewRecorder()
+		server.HTTP().Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if (w.Code == http.StatusOK) != (from.away == nil) {
+			t.Errorf("with the database %v it is %d", from.away, w.Code)
+		}
+	}
+}
+
+// TestRejected: the rows that were left out are counted over all queries.
+func TestRejected(t *testing.T) {
+	server, _ := newServerOf(t, "", io.Discard)
+	server.Built(&policies.Result{Count: map[string]int{"a": 1, "b": 2, "c": 4}})
+	w := httptest.NewRecorder()
+	server.HTTP().Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/rejected", nil))
+	if got := w.Body.String(); got != `{"rejected":[],"total":7}`+"\n" {
+		t.Error(got)
+	}
+}
+
+// TestCredentials: what is allowed with a policy's name, be it written, of rows that may come, or looked up.
+func TestCredentials(t *testing.T) {
+	const written = "policies: [{name: b, match: {hosts: [b.example]}, allow_origins: ['https://a.example']}"
+	const plain, with = "{rows: SELECT name}", "{rows: SELECT name, allow_credentials: true}"
+	for _, test := range []struct {
+		text, policy       string
+		credentials, known bool
+	}{
+		{"", "a", true, true}, {"", "b", false, false}, {written + "]", "b", false, true}, {written + "]", "a", true, true},
+		{written + "]", "c", false, false}, {written + ", " + plain + "]", "c", false, true},
+		{written + ", " + with + ", " + plain + "]", "c", true, true}, {written + ", " + plain + ", " + with + "]", "c", true, true},
+		{written + ", " + plain + "]", "a", false, true}, {written + ", " + with + "]", "b", false, true},
+	} {
+		if credentials, known := Credentials(parse(t, test.text), test.policy); credentials != test.credentials || known != test.known {
+			t.Errorf("%s of %s: %t %t", test.policy, test.text, credentials, known)
+		}
+	}
 }
 
 // TestLookups: what no row can have doesn't reach the database, and a policy without a query is said.
