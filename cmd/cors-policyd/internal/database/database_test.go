@@ -140,3 +140,133 @@ func TestYes(t *testing.T) {
 		}
 	}
 }
+
+// TestTable: rows are added to the table of origins and removed from it, each once; the first ones make it.
+func TestTable(t *testing.T) {
+	db := newFile(t, Options{Timeout: 10 * time.Second, Connections: 2}, "CREATE TABLE o (origin TEXT)")
+	ctx := context.Background()
+	a, b, c := Origin{"p", "https://a.example"}, Origin{"p", "https://b.example"}, Origin{"q", "https://c.example"}
+	if n, err := db.Remove(ctx, []Origin{a}); n != 0 || err == nil || !strings.Contains(err.Error(), "which adding an origin makes") {
+		t.Errorf("without the table: %d, %v", n, err)
+	}
+	for i, step := range []struct {
+		change func(context.Context, []Origin) (int, error)
+		rows   []Origin
+		want   int
+		list   string // of p
+	}{
+		{db.Add, []Origin{b, a, c}, 3, "https://a.example https://b.example"}, {db.Add, []Origin{a, b}, 0, "https://a.example https://b.example"},
+		{db.Remove, []Origin{a, c, {"p", "https://c.example"}}, 2, "https://b.example"}, {db.Add, []Origin{a, b}, 1, "https://a.example https://b.example"},
+	} {
+		n, err := step.change(ctx, step.rows)
+		if n != step.want || err != nil {
+			t.Errorf("step %d: %d rows, %v", i, n, err)
+		}
+		var list []string
+		err = db.List(ctx, "p", func(origin string) error { list = append(list, origin); return nil })
+		if got := strings.Join(list, " "); got != step.list || err != nil {
+			t.Errorf("step %d: the list is %s, %v", i, got, err)
+		}
+	}
+	if err := db.MakeTable(ctx); err != nil {
+		t.Errorf("a table that is there: %v", err)
+	}
+}
+
+// TestWrongTable: a table of the same name that has other columns is left alone, and nothing is half done.
+func TestWrongTable(t *testing.T) {
+	db := newFile(t, Options{Timeout: 10 * time.Second, Connections: 2},
+		"CREATE TABLE cors_origins (policy TEXT, origin, CHECK (origin <> 'https://no.example'))",
+		"INSERT INTO cors_origins VALUES ('p', 'https://a.example'), ('number', 7)")
+	ctx := context.Background()
+	rows := []Origin{{"p", "https://b.example"}, {"p", "https://no.example"}}
+	if _, err := db.Add(ctx, rows); err == nil || !strings.Contains(err.Error(), "CHECK") {
+		t.Errorf("an origin that the table doesn't take: %v", err)
+	}
+	var list []string
+	if err := db.List(ctx, "p", func(origin string) error { list = append(list, origin); return nil }); err != nil || len(list) != 1 {
+		t.Errorf("%v %v", list, err)
+	}
+	if err := db.List(ctx, "number", func(string) error { return nil }); err == nil {
+		t.Error("a number is an origin")
+	}
+	gone, err := Open(Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "no", "o.db"), Timeout: time.Second, Connections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = gone.Close() }()
+	if err := gone.MakeTable(ctx); err == nil {
+		t.Error("there is a table in a folder that isn't there")
+	}
+}
+
+// TestTime: a read that takes too long says so.
+func TestTime(t *testing.T) {
+	db := newFile(t, Options{Timeout: 100 * time.Millisecond, Connections: 2}, "CREATE TABLE o (origin TEXT)")
+	err := db.Read(context.Background(), func(ctx context.Context, tx *Tx) error {
+		return tx.Query(ctx, endless, nil, func([]string) error { return nil }, func([]any) error { return nil })
+	})
+	if err == nil || !strings.Contains(err.Error(), "has not answered within 100ms") {
+		t.Error(err)
+	}
+}
+
+// TestWatch: what was there before is a change once, and each commit is one.
+func TestWatch(t *testing.T) {
+	db := newFile(t, Options{Timeout: 10 * time.Second, Connections: 2}, "CREATE TABLE cors_origins (policy, origin)")
+	ctx, cancel := context.WithCancel(context.Background())
+	changes, ended := make(chan struct{}, 1000), make(chan struct{})
+	go func() {
+		defer close(ended)
+		db.Watch(ctx, "", func() { changes <- struct{}{} }, func(err error) { t.Error(err) })
+	}()
+	for _, origin := range []string{"", "a", "b"} {
+		if origin != "" {
+			if _, err := db.Add(ctx, []Origin{{"p", origin}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case <-changes:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no change by %q", origin)
+		}
+		time.Sleep(10 * watchInterval)
+		if n := len(changes); n > 0 {
+			t.Fatalf("%d more changes after %q", n, origin)
+		}
+	}
+	cancel()
+	<-ended
+}
+
+// TestUnwatched: a database that can't tell of changes isn't watched, which is no failure; and one that can't be watched
+// is tried less and less often.
+func TestUnwatched(t *testing.T) {
+	for url, most := range map[string]int{
+		"mysql://u@127.0.0.1:1/d": 0, "postgres://u@127.0.0.1:1/d": 0, "sqlite:" + filepath.Join(t.TempDir(), "gone.db"): 5,
+	} {
+		db, err := Open(Options{URL: url, Timeout: time.Second, Connections: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		failures := 0
+		db.Watch(ctx, "", func() { t.Errorf("%s has changed", url) }, func(error) { failures++ })
+		if failures > most || failures == 0 && most > 0 {
+			t.Errorf("%s: %d failures", url, failures)
+		}
+		cancel()
+		_ = db.Close()
+	}
+}
+
+// TestConnectTimeout: a server is waited for as long as a statement may take, unless the URL says otherwise.
+func TestConnectTimeout(t *testing.T) {
+	for url, want := range map[string]time.Duration{"postgres://u@h/d": 7 * time.Second, "postgres://u@h/d?connect_timeout=3": 3 * time.Second} {
+		p, err := newPostgres(Options{URL: url, Timeout: 7 * time.Second})
+		if err != nil || p.config.ConnectTimeout != want {
+			t.Errorf("%s: %v %v", url, p.config.ConnectTimeout, err)
+		}
+	}
+}

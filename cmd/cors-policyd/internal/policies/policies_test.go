@@ -132,16 +132,20 @@ policies:
 - {name: fixed, match: {hosts: [fixed.example]}, allow_origins: ['https://app.example']}
 - rows: SELECT name, host, path, route, origin FROM sites
   max_age: 600
-  allow_origins: ['https://console.example']`, "CREATE TABLE sites (name, host, path, route, origin)")
-	for _, r := range [][5]any{
+  allow_origins: ['https://console.example']
+- {name: later, match: {hosts: [later.example]}, allow_origins: ['https://app.example']}
+`, "CREATE TABLE sites (name, host, path, route, origin)")
+	for _, r := range [][]any{
 		{"shop", "shop.example", nil, nil, "https://b.example"},
 		{"shop", "shop.example", nil, nil, "https://a.example"},
 		{"shop", "www.shop.example", nil, nil, "https://a.example"},
 		{"shop", nil, nil, nil, "https://wide.example"},                 // would widen the policy
 		{"thief", "SHOP.example.", nil, nil, "https://thief.example"},   // has an owner
 		{"thief2", "fixed.example", nil, nil, "https://thief.example"},  // the same
+		{"thief3", "later.example", nil, nil, "https://thief.example"},  // the same, of one that stands after the rows
 		{"fixed", "other.example", nil, nil, "https://thief.example"},   // a name that is taken
 		{"a b", "x.example", nil, nil, "https://x.example"},             // no name
+		{"c d", "wrong/host", nil, nil, "https://x.example"},            // of two mistakes the first is said
 		{nil, "x.example", nil, nil, "https://x.example"},               // none at all
 		{"host", `x","y.example`, nil, nil, "https://x.example"},        // an injection
 		{"path", "path.example", `/a"},{"prefix":"/`, nil, "https://x"}, // is what it is, and nothing else
@@ -152,12 +156,17 @@ policies:
 		{"routed", nil, nil, "r1", "https://x.example"},
 		{"routed", nil, nil, "r2", "https://x.example"},
 		{"routed2", nil, nil, "r2", "https://x.example"}, // has an owner
+		{"both", "both.example", nil, "r3", "https://x.example"},
+		{"both", "both.example", nil, "r4", "https://x.example"},
+		{"both", "www.both.example", nil, "r4", "https://x.example"},
 	} {
 		s.exec(t, "INSERT INTO sites VALUES (?, ?, ?, ?, ?)", r[:]...)
 	}
 	result := s.build(t)
 	want := `{"defaults":{"allow_methods":["PUT"]},"policies":[
 {"name":"fixed","match":{"hosts":["fixed.example"]},"allow_origins":["https://app.example"]},
+{"name":"later","match":{"hosts":["later.example"]},"allow_origins":["https://app.example"]},
+{"name":"both","match":{"hosts":["both.example","www.both.example"],"routes":["r3","r4"]},"max_age":600,"allow_origins":["https://console.example","https://x.example"]},
 {"name":"docs","match":{"hosts":["docs.example"],"paths":[{"prefix":"/v1/"}]},"max_age":600,"allow_origins":["https://console.example","https://x.example"]},
 {"name":"docs3","match":{"hosts":["docs.example"],"paths":[{"prefix":"/v2"}]},"max_age":600,"allow_origins":["https://console.example","https://x.example"]},
 {"name":"path","match":{"hosts":["path.example"],"paths":[{"prefix":"/a\"},{\"prefix\":\"/"}]},"max_age":600,"allow_origins":["https://console.example","https://x"]},
@@ -168,10 +177,14 @@ policies:
 	if got := string(result.Document.Text); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
+	if d := result.Document; d.Policies != 8 || d.Origins != 15 {
+		t.Errorf("%d policies and %d origins are counted", d.Policies, d.Origins)
+	}
 	for _, what := range []string{
 		`has other columns that are NULL than the other rows of "shop"`,
 		`claims the host shop.example and every path, as the policy "shop" does`,
 		`claims the host fixed.example and every path, as the policy "fixed" does`,
+		`claims the host later.example and every path, as the policy "later" does`, `"wrong/host" has a path`,
 		`"fixed" is the name of another policy too`, `"a b" is not a name`, "name is NULL", "is not a host",
 		`claims the route "r2", as the policy "routed" does`,
 	} {
@@ -251,7 +264,7 @@ func TestTooMuch(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	_, err := s.builder.Build(context.Background(), s.db)
 	runtime.ReadMemStats(&after)
-	if err == nil || !strings.Contains(err.Error(), "room for") {
+	if err == nil || !strings.Contains(err.Error(), "than a document of 4 MiB has room for") {
 		t.Error(err)
 	}
 	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 150 {
@@ -374,6 +387,39 @@ func TestBounded(t *testing.T) {
 	}
 	if n := result.Count["policies[0].rows"]; n < 3000 || len(result.Rejected) != MaxListed {
 		t.Errorf("%d are rejected, %d are listed", n, len(result.Rejected))
+	}
+}
+
+// TestNotTaken: what the filter doesn't take, and no row has made so, is no reason to leave rows out: there is no
+// document then.
+func TestNotTaken(t *testing.T) {
+	rows := settings.Policy{Path: "policies[0]", Rows: "SELECT name, origin FROM o"}
+	for where, template := range map[string]*settings.Template{
+		"a policy": {Policies: []settings.Policy{rows, {Path: "policies[1]", Name: "fixed", Fields: `,"match":{"hosts":["x/y"]}`}}},
+		"defaults": {Defaults: `{"max_age":-1}`, Policies: []settings.Policy{rows}},
+	} {
+		b := NewBuilder(template)
+		list := queries(template)
+		list[0].Rows = []row{newRow([]int{name, origin}, []any{"a", "https://a.example"})}
+		if result, err := b.build(list); err == nil || !strings.Contains(err.Error(), "none that the filter takes") {
+			t.Errorf("%s: %v %v", where, result, err)
+		}
+	}
+}
+
+// TestWork: rows whose hosts and paths multiply aren't compared for ever, whichever of the two there are many of: what
+// comes after them is left out.
+func TestWork(t *testing.T) {
+	for name, values := range map[string]string{
+		"hosts": "'a', 'h.example', '/' || i, NULL FROM n UNION ALL SELECT 'a', 'i' || i || '.example', '/x', NULL FROM n",
+		"paths": "'a', 'h' || i || '.example', '/x', NULL FROM n UNION ALL SELECT 'a', 'z.example', '/' || i, NULL FROM n",
+	} {
+		s := newScene(t, "policies: [{rows: 'SELECT name, host, path, origin FROM o'}]", "CREATE TABLE o (name, host, path, origin)")
+		s.exec(t, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500) INSERT INTO o SELECT "+values)
+		s.exec(t, "INSERT INTO o VALUES ('b', 'b.example', '/b', NULL)")
+		if result := s.build(t); !result.Names["a"] || result.Names["b"] {
+			t.Errorf("many %s: the policies are %v", name, result.Names)
+		}
 	}
 }
 

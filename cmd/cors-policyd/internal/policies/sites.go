@@ -109,7 +109,7 @@ func (d *building) claim(s *site, r row, first bool) string {
 		return "has other columns that are NULL than the other rows of " + problem.Quote(s.name) +
 			"\nwrite the same of host, path and route in all rows of a policy"
 	}
-	if s.seenHosts[r.Values[host]] && s.seenPaths[r.Values[path]] && (!shape[route] || s.routed[r.Values[route]]) {
+	if s.seenHosts[r.Values[host]] && s.seenPaths[r.Values[path]] && s.routed[r.Values[route]] {
 		return "" // another origin of the same
 	}
 	hosts, paths := s.hosts, s.paths
@@ -143,7 +143,7 @@ func (d *building) claim(s *site, r row, first bool) string {
 	}
 	s.hosts, s.paths = hosts, paths
 	s.seenHosts[r.Values[host]], s.seenPaths[r.Values[path]] = true, true
-	if shape[route] && !s.routed[r.Values[route]] {
+	if !s.routed[r.Values[route]] {
 		s.routed[r.Values[route]] = true
 		s.routes = append(s.routes, r.Values[route])
 	}
@@ -176,8 +176,8 @@ func (s *site) claims(r row) map[match.Claim]bool {
 		m.Hosts, m.Paths = given(append(slices.Clone(s.hosts), h)), prefixes([]string{p})
 		add(m)
 	}
-	if len(m.Routes) > 0 && len(claims) == 0 {
-		add(match.Match{Routes: m.Routes})
+	if len(claims) == 0 { // another route of the same
+		add(m)
 	}
 	return claims
 }

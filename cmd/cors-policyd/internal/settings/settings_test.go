@@ -1,6 +1,10 @@
 package settings
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +41,23 @@ func TestParse(t *testing.T) {
 	if len(p) != 2 || !p[0].Credentials || p[1].Credentials || p[1].Rows == "" || !s.Template.HasTable() ||
 		len(p[0].Origins) != 3 || p[0].Origins[0].JSON != `"https://app.example.com"` ||
 		p[0].Origins[2].Query != TableQuery ||
-		p[0].Fields != `,"match":{"hosts":["api.example.com"]}` || !p[1].Inherits {
+		p[0].Fields != `,"match":{"hosts":["api.example.com"]}` || !p[1].Inherits ||
+		len(p[0].Match.Hosts) != 1 || len(p[1].Match.Hosts) != 0 {
 		t.Errorf("read as %+v", s.Template)
+	}
+}
+
+// TestLoad: a file is read, and one that is missing is said.
+func TestLoad(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "policyd.yaml")
+	if _, _, err := Load(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	if err := os.WriteFile(name, []byte(whole), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, findings, err := Load(name); s == nil || err != nil {
+		t.Errorf("%v %v", findings, err)
 	}
 }
 
@@ -58,6 +77,12 @@ func TestFindings(t *testing.T) {
 		{good + "limits: {waiting: 1000001}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
 		{good + "limits: {waiting: '5'}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
 		{good + "limits: {waiting: 1.5}", `p.yaml:3:19: limits.waiting: is no number from 0 to 1000000`},
+		{good + "listen: nonsense", `p.yaml:3:9: listen: "nonsense" is no address; write a host and a port`},
+		{"database: sqlite:x\npolicies: [{rows: 'SELECT :x'}]", `policies[0].rows: has the parameter ":x"; no parameter is known here`},
+		{"database: sqlite:x\npolicies: [5, {name: a, allow_origins: [x]}]", `p.yaml:2:41: policies[1].allow_origins[0]:`},
+		{"database: sqlite:x\ndefaults: {max_age: 5}\nlookups: {a: SELECT 1}", `p.yaml:2:11: policies: is missing`},
+		{"database: sqlite:x\npolicies:\n- {name: a, match: {hosts: [a.example, b.example/x]}, allow_origins: [{table: true}]}",
+			`p.yaml:3:40: policies[0].match.hosts[1]:`},
 		{good + "listen: 10.0.0.1:1", `p.yaml:3:9: listen: "10.0.0.1:1" can be reached from other machines, by anybody`},
 		{good + "listen: '[::]:1'", `p.yaml:3:9: listen: "[::]:1" can be reached from other machines, by anybody`},
 		{good + "poll: soon", `p.yaml:3:7: poll: is not a duration; write a duration, such as "10s"`},
@@ -99,6 +124,7 @@ func TestAccepted(t *testing.T) {
 	const good = "database: sqlite:x\npolicies: [{name: a, allow_origins: [{table: true}]}]\n"
 	for _, more := range []string{
 		"poll: 24h", "poll: 86400", "poll: 100ms", "limits: {waiting: 0}", "limits: {waiting: 1000000}",
+		"defaults: {allow_origins: ['https://a.example', {regex: 'https://[a-z]\\.example'}]}",
 		"listen: localhost:1", "listen: 127.9.9.9:1", "listen: '[::1]:1'", "listen: 0.0.0.0:1\ninsecure: true",
 		"listen: 0.0.0.0:1\ntoken_file: t", "listen: 0.0.0.0:1\ntls: {cert_file: c, key_file: k}",
 	} {
