@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/net/netutil"
 	"golang.org/x/time/rate"
-	"google.golang.org/grpc"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/policies"
@@ -163,9 +162,6 @@ func (d *Daemon) Run(ctx context.Context) error {
 	stop()
 	<-refreshed
 	d.stop()
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
-		err = nil
-	}
 	_ = d.db.Close() // which fails if the database is away
 	return err
 }

@@ -157,8 +157,9 @@ func TestPolicies(t *testing.T) {
 	}
 	etag := first.Header.Get("ETag")
 	for _, h := range []string{etag, "W/" + etag, `"x", ` + etag, "*"} {
-		if a := d.get(t, "/v1/policies", "If-None-Match", h); a.StatusCode != http.StatusNotModified || a.text != "" {
-			t.Errorf("If-None-Match: %s: %s", h, a.Status)
+		if a := d.get(t, "/v1/policies", "If-None-Match", h); a.StatusCode != http.StatusNotModified || a.text != "" ||
+			a.Header.Get("Preference-Applied") != "" {
+			t.Errorf("If-None-Match: %s: %s %v", h, a.Status, a.Header)
 		}
 	}
 	began := time.Now()
@@ -245,6 +246,9 @@ func TestEndpoints(t *testing.T) {
 	if n := strings.Count(d.log.String(), "a row is left out"); n != 1 {
 		t.Errorf("a rejected row is logged %d times", n)
 	}
+	if strings.Contains(d.log.String(), "more rows are left out") {
+		t.Error("rows are said to be left out that there aren't")
+	}
 }
 
 // TestLimits: beyond its limits the server says no, at once.
@@ -272,8 +276,21 @@ func TestLimits(t *testing.T) {
 	if a := <-waiting; a.Header.Get("Preference-Applied") != "wait=2" {
 		t.Errorf("%s %v", a.Status, a.Header)
 	}
-	if a := d.get(t, "/healthz", "X-Large", strings.Repeat("x", 64<<10)); a.StatusCode != 431 {
-		t.Errorf("large headers: %s", a.Status)
+	if a := d.get(t, "/v1/policies", "If-None-Match", etag, "Prefer", "wait=1"); a.Header.Get("Preference-Applied") != "wait=1" {
+		t.Errorf("after the one that waited has gone: %s %v", a.Status, a.Header)
+	}
+	request, err := http.NewRequest(http.MethodGet, d.url+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Large", strings.Repeat("x", 64<<10))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close() // the server ends the connection, of which it has not read all
+	if response.StatusCode != 431 {
+		t.Errorf("large headers: %s", response.Status)
 	}
 }
 
@@ -338,6 +355,9 @@ func TestAway(t *testing.T) {
 	exec(t, pool, "INSERT INTO tenant_origins VALUES ('https://b.example', 1)")
 	for _, d := range []*daemon{d, none, edited, other} {
 		d.until(t, "https://b.example")
+		if n := strings.Count(d.log.String(), "the database answers again"); n != 1 {
+			t.Errorf("that the database is back is said %d times", n)
+		}
 	}
 }
 
@@ -387,6 +407,38 @@ func TestState(t *testing.T) {
 		if said := d.log.String(); !strings.Contains(said, "the state can't be used") {
 			t.Errorf("%s: %s", broken, said)
 		}
+	}
+}
+
+// TestSave: of a state that can't be put in its place nothing is left behind.
+func TestSave(t *testing.T) {
+	folder := t.TempDir()
+	name := filepath.Join(folder, "state")
+	if err := os.MkdirAll(filepath.Join(name, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := save(name, []byte("x")); err == nil {
+		t.Error("a folder is a state")
+	}
+	if files, err := os.ReadDir(folder); len(files) != 1 || err != nil {
+		t.Errorf("beside it there are %v, %v", files, err)
+	}
+}
+
+// TestReport: of many rows that are left out some are said, and how many others there are.
+func TestReport(t *testing.T) {
+	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	const rows = 60
+	for i := range rows {
+		exec(t, pool, "INSERT INTO tenant_origins VALUES (?, 1)", fmt.Sprintf("bad%d", i))
+	}
+	d := start(t, database+"poll: 1h\n"+tenants)
+	d.until(t, "https://app")
+	d.stop()
+	said := d.log.String()
+	n := strings.Count(said, "a row is left out")
+	if n < 20 || !strings.Contains(said, fmt.Sprintf("/v1/rejected lists them\" rows=%d", rows-n)) {
+		t.Errorf("%d rows are said: %s", n, said)
 	}
 }
 
@@ -448,6 +500,9 @@ func TestTable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new.db")
 	d := start(t, "database: sqlite:"+path+"\npolicies: [{name: a, allow_origins: [{table: true}]}]\npoll: 100ms\n")
 	d.until(t, "nobody.invalid")
+	if said := d.log.String(); strings.Contains(said, "can't be built") {
+		t.Errorf("a table that is made is a failure: %s", said)
+	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

@@ -130,6 +130,12 @@ token_file: DIR/tokens
 		if status.Code(err) != code {
 			t.Errorf("gRPC with token %q: %v", token, err)
 		}
+		_, err = extensionv3.NewExtensionConfigDiscoveryServiceClient(conn).FetchExtensionConfigs(ctx, &discoveryv3.DiscoveryRequest{
+			Node: &corev3.Node{Id: "n"}, TypeUrl: resource.ExtensionConfigType, ResourceNames: []string{"cors"},
+		})
+		if (status.Code(err) == codes.Unauthenticated) != (code == codes.Unauthenticated) {
+			t.Errorf("a single call with token %q: %v", token, err)
+		}
 		cancel()
 		_ = conn.Close()
 	}
@@ -237,6 +243,11 @@ func TestXDS(t *testing.T) {
 	}
 	if text := d.get(t, "/metrics").text; !strings.Contains(text, "cors_policyd_xds_refusals_total 1") || !strings.Contains(text, "cors_policyd_xds_streams 2") {
 		t.Error("streams and refusals aren't counted")
+	}
+	for _, wrong := range []string{"isn't served", "can't be sent"} {
+		if said := d.log.String(); strings.Contains(said, wrong) {
+			t.Errorf("the log is %s", said)
+		}
 	}
 	began := time.Now()
 	d.stop()

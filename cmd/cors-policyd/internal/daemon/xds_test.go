@@ -161,6 +161,50 @@ func TestOtherResource(t *testing.T) {
 	}
 }
 
+// TestStreams: there may be as many streams as limits.waiting says, and when one ends there may be another.
+func TestStreams(t *testing.T) {
+	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
+	d := start(t, database+"limits: {waiting: 1}\n"+ecds+tenants)
+	d.until(t, "https://app")
+	ctx, client := d.ecds(t)
+	// open opens a stream, and returns what ends it, and why it has no document.
+	open := func() (end func(), err error) {
+		ctx, end := context.WithCancel(ctx)
+		stream, err := client.StreamExtensionConfigs(ctx)
+		if err != nil {
+			return end, err
+		}
+		// It fails if the server has ended the stream, and Recv says why.
+		_ = stream.Send(&discoveryv3.DiscoveryRequest{
+			Node: &corev3.Node{Id: "n"}, TypeUrl: resource.ExtensionConfigType, ResourceNames: []string{"cors"},
+		})
+		_, err = stream.Recv()
+		return end, err
+	}
+	first, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		end, err := open()
+		if status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("a second stream: %v", err)
+		}
+		end()
+	}
+	first()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		end, err := open()
+		end()
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after the first one has ended: %v", err)
+		}
+	}
+}
+
 // TestPings: a client may make sure once in a second that the server is there, as Envoy does with
 // connection_keepalive.
 func TestPings(t *testing.T) {
