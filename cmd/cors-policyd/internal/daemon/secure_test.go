@@ -119,20 +119,18 @@ token_file: DIR/tokens
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
-		stream, err := extensionv3.NewExtensionConfigDiscoveryServiceClient(conn).StreamExtensionConfigs(ctx)
+		client, request := extensionv3.NewExtensionConfigDiscoveryServiceClient(conn), &discoveryv3.DiscoveryRequest{
+			Node: &corev3.Node{Id: "n"}, TypeUrl: resource.ExtensionConfigType, ResourceNames: []string{"cors"},
+		}
+		stream, err := client.StreamExtensionConfigs(ctx)
 		if err == nil {
-			// It fails if the server has ended the stream, and Recv says why.
-			_ = stream.Send(&discoveryv3.DiscoveryRequest{
-				Node: &corev3.Node{Id: "n"}, TypeUrl: resource.ExtensionConfigType, ResourceNames: []string{"cors"},
-			})
+			_ = stream.Send(request) // It fails if the server has ended the stream, and Recv says why.
 			_, err = stream.Recv()
 		}
 		if status.Code(err) != code {
 			t.Errorf("gRPC with token %q: %v", token, err)
 		}
-		_, err = extensionv3.NewExtensionConfigDiscoveryServiceClient(conn).FetchExtensionConfigs(ctx, &discoveryv3.DiscoveryRequest{
-			Node: &corev3.Node{Id: "n"}, TypeUrl: resource.ExtensionConfigType, ResourceNames: []string{"cors"},
-		})
+		_, err = client.FetchExtensionConfigs(ctx, request)
 		if (status.Code(err) == codes.Unauthenticated) != (code == codes.Unauthenticated) {
 			t.Errorf("a single call with token %q: %v", token, err)
 		}

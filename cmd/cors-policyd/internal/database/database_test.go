@@ -146,7 +146,8 @@ func TestTable(t *testing.T) {
 	db := newFile(t, Options{Timeout: 10 * time.Second, Connections: 2}, "CREATE TABLE o (origin TEXT)")
 	ctx := context.Background()
 	a, b, c := Origin{"p", "https://a.example"}, Origin{"p", "https://b.example"}, Origin{"q", "https://c.example"}
-	if n, err := db.Remove(ctx, []Origin{a}); n != 0 || err == nil || !strings.Contains(err.Error(), "which adding an origin makes") {
+	n, err := db.Remove(ctx, []Origin{a})
+	if n != 0 || err == nil || !strings.Contains(err.Error(), "which adding an origin makes") {
 		t.Errorf("without the table: %d, %v", n, err)
 	}
 	for i, step := range []struct {
@@ -184,13 +185,15 @@ func TestWrongTable(t *testing.T) {
 		t.Errorf("an origin that the table doesn't take: %v", err)
 	}
 	var list []string
-	if err := db.List(ctx, "p", func(origin string) error { list = append(list, origin); return nil }); err != nil || len(list) != 1 {
+	err := db.List(ctx, "p", func(origin string) error { list = append(list, origin); return nil })
+	if err != nil || len(list) != 1 {
 		t.Errorf("%v %v", list, err)
 	}
 	if err := db.List(ctx, "number", func(string) error { return nil }); err == nil {
 		t.Error("a number is an origin")
 	}
-	gone, err := Open(Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "no", "o.db"), Timeout: time.Second, Connections: 1})
+	url := "sqlite:" + filepath.Join(t.TempDir(), "no", "o.db")
+	gone, err := Open(Options{URL: url, Timeout: time.Second, Connections: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,8 +243,8 @@ func TestWatch(t *testing.T) {
 	<-ended
 }
 
-// TestUnwatched: a database that can't tell of changes isn't watched, which is no failure; and one that can't be watched
-// is tried less and less often.
+// TestUnwatched: a database that can't tell of changes isn't watched, which is no failure; and one that can't be
+// watched is tried less and less often.
 func TestUnwatched(t *testing.T) {
 	for url, most := range map[string]int{
 		"mysql://u@127.0.0.1:1/d": 0, "postgres://u@127.0.0.1:1/d": 0, "sqlite:" + filepath.Join(t.TempDir(), "gone.db"): 5,

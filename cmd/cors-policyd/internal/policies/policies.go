@@ -270,10 +270,11 @@ func (b *Builder) write(list []*query, refused map[string]string, crowded map[st
 		d.text.WriteString(`"defaults":` + b.template.Defaults + ",")
 	}
 	d.text.WriteString(`"policies":[`)
-	// Those of rows come last: of what is too much together, the filter's reader refuses what comes later.
+	// Those of rows come last: of what is too much together, the filter's reader refuses what comes later. What is
+	// too much by far isn't written to be measured.
 	for _, ofRows := range []bool{false, true} {
 		for i := range b.template.Policies {
-			if p := &b.template.Policies[i]; (p.Rows != "") == ofRows && d.text.Len() <= maxRead { // more is too much by far
+			if p := &b.template.Policies[i]; (p.Rows != "") == ofRows && d.text.Len() <= maxRead {
 				d.policy(p)
 			}
 		}

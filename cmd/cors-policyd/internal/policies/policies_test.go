@@ -160,7 +160,7 @@ policies:
 		{"both", "both.example", nil, "r4", "https://x.example"},
 		{"both", "www.both.example", nil, "r4", "https://x.example"},
 	} {
-		s.exec(t, "INSERT INTO sites VALUES (?, ?, ?, ?, ?)", r[:]...)
+		s.exec(t, "INSERT INTO sites VALUES (?, ?, ?, ?, ?)", r...)
 	}
 	result := s.build(t)
 	want := `{"defaults":{"allow_methods":["PUT"]},"policies":[

@@ -239,7 +239,8 @@ func TestCredentials(t *testing.T) {
 		{written + ", " + with + ", " + plain + "]", "c", true, true}, {written + ", " + plain + ", " + with + "]", "c", true, true},
 		{written + ", " + plain + "]", "a", false, true}, {written + ", " + with + "]", "b", false, true},
 	} {
-		if credentials, known := Credentials(parse(t, test.text), test.policy); credentials != test.credentials || known != test.known {
+		credentials, known := Credentials(parse(t, test.text), test.policy)
+		if credentials != test.credentials || known != test.known {
 			t.Errorf("%s of %s: %t %t", test.policy, test.text, credentials, known)
 		}
 	}
