@@ -205,8 +205,10 @@ func (s *source) typeOf(e ast.Expr, aliases map[string]*types.TypeName) string {
 // compiles reports whether the code is Go with the operator after in place of the site's.
 func (s *source) compiles(at *site, after token.Token, path []ast.Node) bool {
 	switch after {
-	case token.ASSIGN, token.INC, token.DEC, token.BREAK:
+	case token.ASSIGN, token.INC, token.DEC:
 		return true
+	case token.BREAK: // behind an endless loop a function may lack its return
+		return !endless(path)
 	case token.CONTINUE: // in a loop, and not in a switch alone
 		return inLoop(path, at.node.(*ast.BranchStmt))
 	}
@@ -227,6 +229,19 @@ func (s *source) compiles(at *site, after token.Token, path []ast.Node) bool {
 	}
 	_, err := types.Eval(s.pkg.Fset, s.pkg.Types, at.node.Pos(), text)
 	return err == nil
+}
+
+// endless reports whether the innermost loop has no condition.
+func endless(path []ast.Node) bool {
+	for _, n := range slices.Backward(path) {
+		switch n := n.(type) {
+		case *ast.ForStmt:
+			return n.Cond == nil
+		case *ast.RangeStmt:
+			return false
+		}
+	}
+	return false
 }
 
 // inLoop reports whether a break may as well be a continue.
