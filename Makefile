@@ -199,7 +199,7 @@ mutate-cors-policyd := -C cmd/cors-policyd -tests ./internal/daemon ./internal/.
 mutation-skips      := TestLinear|TestLargest|TestDeploy|TestPings|TestStopTogether|TestMany|TestFailures|TestFlood
 
 .PHONY: mutation
-mutation: ## Test the tests by wrong code; MUTATE=match is for one package, MUTATIONFLAGS=-again for what lived
+mutation: databases ## Test the tests by wrong code; MUTATE=match is for one package, MUTATIONFLAGS=-again for what lived
 	@mkdir -p build/mutation
 	@go build -o build/mutation/mutation ./tools/mutation
 	@failed=; $(foreach name,$(MUTATE),build/mutation/mutation -name $(name) -page docs/mutation.md \
