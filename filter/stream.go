@@ -226,8 +226,8 @@ func (s *Stream) edit() {
 // OnHttpStreamDone implements types.HttpContext.
 func (s *Stream) OnHttpStreamDone() { s.Release() }
 
-// Deny is for when the host could not say what the decision depends on, or not do what it is. No
-// page of another origin may read the answer, whatever is decided.
+// Deny is for when the host could not say what the decision depends on, or could not carry it
+// out. No page of another origin may read the answer, whatever is decided.
 func (s *Stream) Deny() { s.failed = true }
 
 // Fail is for when a callback of the stream has failed. Whatever state it left the

@@ -18,7 +18,8 @@ import (
 // with "vm" the answer says in x-vm which VM has served it, and what is to fail there, in
 // x-plugins how many plugins it has, and in x-calls how many calls are under way.
 
-// faultIn is where a callback's fault may be: where it begins, or where the filter does.
+// faultIn is called where a callback begins, or where the filter's own part of it does, and fails
+// there if a request has asked for that.
 func faultIn(callback string) {
 	switch callback {
 	case "proxy_on_request_headers":

@@ -86,8 +86,8 @@ func ask(headers uint32, name string) (status uint32) {
 		unsafe.Pointer(&slots.size))
 }
 
-// deny is for when the host could not do what it was asked, which no host has a reason for. What
-// is missing is no failure.
+// deny is for when the host could not do what it was asked: the stream's answer loses its CORS
+// headers. To say that a header or a property isn't there is no such failure.
 func deny() {
 	if serving != nil {
 		serving.Deny()

@@ -28,11 +28,11 @@ func poll_oneoff(in *subscription, out *event, nsubscriptions size, nevents *siz
 `,
 }}}
 
-// The runtime ends the VM where it can't ask for arguments or for the environment, or write to its
-// standard error: the last even while it ends the VM, again for each word of why; and, sooner or
-// later, where the clock that measures time says zero. A filter has no arguments. A proxy that has no
-// environment for it need not have functions that say so, one that writes nothing ends the VM as any
-// other does, and a clock that never was set is a nanosecond ahead.
+// The runtime ends the VM where it can't ask for arguments or for the environment; where it can't
+// write to its standard error, even while it ends the VM, once more for each word of why; and, sooner
+// or later, where the monotonic clock says zero. Here arguments are not asked for, as a filter has
+// none; where the environment can't be had it is empty; what can't be written is lost; and the clock
+// is put a nanosecond forward, so that it never says zero.
 var surroundings = cut{
 	unless: []string{"os."},
 	edits: []edit{{
