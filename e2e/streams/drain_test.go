@@ -137,7 +137,7 @@ func (w *world) listen(t *testing.T, file string, there bool) {
 // TestDrain: an Envoy is drained in each way while requests are under way, and policies change.
 // They get their answers, and nothing stays.
 func TestDrain(t *testing.T) {
-	t.Parallel() // It waits.
+	t.Parallel()
 	w := newWorld(t, envoytest.Listener{})
 	file := filepath.Join(t.TempDir(), "listeners.json")
 	w.bootstrap.Extra["dynamic_resources"] = map[string]any{"lds_config": map[string]any{
@@ -236,9 +236,6 @@ func TestHotRestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{})
 	bootstrap := w.bootstrap.String()
-	for range listeners { // Both Envoys need to know the ports.
-		bootstrap = strings.Replace(bootstrap, `"port_value":0`, fmt.Sprintf(`"port_value":%d`, freePort(t)), 1)
-	}
 	id := filepath.Join(t.TempDir(), "base-id")
 	launch := func(args ...string) {
 		w.Envoy = envoytest.Launch(t, bootstrap, envoytest.Options{Concurrency: 2, HotRestart: true,
@@ -261,6 +258,10 @@ func TestHotRestart(t *testing.T) {
 	// Those that stand still depart when the other one is there, or their look-ups may take too long.
 	slow, paused := w.board(t, slowKinds, byFile), w.board(t, pausedKinds, byFile)
 	w.depart(t, slow)
+	for _, listener := range w.bootstrap.Listeners { // The next one takes over the ports that the first one got.
+		_, port, _ := net.SplitHostPort(w.addrs[listener.Name])
+		bootstrap = strings.Replace(bootstrap, `"port_value":0`, `"port_value":`+port, 1)
+	}
 	launch("--base-id", string(base), "--restart-epoch", "1")
 	w.depart(t, paused)
 	next := w.underWay(t, byFile)
@@ -273,15 +274,4 @@ func TestHotRestart(t *testing.T) {
 	}
 	w.atRest(t)
 	w.checkUpdates(t)
-}
-
-// freePort returns a port that nobody listens on, to be taken soon.
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }
