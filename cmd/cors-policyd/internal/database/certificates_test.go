@@ -11,10 +11,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 )
 
 // newCertificate is one that has signed itself, as PEM, and when it expires.
@@ -76,5 +78,40 @@ func TestAuthorities(t *testing.T) {
 		if err := config.TLS.VerifyConnection(state); err != nil || !expires.Equal(step.want.NotAfter) {
 			t.Errorf("step %d: it expires at %s, %v", i, expires, err)
 		}
+	}
+}
+
+// TestReloadTogether: connections to PostgreSQL that are made at the same time each have the authorities of the file, and
+// none changes what others copy; the race detector would see it.
+func TestReloadTogether(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	_, text := newCertificate(t)
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPostgres(Options{
+		URL: "postgres://u@db.example/d?sslmode=verify-full&sslrootcert=" + name, Timeout: time.Second,
+		Certificate: func(time.Time) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := p.config.TLSConfig
+	configs := make([]*pgx.ConnConfig, 8)
+	var making sync.WaitGroup
+	for i := range configs {
+		making.Go(func() {
+			configs[i] = p.config.Copy() // as a connection that listens has it
+			p.reload(configs[i])
+		})
+	}
+	making.Wait()
+	for _, c := range configs {
+		if !c.TLSConfig.RootCAs.Equal(first.RootCAs) || c.TLSConfig.VerifyConnection == nil {
+			t.Error("a connection has other authorities")
+		}
+	}
+	if p.config.TLSConfig != first {
+		t.Error("what all connections are copies of was changed")
 	}
 }

@@ -14,8 +14,9 @@ import (
 
 // postgres is PostgreSQL.
 type postgres struct {
-	config *pgx.ConnConfig
+	config *pgx.ConnConfig // is copied by connections while others are made, and so never changed
 	tls    *reloading
+	good   *pgx.ConnConfig // whose certificates are the last good ones
 }
 
 func newPostgres(o Options) (*postgres, error) {
@@ -35,7 +36,7 @@ func newPostgres(o Options) (*postgres, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = o.Timeout
 	}
-	return &postgres{config, &reloading{options: o}}, nil
+	return &postgres{config: config, tls: &reloading{options: o}, good: config}, nil
 }
 
 // reload has a connection use what the files of certificates are now: the driver reads them once.
@@ -43,10 +44,10 @@ func (p *postgres) reload(config *pgx.ConnConfig) {
 	p.tls.mu.Lock()
 	defer p.tls.mu.Unlock()
 	if now, err := pgx.ParseConfig(p.tls.options.URL); p.tls.told(err) {
-		p.config.TLSConfig, p.config.Fallbacks = now.TLSConfig, now.Fallbacks
+		p.good = now
 	}
-	config.TLSConfig, config.Fallbacks = p.tls.watched(p.config.TLSConfig), nil
-	for _, f := range p.config.Fallbacks {
+	config.TLSConfig, config.Fallbacks = p.tls.watched(p.good.TLSConfig), nil
+	for _, f := range p.good.Fallbacks {
 		other := *f
 		other.TLSConfig = p.tls.watched(f.TLSConfig)
 		config.Fallbacks = append(config.Fallbacks, &other)
