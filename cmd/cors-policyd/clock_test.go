@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// wallClock are what takes from a time what only grows, or asks for the time of day: what is measured by it is
-// wrong when
-// the clock is set.
+// wallClock are what takes from a time what only grows, or asks for the time of day: what is measured by it is wrong
+// when the clock is set.
 var wallClock = []string{
 	"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "In", "Truncate", "Format", "AppendFormat", "Date", "Clock",
 	"SetToCurrentTime", "ModTime", "NotAfter", "NotBefore", "Equal",

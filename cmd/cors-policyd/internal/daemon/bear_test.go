@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// TestPanic: a panic while a document is made is a failure like others. What was there serves, the stack is
-// logged once,
-// and it goes on when it can.
+// TestPanic: a panic while a document is made, of the database or of the state, is a failure like others. What was
+// there serves, the stack is logged once, and it goes on when it can.
 func TestPanic(t *testing.T) {
 	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
-	d := start(t, database+"poll: 1h\n"+tenants)
+	state := filepath.Join(t.TempDir(), "state")
+	d := start(t, database+"poll: 1h\nstate: "+state+"\n"+tenants)
 	first := d.until(t, "https://app.example.com")
 	d.stop()
 	builder := d.builder
@@ -24,8 +24,12 @@ func TestPanic(t *testing.T) {
 			t.Error("it doesn't fail")
 		}
 	}
+	write(t, state, "{}")
+	d.begin(context.Background())
 	said := d.log.String()
-	if strings.Count(said, "building ends in a panic") != 1 || !strings.Contains(said, "goroutine") || strings.Count(said, "can't be built") != 1 {
+	unusable := `the state can't be used" file=` + state + ` error="a panic`
+	if strings.Count(said, "building ends in a panic") != 1 || !strings.Contains(said, "goroutine") ||
+		strings.Count(said, "can't be built") != 1 || !strings.Contains(said, unusable) {
 		t.Error(said)
 	}
 	if document, _, _ := d.publisher.Current(); document == nil || document.ETag != first.Header.Get("ETag") {

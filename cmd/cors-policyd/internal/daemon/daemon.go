@@ -244,7 +244,7 @@ func (d *Daemon) sleep(ctx context.Context, pause time.Duration) {
 // that failed.
 func (d *Daemon) refresh(ctx context.Context) bool {
 	began := time.Now()
-	result, err := d.build(ctx)
+	result, err := d.guarded(func() (*policies.Result, error) { return d.build(ctx) })
 	if ctx.Err() != nil {
 		return false
 	}
@@ -293,17 +293,22 @@ func (d *Daemon) save(result *policies.Result) {
 	d.unsaved = err != nil
 }
 
-// build reads the database, after it has made the table of origins where that is asked for.
-// Where something was served before, a table that is gone is no reason to begin anew. A panic, which
-// a row may cause that nobody has thought of, is a failure like others: it would come again after a restart.
-func (d *Daemon) build(ctx context.Context) (result *policies.Result, err error) {
+// guarded makes a document. A panic, which a row may cause that nobody has thought of, is a failure like others:
+// it would come again after a restart.
+func (d *Daemon) guarded(document func() (*policies.Result, error)) (result *policies.Result, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			result, err = nil, fmt.Errorf("a panic: %v", reason)
 			d.panicked.Do(func() { d.log.Error("building ends in a panic", "panic", reason, "stack", string(debug.Stack())) })
 		}
 	}()
-	result, err = d.builder.Build(ctx, d.db)
+	return document()
+}
+
+// build reads the database, after it has made the table of origins where that is asked for.
+// Where something was served before, a table that is gone is no reason to begin anew.
+func (d *Daemon) build(ctx context.Context) (*policies.Result, error) {
+	result, err := d.builder.Build(ctx, d.db)
 	if err == nil || !d.fresh || !d.settings.Template.HasTable() {
 		return result, err
 	}
@@ -375,7 +380,7 @@ func (d *Daemon) begin(ctx context.Context) {
 	}
 	var result *policies.Result
 	if err == nil {
-		result, err = d.builder.Restore(text)
+		result, err = d.guarded(func() (*policies.Result, error) { return d.builder.Restore(text) })
 	}
 	if err != nil {
 		d.log.Warn("the state can't be used", "file", d.settings.State, "error", err)
