@@ -80,6 +80,7 @@ func answerBegun(t *testing.T, w *world, served int64, a *answer) {
 // TestClientLeaves: clients leave in each way at each moment. What they have asked for ends, while
 // whoever was to answer still holds it, and is nobody else's.
 func TestClientLeaves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, envoytest.Listener{})
 	w.start(t)
 	w.updating(t)

@@ -218,8 +218,11 @@ func reroutes() []any {
 		return map[string]any{"match": map[string]any{"prefix": prefix}, action: fields}
 	}
 	return []any{
+		// Long enough for what is to come before.
+		to("/timeout/half", map[string]any{"timeout": "0.5s"}),
 		to("/timeout/", map[string]any{"timeout": "0.1s"}),
-		to("/idle/", map[string]any{"timeout": "0s", "idle_timeout": "0.1s"}),
+		to("/idle/hold", map[string]any{"timeout": "0s", "idle_timeout": "0.1s"}),
+		to("/idle/", map[string]any{"timeout": "0s", "idle_timeout": "0.5s"}),
 		to("/longest/", map[string]any{"timeout": "0s",
 			"max_stream_duration": map[string]any{"max_stream_duration": "0.1s"}}),
 		to("/faulty/hold", map[string]any{"timeout": "0.1s"}),
@@ -240,6 +243,7 @@ var faultFilter = envoytest.Listener{Filters: []any{map[string]any{"name": "faul
 // TestUpstreamFaults: whatever becomes of a request behind the filter, the answer has the CORS
 // headers of its kind, whole or not.
 func TestUpstreamFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, envoytest.Listener{Routes: reroutes(), Filters: faultFilter.Filters,
 		Extra: map[string]any{"proxy_100_continue": true, "http_protocol_options": map[string]any{"enable_trailers": true}}})
 	w.start(t)
@@ -308,6 +312,7 @@ func (w *world) suffers(t *testing.T, c client, row row, k kind) {
 // TestHugeAnswers: an answer of any size goes through, and Envoy keeps no more of it than its
 // buffers have room for, also while the answer is held.
 func TestHugeAnswers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, envoytest.Listener{})
 	w.start(t)
 	w.updating(t)
@@ -350,6 +355,7 @@ func TestHugeAnswers(t *testing.T) {
 // TestUpgrades: of a WebSocket that ends, whoever ends it, nothing stays. Its handshake is left
 // untouched.
 func TestUpgrades(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, envoytest.Listener{})
 	w.start(t)
 	w.updating(t)
@@ -392,8 +398,9 @@ func TestUpgrades(t *testing.T) {
 // TestBeforeTheFilter: what Envoy refuses before any filter sees it has no CORS headers, and so
 // is a network error to a page, whichever its origin. The filter serves on.
 func TestBeforeTheFilter(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, envoytest.Listener{Extra: map[string]any{
-		"request_headers_timeout": "0.1s", "path_with_escaped_slashes_action": "REJECT_REQUEST",
+		"request_headers_timeout": "1s", "path_with_escaped_slashes_action": "REJECT_REQUEST",
 	}})
 	w.start(t)
 	for _, test := range []struct {
