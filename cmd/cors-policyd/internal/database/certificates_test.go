@@ -78,6 +78,9 @@ func TestAuthorities(t *testing.T) {
 		if err := config.TLS.VerifyConnection(state); err != nil || !expires.Equal(step.want.NotAfter) {
 			t.Errorf("step %d: it expires at %s, %v", i, expires, err)
 		}
+		if err := config.TLS.VerifyConnection(tls.ConnectionState{}); err != nil {
+			t.Errorf("step %d: without a certificate, of which nothing is told: %v", i, err)
+		}
 	}
 }
 
