@@ -26,14 +26,20 @@ func TestServers(t *testing.T) {
 		change []string // what follows a change
 		poll   string
 		write  string
+		bounds string // whether a connection has those that the server keeps
 	}{
 		"PostgreSQL": {
 			server: dbtest.PostgreSQL, poll: "poll: 1h\nnotify: Cors-Origins\n", make: []string{
 				`CREATE FUNCTION tell() RETURNS trigger AS $$ BEGIN NOTIFY "Cors-Origins"; RETURN NULL; END $$ LANGUAGE plpgsql`,
 				`CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON tenant_origins EXECUTE FUNCTION tell()`,
 			}, write: "DELETE FROM tenant_origins RETURNING origin",
+			bounds: "current_setting('idle_in_transaction_session_timeout') = '20s' AND " +
+				"current_setting('statement_timeout') = '10s'",
 		},
-		"MariaDB": {server: dbtest.MariaDB, poll: "poll: 100ms\n", write: "DELETE FROM tenant_origins RETURNING origin"},
+		"MariaDB": {
+			server: dbtest.MariaDB, poll: "poll: 100ms\n", write: "DELETE FROM tenant_origins RETURNING origin",
+			bounds: "@@idle_transaction_timeout = 20 AND @@wait_timeout = 600 AND @@max_statement_time = 10",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := test.server(t)
@@ -119,7 +125,8 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 				d.until(t, "https://unheard.example")
 			}
 			// A query can't write.
-			writing := start(t, "database: "+s.URL+"\npolicies: [{name: a, allow_origins: [{query: "+test.write+"}]}]\n")
+			writing := start(t, "database: "+s.URL+"\npolicies: [{name: a, allow_origins: [{query: "+test.write+"}]}]\n"+
+				"lookups: {a: "+test.write+", bounds: \"SELECT "+test.bounds+"\"}\n")
 			deadline := time.Now().Add(10 * time.Second)
 			for !strings.Contains(writing.log.String(), "can't be built") && time.Now().Before(deadline) {
 				time.Sleep(20 * time.Millisecond)
@@ -127,6 +134,14 @@ lookups: {tenants: "SELECT 1 FROM tenant_origins WHERE origin = :origin AND veri
 			said := strings.ReplaceAll(strings.ToLower(writing.log.String()), "read only", "read-only")
 			if !strings.Contains(said, "read-only") {
 				t.Errorf("a query that writes: %s", said)
+			}
+			// Nor can a look-up.
+			if a := writing.get(t, "/v1/lookup?policy=a&origin=x"); a.StatusCode != 503 {
+				t.Errorf("a look-up that writes: %s", a.Status)
+			}
+			lookups(d)
+			if a := writing.get(t, "/v1/lookup?policy=bounds&origin=x"); a.StatusCode != 204 {
+				t.Errorf("a connection hasn't the bounds %s: %s", test.bounds, a.Status)
 			}
 			// Nor can it take for ever.
 			slow := start(t, "database: "+s.URL+"\ntimeout: 300ms\nlookups: {a: SELECT "+
