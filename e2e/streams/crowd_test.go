@@ -128,7 +128,7 @@ func TestManyStreams(t *testing.T) {
 
 // TestManyPaused: ten thousand streams stand still at once for look-ups, preflights and answers.
 // They go on together, or leave together.
-func TestManyPaused(t *testing.T) {
+func TestManyPaused(t *testing.T) { //nolint:tparallel // its parts share an Envoy
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{Extra: roomy})
 	w.start(t)

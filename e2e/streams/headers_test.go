@@ -23,7 +23,7 @@ var roomy = map[string]any{
 
 // TestLargeRequestHeaders: 64 kB in a header, or in many, of a request. What is no origin isn't
 // allowed, nor are so many headers that are asked for; all else is as it is without.
-func TestLargeRequestHeaders(t *testing.T) {
+func TestLargeRequestHeaders(t *testing.T) { //nolint:tparallel // its parts share an Envoy
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{Extra: roomy})
 	w.start(t)
@@ -92,7 +92,7 @@ func TestLargeRequestHeaders(t *testing.T) {
 
 // TestLargeResponseHeaders: 64 kB in a header, or in many, of an upstream's answer. Its own CORS
 // headers go, however many there are, and all else stays.
-func TestLargeResponseHeaders(t *testing.T) {
+func TestLargeResponseHeaders(t *testing.T) { //nolint:tparallel // its parts share an Envoy
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{Extra: roomy})
 	w.start(t)

@@ -79,7 +79,7 @@ func answerBegun(t *testing.T, w *world, served int64, a *answer) {
 
 // TestClientLeaves: clients leave in each way at each moment. What they have asked for ends, while
 // whoever was to answer still holds it, and is nobody else's.
-func TestClientLeaves(t *testing.T) {
+func TestClientLeaves(t *testing.T) { //nolint:tparallel // its parts share an Envoy
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{})
 	w.start(t)

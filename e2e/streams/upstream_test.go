@@ -242,7 +242,7 @@ var faultFilter = envoytest.Listener{Filters: []any{map[string]any{"name": "faul
 
 // TestUpstreamFaults: whatever becomes of a request behind the filter, the answer has the CORS
 // headers of its kind, whole or not.
-func TestUpstreamFaults(t *testing.T) {
+func TestUpstreamFaults(t *testing.T) { //nolint:tparallel // its parts share an Envoy
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{Routes: reroutes(), Filters: faultFilter.Filters,
 		Extra: map[string]any{"proxy_100_continue": true, "http_protocol_options": map[string]any{"enable_trailers": true}}})
@@ -354,7 +354,7 @@ func TestHugeAnswers(t *testing.T) {
 
 // TestUpgrades: of a WebSocket that ends, whoever ends it, nothing stays. Its handshake is left
 // untouched.
-func TestUpgrades(t *testing.T) {
+func TestUpgrades(t *testing.T) { //nolint:tparallel // its parts share an Envoy
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{})
 	w.start(t)
@@ -397,7 +397,7 @@ func TestUpgrades(t *testing.T) {
 
 // TestBeforeTheFilter: what Envoy refuses before any filter sees it has no CORS headers, and so
 // is a network error to a page, whichever its origin. The filter serves on.
-func TestBeforeTheFilter(t *testing.T) {
+func TestBeforeTheFilter(t *testing.T) { //nolint:tparallel // its parts share an Envoy
 	t.Parallel()
 	w := newWorld(t, envoytest.Listener{Extra: map[string]any{
 		"request_headers_timeout": "1s", "path_with_escaped_slashes_action": "REJECT_REQUEST",
