@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 )
 
 // A Server is a server of databases, with one that is called cors.
@@ -22,7 +24,7 @@ type Server struct {
 	Driver, DSN, URL string
 
 	command []string
-	process *exec.Cmd
+	process *envoy.Process
 	log     string
 	folder  string
 }
@@ -68,9 +70,9 @@ func (s *Server) Start(tb testing.TB) *sql.DB {
 		tb.Fatal(err)
 	}
 	defer log.Close()
-	s.process = exec.Command(s.command[0], s.command[1:]...)
-	s.process.Stdout, s.process.Stderr = log, log
-	if err := s.process.Start(); err != nil {
+	cmd := exec.Command(s.command[0], s.command[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if s.process, err = envoy.Fork(cmd, false); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(s.Kill)
@@ -96,8 +98,8 @@ func (s *Server) Kill() {
 	if s.Driver == "pgx" {
 		signal = syscall.SIGQUIT // its children would live on
 	}
-	_ = s.process.Process.Signal(signal)
-	_ = s.process.Wait() // it was killed
+	_ = syscall.Kill(s.PID(), signal) // it may be gone already
+	<-s.process.Exited()
 }
 
 // WriteFile writes a file that only the server may read, and returns its path.
@@ -119,7 +121,7 @@ func (s *Server) WriteFile(tb testing.TB, name string, text []byte) string {
 }
 
 // PID is the server's process id.
-func (s *Server) PID() int { return s.process.Process.Pid }
+func (s *Server) PID() int { return s.process.PID() }
 
 // FreePort returns a port of 127.0.0.1 that nobody listens on.
 func FreePort(tb testing.TB) string {
@@ -154,7 +156,8 @@ func owner(tb testing.TB, name string) (prefix []string, folder string) {
 	if err := os.Chown(folder, uid, gid); err != nil {
 		tb.Fatal(err)
 	}
-	return []string{"setpriv", "--reuid=" + name, "--regid=" + name, "--clear-groups", "--"}, folder
+	return []string{"setpriv", "--reuid=" + name, "--regid=" + name, "--clear-groups",
+		"--pdeathsig=SIGTERM", "--"}, folder // another user's process is asked anew to end with the tests
 }
 
 // installed is a program of a server, which isn't always in PATH.

@@ -22,9 +22,9 @@ const (
 var layers = [][]string{
 	{
 		"internal/problem", "internal/forbidden", "internal/publicsuffix", "internal/spelling", // of the module
-		"internal/cases", "internal/choices", "internal/dbtest", "internal/envoy", // of tests
+		"internal/cases", "internal/choices", "internal/envoy", // of tests
 	},
-	{"internal/browser", "internal/origin", "internal/wasmhost", "internal/envoytest"},
+	{"internal/browser", "internal/origin", "internal/wasmhost", "internal/dbtest", "internal/envoytest"},
 	{"internal/names"},
 	{"cors", "match"},
 	{"config", "internal/policyjson"},
