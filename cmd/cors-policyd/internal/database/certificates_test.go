@@ -84,8 +84,8 @@ func TestAuthorities(t *testing.T) {
 	}
 }
 
-// TestReloadTogether: connections to PostgreSQL that are made at the same time each have the authorities of the file, and
-// none changes what others copy; the race detector would see it.
+// TestReloadTogether: connections to PostgreSQL that are made at the same time each have the authorities of the
+// file, and none changes what others copy; the race detector would see it.
 func TestReloadTogether(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "ca.pem")
 	_, text := newCertificate(t)
