@@ -22,6 +22,7 @@ import (
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/fleet"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/dbtest"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoy"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/envoytest"
 )
 
@@ -185,7 +186,7 @@ func (p *policyd) launch(tb testing.TB) {
 	if p.stderr != nil {
 		p.process.Stderr = p.stderr
 	}
-	if err := p.process.Start(); err != nil {
+	if err := envoy.Spawn(p.process, false); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -29,12 +29,18 @@ var forks = sync.OnceValue(func() chan<- func() {
 	return forks
 })
 
-// Fork starts a program. In a group of its own the terminal's Ctrl-C doesn't reach it.
-func Fork(cmd *exec.Cmd, ownGroup bool) (*Process, error) {
+// Spawn starts a program that doesn't outlive this process. In a group of its own the terminal's Ctrl-C doesn't
+// reach it.
+func Spawn(cmd *exec.Cmd, ownGroup bool) error {
 	cmd.SysProcAttr = attributes(ownGroup)
 	started := make(chan error)
 	forks() <- func() { started <- cmd.Start() }
-	if err := <-started; err != nil {
+	return <-started
+}
+
+// Fork spawns a program, and waits for its end.
+func Fork(cmd *exec.Cmd, ownGroup bool) (*Process, error) {
+	if err := Spawn(cmd, ownGroup); err != nil {
 		return nil, err
 	}
 	p := &Process{cmd, make(chan struct{})}
