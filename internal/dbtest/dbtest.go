@@ -98,7 +98,9 @@ func (s *Server) Kill() {
 	if s.Driver == "pgx" {
 		signal = syscall.SIGQUIT // its children would live on
 	}
-	_ = syscall.Kill(s.PID(), signal) // it may be gone already
+	if !s.process.HasExited() { // or its number may be another process's by now
+		_ = syscall.Kill(s.PID(), signal)
+	}
 	<-s.process.Exited()
 }
 
