@@ -32,19 +32,22 @@ func (r *reader) Write(line []byte) (int, error) {
 func TestStuck(t *testing.T) {
 	r := &reader{}
 	w := NewWriter(r)
-	r.mu.Lock()
-	for i := range 3 * maxLines {
-		if n, err := fmt.Fprintln(w, "line", i); n == 0 || err != nil {
-			t.Fatal(n, err)
+	for range 2 {
+		before := w.Lost()
+		r.mu.Lock()
+		for i := range 3 * maxLines {
+			if n, err := fmt.Fprintln(w, "line", i); n == 0 || err != nil {
+				t.Fatal(n, err)
+			}
 		}
+		w.Flush(time.Millisecond) // returns all the same
+		if lost := w.Lost() - before; lost < 2*maxLines-1 || lost > 2*maxLines {
+			t.Errorf("%d lines are lost", lost)
+		}
+		r.mu.Unlock()
+		w.Flush(time.Minute)
 	}
-	w.Flush(time.Millisecond) // returns all the same
 	lost := w.Lost()
-	if lost < 2*maxLines-1 || lost > 2*maxLines {
-		t.Errorf("%d lines are lost", lost)
-	}
-	r.mu.Unlock()
-	w.Flush(time.Minute)
 	lines, told := 0, 0 // it may be told twice, as some are lost before the first one is written
 	for _, line := range r.lines {
 		_, text, tells := strings.Cut(strings.TrimSpace(line), "lines=")
@@ -54,7 +57,7 @@ func TestStuck(t *testing.T) {
 			lines++
 		}
 	}
-	if lines != 3*maxLines-int(lost) || told != int(lost) {
+	if lines != 2*3*maxLines-int(lost) || told != int(lost) {
 		t.Errorf("there are %d lines, %d are lost, and %d are told to be", lines, lost, told)
 	}
 }
@@ -88,5 +91,25 @@ func TestLong(t *testing.T) {
 	if len(r.lines) != 2 || len(r.lines[0]) != maxLine ||
 		!strings.HasSuffix(r.lines[0], "x…\n") || r.lines[1] != "next\n" {
 		t.Errorf("%d lines, the first of %d bytes", len(r.lines), len(r.lines[0]))
+	}
+}
+
+// TestLines: a line that is too long ends with an ellipsis, and who has written it has it as it was.
+func TestLines(t *testing.T) {
+	for _, more := range []int{-1, 0, 1, maxLine} {
+		r := &reader{}
+		w := NewWriter(r)
+		given := strings.Repeat("x", maxLine+more-1) + "\n"
+		line, want := []byte(given), given
+		if more > 0 {
+			want = given[:maxLine-len("…\n")] + "…\n"
+		}
+		if n, err := w.Write(line); n != len(line) || err != nil {
+			t.Errorf("%d more: %d %v", more, n, err)
+		}
+		w.Flush(time.Minute)
+		if strings.Join(r.lines, "") != want || string(line) != given {
+			t.Errorf("%d more: another line of %d bytes is written, or it is changed", more, len(r.lines[0]))
+		}
 	}
 }
