@@ -150,8 +150,7 @@ test: build envoy playground chromium curl databases firefox openssl prometheus 
 	go test -timeout 15m ./...
 	go -C e2e test -count 1 -timeout 15m ./browser ./conformance ./differential ./envoy ./manifests ./operate ./wazero ./wpt
 	go -C e2e test -count 1 -timeout 10m ./hotreload
-	go -C e2e test -count 1 -timeout 10m ./database
-	go -C e2e test -count 1 -timeout 10m ./streams
+	go -C e2e test -count 1 -timeout 10m ./database ./streams
 	go -C bench test -count 1 ./...
 	go -C cmd/cors-policyd test -count 1 -timeout 15m ./...
 	go -C tools/image test -count 1 ./...
@@ -172,8 +171,7 @@ test-envoy: build databases prometheus systemd ## Test on another Envoy: make te
 	go test -count 1 ./internal/envoy ./internal/envoytest ./demo
 	go -C e2e test -count 1 -timeout 15m ./envoy ./operate
 	go -C e2e test -count 1 -timeout 10m ./hotreload
-	go -C e2e test -count 1 -timeout 10m ./database
-	go -C e2e test -count 1 -timeout 10m ./streams
+	go -C e2e test -count 1 -timeout 10m ./database ./streams
 
 .PHONY: test-clock
 test-clock: chromium firefox ## Test for how long browsers remember preflights; needs a C compiler
