@@ -386,21 +386,7 @@ func newFaultyVM(t *testing.T) (*wasmhost.Module, *wasmhost.VM) {
 
 func newVM(t *testing.T) *wasmhost.VM {
 	t.Helper()
-	module, err := compiled()
-	if err != nil {
-		t.Fatal(err)
-	}
-	vm, err := module.NewVM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if vm.Err() != nil {
-			t.Errorf("the module died: %v", vm.Err())
-		}
-		vm.Close()
-	})
-	return vm
+	return newQuirkyVM(t, compiled, wasmhost.Quirks{})
 }
 
 func newRoot(t *testing.T, vm *wasmhost.VM, config string) *wasmhost.Root {
