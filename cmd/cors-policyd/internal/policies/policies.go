@@ -219,7 +219,7 @@ func (b *Builder) build(list []*query) (*Result, error) {
 		for _, p := range errs {
 			var i int
 			if n, _ := fmt.Sscanf(p.Path(), "policies[%d]", &i); n == 1 && d.written[i] != "" {
-				refused[d.written[i]] = p.What + "\n" + p.Instead
+				refused[d.written[i]] = said(p)
 			}
 		}
 		if len(refused) == before || pass == maxRefusals {
@@ -335,13 +335,16 @@ func (d *building) judge(key judged, ask func() []problem.Problem) string {
 	if !ok {
 		if verdict, ok = d.Builder.known[key]; !ok {
 			if errs := config.Errors(ask()); len(errs) > 0 {
-				verdict = errs[0].What + "\n" + errs[0].Instead
+				verdict = said(errs[0])
 			}
 		}
 		d.known[key] = verdict
 	}
 	return verdict
 }
+
+// said is what is wrong, and what to write instead, in a line each.
+func said(p problem.Problem) string { return p.What + "\n" + p.Instead }
 
 // good reports whether there is nothing wrong with an origin, as with most, without a detour.
 func good(text string, credentials bool) bool {
