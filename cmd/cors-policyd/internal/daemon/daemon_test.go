@@ -149,6 +149,17 @@ func (d *daemon) until(t *testing.T, text string) answer {
 	return answer{}
 }
 
+// says waits for a text in the log.
+func (d *daemon) says(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(d.log.String(), text); {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log doesn't say %q", text)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // TestPolicies: a change is served to who waits for it, as soon as it is committed.
 func TestPolicies(t *testing.T) {
 	database, pool := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
@@ -343,13 +354,7 @@ func TestAway(t *testing.T) {
 	}
 	// Of another query nothing is known.
 	other := start(t, strings.Replace(text, "WHERE verified}", "WHERE verified = 1}", 1))
-	const unknown = "has nothing of the query at policies[0].allow_origins[1]"
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(other.log.String(), unknown); {
-		if time.Now().After(deadline) {
-			t.Fatal("the state isn't said to lack anything")
-		}
-		time.Sleep(10 * time.Millisecond) // it serves before it has asked the database and read the state
-	}
+	other.says(t, "has nothing of the query at policies[0].allow_origins[1]") // it serves before it has asked the database and read the state
 	if a := other.get(t, "/v1/policies"); a.StatusCode != 503 {
 		t.Errorf("%s %s", a.Status, a.text)
 	}
