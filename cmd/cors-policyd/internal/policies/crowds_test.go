@@ -3,6 +3,8 @@ package policies
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +67,73 @@ func TestCrowded(t *testing.T) {
 				if strings.Contains(said, "don't fit into a document") != (test.closed != "") {
 					t.Errorf("%s: rejected are %.300s", order, said)
 				}
+			}
+		})
+	}
+}
+
+// TestLargestCrowd: where what is read has no room, the largest policy that has more than its share is closed, of two
+// that are as large the first by name, and none that is closed already. Of its rows one stays for each thing it is for.
+func TestLargestCrowd(t *testing.T) {
+	const share = maxRead / share
+	for _, test := range []struct {
+		name   string
+		sizes  map[string]int
+		closed []string // one after the other
+	}{
+		{"none has more than its share", map[string]int{"": 200, "a": share, "b": share}, nil},
+		{"one has a byte more", map[string]int{"a": share, "b": share + 1, "c": share}, []string{"b"}},
+		{"those without a name are a policy", map[string]int{"": share + 1, "a": share}, []string{""}},
+		{"the largest first", map[string]int{"a": share + 1, "b": share + 3, "c": share + 2}, []string{"b", "c", "a"}},
+		{"two are as large", map[string]int{"c": share + 1, "b": share + 1, "a": share + 1, "d": share + 2}, []string{"d", "a", "b", "c"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := crowds{}
+			var rows []row
+			size := 0
+			add := func(policy string, bytes int) {
+				r := row{Values: [...]string{policy, "api.example", "", "", ""}}
+				r.Values[origin] = strings.Repeat("x", bytes-r.size())
+				if !c.count(&r) {
+					t.Fatalf("a row of %q is not kept", policy)
+				}
+				rows = append(rows, r)
+				size += r.size()
+			}
+			for _, policy := range slices.Sorted(maps.Keys(test.sizes)) {
+				add(policy, test.sizes[policy]-100)
+				add(policy, 100)
+			}
+			var closed []string
+			for range len(test.sizes) + 1 {
+				before := size
+				rows, size = c.close(rows, size)
+				var now []string
+				left := 0
+				for policy, p := range c {
+					of := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.Values[name] != policy })
+					if p.closed {
+						if len(of) != 1 || !strings.Contains(of[0].WrongOrigin, "don't fit") || of[0].Values[host] == "" || of[0].Values[origin] != "" {
+							t.Errorf("of %q, which is closed, is left %v", policy, of)
+						}
+						left += of[0].size()
+						if !slices.Contains(closed, policy) {
+							now = append(now, policy)
+						}
+						continue
+					}
+					if len(of) != 2 {
+						t.Errorf("of %q are left %d rows", policy, len(of))
+					}
+					left += p.size
+				}
+				if size != left || len(now) > 1 || (len(now) == 0) != (size == before) {
+					t.Errorf("%d bytes of %d are left where %q is closed, want %d", size, before, now, left)
+				}
+				closed = append(closed, now...)
+			}
+			if !slices.Equal(closed, test.closed) {
+				t.Errorf("closed are %q, want %q", closed, test.closed)
 			}
 		})
 	}

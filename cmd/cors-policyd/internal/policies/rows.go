@@ -173,22 +173,28 @@ func (p *crowd) first(r *row) bool {
 
 // close closes the largest policy, if it takes more than its share, and returns what is left and its size.
 func (c crowds) close(rows []row, size int) ([]row, int) {
-	largest, most := "", maxRead/share
-	for n, p := range c {
-		if !p.closed && (p.size > most || p.size == most && n < largest) {
-			largest, most = n, p.size
+	var largest string
+	var p *crowd
+	for n, other := range c {
+		switch {
+		case other.closed || other.size <= maxRead/share:
+		case p == nil || other.size > p.size || other.size == p.size && n < largest:
+			largest, p = n, other
 		}
 	}
-	p := c[largest]
-	if p == nil || p.closed || p.size <= maxRead/share { // none has more
+	if p == nil {
 		return rows, size
 	}
 	size -= p.size
 	p.closed, p.matches = true, map[[origin]string]bool{}
 	kept := rows[:0]
 	for _, r := range rows {
-		if r.Values[name] != largest || p.first(&r) {
+		switch {
+		case r.Values[name] != largest:
 			kept = append(kept, r)
+		case p.first(&r):
+			kept = append(kept, r)
+			size += r.size()
 		}
 	}
 	clear(rows[len(kept):]) // which would hold their texts
