@@ -307,7 +307,7 @@ FUZZ := \
 	cmd/cors-policyd:internal/server:FuzzHTTP
 
 .PHONY: fuzz
-fuzz: ## Fuzz each target for FUZZTIME (30s); FUZZ=.:cors:FuzzIntent fuzzes one
+fuzz: build ## Fuzz each target for FUZZTIME (30s); FUZZ=.:cors:FuzzIntent fuzzes one
 	@for target in $(FUZZ); do \
 		set -- $$(echo "$$target" | tr : ' ') && echo "$$3 of $$2" && \
 		go -C "$$1" test -run '^$$' -fuzz "^$$3\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $(FUZZFLAGS) "./$$2" || exit; \
