@@ -50,3 +50,28 @@ func TestActions(t *testing.T) {
 		}
 	}
 }
+
+var (
+	// longTarget finds the targets of the Makefile that are for people, and too long for CI.
+	longTarget = regexp.MustCompile(`(?m)^((?:test-|soak|fuzz|mutation|race)[a-z-]*):.* ## `)
+	// making finds what a workflow makes.
+	making = regexp.MustCompile(`(?m)^    - run: make ([a-z-]+)(.*)$`)
+)
+
+// TestScheduled: what takes too long for CI runs every Sunday, each target in a job that has time for it.
+func TestScheduled(t *testing.T) {
+	arguments := map[string]string{}
+	for _, made := range making.FindAllStringSubmatch(read(t, filepath.Join(root, ".github/workflows/reliability.yml")), -1) {
+		arguments[made[1]] = made[2]
+	}
+	want := map[string]string{"fuzz": " FUZZTIME=60s", "test-envoy": " VERSION=${{ matrix.version }}"}
+	targets := longTarget.FindAllStringSubmatch(read(t, filepath.Join(root, "Makefile")), -1)
+	if len(targets) < 9 {
+		t.Errorf("the Makefile has the targets %q", targets)
+	}
+	for _, target := range targets {
+		if got, ok := arguments[target[1]]; !ok || got != want[target[1]] {
+			t.Errorf("reliability.yml doesn't run %q", "make "+target[1]+want[target[1]])
+		}
+	}
+}
