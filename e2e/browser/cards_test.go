@@ -429,9 +429,8 @@ func scriptByLog(lines []line) (script []string) {
 	return script
 }
 
-// TestCardsForEveryone: by keyboard, for who listens, and with nothing lost when a request runs again.
-func TestCardsForEveryone(t *testing.T) {
-	d := startDemo(t)
+// testCardsForEveryone: by keyboard, for who listens, and with nothing lost when a request runs again.
+func testCardsForEveryone(t *testing.T, d *demo) { //nolint:thelper // It is a test.
 	b := openBrowser(t)
 	b.open(d.app)
 	b.axe("all is as expected, most cards are folded")
@@ -559,9 +558,8 @@ func TestStoppedDemo(t *testing.T) {
 	b.checkCards(seenFrom(d.app, d.other, true))
 }
 
-// TestBugsAreSaid: where what happens isn't what the engine says, the page says so, with a report.
-func TestBugsAreSaid(t *testing.T) {
-	d := startDemo(t)
+// testBugsAreSaid: where what happens isn't what the engine says, the page says so, with a report.
+func testBugsAreSaid(t *testing.T, d *demo) { //nolint:thelper // It is a test.
 	b := openBrowser(t)
 	// An engine that has other policies than Envoy.
 	params := page.AddScriptToEvaluateOnNewDocumentParams{Source: `let engine;
@@ -600,9 +598,8 @@ func TestBugsAreSaid(t *testing.T) {
 	}
 }
 
-// TestTheCodeShownRuns: what Chromium sends is what the code of a card says.
-func TestTheCodeShownRuns(t *testing.T) {
-	d := startDemo(t)
+// testTheCodeShownRuns: what Chromium sends is what the code of a card says.
+func testTheCodeShownRuns(t *testing.T, d *demo) { //nolint:thelper // It is a test.
 	b := openBrowser(t)
 	b.open(d.app)
 	for id, card := range b.cards() {

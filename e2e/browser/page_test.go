@@ -122,6 +122,7 @@ func seenFrom(app, other string, allowed bool) map[string]map[string]string {
 	}
 }
 
+// TestPage looks at one demo, of which it changes nothing.
 func TestPage(t *testing.T) {
 	d := startDemo(t)
 	for _, test := range []struct {
@@ -176,6 +177,11 @@ func TestPage(t *testing.T) {
 	t.Run("Firefox", func(t *testing.T) { checkInFirefox(t, d) })
 	t.Run("reasons", func(t *testing.T) { checkReasons(t, d) })
 	t.Run("looks", func(t *testing.T) { checkLooks(t, d) })
+	t.Run("for everyone", func(t *testing.T) { testCardsForEveryone(t, d) })
+	t.Run("bugs are said", func(t *testing.T) { testBugsAreSaid(t, d) })
+	t.Run("the code shown runs", func(t *testing.T) { testTheCodeShownRuns(t, d) })
+	t.Run("the playground knows Firefox", func(t *testing.T) { testPlaygroundKnowsFirefox(t, d) })
+	t.Run("the playground knows Chromium", func(t *testing.T) { testPlaygroundKnowsChromium(t, d) })
 }
 
 // checkInFirefox checks that the page shows in Firefox what it shows in Chromium.

@@ -902,10 +902,9 @@ func (b *chromium) playgroundShots(name string) {
 	b.prefer("light")
 }
 
-// TestPlaygroundKnowsFirefox: in Firefox, the page has Firefox's words, and what that does otherwise than the
+// testPlaygroundKnowsFirefox: in Firefox, the page has Firefox's words, and what that does otherwise than the
 // standard is no bug.
-func TestPlaygroundKnowsFirefox(t *testing.T) {
-	d := startDemo(t)
+func testPlaygroundKnowsFirefox(t *testing.T, d *demo) { //nolint:thelper // It is a test.
 	f := openFirefox(t)
 	const ready = `(async () => {
 		const state = () => document.getElementById('playground').dataset.state === 'ready' &&
@@ -956,9 +955,8 @@ func TestPlaygroundKnowsFirefox(t *testing.T) {
 	}
 }
 
-// TestPlaygroundKnowsChromium: where Chromium sends what the standard says otherwise, that is no bug.
-func TestPlaygroundKnowsChromium(t *testing.T) {
-	d := startDemo(t)
+// testPlaygroundKnowsChromium: where Chromium sends what the standard says otherwise, that is no bug.
+func testPlaygroundKnowsChromium(t *testing.T, d *demo) { //nolint:thelper // It is a test.
 	b := openBrowser(t)
 	b.openPlayground(d.app)
 	for _, header := range []string{"User-Agent", "Save-Data"} {
