@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"context"
 	"encoding/json"
 	"sync"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/firefox"
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/launch"
 )
 
 // The browsers that the tests have, as docs/browsers.md calls them.
@@ -54,31 +56,40 @@ func asJSON(expression string) string {
 	return "(async () => JSON.stringify(await (" + expression + ")))()"
 }
 
+// The browsers are started once, when a test needs them; TestMain ends them.
+var (
+	chromiumEnd    context.CancelFunc
+	firefoxStarted *firefox.Firefox
+
+	startChromium = sync.OnceValues(func() (ctx context.Context, err error) {
+		ctx, chromiumEnd, err = launch.Start(chromedp.WindowSize(1280, 900))
+		return ctx, err
+	})
+	startFirefox = sync.OnceValues(func() (*firefox.Firefox, error) {
+		path, err := firefox.Binary()
+		if err != nil {
+			return nil, err
+		}
+		firefoxStarted, err = firefox.Start(path)
+		return firefoxStarted, err
+	})
+)
+
+// endBrowsers ends those that were started.
+func endBrowsers() error {
+	if chromiumEnd != nil {
+		chromiumEnd()
+	}
+	if firefoxStarted == nil {
+		return nil
+	}
+	return firefoxStarted.Close()
+}
+
 // A firefoxTab is a tab of the one Firefox of these tests, which shares nothing with others.
 type firefoxTab struct {
 	*testing.T
 	*firefox.Tab
-}
-
-// started is the Firefox, once there is one.
-var started *firefox.Firefox
-
-// startFirefox starts it once; TestMain ends it.
-var startFirefox = sync.OnceValues(func() (*firefox.Firefox, error) {
-	path, err := firefox.Binary()
-	if err != nil {
-		return nil, err
-	}
-	started, err = firefox.Start(path)
-	return started, err
-})
-
-// endFirefox ends it, if it was started.
-func endFirefox() error {
-	if started == nil {
-		return nil
-	}
-	return started.Close()
 }
 
 func openFirefox(t *testing.T) *firefoxTab {

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	} else {
 		code = m.Run()
 	}
-	if err := endFirefox(); err != nil {
+	if err := endBrowsers(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.RemoveAll(dir)

@@ -15,8 +15,6 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
-
-	"github.com/proxy-wasm-cors/proxy-wasm-cors/e2e/internal/launch"
 )
 
 // A card is what the page shows of one scenario.
@@ -381,7 +379,8 @@ func checkLooks(t *testing.T, d *demo) {
 //go:embed contrast.js
 var contrastScript string
 
-// A chromium is a Chromium with a fresh profile, for one test.
+// A chromium is a window of the one Chromium of these tests, for one test. It shares nothing with others: neither
+// storage nor caches, that of preflights among them.
 type chromium struct {
 	t   *testing.T
 	ctx context.Context
@@ -389,22 +388,29 @@ type chromium struct {
 
 func openBrowser(t *testing.T) *chromium {
 	t.Helper()
-	b := &chromium{t, launch.Chromium(t, chromedp.WindowSize(1280, 900))}
-	b.prefer("light")
-	return b
+	started, err := startChromium()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open(t, started, chromedp.WithNewBrowserContext())
 }
 
-// tab opens another tab of the same Chromium, for a test.
+// tab opens another tab of the same window, for a test.
 func (b *chromium) tab(t *testing.T) *chromium {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx)
+	return open(t, b.ctx)
+}
+
+func open(t *testing.T, from context.Context, options ...chromedp.ContextOption) *chromium {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(from, options...)
 	t.Cleanup(cancel)
-	tab := &chromium{t, ctx}
+	b := &chromium{t, ctx}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal("open a tab:", err)
 	}
-	tab.prefer("light")
-	return tab
+	b.prefer("light")
+	return b
 }
 
 // open loads the page and waits until all its scenarios have run.
