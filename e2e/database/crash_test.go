@@ -160,9 +160,9 @@ func (l *ledger) follow(p *policyd, stop *atomic.Bool) {
 }
 
 // TestKilled: two replicas, and the database where it is a server, are killed at any time, while rows change and
-// clients
-// wait. No client ever gets a document that the rows never were: no part of a transaction, none that was rolled
-// back. No file of the state is half, nothing is left beside it, and at the end both replicas have what the rows say.
+// clients wait. No client ever gets a document that the rows never were: no part of a transaction, none that was
+// rolled back. No file of the state is half, nothing is left beside it, and at the end both replicas have what the
+// rows say.
 func TestKilled(t *testing.T) {
 	for _, kind := range stores {
 		t.Run(kind.name, func(t *testing.T) {

@@ -18,8 +18,7 @@ import (
 )
 
 // TestCrowd: ten thousand clients wait, each of which costs little memory; a change is sent to all of them, and
-// the next
-// one, too; then all are answered as cors-policyd is told to stop, and it ends in order.
+// the next one, too; then all are answered as cors-policyd is told to stop, and it ends in order.
 func TestCrowd(t *testing.T) {
 	const clients = 10_000
 	c, change := crowded(t, 1_000, clients)
@@ -101,8 +100,7 @@ func TestDescriptors(t *testing.T) {
 }
 
 // TestUnfinished: clients that begin something and never end it are sent away, whatever it is, and others are
-// served all
-// the while.
+// served all the while.
 func TestUnfinished(t *testing.T) {
 	t.Parallel() // it waits, most of the time
 	s := newSQLite(t)

@@ -73,8 +73,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 // TestLog: cors-policyd serves on, and ends in order, though its log can't be written: the disk is full, or who
-// reads it
-// is gone or stuck. What is lost is counted.
+// reads it is gone or stuck. What is lost is counted.
 func TestLog(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -150,8 +150,7 @@ func (s *store) tenants(tb testing.TB) {
 }
 
 // TestTroubles: a database that is slow, silent, locked, full, or another one. While its queries fail, what was
-// there is
-// served whole, look-ups are answered, and it is ready; a change is served as soon as it can be read.
+// there is served whole, look-ups are answered, and it is ready; a change is served as soon as it can be read.
 func TestTroubles(t *testing.T) {
 	for _, kind := range stores[1:] {
 		t.Run(kind.name, func(t *testing.T) {
