@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"io"
@@ -120,6 +121,7 @@ type policyd struct {
 	log       *envoytest.Output
 	stderr    *os.File // in place of log, if it isn't nil
 	limits    string   // what a shell does before it runs it, such as "ulimit -n 100"
+	binary    string   // in place of the one that make build has made, if it isn't empty
 	scheme    string
 	client    *http.Client
 }
@@ -173,14 +175,7 @@ func (p *policyd) start(tb testing.TB) {
 // launch starts it, and doesn't wait.
 func (p *policyd) launch(tb testing.TB) {
 	tb.Helper()
-	root, err := envoytest.Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	command := []string{filepath.Join(root, "build/cors-policyd"), "-c", p.config}
-	if p.limits != "" {
-		command = append([]string{"sh", "-c", p.limits + ` && exec "$@"`, "sh"}, command...)
-	}
+	command := p.command(tb, "-c", p.config)
 	p.process = exec.Command(command[0], command[1:]...)
 	p.process.Stderr = p.log
 	if p.stderr != nil {
@@ -189,6 +184,20 @@ func (p *policyd) launch(tb testing.TB) {
 	if err := envoy.Spawn(p.process, false); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// command is cors-policyd with arguments, after what a shell does before.
+func (p *policyd) command(tb testing.TB, args ...string) []string {
+	tb.Helper()
+	root, err := envoytest.Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	command := append([]string{cmp.Or(p.binary, filepath.Join(root, "build/cors-policyd"))}, args...)
+	if p.limits != "" {
+		command = append([]string{"sh", "-c", p.limits + ` && exec "$@"`, "sh"}, command...)
+	}
+	return command
 }
 
 // kill ends it as a crash would.
