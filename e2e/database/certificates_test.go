@@ -223,6 +223,55 @@ func (p *policyd) meet(tb testing.TB, a *authority) {
 	})
 }
 
+// TestCertificatesExpire: nobody gets in by a certificate that had expired before, or does while cors-policyd runs, not
+// by an old session either. Its own is shown after that as well, and clients see it. New ones end both.
+func TestCertificatesExpire(t *testing.T) {
+	t.Parallel() // has little to do
+	c := newClock(t)
+	s := newSQLite(t)
+	s.table(t, "tenant_origins", "origin VARCHAR(255) NOT NULL")
+	a := newAuthority(t)
+	a.issue(t, "server", time.Hour)
+	p := configured(t, s.url, s.fields+tenants())
+	p.secure(t, a, true)
+	c.rules(p)
+	p.start(t)
+	a.issue(t, "late", -time.Minute)
+	a.issue(t, "long", 3*time.Hour)
+	// One that looks at the server's certificate, by the same time of day.
+	careful := a.client(t, "long")
+	config := careful.Transport.(*http.Transport).TLSClientConfig
+	config.InsecureSkipVerify, config.RootCAs = false, x509.NewCertPool()
+	config.RootCAs.AddCert(a.certificate)
+	config.Time = func() time.Time { return time.Now().Add(c.ahead) }
+	clients := map[string]*http.Client{
+		"an hour": p.client, "none any more": a.client(t, "late"), "three hours": a.client(t, "long"), "three, careful": careful,
+	}
+	// check asks as each client, where fails has who gets no answer, and why.
+	check := func(when string, fails map[string]string) {
+		t.Helper()
+		for name, client := range clients {
+			response, err := client.Get("https://" + p.http + "/healthz")
+			if err == nil {
+				response.Body.Close()
+			}
+			if want, bad := fails[name]; (err != nil) != bad || bad && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, who has a certificate for %s: %v, want %q", when, name, err, want)
+			}
+		}
+	}
+	const refused, seen = "remote error: tls: expired certificate", "certificate has expired"
+	check("before", map[string]string{"none any more": refused})
+	c.jump(t, 2*time.Hour)
+	check("after two hours", map[string]string{"none any more": refused, "an hour": refused, "three, careful": seen})
+	next, _ := a.issue(t, "server", 4*time.Hour)
+	p.client = clients["three hours"]
+	p.expiry(t, "server", next.NotAfter)
+	a.issue(t, "client", 4*time.Hour)
+	clients["an hour"] = a.client(t, "client")
+	check("with new ones", map[string]string{"none any more": refused})
+}
+
 // TestDatabaseCertificates: the same of those of a database: its own is replaced, then its authority, while
 // cors-policyd runs. A file of the authority that can't be used leaves the last good one.
 func TestDatabaseCertificates(t *testing.T) {
