@@ -207,7 +207,7 @@ mutation: databases ## Test the tests by wrong code; MUTATE=match is for one pac
 # Short forms of these are among the tests. -soak is how much longer, and how many more rows.
 .PHONY: soak-policyd
 soak-policyd: build databases ## Kill, fill, flood and slow down cors-policyd for longer; SOAKFLAGS narrows it
-	go -C e2e test -run '^(TestKilled|TestNotOlder|TestFullDisk|TestLog|TestTroubles|TestCrowd|TestDescriptors|TestUnfinished|TestFloods|TestCertificates|TestDatabaseCertificates|TestHostileRows)$$' \
+	go -C e2e test -run '^(TestKilled|TestNotOlder|TestFullDisk|TestLog|TestTroubles|TestCrowd|TestOriginsKilled|TestDescriptors|TestUnfinished|TestFloods|TestCertificates|TestDatabaseCertificates|TestHostileRows)$$' \
 		-timeout 2h -count 1 -v ./database -soak 20 $(SOAKFLAGS)
 
 # TestLargest measures memory, of which the detector takes some itself.
