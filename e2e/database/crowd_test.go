@@ -49,13 +49,17 @@ func TestCrowd(t *testing.T) {
 	if n := c.policyd.metric(t, "go_goroutines"); n > 2*clients+200 {
 		t.Errorf("there are %g goroutines", n)
 	}
+	stopped := time.Now()
 	c.policyd.signal(t, syscall.SIGTERM)
 	reading.Wait()
-	if n := answered.Load(); n != clients {
-		t.Errorf("%d of %d are answered as it stops", n, clients)
-	}
 	if err := c.policyd.process.Wait(); err != nil {
 		t.Errorf("it ends with %v", err)
+	}
+	took, n := time.Since(stopped), answered.Load()
+	t.Logf("%d of %d are answered as it stops, within %s", n, clients, took)
+	// It takes 5 s for that at the most, which on a busy machine may not be enough for all.
+	if n < clients && took < 5*time.Second || n < clients/4 {
+		t.Error("that is too few")
 	}
 }
 
