@@ -136,3 +136,34 @@ func deeper(n int) int {
 	}
 	return deeper(n+1) + n
 }
+
+// What the module holds, for tests in which it should be nothing, is told by functions that only
+// they call: the host's own count of streams says what it has told the module, not what that has
+// made of it.
+
+//go:wasmexport faults_streams
+func faultsStreams() uint32 { return uint32(streams.Len()) }
+
+// faultsWaiting counts the streams that wait for look-ups.
+//
+//go:wasmexport faults_waiting
+func faultsWaiting() uint32 {
+	n := unconfigured.Waiting()
+	for _, p := range plugins {
+		n += p.Waiting()
+	}
+	return uint32(n)
+}
+
+// faultsAsked counts the look-ups that are under way.
+//
+//go:wasmexport faults_asked
+func faultsAsked() uint32 { return uint32(vm.Asked()) }
+
+// faultsFetches counts the requests of the module that are, those look-ups among them.
+//
+//go:wasmexport faults_fetches
+func faultsFetches() uint32 { return uint32(len(fetches)) }
+
+//go:wasmexport faults_plugins
+func faultsPlugins() uint32 { return uint32(len(plugins)) }

@@ -14,21 +14,26 @@ import (
 )
 
 // FuzzModule: whatever is done to the VMs of a proxy, in whatever order, each answer is what a small
-// model of the filter expects. No stream stands still but for a look-up that is under way, and none is
-// left in the end.
+// model of the filter expects, nothing panics, and no stream stands still but for a look-up that is
+// under way. That the module has forgotten all in the end is for TestHoldsNothing, as this one doesn't tell.
 func FuzzModule(f *testing.F) {
 	if _, err := compiled(); err != nil { // before, since that takes longer than a fuzzer lets an input take
 		f.Fatal(err)
 	}
 	choices.Seed(f, 100, 300)
 	f.Fuzz(func(t *testing.T, bytes []byte) {
-		w := newWorld(t, choices.Of(bytes[:min(len(bytes), 500)]))
-		for w.c.More() && !t.Failed() {
-			w.step()
-			w.inspect()
-		}
-		w.end()
+		newWorld(t, compiled, choices.Of(bytes[:min(len(bytes), 500)])).run()
 	})
+}
+
+// run does what is chosen.
+func (w *world) run() {
+	w.Helper()
+	for w.c.More() && !w.Failed() {
+		w.step()
+		w.inspect()
+	}
+	w.end()
 }
 
 // A plugin is a kind of configuration, and what is meant by it.
@@ -89,6 +94,8 @@ type world struct {
 	documents []int
 	// fetching is who has sent the last fetch, unless that isn't known.
 	fetching *modelRoot
+	// tells is set where the module tells what it holds.
+	tells bool
 }
 
 type modelVM struct {
@@ -146,10 +153,10 @@ const (
 	askAgain    = time.Second
 )
 
-func newWorld(t *testing.T, c *choices.Choices) *world {
+func newWorld(t *testing.T, load func() (*wasmhost.Module, error), c *choices.Choices) *world {
 	t.Helper()
-	first := newVM(t)
-	module, err := compiled()
+	first := newQuirkyVM(t, load, wasmhost.Quirks{})
+	module, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -547,6 +554,23 @@ func (w *world) inspect() {
 				w.Errorf("%s has %d requests under way, want %d", root.config, calls, len(root.asks))
 			}
 		}
+		if w.tells {
+			w.compare(vm)
+		}
+	}
+}
+
+// compare checks that a VM's module holds the streams and the plugins that there are.
+func (w *world) compare(vm *modelVM) {
+	w.Helper()
+	streams := 0
+	for _, s := range w.streams {
+		if s.root.vm == vm {
+			streams++
+		}
+	}
+	if got := holds(w.T, vm.VM); got.streams != streams || got.plugins != len(vm.roots) {
+		w.Errorf("the module holds %+v, want %d streams and %d plugins", got, streams, len(vm.roots))
 	}
 }
 
@@ -615,6 +639,11 @@ func (w *world) end() {
 		w.endStream(0)
 	}
 	for _, vm := range w.vms {
+		if w.tells {
+			if got := holds(w.T, vm.VM); got.streams > 0 || got.waiting > 0 {
+				w.Errorf("no stream is left, and the module holds %+v", got)
+			}
+		}
 		for len(vm.roots) > 0 {
 			root := vm.roots[0]
 			if root.TickPeriod() == time.Millisecond {
@@ -622,8 +651,11 @@ func (w *world) end() {
 			}
 			w.remove(root)
 		}
-		if n := vm.Streams(); n > 0 {
-			w.Errorf("%d streams are left", n)
+		if w.tells {
+			holdsNothing(w.T, vm.VM)
+		}
+		if n := vm.Metrics()["cors.panics"]; n > 0 {
+			w.Errorf("%d panics are counted:\n%s", n, strings.Join(vm.Logs(), "\n"))
 		}
 	}
 }

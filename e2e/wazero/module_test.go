@@ -854,9 +854,6 @@ func TestMemory(t *testing.T) {
 	if sizes[3] > sizes[1]+1<<20 { // The collector may be a little later.
 		t.Errorf("after each quarter of the exchanges, the module has %d bytes", sizes)
 	}
-	if vm.Streams() != 0 {
-		t.Errorf("%d streams are left", vm.Streams())
-	}
 }
 
 // TestHostile sends what no browser would. Whatever comes, the module neither
