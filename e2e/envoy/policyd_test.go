@@ -1,13 +1,12 @@
 package envoy_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
+	"crypto/tls"
 	"fmt"
-	"math/big"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -36,7 +35,7 @@ func startPolicyd(t *testing.T, config string) *policyd {
 	}
 	p := &policyd{root: root, dir: t.TempDir(), config: "policyd.yaml"}
 	write(t, filepath.Join(p.dir, p.config), strings.ReplaceAll(config, "/etc/cors-policyd", p.dir))
-	certify(t, p.dir)
+	fleet.Certify(t, p.dir, "policies.internal")
 	write(t, filepath.Join(p.dir, "tokens"), "another\n5c1de0f2a7b94c68\n")
 	p.http, p.xds = fleet.StartPolicyd(t, p.dir, p.config)
 	return p
@@ -46,31 +45,6 @@ func startPolicyd(t *testing.T, config string) *policyd {
 func (p *policyd) origins(t *testing.T, command, origin string) {
 	t.Helper()
 	shell(t, p.dir, p.root+"/build/cors-policyd origins "+command+" -c "+p.config+" --policy tenants "+origin)
-}
-
-// certify writes a certificate for policies.internal, which is its own authority.
-func certify(t *testing.T, dir string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"policies.internal"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	write(t, filepath.Join(dir, "tls.crt"), certificate)
-	write(t, filepath.Join(dir, "policies-ca.pem"), certificate)
-	write(t, filepath.Join(dir, "tls.key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 }
 
 // shown is the block of docs/database.md that begins with a text, and has another in it.
@@ -101,7 +75,8 @@ func part(t *testing.T, text, list string) any {
 }
 
 // TestPolicydSecure: with TLS and a token, as docs/database.md has them, a new row is in force
-// by policy_source, by ECDS and by look-ups, and without the token nothing is served.
+// by policy_source, by ECDS and by look-ups. Without the token nothing is served, and of a server that
+// answers in place of cors-policyd nothing is taken.
 func TestPolicydSecure(t *testing.T) {
 	t.Parallel()
 	server := startPolicyd(t, substitute(t, shown(t, "listen: 0.0.0.0:8081", "token_file"),
@@ -120,21 +95,43 @@ func TestPolicydSecure(t *testing.T) {
 	// The text of the page: what is another for ECDS, and the name.
 	control := secure(server.xds, "http_protocol_options", "http2_protocol_options", "- name: policies", "- name: xds")
 	upstream := envoytest.NewUpstream(t)
-	start := func(filter any, clusters ...any) *envoytest.Envoy {
+	start := func(clusters []any, listeners ...envoytest.Listener) *envoytest.Envoy {
 		return envoytest.Start(t, envoytest.Bootstrap{
-			Upstream: upstream.Addr(), Clusters: clusters,
-			Extra:     map[string]any{"node": map[string]any{"id": "test", "cluster": "test"}},
-			Listeners: []envoytest.Listener{{Name: "main", Filters: []any{filter}}},
+			Upstream: upstream.Addr(), Clusters: clusters, Listeners: listeners,
+			Extra: map[string]any{"node": map[string]any{"id": "test", "cluster": "test"}},
 		}.String(), envoytest.Options{})
 	}
-	fetching := plugin(t, `{"policy_source": {"cluster": "policies", "path": "/v1/policies", "wait": "30s"}}`)
-	envoys := map[string]*envoytest.Envoy{
-		"policy_source": start(fetching.Filter(), secure(server.http)),
-		"origin_lookup": start(plugin(t, substitute(t, shown(t, "{", "origin_lookup"),
-			`"https://app.example.com"`, `"https://own.example.com"`)).Filter(), secure(server.http)),
-		"ECDS": start(part(t, shown(t, "http_filters:", "DELTA_GRPC"), "http_filters"), control),
+	fetching := func(name, cluster string) envoytest.Listener {
+		return envoytest.Listener{Name: name, Filters: []any{plugin(t,
+			fmt.Sprintf(`{"policy_source": {"cluster": %q, "path": "/v1/policies", "wait": "30s"}}`, cluster)).Filter()}}
 	}
-	denied := start(fetching.Filter(), secure(server.http, "path: /etc/envoy/token.yaml", "path: "+wrongToken(t)))
+	filtering := func(filter any) envoytest.Listener {
+		return envoytest.Listener{Name: "main", Filters: []any{filter}}
+	}
+	envoys := map[string]*envoytest.Envoy{
+		"policy_source": start([]any{secure(server.http)}, fetching("main", "policies")),
+		"origin_lookup": start([]any{secure(server.http)}, filtering(plugin(t, substitute(t, shown(t, "{", "origin_lookup"),
+			`"https://app.example.com"`, `"https://own.example.com"`)).Filter())),
+		"ECDS": start([]any{control}, filtering(part(t, shown(t, "http_filters:", "DELTA_GRPC"), "http_filters"))),
+	}
+	// Who has no token, and who answers without being who he should be, and what Envoy counts of it.
+	named, unknown := startImpostor(t, "other.internal"), startImpostor(t, "policies.internal")
+	untrusted := []struct {
+		name, server, counted string
+		changes               []string
+	}{
+		{"wrong-token", server.http, "upstream_rq_401", []string{"path: /etc/envoy/token.yaml", "path: " + wrongToken(t)}},
+		{"another-name", named.address, "ssl.fail_verify_san", []string{"/etc/envoy/policies-ca.pem", named.authority}},
+		{"another-authority", unknown.address, "ssl.fail_verify_error", nil},
+	}
+	var clusters []any
+	var sources []envoytest.Listener
+	for _, test := range untrusted {
+		clusters = append(clusters, secure(test.server, append(test.changes, "- name: policies", "- name: "+test.name,
+			"cluster_name: policies", "cluster_name: "+test.name)...))
+		sources = append(sources, fetching(test.name, test.name))
+	}
+	denied := start(clusters, sources...)
 	preflight := cases.Request{Method: "OPTIONS", Host: "api.example.com",
 		Headers: [][2]string{{"origin", "https://app.example.com"}, {"access-control-request-method", "GET"}}}
 	serves := func(way string, status int) {
@@ -151,11 +148,18 @@ func TestPolicydSecure(t *testing.T) {
 	for way := range envoys {
 		serves(way, 204)
 	}
-	envoytest.Eventually(t, 20*time.Second, "another token is refused", func() bool {
-		return denied.Stats(t)["wasmcustom.cors.policy_source.failed"] > 0
-	})
-	if got, err := envoytest.HTTP1(denied.Addr(t, "main"), preflight); err != nil || got.Status != 403 {
-		t.Errorf("with another token: %+v %v", got, err)
+	for _, test := range untrusted {
+		envoytest.Eventually(t, 20*time.Second, test.name+" is refused", func() bool {
+			return denied.Stats(t)["cluster."+test.name+"."+test.counted] > 0
+		})
+		if got, err := envoytest.HTTP1(denied.Addr(t, test.name), preflight); err != nil || got.Status != 403 {
+			t.Errorf("%s: %+v %v", test.name, got, err)
+		}
+	}
+	const counted = "wasmcustom.cors.policy_source."
+	if stats := denied.Stats(t); stats[counted+"failed"] == 0 || stats[counted+"updated"]+stats[counted+"refused"] > 0 {
+		t.Errorf("%d fetches have failed, %d documents were taken and %d refused", stats[counted+"failed"],
+			stats[counted+"updated"], stats[counted+"refused"])
 	}
 	server.origins(t, "remove", "https://app.example.com")
 	for way := range envoys {
@@ -169,4 +173,29 @@ func wrongToken(t *testing.T) string {
 	file := filepath.Join(t.TempDir(), "token.yaml")
 	write(t, file, substitute(t, shown(t, "# token.yaml", ""), "5c1de0f2a7b94c68", "5c1de0f2a7b94c69"))
 	return file
+}
+
+// An impostor is a server that has policies of its own.
+type impostor struct {
+	address   string
+	authority string // the file with the certificate of who has issued its own
+}
+
+// startImpostor starts one whose certificate is for a name. It allows https://app.example.com whatever it is asked.
+func startImpostor(t *testing.T, name string) impostor {
+	t.Helper()
+	dir := t.TempDir()
+	fleet.Certify(t, dir, name)
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"policies": [{"name": "tenants", "allow_origins": ["https://app.example.com"]}]}`)
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // Envoy ends its connections.
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return impostor{server.Listener.Addr().String(), filepath.Join(dir, "policies-ca.pem")}
 }
