@@ -3,8 +3,6 @@ package operate_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -158,16 +156,8 @@ func TestRunbooks(t *testing.T) {
 // TestPolicydWords: docs/database.md has every metric of cors-policyd that is its own.
 func TestPolicydWords(t *testing.T) {
 	text := string(read(t, "docs/database.md"))
-	resp, err := http.Get("http://" + startPolicyd(t) + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	metrics, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`(?m)^# TYPE cors_policyd(_\w+) `).FindAllStringSubmatch(string(metrics), -1)
+	metrics := startPolicyd(t).get(t, "/metrics")
+	found := regexp.MustCompile(`(?m)^# TYPE cors_policyd(_\w+) `).FindAllStringSubmatch(metrics, -1)
 	if len(found) < 10 {
 		t.Fatalf("only %d metrics", len(found))
 	}

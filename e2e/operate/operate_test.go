@@ -1,7 +1,10 @@
 package operate_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -53,7 +56,8 @@ func TestExpressions(t *testing.T) {
 	envoytest.Eventually(t, soon, "cors-policyd is scraped", func() bool {
 		return prometheus.samples(t, `cors_policyd_lookups_total{result="limited"}`) > 0
 	})
-	lookUp(t, policyd)
+	policyd.lookUp(t)
+	policyd.write(t, "tokens", "") // which is of no use
 
 	sendAll(t, envoy.Addr(t, "main"), upstream)
 	answer.Store("no document")
@@ -66,7 +70,7 @@ func TestExpressions(t *testing.T) {
 	fail(t, envoy, upstream)
 
 	for _, alert := range []string{"CORSPolicyRefused", "CORSPolicySourceRefused", "CORSFilterPanics",
-		"CORSFilterRestarts", "CORSShadowDiffers"} {
+		"CORSFilterRestarts", "CORSShadowDiffers", "CORSPolicydCertificateExpires"} {
 		envoytest.Eventually(t, soon, alert+" fires", func() bool {
 			return prometheus.samples(t, `ALERTS{alertstate="firing", alertname="`+alert+`"}`) > 0
 		})
@@ -192,36 +196,80 @@ func startEnvoy(t *testing.T, upstream *envoytest.Upstream, source string) (
 	}.String(), envoytest.Options{}), move
 }
 
-// startPolicyd starts a cors-policyd of which everything is counted, on a file of SQLite, and
-// returns its address. It allows one look-up in a second.
-func startPolicyd(t *testing.T) (address string) {
+// A policyd is a running cors-policyd.
+type policyd struct {
+	dir, address string
+	client       *http.Client // that it serves
+}
+
+// token is that of its clients.
+const token = "5c1de0f2a7b94c68"
+
+// startPolicyd starts a cors-policyd of which everything is counted, on a file of SQLite. It allows one
+// look-up in a second.
+func startPolicyd(t *testing.T) *policyd {
 	t.Helper()
-	dir := t.TempDir()
-	const config = `listen: 127.0.0.1:0
+	p := &policyd{dir: t.TempDir()}
+	fleet.Certify(t, p.dir, "policies.internal")
+	p.write(t, "tokens", token+"\n")
+	p.write(t, "cors-policyd-token", token)
+	p.write(t, "policyd.yaml", `listen: 127.0.0.1:0
 xds: {listen: 127.0.0.1:0}
+tls: {cert_file: tls.crt, key_file: tls.key}
+token_file: tokens
 database: sqlite:origins.db
 state: state.json
 limits: {lookups: 1}
 policies: [{name: tenants, allow_origins: [{table: true}]}]
 lookups: {tenants: SELECT 1 FROM cors_origins WHERE origin = :origin}
-`
-	if err := os.WriteFile(filepath.Join(dir, "policyd.yaml"), []byte(config), 0o600); err != nil {
+`)
+	authority, err := os.ReadFile(filepath.Join(p.dir, "policies-ca.pem"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	address, _ = fleet.StartPolicyd(t, dir, "policyd.yaml")
-	lookUp(t, address)
-	return address
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(authority)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted, ServerName: "policies.internal"}}
+	t.Cleanup(transport.CloseIdleConnections)
+	p.client = &http.Client{Transport: transport}
+	p.address, _ = fleet.StartPolicyd(t, p.dir, "policyd.yaml")
+	p.lookUp(t)
+	return p
+}
+
+// write writes a file of its folder.
+func (p *policyd) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// get returns what it answers.
+func (p *policyd) get(t *testing.T, path string) string {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "https://"+p.address+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	resp, err := p.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 // lookUp has cors-policyd look up origins, more than it may in a second.
-func lookUp(t *testing.T, policyd string) {
+func (p *policyd) lookUp(t *testing.T) {
 	t.Helper()
 	for range 5 {
-		resp, err := http.Get("http://" + policyd + "/v1/lookup?policy=tenants&origin=https://app.example")
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
+		p.get(t, "/v1/lookup?policy=tenants&origin=https://app.example")
 	}
 }
 

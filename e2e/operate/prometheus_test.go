@@ -42,12 +42,15 @@ func prometheus(t *testing.T, name string) string {
 }
 
 // startPrometheus starts Prometheus with the rules and the configuration of
-// deploy/prometheus on an Envoy and a cors-policyd. Everything is done each second.
-func startPrometheus(t *testing.T, envoy *envoytest.Envoy, policyd string) *server {
+// deploy/prometheus on an Envoy and a cors-policyd, which has TLS and a token. Everything is done each second.
+func startPrometheus(t *testing.T, envoy *envoytest.Envoy, policyd *policyd) *server {
 	t.Helper()
 	dir := t.TempDir()
 	for name, changes := range map[string][]string{
-		"prometheus.yaml": {"127.0.0.1:9901", envoy.Admin(), "127.0.0.1:8081", policyd, "_interval: 15s", "_interval: 1s"},
+		"prometheus.yaml": {"127.0.0.1:9901", envoy.Admin(), "127.0.0.1:8081", policyd.address, "_interval: 15s", "_interval: 1s",
+			"# scheme", "scheme", "# tls_config", "tls_config", "# authorization", "authorization",
+			"/etc/prometheus/policies-ca.pem", filepath.Join(policyd.dir, "policies-ca.pem"),
+			"/etc/prometheus/cors-policyd-token", filepath.Join(policyd.dir, "cors-policyd-token")},
 		"cors.rules.yaml": {"  interval: 2m", "  interval: 1s"},
 	} {
 		content := string(read(t, "deploy/prometheus/"+name))
