@@ -224,7 +224,7 @@ func (r *reader) readMany(root gjson.Result) {
 	defaults, source, policies := fields[fieldDefaults], fields[fieldPolicySource], fields[fieldPolicies]
 	if defaults.Exists() && r.is(defaults, path{base: "defaults"}, gjson.JSON, "an object") {
 		// What is wrong with them is found here, whoever inherits them.
-		r.defaults.place, r.defaults.isDefaults = place{-1, defaults.Index}, true
+		r.defaults.offset, r.defaults.isDefaults = defaults.Index, true
 		r.object(defaults, path{base: "defaults"}, defaultFields, r.defaults.fields[nameAndMatch:])
 		r.compile(&r.defaults)
 	}

@@ -67,6 +67,10 @@ func problemTests() []problemTest {
 			[]string{`1:7 configuration: unexpected 'n' where a value should stand; write true, false or null, and strings in double quotes`}},
 		{"leading zero", `{"max_age": 0600}`,
 			[]string{`1:14 configuration: a number has a leading zero; leave the zero out`}},
+		{"leading zero before a zero", `{"max_age": 00}`,
+			[]string{`1:14 configuration: a number has a leading zero; leave the zero out`}},
+		{"leading zero before a nine", `{"max_age": 09}`,
+			[]string{`1:14 configuration: a number has a leading zero; leave the zero out`}},
 		{"no digit", `{"max_age": -}`,
 			[]string{`1:14 configuration: unexpected '}' where a digit should stand; write a decimal number`}},
 		{"no fraction", `{"max_age": 1.}`,
@@ -81,10 +85,20 @@ func problemTests() []problemTest {
 			[]string{`1:13 configuration: unexpected 'd' where an escape character should stand; write a backslash as \\`}},
 		{"bad unicode escape", `{"a": "\u12g4"}`,
 			[]string{`1:12 configuration: unexpected 'g' where a hexadecimal digit of a \u escape should stand; write a backslash as \\`}},
+		{"half of a pair", `{"regex": "\ud83d"}`,
+			[]string{`1:12 configuration: a \u escape is half of a surrogate pair; write both halves, or the character itself`}},
+		{"cut off after a pair", `{"regex": "\ud83d\ude00`,
+			[]string{`1:24 configuration: the configuration ends where the end of a string should stand; check that nothing is cut off`}},
+		{"cut off in a literal", `{"debug": tru`,
+			[]string{`1:11 configuration: unexpected 't' where a value should stand; write true, false or null, and strings in double quotes`}},
 		{"not UTF-8", "{\"a\": \"\xff\"}",
 			[]string{`1:8 configuration: a string is not valid UTF-8; save the file as UTF-8`}},
 		{"column counts characters", `{"ä": "ö", x}`,
 			[]string{`1:12 configuration: unexpected 'x' where a field's name should stand; write names in double quotes, and no comma after the last field`}},
+		{"as deep as it may be", strings.Repeat("[", 32) + "1" + strings.Repeat("]", 32),
+			[]string{`1:1 configuration: is a list, not an object; write {…}`}},
+		{"objects too deep", strings.Repeat(`{"a":`, 100),
+			[]string{`1:161 configuration: objects and lists are nested more than 32 levels deep; no field of the configuration is that deep`}},
 		{"too deep", strings.Repeat("[", 100),
 			[]string{`1:33 configuration: objects and lists are nested more than 32 levels deep; no field of the configuration is that deep`}},
 		{"too long", strings.Repeat(" ", config.MaxSize+1),
@@ -142,6 +156,14 @@ func problemTests() []problemTest {
 			[]string{`1:37 max_age: 1.5 is not a whole number of seconds; write 2`}},
 		{"max age an exponent", `{` + ok + `, "max_age": 1e2}`,
 			[]string{`1:37 max_age: 1e2 is a whole number that isn't written as one; write 100`}},
+		{"max age an exponent of the most", `{` + ok + `, "max_age": 8.64e4}`,
+			[]string{`1:37 max_age: 8.64e4 is a whole number that isn't written as one; write 86400`}},
+		{"max age a fraction of nothing", `{` + ok + `, "max_age": 0.0}`,
+			[]string{`1:37 max_age: 0.0 is a whole number that isn't written as one; write 0`}},
+		{"max age a fraction below", `{` + ok + `, "max_age": -0.5}`,
+			[]string{`1:37 max_age: -0.5 seconds are out of range; write 7200, or at most 86400`}},
+		{"max age a fraction above", `{` + ok + `, "max_age": 86400.5}`,
+			[]string{`1:37 max_age: 86400.5 seconds are out of range; write 7200, or at most 86400`}},
 		{"max age huge", `{` + ok + `, "max_age": 99999999999999999999}`,
 			[]string{`1:37 max_age: 99999999999999999999 seconds are out of range; write 7200, or at most 86400`}},
 		{"max age above", `{` + ok + `, "max_age": 86401}`,
@@ -200,6 +222,28 @@ func problemTests() []problemTest {
 			`}], "defaults": {"name": "b", "match": {}}}`, []string{
 			`1:68 defaults.name: can't be inherited; move it into the policy that it is for`,
 			`1:81 defaults.match: can't be inherited; move it into the policy that it is for`}},
+		{"defaults with an unknown field", `{"policies": [{"name": "a", ` + ok + `}], "defaults": {"max-age": 1}}`,
+			[]string{`1:68 defaults.max-age: is not a field; write "max_age"`}},
+		{"one field in each of two policies", `{"policies": [{"name": "a", "max-age": 1, "max_age": 1, ` + ok +
+			`, "match": {"routes": ["a"]}}, {"name": "b", "max-age": 1, ` + ok + `}]}`, []string{
+			`1:29 policies[0].max-age: is not a field; leave it out, or write what it says into max_age, which is there too`,
+			`1:124 policies[1].max-age: is not a field; write "max_age"`}},
+		{"the same problems in defaults and in a policy",
+			`{"defaults": {"allow_origins": ["a"]}, "policies": [{"name": "a", "allow_origins": ["a"]}]}`, []string{
+				`1:33 defaults.allow_origins[0]: "a" has no scheme; write "https://a"`,
+				`1:85 policies[0].allow_origins[0]: "a" has no scheme; write "https://a"`}},
+		{"the same error and warning in two policies", `{"policies": [` +
+			`{"name": "a", "allow_origins": ["a", "https://b.test", "https://b.test"], "match": {"routes": ["a"]}}, ` +
+			`{"name": "b", "allow_origins": ["a", "https://b.test", "https://b.test"]}]}`, []string{
+			`1:47 policies[0].allow_origins[0]: "a" has no scheme; write "https://a"`,
+			`1:70 policies[0].allow_origins[2]: "https://b.test" is already allow_origins[1]; leave one out`,
+			`1:150 policies[1].allow_origins[0]: "a" has no scheme; write "https://a"`,
+			`1:173 policies[1].allow_origins[2]: "https://b.test" is already allow_origins[1]; leave one out`}},
+		{"defaults, of which an heir may allow credentials",
+			`{"defaults": {"allow_origins": ["all"]}, "policies": [{"name": "a"}]}`, []string{
+				`1:33 defaults.allow_origins[0]: "all" is not an origin; list the origins, or leave out allow_credentials`}},
+		{"policies a string beside defaults", `{"defaults": {}, "policies": "a"}`,
+			[]string{`1:30 policies: is the string "a", not a list; write a list, […]`}},
 		{"policy's field on top", `{"policies": [{"name": "a", ` + ok + `}], "max_age": 1}`,
 			[]string{`1:66 max_age: is a policy's field, beside "policies", "defaults" or "policy_source"; move it into a policy, or into defaults`}},
 		{"policy not an object", `{"policies": ["a"]}`,
@@ -261,6 +305,8 @@ func problemTests() []problemTest {
 				`1:88 policy_source.interval: "10ms" is out of range; write 100ms to 24h0m0s`,
 				`1:107 policy_source.timeout: is true, not a duration; write a duration, such as "2s"`,
 				`1:113 policy_source.retries: is not a field; leave it out; the fields are cluster, path, authority, interval, timeout, wait`}},
+		{"policy source with a character that no path has", "{\"policy_source\": {\"cluster\": \"c\", \"path\": \"/\x7f\"}}",
+			[]string{`1:44 policy_source.path: is not a path; write a path such as "/cors.json"`}},
 		{"policy source without a cluster", `{"policySource": {"interval": 90000}}`, []string{
 			`1:18 policy_source.cluster: is missing; write the name of the cluster to fetch the policies from`,
 			`1:31 policy_source.interval: 90000 is out of range; write 100ms to 24h0m0s`}},
@@ -328,6 +374,10 @@ func problemTests() []problemTest {
 			`1:19 origin_lookup: is the string "policies", not an object; write an object`}},
 		{"origin lookup that is never asked", `{"allow_origins": ["*"], "origin_lookup": {"cluster": "c"}}`, []string{
 			`1:43 origin_lookup: is never asked, because allow_origins has "*"; leave one of them out`}},
+		{"origin lookup of a policy whose origins are few",
+			`{"allow_origins": ["https://a.test"], "origin_lookup": {"cluster": "c"}}`, nil},
+		{"origin lookup that a policy inherits which doesn't need it",
+			`{"defaults": {"origin_lookup": {"cluster": "c"}}, "policies": [{"name": "p", "allow_origins": ["*"]}]}`, nil},
 		{"origin lookup that is unset",
 			`{"defaults": {"origin_lookup": {"cluster": "c"}}, "policies": [{"name": "p", "origin_lookup": null}]}`,
 			[]string{
@@ -373,26 +423,27 @@ func TestManyProblems(t *testing.T) {
 	const warnings, errors = 1000, 300
 	duplicates := strings.Repeat(`"https://a.example", `, warnings+1)
 	for _, test := range []struct {
-		name, doc       string
-		described, more int
-		last            string
-		warning         bool
+		name, doc              string
+		described, more        int
+		moreErrors, moreWarned int
+		last                   string
+		warning                bool
 	}{
-		{"warnings alone", `{"allow_origins": [` + duplicates + `"https://b.example"]}`, 100, warnings - 100,
+		{"warnings alone", `{"allow_origins": [` + duplicates + `"https://b.example"]}`, 100, warnings - 100, 0, 900,
 			"configuration: and 900 more problems", true},
 		{"one more than a hundred", `{"allow_origins": [` + strings.Repeat(`"https://a.example", `, 101) +
-			`"https://a.example"]}`, 100, 1, "configuration: and 1 more problem", true},
+			`"https://a.example"]}`, 100, 1, 0, 1, "configuration: and 1 more problem", true},
 		{"a hundred", `{"allow_origins": [` + strings.Repeat(`"https://a.example", `, 100) + `"https://a.example"]}`,
-			100, 0, `allow_origins[100]: "https://a.example" is already allow_origins[0]; leave one out`, true},
-		{"an error after warnings", `{"allow_origins": [` + duplicates + `"https://b.example/"]}`, 100, warnings - 99,
+			100, 0, 0, 0, `allow_origins[100]: "https://a.example" is already allow_origins[0]; leave one out`, true},
+		{"an error after warnings", `{"allow_origins": [` + duplicates + `"https://b.example/"]}`, 100, warnings - 99, 0, 901,
 			"configuration: and 901 more problems", false},
 		{"errors after warnings", `{"allow_origins": [` + duplicates +
 			strings.TrimSuffix(strings.Repeat(`"https://b.example/", `, errors), ", ") + `]}`, 100,
-			warnings + errors - 100, "configuration: and 1200 more problems", false},
+			warnings + errors - 100, 200, 1000, "configuration: and 1200 more problems", false},
 		{"a problem of the defaults, for all heirs once",
 			`{"defaults": {"allow_origins": [` + strings.TrimSuffix(strings.Repeat(`"a", `, 99), ", ") +
 				`], "max_age": -1}, "policies": [` +
-				strings.TrimSuffix(strings.Repeat(`{"name": "a", "allow_credentials": true, "match": {"routes": ["r"]}}, `, 1), ", ") + `]}`, 100, 0, "defaults.max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out", false},
+				strings.TrimSuffix(strings.Repeat(`{"name": "a", "allow_credentials": true, "match": {"routes": ["r"]}}, `, 1), ", ") + `]}`, 100, 0, 0, 0, "defaults.max_age: -1 seconds are out of range; write 0 if browsers should not remember it, or leave it out", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, problems := config.Parse(test.doc)
@@ -409,6 +460,10 @@ func TestManyProblems(t *testing.T) {
 			last := problems[len(problems)-1]
 			if got := strings.SplitN(last.Error(), " ", 2)[1]; got != test.last || last.Warning != test.warning {
 				t.Errorf("the last is %q, warning %t", got, last.Warning)
+			}
+			if last.MoreErrors != test.moreErrors || last.MoreWarnings != test.moreWarned {
+				t.Errorf("%d more errors and %d more warnings, want %d and %d", last.MoreErrors, last.MoreWarnings,
+					test.moreErrors, test.moreWarned)
 			}
 			if n := len(config.Errors(described)); !test.warning && n == 0 {
 				t.Error("no error is described")

@@ -49,7 +49,7 @@ const maxNames = names.MaxList / len("a, ")
 
 // readNames compiles a list of names, unless that has been done.
 func (r *reader) readNames(p *policy, f int, of names.Field, credentials bool) *names.List {
-	key, found := r.listKey(p, f, credentials), r.Errors+r.Warnings
+	key, found := r.listKey(p, f, credentials), r.total()
 	if list, ok := r.lists.names[key]; ok {
 		return list
 	}
@@ -95,7 +95,7 @@ func (r *reader) readOrigins(p *policy, credentials bool) *origin.Set {
 	}
 	inherited := p.inherits(fieldAllowOrigins)
 	own := credentials && !inherited // what credentials forbid of what is inherited is found below
-	key, found := r.listKey(p, fieldAllowOrigins, own), r.Errors+r.Warnings
+	key, found := r.listKey(p, fieldAllowOrigins, own), r.total()
 	origins, ok := r.lists.origins[key]
 	if !ok {
 		origins = r.compileOrigins(p, v, own)
@@ -130,7 +130,7 @@ func (r *reader) listKey(p *policy, f int, credentials bool) listKey {
 // isShared reports whether other policies share what a list was compiled to; found is how
 // many problems there were before.
 func (r *reader) isShared(p *policy, f, found int) bool {
-	return p.inherits(f) || p.isDefaults || r.Errors+r.Warnings == found
+	return p.inherits(f) || p.isDefaults || r.total() == found
 }
 
 // spendList spends the memory of a list that was compiled.
@@ -143,16 +143,15 @@ func isEmpty(v gjson.Result) bool {
 
 func (r *reader) compileOrigins(p *policy, v gjson.Result, credentials bool) *origin.Set {
 	where := p.field(fieldAllowOrigins)
-	total, good := 0, 0
+	good := 0
 	r.each(v, where, func(i int, e gjson.Result) {
-		total++
 		if e.Type == gjson.String {
 			good++
 		} else if _, ok := r.regex(e, where.element(i)); ok {
 			good++
 		}
 	})
-	if good == 0 && (total > 0 || !isEmpty(v)) {
+	if good == 0 && !isEmpty(v) {
 		return nil // that is reported: don't report as well that there is none
 	}
 	if p.isDefaults || p.inherits(fieldAllowOrigins) {

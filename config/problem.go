@@ -110,6 +110,9 @@ type problems struct {
 //go:noinline
 func (ps *problems) Wants(warning bool) bool { return !ps.muted && ps.Limit.Wants(warning) }
 
+// total is how many problems there are.
+func (ps *problems) total() int { return ps.Errors + ps.Warnings }
+
 // describe adds a problem that is wanted. It isn't inlined: the copies would add 1 kB to
 // the module.
 //
@@ -150,7 +153,7 @@ func (ps *problems) sorted() []Problem {
 		list = append(list, ps.found[i])
 	}
 	ps.locate(list)
-	if more := ps.Errors + ps.Warnings - len(list); more > 0 {
+	if more := ps.total() - len(list); more > 0 {
 		last := list[len(list)-1]
 		others := problem.Others(more, ps.Errors == 0)
 		others.Field, others.Offset, others.Line, others.Column = "configuration", last.Offset, last.Line, last.Column

@@ -47,14 +47,12 @@ func (r *reader) mended(field, text string) string {
 	}
 	_, found := cors.Compile(c)
 	for _, p := range append(found, match.Check(m).All()...) {
-		if p.Warning {
-			continue
+		if instead, ok := p.Suggestion(); !p.Warning {
+			if !ok || !gjson.Valid("["+instead+"]") {
+				return ""
+			}
+			return instead
 		}
-		instead, ok := p.Suggestion()
-		if !ok || !gjson.Valid("["+instead+"]") {
-			return ""
-		}
-		return instead
 	}
 	if field == "paths" {
 		return `{"prefix": ` + problem.InQuotes(text) + `}`
@@ -67,7 +65,7 @@ func (r *reader) asList(v gjson.Result, field string) string {
 	const otherwise = "write a list, […]"
 	list := ""
 	switch {
-	case field == "policies" || r.policy == nil:
+	case field == "policies":
 	case v.Type == gjson.String && field == "routes":
 		if v.Str != "" {
 			list = v.Raw
@@ -109,7 +107,7 @@ func (r *reader) asOrigin(object gjson.Result) (entry string) {
 		switch {
 		case kind == "saferegex" && value.IsObject():
 			entry = r.asRegex(textOf(value, "regex"))
-		case value.Type != gjson.String || text == "":
+		case text == "": // or no string
 			return true
 		case kind == "regex":
 			entry = r.asRegex(text)

@@ -424,6 +424,7 @@ func TestEncodings(t *testing.T) {
 		"\xfe\xff" + utf16("\x00", ""):      "is encoded in UTF-16",
 		utf16("", "\x00"):                   "is encoded in UTF-16",
 		utf16("\x00", ""):                   "is encoded in UTF-16",
+		"1\x00":                             "is encoded in UTF-16",
 		"\x1f\x8b\x08\x00":                  "is compressed by gzip",
 		`{"allow_origins": ["\ud83d"]}`:     `a \u escape is half of a surrogate pair`,
 		`{"allow_origins": ["\ude00a"]}`:    `a \u escape is half of a surrogate pair`,

@@ -2,6 +2,7 @@ package config
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/internal/problem"
@@ -247,7 +248,7 @@ func (s *scanner) escape() bool {
 // half is skipped with the first.
 func (s *scanner) surrogates() bool {
 	half := func(from int) (n uint64) {
-		if from >= 0 && from+6 <= len(s.doc) && s.doc[from:from+2] == `\u` {
+		if from+6 <= len(s.doc) && s.doc[from:from+2] == `\u` {
 			n, _ = strconv.ParseUint(s.doc[from+2:from+6], 16, 16)
 		}
 		return n
@@ -300,7 +301,7 @@ func (s *scanner) number() bool {
 }
 
 func (s *scanner) literal(word string) bool {
-	if len(s.doc)-s.pos < len(word) || s.doc[s.pos:s.pos+len(word)] != word {
+	if !strings.HasPrefix(s.doc[s.pos:], word) {
 		return s.unexpected("a value", "write true, false or null, and strings in double quotes")
 	}
 	s.pos += len(word)

@@ -49,7 +49,7 @@ func (r *reader) isPresent(object gjson.Result, known []string, field string) bo
 			if f := canonical(key.Str, known); f >= 0 && !slices.Contains(r.present, known[f]) {
 				r.present = append(r.present, known[f])
 			}
-			return len(r.present) < len(known)
+			return true
 		})
 	}
 	return slices.Contains(r.present, field)

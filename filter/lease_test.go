@@ -153,6 +153,69 @@ func TestRemember(t *testing.T) {
 			t.Errorf("source %d is kept: a record of %d bytes, a document of %d, want %t", n, len(text), len(document), want)
 		}
 	}
+	// Both that were in use aren't any more.
+	at += 2 * slowest.Milliseconds()
+	(&source{plugin: plugin, key: key(many)}).remember()
+	for _, n := range []int{inUse, soon} {
+		if text, _, _ := host.Shared(key(n)); text != "" {
+			t.Errorf("source %d isn't in use, and its record is kept", n)
+		}
+	}
+}
+
+// TestRememberTogether: a source is listed that starts while another VM changes the list.
+func TestRememberTogether(t *testing.T) {
+	host := &contended{thread: thread{threads: &threads{shared: map[string]sharedValue{}}}}
+	host.SetShared(sourcesKey, hashOf("first"), 0)
+	(&source{plugin: &Plugin{host: host}, key: recordKey + hashOf("own")}).remember()
+	want := hashOf("own") + hashOf("other") + hashOf("first")
+	if list, _, _ := host.Shared(sourcesKey); list != want {
+		t.Errorf("%q is listed, want %q", list, want)
+	}
+}
+
+// A contended is a host on which another VM is faster once.
+type contended struct {
+	thread
+	lost bool
+}
+
+func (h *contended) SetShared(key, text string, version uint32) bool {
+	if version != 0 && !h.lost {
+		h.lost = true
+		h.thread.SetShared(key, hashOf("other")+hashOf("first"), 0)
+	}
+	return h.thread.SetShared(key, text, version)
+}
+
+// TestLease: as long as one VM fetches and says so at each look, no other does; and when it has been
+// silent for the time of a lease, another one does.
+func TestLease(t *testing.T) {
+	at := int64(1_000_000)
+	now = func() int64 { return at }
+	proxy := &threads{shared: map[string]sharedValue{}}
+	from := &config.PolicySource{Cluster: "policies", Interval: config.MinInterval, Timeout: config.MaxTimeout}
+	var vms [2]*source
+	for i := range vms {
+		vms[i] = newSource((&VM{Host: &thread{threads: proxy}}).Unconfigured(), from)
+		vms[i].start()
+	}
+	vms[0].tick()
+	for second := range 30 {
+		at += look.Milliseconds()
+		vms[0].tick()
+		vms[1].tick()
+		if n := proxy.fetches.Load(); n != 1 {
+			t.Fatalf("after %d s of the first fetch %d are under way", second+1, n)
+		}
+	}
+	for _, step := range []struct{ after, fetches int64 }{{lease.Milliseconds() - 1, 1}, {1, 2}} {
+		at += step.after
+		vms[1].tick()
+		if n := proxy.fetches.Load(); n != step.fetches {
+			t.Errorf("%d fetches, want %d", n, step.fetches)
+		}
+	}
 }
 
 // TestHold: with wait the source is asked to hold a fetch, the time-out comes on top, and

@@ -129,6 +129,9 @@ func TestManyWait(t *testing.T) {
 		if answered != want {
 			t.Errorf("%d are answered, want %d", answered, want)
 		}
+		if period := emulator.GetTickPeriod(); (period == 1) != (answered < many) {
+			t.Errorf("%d are answered, and it ticks by %d ms", answered, period)
+		}
 		emulator.Tick()
 	}
 	const allowed = "cors_policy=.=default;.;cors_result=.=allowed;.;cors_lookups_total"
