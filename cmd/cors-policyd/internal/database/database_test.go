@@ -3,11 +3,14 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // newFile returns a database of SQLite with a table.
@@ -261,6 +264,55 @@ func TestUnwatched(t *testing.T) {
 		}
 		cancel()
 		_ = db.Close()
+	}
+}
+
+// A fakeListening is a connection whose notifications come after it was idle for some intervals, and that is cut off
+// after some.
+type fakeListening struct {
+	idle, alive, pings int
+	fails              error
+}
+
+func (f *fakeListening) WaitForNotification(ctx context.Context) (*pgconn.Notification, error) {
+	if f.pings < f.idle {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &pgconn.Notification{}, f.fails
+}
+
+func (f *fakeListening) Ping(context.Context) error {
+	if f.pings++; f.pings > f.alive {
+		return errCutOff
+	}
+	return nil
+}
+
+var errCutOff = errors.New("cut off")
+
+// TestWaitFor: a connection that is idle is asked whether it is there, and waits on if it is.
+func TestWaitFor(t *testing.T) {
+	for name, test := range map[string]struct {
+		conn  fakeListening
+		want  error
+		pings int
+	}{
+		"news at once":           {fakeListening{}, nil, 0},
+		"news later":             {fakeListening{idle: 2, alive: 2}, nil, 2},
+		"cut off without a word": {fakeListening{idle: 3, alive: 2}, errCutOff, 3},
+		"cut off":                {fakeListening{fails: errCutOff}, errCutOff, 0},
+	} {
+		err := waitFor(context.Background(), &test.conn, time.Millisecond)
+		if !errors.Is(err, test.want) || test.conn.pings != test.pings {
+			t.Errorf("%s: %v after %d pings", name, err, test.conn.pings)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	conn := &fakeListening{idle: 1}
+	if err := waitFor(ctx, conn, time.Hour); !errors.Is(err, context.Canceled) || conn.pings > 0 {
+		t.Errorf("at the end: %v after %d pings", err, conn.pings)
 	}
 }
 

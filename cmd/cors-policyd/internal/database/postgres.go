@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/sqltext"
@@ -77,7 +78,7 @@ func (p *postgres) watch(ctx context.Context, _ *DB, channel string, changed fun
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing is lost
 	for {
 		changed() // first for what has changed before
-		if err := p.wait(ctx, conn); err != nil {
+		if err := waitFor(ctx, conn, aliveInterval); err != nil {
 			return err
 		}
 	}
@@ -100,18 +101,24 @@ func (p *postgres) listen(ctx context.Context, channel string) (*pgx.Conn, error
 	return conn, nil
 }
 
-// wait waits for a notification. A connection that was cut off without a word would never
-// tell, so it is asked once in a while.
-func (p *postgres) wait(ctx context.Context, conn *pgx.Conn) error {
+// A listening is a connection that listens on a channel.
+type listening interface {
+	WaitForNotification(ctx context.Context) (*pgconn.Notification, error)
+	Ping(ctx context.Context) error
+}
+
+// waitFor waits for a notification. A connection that was cut off without a word would never
+// tell, so it is asked at each interval.
+func waitFor(ctx context.Context, conn listening, interval time.Duration) error {
 	for {
-		waiting, cancel := context.WithTimeout(ctx, aliveInterval)
+		waiting, cancel := context.WithTimeout(ctx, interval)
 		_, err := conn.WaitForNotification(waiting)
 		idle := waiting.Err() != nil && ctx.Err() == nil
 		cancel()
 		if !idle {
 			return err
 		}
-		asking, cancel := context.WithTimeout(ctx, aliveInterval)
+		asking, cancel := context.WithTimeout(ctx, interval)
 		err = conn.Ping(asking)
 		cancel()
 		if err != nil {

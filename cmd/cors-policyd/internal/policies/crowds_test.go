@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxy-wasm-cors/proxy-wasm-cors/cmd/cors-policyd/internal/database"
 	"github.com/proxy-wasm-cors/proxy-wasm-cors/config"
 )
 
@@ -69,6 +70,27 @@ func TestCrowded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRead: what is read is counted by the bytes of all values, and more isn't kept: of a policy that is larger than what
+// may be read one row is left, and of origins that are, none.
+func TestRead(t *testing.T) {
+	if n := (&row{Values: [...]string{"a", "bb", "ccc", "dddd", "eeeee"}}).size(); n != 32+15 {
+		t.Errorf("a row of 15 bytes counts as %d", n)
+	}
+	s := newScene(t, "policies: [{rows: 'SELECT name, origin FROM sites'}, {name: a, allow_origins: [{query: SELECT origin FROM sites}]}]",
+		"CREATE TABLE sites (name, origin)", "INSERT INTO sites VALUES ('small', 'https://a.example')",
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 9000) "+
+			"INSERT INTO sites SELECT 'large', 'https://' || i || hex(zeroblob(1000)) FROM n")
+	list := queries(s.builder.template)
+	err := s.db.Read(context.Background(), func(ctx context.Context, tx *database.Tx) error { return list[0].read(ctx, tx) })
+	if kept := list[0].Rows; err != nil || len(kept) != 2 || kept[0].Values[name] != "large" || kept[1].Values[name] != "small" {
+		t.Errorf("%d rows are kept, %v", len(kept), err)
+	}
+	err = s.db.Read(context.Background(), func(ctx context.Context, tx *database.Tx) error { return list[1].read(ctx, tx) })
+	if err == nil || !strings.Contains(err.Error(), "room for") {
+		t.Error(err)
 	}
 }
 

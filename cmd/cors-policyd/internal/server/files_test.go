@@ -6,7 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +30,63 @@ func authority(t *testing.T, expires time.Time) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// writeKeyPair writes a certificate and its key into files of a folder.
+func writeKeyPair(t *testing.T, folder string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "EC PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestIdentity: the metrics tell when certificates expire, of the files as they are when they are asked for: those of
+// the clients' authorities too.
+func TestIdentity(t *testing.T) {
+	folder := t.TempDir()
+	writeKeyPair(t, folder)
+	write := func(expires time.Time) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, "ca.pem"), []byte(authority(t, expires)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(time.Unix(2e9, 0))
+	s, _ := newServerOf(t, strings.ReplaceAll(
+		"tls: {cert_file: DIR/cert.pem, key_file: DIR/key.pem, client_ca_file: DIR/ca.pem}", "DIR", folder), io.Discard)
+	h := s.HTTP()
+	if h.TLSConfig == nil {
+		t.Error("it isn't served by TLS")
+	}
+	for _, test := range []struct {
+		expires int64
+		want    string
+	}{{2e9, "2e+09"}, {3e9, "3e+09"}} {
+		write(time.Unix(test.expires, 0))
+		s.identity.checked = time.Time{} // as if it were long ago
+		w := httptest.NewRecorder()
+		h.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if want := `{certificate="client_ca"} ` + test.want; !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the metrics lack %s: %s", want, w.Body)
+		}
+	}
 }
 
 // TestAuthorities: of the authorities of clients there may be several in a file, among other things; the last of them
