@@ -160,6 +160,8 @@ func TestClockJumps(t *testing.T) {
 
 		if now := p.must(t, "/v1/policies"); now.Header.Get("ETag") != here.etag || now.text != before.text {
 			t.Errorf("%s ahead: it serves %s %s, and had %s", ahead, now.Header.Get("ETag"), now.text, here.etag)
+		} else if now.Close {
+			t.Errorf("%s ahead: a connection ends as if it were old", ahead)
 		}
 		for origin, status := range map[string]int{app: http.StatusNoContent, foreign: http.StatusNotFound} {
 			// On a busy machine the database may take longer than it has.
