@@ -128,9 +128,7 @@ func TestFloods(t *testing.T) {
 			})
 		}
 	}
-	if peak := fleet.Peak(t, p.process.Process.Pid); peak > 200<<20 {
-		t.Errorf("it takes %d MiB", peak>>20)
-	} else {
-		t.Logf("it takes %d MiB at the most", peak>>20)
-	}
+	peak := fleet.Peak(t, p.process.Process.Pid)
+	t.Logf("it takes %d MiB at the most", peak>>20)
+	bounded(t, peak, 200<<20)
 }

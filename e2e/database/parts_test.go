@@ -121,7 +121,7 @@ type policyd struct {
 	log       *envoytest.Output
 	stderr    *os.File // in place of log, if it isn't nil
 	limits    string   // what a shell does before it runs it, such as "ulimit -n 100"
-	binary    string   // in place of the one that make build has made, if it isn't empty
+	binary    string   // in place of the one that others have, if it isn't empty
 	scheme    string
 	client    *http.Client
 }
@@ -156,6 +156,9 @@ func configured(tb testing.TB, url, fields string) *policyd {
 		if p.process != nil {
 			p.kill()
 		}
+		if strings.Contains(p.log.String(), "DATA RACE") {
+			tb.Error("there is a data race")
+		}
 		if tb.Failed() {
 			tb.Logf("cors-policyd's log:\n%s", p.log)
 		}
@@ -186,6 +189,17 @@ func (p *policyd) launch(tb testing.TB) {
 	}
 }
 
+// given is a cors-policyd that takes the place of the one that make build has made, as make race has it.
+var given = os.Getenv("CORS_POLICYD")
+
+// bounded fails the test if memory is more than it may be, unless that is of a binary that may take more.
+func bounded(tb testing.TB, bytes, most int) {
+	tb.Helper()
+	if bytes > most && given == "" {
+		tb.Errorf("%d bytes are more than %d", bytes, most)
+	}
+}
+
 // command is cors-policyd with arguments, after what a shell does before.
 func (p *policyd) command(tb testing.TB, args ...string) []string {
 	tb.Helper()
@@ -193,7 +207,7 @@ func (p *policyd) command(tb testing.TB, args ...string) []string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	command := append([]string{cmp.Or(p.binary, filepath.Join(root, "build/cors-policyd"))}, args...)
+	command := append([]string{cmp.Or(p.binary, given, filepath.Join(root, "build/cors-policyd"))}, args...)
 	if p.limits != "" {
 		command = append([]string{"sh", "-c", p.limits + ` && exec "$@"`, "sh"}, command...)
 	}
