@@ -68,8 +68,9 @@ func (a *answer) end(err error) {
 
 // A client is a connection.
 type client interface {
-	// send sends a request, the body of which may be a part of what its headers promise.
-	send(request cases.Request, body string) *answer
+	// send sends a request, the body of which may be a part of what its headers promise. After trailers nothing
+	// comes.
+	send(request cases.Request, body string, trailers ...[2]string) *answer
 	// close ends the connection, and close of one that has ended does nothing.
 	close()
 }
@@ -112,8 +113,16 @@ func text(request cases.Request) string {
 
 func (c *http1) close() { _ = c.Close() } // It may have ended.
 
-func (c *http1) send(request cases.Request, body string) *answer {
+func (c *http1) send(request cases.Request, body string, trailers ...[2]string) *answer {
 	a := newAnswer()
+	if len(trailers) > 0 {
+		request.Headers = append(slices.Clip(request.Headers), [2]string{"transfer-encoding", "chunked"})
+		body = fmt.Sprintf("%x\r\n%s\r\n0\r\n", len(body), body)
+		for _, h := range trailers {
+			body += h[0] + ": " + h[1] + "\r\n"
+		}
+		body += "\r\n"
+	}
 	if _, err := io.WriteString(c, text(request)+body); err != nil {
 		a.end(err)
 		return a
@@ -184,7 +193,7 @@ func fields(request cases.Request) [][2]string {
 }
 
 // send implements client. A body ends the stream unless content-length promises more.
-func (c *http2Client) send(request cases.Request, body string) *answer {
+func (c *http2Client) send(request cases.Request, body string, trailers ...[2]string) *answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := newAnswer()
@@ -201,9 +210,12 @@ func (c *http2Client) send(request cases.Request, body string) *answer {
 		}
 	}
 	whole := promised == strconv.Itoa(len(body))
-	err := c.writeHeaders(request, body == "" && whole, true)
+	err := c.writeHeaders(fields(request), body == "" && whole, true)
 	if body != "" {
 		err = errors.Join(err, c.framer.WriteData(c.last, whole, []byte(body)))
+	}
+	if len(trailers) > 0 {
+		err = errors.Join(err, c.writeHeaders(trailers, true, true))
 	}
 	if err != nil {
 		delete(c.answers, c.last)
@@ -212,10 +224,10 @@ func (c *http2Client) send(request cases.Request, body string) *answer {
 	return a
 }
 
-// writeHeaders sends the headers of the last stream.
-func (c *http2Client) writeHeaders(request cases.Request, last, whole bool) error {
+// writeHeaders sends headers of the last stream, those of its request or its trailers.
+func (c *http2Client) writeHeaders(headers [][2]string, last, whole bool) error {
 	c.block.Reset()
-	for _, h := range fields(request) {
+	for _, h := range headers {
 		_ = c.encoder.WriteField(hpack.HeaderField{Name: strings.ToLower(h[0]), Value: h[1]}) // A Buffer takes all.
 	}
 	const frame = 16 << 10

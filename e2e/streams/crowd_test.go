@@ -106,7 +106,7 @@ func TestManyStreams(t *testing.T) {
 			return k, k.request("/h2/hold")
 		})
 		w.holds(t, crowded)
-		w.update(t)
+		w.taken(t, listener, crowded)
 		for i, a := range c.answers {
 			if !stays(i) {
 				if err := c.clients[i%connections].reset(a); err != nil {
@@ -115,7 +115,7 @@ func TestManyStreams(t *testing.T) {
 			}
 		}
 		w.holds(t, crowded*2/3)
-		w.update(t)
+		w.taken(t, listener, crowded*2/3)
 		w.upstream.open()
 		c.check(t, stays)
 		c.leave()
@@ -147,7 +147,7 @@ func TestManyPaused(t *testing.T) { //nolint:tparallel // its parts share an Env
 		t.Run("go on/"+listener, func(t *testing.T) {
 			asked := w.registry.lookups()
 			c := w.crowd(t, listener, paused("go-"+listener))
-			w.update(t)
+			w.taken(t, listener, crowded)
 			// Each worker asks once for each version of the policies, of which few come meanwhile.
 			if n := w.registry.lookups() - asked; n > 10*origins {
 				t.Errorf("%d look-ups for %d origins", n, origins)
@@ -163,7 +163,7 @@ func TestManyPaused(t *testing.T) { //nolint:tparallel // its parts share an Env
 		})
 		t.Run("leave/"+listener, func(t *testing.T) {
 			c := w.crowd(t, listener, paused("leave-"+listener))
-			w.update(t)
+			w.taken(t, listener, crowded)
 			c.leave()
 			envoytest.Eventually(t, patience, "all to have gone", func() bool {
 				return w.stats(t, "^http."+listener)["http."+listener+".downstream_rq_active"] == 0

@@ -142,7 +142,7 @@ func (w *world) leavesHeaders(t *testing.T) {
 				case *http2Client:
 					c.mu.Lock()
 					c.last = 1
-					err = c.writeHeaders(r, true, false)
+					err = c.writeHeaders(fields(r), true, false)
 					c.mu.Unlock()
 				}
 				if err != nil {

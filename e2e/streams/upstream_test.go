@@ -91,6 +91,11 @@ func init() {
 	faults["read"] = func(_ *upstream, w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body) // Who has gone needs no echo.
 	}
+	// What comes back of a request is its body and its trailer.
+	faults["sum"] = func(_ *upstream, w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // Who has gone needs no echo.
+		_, _ = w.Write(append(body, r.Trailer.Get("X-Sum")...))
+	}
 	faults["early"] = func(_ *upstream, w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -135,6 +140,7 @@ type row struct {
 	method string // GET if empty
 	header [2]string
 	body   string
+	sum    bool // trailers follow the body, also one that no browser sends
 	// The answer's status, size of its body, and interim statuses.
 	status int
 	size   int64
@@ -166,6 +172,8 @@ var rows = []row{
 	{path: "/early", status: 200, size: 9, early: []int{103}},
 	{path: "/read", method: "POST", header: [2]string{"expect", "100-continue"}, body: "echo\n", status: 200, size: 5,
 		early: []int{100}},
+	{path: "/sum", method: "POST", header: [2]string{"trailer", "x-sum, origin"}, body: "echo\n", sum: true, status: 200,
+		size: 9},
 	{path: "/until-close", status: 200, size: 9},
 	{path: "/extensions", status: 200, size: 9},
 	{path: "/empty-chunks", status: 200},
@@ -194,6 +202,8 @@ var rows = []row{
 	{path: "/nowhere", status: 503, size: -1},
 	{path: "/retried/reset", status: 503, size: -1, slow: true},
 	{path: "/h2/plain", status: 200, size: 9},
+	{path: "/h2/sum", method: "POST", header: [2]string{"trailer", "x-sum, origin"}, body: "echo\n", sum: true, status: 200,
+		size: 9},
 	{path: "/h2/abort", status: 503, size: -1},
 	{path: "/h2/abort-after", status: 200, size: 5, cut: true, late: 503},
 	{path: "/h2/early", status: 200, size: 9, early: []int{103}},
@@ -280,11 +290,14 @@ func (w *world) suffers(t *testing.T, c client, row row, k kind) {
 	if row.header[0] != "" {
 		r.Headers = append(r.Headers, row.header)
 	}
-	if row.body != "" {
+	var trailers [][2]string
+	if row.sum {
+		trailers = [][2]string{{"x-sum", "5913"}, {"origin", evil}}
+	} else if row.body != "" {
 		r.Headers = append(r.Headers, [2]string{"content-length", strconv.Itoa(len(row.body))})
 	}
 	asked := w.registry.come()
-	a := c.send(r, row.body)
+	a := c.send(r, row.body, trailers...)
 	if k.name == held.name {
 		envoytest.Eventually(t, patience, "the look-up", func() bool { return w.registry.come() > asked })
 		if row.late > 0 {

@@ -161,6 +161,31 @@ func (w *world) update(t *testing.T) {
 	}
 }
 
+// The counters of what was taken of updates.
+const (
+	fileCounters = "extension_config_discovery.http_filter.cors."
+	sourceTaken  = "wasmcustom.cors.policy_source.updated"
+)
+
+// taken delivers the next version of the policies, and waits until Envoy has taken it from the file and from the
+// source, while so many requests of a listener are there.
+func (w *world) taken(t *testing.T, listener string, active int) {
+	t.Helper()
+	counters := func() (file, source uint64) {
+		stats := w.stats(t, `http_filter\.cors\.update_success|policy_source\.updated`)
+		return stats[fileCounters+"update_success"], stats[sourceTaken]
+	}
+	file, source := counters()
+	w.update(t)
+	envoytest.Eventually(t, patience, "an update to be taken", func() bool {
+		f, s := counters()
+		return f > file && s > source
+	})
+	if n := w.stats(t, "^http."+listener)["http."+listener+".downstream_rq_active"]; int(n) != active {
+		t.Errorf("%d requests were there as the update was taken, want %d", n, active)
+	}
+}
+
 // updating has policies change until the test ends, which fails unless Envoy has taken them.
 func (w *world) updating(t *testing.T) {
 	t.Helper()
@@ -185,13 +210,12 @@ func (w *world) updating(t *testing.T) {
 // checkUpdates fails the test unless policies have changed, and all changes were taken.
 func (w *world) checkUpdates(t *testing.T) {
 	t.Helper()
-	const file, source = "extension_config_discovery.http_filter.cors.", "wasmcustom.cors.policy_source.updated"
 	var stats map[string]uint64
 	envoytest.Eventually(t, patience, "updates", func() bool {
 		stats = w.stats(t, `http_filter\.cors\.update|policy_source|panics`)
-		return stats[file+"update_success"] > 2 && stats[source] > 2
+		return stats[fileCounters+"update_success"] > 2 && stats[sourceTaken] > 2
 	})
-	if stats[file+"update_rejected"] > 0 || stats["wasmcustom.cors.panics"] > 0 {
+	if stats[fileCounters+"update_rejected"] > 0 || stats["wasmcustom.cors.panics"] > 0 {
 		t.Errorf("%v", stats)
 	}
 	if log := w.Log(); strings.Contains(log, "VM failed") || strings.Contains(log, "Function: proxy_on") {
