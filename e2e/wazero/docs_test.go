@@ -2,6 +2,7 @@ package wazero_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -50,6 +51,30 @@ func TestHostsDocument(t *testing.T) {
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what the module has (-) and docs/hosts.md has (+):\n%s", diff)
+	}
+}
+
+// TestHostsFigures: docs/hosts.md has the size of the module's memory at first.
+func TestHostsFigures(t *testing.T) {
+	path, err := envoytest.Module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	defer func() { _ = runtime.Close(ctx) }() // It is a test's.
+	module, err := runtime.CompileModule(ctx, binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 64 << 10
+	pages := module.ExportedMemories()["memory"].Min()
+	if want := fmt.Sprintf("of %d pages (%.2f MB) at first", pages, float64(pages*page)/1e6); !strings.Contains(read(t, "docs/hosts.md"), want) {
+		t.Errorf("docs/hosts.md doesn't say %q", want)
 	}
 }
 
