@@ -86,6 +86,7 @@ var (
 func configurationFault(accepted bool) {
 	if accepted {
 		configuredFault("X-Fault-")
+		failNext("proxy_on_context_create of a plugin, reading")
 	} else {
 		configuredFault("X-Create-Fault-")
 	}

@@ -78,9 +78,15 @@ func deadlyAtFirst(policy string) outcome {
 // halfCaught is that of a panic in what ends the waiting for a look-up, which then has failed.
 func halfCaught(string) outcome { return outcome{served, served, refused, unreadable, served} }
 
+// caughtReading is that of a panic while a configuration is read, which then allows no origin.
+func caughtReading(string) outcome { return outcome{served, served, served, served, unreadable} }
+
 var callbackTests = []callbackTest{{
 	callback: "proxy_on_context_create of a plugin", when: "an update arrives",
 	cause: (*victim).update, panics: caught(served), dies: deadlyAtFirst,
+}, {
+	callback: "proxy_on_context_create of a plugin, reading", when: "an update arrives",
+	cause: (*victim).update, panics: caughtReading, dies: deadlyAtFirst,
 }, {
 	callback: "proxy_on_delete of a plugin", when: "the last request ends that began before an update",
 	cause: (*victim).update, late: true, panics: caught(served), dies: deadlyLate,
@@ -150,7 +156,7 @@ func TestFaults(t *testing.T) {
 }
 
 // catches tells whether a panic is caught.
-func (c *callbackTest) catches() bool { return c.panics("FAIL_CLOSED").next == served }
+func (c *callbackTest) catches() bool { return c.panics("FAIL_CLOSED").next != failed }
 
 // test has the callback fail.
 func (v *victim) test(test *callbackTest) {

@@ -398,9 +398,13 @@ func (v *victim) fail(test *callbackTest, kind string, want outcome) (got outcom
 		end()
 	}
 	time.Sleep(reload)
+	early := v.early()
 	envoytest.Eventually(v.T, 20*time.Second, test.callback+" to fail", func() bool {
 		reply := v.who(v.here[1])
 		got.next = reply.fate
+		if want.next == served && reply.fate == failed && v.early() > early {
+			return false // The update came late, and with it the VM that has died of it.
+		}
 		return reply.vm != v.vm+test.callback && (v.current() == before || reply.configuration != before)
 	})
 	if !test.late {
@@ -408,6 +412,9 @@ func (v *victim) fail(test *callbackTest, kind string, want outcome) (got outcom
 	}
 	return got
 }
+
+// early is how many requests came too early for a VM to be loaded anew.
+func (v *victim) early() uint64 { return v.envoy.Stats(v.T)["wasm."+v.name+".vm_reload_backoff"] }
 
 // startVictims starts an Envoy of two workers on some victims, of which it sets what isn't theirs
 // alone.
