@@ -79,7 +79,7 @@ func New(s *settings.Settings, log *slog.Logger) (*Daemon, error) {
 		d.builder = policies.NewBuilder(s.Template)
 		d.builder.Keep = s.State != ""
 	}
-	if d.listener, err = d.listen(s.Listen, 4-xdsShare); err != nil {
+	if d.listener, err = d.listen(s.Listen, httpShare); err != nil {
 		return nil, err
 	}
 	if s.XDS == nil {
@@ -95,25 +95,31 @@ func New(s *settings.Settings, log *slog.Logger) (*Daemon, error) {
 // Room for clients that don't wait, and for what else the process has open: files, connections to the database.
 const otherClients, otherDescriptors = 1000, 100
 
-// xdsShare is how many quarters of the descriptors are for ECDS, if it is served.
-const xdsShare = 1
+// How many quarters of the descriptors are for HTTP and for ECDS, if both are served.
+const httpShare, xdsShare = 3, 1
 
 // listen listens for as many clients as there is room for; others wait until one goes. So clients that only hold
 // connections, whom no token keeps from that, take neither all of the memory nor the database's connections.
 func (d *Daemon) listen(address string, quarters int) (net.Listener, error) {
-	clients := d.settings.Limits.Waiting + otherClients
-	if most := system.MaxDescriptors(); most > 0 {
-		most -= otherDescriptors + 2*d.settings.Limits.Connections
-		if d.settings.XDS != nil {
-			most = most * quarters / 4
-		}
-		clients = max(1, min(clients, most))
-	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	return netutil.LimitListener(l, clients), nil
+	return netutil.LimitListener(l, room(d.settings, system.MaxDescriptors(), quarters)), nil
+}
+
+// room is for how many clients there is room, of whose descriptors there may be so many, or 0 if that isn't known, and
+// so many quarters of what is left of them are for these clients.
+func room(s *settings.Settings, descriptors, quarters int) int {
+	clients := s.Limits.Waiting + otherClients
+	if descriptors == 0 {
+		return clients
+	}
+	left := descriptors - otherDescriptors - 2*s.Limits.Connections
+	if s.XDS != nil {
+		left = left * quarters / 4
+	}
+	return max(1, min(clients, left))
 }
 
 // Addr is where HTTP is served, and XDSAddr where ECDS is, if it is.
@@ -176,9 +182,8 @@ func (d *Daemon) stop() {
 		ending.Go(func() { d.xds.Stop(ctx) })
 	}
 	ending.Go(func() {
-		if d.http.Shutdown(ctx) != nil {
-			_ = d.http.Close() // of those who don't read
-		}
+		_ = d.http.Shutdown(ctx)
+		_ = d.http.Close() // of those who don't read
 	})
 	d.publisher.Stop()
 	ending.Wait()

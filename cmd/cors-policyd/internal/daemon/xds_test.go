@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -159,6 +161,12 @@ func TestOtherResource(t *testing.T) {
 	if r := receive(10 * time.Second); r == nil || len(r.Resources) != 1 {
 		t.Errorf("the answer is %v", r)
 	}
+	// So does asking for all that there is.
+	send, receive = d.subscribe(t)
+	send(&discoveryv3.DiscoveryRequest{})
+	if r := receive(10 * time.Second); r == nil || len(r.Resources) != 1 {
+		t.Errorf("the answer to who asks for all is %v", r)
+	}
 }
 
 // TestStreams: there may be as many streams as limits.waiting says, and when one ends there may be another.
@@ -242,7 +250,8 @@ func TestPings(t *testing.T) {
 	}
 }
 
-// TestStopTogether: HTTP ends at once though an Envoy doesn't, which has been cut off.
+// TestStopTogether: HTTP ends at once though an Envoy doesn't, which has been cut off; and in the end who sends half a
+// request is cut off.
 func TestStopTogether(t *testing.T) {
 	t.Parallel() // it takes as long as a client has
 	database, _ := newSQLite(t, "CREATE TABLE tenant_origins (origin, verified)")
@@ -259,6 +268,14 @@ func TestStopTogether(t *testing.T) {
 	if err := http2.NewFramer(conn, conn).WriteSettings(); err != nil {
 		t.Fatal(err)
 	}
+	half, err := net.Dial("tcp", d.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = half.Close() }()
+	if _, err := half.Write([]byte("POST /v1/check HTTP/1.1\r\nHost: policies\r\nContent-Length: 9\r\n\r\n{")); err != nil {
+		t.Fatal(err)
+	}
 	time.Sleep(200 * time.Millisecond)
 	began, stopped := time.Now(), make(chan struct{})
 	go func() {
@@ -273,5 +290,10 @@ func TestStopTogether(t *testing.T) {
 	<-stopped
 	if took := time.Since(began); took > 2*stopTimeout {
 		t.Errorf("stopping took %s", took)
+	}
+	var timeout net.Error
+	_ = half.SetReadDeadline(time.Now().Add(time.Second)) // of a connection that is open
+	if text, err := io.ReadAll(half); errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("half a request is still waited for, after %q", text)
 	}
 }
