@@ -52,7 +52,7 @@ func main() {
 	mutants := run(flag.Args())
 	writeResults(*results, mutants)
 	if wrong := report(*page, *name, mutants); wrong != nil {
-		log.Fatalf("%s and %s don't agree. What lives is to be found by a test, or argued for there.\n%s", *name, *page,
+		log.Fatalf("%s: what lives is to be found by a test, or argued for in %s.\n%s", *name, *page,
 			strings.Join(wrong, "\n"))
 	}
 }
