@@ -3,6 +3,8 @@ package cors_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +21,8 @@ import (
 // way, by nothing that the engine has.
 type intent struct {
 	host           string // "" for every host
+	path           string // with what is below it, or "" for every path
+	exact          bool   // the path alone
 	origins        []string
 	regex          bool // and https://app-[0-9]+.example.com
 	methods        []string
@@ -67,7 +71,8 @@ var (
 // newIntent chooses a policy.
 func newIntent(c *choices.Choices) intent {
 	i := intent{
-		host:        choices.One(c, "", "a.example", "b.example"),
+		host:        choices.One(c, "", "a.example", "b.a.example", "*.example", "*.a.example"),
+		path:        choices.One(c, "", "", "/v1", "/v1/x"),
 		origins:     choices.Some(c, 3, listedOrigins...),
 		regex:       c.Yes(4),
 		credentials: c.Yes(2),
@@ -75,6 +80,7 @@ func newIntent(c *choices.Choices) intent {
 		status:      choices.One(c, 0, 200, 204),
 		mode:        choices.One(c, "", "", "", "", "", "enforce", "shadow", "off"),
 	}
+	i.exact = i.path != "" && c.Yes(2)
 	i.privateNetwork, i.forward, i.keep, i.debug = c.Yes(3), c.Yes(3), c.Yes(4), c.Yes(3)
 	star := func(names []string, beside ...string) []string {
 		if c.Yes(4) {
@@ -96,7 +102,14 @@ func (i intent) json(name string) map[string]any {
 			p[field] = value
 		}
 	}
-	set("match", map[string]any{"hosts": []string{i.host}}, i.host != "")
+	where := map[string]any{}
+	if i.host != "" {
+		where["hosts"] = []string{i.host}
+	}
+	if i.path != "" {
+		where["paths"] = []any{map[string]any{map[bool]string{true: "exact", false: "prefix"}[i.exact]: i.path}}
+	}
+	set("match", where, len(where) > 0)
 	set("mode", i.mode, i.mode != "")
 	if i.mode == "off" {
 		return p
@@ -116,6 +129,54 @@ func (i intent) json(name string) map[string]any {
 	set("upstream_cors_headers", "keep", i.keep)
 	set("preflight_status", i.status, i.status != 0)
 	return p
+}
+
+// withDefaults moves some fields of the first policy into defaults: a policy with the same inherits it, and one
+// without says null. What the policies mean stays the same.
+func withDefaults(c *choices.Choices, policies []map[string]any) map[string]any {
+	defaults := map[string]any{}
+	for _, field := range slices.Sorted(maps.Keys(policies[0])) {
+		if field == "name" || field == "match" || !c.Yes(3) {
+			continue
+		}
+		defaults[field] = policies[0][field]
+		for _, p := range policies {
+			own, set := p[field]
+			switch {
+			case reflect.DeepEqual(own, defaults[field]):
+				delete(p, field)
+			case !set && (p["mode"] != "off" || field == "mode"): // which has no other field
+				p[field] = nil
+			}
+		}
+	}
+	return defaults
+}
+
+// matchesAs reports whether two policies are for the same, which must not be.
+func (i intent) matchesAs(other intent) bool {
+	return i.host == other.host && i.path == other.path && i.exact == other.exact
+}
+
+// specific says how specific a policy is for a request, of whose policies the most specific one applies: by the
+// host, and then by the path. It is -1 if the policy isn't for the request.
+func (i intent) specific(host, path string) int {
+	const exactly = 100 // is more than the length of a name
+	ofHost, ofPath := len(i.host), len(i.path)
+	parent, wildcard := strings.CutPrefix(i.host, "*")
+	switch {
+	case i.host == host:
+		ofHost = exactly
+	case i.host != "" && (!wildcard || !strings.HasSuffix(host, parent)):
+		return -1
+	}
+	switch {
+	case i.exact && i.path == path:
+		ofPath = exactly
+	case i.exact, i.path != "" && !strings.HasPrefix(path+"/", i.path+"/"):
+		return -1
+	}
+	return ofHost*(exactly+1) + ofPath
 }
 
 // refused reports whether such a policy must not be.
@@ -220,14 +281,14 @@ func (u upstream) speaks() bool {
 
 // A proxy decides as the filter does.
 type proxy struct {
-	policies *match.Table[*cors.Policy]
-	upstream upstream
-	host     string
+	policies   *match.Table[*cors.Policy]
+	upstream   upstream
+	host, path string
 }
 
 // send sends a request with these header lines, and returns the answer.
 func (p proxy) send(method string, headers [][2]string) *browser.Response {
-	policy := p.policies.Lookup(match.Key{Host: p.host, Path: "/"})
+	policy := p.policies.Lookup(match.Key{Host: p.host, Path: p.path})
 	if policy == nil {
 		return &browser.Response{Status: p.upstream.status, Headers: p.upstream.headers}
 	}
@@ -283,20 +344,26 @@ func newPageRequest(c *choices.Choices) browser.Request {
 // FuzzIntent: for any policies, any request of a page and any upstream, what a browser lets the
 // page have of the answers is what the policies mean, no more and no less.
 func FuzzIntent(f *testing.F) {
-	choices.Seed(f, 3000, 100)
+	choices.Seed(f, 3000, 200)
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		c := choices.Of(bytes)
-		intents := []intent{newIntent(c)}
-		if other := newIntent(c); other.host != intents[0].host {
-			intents = append(intents, other)
+		var intents []intent
+		for range 3 {
+			if i := newIntent(c); !slices.ContainsFunc(intents, i.matchesAs) {
+				intents = append(intents, i)
+			}
 		}
-		var policies []any
+		var policies []map[string]any
 		refused := false
 		for n, i := range intents {
 			policies = append(policies, i.json(fmt.Sprint("p", n)))
 			refused = refused || i.refused()
 		}
-		text, err := json.Marshal(map[string]any{"policies": policies})
+		document := map[string]any{"policies": policies}
+		if c.Yes(2) {
+			document["defaults"] = withDefaults(c, policies)
+		}
+		text, err := json.Marshal(document)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,11 +374,15 @@ func FuzzIntent(f *testing.F) {
 		if refused {
 			return
 		}
-		p := proxy{parsed.Policies, newUpstream(c), choices.One(c, "a.example", "b.example", "c.example")}
+		p := proxy{
+			parsed.Policies, newUpstream(c), choices.One(c, "a.example", "b.a.example", "c.a.example", "c.example", "other.test"),
+			choices.One(c, "/", "/v1", "/v1/x", "/v1/y", "/v1/x/y", "/v12"),
+		}
 		var applies *intent
+		most := -1
 		for n, i := range intents {
-			if i.host == p.host || i.host == "" && applies == nil {
-				applies = &intents[n]
+			if specific := i.specific(p.host, p.path); specific > most {
+				applies, most = &intents[n], specific
 			}
 		}
 		for range 4 {
