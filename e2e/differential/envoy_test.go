@@ -70,7 +70,7 @@ func TestNativeDifferences(t *testing.T) {
 	for id, cors := range map[string]bool{"plain": false, "cors": true} {
 		up.Answer(id, cases.Upstream{Headers: append(upstreamLines(cors), [2]string{"X-Upstream", "1"})})
 	}
-	random := rand.New(rand.NewPCG(18, 3))
+	random := rand.New(rand.NewPCG(*seed, 3))
 	next := func(n int) *choices.Choices {
 		bytes := make([]byte, n)
 		for i := range bytes {
@@ -78,7 +78,7 @@ func TestNativeDifferences(t *testing.T) {
 		}
 		return choices.Of(bytes)
 	}
-	const hosts = 24
+	hosts := 24 * *times
 	var policies []policy
 	var ours, natively []any
 	for len(policies) < hosts {
