@@ -78,7 +78,7 @@ func TestNativeDifferences(t *testing.T) {
 		}
 		return choices.Of(bytes)
 	}
-	hosts := 24 * *times
+	hosts := 40 * *times
 	var policies []policy
 	var ours, natively []any
 	for len(policies) < hosts {
@@ -111,7 +111,7 @@ func TestNativeDifferences(t *testing.T) {
 		host, c := fmt.Sprintf("p%d.example", n), next(4000)
 		ours, native := through(t, proxy.Addr(t, "ours"), host), through(t, proxy.Addr(t, "native"), host)
 		engine, _ := newOurs(p)
-		for range 150 {
+		for range 100 {
 			r := newRequest(c)
 			mine := outcomeOf(ours, r)
 			compareOne(nativeEnvoy, p, r, mine, outcomeOf(native, r), seen.add)

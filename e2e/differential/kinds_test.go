@@ -131,11 +131,19 @@ var kinds = []kind{
 	{nativeEnvoy, "An Origin that no browser sends is allowed there by a regex for subdomains",
 		"Here, though no browser is concerned: `https://u@a.example.com` is the origin of no page.",
 		func(o *observation) bool { return o.ours == "false" && o.theirs == "true" && o.strange() }},
-	{nativeEnvoy, "`*` for methods and headers, with credentials, is sent as it is there",
+	{nativeEnvoy, "`*` beside Authorization, with credentials, is sent as it is there",
 		"Here: with credentials the standard takes it literally, so that it allows nothing; here the names are repeated.",
 		func(o *observation) bool {
-			return o.preflights("true", "false") && o.credentials && o.CredentialsInclude &&
-				(slices.Contains(o.methods, "*") || slices.Contains(o.headers, "*"))
+			return o.preflights("true", "false") && o.credentials && o.withCredentials() &&
+				slices.Contains(o.headers, "*") && len(o.headers) > 1
+		}},
+	{nativeEnvoy, "`*` for headers covers Authorization there",
+		"Both: the answer has the name itself, which the standard takes. Here `*` doesn't cover it, as in the standard.",
+		func(o *observation) bool { return o.preflights("false", "true") && o.authorizationByStar() }},
+	{nativeEnvoy, "A requested method that is forbidden, and a method or header that is no name, are allowed there by `*`",
+		"Both: browsers refuse TRACE, CONNECT and TRACK before they ask, and ask for names only.",
+		func(o *observation) bool {
+			return o.preflights("false", "true") && (o.malformedNames() || o.asksFor("TRACE") || o.asksFor("A B"))
 		}},
 	{nativeEnvoy, "Without methods in the policy, a preflight that the page has forced allows every method there",
 		"Here: without Access-Control-Allow-Methods the standard takes the request's for allowed (CORS-preflight fetch).",
@@ -186,6 +194,14 @@ func (o *observation) ofUpstream() bool {
 // preflights reports whether a preflight is allowed by one of them alone.
 func (o *observation) preflights(ours, theirs string) bool {
 	return strings.Contains(o.aspect, "preflight allowed") && o.ours == ours && o.theirs == theirs
+}
+
+// withCredentials reports whether the browser that judges the answer has sent credentials, or would.
+func (o *observation) withCredentials() bool {
+	if o.raw != nil {
+		return strings.HasSuffix(o.aspect, "credentials true")
+	}
+	return o.CredentialsInclude
 }
 
 func (o *observation) authorizationByStar() bool {
