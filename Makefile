@@ -173,6 +173,11 @@ test-envoy: build databases prometheus systemd ## Test on another Envoy: make te
 	go -C e2e test -count 1 -timeout 10m ./hotreload
 	go -C e2e test -count 1 -timeout 10m ./database ./streams
 
+# The tests have a short form of this, which compares what is linked and packed.
+.PHONY: test-dist
+test-dist: openssl ## Build a release in two folders, each with an empty cache, and compare them
+	go test -run '^TestReproducible$$' -timeout 2h -count 1 -v ./tools/dist -whole
+
 .PHONY: test-clock
 test-clock: chromium firefox ## Test for how long browsers remember preflights; needs a C compiler
 	go -C e2e test -tags clock -run '^TestCaps$$' -count 1 ./browser

@@ -60,8 +60,9 @@ var (
 
 // TestScheduled: what takes too long for CI runs every Sunday, each target in a job that has time for it.
 func TestScheduled(t *testing.T) {
+	workflow := read(t, filepath.Join(root, ".github/workflows/reliability.yml"))
 	arguments := map[string]string{}
-	for _, made := range making.FindAllStringSubmatch(read(t, filepath.Join(root, ".github/workflows/reliability.yml")), -1) {
+	for _, made := range making.FindAllStringSubmatch(workflow, -1) {
 		arguments[made[1]] = made[2]
 	}
 	want := map[string]string{"fuzz": " FUZZTIME=60s", "test-envoy": " VERSION=${{ matrix.version }}"}
