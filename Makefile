@@ -9,6 +9,8 @@ WASMTIME_VERSION := 50.0.1
 GOLANGCI_LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ACTIONLINT       := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK      := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# Which docs/verifying.md says it is tested with.
+COSIGN           := github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 
 # What the tag says; v1.0.0-3-g41cc7d0 is three commits later, and v0.0.0-… has no tag. A
 # folder without a history has none, whatever folder it is in.
@@ -43,6 +45,7 @@ tool = build/tools/$(notdir $(subst @,-,$(1)))
 LINTER  := $(call tool,$(GOLANGCI_LINT))
 ACTIONS := $(call tool,$(ACTIONLINT))
 VULNS   := $(call tool,$(GOVULNCHECK))
+VERIFIER := $(call tool,$(COSIGN))
 
 # The folders with a go.mod.
 MODULES := . module cmd/cors-policyd e2e e2e/gateways bench tools/image
@@ -178,6 +181,10 @@ test-envoy: build databases prometheus systemd ## Test on another Envoy: make te
 test-dist: openssl ## Build a release in two folders, each with an empty cache, and compare them
 	go test -run '^TestReproducible$$' -timeout 2h -count 1 -v ./tools/dist -whole
 
+.PHONY: test-cosign
+test-cosign: $(VERIFIER) ## Check signatures as docs/verifying.md says, by cosign, long to build
+	COSIGN="$$PWD/$(VERIFIER)" go test -tags cosign -run '^TestCosign$$' -count 1 -v ./tools/dist
+
 .PHONY: test-clock
 test-clock: chromium firefox ## Test for how long browsers remember preflights; needs a C compiler
 	go -C e2e test -tags clock -run '^TestCaps$$' -count 1 ./browser
@@ -273,7 +280,8 @@ check: ## Fail if generate, tidy or format would change what is there
 $(LINTER): package = $(GOLANGCI_LINT)
 $(ACTIONS): package = $(ACTIONLINT)
 $(VULNS): package = $(GOVULNCHECK)
-$(LINTER) $(ACTIONS) $(VULNS):
+$(VERIFIER): package = $(COSIGN)
+$(LINTER) $(ACTIONS) $(VULNS) $(VERIFIER):
 	@echo 'building $(package), which may take a few minutes'
 	GOBIN="$$PWD/$(@D)" go install $(package)
 	mv $(@D)/$(notdir $(firstword $(subst @, ,$(package)))) $@
