@@ -276,24 +276,43 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestBusy: a source that has a new document each time takes no more than a part of the
-// time of those that read it.
+// TestBusy: a source that has another document each time takes no more than a part of the
+// time of those that read it, however often it is asked, and also where they refuse it.
 func TestBusy(t *testing.T) {
-	emulator, _, _ := start(t, `{"policy_source": {"cluster": "policies", "wait": 30}}`, nil)
-	tick(emulator)
-	calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
-	began, looks := now()+40_000, int64(0)
-	now = func() int64 { // Each look at the clock is 100 ms after the one before.
-		looks++
-		return began + 100*looks
-	}
-	emulator.CallOnHttpCallResponse(calls[0].CalloutID, [][2]string{{":status", "200"}}, nil,
-		[]byte(document("https://new.example")))
-	end := now()
-	now = func() int64 { return end }
-	reading := uint32(100 * (looks - 2))
-	if wait := emulator.GetTickPeriod(); wait < 8*reading || wait > 10*reading {
-		t.Errorf("after reading for %d ms, the next is in %d ms, want nine times as long", reading, wait)
+	const large = 256 << 10
+	for _, test := range []struct {
+		name, source, origin string
+		more                 int // that the document has
+	}{
+		{"with wait", `"interval": "100ms", "wait": 30`, "https://new.example", large},
+		{"without", `"interval": "100ms"`, "https://new.example", large},
+		{"refused", `"interval": "100ms"`, "https://new.example/", large},
+		{"refused, with wait", `"interval": "100ms", "wait": 30`, "https://new.example/", large},
+		{"small", `"interval": "100ms"`, "https://new.example", 0},
+		{"small, with wait", `"interval": "100ms", "wait": 30`, "https://new.example", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			emulator, _, _ := start(t, `{"policy_source": {"cluster": "policies", `+test.source+`}}`, nil)
+			tick(emulator)
+			calls := emulator.GetCalloutAttributesFromContext(proxytest.PluginContextID)
+			began, looks := now()+40_000, int64(0)
+			now = func() int64 { // Each look at the clock is 100 ms after the one before.
+				looks++
+				return began + 100*looks
+			}
+			emulator.CallOnHttpCallResponse(calls[0].CalloutID, [][2]string{{":status", "200"}}, nil,
+				[]byte(document(test.origin)+strings.Repeat(" ", test.more)))
+			end := now()
+			now = func() int64 { return end }
+			reading := uint32(100 * (looks - 2))
+			wait := emulator.GetTickPeriod()
+			if test.more == 0 && wait > 120 {
+				t.Errorf("after the clock has jumped by %d ms, the next is in %d ms", reading, wait)
+			}
+			if test.more > 0 && (wait < 8*reading || wait > 10*reading) {
+				t.Errorf("after reading for %d ms, the next is in %d ms, want nine times as long", reading, wait)
+			}
+		})
 	}
 }
 

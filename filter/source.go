@@ -23,9 +23,10 @@ type source struct {
 	id     uint64 // who this is in the record
 
 	inFlight bool
-	asked    bool      // for what differs from the document with an ETag
-	sent     int64     // when the last fetch was
-	arrived  int64     // when its answer came
+	asked    bool  // for what differs from the document with an ETag
+	sent     int64 // when the last fetch was
+	arrived  int64 // when its answer came, with a body of this size
+	size     int
 	seen     uint64    // the number of the record's document that was looked at last
 	number   uint64    // of the record's document, if that serves
 	serving  digest    // of the document that serves, if one does
@@ -62,8 +63,12 @@ const (
 	firstRetry  = time.Second
 )
 
-// Of the time from one document to the next, reading it may take one part of busy.
-const busy = 10
+const (
+	// Of the time from one document to the next, reading it may take one part of busy, whatever the interval.
+	busy = 10
+	// slowestByte is what each byte may add to that time: a clock that jumps meanwhile is no reading.
+	slowestByte = 16 * time.Microsecond
+)
 
 const (
 	// look is how often who doesn't fetch looks whether the one that does is still there,
@@ -224,7 +229,7 @@ func (s *source) fetch() {
 			Value: "wait=" + strconv.Itoa(int((s.from.Wait+time.Second-1)/time.Second))})
 	}
 	etag := ""
-	s.sent = now()
+	s.sent, s.size = now(), 0
 	mine := s.change(func(r *record) bool {
 		if s.turn(r, s.sent) > 0 {
 			return false
@@ -252,7 +257,7 @@ func (s *source) fetch() {
 
 // answered takes the answer to a fetch. ok is false if there is none.
 func (s *source) answered(size int, ok bool) {
-	s.inFlight, s.arrived = false, now()
+	s.inFlight, s.arrived, s.size = false, now(), size
 	if !s.hold(func(*record) {}) {
 		return // It came so late that another has asked.
 	}
@@ -432,21 +437,23 @@ func (s *source) delay(failures int64) time.Duration {
 // that the document is a new one.
 func (s *source) pause(failures, now int64, news bool) time.Duration {
 	wait := s.delay(failures)
+	pause := spread(wait*9/10, wait*11/10)
 	held := time.Duration(max(0, now-s.sent)) * time.Millisecond
 	switch {
 	case s.from.Wait == 0:
-		return spread(wait*9/10, wait*11/10)
 	case failures > 0: // Those that were cut off together don't come back together.
-		return spread(wait/2, wait*3/2)
+		pause = spread(wait/2, wait*3/2)
 	case news:
-		// One that has a new document each time is asked not as often as it can, and the less
-		// the longer reading it takes.
-		reading := time.Duration(max(0, now-s.arrived)) * time.Millisecond
-		return max(config.MinInterval-held, reading*(busy-1))
+		// One that has a new document each time is asked not as often as it can.
+		pause = config.MinInterval - held
+	default:
+		// Where the source has held the fetch, the next one follows at once. One that
+		// answers at once all the same is asked no more often than any other.
+		pause -= held
 	}
-	// Where the source has held the fetch, the next one follows at once. One that
-	// answers at once all the same is asked no more often than any other.
-	return spread(wait*9/10, wait*11/10) - held
+	// The less often, the longer reading takes, also of what is refused then.
+	reading := time.Duration(max(0, now-s.arrived)) * time.Millisecond
+	return max(pause, min(reading*(busy-1), time.Duration(s.size)*slowestByte))
 }
 
 // again sets the time of the next fetch, after a failure or none, and what else there is
