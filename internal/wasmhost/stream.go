@@ -416,7 +416,7 @@ func (s *Stream) requestProperty(name string) (string, bool) {
 	return value, found
 }
 
-// Streams returns how many streams live in the VM.
+// Streams returns how many streams the host has begun and not ended. What the module has is another matter.
 func (vm *VM) Streams() int { return vm.count(func(*Stream) bool { return true }) }
 
 // Waiting returns how many streams stand still.
