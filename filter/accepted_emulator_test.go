@@ -140,6 +140,10 @@ func TestNoted(t *testing.T) {
 			if got := emulator.StartPlugin(); got != test.want {
 				t.Errorf("status %t, want %t", got, test.want)
 			}
+			log := strings.Join(emulator.GetInfoLogs(), "\n")
+			if said := strings.Contains(log, "now serving 1 policy"); said != test.allows {
+				t.Errorf("it says that a policy serves: %t, want %t", said, test.allows)
+			}
 			notes, _, _ := host.Shared(key)
 			if got, want := strings.Contains(notes, hashOf(test.config)),
 				test.noted || test.want == types.OnPluginStartStatusOK; got != want {

@@ -188,32 +188,36 @@ func (h *contended) SetShared(key, text string, version uint32) bool {
 	return h.thread.SetShared(key, text, version)
 }
 
-// TestLease: as long as one VM fetches and says so at each look, no other does; and when it has been
-// silent for the time of a lease, another one does.
+// TestLease: as long as one VM fetches and says so at each look, no other does, unless the fetch takes longer than it
+// may; and when it has been silent for the time of a lease, another one does.
 func TestLease(t *testing.T) {
-	at := int64(1_000_000)
+	at := now()
 	now = func() int64 { return at }
-	proxy := &threads{shared: map[string]sharedValue{}}
 	from := &config.PolicySource{Cluster: "policies", Interval: config.MinInterval, Timeout: config.MaxTimeout}
-	var vms [2]*source
-	for i := range vms {
-		vms[i] = newSource((&VM{Host: &thread{threads: proxy}}).Unconfigured(), from)
-		vms[i].start()
-	}
-	vms[0].tick()
-	for second := range 30 {
-		at += look.Milliseconds()
+	longest := int((from.Timeout + grace) / look)
+	for _, test := range []struct {
+		looks  int   // of the one that fetches
+		silent int64 // in ms, after which the other may fetch
+	}{{0, lease.Milliseconds()}, {30, lease.Milliseconds()}, {longest - 1, look.Milliseconds()}} {
+		proxy := &threads{shared: map[string]sharedValue{}}
+		var vms [2]*source
+		for i := range vms {
+			vms[i] = newSource((&VM{Host: &thread{threads: proxy}}).Unconfigured(), from)
+			vms[i].start()
+		}
 		vms[0].tick()
 		vms[1].tick()
-		if n := proxy.fetches.Load(); n != 1 {
-			t.Fatalf("after %d s of the first fetch %d are under way", second+1, n)
+		for range test.looks {
+			at += look.Milliseconds()
+			vms[0].tick()
+			vms[1].tick()
 		}
-	}
-	for _, step := range []struct{ after, fetches int64 }{{lease.Milliseconds() - 1, 1}, {1, 2}} {
-		at += step.after
-		vms[1].tick()
-		if n := proxy.fetches.Load(); n != step.fetches {
-			t.Errorf("%d fetches, want %d", n, step.fetches)
+		for _, step := range []struct{ after, fetches int64 }{{0, 1}, {test.silent - 1, 1}, {1, 2}} {
+			at += step.after
+			vms[1].tick()
+			if n := proxy.fetches.Load(); n != step.fetches {
+				t.Errorf("after %d looks, and %d ms more: %d fetches, want %d", test.looks, step.after, n, step.fetches)
+			}
 		}
 	}
 }
@@ -313,6 +317,44 @@ func TestBusy(t *testing.T) {
 				t.Errorf("after reading for %d ms, the next is in %d ms, want nine times as long", reading, wait)
 			}
 		})
+	}
+}
+
+// TestDelay: a source that fails is asked less and less often, up to a sixteenth of how often it otherwise is, or
+// once a minute; one that holds fetches is asked sooner at first.
+func TestDelay(t *testing.T) {
+	for _, test := range []struct {
+		interval, wait time.Duration
+		want           []time.Duration // by the failures in a row
+	}{
+		{time.Second, 0, []time.Duration{
+			time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 16 * time.Second,
+		}},
+		{20 * time.Second, 0, []time.Duration{20 * time.Second, 40 * time.Second, time.Minute, time.Minute}},
+		{time.Hour, 0, []time.Duration{time.Hour, time.Hour, time.Hour}},
+		{10 * time.Second, time.Minute, []time.Duration{10 * time.Second, firstRetry, 2 * firstRetry, 4 * firstRetry}},
+	} {
+		s := &source{from: &config.PolicySource{Interval: test.interval, Wait: test.wait}}
+		for failures, want := range test.want {
+			if got := s.delay(int64(failures)); got != want {
+				t.Errorf("every %s, and waiting %s: %s after %d failures, want %s", test.interval, test.wait, got, failures, want)
+			}
+		}
+	}
+}
+
+// TestSpread: times are spread over all that there is between two.
+func TestSpread(t *testing.T) {
+	least, most := time.Hour, time.Duration(0)
+	for range 1000 {
+		d := spread(time.Minute, 3*time.Minute)
+		least, most = min(least, d), max(most, d)
+	}
+	if least < time.Minute || least > 70*time.Second || most < 170*time.Second || most > 3*time.Minute {
+		t.Errorf("times are from %s to %s", least, most)
+	}
+	if d := spread(0, 0); d != time.Millisecond {
+		t.Errorf("no time is %s", d)
 	}
 }
 

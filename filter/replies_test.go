@@ -75,6 +75,9 @@ func TestReplies(t *testing.T) {
 		for r := range keptReplies(p) {
 			n++
 			both := r[0].size() + r[1].size()
+			if bytes := len(r[0].head) + len(r[0].tail) + len(r[1].head) + len(r[1].tail); both < bytes {
+				t.Errorf("a reply of %d bytes counts as %d", bytes, both)
+			}
 			size, largest = size+both, max(largest, both)
 		}
 		if size != p.replySize || size > maxReplies+largest || size < maxReplies {
@@ -199,5 +202,30 @@ func TestPreflightAgain(t *testing.T) {
 				t.Errorf("an answer is kept: %v, want %v", kept, test.kept)
 			}
 		})
+	}
+}
+
+// A removing is a host that takes down what is removed of an answer.
+type removing struct {
+	stillHost
+	removed []string
+}
+
+func (h *removing) RemoveResponseHeader(name string) { h.removed = append(h.removed, name) }
+
+// TestFail: where a callback has failed, no page may read the answer; a policy that changes nothing leaves it as it is.
+func TestFail(t *testing.T) {
+	for shadowed, want := range map[bool][]string{
+		false: {"access-control-allow-origin", "access-control-allow-credentials"}, true: nil,
+	} {
+		host := &removing{}
+		s := (&VM{Host: host}).Unconfigured().NewStream(1)
+		if shadowed {
+			s.shadow = &shadow{}
+		}
+		s.Fail()
+		if !slices.Equal(host.removed, want) || s.failed == shadowed {
+			t.Errorf("in the mode shadow %t: %q are removed, and it has failed: %t", shadowed, host.removed, s.failed)
+		}
 	}
 }

@@ -23,6 +23,10 @@ func TestStreams(t *testing.T) {
 					want[id] = &Stream{}
 					streams.Put(id, want[id])
 				}
+				if n%3 == 0 { // another one in its place
+					want[id] = &Stream{}
+					streams.Put(id, want[id])
+				}
 				ids = append(ids, id)
 				// As many live at the same time as there are slots, now more and now fewer.
 				for len(ids) > 0 && random.IntN(len(ids)+len(streams.slots)) < len(ids) {
