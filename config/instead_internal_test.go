@@ -28,6 +28,7 @@ func TestOthersMatchers(t *testing.T) {
 		`{"allow_origins": {"type": "RegularExpression", "value": "https://a.*"}}`: `write [{"regex": "https://a.*"}]`,
 		`{"allow_origins": {"exact": "", "prefix": "https://a.example"}}`:          `write ["https://a.example:*"]`,
 		`{"allow_origins": {"exact": {"regex": "https://a\\.example"}}}`:           "write a list, […]",
+		`{"allow_origins": {"regex": "("}}`:                                        "write a list, […]",
 		`{"allow_origins": {"exact": 1}}`:                                          "write a list, […]",
 		`{"allow_origins": {"other": "https://a.example"}}`:                        "write a list, […]",
 		`{"allow_origins": {"exact": "https://a.example", "prefix": "https://b"}}`: `write ["https://a.example"]`,
