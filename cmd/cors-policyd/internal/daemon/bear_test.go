@@ -75,7 +75,8 @@ func TestRoom(t *testing.T) {
 		want                  int
 	}{
 		{0, 4, false, 6000}, {0, 1, true, 6000}, {1 << 20, httpShare, false, 6000}, {1 << 20, xdsShare, true, 6000},
-		{6116, httpShare, false, 6000}, {6115, httpShare, false, 5999}, {4116, httpShare, true, 3000}, {4116, xdsShare, true, 1000},
+		{6116, httpShare, false, 6000}, {6115, httpShare, false, 5999},
+		{4116, httpShare, true, 3000}, {4116, xdsShare, true, 1000},
 		{118, xdsShare, false, 2}, {116, xdsShare, false, 1}, {1, httpShare, true, 1},
 	} {
 		s := &settings.Settings{Limits: settings.Limits{Waiting: 5000, Connections: 8}}
