@@ -47,11 +47,11 @@ func (r *reader) mended(field, text string) string {
 	}
 	_, found := cors.Compile(c)
 	for _, p := range append(found, match.Check(m).All()...) {
-		if instead, ok := p.Suggestion(); !p.Warning {
-			if !ok || !gjson.Valid("["+instead+"]") {
-				return ""
+		if !p.Warning {
+			if instead, ok := p.Suggestion(); ok && gjson.Valid("["+instead+"]") {
+				return instead
 			}
-			return instead
+			return ""
 		}
 	}
 	if field == "paths" {
