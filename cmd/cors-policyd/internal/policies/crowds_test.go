@@ -115,6 +115,9 @@ func TestLargestCrowd(t *testing.T) {
 		{"one has a byte more", map[string]int{"a": share, "b": share + 1, "c": share}, []string{"b"}},
 		{"those without a name are a policy", map[string]int{"": share + 1, "a": share}, []string{""}},
 		{"the largest first", map[string]int{"a": share + 1, "b": share + 3, "c": share + 2}, []string{"b", "c", "a"}},
+		{"the largest first, of many", map[string]int{
+			"a": share + 1, "b": share + 2, "c": share + 3, "d": share + 4, "e": share + 5, "f": share + 6,
+		}, []string{"f", "e", "d", "c", "b", "a"}},
 		{"two are as large", map[string]int{"c": share + 1, "b": share + 1, "a": share + 1, "d": share + 2}, []string{"d", "a", "b", "c"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
