@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// authority is the certificate of one that has signed itself, as PEM.
-func authority(t *testing.T, expires time.Time) string {
+// selfSigned is a certificate that has signed itself, as PEM, and its key.
+func selfSigned(t *testing.T, expires time.Time) (certificate []byte, key *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -29,29 +29,28 @@ func authority(t *testing.T, expires time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), key
+}
+
+// authority is the certificate of one that has signed itself, as PEM.
+func authority(t *testing.T, expires time.Time) string {
+	t.Helper()
+	certificate, _ := selfSigned(t, expires)
+	return string(certificate)
 }
 
 // writeKeyPair writes a certificate and its key into files of a folder.
 func writeKeyPair(t *testing.T, folder string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate, key := selfSigned(t, time.Now().Add(time.Hour))
 	private, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, block := range map[string]*pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "EC PRIVATE KEY", Bytes: private},
+	for name, text := range map[string][]byte{
+		"cert.pem": certificate, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}),
 	} {
-		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
